@@ -1,0 +1,86 @@
+/**
+ * out[t] = mean of x over the frames since the reset, for each frame t of the chunk:
+ *   all        (Σ x) / count
+ *   window     mean of the last `frames` frames, or of all while there are fewer
+ *   half-life  Σ α^age·x / Σ α^age, α = 2^(−1/halfLife)
+ *
+ * x, out [b, t, c]. past [b, 2, c]: for `all` a sum and its rounding error (two floats, so that an endless sum keeps 48 bits); for a
+ * half-life a sum and its weight. past [b, frames, c] for a window: a ring of frames, summed anew from the oldest on, so that no error
+ * stays. A unit of work is a video.
+ */
+import { exp, first } from './lib/math'
+
+/** Values of `mode`. */
+const ALL: i32 = 0
+const WINDOW: i32 = 1
+
+@unmanaged
+export class AverageArgs {
+  out: usize
+  outStride: i32
+  x: usize
+  xStride: i32
+  past: usize
+  mode: i32
+  /** Frames of the window. */
+  frames: i32
+  /** Frames until a frame counts half. */
+  halfLife: f32
+  t: i32
+  c: i32
+}
+
+/** @param frame frames since the reset before this chunk */
+export function average(args: AverageArgs, state: usize, frame: f64, begin: i32, end: i32): void {
+  const bytes = <usize>args.c << 2
+  const slots = args.mode == WINDOW ? args.frames : 2
+  const decay = first(exp(f32x4.splat(-0.6931471805599453 / args.halfLife)))
+  for (let video = begin; video < end; video++) {
+    const past = args.past + state + <usize>(video * slots) * bytes
+    for (let t = 0; t < args.t; t++) {
+      const row = <usize>(video * args.t + t)
+      const x = args.x + (row * args.xStride << 2)
+      const out = args.out + (row * args.outStride << 2)
+      const seen = frame + <f64>t
+      if (args.mode == ALL) addExactly(out, x, past, bytes, <f32>(seen + 1))
+      else if (args.mode == WINDOW) window(out, x, past, bytes, args.frames, seen)
+      else fade(out, x, past, bytes, decay)
+    }
+  }
+}
+
+/** The sum of two floats is the float nearest to it plus an error that is a float too (Knuth's TwoSum). */
+function addExactly(out: usize, x: usize, past: usize, bytes: usize, count: f32): void {
+  for (let i: usize = 0; i < bytes; i += 4) {
+    const sum = load<f32>(past + i)
+    const value = load<f32>(x + i)
+    const next = sum + value
+    const taken = next - sum
+    const error = load<f32>(past + bytes + i) + ((sum - (next - taken)) + (value - taken))
+    store<f32>(past + i, next)
+    store<f32>(past + bytes + i, error)
+    store<f32>(out + i, (next + error) / count)
+  }
+}
+
+function window(out: usize, x: usize, past: usize, bytes: usize, frames: i32, seen: f64): void {
+  const slot = <i32>(seen - floor(seen / <f64>frames) * <f64>frames)
+  memory.copy(past + <usize>slot * bytes, x, bytes)
+  const count = <i32>min(<f64>frames, seen + 1)
+  memory.fill(out, 0, bytes)
+  for (let age = count - 1; age >= 0; age--) {
+    const from = past + <usize>((slot - age + frames) % frames) * bytes
+    for (let i: usize = 0; i < bytes; i += 4) store<f32>(out + i, load<f32>(out + i) + load<f32>(from + i))
+  }
+  for (let i: usize = 0; i < bytes; i += 4) store<f32>(out + i, load<f32>(out + i) / <f32>count)
+}
+
+function fade(out: usize, x: usize, past: usize, bytes: usize, decay: f32): void {
+  for (let i: usize = 0; i < bytes; i += 4) {
+    const sum = load<f32>(past + i) * decay + load<f32>(x + i)
+    const weight = load<f32>(past + bytes + i) * decay + 1
+    store<f32>(past + i, sum)
+    store<f32>(past + bytes + i, weight)
+    store<f32>(out + i, sum / weight)
+  }
+}

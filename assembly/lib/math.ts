@@ -1,0 +1,134 @@
+/**
+ * Functions of four lanes at once, the same bits on every engine: additions, multiplications, divisions, square roots and bit moves
+ * only. Polynomials are those of Cephes (S. Moshier) expf and tanhf.
+ *
+ * Constants are loaded from memory: V8 of Node ≥ 24 rebuilds a v128.const at each use, which makes a hot loop four times slower.
+ */
+const table = memory.data<f32>([
+  1.44269504088896341, // 0 log2(e)
+  0.693359375, //         1 ln 2, upper part: products with small integers are exact
+  -2.12194440e-4, //      2 ln 2, rest
+  1.9875691500e-4, //     3..8 (e^r − 1 − r) / r²
+  1.3981999507e-3,
+  8.3334519073e-3,
+  4.1665795894e-2,
+  1.6666665459e-1,
+  5.0000001201e-1,
+  -87.3365447505531, //   9 below: e^x is no longer a normal number
+  88.3762626647949, //   10 above: 2^128 would be needed
+  1.0, //                11
+  -5.70498872745e-3, //  12..16 (tanh x − x) / x³
+  2.06390887954e-2,
+  -5.37397155531e-2,
+  1.33314422036e-1,
+  -3.33332819422e-1,
+  0.625, //              17 where tanh changes from the polynomial to the exponential
+  2.0, //                18
+  -1.5957691216057308, //19 −2·√(2/π)
+  0.044715, //           20
+  -64.0, //              21 below: gelu(x) is zero in float32
+  -0.0, //               22 the sign bit
+])
+
+// @ts-ignore: decorator
+@inline
+function c(index: i32): v128 {
+  return v128.load_splat<f32>(table + (index << 2))
+}
+
+/** r²·P(r) + r = e^r − 1 for |r| ≤ ln(2)/2. */
+// @ts-ignore: decorator
+@inline
+function expm1Reduced(r: v128): v128 {
+  let p = f32x4.add(f32x4.mul(c(3), r), c(4))
+  p = f32x4.add(f32x4.mul(p, r), c(5))
+  p = f32x4.add(f32x4.mul(p, r), c(6))
+  p = f32x4.add(f32x4.mul(p, r), c(7))
+  p = f32x4.add(f32x4.mul(p, r), c(8))
+  return f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r)
+}
+
+/** x − n·ln 2 for whole n. */
+// @ts-ignore: decorator
+@inline
+function reduce(x: v128, n: v128): v128 {
+  return f32x4.sub(f32x4.sub(x, f32x4.mul(n, c(1))), f32x4.mul(n, c(2)))
+}
+
+/** 2^n for whole n in −126..127. */
+// @ts-ignore: decorator
+@inline
+function powerOfTwo(n: v128): v128 {
+  return i32x4.add(i32x4.shl(i32x4.trunc_sat_f32x4_s(n), 23), c(11))
+}
+
+/** e^x, clamped to the range of normal numbers. */
+// @ts-ignore: decorator
+@inline
+export function exp(x: v128): v128 {
+  x = f32x4.min(f32x4.max(x, c(9)), c(10))
+  const n = f32x4.nearest(f32x4.mul(x, c(0)))
+  return f32x4.mul(f32x4.add(expm1Reduced(reduce(x, n)), c(11)), powerOfTwo(n))
+}
+
+/** e^x − 1 for x ≤ 0, without the loss of digits near 0: 2^n·(e^r − 1) + (2^n − 1). */
+// @ts-ignore: decorator
+@inline
+export function expm1(x: v128): v128 {
+  x = f32x4.max(x, c(9))
+  const n = f32x4.nearest(f32x4.mul(x, c(0)))
+  const scale = powerOfTwo(n)
+  return f32x4.add(f32x4.mul(expm1Reduced(reduce(x, n)), scale), f32x4.sub(scale, c(11)))
+}
+
+/** 1 / (1 + e^−x). */
+// @ts-ignore: decorator
+@inline
+export function sigmoid(x: v128): v128 {
+  return f32x4.div(c(11), f32x4.add(c(11), exp(f32x4.neg(x))))
+}
+
+/** tanh x: a polynomial near 0, 1 − 2 / (e^2|x| + 1) with the sign of x elsewhere. */
+// @ts-ignore: decorator
+@inline
+export function tanh(x: v128): v128 {
+  const z = f32x4.mul(x, x)
+  let p = f32x4.add(f32x4.mul(c(12), z), c(13))
+  p = f32x4.add(f32x4.mul(p, z), c(14))
+  p = f32x4.add(f32x4.mul(p, z), c(15))
+  p = f32x4.add(f32x4.mul(p, z), c(16))
+  const near = f32x4.add(f32x4.mul(f32x4.mul(p, z), x), x)
+  const size = f32x4.abs(x)
+  const rest = f32x4.div(c(18), f32x4.add(exp(f32x4.add(size, size)), c(11)))
+  const far = v128.or(f32x4.sub(c(11), rest), v128.and(x, c(22)))
+  return v128.bitselect(near, far, f32x4.lt(size, c(17)))
+}
+
+/** gelu, tanh form: 0.5·x·(1 + tanh u) = x / (1 + e^−2u), u = √(2/π)·(x + 0.044715·x³). */
+// @ts-ignore: decorator
+@inline
+export function gelu(x: v128): v128 {
+  const inner = f32x4.add(x, f32x4.mul(f32x4.mul(f32x4.mul(c(20), x), x), x))
+  return f32x4.div(f32x4.max(x, c(21)), f32x4.add(c(11), exp(f32x4.mul(c(19), inner))))
+}
+
+/** Sum of the lanes, always in the same order. */
+// @ts-ignore: decorator
+@inline
+export function sumOf(x: v128): f32 {
+  return (f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 1)) + (f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3))
+}
+
+/** Largest lane. */
+// @ts-ignore: decorator
+@inline
+export function maxOf(x: v128): f32 {
+  return max(max(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1)), max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)))
+}
+
+/** The first lane. */
+// @ts-ignore: decorator
+@inline
+export function first(x: v128): f32 {
+  return f32x4.extract_lane(x, 0)
+}

@@ -1,0 +1,27 @@
+import { exp, first, maxOf, sumOf } from './math'
+
+/** out[j] = e^(scale·(x[j] − max x)) over n columns; returns their sum. x and out may be the same. scale > 0. */
+export function exponentials(out: usize, x: usize, n: i32, scale: f32): f32 {
+  const bytes = <usize>n << 2
+  const vectors = bytes & ~15
+  let lanes = f32x4.splat(-f32.MAX_VALUE)
+  for (let i: usize = 0; i < vectors; i += 16) lanes = f32x4.max(lanes, v128.load(x + i))
+  let largest = maxOf(lanes)
+  for (let i = vectors; i < bytes; i += 4) largest = max(largest, load<f32>(x + i))
+
+  const largests = f32x4.splat(largest)
+  const scales = f32x4.splat(scale)
+  lanes = f32x4.splat(0)
+  for (let i: usize = 0; i < vectors; i += 16) {
+    const p = exp(f32x4.mul(f32x4.sub(v128.load(x + i), largests), scales))
+    v128.store(out + i, p)
+    lanes = f32x4.add(lanes, p)
+  }
+  let sum = sumOf(lanes)
+  for (let i = vectors; i < bytes; i += 4) {
+    const p = first(exp(f32x4.splat((load<f32>(x + i) - largest) * scale)))
+    store<f32>(out + i, p)
+    sum += p
+  }
+  return sum
+}
