@@ -1,0 +1,118 @@
+import { TrecvitError } from '../error.ts'
+
+/**
+ * What a TRecViT is made of, with the official names in camel case (trecvit/trecvit_model.py get_model, modules.py).
+ * Letters used everywhere: b videos, t frames, n tokens of a frame, d width, e LRU width, m MLP width, h heads, k temporal taps,
+ * r head width, c classes.
+ */
+export interface Config {
+  /** d: channels of a token. */
+  readonly width: number
+  /** Number of layers; each is a temporal block followed by a spatial block. */
+  readonly depth: number
+  /** m: hidden width of the MLPs. */
+  readonly mlpDim: number
+  /** h: heads of the attention and blocks of the RG-LRU gates. */
+  readonly numHeads: number
+  /** c: classes; 0 for an encoder without a head (features only). */
+  readonly numClasses: number
+  /** Width of the tanh layer before the class head; 0 without a head. */
+  readonly repSize: number
+  /** Frames of a clip; a longer video is cut into max(floor(t / framesPerClip), 1) clips. */
+  readonly framesPerClip: number
+  /** [height, width] of the input in pixels, multiples of the patch. */
+  readonly imageSize: readonly [number, number]
+  /** [height, width] of a patch in pixels. */
+  readonly patchSize: readonly [number, number]
+  /** k: taps of the causal temporal convolution. */
+  readonly conv1dTemporalWidth: number
+  /** e: channels of the recurrence (officially 2 × width). */
+  readonly lruWidth: number
+  /** Position embedding of the patches: learned, or fixed sines and cosines. */
+  readonly posemb: 'learn' | 'sincos2d'
+  /** What the head reads: a class token, or the mean over all tokens. */
+  readonly poolType: 'tok' | 'gap'
+  /** A gated MLP between recurrence and attention (TAPNext has it, the official classifiers do not). */
+  readonly useMlp: boolean
+}
+
+/** width, depth, mlpDim, numHeads of the official sizes (trecvit/utils.py decode_variant). */
+const sizes = {
+  mu: [32, 1, 128, 2],
+  Ti: [192, 12, 768, 3],
+  S: [384, 12, 1536, 6],
+  M: [512, 12, 2048, 8],
+  B: [768, 12, 3072, 12],
+  L: [1024, 24, 4096, 16],
+  So400m: [1152, 27, 4304, 16],
+  H: [1280, 32, 5120, 16],
+  g: [1408, 40, 6144, 16],
+  'g-opt': [1536, 40, 6144, 16],
+  G: [1664, 48, 8192, 16],
+  'G-opt': [1536, 48, 8192, 16],
+  e: [1792, 56, 15360, 16],
+} as const
+
+/** Name of an official size. */
+export type Size = keyof typeof sizes
+
+/** Names of the official sizes, smallest first. */
+export const sizeNames: readonly Size[] = Object.keys(sizes) as Size[]
+
+/**
+ * The official configuration of a size (get_model: LRU width 2d, 4 taps, head width 3072, class token, learned positions, 224×224,
+ * patch 16, 400 classes, 32 frames), with any field replaced.
+ * @throws TrecvitError if the size is unknown or the result is not a valid configuration.
+ */
+export function configOf(size: Size, changes: Partial<Config> = {}): Config {
+  const found = sizes[size]
+  if (!found) throw new TrecvitError(`Unknown model size "${size}", expected one of ${sizeNames.join(', ')}`)
+  const [width, depth, mlpDim, numHeads] = found
+  const config: Config = {
+    width, depth, mlpDim, numHeads,
+    numClasses: 400, repSize: 3072, framesPerClip: 32, imageSize: [224, 224], patchSize: [16, 16],
+    conv1dTemporalWidth: 4, lruWidth: 2 * (changes.width ?? width), posemb: 'learn', poolType: 'tok', useMlp: false,
+    ...changes,
+  }
+  checkConfig(config)
+  return config
+}
+
+/**
+ * @throws TrecvitError naming the first field that is out of range or does not fit another.
+ */
+export function checkConfig(config: Config): void {
+  const fail = (field: string, expected: string, got: unknown) => {
+    throw new TrecvitError(`Config "${field}" expected ${expected}, got ${JSON.stringify(got)}`)
+  }
+  const whole = (field: string, value: unknown, least: number) => {
+    if (!Number.isInteger(value) || (value as number) < least || (value as number) > 1 << 24) fail(field, `an integer of at least ${least}`, value)
+  }
+  for (const field of ['width', 'depth', 'mlpDim', 'numHeads', 'framesPerClip', 'conv1dTemporalWidth', 'lruWidth'] as const) whole(field, config[field], 1)
+  whole('numClasses', config.numClasses, 0)
+  whole('repSize', config.repSize, config.numClasses > 0 ? 1 : 0)
+  for (const field of ['imageSize', 'patchSize'] as const) {
+    const value = config[field]
+    if (!Array.isArray(value) || value.length !== 2) fail(field, 'two numbers [height, width]', value)
+    value.forEach((side, axis) => whole(`${field}[${axis}]`, side, 1))
+  }
+  const { imageSize, patchSize, width, lruWidth, numHeads } = config
+  if (imageSize[0] % patchSize[0] || imageSize[1] % patchSize[1]) fail('imageSize', `multiples of the patch ${patchSize.join('×')}`, imageSize)
+  if (width % numHeads) fail('width', `a multiple of numHeads ${numHeads}`, width)
+  if (lruWidth % numHeads) fail('lruWidth', `a multiple of numHeads ${numHeads}`, lruWidth)
+  if (config.posemb !== 'learn' && config.posemb !== 'sincos2d') fail('posemb', '"learn" or "sincos2d"', config.posemb)
+  if (config.posemb === 'sincos2d' && width % 4) fail('width', 'a multiple of 4 for sincos2d', width)
+  if (config.poolType !== 'tok' && config.poolType !== 'gap') fail('poolType', '"tok" or "gap"', config.poolType)
+  if (typeof config.useMlp !== 'boolean') fail('useMlp', 'true or false', config.useMlp)
+}
+
+/** Rows and columns of patches in a frame. */
+export function gridOf({ imageSize, patchSize }: Config): readonly [number, number] {
+  return [imageSize[0] / patchSize[0], imageSize[1] / patchSize[1]]
+}
+
+/** n: tokens of a frame, the class token included. */
+export function tokensOf(config: Config): number {
+  const [rows, columns] = gridOf(config)
+  return rows * columns + (config.poolType === 'tok' ? 1 : 0)
+}

@@ -1,0 +1,78 @@
+import { TrecvitError } from '../error.ts'
+import { checkConfig, type Config } from './config.ts'
+import { parametersOf } from './weights.ts'
+
+/** Names and shapes of a checkpoint's tensors. */
+export type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>
+
+const parts = ['tokenizer/', 'encoder/', 'decoder/']
+
+/**
+ * Reads the configuration from names and shapes. What they do not tell is given: the frames of a clip (32 as in the official
+ * configuration unless given), and the image size when positions are not learned or the grid of patches is not square. With numClasses
+ * 0 given, a head in the file is left aside.
+ * @throws TrecvitError naming the tensor or field that is missing or does not fit
+ */
+export function inferConfig(file: string, tensors: Shapes, given: Partial<Config>): Config {
+  const shapeOf = (name: string, axes: number): readonly number[] => {
+    const found = tensors.get(name)
+    if (!found) throw new TrecvitError(`${file} has no tensor "${name}", so it is not a TRecViT checkpoint with official names`)
+    if (found.shape.length !== axes) throw new TrecvitError(`"${name}" in ${file} expected ${axes} axes, got shape [${found.shape}]`)
+    return found.shape
+  }
+  const names = [...tensors.keys()]
+  const temporal = 'encoder/residualblock_00/recurrent_block'
+  const spatial = 'encoder/encoderblock_0'
+  const [patchTime, patchHeight, patchWidth, , width] = shapeOf('tokenizer/embedding/kernel', 5) as [number, number, number, number, number]
+  if (patchTime !== 1) throw new TrecvitError(`"tokenizer/embedding/kernel" in ${file} expected patches of 1 frame, got ${patchTime}; such models (an ablation of the paper) are not supported`)
+  const posemb = tensors.has('tokenizer/pos_embedding') ? 'learn' : 'sincos2d'
+  const hasHead = given.numClasses !== 0 && names.some((name) => name.startsWith('decoder/'))
+
+  const config: Config = {
+    width,
+    depth: new Set(names.map((name) => /^encoder\/residualblock_(\d+)\//.exec(name)?.[1]).filter((layer) => layer !== undefined)).size,
+    mlpDim: shapeOf(`${spatial}/MlpBlock_0/Dense_0/kernel`, 2)[1]!,
+    numHeads: shapeOf(`${spatial}/MultiHeadDotProductAttention_0/query/kernel`, 3)[1]!,
+    numClasses: hasHead ? shapeOf('decoder/cls_head/kernel', 2)[1]! : 0,
+    repSize: hasHead ? shapeOf('decoder/pre_logits/kernel', 2)[1]! : 0,
+    framesPerClip: 32,
+    patchSize: [patchHeight, patchWidth],
+    conv1dTemporalWidth: shapeOf(`${temporal}/conv_1d/w`, 2)[0]!,
+    lruWidth: shapeOf(`${temporal}/linear_x/kernel`, 2)[1]!,
+    posemb,
+    poolType: tensors.has('tokenizer/cls') ? 'tok' : 'gap',
+    useMlp: names.some((name) => name.includes('/mlp_block/')),
+    imageSize: given.imageSize ?? squareImage(),
+    ...given,
+  }
+  checkConfig(config)
+  return config
+
+  function squareImage(): readonly [number, number] {
+    if (posemb !== 'learn') throw new TrecvitError(`${file} has fixed positions, which do not tell the size of the image; give config.imageSize [height, width]`)
+    const patches = shapeOf('tokenizer/pos_embedding', 3)[1]!
+    const side = Math.round(Math.sqrt(patches))
+    if (side * side !== patches) throw new TrecvitError(`${file} has ${patches} positions, which are no square grid; give config.imageSize [height, width]`)
+    return [side * patchHeight, side * patchWidth]
+  }
+}
+
+/**
+ * Holds the tensors of a file against a configuration, names and shapes both ways.
+ * @returns names outside the model's three parts (as the official loader, these are ignored), and those of a head that is left aside
+ * @throws TrecvitError naming the first tensor that is missing, unknown within the three parts, or of another shape
+ */
+export function checkTensors(file: string, tensors: Shapes, config: Config): string[] {
+  const expected = new Map(parametersOf(config).map(({ name, shape }) => [name, shape]))
+  for (const [name, shape] of expected) {
+    const found = tensors.get(name)
+    if (!found) throw new TrecvitError(`${file} has no tensor "${name}" [${shape}], which this configuration needs`)
+    if (String(found.shape) !== String(shape)) throw new TrecvitError(`"${name}" in ${file} expected shape [${shape}], got [${found.shape}]`)
+  }
+  return [...tensors.keys()].filter((name) => {
+    if (expected.has(name)) return false
+    const inModel = parts.some((part) => name.startsWith(part)) && !(config.numClasses === 0 && name.startsWith('decoder/'))
+    if (inModel) throw new TrecvitError(`${file} has a tensor "${name}" [${tensors.get(name)!.shape}] that this configuration does not know; it would change the answer, so it is not ignored`)
+    return true
+  })
+}

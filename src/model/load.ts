@@ -1,0 +1,115 @@
+import type { Backend } from '../backend/backend.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { TrecvitError } from '../error.ts'
+import { sizeOf } from '../program/program.ts'
+import type { Config } from './config.ts'
+import { parametersOf, weightTable, type Part, type WeightSource } from './weights.ts'
+
+/** Values of a tensor that go into the fingerprint. */
+const SAMPLES = 4096
+
+/** What loading found out. */
+export interface Loaded {
+  /** Tells this model from others in 64 bits, as 16 hexadecimal digits: configuration, and up to 4096 values of each tensor. */
+  readonly fingerprint: string
+  /** Sentences about values that are not numbers. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Streams every tensor of a checkpoint, in the order of the file, into the backend's weights; only the few small tensors that a
+ * derived weight is made of are held.
+ * @param onProgress bytes of float32 values done, and of all
+ */
+export async function loadWeights(
+  checkpoint: Checkpoint, config: Config, backend: Backend,
+  { onProgress, signal }: { onProgress?: ((done: number, total: number) => void) | undefined; signal?: AbortSignal | undefined } = {},
+): Promise<Loaded> {
+  const uses = new Map<string, { weight: WeightSource; part: Part }[]>()
+  const held = new Map<string, Float32Array>()
+  const table = weightTable(config)
+  for (const weight of table) {
+    if ('parts' in weight) for (const part of weight.parts) uses.set(part.parameter, [...(uses.get(part.parameter) ?? []), { weight, part }])
+    else for (const parameter of weight.parameters) held.set(parameter, new Float32Array(0))
+  }
+  const parameters = new Map(parametersOf(config).map((parameter) => [parameter.name, parameter]))
+  const total = [...parameters.values()].reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
+  const hash = new Hash(JSON.stringify(parametersOf(config)))
+  const digests = new Map<string, string>()
+  const warnings: string[] = []
+  let done = 0
+
+  for (const info of checkpoint.tensors.values()) {
+    const parameter = parameters.get(info.name)
+    if (!parameter) continue
+    if (!/^b?f\d/.test(info.dtype)) throw new TrecvitError(`"${info.name}" in ${checkpoint.name} expected floating-point values, got ${info.dtype}`)
+    const size = sizeOf(parameter.shape)
+    const step = Math.ceil(size / SAMPLES)
+    const own = new Hash(info.name)
+    const keep = held.has(info.name) ? new Float32Array(size) : undefined
+    let broken = 0
+    await checkpoint.read(info.name, (values, at) => {
+      keep?.set(values, at)
+      for (const { weight, part } of uses.get(info.name) ?? []) writePart(backend, weight, part, values, at)
+      own.add(values, (step - (at % step)) % step, step)
+      broken += notFinite(values)
+      done += values.byteLength
+      onProgress?.(done, total)
+    }, signal)
+    if (keep) held.set(info.name, keep)
+    if (broken) warnings.push(`"${info.name}" in ${checkpoint.name} has ${broken} values that are not finite numbers; the answers will not be either`)
+    digests.set(info.name, own.digest())
+  }
+  for (const weight of table) {
+    if ('derive' in weight) backend.write(weight, weight.derive(weight.parameters.map((name) => held.get(name)!)), 0, weight.columns, 0)
+  }
+  // In the order of the model, so that two files with the same tensors in another order are the same model.
+  for (const name of parameters.keys()) hash.text(digests.get(name)!)
+  return { fingerprint: hash.digest(), warnings }
+}
+
+/** The elements of this chunk (`at` is the index of its first in the parameter) that belong to the part. */
+function writePart(backend: Backend, weight: WeightSource, part: Part, values: Float32Array, at: number): void {
+  const size = weight.blocks * weight.rows * part.columns
+  const from = Math.max(0, part.from - at)
+  const to = Math.min(values.length, part.from + size - at)
+  if (from < to) backend.write(weight, values.subarray(from, to), at + from - part.from, part.columns, part.at)
+}
+
+function notFinite(values: Float32Array): number {
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += values[i]! * 0
+  return sum === 0 ? 0 : values.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0)
+}
+
+/** Two 32-bit lanes, each multiply and rotate (the inner step of MurmurHash3). Good against mistakes, not against attackers. */
+class Hash {
+  #one = 0x9747b28c
+  #two = 0x3c6ef372
+
+  constructor(text: string) {
+    this.text(text)
+  }
+
+  text(text: string): void {
+    for (let i = 0; i < text.length; i++) this.#mix(text.charCodeAt(i))
+  }
+
+  /** Every step-th value, from `first` on. */
+  add(values: Float32Array, first: number, step: number): void {
+    const bits = new Int32Array(values.buffer, values.byteOffset, values.length)
+    for (let i = first; i < bits.length; i += step) this.#mix(bits[i]!)
+  }
+
+  digest(): string {
+    return [this.#one, this.#two].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('')
+  }
+
+  #mix(value: number): void {
+    const k = Math.imul(value, 0xcc9e2d51)
+    this.#one = Math.imul(rotate(this.#one ^ Math.imul(rotate(k, 15), 0x1b873593), 13), 5) + 0xe6546b64 | 0
+    this.#two = Math.imul(rotate(this.#two ^ Math.imul(rotate(k, 17), 0x85ebca6b), 16), 5) + 0x38495ab5 | 0
+  }
+}
+
+const rotate = (x: number, bits: number): number => (x << bits) | (x >>> (32 - bits))
