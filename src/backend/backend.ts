@@ -1,0 +1,49 @@
+import type { Program, State, Step, Weight } from '../program/program.ts'
+
+/** What a model runs on, and why on nothing better. */
+export interface Device {
+  readonly backend: 'wasm' | 'webgpu'
+  /** Which kernels: the instruction set or adapter, in words. */
+  readonly kernels: string
+  readonly threads: number
+  /** Why not a better one, or null when there is none. */
+  readonly reason: string | null
+}
+
+/** Called after each step; `read` copies the step's output, row-major. */
+export type Watch = (step: Step, milliseconds: number, read: () => Promise<Float32Array>) => void | Promise<void>
+
+/** The carried numbers of one stream. */
+export interface StreamState {
+  /** Copies of all states, in the order in which they were asked for. */
+  read(): Promise<Float32Array[]>
+  write(values: readonly Float32Array[]): Promise<void>
+  /** Back to zero. */
+  clear(): Promise<void>
+  dispose(): void
+}
+
+/** A program in a backend's own form. */
+export interface Replay {
+  /**
+   * Runs the program for one chunk of frames.
+   * @param state carried numbers; changed
+   * @param frame frames of the stream since its reset
+   * @param pixels [b, t, H, W, 3] in the program's dtype
+   * @returns the program's outputs, row-major
+   */
+  run(state: StreamState, frame: number, pixels: Uint8Array | Float32Array, watch?: Watch): Promise<Record<string, Float32Array>>
+  dispose(): void
+}
+
+/** One device with the weights of one model on it. */
+export interface Backend {
+  readonly device: Device
+  /**
+   * Puts the elements from `first` on of a row-major array [blocks, rows, width] into columns at..at+width−1 of a weight.
+   */
+  write(weight: Weight, values: Float32Array, first: number, width: number, at: number): void
+  prepare(program: Program): Promise<Replay>
+  createState(states: readonly State[]): Promise<StreamState>
+  dispose(): void
+}

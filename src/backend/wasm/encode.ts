@@ -1,0 +1,105 @@
+import {
+  columnsOf, rowsOf, sizeOf, type Activation, type Buffer, type Op, type State, type Step, type Tensor, type Weight,
+} from '../../program/program.ts'
+
+/** Bytes of a step in the table (STEP in assembly/index.ts). */
+export const STEP = 128
+
+/** Number of each operation in the table (the switch in assembly/index.ts). */
+const codes: Record<Op, number> = {
+  patchify: 0, linear: 1, blockLinear: 2, conv1d: 3, rgLru: 4, rmsNorm: 5, layerNorm: 6, attention: 7, pool: 8, average: 9, softmax: 10,
+}
+
+const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
+
+/** Where things lie in linear memory; states relative to the stream's own memory. */
+export interface Addresses {
+  buffer(buffer: Buffer): number
+  weight(weight: Weight): number
+  state(state: State): number
+  readonly scratch: number
+}
+
+/** Bytes of working memory that a step wants beside its tensors. */
+export function scratchOf(step: Step): number {
+  if (step.op !== 'attention') return 0
+  const n = step.inputs.k.shape[2]!
+  const r = columnsOf(step.inputs.q) / step.params.heads
+  const keyPanels = Math.ceil(n / 8)
+  const valuePanels = Math.ceil(r / 8)
+  return 32 * (keyPanels * r + valuePanels * n) + 5 * 32 * (keyPanels + valuePanels)
+}
+
+/** Writes one step of the table: operation, units of work, arguments in the order of the class in assembly/<op>.ts. */
+export function encode(step: Step, to: DataView, at: Addresses): void {
+  const pointer = (tensor: Tensor) => at.buffer(tensor.buffer) + tensor.offset * (tensor.buffer.dtype === 'u8' ? 1 : 4)
+  const view = (tensor: Tensor | undefined) => (tensor ? [pointer(tensor), tensor.stride] : [0, 0])
+  const weight = (found: Weight | undefined) => (found ? at.weight(found) : 0)
+  const put = (units: number, args: readonly number[]) => {
+    ;[codes[step.op], units, ...args].forEach((value, slot) => to.setInt32(4 * slot, value, true))
+  }
+  const rows = rowsOf(step.output)
+  const [b = 1, t = 1, n = 1, d = 1] = step.output.shape
+
+  switch (step.op) {
+    case 'patchify': {
+      const { pixels } = step.inputs
+      const [py, px] = step.params.patchSize
+      const gridRows = pixels.shape[2]! / py
+      return put(b * t * gridRows, [
+        ...view(step.output), pointer(pixels), Number(pixels.buffer.dtype === 'u8'), step.params.lead, gridRows, pixels.shape[3]! / px, py, px,
+      ])
+    }
+    case 'linear': {
+      const { x, multiply, add } = step.inputs
+      const { kernel, bias, table } = step.weights
+      const { activation, activated } = step.params
+      return put(Math.ceil(kernel.columns / 8), [
+        ...view(step.output), ...view(x), ...view(multiply), ...view(add), weight(kernel), weight(bias), weight(table), table?.rows ?? 1,
+        rows, kernel.rows, kernel.columns, activations[activation], activated,
+      ])
+    }
+    case 'blockLinear': {
+      const { kernel, bias } = step.weights
+      return put(kernel.blocks, [...view(step.output), ...view(step.inputs.x), weight(kernel), weight(bias), rows, kernel.rows, kernel.columns])
+    }
+    case 'conv1d': {
+      const { kernel, bias } = step.weights
+      return put(b * n, [...view(step.output), ...view(step.inputs.x), weight(kernel), weight(bias), at.state(step.states.past), t, n, d, kernel.rows])
+    }
+    case 'rgLru': {
+      const { v, gates, y } = step.inputs
+      return put(b * n, [...view(step.output), ...view(v), ...view(gates), ...view(y), weight(step.weights.decay), at.state(step.states.s), t, n, d, step.params.heads])
+    }
+    case 'rmsNorm':
+      return put(rows, [...view(step.output), ...view(step.inputs.x), weight(step.weights.scale), columnsOf(step.output)])
+    case 'layerNorm':
+      return put(rows, [...view(step.output), ...view(step.inputs.x), weight(step.weights.scale), weight(step.weights.bias), columnsOf(step.output)])
+    case 'attention': {
+      const { q, k, v } = step.inputs
+      const { heads } = step.params
+      return put(b * t * heads, [...view(step.output), ...view(q), ...view(k), ...view(v), at.scratch, n, k.shape[2]!, heads, d / heads])
+    }
+    case 'pool':
+      return put(b * t, [...view(step.output), ...view(step.inputs.x), step.inputs.x.shape[2]!, d])
+    case 'average': {
+      const { over } = step.params
+      const mode = over === 'all' ? 0 : 'frames' in over ? 1 : 2
+      put(b, [...view(step.output), ...view(step.inputs.x), at.state(step.states.past), mode, over !== 'all' && 'frames' in over ? over.frames : 0, 0, t, d])
+      to.setFloat32(4 * 9, over !== 'all' && 'halfLife' in over ? over.halfLife : 1, true)
+      return
+    }
+    case 'softmax':
+      return put(rows, [...view(step.output), ...view(step.inputs.x), columnsOf(step.output)])
+  }
+}
+
+/** Bytes of a weight in linear memory; a matrix in panels of 8 columns, the rest row-major. */
+export function weightBytes({ kind, blocks, rows, columns }: Weight): number {
+  return 4 * blocks * rows * (kind === 'matrix' ? Math.ceil(columns / 8) * 8 : columns)
+}
+
+/** Bytes of a state, a multiple of 64. */
+export function stateBytes(state: State): number {
+  return Math.ceil((4 * sizeOf(state.shape)) / 64) * 64
+}
