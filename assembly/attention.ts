@@ -5,7 +5,7 @@
  * 8 columns first (k transposed): 2·n·r numbers, 100 KB for Base, stay in the second-level cache. Then five rows of q at a time: their
  * scores (5·n numbers, 4 KB) never leave the first-level cache between the two products. A unit of work is one head of one frame.
  */
-import { PANEL, TILE, tile } from './lib/gemm'
+import { PANEL, TILE, tile, ZEROS } from './lib/gemm'
 import { exponentials } from './lib/softmaxRow'
 
 @unmanaged
@@ -47,13 +47,13 @@ export function attention(args: AttentionArgs, begin: i32, end: i32): void {
     for (let i = 0; i < args.nq; i += TILE) {
       const rows = min(TILE, args.nq - i)
       const q = args.q + <usize>(frame * args.nq + i) * ldq + column
-      for (let panel = 0; panel < keyPanels; panel++) tile(scores + (<usize>panel << 5), scoreStride, q, ldq, keys + (<usize>panel * r << 5), r, rows, false)
+      for (let panel = 0; panel < keyPanels; panel++) tile(scores + (<usize>panel << 5), scoreStride, q, ldq, keys + (<usize>panel * r << 5), r, rows, ZEROS, 0)
       for (let row = 0; row < rows; row++) {
         const p = scores + <usize>row * scoreStride
         const total = f32x4.splat(exponentials(p, p, n, scale))
         for (let j: usize = 0; j < scoreStride; j += 16) v128.store(p + j, f32x4.div(v128.load(p + j), total))
       }
-      for (let panel = 0; panel < valuePanels; panel++) tile(sums + (<usize>panel << 5), sumStride, scores, scoreStride, values + (<usize>panel * n << 5), n, rows, false)
+      for (let panel = 0; panel < valuePanels; panel++) tile(sums + (<usize>panel << 5), sumStride, scores, scoreStride, values + (<usize>panel * n << 5), n, rows, ZEROS, 0)
       for (let row = 0; row < rows; row++) memory.copy(args.out + (<usize>(frame * args.nq + i + row) * args.outStride << 2) + column, sums + <usize>row * sumStride, <usize>r << 2)
     }
   }

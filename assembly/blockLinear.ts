@@ -1,8 +1,9 @@
 /**
  * out[i, q·n + j] = Σ_k x[i, q·k + k']·kernel[q, k', j] + bias[q·n + j], for each block q.
  *
- * x [rows, blocks·k], out [rows, blocks·n]. kernel in panels of 8 columns for each block, [blocks, ⌈n/8⌉, k, 8]. Blocks are small (128 ×
- * 256 for Base), so a panel (4 KB) and five rows of x lie in the first-level cache without blocking. A unit of work is a block.
+ * x [rows, blocks·k], out [rows, blocks·n]. kernel in panels of 8 columns for each block, [blocks, ⌈n/8⌉, k, 8]; bias [blocks·n],
+ * readable up to a multiple of 8. Blocks are small (128 × 256 for Base), so a panel (4 KB) and five rows of x lie in the first-level
+ * cache without blocking. Sums begin with the bias. A unit of work is a block.
  */
 import { PANEL, TILE, tile } from './lib/gemm'
 
@@ -32,22 +33,18 @@ export function blockLinear(args: BlockLinearArgs, begin: i32, end: i32): void {
       const w = args.kernel + (<usize>(block * panels + panel) * k << 5)
       const columns = min(PANEL, n - panel * PANEL)
       const column = block * n + panel * PANEL
+      const bias = args.bias + (<usize>column << 2)
       for (let row = 0; row < args.rows; row += TILE) {
         const rows = min(TILE, args.rows - row)
-        tile(edge, PANEL << 2, args.x + <usize>row * ldx + (<usize>(block * k) << 2), ldx, w, k, rows, false)
-        for (let i = 0; i < rows; i++) addBias(args.out + <usize>(row + i) * ldo + (<usize>column << 2), edge + (<usize>i << 5), args.bias + (<usize>column << 2), columns)
+        const out = args.out + <usize>row * ldo + (<usize>column << 2)
+        const x = args.x + <usize>row * ldx + (<usize>(block * k) << 2)
+        if (columns == PANEL) tile(out, ldo, x, ldx, w, k, rows, bias, 0)
+        else {
+          // The last panel of a block has fewer than 8 columns: beside the matrix, then only those are copied.
+          tile(edge, PANEL << 2, x, ldx, w, k, rows, bias, 0)
+          for (let i = 0; i < rows; i++) memory.copy(out + <usize>i * ldo, edge + (<usize>i << 5), <usize>columns << 2)
+        }
       }
     }
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function addBias(out: usize, sum: usize, bias: usize, columns: i32): void {
-  if (columns == PANEL) {
-    v128.store(out, f32x4.add(v128.load(sum), v128.load(bias)))
-    v128.store(out, f32x4.add(v128.load(sum, 16), v128.load(bias, 16)), 16)
-  } else {
-    for (let j: usize = 0; j < <usize>columns << 2; j += 4) store<f32>(out + j, load<f32>(sum + j) + load<f32>(bias + j))
   }
 }

@@ -2,13 +2,13 @@
  * out[i, j] = f(Σ_k x[i, k]·kernel[k, j] + bias[j]) · multiply[i, j] + add[i, j] + table[i mod tableRows, j]
  *
  * x [rows, k], out, multiply and add [rows, n], each with its own stride; f acts on columns 0..activated−1. kernel in panels of 8
- * columns, [⌈n/8⌉, k, 8], zero where there is no column; bias [n]; table [tableRows, n].
+ * columns, [⌈n/8⌉, k, 8], zero where there is no column; bias [n], readable up to a multiple of 8; table [tableRows, n].
  *
  * A block of 200 rows × 512 k of x (400 KB) stays in the second-level cache while the panels pass by; 512 rows of a panel (16 KB) and
- * five rows of x (10 KB) stay in the first while the tiles walk down the block. Sums over more than one block of k rest in `out`.
- * A unit of work is a panel.
+ * five rows of x (10 KB) stay in the first while the tiles walk down the block. Sums begin with the bias; those over more than one block
+ * of k rest in `out`. A unit of work is a panel.
  */
-import { PANEL, TILE, tile } from './lib/gemm'
+import { PANEL, TILE, tile, ZEROS } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
 
 const BLOCK_ROWS: i32 = 200
@@ -65,20 +65,24 @@ export function linear(args: LinearArgs, begin: i32, end: i32): void {
   }
 }
 
-/** c[rows, 8] (+)= x[row.., k..k+512] · kernel[k..k+512, panel]. */
+/** c[rows, 8] = (bias, or c for k > 0) + x[row.., k..k+512] · kernel[k..k+512, panel]. */
 function products(args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, panel: i32, k: i32): void {
   const ldx = <usize>args.xStride << 2
   const x = args.x + <usize>row * ldx + (<usize>k << 2)
   const w = args.kernel + ((<usize>panel * args.k + k) << 5)
   const count = min(BLOCK_K, args.k - k)
-  for (let i = 0; i < rows; i += TILE) tile(c + <usize>i * ldc, ldc, x + <usize>i * ldx, ldx, w, count, rows - i, k > 0)
+  const bias = args.bias ? args.bias + (<usize>panel << 5) : ZEROS
+  for (let i = 0; i < rows; i += TILE) {
+    const at = c + <usize>i * ldc
+    tile(at, ldc, x + <usize>i * ldx, ldx, w, count, rows - i, k ? at : bias, k ? ldc : 0)
+  }
 }
 
-/** Bias, activation, product, sum and table over c[rows, columns], which stands at [row, column] of out. */
+/** Activation, product, sum and table over c[rows, columns], which stands at [row, column] of out. */
 function finish(args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, column: i32, columns: i32): void {
+  if (!args.activation && !args.multiply && !args.add && !args.table) return
   for (let i = 0; i < rows; i++) {
     const at = row + i
-    const bias = args.bias ? args.bias + (<usize>column << 2) : 0
     const multiply = args.multiply ? args.multiply + ((<usize>at * args.multiplyStride + column) << 2) : 0
     const add = args.add ? args.add + ((<usize>at * args.addStride + column) << 2) : 0
     const table = args.table ? args.table + ((<usize>(at % args.tableRows) * args.n + column) << 2) : 0
@@ -89,7 +93,6 @@ function finish(args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, col
       const o = <usize>j << 2
       if (j + 4 <= columns && (j + 4 <= activated || j >= activated)) {
         let v = v128.load(p)
-        if (bias) v = f32x4.add(v, v128.load(bias + o))
         if (j < activated) v = activate(args.activation, v)
         if (multiply) v = f32x4.mul(v, v128.load(multiply + o))
         if (add) v = f32x4.add(v, v128.load(add + o))
@@ -98,7 +101,6 @@ function finish(args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, col
         j += 4
       } else {
         let v = load<f32>(p)
-        if (bias) v += load<f32>(bias + o)
         if (j < activated) v = first(activate(args.activation, f32x4.splat(v)))
         if (multiply) v *= load<f32>(multiply + o)
         if (add) v += load<f32>(add + o)

@@ -1,42 +1,38 @@
 /**
- * c[rows, 8] (+)= x[rows, k] · w[k, 8] for up to 5 rows: the inner loop of every matrix product.
+ * c[rows, 8] = from[rows, 8] + x[rows, k] · w[k, 8] for up to 5 rows: the inner loop of every matrix product.
  *
  * A tile of 5 × 8 holds 10 accumulators in registers; with two registers for w and one for a value of x, 13 of the 16 that x86 has.
  * Each step of k costs 2 loads of w, 5 splat loads of x, 10 multiplications and 10 additions. Of the tiles measured with multiply and
  * add apart, 5 × 8 is the fastest; 6 × 8 and 4 × 16 spill. w comes in panels of 8 columns, k rows of 32 bytes one after another.
  *
- * Every element sums over k in order, so results do not depend on tile, block or number of rows.
+ * Every element begins with `from` (a bias, zeros, or the sum over earlier k) and adds over k in order, so results do not depend on
+ * tile, block or number of rows.
  */
 
 /** Columns of a panel. */
 export const PANEL: i32 = 8
 /** Rows of a full tile. */
 export const TILE: i32 = 5
+/** Eight zeros, for a sum that begins with nothing. */
+export const ZEROS: usize = memory.data(PANEL * 4, 16)
 
-/**
- * One tile. Strides are in bytes; with `more`, c holds the sum over earlier k.
- */
-export function tile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, rows: i32, more: bool): void {
-  if (rows >= TILE) tileOf(5, c, ldc, x, ldx, w, k, more)
-  else if (rows == 4) tileOf(4, c, ldc, x, ldx, w, k, more)
-  else if (rows == 3) tileOf(3, c, ldc, x, ldx, w, k, more)
-  else if (rows == 2) tileOf(2, c, ldc, x, ldx, w, k, more)
-  else tileOf(1, c, ldc, x, ldx, w, k, more)
+/** One tile. Strides are in bytes; that of `from` is 0 when all rows begin alike. */
+export function tile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
+  if (rows >= TILE) tileOf(5, c, ldc, x, ldx, w, k, from, ldf)
+  else if (rows == 4) tileOf(4, c, ldc, x, ldx, w, k, from, ldf)
+  else if (rows == 3) tileOf(3, c, ldc, x, ldx, w, k, from, ldf)
+  else if (rows == 2) tileOf(2, c, ldc, x, ldx, w, k, from, ldf)
+  else tileOf(1, c, ldc, x, ldx, w, k, from, ldf)
 }
 
 // @ts-ignore: decorator
 @inline
-function tileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, more: bool): void {
-  const zero = f32x4.splat(0)
-  let a0 = zero, b0 = zero, a1 = zero, b1 = zero, a2 = zero, b2 = zero, a3 = zero, b3 = zero, a4 = zero, b4 = zero
-  const c1 = c + ldc, c2 = c1 + ldc, c3 = c2 + ldc, c4 = c3 + ldc
-  if (more) {
-    a0 = v128.load(c), b0 = v128.load(c, 16)
-    if (rows > 1) a1 = v128.load(c1), b1 = v128.load(c1, 16)
-    if (rows > 2) a2 = v128.load(c2), b2 = v128.load(c2, 16)
-    if (rows > 3) a3 = v128.load(c3), b3 = v128.load(c3, 16)
-    if (rows > 4) a4 = v128.load(c4), b4 = v128.load(c4, 16)
-  }
+function tileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, from: usize, ldf: usize): void {
+  let a0 = v128.load(from), b0 = v128.load(from, 16), a1 = a0, b1 = b0, a2 = a0, b2 = b0, a3 = a0, b3 = b0, a4 = a0, b4 = b0
+  if (rows > 1) from += ldf, a1 = v128.load(from), b1 = v128.load(from, 16)
+  if (rows > 2) from += ldf, a2 = v128.load(from), b2 = v128.load(from, 16)
+  if (rows > 3) from += ldf, a3 = v128.load(from), b3 = v128.load(from, 16)
+  if (rows > 4) from += ldf, a4 = v128.load(from), b4 = v128.load(from, 16)
   let x0 = x, x1 = x0 + ldx, x2 = x1 + ldx, x3 = x2 + ldx, x4 = x3 + ldx
   const unrolled = w + ((<usize>k >> 2) << 7)
   while (w < unrolled) {
@@ -88,8 +84,8 @@ function tileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize,
     x0 += 4, x1 += 4, x2 += 4, x3 += 4, x4 += 4
   }
   v128.store(c, a0), v128.store(c, b0, 16)
-  if (rows > 1) v128.store(c1, a1), v128.store(c1, b1, 16)
-  if (rows > 2) v128.store(c2, a2), v128.store(c2, b2, 16)
-  if (rows > 3) v128.store(c3, a3), v128.store(c3, b3, 16)
-  if (rows > 4) v128.store(c4, a4), v128.store(c4, b4, 16)
+  if (rows > 1) c += ldc, v128.store(c, a1), v128.store(c, b1, 16)
+  if (rows > 2) c += ldc, v128.store(c, a2), v128.store(c, b2, 16)
+  if (rows > 3) c += ldc, v128.store(c, a3), v128.store(c, b3, 16)
+  if (rows > 4) c += ldc, v128.store(c, a4), v128.store(c, b4, 16)
 }
