@@ -3,3 +3,9 @@ declare module '*.wasm' {
   const bytes: Uint8Array
   export default bytes
 }
+
+/** Text files are inlined as strings. */
+declare module '*.txt' {
+  const text: string
+  export default text
+}

@@ -15,17 +15,17 @@ export interface ProgramOptions {
   readonly t: number
   /** Pixels as bytes 0..255 or float32 0..1. */
   readonly pixels: 'u8' | 'f32'
-  /** Frames that the answer of a frame is averaged over. */
-  readonly average: Average
+  /** Frames that a second answer, `recent`, is averaged over; with 'all' there is none beside the model's own. */
+  readonly recent: Average
   /** Also give the encoded tokens [b, t, n, d], which costs the rows of the last block that a class token makes superfluous. */
   readonly encoded: boolean
 }
 
 /**
- * Records the model. Outputs: `frame_features`, `pre_logits` [b, t, 1, rep], `logits`, `probs` [b, t, 1, c] if it has a head, `encoded`
- * [b, t, n, d] if asked for.
+ * Records the model. Outputs: `encoded` [b, t, n, d] if asked for or if there is no head; with a head `frame_features`, `pre_logits`
+ * [b, t, 1, rep], `logits`, `probs` [b, t, 1, c] over all frames since the reset, and `recent/logits`, `recent/probs`.
  */
-export function recordModel(config: Config, { b, t, pixels: dtype, average, encoded: wantsTokens }: ProgramOptions): Program {
+export function recordModel(config: Config, { b, t, pixels: dtype, recent, encoded: wantsTokens }: ProgramOptions): Program {
   const ops = new Recorder(b, t, new Map(weightTable(config).map((weight) => [weight.name, weight])))
   const { width: d, lruWidth: e, numHeads, depth, poolType, patchSize, imageSize } = config
   const hasHead = config.numClasses > 0
@@ -49,11 +49,16 @@ export function recordModel(config: Config, { b, t, pixels: dtype, average, enco
   const headInput = poolType === 'gap' ? ops.pool('decoder/head_input', x) : ops.token(x, 0)
   // nn.tanh(pre_logits(x)), mean over t
   const features = ops.linear('decoder/frame_features', headInput, 'decoder/pre_logits/kernel', { bias: 'decoder/pre_logits/bias', activation: 'tanh' })
-  const preLogits = ops.average('pre_logits', features, average)
-  // cls_head, softmax
-  const logits = ops.linear('logits', preLogits, 'decoder/cls_head/kernel', { bias: 'decoder/cls_head/bias' })
-  const probs = ops.softmax('probs', logits)
-  return ops.end(pixels, { ...encoded, frame_features: features, pre_logits: preLogits, logits, probs })
+  const answers = { ...answer('', 'all'), ...(recent !== 'all' && answer('recent/', recent)) }
+  return ops.end(pixels, { ...encoded, frame_features: features, ...answers })
+
+  function answer(path: string, over: Average): Record<string, Tensor> {
+    const preLogits = ops.average(`${path}pre_logits`, features, over)
+    // cls_head, softmax
+    const logits = ops.linear(`${path}logits`, preLogits, 'decoder/cls_head/kernel', { bias: 'decoder/cls_head/bias' })
+    const probs = ops.softmax(`${path}probs`, logits)
+    return { [`${path}pre_logits`]: preLogits, [`${path}logits`]: logits, [`${path}probs`]: probs }
+  }
 
   // [R] ResidualBlock
   function temporalBlock(path: string, x: Tensor): Tensor {
