@@ -1,0 +1,12 @@
+/**
+ * Files that ship with the package. This file lies at the same depth in src/ and dist/, so that the addresses hold in both.
+ */
+
+/** The built-in model: a small TRecViT that names the camera's motion (ten classes). */
+export const builtin: URL = new URL('../models/motion.safetensors', import.meta.url)
+
+/** A short clip for it: 13 seconds in which the camera does nine things. */
+export const sampleClip: URL = new URL('../models/tour.mp4', import.meta.url)
+
+/** What the package says about itself. */
+export const manifest: URL = new URL('../package.json', import.meta.url)

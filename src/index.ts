@@ -1,0 +1,14 @@
+/**
+ * TRecViT in WebAssembly: load a model, classify video, follow streams.
+ */
+export type { NdArray } from './array.ts'
+export type { Device } from './backend/backend.ts'
+export { TrecvitError } from './error.ts'
+export type { ClassifyOptions, ClassifyResult, VideoSource } from './model/classify.ts'
+export { configOf, sizeNames, type Config, type Size } from './model/config.ts'
+export type { Class } from './model/labels.ts'
+export { TRecViT, type ForwardResult, type LoadOptions, type ModelSource, type RunOptions, type Timing } from './model/trecvit.ts'
+export { listing } from './program/listing.ts'
+export type { Average, Program } from './program/program.ts'
+export type { FrameLike, ImageDataLike } from './stream/input.ts'
+export type { Answer, FrameAnswer, Stream, StreamOptions } from './stream/stream.ts'

@@ -1,0 +1,140 @@
+import { checkArray, type NdArray } from '../array.ts'
+import { TrecvitError } from '../error.ts'
+import { toInput, type FrameLike } from '../stream/input.ts'
+import type { SampleOptions } from '../video/sample.ts'
+import { frameSize } from '../stream/session.ts'
+import { topOf, type Class } from './labels.ts'
+import type { RunOptions, TRecViT } from './trecvit.ts'
+
+/** A video: a file by path, URL or bytes, decoded frames one after another, or pixels [t, H, W, 3] of the model's size. */
+export type VideoSource = string | URL | Blob | ArrayBuffer | Uint8Array | NdArray | AsyncIterable<FrameLike> | Iterable<FrameLike>
+
+/** How a video is classified. */
+export interface ClassifyOptions extends RunOptions, SampleOptions {
+  /** Classes in `top`, 5 unless given. */
+  readonly topK?: number
+  /** Clips of framesPerClip frames, evenly spread over the video, instead of one clip of all frames. */
+  readonly clips?: number
+  /** Crops of each clip: 1 in the centre, or 3 along the longer side. */
+  readonly views?: 1 | 3
+}
+
+/** The answer about a video: means over clips and views. */
+export interface ClassifyResult {
+  readonly top: readonly Class[]
+  /** [c] */
+  readonly logits: NdArray<Float32Array>
+  /** [c] */
+  readonly probs: NdArray<Float32Array>
+  /** Frames that the answer stands for, in all clips. */
+  readonly frames: number
+  readonly clips: number
+  readonly views: number
+}
+
+/** Pixels held while clips are chosen; a longer video needs a stride. */
+const MAX_HELD = 2 ** 31
+
+/** See TRecViT.classify. */
+export async function classify(model: TRecViT, source: VideoSource, options: ClassifyOptions): Promise<ClassifyResult> {
+  const { topK = 5, clips, views = 1, signal, onProgress } = options
+  if (clips !== undefined && (!Number.isInteger(clips) || clips < 1)) throw new TrecvitError(`"clips" expected a whole number, at least 1, got ${clips}`)
+  if (views !== 1 && views !== 3) throw new TrecvitError(`"views" expected 1 or 3, got ${String(views)}`)
+  if (!Number.isInteger(topK) || topK < 1) throw new TrecvitError(`"topK" expected a whole number, at least 1, got ${topK}`)
+  const { numClasses: c, framesPerClip } = model.config
+
+  const logits = new Float64Array(c)
+  const probs = new Float64Array(c)
+  let answers = 0
+  let frames = 0
+  const session = model.session({ b: 1, recent: 'all', encoded: false })
+  try {
+    if (clips === undefined && views === 1) {
+      for await (const pixels of pixelsOf(model, source, options, 1)) {
+        const { outputs } = await session.advance(pixels[0]!, 1)
+        signal?.throwIfAborted()
+        onProgress?.(++frames, frames)
+        logits.set(outputs['logits']!)
+        probs.set(outputs['probs']!)
+      }
+      answers = 1
+    } else {
+      const held = await hold(model, source, options, views)
+      const t = held[0]!.length / frameSize(model.config)
+      const length = clips === undefined ? t : Math.min(framesPerClip, t)
+      const count = clips ?? 1
+      for (let clip = 0; clip < count; clip++) {
+        const start = count === 1 ? Math.floor((t - length) / 2) : Math.round((clip * (t - length)) / (count - 1))
+        for (const view of held) {
+          await session.reset()
+          let last: Record<string, Float32Array> | undefined
+          const size = frameSize(model.config)
+          for await (const outputs of model.chunks(session, view.subarray(start * size, (start + length) * size))) {
+            last = outputs
+            signal?.throwIfAborted()
+            onProgress?.(frames + session.frame, count * views * length)
+          }
+          frames += length
+          answers++
+          last!['logits']!.slice(-c).forEach((value, index) => (logits[index]! += value))
+          last!['probs']!.slice(-c).forEach((value, index) => (probs[index]! += value))
+        }
+      }
+    }
+  } finally {
+    await session.dispose()
+  }
+  if (frames === 0) throw new TrecvitError('The video has no frames')
+  const mean = (sums: Float64Array) => Float32Array.from(sums, (sum) => sum / answers)
+  const result = mean(probs)
+  return {
+    top: topOf(result, model.labels, topK),
+    logits: { data: mean(logits), shape: [c] }, probs: { data: result, shape: [c] },
+    frames, clips: clips ?? 1, views,
+  }
+}
+
+/** All frames as pixels [t, H, W, 3], once for each view. */
+async function hold(model: TRecViT, source: VideoSource, options: ClassifyOptions, views: number): Promise<(Uint8Array | Float32Array)[]> {
+  const held: (Uint8Array | Float32Array)[][] = Array.from({ length: views }, () => [])
+  let bytes = 0
+  for await (const pixels of pixelsOf(model, source, options, views)) {
+    options.signal?.throwIfAborted()
+    pixels.forEach((view, index) => held[index]!.push(view))
+    bytes += pixels.reduce((sum, view) => sum + view.byteLength, 0)
+    if (bytes > MAX_HELD) throw new TrecvitError(`Choosing clips would hold more than ${MAX_HELD} bytes of frames; give "stride", "fps" or "frames"`)
+  }
+  if (!bytes) throw new TrecvitError('The video has no frames')
+  return held.map((frames) => {
+    const size = frames[0]!.length
+    const all = frames[0] instanceof Uint8Array ? new Uint8Array(frames.length * size) : new Float32Array(frames.length * size)
+    frames.forEach((frame, index) => all.set(frame, index * size))
+    return all
+  })
+}
+
+/** The pixels [H, W, 3] of every frame that is sampled, in each of the views. */
+async function* pixelsOf(model: TRecViT, source: VideoSource, options: ClassifyOptions, views: number): AsyncGenerator<(Uint8Array | Float32Array)[], void, undefined> {
+  const [height, width] = model.config.imageSize
+  if (typeof source === 'object' && 'shape' in source) {
+    checkArray('video', source)
+    if (views !== 1) throw new TrecvitError(`"views" of ${views} expected a video whose frames can be cropped, got pixels of the model's size`)
+    const size = frameSize(model.config)
+    if (String(source.shape.slice(1)) !== String([height, width, 3])) throw new TrecvitError(`"video" expected shape [t,${height},${width},3], got [${source.shape}]`)
+    for (let frame = 0; frame < source.shape[0]!; frame++) yield [source.data.subarray(frame * size, (frame + 1) * size)]
+    return
+  }
+  const { openVideo, sample, toPixels } = await import('../video/index.ts')
+  const isFile = typeof source === 'string' || source instanceof URL || source instanceof ArrayBuffer || source instanceof Uint8Array || source instanceof Blob
+  const video = isFile ? await openVideo(source, options.signal ? { signal: options.signal } : {}) : undefined
+  try {
+    const frames = video ? sample(video, options) : (source as AsyncIterable<FrameLike>)
+    for await (const frame of frames) {
+      if (views === 1) yield [toInput(frame, 1, [height, width])]
+      else if ('planes' in frame) yield Array.from({ length: views }, (_, view) => toPixels(frame, { height, width, view, views }))
+      else throw new TrecvitError(`"views" of ${views} expected decoded frames, which can be cropped, got pixels of the model's size`)
+    }
+  } finally {
+    await video?.close()
+  }
+}

@@ -1,0 +1,306 @@
+import { checkArray, describe, type NdArray } from '../array.ts'
+import type { Backend, Device } from '../backend/backend.ts'
+import { WasmBackend } from '../backend/wasm/wasm.ts'
+import { builtin } from '../builtin.ts'
+import { openCheckpoint } from '../checkpoint/checkpoint.ts'
+import { TrecvitError } from '../error.ts'
+import { breathe } from '../platform/platform.ts'
+import { flopsOf } from '../program/listing.ts'
+import type { Program } from '../program/program.ts'
+import { chunkOf, frameSize, Programs, Session, type Outputs } from '../stream/session.ts'
+import { checkStreamOptions, restore, Stream, type StreamOptions } from '../stream/stream.ts'
+import type { ClassifyOptions, ClassifyResult, VideoSource } from './classify.ts'
+import { tokensOf, type Config } from './config.ts'
+import { checkTensors, inferConfig } from './infer.ts'
+import { labelsFor } from './labels.ts'
+import { loadWeights, type Loaded } from './load.ts'
+import { weightTable } from './weights.ts'
+
+/** Where a model comes from: a path or URL of an .npz or .safetensors file, its bytes, or the model that ships with the package. */
+export type ModelSource = 'builtin' | (string & {}) | URL | Blob | ArrayBuffer | Uint8Array
+
+/** How a model is loaded. */
+export interface LoadOptions {
+  /** Where it runs: the best that is there, or the CPU. */
+  readonly device?: 'auto' | 'wasm'
+  /** What the file does not tell (framesPerClip, imageSize), or numClasses 0 to leave a head aside. */
+  readonly config?: Partial<Config>
+  /** Names of the classes, in order. */
+  readonly labels?: readonly string[]
+  /** Bytes of weights done, and of all. */
+  readonly onProgress?: (done: number, total: number) => void
+  readonly signal?: AbortSignal
+}
+
+/** How long work is followed and stopped. */
+export interface RunOptions {
+  /** Frames done, and of all. */
+  readonly onProgress?: (done: number, total: number) => void
+  readonly signal?: AbortSignal
+}
+
+/** The answer of the whole model to b videos (trecvit/modules.py TRecViT.__call__). */
+export interface ForwardResult {
+  /** [b, c]: mean over the clips of clipLogits. */
+  readonly logits: NdArray<Float32Array>
+  /** [b, c]: mean over the clips of clipProbs, which is not the softmax of `logits`. */
+  readonly probs: NdArray<Float32Array>
+  /** [b, clips, c] */
+  readonly clipLogits: NdArray<Float32Array>
+  /** [b, clips, c] */
+  readonly clipProbs: NdArray<Float32Array>
+  /** [b, clips, rep]: mean over the frames of a clip. */
+  readonly preLogits: NdArray<Float32Array>
+}
+
+/** One step of a program, timed. */
+export interface Timing {
+  readonly op: string
+  readonly name: string
+  readonly milliseconds: number
+  /** Floating-point operations, 0 for element-wise steps. */
+  readonly flops: number
+}
+
+/** A TRecViT with its weights, ready to run. */
+export class TRecViT {
+  /** What the model is made of, read from the checkpoint. */
+  readonly config: Config
+  /** Names of the classes, or null. */
+  readonly labels: readonly string[] | null
+  /** What it runs on, and why not on something better. */
+  readonly device: Device
+  /** Tells this model from others; a snapshot belongs to one. */
+  readonly fingerprint: string
+  /** Sentences about the checkpoint: values that are not numbers, tensors that were ignored. */
+  readonly warnings: readonly string[]
+  readonly #backend: Backend
+  readonly #programs: Programs
+
+  private constructor(config: Config, labels: readonly string[] | null, backend: Backend, { fingerprint, warnings }: Loaded) {
+    this.config = config
+    this.labels = labels
+    this.device = backend.device
+    this.fingerprint = fingerprint
+    this.warnings = warnings
+    this.#backend = backend
+    this.#programs = new Programs(config, backend)
+  }
+
+  /**
+   * Loads a checkpoint with official tensor names; its configuration is read from names and shapes.
+   * @throws TrecvitError if the file is not one, is damaged, or does not fit
+   */
+  static async load(source: ModelSource, { device = 'auto', config: given = {}, labels, onProgress, signal }: LoadOptions = {}): Promise<TRecViT> {
+    if (device !== 'auto' && device !== 'wasm') throw new TrecvitError(`"device" expected 'auto' or 'wasm', got ${describe(device)}`)
+    const checkpoint = await openCheckpoint(source === 'builtin' ? builtin : source, signal ? { signal } : {})
+    try {
+      const carried = carriedConfig(checkpoint.metadata['config'])
+      const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carried, ...given })
+      const ignored = checkTensors(checkpoint.name, checkpoint.tensors, config)
+      const names = labelsFor(config.numClasses, labels, checkpoint.metadata['labels'])
+      const backend = await WasmBackend.create(weightTable(config))
+      const loaded = await loadWeights(checkpoint, config, backend, { onProgress, signal })
+      const warnings = ignored.length ? [...loaded.warnings, `${checkpoint.name} has tensors outside the model, which are ignored: ${ignored.join(', ')}`] : loaded.warnings
+      return new TRecViT(config, names, backend, { ...loaded, warnings })
+    } finally {
+      await checkpoint.close()
+    }
+  }
+
+  /**
+   * The official forward pass: each video is cut into max(floor(t / framesPerClip), 1) clips of equal length, each from an empty state.
+   * @param frames [t, H, W, 3] or [b, t, H, W, 3] of the model's image size, bytes 0..255 or float32 0..1
+   * @throws TrecvitError if the shape does not fit, t is not a multiple of the number of clips, or the model has no head
+   */
+  async forward(frames: NdArray, options: RunOptions = {}): Promise<ForwardResult> {
+    this.#wantHead('forward')
+    const { b, clips, rest } = await this.#clips(frames, false, options)
+    const { numClasses: c, repSize } = this.config
+    // The answer of a clip is that of its last frame.
+    const last = (name: string, size: number) => join(rest.map((chunks) => chunks[chunks.length - 1]![name]!.slice(-size)))
+    const clipLogits = last('logits', c)
+    const clipProbs = last('probs', c)
+    return {
+      logits: { data: meanOverClips(clipLogits, b, clips, c), shape: [b, c] },
+      probs: { data: meanOverClips(clipProbs, b, clips, c), shape: [b, c] },
+      clipLogits: { data: clipLogits, shape: [b, clips, c] },
+      clipProbs: { data: clipProbs, shape: [b, clips, c] },
+      preLogits: { data: last('pre_logits', repSize), shape: [b, clips, repSize] },
+    }
+  }
+
+  /**
+   * Classifies a video: a file (path, URL, bytes), decoded frames, or an array [t, H, W, 3]. Unless clips are asked for, every frame counts:
+   * one clip from an empty state to the end.
+   * @throws TrecvitError if the video cannot be read or an option is wrong, or the model has no head
+   */
+  async classify(video: VideoSource, options: ClassifyOptions = {}): Promise<ClassifyResult> {
+    this.#wantHead('classify')
+    const { classify } = await import('./classify.ts')
+    return classify(this, video, options)
+  }
+
+  /**
+   * Encoded tokens [b, t, n, d] after the last norm, in clips as in `forward`.
+   * @throws TrecvitError if the shape does not fit
+   */
+  async features(frames: NdArray, options: RunOptions = {}): Promise<NdArray<Float32Array>> {
+    const { b, t, rest } = await this.#clips(frames, true, options)
+    return { data: join(rest.flatMap((chunks) => chunks.map((outputs) => outputs['encoded']!))), shape: [b, t, tokensOf(this.config), this.config.width] }
+  }
+
+  /**
+   * Opens an endless video, or b side by side.
+   * @throws TrecvitError if an option is wrong or the model has no head
+   */
+  stream(options: StreamOptions = {}): Stream {
+    this.#wantHead('stream')
+    const { b, average, topK } = checkStreamOptions(options)
+    return new Stream(this.#facts(), this.session({ b, recent: average, encoded: false }), topK)
+  }
+
+  /**
+   * Goes on where a snapshot was taken.
+   * @throws TrecvitError if the snapshot is damaged or of another model
+   */
+  async resume(snapshot: Uint8Array, { topK = 5 }: { topK?: number } = {}): Promise<Stream> {
+    const session = await restore(snapshot, this.fingerprint, ({ b, average }) => this.session({ b, recent: average, encoded: false }))
+    return new Stream(this.#facts(), session, topK)
+  }
+
+  /** Every named tensor of a run over these frames [t, H, W, 3] from an empty state, as one clip. */
+  async trace(frames: NdArray): Promise<Map<string, NdArray<Float32Array>>> {
+    const tensors = new Map<string, NdArray<Float32Array>>()
+    await this.#watched(frames, async (step, _, read) => void tensors.set(step.name, { data: await read(), shape: step.output.shape }))
+    return tensors
+  }
+
+  /** Time of every step of a run over these frames [t, H, W, 3] from an empty state, after one run to warm up. */
+  async profile(frames: NdArray): Promise<Timing[]> {
+    const timings: Timing[] = []
+    await this.#watched(frames, () => {})
+    await this.#watched(frames, (step, milliseconds) => void timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) }))
+    return timings
+  }
+
+  /** The program that a stream of b videos replays for chunks of t frames. */
+  program({ b = 1, t = 1 }: { b?: number; t?: number } = {}): Program {
+    return this.#programs.get({ b, t, pixels: 'u8', recent: 'all', encoded: false }).program
+  }
+
+  /** Videos with their carried state, chunk by chunk: what `stream`, `forward` and `features` are made of. */
+  session(options: { b: number; recent: StreamOptions['average'] & {}; encoded: boolean }): Session {
+    return new Session(this.#programs, options)
+  }
+
+  /** Frees the memory of the device. */
+  async dispose(): Promise<void> {
+    await this.#programs.dispose()
+    this.#backend.dispose()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
+  }
+
+  #facts(): { fingerprint: string; labels: readonly string[] | null; imageSize: readonly [number, number]; numClasses: number } {
+    return { fingerprint: this.fingerprint, labels: this.labels, imageSize: this.config.imageSize, numClasses: this.config.numClasses }
+  }
+
+  #wantHead(what: string): void {
+    if (this.config.numClasses === 0) throw new TrecvitError(`"${what}" expected a model with a class head, this one has an encoder only; use "features"`)
+  }
+
+  /** [b, t] of frames [t, H, W, 3] or [b, t, H, W, 3]. */
+  #checkFrames(frames: NdArray): [b: number, t: number] {
+    checkArray('frames', frames)
+    const shape = frames.shape.length === 4 ? [1, ...frames.shape] : frames.shape
+    const expected = [...this.config.imageSize, 3]
+    if (shape.length !== 5 || String(shape.slice(2)) !== String(expected) || shape[0]! < 1 || shape[1]! < 1) {
+      throw new TrecvitError(`"frames" expected shape [t,${expected}] or [b,t,${expected}], got [${frames.shape}]`)
+    }
+    return [shape[0]!, shape[1]!]
+  }
+
+  /** Runs every clip of every video from an empty state, in chunks; `rest` holds the chunks' outputs for each clip. */
+  async #clips(frames: NdArray, encoded: boolean, { onProgress, signal }: RunOptions): Promise<{ b: number; t: number; clips: number; rest: Outputs[][] }> {
+    const [b, t] = this.#checkFrames(frames)
+    const clips = Math.max(Math.floor(t / this.config.framesPerClip), 1)
+    if (t % clips) throw new TrecvitError(`"frames" of ${t} expected a multiple of their ${clips} clips (of about ${this.config.framesPerClip} frames); drop ${t % clips} of them`)
+    const session = this.session({ b: 1, recent: 'all', encoded })
+    try {
+      const rest: Outputs[][] = []
+      for (let clip = 0; clip < b * clips; clip++) {
+        const size = (t / clips) * frameSize(this.config)
+        if (clip) await session.reset()
+        const chunks: Outputs[] = []
+        for await (const outputs of this.chunks(session, frames.data.subarray(clip * size, (clip + 1) * size))) {
+          chunks.push(outputs)
+          signal?.throwIfAborted()
+          onProgress?.(clip * (t / clips) + session.frame, b * t)
+        }
+        rest.push(chunks)
+      }
+      return { b, t, clips, rest }
+    } finally {
+      await session.dispose()
+    }
+  }
+
+  /** Feeds frames [t, H, W, 3] to a session of one video in chunks of a good size, and lets the event loop turn between them. */
+  async *chunks(session: Session, pixels: Uint8Array | Float32Array): AsyncGenerator<Outputs, void, undefined> {
+    const size = frameSize(this.config)
+    const most = chunkOf(tokensOf(this.config))
+    for (let left = pixels.length / size; left > 0;) {
+      // Two programs serve every length: whole chunks, then single frames.
+      const t = left >= most ? most : 1
+      const { outputs } = await session.advance(pixels.subarray(pixels.length - left * size, pixels.length - (left - t) * size), t)
+      yield outputs
+      left -= t
+      await breathe()
+    }
+  }
+
+  async #watched(frames: NdArray, watch: Parameters<Session['advance']>[2] & {}): Promise<void> {
+    const [b, t] = this.#checkFrames(frames)
+    if (b !== 1) throw new TrecvitError(`"frames" expected one video, got ${b}`)
+    const session = this.session({ b, recent: 'all', encoded: true })
+    try {
+      await session.advance(frames.data, t, watch)
+    } finally {
+      await session.dispose()
+    }
+  }
+}
+
+function join(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}
+
+/** [b, clips, c] → [b, c], summed in order in float64. */
+function meanOverClips(values: Float32Array, b: number, clips: number, c: number): Float32Array {
+  return Float32Array.from({ length: b * c }, (_, index) => {
+    const video = Math.floor(index / c)
+    let sum = 0
+    for (let clip = 0; clip < clips; clip++) sum += values[(video * clips + clip) * c + (index % c)]!
+    return sum / clips
+  })
+}
+
+/** The part of the configuration that `convert` writes beside the tensors, because they do not tell it. */
+function carriedConfig(json: string | undefined): Partial<Config> {
+  if (json === undefined) return {}
+  try {
+    const { framesPerClip, imageSize } = JSON.parse(json) as Partial<Config>
+    return { ...(framesPerClip !== undefined && { framesPerClip }), ...(imageSize !== undefined && { imageSize }) }
+  } catch {
+    throw new TrecvitError('The checkpoint carries a "config" that is not JSON; convert it again')
+  }
+}

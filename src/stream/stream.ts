@@ -1,0 +1,141 @@
+import { type NdArray } from '../array.ts'
+import { TrecvitError } from '../error.ts'
+import { topOf, type Class } from '../model/labels.ts'
+import type { Average } from '../program/program.ts'
+import { toInput, type FrameLike } from './input.ts'
+import type { Session } from './session.ts'
+import { decodeSnapshot, encodeSnapshot, isAverage } from './snapshot.ts'
+
+/** How a stream is opened. */
+export interface StreamOptions {
+  /** Videos side by side, 1 unless given; frames then come as [b, H, W, 3]. */
+  readonly b?: number
+  /**
+   * Frames that an answer stands for: 'all' since the last reset (the model's own answer), the last { frames }, or all with a weight
+   * that halves every { halfLife } frames. Streams without an end want one of the latter.
+   */
+  readonly average?: Average
+  /** Classes in `top`, 5 unless given. */
+  readonly topK?: number
+}
+
+/** An answer about a video: logits and probabilities [b, c], and the most probable classes. */
+export interface Answer {
+  readonly logits: NdArray<Float32Array>
+  readonly probs: NdArray<Float32Array>
+  /** The most probable classes of the first video. */
+  readonly top: readonly Class[]
+  /** The most probable classes of every video. */
+  readonly tops: readonly (readonly Class[])[]
+}
+
+/** The answer after a frame. */
+export interface FrameAnswer extends Answer {
+  /** Index of the frame since the reset, from 0. */
+  readonly frame: number
+  /** The model's own answer, over all frames since the reset; the same as the rest unless the stream averages otherwise. */
+  readonly overall: Answer
+}
+
+/** What a stream needs to know of its model. */
+export interface StreamModel {
+  readonly fingerprint: string
+  readonly labels: readonly string[] | null
+  readonly imageSize: readonly [number, number]
+  readonly numClasses: number
+}
+
+/**
+ * Endless video, one answer a frame, in constant memory. Frames may be pushed without waiting; answers come in order.
+ */
+export class Stream {
+  readonly #model: StreamModel
+  readonly #session: Session
+  readonly #topK: number
+
+  /** Use `model.stream()`. */
+  constructor(model: StreamModel, session: Session, topK: number) {
+    this.#model = model
+    this.#session = session
+    this.#topK = topK
+  }
+
+  /** Frames since the reset. */
+  get frame(): number {
+    return this.#session.frame
+  }
+
+  /**
+   * Feeds the next frame (of each video) and answers.
+   * @param frame [H, W, 3] or [b, H, W, 3] of the model's size, bytes 0..255 or float32 0..1; or an ImageData or decoded video frame of any
+   *   size, which is resized (shorter side) and cropped (centre)
+   * @throws TrecvitError if the frame does not fit
+   */
+  async push(frame: FrameLike): Promise<FrameAnswer> {
+    const { b } = this.#session.options
+    const { first, outputs } = await this.#session.advance(toInput(frame, b, this.#model.imageSize), 1)
+    const overall = this.#answer(outputs['logits']!, outputs['probs']!)
+    const recent = outputs['recent/logits']
+    return { ...(recent ? this.#answer(recent, outputs['recent/probs']!) : overall), frame: first, overall }
+  }
+
+  /** Pushes frames as they come and gives the answers. */
+  async *run(frames: AsyncIterable<FrameLike> | Iterable<FrameLike>): AsyncGenerator<FrameAnswer, void, undefined> {
+    for await (const frame of frames) yield await this.push(frame)
+  }
+
+  /** Forgets all frames, after those already pushed. */
+  reset(): Promise<void> {
+    return this.#session.reset()
+  }
+
+  /** The whole state after the frames pushed so far, as bytes that `model.resume` takes, on any backend and in any runtime. */
+  async snapshot(): Promise<Uint8Array> {
+    const { b, recent } = this.#session.options
+    const { frame, values } = await this.#session.read()
+    return encodeSnapshot({ header: { model: this.#model.fingerprint, b, frame, recent, states: this.#session.states }, values })
+  }
+
+  /** Frees the state. */
+  dispose(): Promise<void> {
+    return this.#session.dispose()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
+  }
+
+  #answer(logits: Float32Array, probs: Float32Array): Answer {
+    const c = this.#model.numClasses
+    const { b } = this.#session.options
+    const tops = Array.from({ length: b }, (_, video) => topOf(probs.subarray(video * c, (video + 1) * c), this.#model.labels, this.#topK))
+    return { logits: { data: logits, shape: [b, c] }, probs: { data: probs, shape: [b, c] }, top: tops[0]!, tops }
+  }
+}
+
+/**
+ * Checks the options of a stream and fills in what is not given.
+ * @throws TrecvitError naming the option, what was expected and what came
+ */
+export function checkStreamOptions({ b = 1, average = 'all', topK = 5 }: StreamOptions): Required<StreamOptions> {
+  if (!Number.isInteger(b) || b < 1) throw new TrecvitError(`"b" expected a whole number of videos, at least 1, got ${b}`)
+  if (!isAverage(average)) throw new TrecvitError(`"average" expected 'all', { frames: 1..4096 } or { halfLife: > 0 }, got ${JSON.stringify(average)}`)
+  if (!Number.isInteger(topK) || topK < 1) throw new TrecvitError(`"topK" expected a whole number of classes, at least 1, got ${topK}`)
+  return { b, average, topK }
+}
+
+/**
+ * Opens a session for a snapshot and puts the state back.
+ * @throws TrecvitError if the snapshot is damaged, or was taken from another model
+ */
+export async function restore(bytes: Uint8Array, fingerprint: string, open: (options: { b: number; average: Average }) => Session): Promise<Session> {
+  const { header, values } = decodeSnapshot(bytes)
+  if (header.model !== fingerprint) throw new TrecvitError(`The snapshot was taken from model ${header.model}, and this one is ${fingerprint}; resume it with the weights that it was taken with`)
+  const session = open({ b: header.b, average: header.recent })
+  const expected = session.states
+  const fits = expected.length === header.states.length &&
+    expected.every(({ name, shape }, index) => name === header.states[index]!.name && String(shape) === String(header.states[index]!.shape))
+  if (!fits) throw new TrecvitError('The snapshot does not hold the states of this model, although it names it; it was not written by this runtime')
+  await session.write(header.frame, values)
+  return session
+}
