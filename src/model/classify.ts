@@ -53,7 +53,8 @@ export async function classify(model: TRecViT, source: VideoSource, options: Cla
       for await (const pixels of pixelsOf(model, source, options, 1)) {
         const { outputs } = await session.advance(pixels[0]!, 1)
         signal?.throwIfAborted()
-        onProgress?.(++frames, frames)
+        frames++
+        onProgress?.(frames, frames)
         logits.set(outputs['logits']!)
         probs.set(outputs['probs']!)
       }

@@ -1,0 +1,126 @@
+import { readFile } from 'node:fs/promises'
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { NdArray } from '../src/array.ts'
+import { TRecViT, TrecvitError } from '../src/index.ts'
+import { Goldens, goldenUrl } from './goldens.ts'
+
+let model: TRecViT
+/** 12 frames of 64×64. */
+let video: NdArray<Uint8Array>
+
+beforeAll(async () => {
+  model = await TRecViT.load(goldenUrl('small.npz'), { config: { framesPerClip: 6 } })
+  const { shape, values } = (await Goldens.open('small_io.npz')).get('video')
+  video = { data: Uint8Array.from(values), shape }
+})
+
+const frames = (from: number, to: number): NdArray<Uint8Array> => ({ data: video.data.subarray(from * 12288, to * 12288), shape: [to - from, 64, 64, 3] })
+
+describe('load', () => {
+  test('reads the configuration, takes a path, URL, Blob and bytes, and knows one model from another', async () => {
+    expect(model.config).toMatchObject({ width: 96, depth: 3, mlpDim: 384, numHeads: 3, numClasses: 7, repSize: 256, framesPerClip: 6, imageSize: [64, 64] })
+    expect(model.device).toEqual({ backend: 'wasm', kernels: 'simd', threads: 1, reason: null })
+    expect(model.labels).toBeNull()
+    const bytes = await readFile(goldenUrl('small.npz'))
+    for (const source of [goldenUrl('small.npz').pathname, new Blob([bytes]), new Uint8Array(bytes)]) {
+      expect((await TRecViT.load(source)).fingerprint).toBe(model.fingerprint)
+    }
+    const other = await TRecViT.load(goldenUrl('small_gap.npz'), { config: { imageSize: [64, 64] } })
+    expect(other.fingerprint).not.toBe(model.fingerprint)
+  })
+
+  test('reports progress to the end', async () => {
+    const seen: [number, number][] = []
+    await TRecViT.load(goldenUrl('small.npz'), { onProgress: (done, total) => seen.push([done, total]) })
+    expect(seen.length).toBe(100)
+    expect(seen[seen.length - 1]![0]).toBe(seen[0]![1])
+    expect(seen.every(([done], index) => index === 0 || done > seen[index - 1]![0])).toBe(true)
+  })
+
+  test('can be aborted', async () => {
+    await expect(TRecViT.load(goldenUrl('small.npz'), { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i)
+  })
+
+  test('labels must be as many as classes', async () => {
+    await expect(TRecViT.load(goldenUrl('small.npz'), { labels: ['a', 'b'] })).rejects.toThrow('"labels" expected 7 names, one for each class, got 2')
+  })
+
+  test('leaves a head aside when told to, and then has features only', async () => {
+    const encoder = await TRecViT.load(goldenUrl('small.npz'), { config: { numClasses: 0, repSize: 0, framesPerClip: 6 } })
+    expect((await encoder.features(frames(0, 6))).data).toEqual((await model.features(frames(0, 6))).data)
+    expect(() => encoder.stream()).toThrow('"stream" expected a model with a class head')
+    expect(encoder.warnings).toEqual([expect.stringContaining('decoder/pre_logits/kernel')])
+  })
+})
+
+describe('forward', () => {
+  test('cuts clips as the official model does, and says when they do not come out even', async () => {
+    const result = await model.forward(video)
+    expect(result.clipLogits.shape).toEqual([1, 2, 7])
+    expect(result.preLogits.shape).toEqual([1, 2, 256])
+    const alone = await model.forward(frames(6, 12))
+    expect(alone.logits.data).toEqual(result.clipLogits.data.slice(7))
+    // 8 frames are one clip of 8: floor(8 / 6) = 1.
+    expect((await model.forward(frames(0, 8))).clipLogits.shape).toEqual([1, 1, 7])
+    const odd = { data: new Uint8Array(13 * 12288), shape: [13, 64, 64, 3] }
+    await expect(model.forward(odd)).rejects.toThrow('"frames" of 13 expected a multiple of their 2 clips (of about 6 frames); drop 1 of them')
+  })
+
+  test('probabilities are the mean over clips of probabilities', async () => {
+    const { probs, clipProbs } = await model.forward(video)
+    const mean = Float32Array.from({ length: 7 }, (_, index) => (clipProbs.data[index]! + clipProbs.data[7 + index]!) / 2)
+    expect(probs.data).toEqual(mean)
+  })
+
+  test('two videos at once are two videos', async () => {
+    const both = await model.forward({ data: video.data, shape: [2, 6, 64, 64, 3] })
+    expect(both.logits.shape).toEqual([2, 7])
+    expect(both.logits.data.slice(7)).toEqual((await model.forward(frames(6, 12))).logits.data)
+  })
+
+  test('refuses frames of another size by name', async () => {
+    await expect(model.forward({ data: new Uint8Array(3 * 32 * 32 * 3), shape: [3, 32, 32, 3] })).rejects.toThrow('"frames" expected shape [t,64,64,3] or [b,t,64,64,3], got [3,32,32,3]')
+    await expect(model.forward({ data: new Uint8Array(10), shape: [3, 64, 64, 3] })).rejects.toThrow('"frames" expected 36864 elements for shape [3,64,64,3], got 10')
+    await expect(model.forward({ data: [1], shape: [1] } as unknown as NdArray)).rejects.toBeInstanceOf(TrecvitError)
+  })
+
+  test('can be aborted between chunks', async () => {
+    const stop = new AbortController()
+    const work = model.forward(video, { signal: stop.signal, onProgress: () => stop.abort() })
+    await expect(work).rejects.toThrow(/abort/i)
+  })
+})
+
+describe('classify', () => {
+  test('an array: every frame, one clip', async () => {
+    const result = await model.classify({ data: video.data, shape: [12, 64, 64, 3] }, { topK: 3 })
+    expect(result).toMatchObject({ frames: 12, clips: 1, views: 1 })
+    const stream = model.stream()
+    const push = (frame: number) => stream.push({ data: frames(frame, frame + 1).data, shape: [64, 64, 3] })
+    for (let frame = 0; frame < 11; frame++) await push(frame)
+    const last = await push(11)
+    expect(result.logits.data).toEqual(last.logits.data)
+    expect(result.top.map(({ index }) => index)).toEqual(last.top.slice(0, 3).map(({ index }) => index))
+    expect(result.top[0]!.prob).toBeGreaterThanOrEqual(result.top[1]!.prob)
+  })
+
+  test('clips are spread from the first frame to the last and averaged', async () => {
+    const result = await model.classify({ data: video.data, shape: [12, 64, 64, 3] }, { clips: 2 })
+    const official = await model.forward(video)
+    expect(result).toMatchObject({ frames: 12, clips: 2 })
+    expect(result.probs.data).toEqual(official.probs.data)
+  })
+
+  test('a video without frames is an error', async () => {
+    await expect(model.classify([])).rejects.toThrow('The video has no frames')
+  })
+})
+
+test('trace holds every step by name, profile its time', async () => {
+  const tensors = await model.trace(frames(0, 2))
+  expect(tensors.get('tokens')!.shape).toEqual([1, 2, 17, 96])
+  expect(tensors.get('encoder/encoderblock_2/out')!.data.every(Number.isFinite)).toBe(true)
+  const profile = await model.profile(frames(0, 2))
+  expect(profile.map(({ name }) => name)).toEqual([...tensors.keys()])
+  expect(profile.every(({ milliseconds }) => milliseconds >= 0)).toBe(true)
+})
