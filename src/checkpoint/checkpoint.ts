@@ -1,0 +1,87 @@
+/** A file of named tensors, read a tensor at a time in bounded memory. Every file is untrusted: sizes are checked before memory is taken. */
+import { TrecvitError } from '../error.ts'
+import type { DType } from './dtype.ts'
+import { openNpz } from './npz.ts'
+import { quote } from './quote.ts'
+import { MAX_HEADER, openSafetensors } from './safetensors.ts'
+import { openSource, type Source, type SourceLike } from './source.ts'
+import type { Sink } from './values.ts'
+
+/** What is known of a tensor without reading it. */
+export interface TensorInfo {
+  readonly name: string
+  /** [] for a single number; a dimension may be 0. */
+  readonly shape: readonly number[]
+  /** As stored; values are read as float32. */
+  readonly dtype: DType
+}
+
+/** An open checkpoint. */
+export interface Checkpoint {
+  /** File name, for messages. */
+  readonly name: string
+  readonly format: 'npz' | 'safetensors'
+  /** Bytes of the file. */
+  readonly size: number
+  /** In the order of their data: reading in this order is fastest, over HTTP by far. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>
+  /** `__metadata__` of a safetensors file, without a prototype; empty for npz. */
+  readonly metadata: Readonly<Record<string, string>>
+  /**
+   * Gives one tensor's values to `sink`, row-major, rounded to float32, in chunks of at most 2^18 values. A chunk is only valid until
+   * `sink` returns or the promise it returned resolves. Several reads may be under way at once.
+   * @throws TrecvitError when there is no such tensor, or the file is damaged. An .npz shows damage only after its last chunk, by the
+   * checksum: nothing that `sink` got may be used then
+   */
+  read(name: string, sink: Sink, signal?: AbortSignal): Promise<void>
+  /** Frees the file or the connection. No read may follow. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens an .npz or .safetensors file; which of them is told by its first bytes, not by its name.
+ * @param options.signal aborts opening and, for HTTP, every later request
+ * @throws TrecvitError when the file cannot be had, is of another kind, or is damaged
+ */
+export async function openCheckpoint(from: SourceLike, options: { readonly signal?: AbortSignal } = {}): Promise<Checkpoint> {
+  const source = await openSource(from, options)
+  try {
+    return await openFormat(source, options.signal)
+  } catch (error) {
+    await source.close()
+    throw error
+  }
+}
+
+async function openFormat(source: Source, signal: AbortSignal | undefined): Promise<Checkpoint> {
+  const start = new Uint8Array(Math.min(16, source.size))
+  await source.read(0, start)
+  const text = String.fromCharCode(...start)
+  if (text.startsWith('PK\x03\x04') || text.startsWith('PK\x05\x06')) return openNpz(source, signal)
+  if (start.length > 8 && start[8] === 0x7b) {
+    const view = new DataView(start.buffer)
+    const headerBytes = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true)
+    if (headerBytes <= Math.min(MAX_HEADER, source.size - 8)) return openSafetensors(source, headerBytes)
+    throw new TrecvitError(
+      `Checkpoint ${quote(source.name)} says that its header has ${headerBytes} bytes, in a file of ${source.size} (at most ${MAX_HEADER} are read): it is cut short or damaged`,
+    )
+  }
+  throw new TrecvitError(`Checkpoint ${quote(source.name)} is ${kindOf(text)}, not an .npz or .safetensors checkpoint`)
+}
+
+/** Files that are taken for a checkpoint, by their first bytes. */
+const kinds: readonly (readonly [RegExp, string])[] = [
+  [/^\x80[\x02-\x05]/, 'a Python pickle (an old PyTorch file, for example)'],
+  [/^\x93NUMPY/, 'a single .npy array'],
+  [/^\x89HDF/, 'an HDF5 file'],
+  [/^\x1f\x8b/, 'a gzip file'],
+  [/^GGUF/, 'a GGUF file'],
+  [/^version http/, 'a Git LFS pointer (the file itself was not fetched)'],
+  [/^\s*</, 'an HTML or XML page (an error page, for example)'],
+  [/^\s*[{[]/, 'a JSON text'],
+]
+
+function kindOf(text: string): string {
+  const hex = Array.from(text.slice(0, 8), (c) => c.charCodeAt(0).toString(16).padStart(2, '0')).join(' ')
+  return kinds.find(([start]) => start.test(text))?.[1] ?? `a file of unknown kind (it begins with ${hex})`
+}

@@ -1,0 +1,42 @@
+/**
+ * CRC-32 (polynomial 0xEDB88320, as in zip), sixteen bytes a turn. TABLE[256·k + x] is what byte x adds when k more bytes follow it in
+ * the turn; sixteen look-ups then do not wait for each other, as the one look-up a byte of the plain form does.
+ */
+const TABLE = new Int32Array(16 * 256)
+for (let x = 0; x < 256; x++) {
+  let c = x
+  for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ 0xedb88320 : c >>> 1
+  TABLE[x] = c
+}
+for (let i = 256; i < TABLE.length; i++) {
+  const before = TABLE[i - 256]!
+  TABLE[i] = (before >>> 8) ^ TABLE[before & 255]!
+}
+
+/**
+ * CRC-32 of `bytes`, as an unsigned 32-bit number.
+ * @param crc CRC of the bytes before, to continue from: crc32(b, crc32(a)) is the CRC of a and b joined
+ */
+export function crc32(bytes: Uint8Array, crc = 0): number {
+  const t = TABLE
+  let c = ~crc
+  let i = 0
+  const lead = Math.min(bytes.length, -bytes.byteOffset & 3)
+  while (i < lead) c = (c >>> 8) ^ t[(c ^ bytes[i++]!) & 255]!
+  const turns = Math.floor((bytes.length - lead) / 16)
+  const words = turns === 0 ? new Int32Array(0) : new Int32Array(bytes.buffer, bytes.byteOffset + lead, 4 * turns)
+  for (let w = 0; w < words.length; w += 4) {
+    const p = c ^ words[w]!
+    const q = words[w + 1]!
+    const r = words[w + 2]!
+    const s = words[w + 3]!
+    c =
+      t[3840 + (p & 255)]! ^ t[3584 + ((p >>> 8) & 255)]! ^ t[3328 + ((p >>> 16) & 255)]! ^ t[3072 + (p >>> 24)]! ^
+      t[2816 + (q & 255)]! ^ t[2560 + ((q >>> 8) & 255)]! ^ t[2304 + ((q >>> 16) & 255)]! ^ t[2048 + (q >>> 24)]! ^
+      t[1792 + (r & 255)]! ^ t[1536 + ((r >>> 8) & 255)]! ^ t[1280 + ((r >>> 16) & 255)]! ^ t[1024 + (r >>> 24)]! ^
+      t[768 + (s & 255)]! ^ t[512 + ((s >>> 8) & 255)]! ^ t[256 + ((s >>> 16) & 255)]! ^ t[s >>> 24]!
+  }
+  i += 16 * turns
+  while (i < bytes.length) c = (c >>> 8) ^ t[(c ^ bytes[i++]!) & 255]!
+  return ~c >>> 0
+}

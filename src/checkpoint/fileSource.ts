@@ -1,0 +1,39 @@
+import { TrecvitError } from '../error.ts'
+import { checkRange } from './checkRange.ts'
+import { quote } from './quote.ts'
+import type { Source } from './source.ts'
+
+/**
+ * A file on disk, in Node, Deno or Bun.
+ * @throws TrecvitError when there is no such file, it is not a regular file, it cannot be opened, or this runtime has no files
+ */
+export async function openFile(path: string | URL): Promise<Source> {
+  const shown = quote(String(path))
+  const fs = await import('node:fs/promises').catch(() => {
+    throw new TrecvitError(`Path ${shown} cannot be opened, because this runtime has no file system: pass a URL object or a Blob`)
+  })
+  const refuse = (error: NodeJS.ErrnoException): never => {
+    if (error.code === 'ENOENT') throw new TrecvitError(`There is no file at ${shown}`)
+    throw new TrecvitError(`The file at ${shown} cannot be opened (${error.code ?? error.message})`, { cause: error })
+  }
+  // Asked before opening: to open a pipe would wait for its writer.
+  const stat = await fs.stat(path).catch(refuse)
+  if (!stat.isFile()) throw new TrecvitError(`Path ${shown} is ${stat.isDirectory() ? 'a directory' : 'not a regular file'}: give the path of a checkpoint file`)
+  const file = await fs.open(path, 'r').catch(refuse)
+  const source: Source = {
+    name: String(path).split(/[\\/]/).at(-1) ?? '',
+    size: stat.size,
+    async read(offset, into) {
+      checkRange(this, offset, into.length)
+      for (let done = 0; done < into.length; ) {
+        const { bytesRead } = await file.read(into, done, into.length - done, offset + done).catch((error: Error) => {
+          throw new TrecvitError(`The file at ${shown} cannot be read (${error.message})`, { cause: error })
+        })
+        if (bytesRead === 0) throw new TrecvitError(`The file at ${shown} ended at byte ${offset + done} of ${stat.size}: it changed while it was read`)
+        done += bytesRead
+      }
+    },
+    close: () => file.close(),
+  }
+  return source
+}

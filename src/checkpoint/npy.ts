@@ -1,0 +1,176 @@
+/**
+ * The .npy format: a header in Python's notation, then the values.
+ *
+ *     \x93NUMPY | major, minor | header length (u16; u32 from version 2) | {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } | values
+ *
+ * Reference: numpy/lib/format.py.
+ */
+import { TrecvitError } from '../error.ts'
+import { crc32 } from './crc32.ts'
+import { countValues, type DType } from './dtype.ts'
+import type { Fill, Layout } from './values.ts'
+
+const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
+/** numpy needs about 100 bytes for an array of numbers. */
+const MAX_HEADER = 1 << 16
+
+/** `'key': value,` in the header. A value that begins with [ lists the fields of a structure. */
+const FIELD = /\s*(?<quote>['"])(?<key>\w+)\k<quote>\s*:\s*(?:(?<list>\[)|(?:(?<mark>['"])(?<text>[^'"]*)\k<mark>|(?<bool>True|False)|\((?<tuple>[\d\s,L]*)\))\s*(?:,|(?=\})))/y
+
+/** What a .npy header says. */
+export interface NpyHeader extends Layout {
+  /** The header as stored, magic included: the values follow it. */
+  readonly bytes: Uint8Array
+}
+
+const formats: Readonly<Record<string, DType>> = {
+  b1: 'bool', u1: 'u8', i1: 'i8', u2: 'u16', i2: 'i16', f2: 'f16', u4: 'u32', i4: 'i32', f4: 'f32', u8: 'u64', i8: 'i64', f8: 'f64',
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  O: 'holds Python objects (a pickle), which are never loaded because loading them runs their code',
+  U: 'holds text', S: 'holds text', a: 'holds text', V: 'holds raw bytes or a structure', c: 'holds complex numbers', M: 'holds dates', m: 'holds time spans',
+}
+
+/**
+ * Reads the header of a .npy.
+ * @param what the array, for messages
+ * @throws TrecvitError when it is no .npy, or an array of anything but numbers
+ */
+export async function readNpyHeader(fill: Fill, what: string): Promise<NpyHeader> {
+  const start = new Uint8Array(12)
+  await fill(start.subarray(0, 10))
+  if (MAGIC.some((byte, i) => byte !== start[i])) throw new TrecvitError(`${what} is not in .npy format: save it with numpy.savez`)
+  const version = start[6]!
+  if (version < 1 || version > 3) throw new TrecvitError(`${what} is in .npy version ${version}: versions 1 to 3 are read`)
+  const lead = version === 1 ? 10 : 12
+  if (lead === 12) await fill(start.subarray(10))
+  const view = new DataView(start.buffer)
+  const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true)
+  if (length > MAX_HEADER) throw new TrecvitError(`${what} has a header of ${length} bytes, more than the ${MAX_HEADER} that are read: it is damaged or no array of numbers`)
+  const bytes = new Uint8Array(lead + length)
+  bytes.set(start.subarray(0, lead))
+  await fill(bytes.subarray(lead))
+  const text = new TextDecoder(version === 3 ? 'utf-8' : 'latin1').decode(bytes.subarray(lead))
+  return { bytes, ...parseHeader(text, what) }
+}
+
+function parseHeader(text: string, what: string): Layout {
+  const damaged = new TrecvitError(`${what} has a damaged .npy header: save or download the file again`)
+  const fields = new Map<string, Record<string, string | undefined>>()
+  const open = /^\s*\{/.exec(text)
+  if (open === null) throw damaged
+  let last = (FIELD.lastIndex = open[0].length)
+  for (let match = FIELD.exec(text); match !== null; match = FIELD.exec(text)) {
+    last = FIELD.lastIndex
+    const field = match.groups!
+    if (field['list'] !== undefined) throw new TrecvitError(`${what} holds a structure of several fields, not numbers of one kind: save each field as an array`)
+    if (fields.has(field['key']!)) throw damaged
+    fields.set(field['key']!, field)
+  }
+  if (fields.size !== 3 || !/^\s*\}\s*$/.test(text.slice(last))) throw damaged
+  const descr = fields.get('descr')?.['text']
+  const order = fields.get('fortran_order')?.['bool']
+  const dims = fields.get('shape')?.['tuple']
+  if (descr === undefined || order === undefined || dims === undefined) throw damaged
+  const dtype = parseDescr(descr, what)
+  const shape = dims.trim() === '' ? [] : dims.split(',')
+  if (shape.length > 1 && shape.at(-1)!.trim() === '') shape.pop() // a tuple of one ends in a comma
+  if (!shape.every((n) => /^\s*\d+L?\s*$/.test(n))) throw damaged // L: a long integer of Python 2
+  return { dtype, shape: shape.map((n) => Number.parseFloat(n)), bigEndian: descr.startsWith('>'), fortran: order === 'True' }
+}
+
+function parseDescr(descr: string, what: string): DType {
+  const [, kind = '', bytes = ''] = /^[<>|=]?([a-zA-Z?])(\d*)$/.exec(descr) ?? []
+  const dtype = kind === '?' ? 'bool' : formats[kind + bytes]
+  if (dtype !== undefined) return dtype
+  throw new TrecvitError(
+    `${what} ${refusals[kind] ?? 'is of a kind that is not read'} (dtype ${JSON.stringify(descr.slice(0, 40))}): save it as numbers, for example float32`,
+  )
+}
+
+/** An array to be written: float32, or bytes. */
+export interface NpyArray {
+  readonly data: Float32Array | Uint8Array
+  readonly shape: readonly number[]
+}
+
+/**
+ * The bytes of a .npy file of float32 (`<f4`) or bytes (`|u1`), row-major.
+ * @throws TrecvitError when the shape does not fit the data
+ */
+export function encodeNpy(data: Float32Array | Uint8Array, shape: readonly number[]): Uint8Array {
+  const dtype = data instanceof Float32Array ? 'f32' : 'u8'
+  if (countValues(shape, dtype) !== data.length) throw new TrecvitError(`An array of ${data.length} values cannot be written as shape [${shape.join(', ')}]`)
+  const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(', ')
+  const header = `{'descr': '${dtype === 'f32' ? '<f4' : '|u1'}', 'fortran_order': False, 'shape': (${tuple}), }`
+  // The values begin at a multiple of 64 bytes, after a line end.
+  const start = Math.ceil((10 + header.length + 1) / 64) * 64
+  const bytes = new Uint8Array(start + data.byteLength)
+  bytes.set(MAGIC)
+  bytes[6] = 1
+  new DataView(bytes.buffer).setUint16(8, start - 10, true)
+  bytes.set(new TextEncoder().encode(header.padEnd(start - 11) + '\n'), 10)
+  bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), start)
+  return bytes
+}
+
+/**
+ * The bytes of an .npz file, stored without compression, as numpy.savez writes it. The same arrays give the same bytes.
+ * @throws TrecvitError when a shape does not fit its data, a name comes twice, or the file would need zip64 (4 GiB, 65535 arrays)
+ */
+export function encodeNpz(arrays: Iterable<readonly [name: string, array: NpyArray]>): Uint8Array {
+  const parts: Uint8Array[] = []
+  const directory: Uint8Array[] = []
+  const names = new Set<string>()
+  let at = 0
+  for (const [name, { data, shape }] of arrays) {
+    if (names.has(name)) throw new TrecvitError(`An .npz cannot hold two arrays named ${JSON.stringify(name)}`)
+    names.add(name)
+    const encoded = new TextEncoder().encode(`${name}.npy`)
+    if (encoded.length > 0xffff) throw new TrecvitError(`The name of an array in an .npz has ${encoded.length} bytes, more than 65535`)
+    const contents = encodeNpy(data, shape)
+    const record = new DataView(new ArrayBuffer(46 + encoded.length))
+    record.setUint32(0, 0x02014b50, true)
+    record.setUint16(4, 20, true)
+    // Bytes 6 to 30 are bytes 4 to 28 of the local header too.
+    record.setUint16(6, 20, true)
+    record.setUint16(8, 0x800, true) // the name is UTF-8
+    record.setUint16(14, 0x21, true) // 1 January 1980: zip has no earlier date, and no clock is asked
+    record.setUint32(16, crc32(contents), true)
+    record.setUint32(20, contents.length, true)
+    record.setUint32(24, contents.length, true)
+    record.setUint16(28, encoded.length, true)
+    record.setUint32(42, at, true)
+    const central = new Uint8Array(record.buffer)
+    central.set(encoded, 46)
+    const local = new Uint8Array(30 + encoded.length)
+    local.set([0x50, 0x4b, 3, 4])
+    local.set(central.subarray(6, 30), 4)
+    local.set(encoded, 30)
+    parts.push(local, contents)
+    directory.push(central)
+    at += local.length + contents.length
+  }
+  const length = directory.reduce((sum, record) => sum + record.length, 0)
+  if (directory.length >= 0xffff || at + length >= 0xffffffff) {
+    throw new TrecvitError(`An .npz of ${directory.length} arrays and ${at + length} bytes is too large to be written: split it`)
+  }
+  const end = new DataView(new ArrayBuffer(22))
+  end.setUint32(0, 0x06054b50, true)
+  end.setUint16(8, directory.length, true)
+  end.setUint16(10, directory.length, true)
+  end.setUint32(12, length, true)
+  end.setUint32(16, at, true)
+  return concat([...parts, ...directory, new Uint8Array(end.buffer)])
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}

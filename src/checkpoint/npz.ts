@@ -1,0 +1,144 @@
+/** .npz: a zip of .npy files, one an array. */
+import { TrecvitError } from '../error.ts'
+import type { Checkpoint, TensorInfo } from './checkpoint.ts'
+import { crc32 } from './crc32.ts'
+import { countValues, itemBytes } from './dtype.ts'
+import { readNpyHeader } from './npy.ts'
+import { quote } from './quote.ts'
+import type { Source } from './source.ts'
+import { type Layout, ScratchPool, streamValues } from './values.ts'
+import { locateData, type ReadAt, readDirectory, type ZipEntry } from './zip.ts'
+import { readEntry } from './zipEntry.ts'
+
+/** Bytes read at once while looking for headers: those of small arrays lie close together. */
+const WINDOW = 1 << 14
+/** Requests under way at once while looking for headers, as many as a browser allows to one server. */
+const SCANNERS = 6
+
+/** An array and its place in the file. */
+interface Located {
+  readonly entry: ZipEntry
+  readonly info: TensorInfo
+  readonly layout: Layout
+  /** Offset of the entry's data, the .npy header first. */
+  readonly at: number
+  readonly headerBytes: number
+  readonly headerCrc: number
+}
+
+/**
+ * Reads the directory of an .npz and the header of every array in it.
+ * @throws TrecvitError when the file is damaged or holds anything but arrays of numbers
+ */
+export async function openNpz(source: Source, signal?: AbortSignal): Promise<Checkpoint> {
+  const file = quote(source.name)
+  const entries = (await readDirectory(source)).filter((entry) => !entry.name.endsWith('/'))
+  for (const { name } of entries) {
+    if (/(^|\/)data\.pkl$/.test(name)) throw new TrecvitError(`Checkpoint ${file} is a PyTorch file, which holds a pickle: save it as .safetensors`)
+    if (!name.endsWith('.npy')) throw new TrecvitError(`Checkpoint ${file} is a zip with an entry ${quote(name)}, but the entries of an .npz are .npy arrays`)
+  }
+  if (entries.length === 0) throw new TrecvitError(`Checkpoint ${file} is an .npz without any array`)
+
+  const arrays = new Map<string, Located>()
+  for (const located of await locateAll(source, entries, signal)) arrays.set(located.info.name, located)
+  const pool = new ScratchPool()
+  return {
+    name: source.name,
+    format: 'npz',
+    size: source.size,
+    tensors: new Map(Array.from(arrays, ([name, { info }]) => [name, info])),
+    metadata: {},
+    async read(name, sink, signal) {
+      const array = arrays.get(name)
+      if (array === undefined) throw new TrecvitError(`Checkpoint ${file} has no array ${quote(name)}`)
+      const { entry, at, headerBytes, headerCrc, layout } = array
+      const what = describe(entry, file)
+      const reader = readEntry((offset, into) => source.read(offset, into), entry, at, headerBytes, what)
+      let crc = headerCrc
+      try {
+        if (entry.deflated) await reader.fill(new Uint8Array(headerBytes))
+        const fill = async (into: Uint8Array): Promise<void> => {
+          await reader.fill(into)
+          crc = crc32(into, crc)
+        }
+        await pool.lend((scratch) => streamValues(name, layout, fill, sink, scratch, signal))
+        await reader.end()
+      } finally {
+        reader.close()
+      }
+      if (crc !== entry.crc) throw new TrecvitError(`${what} does not match its checksum: the file is damaged, download or save it again`)
+    },
+    close: () => source.close(),
+  }
+}
+
+/** Entries whose headers are close together share a read; several reads are under way at once, because a server answers slowly. */
+async function locateAll(source: Source, entries: readonly ZipEntry[], signal: AbortSignal | undefined): Promise<Located[]> {
+  const groups: ZipEntry[][] = []
+  for (const entry of entries) {
+    const group = groups.at(-1)
+    if (group !== undefined && entry.at - group[0]!.at < WINDOW) group.push(entry)
+    else groups.push([entry])
+  }
+  const located: Located[][] = []
+  let next = 0
+  async function scan(): Promise<void> {
+    while (next < groups.length) {
+      const i = next++
+      try {
+        signal?.throwIfAborted()
+        located[i] = await locateGroup(source, groups[i]!)
+      } catch (error) {
+        next = groups.length // nobody needs the rest
+        throw error
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: SCANNERS }, scan))
+  return located.flat()
+}
+
+async function locateGroup(source: Source, group: readonly ZipEntry[]): Promise<Located[]> {
+  const file = quote(source.name)
+  const start = group[0]!.at
+  const window = new Uint8Array(Math.min(WINDOW, source.size - start))
+  await source.read(start, window)
+  const read: ReadAt = async (offset, into) => {
+    const from = offset - start
+    if (from + into.length <= window.length) into.set(window.subarray(from, from + into.length))
+    else await source.read(offset, into)
+  }
+  const located = []
+  for (const entry of group) located.push(await locate(read, entry, file))
+  return located
+}
+
+async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Located> {
+  const what = describe(entry, file)
+  const at = await locateData(read, entry, file)
+  const reader = readEntry(read, entry, at, 0, what)
+  let left = entry.size
+  try {
+    const { bytes, ...layout } = await readNpyHeader(async (into) => {
+      left -= into.length
+      if (left < 0) throw new TrecvitError(`${what} has only ${entry.size} bytes, too few for a .npy header: the file is damaged`)
+      await reader.fill(into)
+    }, what)
+    const count = countValues(layout.shape, layout.dtype)
+    if (count === undefined || count * itemBytes[layout.dtype] !== left) {
+      throw new TrecvitError(`${what} is ${layout.dtype} of shape [${layout.shape.slice(0, 64).join(', ')}], which does not fit its ${left} bytes: the file is damaged`)
+    }
+    const info = { name: arrayName(entry), shape: layout.shape, dtype: layout.dtype }
+    return { entry, info, layout, at, headerBytes: bytes.length, headerCrc: crc32(bytes) }
+  } finally {
+    reader.close()
+  }
+}
+
+function arrayName(entry: ZipEntry): string {
+  return entry.name.slice(0, -'.npy'.length)
+}
+
+function describe(entry: ZipEntry, file: string): string {
+  return `Array ${quote(arrayName(entry))} of ${file}`
+}

@@ -1,0 +1,89 @@
+/**
+ * .safetensors: a JSON header that says where each tensor lies, then the tensors, without gaps.
+ *
+ *     header length (u64) | {"__metadata__": {..}, "name": {"dtype": "F32", "shape": [2,3], "data_offsets": [0,24]}, ..} | values
+ *
+ * Reference: https://github.com/huggingface/safetensors#format
+ */
+import { TrecvitError } from '../error.ts'
+import type { Checkpoint, TensorInfo } from './checkpoint.ts'
+import { countValues, type DType, itemBytes } from './dtype.ts'
+import { quote } from './quote.ts'
+import { type Header, parseHeader } from './safetensorsHeader.ts'
+import type { Source } from './source.ts'
+import { type Layout, ScratchPool, streamValues } from './values.ts'
+
+/** Bytes of a header at most, as in the reference. */
+export const MAX_HEADER = 100_000_000
+
+const formats: ReadonlyMap<string, DType> = new Map<string, DType>([
+  ['BOOL', 'bool'], ['U8', 'u8'], ['I8', 'i8'], ['U16', 'u16'], ['I16', 'i16'], ['F16', 'f16'], ['BF16', 'bf16'],
+  ['U32', 'u32'], ['I32', 'i32'], ['F32', 'f32'], ['U64', 'u64'], ['I64', 'i64'], ['F64', 'f64'],
+])
+
+/** A tensor and its place in the file. */
+interface Located {
+  readonly info: TensorInfo
+  readonly layout: Layout
+  readonly at: number
+}
+
+/**
+ * Reads the header of a .safetensors file.
+ * @param headerBytes the first number of the file, checked to lie inside it
+ * @throws TrecvitError when the header is damaged or its tensors do not cover the file exactly
+ */
+export async function openSafetensors(source: Source, headerBytes: number): Promise<Checkpoint> {
+  const file = quote(source.name)
+  const bytes = new Uint8Array(headerBytes)
+  await source.read(8, bytes)
+  let text
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (error) {
+    throw new TrecvitError(`The header of ${file} is not UTF-8: the file is damaged`, { cause: error })
+  }
+  const header = parseHeader(text, file)
+  const located = locate(header, 8 + headerBytes, source.size, file)
+  const pool = new ScratchPool()
+  return {
+    name: source.name,
+    format: 'safetensors',
+    size: source.size,
+    tensors: new Map(Array.from(located, ([name, { info }]) => [name, info])),
+    metadata: header.metadata,
+    async read(name, sink, signal) {
+      const tensor = located.get(name)
+      if (tensor === undefined) throw new TrecvitError(`Checkpoint ${file} has no tensor ${quote(name)}`)
+      let { at } = tensor
+      const fill = async (into: Uint8Array): Promise<void> => {
+        await source.read(at, into)
+        at += into.length
+      }
+      await pool.lend((scratch) => streamValues(name, tensor.layout, fill, sink, scratch, signal))
+    },
+    close: () => source.close(),
+  }
+}
+
+/** In the order of the data, which must be covered from its first byte to its last. */
+function locate(header: Header, start: number, size: number, file: string): Map<string, Located> {
+  const located = new Map<string, Located>()
+  const entries = [...header.tensors].sort(([, a], [, b]) => a.offsets[0] - b.offsets[0] || a.offsets[1] - b.offsets[1])
+  let at = start
+  for (const [name, { dtype: format, shape, offsets }] of entries) {
+    const what = `Tensor ${quote(name)} of ${file}`
+    const dtype = formats.get(format)
+    if (dtype === undefined) throw new TrecvitError(`${what} has dtype ${quote(format)}: ${[...formats.keys()].join(', ')} are read`)
+    const count = countValues(shape, dtype)
+    if (count === undefined || count * itemBytes[dtype] !== offsets[1] - offsets[0]) {
+      throw new TrecvitError(`${what} is ${format} of shape [${shape.join(', ')}], which does not fit its bytes ${offsets[0]} to ${offsets[1]}: the file is damaged`)
+    }
+    if (start + offsets[0] !== at) throw new TrecvitError(`${what} begins at byte ${start + offsets[0]} of the file, but the tensor before it ends at ${at}: the file is damaged`)
+    const layout = { dtype, shape, bigEndian: false, fortran: false }
+    located.set(name, { info: { name, shape, dtype }, layout, at })
+    at = start + offsets[1]
+  }
+  if (at !== size) throw new TrecvitError(`Checkpoint ${file} has ${size} bytes, but its tensors end at byte ${at}: the file is cut short or damaged`)
+  return located
+}

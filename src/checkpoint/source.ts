@@ -1,0 +1,95 @@
+/**
+ * Bytes at an offset, wherever they are: a file, an HTTP server, a Blob or memory. Readers of checkpoints see nothing else.
+ */
+import { TrecvitError } from '../error.ts'
+import { checkRange } from './checkRange.ts'
+import { openFile } from './fileSource.ts'
+import { openHttp } from './httpSource.ts'
+import { quote } from './quote.ts'
+
+/** A thing of known size that is read at any offset. */
+export interface Source {
+  /** File name, for messages. */
+  readonly name: string
+  /** Bytes. */
+  readonly size: number
+  /**
+   * Fills `into` with the bytes from `offset` on. Several reads may be under way at once.
+   * @throws TrecvitError when the bytes do not exist (any more) or cannot be had
+   */
+  read(offset: number, into: Uint8Array): Promise<void>
+  /** Frees the file or the connection. No read may follow. */
+  close(): Promise<void>
+}
+
+/** What a checkpoint can be opened from. A string that starts with http:// or https:// is a URL, any other string a path. */
+export type SourceLike = string | URL | Blob | ArrayBuffer | Uint8Array
+
+/**
+ * Opens a path, URL, Blob or array of bytes for reading.
+ * @param options.signal aborts opening and, for HTTP, every later request of this source
+ * @throws TrecvitError when it is missing, empty, a directory, out of reach or of no kind that can be read
+ */
+export async function openSource(from: SourceLike, options: { readonly signal?: AbortSignal } = {}): Promise<Source> {
+  options.signal?.throwIfAborted()
+  const source = await openAny(from, options.signal)
+  if (source.size > 0) return source
+  await source.close()
+  throw new TrecvitError(`Checkpoint ${quote(source.name)} is empty (0 bytes): download or save it again`)
+}
+
+async function openAny(from: SourceLike, signal: AbortSignal | undefined): Promise<Source> {
+  if (typeof from === 'string') {
+    if (/^https?:\/\//i.test(from)) return openHttp(parseUrl(from), signal)
+    return openFile(/^file:\/\//i.test(from) ? parseUrl(from) : from)
+  }
+  if (from instanceof URL) {
+    if (from.protocol === 'http:' || from.protocol === 'https:') return openHttp(from, signal)
+    if (from.protocol === 'file:') return openFile(from)
+    throw new TrecvitError(`A checkpoint URL must start with http:, https: or file:, not ${quote(from.protocol)}`)
+  }
+  if (from instanceof Blob) return openBlob(from)
+  if (from instanceof Uint8Array) return openBytes(from, 'Uint8Array')
+  if (from instanceof ArrayBuffer) return openBytes(new Uint8Array(from), 'ArrayBuffer')
+  throw new TrecvitError(`A checkpoint is opened from a path, URL, Blob, ArrayBuffer or Uint8Array, not from ${from === null ? 'null' : typeof from}`)
+}
+
+function parseUrl(text: string): URL {
+  try {
+    return new URL(text)
+  } catch {
+    throw new TrecvitError(`URL ${quote(text)} is not valid`)
+  }
+}
+
+function openBytes(bytes: Uint8Array, name: string): Source {
+  return {
+    name,
+    size: bytes.length,
+    async read(offset, into) {
+      checkRange(this, offset, into.length)
+      into.set(bytes.subarray(offset, offset + into.length))
+    },
+    async close() {},
+  }
+}
+
+function openBlob(blob: Blob): Source {
+  return {
+    name: 'name' in blob && typeof blob.name === 'string' ? blob.name : 'Blob',
+    size: blob.size,
+    async read(offset, into) {
+      checkRange(this, offset, into.length)
+      let bytes
+      try {
+        bytes = new Uint8Array(await blob.slice(offset, offset + into.length).arrayBuffer())
+      } catch (error) {
+        // A File whose file on disk was changed or removed since it was chosen ends here.
+        throw new TrecvitError(`Checkpoint ${quote(this.name)} cannot be read any more: choose the file again`, { cause: error })
+      }
+      if (bytes.length !== into.length) throw new TrecvitError(`Checkpoint ${quote(this.name)} gave ${bytes.length} of ${into.length} bytes at offset ${offset}`)
+      into.set(bytes)
+    },
+    async close() {},
+  }
+}
