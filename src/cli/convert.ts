@@ -1,0 +1,71 @@
+/**
+ * trecvit convert: a checkpoint as .safetensors, in float32 or float16, with what the tensors do not tell beside them.
+ */
+import { Option, type Command } from 'commander'
+import { TrecvitError } from '../error.ts'
+import { addConfigOptions, type ConfigOptions } from './options.ts'
+import { writeOutput } from './output.ts'
+import { follow } from './progress.ts'
+import { action } from './run.ts'
+import { bytes, note, print } from './terminal.ts'
+
+interface ConvertOptions extends ConfigOptions {
+  readonly dtype: 'f32' | 'f16'
+  readonly force?: boolean
+}
+
+export function addConvert(program: Command): void {
+  const command = program.command('convert').argument('<in>', 'path or URL of an .npz or .safetensors checkpoint').argument('<out>', 'the .safetensors file to write')
+    .summary('write a checkpoint as .safetensors')
+    .description('Writes the tensors of a model under their official names as .safetensors, with labels, clip length and image size in its metadata, so that it loads without options.')
+    .addOption(new Option('--dtype <format>', 'number format').choices(['f32', 'f16']).default('f32'))
+    .option('--force', 'replace the file if it is there')
+  addConfigOptions(command)
+    .addHelpText('after', `
+Examples:
+  $ trecvit convert trecvit_b.npz trecvit_b.safetensors --dtype f16
+  $ trecvit convert motion.npz motion.safetensors --dtype f16 --labels labels.txt --frames-per-clip 16`)
+    .action(action<ConvertOptions>(([from, to], options, signal) => convert(from!, to!, options, signal)))
+}
+
+async function convert(from: string, to: string, options: ConvertOptions, signal: AbortSignal): Promise<void> {
+  if (!to.endsWith('.safetensors')) throw new TrecvitError(`The output expected a name that ends in .safetensors, got "${to}"`)
+  const { describeCheckpoint } = await import('./describe.ts')
+  const { writeSafetensors } = await import('../checkpoint/writeSafetensors.ts')
+  const { checkpoint, config, ignored, labels } = await describeCheckpoint(from, options, signal)
+  try {
+    if (!options.quiet) for (const name of ignored) note(`warning: "${name}" is no part of the model and is left out`)
+    const tensors = [...checkpoint.tensors.values()].filter(({ name }) => !ignored.includes(name))
+    const broken = tensors.find(({ dtype }) => !/^b?f\d/.test(dtype))
+    if (broken) throw new TrecvitError(`"${broken.name}" in ${checkpoint.name} expected floating-point values, got ${broken.dtype}`)
+    const total = tensors.reduce((sum, { shape }) => sum + shape.reduce((size, side) => size * side, 1), 0)
+    const progress = await follow(options, 'Converting', 'MB', total * 4e-6)
+    let done = 0
+    let written = 0
+    try {
+      await writeOutput(to, { replace: options.force === true }, (output) => writeSafetensors(
+        tensors.map(({ name, shape }) => ({
+          name, shape, dtype: options.dtype,
+          values: (sink) => checkpoint.read(name, async (values, at) => {
+            await sink(values, at)
+            progress.update((done += values.length) * 4e-6)
+          }, signal),
+        })),
+        {
+          config: JSON.stringify({ framesPerClip: config.framesPerClip, imageSize: config.imageSize }),
+          ...(labels && { labels: JSON.stringify(labels) }),
+        },
+        (part) => {
+          written += part.length
+          return output.write(part)
+        },
+      ))
+    } finally {
+      progress.stop()
+    }
+    if (options.json) print(JSON.stringify({ from, to, dtype: options.dtype, tensors: tensors.length, values: total, bytes: written, ignored }))
+    else if (!options.quiet) print(`${to}: ${tensors.length} tensors, ${bytes(written)} (${bytes(checkpoint.size)} before)`)
+  } finally {
+    await checkpoint.close()
+  }
+}

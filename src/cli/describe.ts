@@ -1,0 +1,55 @@
+/**
+ * What a checkpoint says about itself, without its weights: for inspect and convert.
+ */
+import { builtin } from '../builtin.ts'
+import { openCheckpoint, type Checkpoint } from '../checkpoint/checkpoint.ts'
+import type { Config } from '../model/config.ts'
+import { carriedConfig, checkTensors, inferConfig } from '../model/infer.ts'
+import { labelsFor } from '../model/labels.ts'
+import { configOf, readLabels } from './model.ts'
+import type { ConfigOptions } from './options.ts'
+
+/** An open checkpoint, held against the model. */
+export interface Description {
+  readonly checkpoint: Checkpoint
+  readonly config: Config
+  /** Where the fields that names and shapes do not tell come from. */
+  readonly sources: { readonly framesPerClip: Origin; readonly imageSize: Origin }
+  /** Tensors that are no part of the model. */
+  readonly ignored: readonly string[]
+  readonly labels: readonly string[] | null
+}
+
+/** An option, the file's own metadata, the shapes of its tensors, or the official configuration. */
+export type Origin = 'option' | 'metadata' | 'shapes' | 'default'
+
+/**
+ * Opens a checkpoint; whoever asks closes it.
+ * @throws TrecvitError if it cannot be read or is no TRecViT
+ */
+export async function describeCheckpoint(source: string, options: ConfigOptions, signal: AbortSignal): Promise<Description> {
+  const checkpoint = await openCheckpoint(source === 'builtin' ? builtin : source, { signal })
+  try {
+    const carried = carriedConfig(checkpoint.metadata['config'])
+    const given = configOf(options)
+    const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carried, ...given })
+    const originOf = (field: 'framesPerClip' | 'imageSize', otherwise: Origin) => (given[field] ? 'option' : carried[field] ? 'metadata' : otherwise)
+    return {
+      checkpoint, config,
+      sources: { framesPerClip: originOf('framesPerClip', 'default'), imageSize: originOf('imageSize', 'shapes') },
+      ignored: checkTensors(checkpoint.name, checkpoint.tensors, config),
+      labels: await labelsOf(config, options, checkpoint.metadata['labels']),
+    }
+  } catch (error) {
+    await checkpoint.close()
+    throw error
+  }
+}
+
+/**
+ * The names of the classes: as given, else as the file carries them, else those that belong to their number.
+ * @throws TrecvitError if they do not fit
+ */
+export async function labelsOf(config: Config, { labels }: Pick<ConfigOptions, 'labels'>, carried?: string): Promise<readonly string[] | null> {
+  return labelsFor(config.numClasses, labels === undefined ? undefined : await readLabels(labels), carried)
+}

@@ -1,0 +1,102 @@
+/**
+ * trecvit doctor: what works here, what does not, and what to do about it.
+ */
+import type { Command } from 'commander'
+import { TrecvitError } from '../error.ts'
+import { action, type GlobalOptions } from './run.ts'
+import { bytes, paint, print, table } from './terminal.ts'
+
+/** One thing that was looked at. */
+interface Finding {
+  readonly name: string
+  /** `missing` is not needed, `broken` is. */
+  readonly state: 'ok' | 'missing' | 'broken'
+  readonly detail: string
+}
+
+export function addDoctor(program: Command): void {
+  program.command('doctor')
+    .summary('say what works on this machine')
+    .description('Looks at the runtime, WebAssembly, video decoders and the built-in model, whose answers must have the same bits everywhere. Ends with 1 if something needed is broken.')
+    .addHelpText('after', `
+Examples:
+  $ trecvit doctor
+  $ trecvit doctor --json`)
+    .action(action<GlobalOptions>((_, options, signal) => doctor(options, signal)))
+}
+
+async function doctor({ json }: GlobalOptions, signal: AbortSignal): Promise<void> {
+  const machine = await describeMachine()
+  const findings = [...await wasm(), await model(), ...await decoders(signal)]
+  const healthy = findings.every(({ state }) => state !== 'broken')
+  if (json) print(JSON.stringify({ healthy, ...machine, findings }))
+  else {
+    const marks = { ok: paint('green', '✓'), missing: paint('yellow', '–'), broken: paint('red', '✗') }
+    print(`trecvit ${machine.version} on ${machine.runtime}, ${machine.platform}\n${machine.cpu}, ${bytes(machine.memory)} memory\n`)
+    print(table(findings.map(({ name, detail }) => [name, detail])).split('\n').map((line, row) => `  ${marks[findings[row]!.state]} ${line}`).join('\n'))
+    if (healthy) print('\nAll that is needed works.')
+  }
+  if (!healthy) throw new TrecvitError(`This does not work here: ${findings.filter(({ state }) => state === 'broken').map(({ name }) => name).join(', ')}`)
+}
+
+async function describeMachine(): Promise<{ version: string; runtime: string; platform: string; cpu: string; memory: number }> {
+  const os = await import('node:os')
+  const { readFile } = await import('node:fs/promises')
+  const { manifest } = await import('../builtin.ts')
+  const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { version: string }
+  const runtime = (['bun', 'deno', 'node'] as const).find((name) => process.versions[name] !== undefined)!
+  const cpus = os.cpus()
+  return {
+    version, runtime: `${runtime} ${process.versions[runtime]}`, platform: `${process.platform} ${process.arch}`,
+    cpu: `${cpus.length} × ${cpus[0]?.model ?? 'unknown processor'}`, memory: os.totalmem(),
+  }
+}
+
+async function wasm(): Promise<Finding[]> {
+  const { wasmFeatures } = await import('./wasmFeatures.ts')
+  const { simd, relaxedSimd, threads } = wasmFeatures()
+  const spare = (name: string, there: boolean): Finding => (
+    { name, ...(there ? { state: 'ok', detail: 'known to this engine; not used yet' } : { state: 'missing', detail: 'unknown to this engine; not used yet' }) })
+  const detail = simd ? 'the kernels run' : 'the kernels cannot run; use a newer runtime, like Node 20 or later'
+  return [
+    { name: 'WebAssembly SIMD', state: simd ? 'ok' : 'broken', detail },
+    spare('WebAssembly relaxed SIMD', relaxedSimd), spare('WebAssembly threads', threads),
+  ]
+}
+
+async function model(): Promise<Finding> {
+  const { expectedHash, selfTest } = await import('./selfTest.ts')
+  const name = 'built-in model'
+  try {
+    const { hash, framesPerSecond } = await selfTest()
+    if (hash === expectedHash) return { name, state: 'ok', detail: `${framesPerSecond.toFixed(0)} frames/s; its answers are right to the last bit` }
+    return { name, state: 'broken', detail: `its answers are not those of other machines (${hash.slice(0, 16)} instead of ${expectedHash.slice(0, 16)}); please report this with your runtime and processor` }
+  } catch (error) {
+    if (!(error instanceof TrecvitError)) throw error
+    return { name, state: 'broken', detail: `${error.message}; install the package again` }
+  }
+}
+
+/** Each decoder opens and reads the clip that ships with the package; one of them is enough. */
+async function decoders(signal: AbortSignal): Promise<Finding[]> {
+  const { sampleClip } = await import('../builtin.ts')
+  const { openVideo } = await import('../video/index.ts')
+  const findings: Finding[] = []
+  for (const [decoder, name, advice] of [
+    ['native', 'decoder node-webcodecs', 'npm install node-webcodecs'],
+    ['ffmpeg', 'decoder ffmpeg', 'install ffmpeg, for example with apt-get install ffmpeg or brew install ffmpeg'],
+  ] as const) {
+    try {
+      const video = await openVideo(sampleClip, { decoder, signal })
+      const start = performance.now()
+      let frames = 0
+      for await (const _ of video) frames++
+      findings.push({ name, state: 'ok', detail: `${(frames / ((performance.now() - start) / 1000)).toFixed(0)} frames/s at ${video.info.width}×${video.info.height}` })
+    } catch (error) {
+      if (!(error instanceof TrecvitError)) throw error
+      findings.push({ name, state: 'missing', detail: `${error.message}; ${advice}` })
+    }
+  }
+  if (findings.some(({ state }) => state === 'ok')) return findings
+  return findings.map((finding) => ({ ...finding, state: 'broken' }))
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+/**
+ * The command line. Every command imports what it needs when it runs, so that --help is there at once.
+ */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { manifest } from '../builtin.ts'
+import { addClassify } from './classify.ts'
+import { addConvert } from './convert.ts'
+import { addDoctor } from './doctor.ts'
+import { addFeatures } from './features.ts'
+import { addInspect } from './inspect.ts'
+import { exitCodes, report } from './run.ts'
+import { addStream } from './stream.ts'
+
+const program = new Command('trecvit')
+  .description('Runs TRecViT, a causal recurrent video transformer: names what a video shows, frame by frame.')
+  .version((JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version)
+  .option('--json', 'write JSON to standard output')
+  .option('-q, --quiet', 'no progress, warnings or confirmations')
+  .configureHelp({ showGlobalOptions: true })
+  .configureOutput({ outputError: (text, write) => write(`${text.replace(/^error: /, 'trecvit: ').trim().replace(/\s*\n\s*/g, ' ')} (--help shows what is possible)\n`) })
+  .exitOverride()
+
+for (const add of [addClassify, addStream, addFeatures, addInspect, addConvert, addDoctor]) add(program)
+
+program.addHelpText('after', `
+Examples:
+  $ trecvit classify                     # the built-in model on its own clip
+  $ trecvit classify clip.mp4 --json
+  $ trecvit stream clip.mp4
+  $ trecvit <command> --help             # more of them
+
+Exit codes:
+  ${exitCodes.ok}    done
+  ${exitCodes.wrongInput}    the input, the model or an option does not fit; standard error says why in one sentence
+  ${exitCodes.usage}    the command line cannot be understood
+  ${exitCodes.unexpected}   an unexpected error
+  ${exitCodes.interrupted}  ended by Ctrl-C, after writing what was there so far
+
+Environment:
+  TRECVIT_DEBUG   1: device and stack traces; 2: time of each operation; 3: each step with shapes and time
+  NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`)
+
+// What fails outside of any await, like an event of a child process.
+process.on('uncaughtException', (error) => process.exit(report(error)))
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? exitCodes.ok : exitCodes.usage) : report(error)
+}

@@ -1,0 +1,63 @@
+/**
+ * A video, as the options of a command say.
+ */
+import { breathe } from '../platform/platform.ts'
+import type { Frame } from '../video/frame.ts'
+import type { VideoInfo } from '../video/video.ts'
+import type { VideoOptions } from './options.ts'
+
+/** A video that is being read. */
+export interface InputVideo {
+  readonly info: VideoInfo
+  /** Frames to come, or null if that cannot be known. */
+  readonly expected: number | null
+  /** The frames that the options ask for. They end early, without an error, once the signal is aborted. */
+  readonly frames: AsyncIterable<Frame>
+  close(): Promise<void>
+}
+
+/**
+ * Opens a path, a URL, or "-" for standard input.
+ * @throws TrecvitError if it is no video that can be read
+ */
+export async function openInput(source: string | URL, options: VideoOptions, signal: AbortSignal): Promise<InputVideo> {
+  const { openVideo, sample } = await import('../video/index.ts')
+  const video = await openVideo(source === '-' ? await standardInput() : source, {
+    signal,
+    decoder: options.decoder,
+    ...(options.raw && { format: { rawvideo: 'rgb24', width: options.raw[0], height: options.raw[1] } }),
+    ...(options.rate !== undefined && { fps: options.rate }),
+  })
+  const { fps, stride, frames } = options
+  const sampling = { ...(fps !== undefined && { fps }), ...(stride !== undefined && { stride }), ...(frames !== undefined && { frames }) }
+  return {
+    info: video.info,
+    expected: expectedFrames(video.info, options),
+    frames: untilAborted(sample(video, sampling), signal),
+    close: () => video.close(),
+  }
+}
+
+async function standardInput(): Promise<ReadableStream<Uint8Array>> {
+  const { Readable } = await import('node:stream')
+  return Readable.toWeb(process.stdin) as ReadableStream<Uint8Array>
+}
+
+async function* untilAborted(frames: AsyncIterable<Frame>, signal: AbortSignal): AsyncGenerator<Frame> {
+  try {
+    for await (const frame of frames) {
+      if (signal.aborted) return
+      yield frame
+      // Frames that are at hand already never leave the thread to the Ctrl-C that is to end them.
+      await breathe()
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
+
+function expectedFrames(info: VideoInfo, { fps, stride = 1, frames }: VideoOptions): number | null {
+  const all = fps !== undefined ? info.duration && info.duration * fps : info.frames ?? (info.duration && info.fps && info.duration * info.fps)
+  if (!all) return frames ?? null
+  return Math.min(Math.ceil(all / stride), frames ?? Infinity)
+}

@@ -1,0 +1,83 @@
+/**
+ * Options that several commands share, and how their values are read.
+ */
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import type { GlobalOptions } from './run.ts'
+
+/** What a checkpoint may not tell. */
+export interface ConfigOptions extends GlobalOptions {
+  readonly labels?: string
+  readonly imageSize?: [height: number, width: number]
+  readonly framesPerClip?: number
+}
+
+/** Where the model comes from, and what it runs on. */
+export interface ModelOptions extends ConfigOptions {
+  readonly model: string
+  readonly device: 'auto' | 'webgpu' | 'wasm'
+}
+
+/** How the video is read. */
+export interface VideoOptions extends GlobalOptions {
+  readonly fps?: number
+  readonly stride?: number
+  readonly frames?: number
+  readonly decoder: 'auto' | 'native' | 'ffmpeg'
+  readonly raw?: [width: number, height: number]
+  readonly rate?: number
+}
+
+/** A reader of whole numbers from `least` to `most`. */
+export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (!/^\d+$/.test(text) || value < least) throw new InvalidArgumentError(`Expected a whole number, at least ${least}.`)
+    if (value > most) throw new InvalidArgumentError(`Expected a whole number, at most ${most}.`)
+    return value
+  }
+}
+
+/** Reads a number above 0. */
+export function positive(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('Expected a number above 0.')
+  return value
+}
+
+/** Reads a size, height first, as shapes are written. */
+export function heightByWidth(text: string): [height: number, width: number] {
+  const match = /^(\d{1,5})x(\d{1,5})$/i.exec(text)
+  if (!match) throw new InvalidArgumentError('Expected HEIGHTxWIDTH in pixels, like 224x224.')
+  return [Number(match[1]), Number(match[2])]
+}
+
+function widthByHeight(text: string): [width: number, height: number] {
+  const match = /^(\d{1,5})x(\d{1,5})$/i.exec(text)
+  if (!match) throw new InvalidArgumentError('Expected WIDTHxHEIGHT in pixels, like 320x240.')
+  return [Number(match[1]), Number(match[2])]
+}
+
+/** --labels, --image-size, --frames-per-clip: what a checkpoint may not tell. */
+export function addConfigOptions(command: Command): Command {
+  return command
+    .option('--labels <file>', 'names of the classes, one a line')
+    .option('--image-size <HxW>', 'height and width of the model\'s input, if the checkpoint does not tell', heightByWidth)
+    .option('--frames-per-clip <n>', 'frames of a clip, if the checkpoint does not tell', whole(1))
+}
+
+/** --model, and what goes with it. */
+export function addModelOptions(command: Command): Command {
+  return addConfigOptions(command.option('-m, --model <source>', 'path or URL of an .npz or .safetensors checkpoint, or "builtin"', 'builtin'))
+    .addOption(new Option('--device <name>', 'wasm: the CPU, the same bits everywhere; webgpu: the GPU; auto: the GPU if there is a good one').choices(['auto', 'webgpu', 'wasm']).default('wasm'))
+}
+
+/** --fps, --stride, --frames, --decoder, --raw, --rate. */
+export function addVideoOptions(command: Command): Command {
+  return command
+    .option('--fps <n>', 'take so many frames a second', positive)
+    .option('--stride <n>', 'take every n-th frame', whole(1))
+    .option('--frames <n>', 'take so many frames', whole(1))
+    .addOption(new Option('--decoder <name>', 'who decodes').choices(['auto', 'native', 'ffmpeg']).default('auto'))
+    .option('--raw <WxH>', 'the input is raw rgb24 pictures of this width and height', widthByHeight)
+    .option('--rate <n>', 'pictures a second of raw pictures and picture sequences (default: 25)', positive)
+}

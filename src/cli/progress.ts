@@ -1,0 +1,43 @@
+/**
+ * A bar on standard error while work goes on, where somebody sits in front of it.
+ */
+import type { SingleBar } from 'cli-progress'
+import type { GlobalOptions } from './run.ts'
+
+/** Work that is followed. */
+export interface Progress {
+  /** So much is done; `total` may become known, or change, on the way. */
+  update(done: number, total?: number): void
+  /** Takes the bar away. */
+  stop(): void
+}
+
+/** Work that ends sooner is not shown. */
+const PATIENCE = 400
+
+/**
+ * @param unit "frames" or "MB": shown with the number of them a second
+ * @param total how much there is to do, or null if that is not known
+ */
+export async function follow({ quiet }: GlobalOptions, what: string, unit: string, total: number | null): Promise<Progress> {
+  if (quiet || process.stderr.isTTY !== true) return { update() {}, stop() {} }
+  const { default: progress } = await import('cli-progress')
+  const start = performance.now()
+  let bar: SingleBar | undefined
+  let known = total
+  return {
+    update(done, now) {
+      known = now ?? known
+      const seconds = (performance.now() - start) / 1000
+      const counts = { count: String(Math.round(done)), rate: (done / seconds).toFixed(1) }
+      if (!bar && seconds * 1000 > PATIENCE) {
+        const format = known === null ? `${what}  {count} ${unit}  {rate} ${unit}/s` : `${what} {bar} {percentage} %  {count} ${unit}  {rate} ${unit}/s  {eta_formatted} left`
+        bar = new progress.SingleBar({ format, barsize: 24, clearOnComplete: true, hideCursor: false }, progress.Presets.shades_classic)
+        bar.start(known ?? 0, done, counts)
+      }
+      if (known !== null) bar?.setTotal(Math.max(known, done))
+      bar?.update(done, counts)
+    },
+    stop: () => bar?.stop(),
+  }
+}

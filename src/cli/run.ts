@@ -1,0 +1,68 @@
+/**
+ * What every command is run in: Ctrl-C, closed pipes, errors, exit codes.
+ */
+import type { Command } from 'commander'
+import { TrecvitError } from '../error.ts'
+import { environment } from '../platform/platform.ts'
+import { note } from './terminal.ts'
+
+/** What scripts can rely on; `--help` lists them. */
+export const exitCodes = { ok: 0, wrongInput: 1, usage: 2, unexpected: 70, interrupted: 130 } as const
+
+/** Options of all commands. */
+export interface GlobalOptions {
+  readonly json?: boolean
+  readonly quiet?: boolean
+}
+
+/** Why a command ends before its work is done. */
+class Stop extends Error {
+  readonly exitCode: number
+
+  constructor(exitCode: number) {
+    super('The command was ended')
+    this.exitCode = exitCode
+  }
+}
+
+/**
+ * Turns the work of a command into what commander calls. The work gets the arguments, the options, and a signal that is aborted by the
+ * first Ctrl-C and when nobody reads standard output any more; it then ends with what it has. A second Ctrl-C kills.
+ */
+export function action<Options extends GlobalOptions>(
+  work: (args: readonly (string | undefined)[], options: Options, signal: AbortSignal) => Promise<void>,
+): (...parameters: unknown[]) => Promise<void> {
+  return async (...parameters) => {
+    const command = parameters.pop() as Command
+    const stop = new AbortController()
+    process.once('SIGINT', () => stop.abort(new Stop(exitCodes.interrupted)))
+    process.once('SIGTERM', () => stop.abort(new Stop(exitCodes.interrupted)))
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (stop.signal.aborted) return
+      const closed = error.code === 'EPIPE'
+      if (!closed) note(`trecvit: Standard output cannot be written (${error.code ?? error.message})`)
+      stop.abort(new Stop(closed ? exitCodes.ok : exitCodes.wrongInput))
+    })
+    process.stderr.on('error', () => {})
+    let code: number = exitCodes.ok
+    try {
+      await work(command.processedArgs as (string | undefined)[], command.optsWithGlobals<Options>(), stop.signal)
+    } catch (error) {
+      if (!stop.signal.aborted) code = report(error)
+    }
+    if (stop.signal.reason instanceof Stop) code = stop.signal.reason.exitCode
+    // A decoder or standard input that is still open must not keep the process; what was written must be out.
+    process.stdout.write('', () => process.exit(code))
+  }
+}
+
+/** Says what went wrong in one sentence, and gives the exit code. */
+export function report(error: unknown): number {
+  const expected = error instanceof TrecvitError
+  const message = error instanceof Error ? error.message : String(error)
+  const sentence = message.replace(/\s*\n\s*/g, ' ')
+  if (expected) note(`trecvit: ${sentence}`)
+  else note(`trecvit: Unexpected error: ${sentence}; please report it with the output of "trecvit doctor" and of this command with TRECVIT_DEBUG=1`)
+  if (environment('TRECVIT_DEBUG') && error instanceof Error) note(error.stack ?? '')
+  return expected ? exitCodes.wrongInput : exitCodes.unexpected
+}

@@ -1,0 +1,98 @@
+/**
+ * trecvit stream: one line for every frame, as it comes.
+ */
+import { InvalidArgumentError, type Command } from 'commander'
+import { TrecvitError } from '../error.ts'
+import type { TRecViT } from '../model/trecvit.ts'
+import type { Average } from '../program/program.ts'
+import type { FrameAnswer, Stream } from '../stream/stream.ts'
+import { openInput } from './input.ts'
+import { debugTimes, openModel } from './model.ts'
+import { addModelOptions, addVideoOptions, whole, type ModelOptions, type VideoOptions } from './options.ts'
+import { writeOutput } from './output.ts'
+import { follow } from './progress.ts'
+import { action } from './run.ts'
+import { nameOf, percent, print } from './terminal.ts'
+
+interface StreamOptions extends ModelOptions, VideoOptions {
+  readonly topK: number
+  readonly average?: Average
+  readonly snapshot?: string
+  readonly resume?: string
+}
+
+export function addStream(program: Command): void {
+  const command = program.command('stream').argument('[video]', 'path, URL, or "-" for y4m or raw pictures on standard input (default: the clip that ships with the package)')
+    .summary('follow a video, one line for every frame')
+    .description('Follows a video or a pipe without an end: one line for every frame with its time, label and probability; with --json, one JSON object a line.')
+  addVideoOptions(addModelOptions(command))
+    .option('-k, --top-k <n>', 'classes in each line of JSON', whole(1), 5)
+    .option('--average <how>', 'frames that an answer stands for: all, the last <n>, or half:<n> (weights halve every n frames) (default: all)', average)
+    .option('--snapshot <file>', 'write the state of the stream there at the end, or at Ctrl-C')
+    .option('--resume <file>', 'go on from such a state')
+    .addHelpText('after', `
+Examples:
+  $ trecvit stream traffic.mp4 --average 8
+  $ ffmpeg -i rtsp://camera -f yuv4mpegpipe - | trecvit stream - --average half:15 --json
+  $ ffmpeg -i in.mov -f rawvideo -pix_fmt rgb24 -s 320x240 - | trecvit stream - --raw 320x240
+  $ trecvit stream monday.mp4 --snapshot week.state && trecvit stream tuesday.mp4 --resume week.state`)
+    .action(action<StreamOptions>(([video], options, signal) => stream(video, options, signal)))
+}
+
+function average(text: string): Average {
+  const match = /^(?:(all)|half:(\d+(?:\.\d+)?)|(\d+))$/.exec(text)
+  if (!match) throw new InvalidArgumentError('Expected all, a number of frames, or half:<frames>.')
+  return match[1] ? 'all' : match[2] ? { halfLife: Number(match[2]) } : { frames: Number(match[3]) }
+}
+
+async function stream(source: string | undefined, options: StreamOptions, signal: AbortSignal): Promise<void> {
+  if (options.resume !== undefined && options.average !== undefined) {
+    throw new TrecvitError('"--average" cannot be given with "--resume": the stream goes on as it was begun')
+  }
+  const model = await openModel(options, signal)
+  const answers = options.resume === undefined
+    ? model.stream({ average: options.average ?? 'all', topK: options.topK }) : await resume(model, options.resume, options.topK)
+  const { sampleClip } = await import('../builtin.ts')
+  const video = await openInput(source ?? sampleClip, options, signal)
+  // Where the lines are on the screen, they are progress enough.
+  const progress = await follow({ quiet: options.quiet || process.stdout.isTTY }, 'Streaming', 'frames', video.expected)
+  const answerAll = async () => {
+    let done = 0
+    for await (const frame of video.frames) {
+      const answer = await answers.push(frame)
+      print(options.json ? jsonLine(answer, frame.time) : textLine(answer, frame.time))
+      progress.update(++done)
+    }
+  }
+  try {
+    if (options.snapshot === undefined) await answerAll()
+    else {
+      // Opened before the first frame: a place that cannot be written to is better known now than after hours.
+      await writeOutput(options.snapshot, { replace: true }, async (output) => {
+        await answerAll()
+        await output.write(await answers.snapshot())
+      })
+    }
+  } finally {
+    progress.stop()
+    await video.close()
+  }
+  await debugTimes(model)
+}
+
+async function resume(model: TRecViT, path: string, topK: number): Promise<Stream> {
+  const { readFile } = await import('node:fs/promises')
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new TrecvitError(`The snapshot at "${path}" cannot be read (${error.code ?? error.message})`, { cause: error })
+  })
+  // A copy, because a Buffer's own slice() would be a view.
+  return model.resume(bytes, { topK })
+}
+
+function textLine({ frame, top }: FrameAnswer, time: number): string {
+  return `${String(frame).padStart(6)}  ${time.toFixed(2).padStart(8)} s  ${percent(top[0]!.prob, 1)}  ${nameOf(top[0]!)}`
+}
+
+function jsonLine({ frame, top, probs }: FrameAnswer, time: number): string {
+  return JSON.stringify({ frame, time, ...top[0], top, probs: [...probs.data] })
+}

@@ -1,0 +1,69 @@
+/**
+ * What is written, where, and in which colours.
+ */
+import { styleText } from 'node:util'
+import { environment } from '../platform/platform.ts'
+
+/** Colours and styles of `styleText`. */
+export type Style = Parameters<typeof styleText>[0]
+
+/** Whether standard output takes colours: a terminal does, unless NO_COLOR is set; FORCE_COLOR says yes for anything else. */
+export function isColoured(): boolean {
+  if (environment('NO_COLOR')) return false
+  if (environment('FORCE_COLOR')) return environment('FORCE_COLOR') !== '0'
+  return process.stdout.isTTY === true && environment('TERM') !== 'dumb'
+}
+
+/** The text in a style, where standard output takes colours. */
+export function paint(style: Style, text: string): string {
+  return isColoured() ? styleText(style, text, { validateStream: false }) : text
+}
+
+/** Columns of the terminal, 80 where there is none or it does not know (0). */
+export function columns(): number {
+  return process.stdout.columns || 80
+}
+
+/** One line (or several) on standard output. */
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+/** One line on standard error. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
+/** A bar of `width` columns, in steps of an eighth. */
+export function bar(share: number, width: number): string {
+  const eighths = Math.round(Math.min(1, Math.max(0, share)) * width * 8)
+  return '█'.repeat(Math.floor(eighths / 8)) + ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'][eighths % 8]!
+}
+
+/** 0..1 as a percentage of five columns: " 97 %", "100 %"; with a decimal, of seven: " 97.1 %". */
+export function percent(share: number, decimals = 0): string {
+  return `${(100 * share).toFixed(decimals).padStart(decimals ? 4 + decimals : 3)} %`
+}
+
+/** Rows of cells, each column as wide as its widest cell; the last one is left as it is. */
+export function table(rows: readonly (readonly string[])[], gap = 2): string {
+  const widths: number[] = []
+  for (const row of rows) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)))
+  return rows.map((row) => row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column]! + gap))).join('')).join('\n')
+}
+
+/** Bytes for people. */
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  let unit = 0
+  while (count >= 999.5 && unit < units.length - 1) {
+    count /= 1000
+    unit++
+  }
+  return `${unit === 0 ? count : count.toFixed(count < 9.995 ? 2 : count < 99.95 ? 1 : 0)} ${units[unit]}`
+}
+
+/** A class as people read it. */
+export function nameOf({ label, index }: { readonly label: string | null; readonly index: number }): string {
+  return label ?? `class ${index}`
+}
