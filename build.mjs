@@ -17,8 +17,8 @@ await build({
   format: 'esm',
   target: 'es2022',
   platform: 'neutral',
-  loader: { '.wasm': 'binary', '.txt': 'text' },
-  external: ['node:*', ...Object.keys({ ...dependencies, ...optionalDependencies })],
+  loader: { '.wasm': 'binary', '.txt': 'text', '.wgsl': 'text' },
+  external: ['node:*', 'webgpu', ...Object.keys({ ...dependencies, ...optionalDependencies })],
   sourcemap: true,
 })
 run('node_modules/typescript/bin/tsc')

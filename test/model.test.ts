@@ -9,7 +9,7 @@ let model: TRecViT
 let video: NdArray<Uint8Array>
 
 beforeAll(async () => {
-  model = await TRecViT.load(goldenUrl('small.npz'), { config: { framesPerClip: 6 } })
+  model = await TRecViT.load(goldenUrl('small.npz'), { device: 'wasm', config: { framesPerClip: 6 } })
   const { shape, values } = (await Goldens.open('small_io.npz')).get('video')
   video = { data: Uint8Array.from(values), shape }
 })

@@ -111,6 +111,16 @@ describe('snapshot', () => {
     }
   })
 
+  test('may lie in a Node Buffer at any offset', async () => {
+    const stream = model.stream()
+    await stream.push(frames[0]!)
+    const bytes = await stream.snapshot()
+    const buffer = Buffer.alloc(bytes.length + 3)
+    buffer.set(bytes, 3)
+    const again = await model.resume(buffer.subarray(3))
+    expect((await again.push(frames[1]!)).logits).toEqual((await stream.push(frames[1]!)).logits)
+  })
+
   test('of another model is refused', async () => {
     const other = await TRecViT.load(goldenUrl('small_gap.npz'), { config: { imageSize: [64, 64] } })
     await expect(other.resume(await model.stream().snapshot())).rejects.toThrow(/was taken from model [0-9a-f]{16}, and this one is [0-9a-f]{16}/)

@@ -2,7 +2,7 @@ import { checkArray, type NdArray } from '../array.ts'
 import { TrecvitError } from '../error.ts'
 import { toInput, type FrameLike } from '../stream/input.ts'
 import type { SampleOptions } from '../video/sample.ts'
-import { frameSize } from '../stream/session.ts'
+import { frameSizeOf } from './config.ts'
 import { topOf, type Class } from './labels.ts'
 import type { RunOptions, TRecViT } from './trecvit.ts'
 
@@ -61,7 +61,7 @@ export async function classify(model: TRecViT, source: VideoSource, options: Cla
       answers = 1
     } else {
       const held = await hold(model, source, options, views)
-      const t = held[0]!.length / frameSize(model.config)
+      const t = held[0]!.length / frameSizeOf(model.config)
       const length = clips === undefined ? t : Math.min(framesPerClip, t)
       const count = clips ?? 1
       for (let clip = 0; clip < count; clip++) {
@@ -69,7 +69,7 @@ export async function classify(model: TRecViT, source: VideoSource, options: Cla
         for (const view of held) {
           await session.reset()
           let last: Record<string, Float32Array> | undefined
-          const size = frameSize(model.config)
+          const size = frameSizeOf(model.config)
           for await (const outputs of model.chunks(session, view.subarray(start * size, (start + length) * size))) {
             last = outputs
             signal?.throwIfAborted()
@@ -120,7 +120,7 @@ async function* pixelsOf(model: TRecViT, source: VideoSource, options: ClassifyO
   if (typeof source === 'object' && 'shape' in source) {
     checkArray('video', source)
     if (views !== 1) throw new TrecvitError(`"views" of ${views} expected a video whose frames can be cropped, got pixels of the model's size`)
-    const size = frameSize(model.config)
+    const size = frameSizeOf(model.config)
     if (String(source.shape.slice(1)) !== String([height, width, 3])) throw new TrecvitError(`"video" expected shape [t,${height},${width},3], got [${source.shape}]`)
     for (let frame = 0; frame < source.shape[0]!; frame++) yield [source.data.subarray(frame * size, (frame + 1) * size)]
     return

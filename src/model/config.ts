@@ -116,3 +116,8 @@ export function tokensOf(config: Config): number {
   const [rows, columns] = gridOf(config)
   return rows * columns + (config.poolType === 'tok' ? 1 : 0)
 }
+
+/** Values of a frame [H, W, 3]. */
+export function frameSizeOf({ imageSize }: Config): number {
+  return imageSize[0] * imageSize[1] * 3
+}

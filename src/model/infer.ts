@@ -5,6 +5,21 @@ import { parametersOf } from './weights.ts'
 /** Names and shapes of a checkpoint's tensors. */
 export type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>
 
+/**
+ * The part of the configuration that `convert` writes beside the tensors, because they do not tell it.
+ * @param json what a checkpoint's metadata holds under "config"
+ * @throws TrecvitError if that is no JSON
+ */
+export function carriedConfig(json: string | undefined): Partial<Config> {
+  if (json === undefined) return {}
+  try {
+    const { framesPerClip, imageSize } = JSON.parse(json) as Partial<Config>
+    return { ...(framesPerClip !== undefined && { framesPerClip }), ...(imageSize !== undefined && { imageSize }) }
+  } catch {
+    throw new TrecvitError('The checkpoint carries a "config" that is not JSON; convert it again')
+  }
+}
+
 const parts = ['tokenizer/', 'encoder/', 'decoder/']
 
 /**

@@ -1,17 +1,18 @@
 import { checkArray, describe, type NdArray } from '../array.ts'
 import type { Backend, Device } from '../backend/backend.ts'
-import { WasmBackend } from '../backend/wasm/wasm.ts'
+import { Engines } from '../backend/engine.ts'
 import { builtin } from '../builtin.ts'
 import { openCheckpoint } from '../checkpoint/checkpoint.ts'
 import { TrecvitError } from '../error.ts'
 import { breathe } from '../platform/platform.ts'
 import { flopsOf } from '../program/listing.ts'
 import type { Program } from '../program/program.ts'
-import { chunkOf, frameSize, Programs, Session, type Outputs } from '../stream/session.ts'
+import { Session, type Outputs } from '../stream/session.ts'
 import { checkStreamOptions, restore, Stream, type StreamOptions } from '../stream/stream.ts'
 import type { ClassifyOptions, ClassifyResult, VideoSource } from './classify.ts'
-import { tokensOf, type Config } from './config.ts'
-import { checkTensors, inferConfig } from './infer.ts'
+import { frameSizeOf, tokensOf, type Config } from './config.ts'
+import { recordModel, type ProgramOptions } from './graph.ts'
+import { carriedConfig, checkTensors, inferConfig } from './infer.ts'
 import { labelsFor } from './labels.ts'
 import { loadWeights, type Loaded } from './load.ts'
 import { weightTable } from './weights.ts'
@@ -21,8 +22,10 @@ export type ModelSource = 'builtin' | (string & {}) | URL | Blob | ArrayBuffer |
 
 /** How a model is loaded. */
 export interface LoadOptions {
-  /** Where it runs: the best that is there, or the CPU. */
-  readonly device?: 'auto' | 'wasm'
+  /** Where it runs: the best that is there (a GPU that passes a self-test, else the CPU), or the one that is named. */
+  readonly device?: 'auto' | 'webgpu' | 'wasm'
+  /** Entry point of WebGPU, where it is not `navigator.gpu` or that of the package `webgpu`. */
+  readonly gpu?: GPU
   /** What the file does not tell (framesPerClip, imageSize), or numClasses 0 to leave a head aside. */
   readonly config?: Partial<Config>
   /** Names of the classes, in order. */
@@ -68,41 +71,49 @@ export class TRecViT {
   readonly config: Config
   /** Names of the classes, or null. */
   readonly labels: readonly string[] | null
-  /** What it runs on, and why not on something better. */
-  readonly device: Device
   /** Tells this model from others; a snapshot belongs to one. */
   readonly fingerprint: string
   /** Sentences about the checkpoint: values that are not numbers, tensors that were ignored. */
   readonly warnings: readonly string[]
-  readonly #backend: Backend
-  readonly #programs: Programs
+  readonly #engines: Engines
+  readonly #programs = new Map<string, Program>()
 
-  private constructor(config: Config, labels: readonly string[] | null, backend: Backend, { fingerprint, warnings }: Loaded) {
+  private constructor(config: Config, labels: readonly string[] | null, engines: Engines, { fingerprint, warnings }: Loaded) {
     this.config = config
     this.labels = labels
-    this.device = backend.device
     this.fingerprint = fingerprint
     this.warnings = warnings
-    this.#backend = backend
-    this.#programs = new Programs(config, backend)
+    this.#engines = engines
+  }
+
+  /** What new streams run on, and why not on something better. */
+  get device(): Device {
+    return this.#engines.current.backend.device
   }
 
   /**
    * Loads a checkpoint with official tensor names; its configuration is read from names and shapes.
    * @throws TrecvitError if the file is not one, is damaged, or does not fit
    */
-  static async load(source: ModelSource, { device = 'auto', config: given = {}, labels, onProgress, signal }: LoadOptions = {}): Promise<TRecViT> {
-    if (device !== 'auto' && device !== 'wasm') throw new TrecvitError(`"device" expected 'auto' or 'wasm', got ${describe(device)}`)
-    const checkpoint = await openCheckpoint(source === 'builtin' ? builtin : source, signal ? { signal } : {})
+  static async load(source: ModelSource, { device = 'auto', gpu, config: given = {}, labels, onProgress, signal }: LoadOptions = {}): Promise<TRecViT> {
+    if (device !== 'auto' && device !== 'webgpu' && device !== 'wasm') throw new TrecvitError(`"device" expected 'auto', 'webgpu' or 'wasm', got ${describe(device)}`)
+    const from = source === 'builtin' ? builtin : source
+    const checkpoint = await openCheckpoint(from, signal ? { signal } : {})
     try {
-      const carried = carriedConfig(checkpoint.metadata['config'])
-      const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carried, ...given })
+      const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carriedConfig(checkpoint.metadata['config']), ...given })
       const ignored = checkTensors(checkpoint.name, checkpoint.tensors, config)
       const names = labelsFor(config.numClasses, labels, checkpoint.metadata['labels'])
-      const backend = await WasmBackend.create(weightTable(config))
-      const loaded = await loadWeights(checkpoint, config, backend, { onProgress, signal })
-      const warnings = ignored.length ? [...loaded.warnings, `${checkpoint.name} has tensors outside the model, which are ignored: ${ignored.join(', ')}`] : loaded.warnings
-      return new TRecViT(config, names, backend, { ...loaded, warnings })
+      let loaded: Loaded | undefined
+      const engines = await Engines.open(device, weightTable(config), async (backend) => {
+        // A second engine, long after, reads the file again.
+        if (loaded) await reload(from, config, backend, loaded.fingerprint)
+        else loaded = await loadWeights(checkpoint, config, backend, { onProgress, signal })
+      }, gpu)
+      const { fingerprint, warnings } = loaded!
+      return new TRecViT(config, names, engines, {
+        fingerprint,
+        warnings: ignored.length ? [...warnings, `${checkpoint.name} has tensors outside the model, which are ignored: ${ignored.join(', ')}`] : warnings,
+      })
     } finally {
       await checkpoint.close()
     }
@@ -157,7 +168,7 @@ export class TRecViT {
   stream(options: StreamOptions = {}): Stream {
     this.#wantHead('stream')
     const { b, average, topK } = checkStreamOptions(options)
-    return new Stream(this.#facts(), this.session({ b, recent: average, encoded: false }), topK)
+    return new Stream(this.#facts(), this.session({ b, recent: average, encoded: false }), { b, average, topK })
   }
 
   /**
@@ -165,8 +176,8 @@ export class TRecViT {
    * @throws TrecvitError if the snapshot is damaged or of another model
    */
   async resume(snapshot: Uint8Array, { topK = 5 }: { topK?: number } = {}): Promise<Stream> {
-    const session = await restore(snapshot, this.fingerprint, ({ b, average }) => this.session({ b, recent: average, encoded: false }))
-    return new Stream(this.#facts(), session, topK)
+    const { session, b, average } = await restore(snapshot, this.fingerprint, (options) => this.session({ b: options.b, recent: options.average, encoded: false }))
+    return new Stream(this.#facts(), session, checkStreamOptions({ b, average, topK }))
   }
 
   /** Every named tensor of a run over these frames [t, H, W, 3] from an empty state, as one clip. */
@@ -186,22 +197,29 @@ export class TRecViT {
 
   /** The program that a stream of b videos replays for chunks of t frames. */
   program({ b = 1, t = 1 }: { b?: number; t?: number } = {}): Program {
-    return this.#programs.get({ b, t, pixels: 'u8', recent: 'all', encoded: false }).program
+    return this.#program({ b, t, pixels: 'u8', recent: 'all', encoded: false })
   }
 
   /** Videos with their carried state, chunk by chunk: what `stream`, `forward` and `features` are made of. */
-  session(options: { b: number; recent: StreamOptions['average'] & {}; encoded: boolean }): Session {
-    return new Session(this.#programs, options)
+  session(options: Pick<ProgramOptions, 'b' | 'recent' | 'encoded'>): Session {
+    return new Session(this.#engines, options.b, (t, pixels) => this.#program({ ...options, t, pixels }))
   }
 
   /** Frees the memory of the device. */
   async dispose(): Promise<void> {
-    await this.#programs.dispose()
-    this.#backend.dispose()
+    await this.#engines.dispose()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
+  }
+
+  /** Each program is recorded once. */
+  #program(options: ProgramOptions): Program {
+    const key = JSON.stringify(options)
+    let found = this.#programs.get(key)
+    if (!found) this.#programs.set(key, (found = recordModel(this.config, options)))
+    return found
   }
 
   #facts(): { fingerprint: string; labels: readonly string[] | null; imageSize: readonly [number, number]; numClasses: number } {
@@ -232,7 +250,7 @@ export class TRecViT {
     try {
       const rest: Outputs[][] = []
       for (let clip = 0; clip < b * clips; clip++) {
-        const size = (t / clips) * frameSize(this.config)
+        const size = (t / clips) * frameSizeOf(this.config)
         if (clip) await session.reset()
         const chunks: Outputs[] = []
         for await (const outputs of this.chunks(session, frames.data.subarray(clip * size, (clip + 1) * size))) {
@@ -250,7 +268,7 @@ export class TRecViT {
 
   /** Feeds frames [t, H, W, 3] to a session of one video in chunks of a good size, and lets the event loop turn between them. */
   async *chunks(session: Session, pixels: Uint8Array | Float32Array): AsyncGenerator<Outputs, void, undefined> {
-    const size = frameSize(this.config)
+    const size = frameSizeOf(this.config)
     const most = chunkOf(tokensOf(this.config))
     for (let left = pixels.length / size; left > 0;) {
       // Two programs serve every length: whole chunks, then single frames.
@@ -274,6 +292,25 @@ export class TRecViT {
   }
 }
 
+/**
+ * Frames of one chunk when many are at hand: enough that a weight, once read, serves some hundred rows, few enough that a chunk ends soon.
+ */
+function chunkOf(n: number): number {
+  return Math.min(16, Math.max(1, Math.floor(400 / n)))
+}
+
+/** @throws TrecvitError if the file is not what it was when the model was loaded */
+async function reload(from: Exclude<ModelSource, 'builtin'>, config: Config, backend: Backend, fingerprint: string): Promise<void> {
+  const checkpoint = await openCheckpoint(from)
+  try {
+    checkTensors(checkpoint.name, checkpoint.tensors, config)
+    const again = await loadWeights(checkpoint, config, backend)
+    if (again.fingerprint !== fingerprint) throw new TrecvitError(`${checkpoint.name} has changed since the model was loaded, so the model cannot go on on another device; load it again`)
+  } finally {
+    await checkpoint.close()
+  }
+}
+
 function join(parts: readonly Float32Array[]): Float32Array {
   const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0
@@ -292,15 +329,4 @@ function meanOverClips(values: Float32Array, b: number, clips: number, c: number
     for (let clip = 0; clip < clips; clip++) sum += values[(video * clips + clip) * c + (index % c)]!
     return sum / clips
   })
-}
-
-/** The part of the configuration that `convert` writes beside the tensors, because they do not tell it. */
-function carriedConfig(json: string | undefined): Partial<Config> {
-  if (json === undefined) return {}
-  try {
-    const { framesPerClip, imageSize } = JSON.parse(json) as Partial<Config>
-    return { ...(framesPerClip !== undefined && { framesPerClip }), ...(imageSize !== undefined && { imageSize }) }
-  } catch {
-    throw new TrecvitError('The checkpoint carries a "config" that is not JSON; convert it again')
-  }
 }

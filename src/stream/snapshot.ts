@@ -73,7 +73,9 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
   if (expected !== end - 12 - headerSize) fail(`expected ${expected} bytes of states, got ${end - 12 - headerSize}`)
   let at = 12 + headerSize
   const values = sizes.map((size) => {
-    const value = new Float32Array(bytes.slice(at, at + 4 * size).buffer)
+    // A copy, wherever the bytes lie: those of a Node Buffer are not aligned, and its own slice is no copy.
+    const value = new Float32Array(size)
+    new Uint8Array(value.buffer).set(bytes.subarray(at, at + 4 * size))
     at += 4 * size
     return value
   })
@@ -99,11 +101,11 @@ function headerOf(json: Uint8Array, fail: (what: string) => void): SnapshotHeade
   return header as SnapshotHeader
 }
 
-/** Whether a value says how frames are averaged: 'all', { frames: 1..4096 } or { halfLife: > 0 }. */
+/** Whether a value says how frames are averaged: 'all', { frames: 1..4096 } or { halfLife: up to 1e5 frames }. Beyond that the weight of a frame is too near to that of the next for float32. */
 export function isAverage(value: unknown): value is Average {
   if (value === 'all') return true
   if (value === null || typeof value !== 'object') return false
   const { frames, halfLife } = value as { frames?: unknown; halfLife?: unknown }
   if (halfLife === undefined) return Number.isInteger(frames) && (frames as number) >= 1 && (frames as number) <= 4096
-  return frames === undefined && typeof halfLife === 'number' && Number.isFinite(halfLife) && halfLife > 0
+  return frames === undefined && typeof halfLife === 'number' && halfLife > 0 && halfLife <= 1e5
 }

@@ -1,4 +1,5 @@
 import { type NdArray } from '../array.ts'
+import type { Device } from '../backend/backend.ts'
 import { TrecvitError } from '../error.ts'
 import { topOf, type Class } from '../model/labels.ts'
 import type { Average } from '../program/program.ts'
@@ -12,7 +13,7 @@ export interface StreamOptions {
   readonly b?: number
   /**
    * Frames that an answer stands for: 'all' since the last reset (the model's own answer), the last { frames }, or all with a weight
-   * that halves every { halfLife } frames. Streams without an end want one of the latter.
+   * that halves every { halfLife } frames (at most 1e5). Streams without an end want one of the latter.
    */
   readonly average?: Average
   /** Classes in `top`, 5 unless given. */
@@ -51,13 +52,18 @@ export interface StreamModel {
 export class Stream {
   readonly #model: StreamModel
   readonly #session: Session
-  readonly #topK: number
+  readonly #options: Required<StreamOptions>
 
   /** Use `model.stream()`. */
-  constructor(model: StreamModel, session: Session, topK: number) {
+  constructor(model: StreamModel, session: Session, options: Required<StreamOptions>) {
     this.#model = model
     this.#session = session
-    this.#topK = topK
+    this.#options = options
+  }
+
+  /** What the stream runs on: after a device was lost, or a move, not what the model was loaded for. */
+  get device(): Device {
+    return this.#session.engine.backend.device
   }
 
   /** Frames since the reset. */
@@ -72,8 +78,7 @@ export class Stream {
    * @throws TrecvitError if the frame does not fit
    */
   async push(frame: FrameLike): Promise<FrameAnswer> {
-    const { b } = this.#session.options
-    const { first, outputs } = await this.#session.advance(toInput(frame, b, this.#model.imageSize), 1)
+    const { first, outputs } = await this.#session.advance(toInput(frame, this.#options.b, this.#model.imageSize), 1)
     const overall = this.#answer(outputs['logits']!, outputs['probs']!)
     const recent = outputs['recent/logits']
     return { ...(recent ? this.#answer(recent, outputs['recent/probs']!) : overall), frame: first, overall }
@@ -91,9 +96,17 @@ export class Stream {
 
   /** The whole state after the frames pushed so far, as bytes that `model.resume` takes, on any backend and in any runtime. */
   async snapshot(): Promise<Uint8Array> {
-    const { b, recent } = this.#session.options
+    const { b, average: recent } = this.#options
     const { frame, values } = await this.#session.read()
     return encodeSnapshot({ header: { model: this.#model.fingerprint, b, frame, recent, states: this.#session.states }, values })
+  }
+
+  /**
+   * Goes on on another device with the frames pushed so far; those pushed later wait.
+   * @throws TrecvitError if there is no such device; the stream then stays where it is
+   */
+  moveTo(device: Device['backend']): Promise<void> {
+    return this.#session.move(device)
   }
 
   /** Frees the state. */
@@ -107,8 +120,8 @@ export class Stream {
 
   #answer(logits: Float32Array, probs: Float32Array): Answer {
     const c = this.#model.numClasses
-    const { b } = this.#session.options
-    const tops = Array.from({ length: b }, (_, video) => topOf(probs.subarray(video * c, (video + 1) * c), this.#model.labels, this.#topK))
+    const { b, topK } = this.#options
+    const tops = Array.from({ length: b }, (_, video) => topOf(probs.subarray(video * c, (video + 1) * c), this.#model.labels, topK))
     return { logits: { data: logits, shape: [b, c] }, probs: { data: probs, shape: [b, c] }, top: tops[0]!, tops }
   }
 }
@@ -119,7 +132,7 @@ export class Stream {
  */
 export function checkStreamOptions({ b = 1, average = 'all', topK = 5 }: StreamOptions): Required<StreamOptions> {
   if (!Number.isInteger(b) || b < 1) throw new TrecvitError(`"b" expected a whole number of videos, at least 1, got ${b}`)
-  if (!isAverage(average)) throw new TrecvitError(`"average" expected 'all', { frames: 1..4096 } or { halfLife: > 0 }, got ${JSON.stringify(average)}`)
+  if (!isAverage(average)) throw new TrecvitError(`"average" expected 'all', { frames: 1..4096 } or { halfLife: up to 1e5 }, got ${JSON.stringify(average)}`)
   if (!Number.isInteger(topK) || topK < 1) throw new TrecvitError(`"topK" expected a whole number of classes, at least 1, got ${topK}`)
   return { b, average, topK }
 }
@@ -128,7 +141,7 @@ export function checkStreamOptions({ b = 1, average = 'all', topK = 5 }: StreamO
  * Opens a session for a snapshot and puts the state back.
  * @throws TrecvitError if the snapshot is damaged, or was taken from another model
  */
-export async function restore(bytes: Uint8Array, fingerprint: string, open: (options: { b: number; average: Average }) => Session): Promise<Session> {
+export async function restore(bytes: Uint8Array, fingerprint: string, open: (options: { b: number; average: Average }) => Session): Promise<{ session: Session; b: number; average: Average }> {
   const { header, values } = decodeSnapshot(bytes)
   if (header.model !== fingerprint) throw new TrecvitError(`The snapshot was taken from model ${header.model}, and this one is ${fingerprint}; resume it with the weights that it was taken with`)
   const session = open({ b: header.b, average: header.recent })
@@ -137,5 +150,5 @@ export async function restore(bytes: Uint8Array, fingerprint: string, open: (opt
     expected.every(({ name, shape }, index) => name === header.states[index]!.name && String(shape) === String(header.states[index]!.shape))
   if (!fits) throw new TrecvitError('The snapshot does not hold the states of this model, although it names it; it was not written by this runtime')
   await session.write(header.frame, values)
-  return session
+  return { session, b: header.b, average: header.recent }
 }

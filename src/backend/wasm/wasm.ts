@@ -20,13 +20,14 @@ let compiled: Promise<WebAssembly.Module> | undefined
 
 /** The CPU: SIMD kernels in WebAssembly, in the caller's own thread. */
 export class WasmBackend implements Backend {
-  readonly device: Device = { backend: 'wasm', kernels: 'simd', threads: 1, reason: null }
+  readonly device: Device
   readonly #kernels: Kernels
   readonly #memory: LinearMemory
   readonly #weights: ReadonlyMap<string, number>
   readonly #stage: number
 
-  private constructor(kernels: Kernels, memory: WebAssembly.Memory, weights: readonly Weight[]) {
+  private constructor(kernels: Kernels, memory: WebAssembly.Memory, weights: readonly Weight[], reason: string | null) {
+    this.device = { backend: 'wasm', kernels: 'simd', threads: 1, reason }
     this.#kernels = kernels
     this.#memory = new LinearMemory(memory, kernels.heapBase.value as number)
     this.#stage = this.#memory.take(4 * STAGE, 'Staging')
@@ -36,9 +37,10 @@ export class WasmBackend implements Backend {
 
   /**
    * Takes memory for the weights; they are zero until written.
+   * @param reason why the model does not run on something better, or null
    * @throws TrecvitError if the engine has no WebAssembly SIMD or the weights do not fit
    */
-  static async create(weights: readonly Weight[]): Promise<WasmBackend> {
+  static async create(weights: readonly Weight[], reason: string | null = null): Promise<WasmBackend> {
     compiled ??= WebAssembly.compile(bytes as BufferSource)
     let module: WebAssembly.Module
     try {
@@ -48,7 +50,7 @@ export class WasmBackend implements Backend {
     }
     const memory = new WebAssembly.Memory({ initial: 1 })
     const instance = await WebAssembly.instantiate(module, { env: { memory } })
-    return new WasmBackend(instance.exports as unknown as Kernels, memory, weights)
+    return new WasmBackend(instance.exports as unknown as Kernels, memory, weights, reason)
   }
 
   write(weight: Weight, values: Float32Array, first: number, width: number, at: number): void {

@@ -1,0 +1,158 @@
+import { TrecvitError } from '../error.ts'
+import { openGpu } from '../platform/gpu.ts'
+import type { Program, Weight } from '../program/program.ts'
+import type { Backend, Device, Replay } from './backend.ts'
+import { selfTest } from './selfTest.ts'
+import { WasmBackend } from './wasm/wasm.ts'
+
+/** What computes. */
+export type Kind = Device['backend']
+
+/** One backend with the weights on it, and the programs that it has prepared. */
+export class Engine {
+  readonly backend: Backend
+  /** Why nothing that comes from it from now on may be believed, or null. */
+  lost: string | null = null
+  readonly #release: () => void
+  readonly #replays = new Map<Program, Promise<Replay>>()
+
+  /** @param release frees what the backend runs on */
+  constructor(backend: Backend, release: () => void = () => {}) {
+    this.backend = backend
+    this.#release = release
+  }
+
+  get kind(): Kind {
+    return this.backend.device.backend
+  }
+
+  /** A program in this backend's form, made once. */
+  replay(program: Program): Promise<Replay> {
+    let found = this.#replays.get(program)
+    if (!found) this.#replays.set(program, (found = this.backend.prepare(program)))
+    return found
+  }
+
+  async dispose(): Promise<void> {
+    for (const replay of this.#replays.values()) (await replay.catch(() => undefined))?.dispose()
+    this.#replays.clear()
+    this.backend.dispose()
+    this.#release()
+  }
+}
+
+/** Puts the weights of the model into a backend. */
+export type Fill = (backend: Backend) => Promise<void>
+
+/** What a session asks of the engines of its model. */
+export type EngineSource = Pick<Engines, 'current' | 'get' | 'replace'>
+
+/**
+ * The engines of one model, at most one of a kind: the one that it was loaded for, and those that streams are moved to, by will or because
+ * a device was lost. Weights are read again for each.
+ */
+export class Engines {
+  readonly #weights: readonly Weight[]
+  readonly #fill: Fill
+  readonly #gpu: GPU | undefined
+  readonly #engines = new Map<Kind, Promise<Engine>>()
+  #current: Engine | undefined
+
+  private constructor(weights: readonly Weight[], fill: Fill, gpu: GPU | undefined) {
+    this.#weights = weights
+    this.#fill = fill
+    this.#gpu = gpu
+  }
+
+  /**
+   * Opens the first engine: the GPU if it is asked for, or if it is hardware and passes the self-test; else the CPU.
+   * @throws TrecvitError if the GPU is asked for and there is none
+   */
+  static async open(wanted: 'auto' | Kind, weights: readonly Weight[], fill: Fill, gpu?: GPU): Promise<Engines> {
+    const engines = new Engines(weights, fill, gpu)
+    engines.#current = wanted === 'wasm' ? await engines.get('wasm') : await engines.#best(wanted === 'auto')
+    return engines
+  }
+
+  /** What new streams run on. */
+  get current(): Engine {
+    return this.#current!
+  }
+
+  /**
+   * The engine of a kind, opened if it is not there yet.
+   * @throws TrecvitError if there is no such device
+   */
+  get(kind: Kind): Promise<Engine> {
+    let found = this.#engines.get(kind)
+    if (!found) {
+      found = kind === 'wasm' ? this.#wasm(null) : this.#webgpu(false)
+      this.#engines.set(kind, found)
+      found.catch(() => this.#engines.delete(kind))
+    }
+    return found
+  }
+
+  /** Takes a lost engine out of use and gives the one that follows it: a new device, or the CPU. Many may ask; it is done once. */
+  async replace(engine: Engine, why: string): Promise<Engine> {
+    engine.lost ??= why
+    const now = await this.#engines.get(engine.kind)?.catch(() => undefined)
+    if (now === engine) {
+      this.#engines.delete(engine.kind)
+      const next = this.get(engine.kind).catch(() => this.#instead(`the GPU was lost (${why})`))
+      void engine.dispose().catch(() => {})
+      if (this.#current === engine) this.#current = await next
+      return next
+    }
+    return now && !now.lost ? now : this.#instead(`the GPU was lost (${why})`)
+  }
+
+  async dispose(): Promise<void> {
+    for (const engine of this.#engines.values()) await (await engine).dispose()
+    this.#engines.clear()
+  }
+
+  async #best(hardwareOnly: boolean): Promise<Engine> {
+    const opened = this.#webgpu(hardwareOnly)
+    try {
+      const engine = await opened
+      this.#engines.set('webgpu', opened)
+      return engine
+    } catch (error) {
+      if (!hardwareOnly || !(error instanceof TrecvitError)) throw error
+      return this.#instead(error.message)
+    }
+  }
+
+  #instead(reason: string): Promise<Engine> {
+    let found = this.#engines.get('wasm')
+    if (!found) this.#engines.set('wasm', (found = this.#wasm(reason)))
+    return found
+  }
+
+  async #wasm(reason: string | null): Promise<Engine> {
+    const backend = await WasmBackend.create(this.#weights, reason)
+    await this.#fill(backend)
+    return new Engine(backend)
+  }
+
+  async #webgpu(hardwareOnly: boolean): Promise<Engine> {
+    const opened = await openGpu(this.#gpu)
+    if ('reason' in opened) throw new TrecvitError(`There is no WebGPU device: ${opened.reason}`)
+    const { device, isSoftware } = opened
+    try {
+      if (hardwareOnly && isSoftware) throw new TrecvitError('it is drawn by the CPU, which the WebAssembly kernels use better')
+      const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
+      const wrong = await selfTest((weights) => WebGpuBackend.create(device, weights))
+      if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
+      const backend = await WebGpuBackend.create(device, this.#weights)
+      await this.#fill(backend)
+      const engine = new Engine(backend, () => device.destroy())
+      void device.lost.then(({ message, reason }) => (engine.lost ??= message || reason))
+      return engine
+    } catch (error) {
+      device.destroy()
+      throw new TrecvitError(`The WebGPU device "${device.adapterInfo.description}" is not used: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+    }
+  }
+}

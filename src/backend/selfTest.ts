@@ -1,0 +1,53 @@
+import type { Config } from '../model/config.ts'
+import { recordModel } from '../model/graph.ts'
+import { weightTable } from '../model/weights.ts'
+import { sizeOf, type Weight } from '../program/program.ts'
+import type { Backend } from './backend.ts'
+import { WasmBackend } from './wasm/wasm.ts'
+
+/** Error that float32 may have, relative to the largest value of an output. */
+const BOUND = 1e-4
+
+/** A model that uses every operation, with sizes that divide by nothing. */
+const config: Config = {
+  width: 20, depth: 2, mlpDim: 36, numHeads: 2, numClasses: 7, repSize: 24, framesPerClip: 4, imageSize: [24, 40], patchSize: [8, 8],
+  conv1dTemporalWidth: 4, lruWidth: 28, posemb: 'learn', poolType: 'gap', useMlp: true,
+}
+
+/**
+ * Runs a small model on a backend and on the CPU and compares: adapters exist that compute nothing, or wrongly.
+ * @param create makes the backend for these weights
+ * @returns what is wrong, or null
+ */
+export async function selfTest(create: (weights: readonly Weight[]) => Promise<Backend>): Promise<string | null> {
+  const weights = weightTable(config)
+  const program = recordModel(config, { b: 2, t: 3, pixels: 'u8', recent: { frames: 2 }, encoded: true })
+  const answers = async (backend: Backend) => {
+    let seed = 1
+    const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) | 0) / 2 ** 31
+    for (const weight of weights) {
+      const size = weight.blocks * weight.rows * weight.columns
+      // Decays are negative; the rest keeps the size of what it is multiplied with.
+      const scale = weight.kind === 'matrix' ? Math.sqrt(3 / weight.rows) : 0.5
+      const values = Float32Array.from({ length: size }, () => (weight.name.endsWith('decay') ? -Math.abs(random()) : scale * random()))
+      backend.write(weight, values, 0, weight.columns, 0)
+    }
+    const pixels = Uint8Array.from({ length: sizeOf(program.pixels.shape) }, () => Math.abs(random()) * 256)
+    const replay = await backend.prepare(program)
+    const state = await backend.createState(program.states)
+    // Twice, so that the second chunk begins with what the first one carried over.
+    await replay.run(state, 0, pixels)
+    const outputs = await replay.run(state, 3, pixels)
+    state.dispose()
+    replay.dispose()
+    backend.dispose()
+    return outputs
+  }
+  const [want, got] = [await answers(await WasmBackend.create(weights)), await answers(await create(weights))]
+  for (const [name, expected] of Object.entries(want)) {
+    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const error = expected.reduce((most, value, index) => Math.max(most, Math.abs(value - got[name]![index]!)), 0)
+    if (!(error <= BOUND * largest)) return `it computes "${name}" with an error of ${(error / largest).toExponential(1)}`
+  }
+  return null
+}

@@ -1,0 +1,42 @@
+/**
+ * Where WebGPU comes from: `navigator.gpu` in browsers and Deno, the optional package `webgpu` (Dawn) in Node and Bun.
+ */
+
+/** A device of the best adapter, or why there is none. */
+export type OpenedGpu = { readonly device: GPUDevice; readonly isSoftware: boolean } | { readonly reason: string }
+
+/**
+ * Asks for a device with all that the adapter has for us: the largest buffers, and time stamps.
+ * @param gpu the entry point to use instead of the runtime's own, for example `create([...])` of npm `webgpu`
+ */
+export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
+  const entry = gpu ?? (await entryPoint())
+  if (!entry) return { reason: 'this runtime has no WebGPU and the package "webgpu" is not installed' }
+  try {
+    const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' })
+    if (!adapter) return { reason: 'WebGPU has no adapter: no graphics driver that it can use' }
+    // A driver of Dawn that computes nothing, for compiling alone.
+    if (adapter.info.device === 'null-backend') return { reason: 'the only WebGPU adapter is one that does not compute' }
+    const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits
+    const device = await adapter.requestDevice({
+      requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+      requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
+    })
+    return { device, isSoftware: adapter.info.isFallbackAdapter }
+  } catch (error) {
+    return { reason: `WebGPU refuses: ${error instanceof Error ? error.message : String(error)}` }
+  }
+}
+
+async function entryPoint(): Promise<GPU | undefined> {
+  const { navigator, process } = globalThis as { navigator?: { gpu?: GPU }; process?: { env: Record<string, string | undefined> } }
+  if (navigator?.gpu) return navigator.gpu
+  try {
+    // Without it the Vulkan loader complains on standard error; any folder will do.
+    if (process) process.env['XDG_RUNTIME_DIR'] ??= '/tmp'
+    const { create } = await import('webgpu')
+    return create([]) as GPU
+  } catch {
+    return undefined
+  }
+}
