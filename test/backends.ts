@@ -1,0 +1,29 @@
+import type { Backend } from '../src/backend/backend.ts'
+import { WasmBackend } from '../src/backend/wasm/wasm.ts'
+import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
+import type { Weight } from '../src/program/program.ts'
+import { adapter, adapterName, openDevice } from './gpu.ts'
+
+/** A backend under test and how exactly it computes. */
+export interface BackendUnderTest {
+  readonly name: string
+  /** Relative error of one operation: half the distance from 1 to the next number. */
+  readonly unit: number
+  /** Smallest positive number it keeps; what is smaller may become 0. */
+  readonly smallest: number
+  create(weights: readonly Weight[]): Promise<Backend>
+}
+
+const device = adapter && await openDevice()
+
+/**
+ * Everything that tests of operations and models run on; the GPU if there is one (webgpu.test.ts says so if there is none). WGSL allows a
+ * quotient and a root 2.5 units in the last place, but software GPUs round them correctly; a GPU of hardware needs 5 times the unit.
+ */
+export const backends: readonly BackendUnderTest[] = [
+  { name: 'wasm', unit: 2 ** -24, smallest: 2 ** -149, create: (weights) => WasmBackend.create(weights) },
+  ...(device ? [{
+    name: `webgpu ${adapterName}`, unit: (adapter.info.isFallbackAdapter ? 1 : 5) * 2 ** -24, smallest: 2 ** -126,
+    create: (weights: readonly Weight[]) => WebGpuBackend.create(device, weights),
+  }] : []),
+]

@@ -1,0 +1,215 @@
+import type { ChildProcess } from 'node:child_process'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { BufferTarget, EncodedAudioPacketSource, EncodedPacket, Mp4OutputFormat, Output } from 'mediabunny'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { file, folder, lines, noise, npzOf, outcome, pipe, raw, rawFrames as frames, start, tinyNpz, tinyTensors, y4m, type Outcome } from './commandLine.ts'
+
+const tour = fileURLToPath(new URL('../models/tour.mp4', import.meta.url))
+
+let model: string
+
+beforeAll(() => {
+  model = file('tiny.npz', tinyNpz())
+})
+
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** A command line, what its sentence says, and what stands on its standard input. */
+type Refusal = readonly [args: string[], message: RegExp, input?: Uint8Array]
+
+/** All end with 1 and one sentence, without a stack trace, and leave no file behind. */
+async function refused(...cases: Refusal[]): Promise<void> {
+  const before = readdirSync(folder)
+  await Promise.all(cases.map(async ([args, message, input]) => {
+    const { code, stdout, stderr } = await pipe(input, ...args)
+    expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(/^trecvit: [^\n]+[^\n.]\n$/) })
+    expect(stderr).toMatch(message)
+    expect(stderr).not.toContain('Error')
+  }))
+  expect(readdirSync(folder)).toEqual(before)
+}
+
+describe('bad input gets one sentence', () => {
+  const kernel = 'decoder/cls_head/kernel'
+  const wholeModel = () => readFileSync(model)
+  test.each<[string, () => Uint8Array | undefined, RegExp]>([
+    ['missing', () => undefined, /no file/i],
+    ['empty', () => new Uint8Array(0), /empty/],
+    ['cut short', () => wholeModel().subarray(0, -300), /cut short|damaged|truncated/i],
+    ['of another kind', () => Buffer.from('{"a": 1}'), /JSON/],
+    ['with Python objects', () => tinyNpz(kernel, (tensor) => ({ ...tensor, descr: '|O' })), /Python objects/],
+    ['with integers', () => tinyNpz(kernel, (tensor) => ({ ...tensor, descr: '<i4' })), /cls_head\/kernel.*floating-point.*i32/],
+    ['with a shape that does not fit', () => tinyNpz('tokenizer/cls', (tensor) => ({ ...tensor, shape: [1, 2, 4] })), /tokenizer\/cls.*expected shape \[1,1,8\].*got \[1,2,4\]/],
+    ['without a tensor', () => tinyNpz(kernel, () => undefined), /no tensor "decoder\/cls_head\/kernel"/],
+    ['with one too many', () => tinyNpz('encoder/extra', (tensor) => tensor), /encoder\/extra/],
+  ])('a model that is %s', async (_, make, message) => {
+    const bytes = make()
+    const path = bytes ? file('bad.npz', bytes) : join(folder, 'nowhere.npz')
+    await refused(
+      [['stream', '-', '--raw', '20x20', '--model', path], message, frames(2)],
+      [['convert', path, join(folder, 'out.safetensors')], message],
+      [['features', tour, '--model', path, '-o', join(folder, 'out.npy')], message],
+    )
+  })
+
+  test.each<[string, () => Promise<Uint8Array> | Uint8Array | undefined, RegExp]>([
+    ['missing', () => undefined, /no file/i],
+    ['empty', () => new Uint8Array(0), /empty/],
+    ['cut short', () => readFileSync(tour).subarray(0, 40_000), /cut short|damaged|index/],
+    ['sound only', soundOnly, /no video/],
+    ['a text', () => Buffer.from('This is not a video at all, but it is long enough to be one.'), /no video of a known kind/],
+    ['y4m cut short', () => y4m(4, 33, 17).subarray(0, -5), /cut short/],
+  ])('a video that is %s', async (_, make, message) => {
+    const bytes = await make()
+    const path = bytes ? file('bad.mp4', bytes) : join(folder, 'nowhere.mp4')
+    await refused(
+      [['classify', path, '--model', model], message],
+      [['features', path, '--model', model, '-o', join(folder, 'out.npy')], message],
+      [['features', path, '--model', model, '-o', join(folder, 'out.npz')], message],
+    )
+  })
+
+  test('raw pictures of a wrong size', async () => {
+    await refused([['classify', '-', '--raw', '20x20', '--model', model], /cut short.*20x20|20x20.*cut short/, noise(3000)])
+  })
+
+  test('snapshots that are damaged, of another model, or none', async () => {
+    const state = join(folder, 'state')
+    await pipe(frames(3), ...raw('--model', model, '--snapshot', state))
+    await refused([raw('--resume', state), /another|was taken from model/, frames(2)])
+    const bytes = readFileSync(state)
+    bytes[bytes.length - 40]! ^= 1
+    await refused(
+      [raw('--model', model, '--resume', file('flipped', bytes)), /damaged/, frames(2)],
+      [raw('--model', model, '--resume', tour), /TRVS/, frames(2)],
+      [raw('--model', model, '--resume', state, '--average', '4'), /--average/, frames(2)],
+      [raw('--model', model, '--resume', join(folder, 'nowhere')), /cannot be read/, frames(2)],
+    )
+  })
+
+  test('options and places that do not fit', async () => {
+    await refused(
+      [['classify', '--labels', file('two.txt', 'one\ntwo')], /10 names/],
+      [['classify', '--labels', join(folder, 'nowhere.txt')], /cannot be read/],
+      [['features', tour, '-o', join(folder, 'out.txt')], /\.npy or \.npz/],
+      [['features', tour, '-o', join(folder, 'nowhere', 'out.npy')], /cannot be written/],
+      [['convert', model, join(folder, 'out.npz')], /\.safetensors/],
+      [['stream', '--average', '100000'], /average/],
+      [['stream', '--snapshot', join(folder, 'nowhere', 'state')], /cannot be written/],
+    )
+  })
+
+  test('with TRECVIT_DEBUG there is a stack trace', async () => {
+    const { stderr } = await outcome(start(['inspect', join(folder, 'nowhere')], { TRECVIT_DEBUG: '1' }))
+    expect(stderr).toMatch(/^trecvit: [^\n]+\n[^]*\n {4}at /)
+  })
+})
+
+describe('what is only a warning', () => {
+  test.each<[string, () => Uint8Array, RegExp]>([
+    ['tensors outside the model', () => tinyNpz('optimizer/step', (tensor) => tensor), /^warning: .*ignored: optimizer\/step\n$/],
+    ['values that are not numbers', () => tinyNpz('decoder/cls_head/bias', (tensor) => ({ ...tensor, contents: new Uint8Array(12).fill(0xff) })), /^warning: "decoder\/cls_head\/bias".*3 values.*not finite.*\n$/],
+  ])('%s', async (_, make, message) => {
+    const { code, stdout, stderr } = await pipe(frames(2), ...raw('--model', file('odd.npz', make())))
+    expect(code).toBe(0)
+    expect(stderr).toMatch(message)
+    expect(lines(stdout).length).toBe(2)
+    expect((await pipe(frames(2), ...raw('--quiet', '--model', join(folder, 'odd.npz')))).stderr).toBe('')
+  })
+
+  test('Fortran order is no reason to complain', async () => {
+    const tensors = tinyTensors()
+    const name = 'decoder/cls_head/kernel'
+    const { contents, ...rest } = tensors.get(name)!
+    const values = new Float32Array(contents.slice().buffer)
+    const turned = Float32Array.from({ length: 12 }, (_, i) => values[(i % 4) * 3 + Math.floor(i / 4)]!)
+    tensors.set(name, { ...rest, fortran: true, contents: new Uint8Array(turned.buffer) })
+    const path = file('fortran.npz', npzOf(tensors))
+    expect(await pipe(frames(3), ...raw('--model', path))).toEqual(await pipe(frames(3), ...raw('--model', model)))
+  })
+})
+
+describe('an end before the end', () => {
+  /** Feeds frames for as long as they are taken; calls `then` once so many are that work on them must have begun. */
+  function endless(args: string[], then: (child: ChildProcess) => void): Promise<Outcome> {
+    const child = start(args)
+    const chunk = frames(20)
+    let waiting = 80
+    const feed = () => {
+      while (child.stdin!.writable && child.stdin!.write(chunk)) waiting--
+      if (waiting < 0) {
+        waiting = Infinity
+        then(child)
+      }
+    }
+    child.stdin!.on('error', () => {}).on('drain', () => {
+      waiting--
+      feed()
+    })
+    feed()
+    return outcome(child)
+  }
+
+  const interrupt = (child: ChildProcess) => void child.kill('SIGINT')
+
+  test('Ctrl-C ends a stream with whole lines and its snapshot', async () => {
+    const state = join(folder, 'interrupted')
+    const { code, stdout, stderr } = await endless(raw('--model', model, '--snapshot', state), interrupt)
+    expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
+    expect(stdout.endsWith('\n')).toBe(true)
+    const answers = lines(stdout).map((line) => JSON.parse(line))
+    expect(answers.length).toBeGreaterThan(0)
+    expect(answers.map(({ frame }) => frame)).toEqual(answers.map((_, index) => index))
+    const next = await pipe(frames(1), ...raw('--model', model, '--resume', state))
+    expect(JSON.parse(next.stdout).frame).toBe(answers.length)
+    rmSync(state)
+  })
+
+  test('Ctrl-C is heard where no frame has to be waited for', async () => {
+    // More pictures than fit into the time of this test, and thousands of them in each read of the file.
+    const path = file('small.raw', noise(12 * 100_000))
+    const child = start(['stream', path, '--raw', '2x2', '--model', model])
+    child.stdout!.once('data', () => child.kill('SIGINT'))
+    const { code, stdout } = await outcome(child)
+    expect(code).toBe(130)
+    expect(lines(stdout).length).toBeLessThan(10_000)
+    rmSync(path)
+  })
+
+  test('Ctrl-C ends classify with the answer so far', async () => {
+    const { code, stdout, stderr } = await endless(['classify', '-', '--raw', '20x20', '--json', '--model', model], interrupt)
+    expect(code).toBe(130)
+    const { interrupted, top, frames } = JSON.parse(stdout)
+    expect(interrupted).toBe(true)
+    expect(top.length).toBe(3)
+    expect(stderr).toBe(`interrupted: this is the answer after ${frames.length} frames\n`)
+  })
+
+  test.each(['npy', 'npz'])('Ctrl-C leaves no half of a .%s', async (kind) => {
+    const before = readdirSync(folder)
+    const ended = await endless(['features', '-', '--raw', '20x20', '--model', model, '-o', join(folder, `out.${kind}`)], (child) => {
+      expect(readdirSync(folder).length).toBe(before.length + 1)
+      interrupt(child)
+    })
+    expect(ended).toEqual({ code: 130, stdout: '', stderr: '' })
+    expect(readdirSync(folder)).toEqual(before)
+  })
+
+  test('when nobody reads any more, it ends in silence', async () => {
+    const { code, stderr } = await endless(raw('--model', model), (child) => child.stdout!.destroy())
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  })
+})
+
+/** An .mp4 with a track of sound and none of pictures. */
+async function soundOnly(): Promise<Uint8Array> {
+  const output = new Output({ format: new Mp4OutputFormat(), target: new BufferTarget() })
+  const sound = new EncodedAudioPacketSource('pcm-s16')
+  output.addAudioTrack(sound)
+  await output.start()
+  await sound.add(new EncodedPacket(new Uint8Array(9600), 'key', 0, 0.1), { decoderConfig: { codec: 'pcm-s16', sampleRate: 48000, numberOfChannels: 1 } })
+  await output.finalize()
+  return new Uint8Array(output.target.buffer!)
+}

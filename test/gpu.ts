@@ -1,0 +1,41 @@
+/**
+ * The GPU that tests run on: whatever VK_DRIVER_FILES names, else the machine's own, else the SwiftShader that comes with Debian's chromium
+ * (apt-get install chromium libvulkan1). One to a process, for that is how drivers are chosen.
+ */
+import { existsSync } from 'node:fs'
+import { create } from 'webgpu'
+
+const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
+
+// The entry points are kept: what Dawn has made does not outlive them.
+const entries: GPU[] = []
+
+async function findAdapter(): Promise<GPUAdapter | null> {
+  process.env['XDG_RUNTIME_DIR'] ??= '/tmp'
+  // Otherwise SwiftShader needs seconds for each pipeline with workgroup memory, and zeros would hide what a kernel reads before it writes.
+  const open = async () => {
+    const entry = create(['enable-dawn-features=disable_workgroup_init'])
+    entries.push(entry)
+    return entry.requestAdapter()
+  }
+  const found = await open()
+  if (found || process.env['VK_DRIVER_FILES'] || !existsSync(SWIFTSHADER)) return found
+  process.env['VK_DRIVER_FILES'] = SWIFTSHADER
+  return open()
+}
+
+/** The adapter, or null. */
+export const adapter: GPUAdapter | null = await findAdapter()
+
+/** Name of the adapter for titles and reports. */
+export const adapterName: string = adapter ? adapter.info.description.replace(/[ :(].*/, '') : 'none'
+
+/** A new device with the smallest limits that WebGPU allows; what goes wrong outside of an error scope ends the process. */
+export async function openDevice(features: GPUFeatureName[] = []): Promise<GPUDevice> {
+  // An adapter gives one device.
+  const device = await (await entries[entries.length - 1]!.requestAdapter())!.requestDevice({ requiredFeatures: features })
+  device.addEventListener('uncapturederror', ({ error }) => {
+    throw new Error(`Uncaptured error of the GPU: ${error.message}`)
+  })
+  return device
+}

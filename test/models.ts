@@ -1,0 +1,51 @@
+/** The golden models on any backend. */
+import { Engine } from '../src/backend/engine.ts'
+import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
+import type { Config } from '../src/model/config.ts'
+import { checkTensors, inferConfig } from '../src/model/infer.ts'
+import { loadWeights } from '../src/model/load.ts'
+import { weightTable } from '../src/model/weights.ts'
+import { recordModel, type ProgramOptions } from '../src/model/graph.ts'
+import type { Program } from '../src/program/program.ts'
+import { Session } from '../src/stream/session.ts'
+import type { BackendUnderTest } from './backends.ts'
+import { goldenUrl } from './goldens.ts'
+
+/** The golden models: files and what their tensors do not tell. */
+export const models: readonly { readonly name: string; readonly given: Partial<Config> }[] = [
+  { name: 'mu', given: { framesPerClip: 4 } },
+  { name: 'small', given: { framesPerClip: 6 } },
+  { name: 'small_gap', given: { framesPerClip: 6, imageSize: [64, 64] } },
+]
+
+/** How a session of a golden model is opened. */
+export type SessionOptions = Pick<ProgramOptions, 'b' | 'recent' | 'encoded'>
+
+/** A golden model on one backend. */
+export interface GoldenModel {
+  readonly config: Config
+  program(options: ProgramOptions): Program
+  session(options: SessionOptions): Session
+}
+
+/** Loads `<name>.npz` from the goldens onto a backend. */
+export async function loadModel(create: BackendUnderTest['create'], name: string, given: Partial<Config> = {}): Promise<GoldenModel> {
+  const checkpoint = await openCheckpoint(goldenUrl(`${name}.npz`))
+  const config = inferConfig(checkpoint.name, checkpoint.tensors, given)
+  checkTensors(checkpoint.name, checkpoint.tensors, config)
+  const backend = await create(weightTable(config))
+  await loadWeights(checkpoint, config, backend)
+  await checkpoint.close()
+  const engine = new Engine(backend)
+  const none = () => Promise.reject(new Error('There is no other backend in this test'))
+  const programs = new Map<string, Program>()
+  const program = (options: ProgramOptions) => {
+    const key = JSON.stringify(options)
+    if (!programs.has(key)) programs.set(key, recordModel(config, options))
+    return programs.get(key)!
+  }
+  return {
+    config, program,
+    session: (options) => new Session({ current: engine, get: none, replace: none }, options.b, (t, pixels) => program({ ...options, t, pixels })),
+  }
+}

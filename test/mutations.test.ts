@@ -1,0 +1,120 @@
+/**
+ * Wrong models, made from the sources by one edit each: the golden clips tell every one of them from the right model. Tests that a wrong
+ * model passes would protect nothing.
+ */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import asc from 'assemblyscript/asc'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Goldens, goldenUrl } from './goldens.ts'
+import { models } from './models.ts'
+
+/** An edit: text that stands once in the file, and what is put in its place. */
+interface Edit {
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+const erfGelu = `
+  // Abramowitz and Stegun 7.1.26, good to 1.5e-7.
+  const z = f32x4.mul(f32x4.abs(x), f32x4.splat(0.7071067811865476))
+  const t = f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), f32x4.mul(f32x4.splat(0.3275911), z)))
+  let p = f32x4.add(f32x4.mul(t, f32x4.splat(1.061405429)), f32x4.splat(-1.453152027))
+  p = f32x4.add(f32x4.mul(p, t), f32x4.splat(1.421413741))
+  p = f32x4.add(f32x4.mul(p, t), f32x4.splat(-0.284496736))
+  p = f32x4.mul(f32x4.add(f32x4.mul(p, t), f32x4.splat(0.254829592)), t)
+  const erf = f32x4.sub(f32x4.splat(1), f32x4.mul(p, exp(f32x4.neg(f32x4.mul(z, z)))))
+  return f32x4.mul(f32x4.mul(x, f32x4.splat(0.5)), f32x4.add(f32x4.splat(1), v128.or(erf, v128.and(x, c(22)))))`
+const softmaxOfMean = `{
+    data: ((mean) => {
+      const e = mean.map((logit) => Math.exp(logit))
+      return e.map((value) => value / e.reduce((sum, other) => sum + other, 0))
+    })(meanOverClips(clipLogits, b, clips, c)),`
+
+const mutations: readonly (Edit & { readonly name: string })[] = [
+  { name: 'gelu with erf', file: 'assembly/lib/math.ts', from: '  const inner = f32x4.add(x,', to: `${erfGelu}\n  const inner = f32x4.add(x,` },
+  { name: 'RMSNorm that scales by scale instead of 1 + scale', file: 'assembly/rmsNorm.ts', from: 'f32x4.add(one, v128.load(args.scale + i))', to: 'v128.load(args.scale + i)' },
+  { name: 'variance over d − 1', file: 'assembly/layerNorm.ts', from: 'sqrt<f32>(sum / <f32>args.d +', to: 'sqrt<f32>(sum / <f32>(args.d - 1) +' },
+  { name: 'epsilon 1e-5 in LayerNorm', file: 'assembly/layerNorm.ts', from: '<f32>1e-6', to: '<f32>1e-5' },
+  { name: 'epsilon 1e-5 in RMSNorm', file: 'assembly/rmsNorm.ts', from: '<f32>1e-6', to: '<f32>1e-5' },
+  { name: 'taps of the convolution in reverse', file: 'assembly/conv1d.ts', from: 'args.kernel + <usize>(history - j) * e', to: 'args.kernel + <usize>j * e' },
+  { name: 'past of the convolution newest first', file: 'assembly/conv1d.ts', from: 'past + <usize>((args.k - 1 + t) * args.n) * e', to: 'past + <usize>((-1 - t) * args.n) * e' },
+  { name: '√(1 − a²) on the first frame too', file: 'assembly/rgLru.ts', from: 'if (reset) return gated', to: 'if (reset) s = f32x4.splat(0)' },
+  { name: 'no √(1 − a²)', file: 'assembly/rgLru.ts', from: 'f32x4.mul(rest, gated)', to: 'gated' },
+  { name: 'no 1/√r in attention', file: 'assembly/attention.ts', from: '1 / sqrt<f32>(<f32>r)', to: '1' },
+  { name: 'bytes divided by 256', file: 'assembly/patchify.ts', from: 'f32x4.splat(255)', to: 'f32x4.splat(256)' },
+  { name: 'sum over tokens instead of mean', file: 'assembly/pool.ts', from: 'f32x4.div(v128.load(out + i), counts)', to: 'v128.load(out + i)' },
+  { name: 'gelu on linear_x', file: 'src/model/graph.ts', from: 'activated: e', to: 'activated: 2 * e' },
+  { name: 'no tanh in the head', file: 'src/model/graph.ts', from: "activation: 'tanh'", to: "activation: 'none'" },
+  { name: 'no residual around attention', file: 'src/model/graph.ts', from: ', add: everyRow ? x : ops.token(x, 0)', to: '' },
+  { name: 'answer from the last frame alone', file: 'src/model/graph.ts', from: "answer('', 'all')", to: "answer('', { frames: 1 })" },
+  { name: 'input gate and decay gate exchanged', file: 'src/model/weights.ts', from: '[`${block}/rg_lru/input_gate/${role}`, e / h], [`${block}/rg_lru/a_gate/${role}`, e / h]', to: '[`${block}/rg_lru/a_gate/${role}`, e / h], [`${block}/rg_lru/input_gate/${role}`, e / h]' },
+  { name: 'decay −4·softplus', file: 'src/model/weights.ts', from: '-8 * softplus', to: '-4 * softplus' },
+  { name: 'bias of the patches on the class token', file: 'src/model/weights.ts', from: 'table.set(rest[0]!)', to: 'table.set(rest[0]!.map((value, i) => value + bias[i]!))' },
+  { name: 'fixed positions with x and y exchanged', file: 'src/model/math.ts', from: '[...sinCos(x * omega), ...sinCos(y * omega)]', to: '[...sinCos(y * omega), ...sinCos(x * omega)]' },
+  { name: 'state kept from clip to clip', file: 'src/model/trecvit.ts', from: 'if (clip) await session.reset()', to: '' },
+  { name: 'softmax of mean logits instead of mean of softmaxes', file: 'src/model/trecvit.ts', from: '{ data: meanOverClips(clipProbs, b, clips, c),', to: softmaxOfMean },
+]
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp('build/mutant-')
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+test('the right model passes', async () => {
+  expect(await worstRatio({ file: '', from: '', to: '' })).toBeLessThanOrEqual(1)
+})
+
+test.each(mutations)('$name', async (mutation) => {
+  expect(await worstRatio(mutation)).toBeGreaterThan(1)
+})
+
+/** Largest error / tolerance of the answers and tokens of the golden clips, with the edit made. */
+async function worstRatio(edit: Edit): Promise<number> {
+  const { TRecViT } = await mutated(edit)
+  let worst = 0
+  for (const { name, given } of models.filter((model) => model.name !== 'mu')) {
+    const goldens = await Goldens.open(`${name}_io.npz`)
+    const { shape, values } = goldens.get('video')
+    const video = { data: Uint8Array.from(values), shape }
+    await using model = await TRecViT.load(goldenUrl(`${name}.npz`), { config: given })
+    const { logits, probs, clipLogits, clipProbs, preLogits } = await model.forward(video)
+    const encoded = await model.features(video)
+    for (const [want, got] of Object.entries({ logits, probs, clip_logits: clipLogits, clip_probs: clipProbs, pre_logits: preLogits, 'stream/encoded': encoded })) {
+      worst = Math.max(worst, goldens.ratio(want, got.data, got.shape))
+    }
+  }
+  return worst
+}
+
+/** The package with one edit, kernels compiled without optimisation. */
+async function mutated(edit: Edit): Promise<typeof import('../src/model/trecvit.ts')> {
+  const read = async (file: string) => {
+    const text = await readFile(file, 'utf8')
+    if (file !== edit.file) return text
+    expect(text.split(edit.from).length, `times that "${edit.from}" stands in ${file}, plus 1`).toBe(2)
+    return text.replace(edit.from, () => edit.to)
+  }
+  let wasm: Uint8Array | string = ''
+  const options = ['--config', 'none', '--runtime', 'stub', '--importMemory', '--initialMemory', '1', '--enable', 'simd', '--noAssert']
+  const { error, stderr } = await asc.main(['assembly/index.ts', '--outFile', 'mutant.wasm', ...options], {
+    readFile: (file) => read(file).catch((reason: { code?: string }) => reason.code === 'ENOENT' ? null : Promise.reject(reason)),
+    writeFile: (_, contents) => void (wasm = contents),
+  })
+  if (error) throw new Error(String(stderr), { cause: error })
+  const { outputFiles } = await build({
+    entryPoints: ['src/model/trecvit.ts'], bundle: true, write: false, format: 'esm', target: 'es2022', platform: 'neutral', packages: 'external', external: ['node:*'], loader: { '.txt': 'text', '.wgsl': 'text' },
+    plugins: [{
+      name: 'edit',
+      setup({ onLoad }) {
+        onLoad({ filter: /\.wasm$/ }, () => ({ contents: wasm, loader: 'binary' }))
+        onLoad({ filter: /src\/.*\.ts$/ }, async ({ path }) => ({ contents: await read(path.slice(path.lastIndexOf('/src/') + 1)), loader: 'ts' }))
+      },
+    }],
+  })
+  const file = `${folder}/${mutations.indexOf(edit as (typeof mutations)[number])}.mjs`
+  await writeFile(file, outputFiles[0]!.text)
+  return await import(/* @vite-ignore */ `../${file}`)
+}

@@ -1,0 +1,216 @@
+/**
+ * One operation, recorded as a program of its own and run on every backend. All inputs lie side by side in the buffer of the pixels, and
+ * the output is a view into a buffer that a step before it has filled with poison: what a kernel leaves unwritten, or writes beside its
+ * output, shows. Between the inputs, between their rows if they have a stride, and around the states lies NaN: what it reads beside its
+ * inputs shows too.
+ */
+import { describe, expect, test } from 'vitest'
+import { rowsOf, sizeOf, columnsOf, type Buffer, type Program, type State, type Step, type Tensor, type Weight } from '../src/program/program.ts'
+import { Recorder } from '../src/program/record.ts'
+import { backends, type BackendUnderTest } from './backends.ts'
+import { ReferenceBackend } from './reference.ts'
+
+/** An input: values row-major. */
+export interface Input {
+  readonly shape: readonly number[]
+  readonly values: Float32Array | Uint8Array
+}
+
+/** A weight: values [blocks, rows, columns], row-major. */
+export interface WeightInput extends Omit<Weight, 'name'> {
+  readonly values: Float32Array
+}
+
+/** One row of a case table. */
+export interface OpCase {
+  readonly name: string
+  /** Videos side by side; 1 unless given. */
+  readonly b?: number
+  /** Frames in the chunk; 1 unless given. */
+  readonly t?: number
+  readonly inputs: Readonly<Record<string, Input>>
+  readonly weights?: Readonly<Record<string, WeightInput>>
+  /** Frames since the reset; 0 unless given. */
+  readonly frame?: number
+  /** What the states hold before; zero unless given. */
+  readonly states?: readonly Float32Array[]
+  /** Calls the operation once. */
+  record(ops: Recorder, inputs: Record<string, Tensor>): Tensor
+  /** How far each element may lie from `want`, the result of the reference. */
+  bound(precision: BackendUnderTest, want: Float32Array): ArrayLike<number>
+  /** The same for the states afterwards; 0 unless given. */
+  boundOfStates?(precision: BackendUnderTest): readonly ArrayLike<number>[]
+}
+
+/** What an operation leaves behind. */
+export interface OpResult {
+  readonly output: Float32Array
+  readonly states: readonly Float32Array[]
+}
+
+/** Elements between things that must not touch: dense rows begin at whole vectors of four, rows with gaps between them at any address. */
+const marginOf = (gap: number): number => (gap ? 13 : 16)
+/** A number that no case comes near; where the pixels are bytes it is 1, from a byte of 255. */
+const POISON = Math.fround(-7.77e33)
+
+/**
+ * Runs a case.
+ * @param gap elements between the end of a row and the next, in inputs and output
+ */
+export async function runOp(create: BackendUnderTest['create'], op: OpCase, gap = 0): Promise<OpResult> {
+  const { b = 1, t = 1 } = op
+  const table = Object.entries(op.weights ?? {}).map(([name, { values, ...weight }]) => ({ name, values, ...weight }))
+  const bytes = Object.values(op.inputs).some(({ values }) => values instanceof Uint8Array)
+  const recorder = new Recorder(b, t, new Map(table.map((weight) => [weight.name, weight])))
+
+  // Inputs as views into the pixels, then the operation.
+  const margin = marginOf(gap)
+  let size = margin
+  const placed = Object.entries(op.inputs).map(([name, { shape, values }]) => {
+    const columns = shape[shape.length - 1]!
+    const stride = columns + (bytes ? 0 : gap)
+    const offset = size
+    size += (values.length / columns) * stride + margin
+    return { name, values, offset, shape, stride }
+  })
+  const buffer = { name: 'pixels', dtype: bytes ? 'u8' as const : 'f32' as const, size }
+  const inputs = Object.fromEntries(placed.map(({ name, offset, shape, stride }): [string, Tensor] => [name, { buffer, offset, shape, stride }]))
+  const result = op.record(recorder, inputs)
+
+  // The output as a view into a poisoned buffer, which a copy of the end of the pixels fills.
+  const stride = columnsOf(result) + gap
+  const line = Math.ceil((margin + rowsOf(result) * stride + margin) / 3)
+  const poison = recorder.patchify('poison', { buffer, offset: size, shape: [1, 1, 1, line, 3], stride: 3 }, { lead: 0, patchSize: [1, line] })
+  buffer.size += 3 * line
+  const whole = (of: Buffer, count: number) => ({ buffer: of, offset: 0, shape: [1, count], stride: count })
+  const { steps, states } = recorder.end(whole(buffer, buffer.size), {})
+  const [step, fill] = steps as [Step, Step]
+  const guard = (name: string): State => ({ name, shape: [16] })
+  const program: Program = {
+    b, t,
+    pixels: whole(buffer, buffer.size),
+    steps: [fill, { ...step, output: { ...result, buffer: poison.buffer, offset: margin, stride } } as Step],
+    states: [guard('before'), ...states, guard('after')],
+    outputs: { written: whole(poison.buffer, 3 * line), ...(!bytes && { inputs: whole(buffer, size) }) },
+  }
+
+  const sent = bytes ? new Uint8Array(buffer.size).fill(255) : new Float32Array(buffer.size).fill(NaN).fill(POISON, size)
+  for (const { values, offset, shape, stride } of placed) {
+    const columns = shape[shape.length - 1]!
+    for (let row = 0; row < values.length / columns; row++) sent.set(values.subarray(row * columns, (row + 1) * columns), offset + row * stride)
+  }
+  const backend = await create(table)
+  for (const weight of table) backend.write(weight, weight.values, 0, weight.columns, 0)
+  const replay = await backend.prepare(program)
+  const stream = await backend.createState(program.states)
+  const nan = new Float32Array(16).fill(NaN)
+  await stream.write([nan, ...(op.states ?? states.map(({ shape }) => new Float32Array(sizeOf(shape)))), nan])
+  const { written, inputs: read } = await replay.run(stream, op.frame ?? 0, sent)
+  const [before, ...after] = await stream.read()
+  for (const part of [replay, stream, backend]) part.dispose()
+
+  const [columns, end] = [columnsOf(result), margin + rowsOf(result) * stride]
+  const isOutput = (at: number) => at >= margin && at < end && (at - margin) % stride < columns
+  expectSame('the inputs afterwards', read ?? sent, read ? sent.subarray(0, size) : sent)
+  expectSame('the memory around the output', written!.map((value, at) => (isOutput(at) ? 0 : value)), written!.map((_, at) => (isOutput(at) ? 0 : bytes ? 1 : POISON)))
+  expectSame('the memory before the states', before!, nan)
+  expectSame('the memory after the states', after.pop()!, nan)
+  return { output: written!.filter((_, at) => isOutput(at)), states: after }
+}
+
+/** Asserts that two arrays hold the same numbers, or NaN in the same places. */
+export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike<number>): void {
+  expect(got.length, `elements of ${what}`).toBe(want.length)
+  for (let i = 0; i < want.length; i++) {
+    if (!Object.is(got[i], want[i])) expect.fail(`${what}: expected ${want[i]} at ${i}, got ${got[i]}`)
+  }
+}
+
+/** Registers a test for every case and backend, dense and with strides, against the reference and the bound of the case. */
+export function testOp(title: string, cases: readonly OpCase[]): void {
+  describe.each(backends)(`${title} on $name`, (backend) => {
+    test.each(cases)('$name', async (op) => {
+      const want = await runOp(async (weights) => new ReferenceBackend(weights), op)
+      for (const gap of [0, 5]) {
+        const got = await runOp(backend.create, op, gap)
+        expectWithin(got.output, want.output, op.bound(backend, want.output), backend)
+        const bounds = op.boundOfStates?.(backend)
+        got.states.forEach((state, index) => expectWithin(state, want.states[index]!, bounds?.[index] ?? new Float64Array(state.length), backend))
+      }
+    })
+  })
+}
+
+/** Registers tests that frames 0..t−1 in one chunk and in any split into chunks leave the same bits; `chunk` makes the case of some of them. */
+export function testSplits(title: string, t: number, chunk: (from: number, to: number) => OpCase): void {
+  describe.each(backends)(`${title} on $name`, ({ create }) => {
+    let once: Promise<OpResult> | undefined
+    test.each(compositions(t).map((sizes) => ({ sizes })))('$sizes', async ({ sizes }) => {
+      const { b = 1 } = chunk(0, t)
+      const whole = await (once ??= runOp(create, chunk(0, t)))
+      const row = whole.output.length / (b * t)
+      let states: readonly Float32Array[] | undefined
+      let from = 0
+      for (const size of sizes) {
+        const result = await runOp(create, { ...chunk(from, from + size), ...(states && { states }) })
+        for (let video = 0; video < b; video++) {
+          const part = result.output.subarray(video * size * row, (video + 1) * size * row)
+          expectSame(`frames from ${from} of video ${video}`, part, whole.output.subarray((video * t + from) * row, (video * t + from + size) * row))
+        }
+        states = result.states
+        from += size
+      }
+      states!.forEach((state, index) => expectSame(`state ${index}`, state, whole.states[index]!))
+    })
+  })
+}
+
+/** Every way to write t as a sum of positive whole numbers, in order. */
+export function compositions(t: number): number[][] {
+  if (t === 0) return [[]]
+  return Array.from({ length: t }, (_, i) => i + 1).flatMap((first) => compositions(t - first).map((rest) => [first, ...rest]))
+}
+
+/** Frames from..to−1 of an input [b, t, ..]. */
+export function framesOf({ shape, values }: Input, from: number, to: number): Input {
+  const [b, t, ...rest] = shape as [number, number, ...number[]]
+  const row = values.length / (b * t)
+  return { shape: [b, to - from, ...rest], values: values.filter((_, at) => Math.floor(at / row) % t >= from && Math.floor(at / row) % t < to) }
+}
+
+/** Asserts |got − want| ≤ bound for each element, NaN where NaN is wanted, and infinity where float32 overflows. */
+export function expectWithin(got: Float32Array, want: Float32Array, bound: ArrayLike<number>, { unit, smallest }: BackendUnderTest): void {
+  expect(got.length, 'number of elements').toBe(want.length)
+  let outside = 0
+  let worst = { index: 0, ratio: 0 }
+  want.forEach((value, index) => {
+    // `want` is rounded to float32, which costs a unit more than the bound knows of; with a bound of 0 it is exact.
+    const allowed = bound[index]! && bound[index]! + unit * Math.abs(value) + smallest
+    const ratio = got[index] === value || (Number.isNaN(value) && Number.isNaN(got[index])) ? 0 : Math.abs(got[index]! - value) / allowed
+    if (!(ratio <= 1)) outside++
+    if (!(ratio <= worst.ratio)) worst = { index, ratio }
+  })
+  if (outside) {
+    const { index, ratio } = worst
+    expect.fail(`${outside} of ${want.length} elements lie outside the bound; worst at ${index}: expected ${want[index]}, got ${got[index]}, ${ratio} times the bound`)
+  }
+}
+
+/** Relative error of a sum of n products in any order: n·u / (1 − n·u). */
+export function gamma(n: number, { unit }: BackendUnderTest): number {
+  return (n * unit) / (1 - n * unit)
+}
+
+/** `count` float32 numbers between −scale and scale, the same for the same seed. */
+export function noise(count: number, seed: number, scale = 1): Float32Array {
+  let state = Math.imul(seed + 1, 0x9e3779b1)
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    return (state / 2 ** 31) * scale
+  })
+}
+
+/** A weight of one block that is read as it is. */
+export function rowsWeight(rows: number, columns: number, values: Float32Array): WeightInput {
+  return { kind: 'rows', blocks: 1, rows, columns, values }
+}
