@@ -27,6 +27,9 @@ async function findAdapter(): Promise<GPUAdapter | null> {
 /** The adapter, or null. */
 export const adapter: GPUAdapter | null = await findAdapter()
 
+/** The entry point of WebGPU that has it, or null. */
+export const gpu: GPU | null = adapter && entries[entries.length - 1]!
+
 /** Name of the adapter for titles and reports. */
 export const adapterName: string = adapter ? adapter.info.description.replace(/[ :(].*/, '') : 'none'
 

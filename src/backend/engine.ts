@@ -13,13 +13,14 @@ export class Engine {
   readonly backend: Backend
   /** Why nothing that comes from it from now on may be believed, or null. */
   lost: string | null = null
-  readonly #release: () => void
+  /** What the backend runs on: kept, then destroyed. */
+  readonly #gpu: { readonly device: GPUDevice; readonly entry: GPU } | undefined
   readonly #replays = new Map<Program, Promise<Replay>>()
 
-  /** @param release frees what the backend runs on */
-  constructor(backend: Backend, release: () => void = () => {}) {
+  constructor(backend: Backend, gpu?: { readonly device: GPUDevice; readonly entry: GPU }) {
     this.backend = backend
-    this.#release = release
+    this.#gpu = gpu
+    void gpu?.device.lost.then(({ message, reason }) => (this.lost ??= message || reason))
   }
 
   get kind(): Kind {
@@ -37,7 +38,7 @@ export class Engine {
     for (const replay of this.#replays.values()) (await replay.catch(() => undefined))?.dispose()
     this.#replays.clear()
     this.backend.dispose()
-    this.#release()
+    this.#gpu?.device.destroy()
   }
 }
 
@@ -84,13 +85,13 @@ export class Engines {
    * @throws TrecvitError if there is no such device
    */
   get(kind: Kind): Promise<Engine> {
-    let found = this.#engines.get(kind)
-    if (!found) {
-      found = kind === 'wasm' ? this.#wasm(null) : this.#webgpu(false)
-      this.#engines.set(kind, found)
-      found.catch(() => this.#engines.delete(kind))
-    }
-    return found
+    const found = this.#engines.get(kind)
+    if (found) return found
+    const opened = kind === 'wasm' ? this.#wasm(null) : this.#webgpu(false)
+    this.#engines.set(kind, opened)
+    // What could not be opened is not kept, so that it can be tried again.
+    opened.catch(() => this.#engines.get(kind) === opened && this.#engines.delete(kind))
+    return opened
   }
 
   /** Takes a lost engine out of use and gives the one that follows it: a new device, or the CPU. Many may ask; it is done once. */
@@ -99,7 +100,8 @@ export class Engines {
     const now = await this.#engines.get(engine.kind)?.catch(() => undefined)
     if (now === engine) {
       this.#engines.delete(engine.kind)
-      const next = this.get(engine.kind).catch(() => this.#instead(`the GPU was lost (${why})`))
+      // A driver that is just coming back may lose the first new device too.
+      const next = this.get(engine.kind).catch(() => this.get(engine.kind)).catch(() => this.#instead(`the GPU was lost (${why})`))
       void engine.dispose().catch(() => {})
       if (this.#current === engine) this.#current = await next
       return next
@@ -108,7 +110,7 @@ export class Engines {
   }
 
   async dispose(): Promise<void> {
-    for (const engine of this.#engines.values()) await (await engine).dispose()
+    for (const engine of this.#engines.values()) await (await engine.catch(() => undefined))?.dispose()
     this.#engines.clear()
   }
 
@@ -147,9 +149,7 @@ export class Engines {
       if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
       const backend = await WebGpuBackend.create(device, this.#weights)
       await this.#fill(backend)
-      const engine = new Engine(backend, () => device.destroy())
-      void device.lost.then(({ message, reason }) => (engine.lost ??= message || reason))
-      return engine
+      return new Engine(backend, opened)
     } catch (error) {
       device.destroy()
       throw new TrecvitError(`The WebGPU device "${device.adapterInfo.description}" is not used: ${error instanceof Error ? error.message : String(error)}`, { cause: error })

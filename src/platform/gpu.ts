@@ -3,7 +3,12 @@
  */
 
 /** A device of the best adapter, or why there is none. */
-export type OpenedGpu = { readonly device: GPUDevice; readonly isSoftware: boolean } | { readonly reason: string }
+export type OpenedGpu = {
+  readonly device: GPUDevice
+  readonly isSoftware: boolean
+  /** To be kept as long as the device: what Dawn has made does not outlive its entry point. */
+  readonly entry: GPU
+} | { readonly reason: string }
 
 /**
  * Asks for a device with all that the adapter has for us: the largest buffers, and time stamps.
@@ -22,7 +27,7 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
       requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
       requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
     })
-    return { device, isSoftware: adapter.info.isFallbackAdapter }
+    return { device, isSoftware: adapter.info.isFallbackAdapter, entry }
   } catch (error) {
     return { reason: `WebGPU refuses: ${error instanceof Error ? error.message : String(error)}` }
   }

@@ -1,0 +1,265 @@
+/** Streams whose device is taken away: every answer comes once, in order, and right. */
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { NdArray } from '../src/array.ts'
+import { configOf } from '../src/model/config.ts'
+import { TRecViT, TrecvitError, type FrameAnswer, type StreamOptions } from '../src/index.ts'
+import { writeSafetensors } from '../src/checkpoint/writeSafetensors.ts'
+import { parametersOf } from '../src/model/weights.ts'
+import { gpu } from './gpu.ts'
+
+/** Largest logit times this is what a GPU may be off. */
+const BOUND = 1e-4
+const COUNT = 200
+
+/** An entry point of WebGPU whose adapters give devices through `open`. */
+function entryOf(open: (adapter: GPUAdapter, descriptor: GPUDeviceDescriptor) => Promise<GPUDevice>): GPU {
+  return { requestAdapter: async (options: GPURequestAdapterOptions) => {
+    const adapter = await gpu!.requestAdapter(options)
+    return adapter && over(adapter, { requestDevice: (descriptor: GPUDeviceDescriptor) => open(adapter, descriptor) })
+  } } as GPU
+}
+
+/** An object with some of its members replaced. */
+function over<T extends object>(target: T, changes: Partial<Record<keyof T, unknown>>): T {
+  return new Proxy(target, {
+    get(_, property) {
+      if (property in changes) return changes[property as keyof T]
+      const value = Reflect.get(target, property, target) as unknown
+      return typeof value === 'function' ? value.bind(target) as unknown : value
+    },
+  })
+}
+
+/** Real devices, and all that were opened. */
+function watched(change: (device: GPUDevice) => void = () => {}): { gpu: GPU; devices: GPUDevice[] } {
+  const devices: GPUDevice[] = []
+  return { devices, gpu: entryOf(async (adapter, descriptor) => {
+    const device = await adapter.requestDevice(descriptor)
+    change(device)
+    devices.push(device)
+    return device
+  }) }
+}
+
+/**
+ * Devices that can be lost 50 times in a test: software GPUs need seconds to compile the kernels for each new one, so behind these is always
+ * the same one, with its pipelines. A lost one behaves as the specification says: work vanishes, mappings are refused, `lost` resolves.
+ */
+function fragile(): { gpu: GPU; lose: () => void; opened: () => number } {
+  let real: Promise<GPUDevice> | undefined
+  let count = 0
+  let current = () => {}
+  const pipelines = new Map<string, Promise<GPUComputePipeline>>()
+  return { lose: () => current(), opened: () => count, gpu: entryOf(async (adapter, descriptor) => {
+    const device = await (real ??= adapter.requestDevice(descriptor))
+    count++
+    let isLost = false
+    let tell: (info: object) => void
+    const lost = new Promise((resolve) => (tell = resolve))
+    const destroy = () => {
+      isLost = true
+      tell({ reason: 'destroyed', message: 'taken away by the test' })
+    }
+    current = destroy
+    return over(device, {
+      lost, destroy,
+      queue: over(device.queue, { submit: (buffers: GPUCommandBuffer[]) => isLost || device.queue.submit(buffers) }),
+      createBuffer: (wanted: GPUBufferDescriptor) => {
+        const buffer = device.createBuffer(wanted)
+        if (wanted.label === 'staging') {
+          const map = buffer.mapAsync.bind(buffer)
+          buffer.mapAsync = async (...range) => {
+            if (isLost) throw new Error('The device is lost')
+            await map(...range)
+            if (isLost) throw new Error('The device is lost')
+            return undefined
+          }
+        }
+        return buffer
+      },
+      createComputePipelineAsync: (wanted: GPUComputePipelineDescriptor) => {
+        const key = JSON.stringify([wanted.label, wanted.compute.constants])
+        if (!pipelines.has(key)) pipelines.set(key, device.createComputePipelineAsync(wanted))
+        return pipelines.get(key)
+      },
+    })
+  }) }
+}
+
+/** Numbers between −1 and 1, the same for the same seed. */
+function random(seed: number): () => number {
+  return () => (seed = (Math.imul(seed, 1664525) + 1013904223) | 0) / 2 ** 31
+}
+
+let bytes: Uint8Array
+let frames: NdArray<Uint8Array>[]
+
+beforeAll(async () => {
+  // A model so small that a software GPU answers in milliseconds.
+  const config = configOf('mu', { imageSize: [32, 32], repSize: 24, numClasses: 5 })
+  const next = random(5)
+  const parts: Uint8Array[] = []
+  await writeSafetensors(parametersOf(config).map(({ name, shape }) => ({
+    name, shape, dtype: 'f32' as const,
+    values: async (sink: (values: Float32Array, at: number) => unknown) => {
+      const size = shape.reduce((product, side) => product * side, 1)
+      const spread = shape.length > 1 ? 1 / Math.sqrt(size / shape[shape.length - 1]!) : 0.5
+      await sink(Float32Array.from({ length: size }, () => 3 * spread * next()), 0)
+    },
+  })), {}, async (part) => void parts.push(part.slice()))
+  bytes = Uint8Array.from(parts.flatMap((part) => [...part]))
+  frames = Array.from({ length: COUNT }, () => ({ data: Uint8Array.from({ length: 32 * 32 * 3 }, () => 128 + 127 * next()), shape: [32, 32, 3] }))
+})
+
+const load = (options: Parameters<typeof TRecViT.load>[1] = {}) => TRecViT.load(bytes, options)
+
+async function undisturbed(options: StreamOptions = {}): Promise<FrameAnswer[]> {
+  await using model = await load({ device: 'wasm' })
+  const stream = model.stream(options)
+  return Promise.all(frames.map((frame) => stream.push(frame)))
+}
+
+function expectSame(got: readonly FrameAnswer[], want: readonly FrameAnswer[]): void {
+  expect(got.map(({ frame }) => frame)).toEqual(want.map(({ frame }) => frame))
+  const largest = Math.max(...want.flatMap(({ logits }) => [...logits.data].map(Math.abs)))
+  got.forEach(({ logits }, index) => logits.data.forEach((value, c) => {
+    if (!(Math.abs(value - want[index]!.logits.data[c]!) <= BOUND * largest)) expect.fail(`frame ${index}, class ${c}: expected ${want[index]!.logits.data[c]}, got ${value}`)
+  }))
+}
+
+test('without a GPU, auto takes the CPU and says why, and webgpu fails', async () => {
+  const none = { requestAdapter: async () => null } as unknown as GPU
+  const model = await load({ gpu: none })
+  expect(model.device).toMatchObject({ backend: 'wasm', reason: expect.stringContaining('WebGPU has no adapter') })
+  await expect(load({ device: 'webgpu', gpu: none })).rejects.toThrow('There is no WebGPU device: WebGPU has no adapter')
+  const broken = { requestAdapter: async () => { throw new Error('driver crashed') } } as unknown as GPU
+  expect((await load({ gpu: broken })).device.reason).toContain('WebGPU refuses: driver crashed')
+})
+
+describe.skipIf(!gpu)('on a GPU', () => {
+  test('auto refuses one that the CPU draws, and says so', async () => {
+    const model = await load({ gpu: gpu! })
+    expect(model.device).toMatchObject({ backend: 'wasm', reason: expect.stringContaining('it is drawn by the CPU') })
+  })
+
+  test('a lying adapter fails the self-test', async () => {
+    const { gpu: entry } = watched((device) => {
+      // Every result comes back as zeros.
+      const createBuffer = device.createBuffer.bind(device)
+      device.createBuffer = (descriptor) => {
+        const buffer = createBuffer(descriptor)
+        if (descriptor.label === 'staging') buffer.getMappedRange = (_, size) => new ArrayBuffer(size!)
+        return buffer
+      }
+    })
+    await expect(load({ device: 'webgpu', gpu: entry })).rejects.toThrow('it failed the self-test: it computes "encoded" with an error of 1.0e+0')
+  })
+
+  test('answers are those of the CPU within the bound', async () => {
+    await using model = await load({ device: 'webgpu', gpu: gpu! })
+    expect(model.device.backend).toBe('webgpu')
+    const stream = model.stream({ average: { frames: 3 } })
+    expectSame(await Promise.all(frames.map((frame) => stream.push(frame))), await undisturbed({ average: { frames: 3 } }))
+    await stream.dispose()
+  })
+
+  test('50 lost devices, at any moment, cost no answer', async () => {
+    const { gpu: entry, lose, opened } = fragile()
+    await using model = await load({ device: 'webgpu', gpu: entry })
+    const stream = model.stream()
+    const next = random(11)
+    const strikes = new Set<number>()
+    while (strikes.size < 50) strikes.add(Math.floor(((next() + 1) / 2) * COUNT))
+    const answers: Promise<FrameAnswer>[] = []
+    for (const [index, frame] of frames.entries()) {
+      answers.push(stream.push(frame))
+      if (strikes.has(index)) {
+        // Before the submit, between submit and mapping, after some answers; now and then again while it recovers.
+        for (let turns = Math.floor((next() + 1) * 20); turns > 0; turns--) await Promise.resolve()
+        if (next() > 0) await answers[Math.max(0, index - 2)]
+        if (next() > 0) await answers[index]
+        lose()
+        // When even the device that follows was lost, the CPU goes on; there is more to lose on a GPU.
+        if (stream.device.backend === 'wasm') void stream.moveTo('webgpu').catch(() => {})
+        if (next() > 0.5) setTimeout(lose, 20 * (next() + 1))
+      } else if (index % 7 === 0) await answers[index]
+    }
+    expectSame(await Promise.all(answers), await undisturbed())
+    expect(opened()).toBeGreaterThan(20)
+  })
+
+  test('devices that are really destroyed, one after the other', async () => {
+    const { gpu: entry, devices } = watched()
+    await using model = await load({ device: 'webgpu', gpu: entry })
+    const stream = model.stream()
+    const answers: Promise<FrameAnswer>[] = []
+    for (const [index, frame] of frames.entries()) {
+      answers.push(stream.push(frame))
+      if (index === 60) devices[devices.length - 1]!.destroy()
+      if (index === 130) {
+        await answers[128]
+        devices[devices.length - 1]!.destroy()
+      }
+    }
+    expectSame(await Promise.all(answers), await undisturbed())
+    expect(devices.length).toBe(3)
+  })
+
+  test('with no device left, the CPU goes on, and the stream says why', async () => {
+    const { gpu: entry, devices } = watched()
+    await using model = await load({ device: 'webgpu', gpu: entry })
+    const stream = model.stream({ average: { halfLife: 4 } })
+    const answers = frames.slice(0, 50).map((frame) => stream.push(frame))
+    await answers[20]
+    entry.requestAdapter = async () => null
+    devices[0]!.destroy()
+    answers.push(...frames.slice(50).map((frame) => stream.push(frame)))
+    expectSame(await Promise.all(answers), await undisturbed({ average: { halfLife: 4 } }))
+    expect(stream.device).toMatchObject({ backend: 'wasm', reason: expect.stringContaining('the GPU was lost') })
+    expect(model.device.backend).toBe('wasm')
+  })
+
+  test('moved to the CPU and back, and snapshots from one to the other', async () => {
+    await using model = await load({ device: 'webgpu', gpu: gpu! })
+    const stream = model.stream()
+    const answers: Promise<FrameAnswer>[] = []
+    for (const [index, frame] of frames.entries()) {
+      if (index === 60) void stream.moveTo('wasm')
+      if (index === 120) void stream.moveTo('webgpu')
+      answers.push(stream.push(frame))
+    }
+    const want = await undisturbed()
+    expectSame(await Promise.all(answers), want)
+    expect(stream.device.backend).toBe('webgpu')
+
+    const other = await load({ device: 'wasm' })
+    const again = await other.resume(await stream.snapshot())
+    expect(again.frame).toBe(COUNT)
+    await again.push(frames[0]!)
+    const back = await model.resume(await again.snapshot())
+    expect(back.frame).toBe(COUNT + 1)
+  })
+
+  test('a stream that stays where it is when the other device cannot be had', async () => {
+    const { gpu: entry } = watched()
+    entry.requestAdapter = async () => null
+    await using model = await load({ device: 'wasm', gpu: entry })
+    const stream = model.stream()
+    await stream.push(frames[0]!)
+    await expect(stream.moveTo('webgpu')).rejects.toBeInstanceOf(TrecvitError)
+    expect((await stream.push(frames[1]!)).frame).toBe(1)
+  })
+
+  test('disposing leaves no device behind', async () => {
+    const { gpu: entry, devices } = watched()
+    for (let round = 0; round < 2; round++) {
+      const model = await load({ device: 'webgpu', gpu: entry })
+      const stream = model.stream()
+      await stream.push(frames[0]!)
+      await stream.dispose()
+      await model.dispose()
+    }
+    expect(devices).toHaveLength(2)
+    for (const device of devices) expect((await device.lost).reason).toBe('destroyed')
+  })
+})
