@@ -1,0 +1,67 @@
+/**
+ * Exact numbers of bytes and whole lines out of a stream of chunks, with back-pressure: nothing is read before it is asked for.
+ */
+export class ByteReader {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+  #rest: Uint8Array = new Uint8Array(0)
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#reader = stream.getReader()
+  }
+
+  /** Fills `into` and returns how many bytes came: fewer than asked for only where the stream ended. */
+  async fill(into: Uint8Array): Promise<number> {
+    let done = 0
+    while (done < into.length && (await this.#more())) {
+      const part = this.#rest.subarray(0, into.length - done)
+      into.set(part, done)
+      done += part.length
+      this.#rest = this.#rest.subarray(part.length)
+    }
+    return done
+  }
+
+  /** The next line as Latin-1 text without its newline, cut at `limit` bytes; null at the end of the stream. */
+  async line(limit: number): Promise<string | null> {
+    let text = ''
+    while (await this.#more()) {
+      const end = this.#rest.subarray(0, limit - text.length).indexOf(10)
+      const part = this.#rest.subarray(0, end < 0 ? limit - text.length : end)
+      text += String.fromCharCode(...part)
+      this.#rest = this.#rest.subarray(part.length + (end < 0 ? 0 : 1))
+      if (end >= 0 || text.length >= limit) return text
+    }
+    return text === '' ? null : text
+  }
+
+  /** Ends the stream; a read that waits ends too. Never throws. */
+  async cancel(): Promise<void> {
+    await this.#reader.cancel().catch(() => {})
+  }
+
+  /** All that is left, the bytes already taken from the stream included. The reader is not to be used after. */
+  remainder(head: Uint8Array): ReadableStream<Uint8Array> {
+    const start = [head, this.#rest].filter((part) => part.length > 0)
+    const reader = this.#reader
+    return new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const value = start.shift() ?? (await reader.read()).value
+          if (value === undefined) controller.close()
+          else controller.enqueue(value)
+        },
+        cancel: (reason) => reader.cancel(reason),
+      },
+      { highWaterMark: 0 },
+    )
+  }
+
+  async #more(): Promise<boolean> {
+    while (this.#rest.length === 0) {
+      const { value, done } = await this.#reader.read()
+      if (done) return false
+      this.#rest = value
+    }
+    return true
+  }
+}

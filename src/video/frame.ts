@@ -1,0 +1,122 @@
+/**
+ * A decoded picture and how its samples lie in memory. Everything that decodes makes frames; everything that looks at pixels takes them.
+ */
+import { TrecvitError } from '../error.ts'
+
+/** How a picture is stored. `p10`: 10 bits a sample in 16-bit little-endian words; all others have 8-bit samples. */
+export type FrameFormat =
+  'yuv420p' | 'yuv422p' | 'yuv444p' | 'yuv420p10' | 'yuv422p10' | 'yuv444p10' | 'gray' | 'rgb24' | 'rgba'
+
+/** What turns samples into colour. */
+export interface Colour {
+  /** YUV to RGB. `rgb`: none; `yuv444p` planes then hold G, B, R (RGB-coded H.264). */
+  readonly matrix: 'bt601' | 'bt709' | 'bt2020' | 'rgb'
+  /** True: 0..255 is black to white; false: 16..235 (chroma 16..240), at 10 bits four times that. */
+  readonly fullRange: boolean
+  /**
+   * Where chroma samples sit on the luma grid. `left`: on the even columns, between the rows (MPEG-2, H.264 and all that do not say);
+   * `center`: between columns and rows (JPEG); `topleft`: on the even columns and rows.
+   */
+  readonly siting: 'left' | 'center' | 'topleft'
+}
+
+/** One array of samples. */
+export interface Plane {
+  readonly data: Uint8Array
+  /** Bytes from one row to the next. */
+  readonly stride: number
+}
+
+/** One decoded picture: planes as the stream stored them, before any conversion. The planes are copies: they stay valid for ever. */
+export interface Frame extends Colour {
+  readonly format: FrameFormat
+  /** Pixels, as stored (before rotation). */
+  readonly width: number
+  /** Pixels, as stored (before rotation). */
+  readonly height: number
+  /** Y, U, V; or one of grey; or one of interleaved RGB(A). Chroma of odd sizes is rounded up. */
+  readonly planes: readonly Plane[]
+  /** Seconds since the first picture. */
+  readonly time: number
+  /** Degrees clockwise by which the picture must be turned to be seen upright. */
+  readonly rotation: Rotation
+}
+
+/** Degrees clockwise. */
+export type Rotation = 0 | 90 | 180 | 270
+
+/** The layout behind a format's name. */
+export interface Layout {
+  readonly planes: 1 | 3
+  /** Bits by which chroma is narrower and lower than luma. */
+  readonly shiftX: 0 | 1
+  readonly shiftY: 0 | 1
+  readonly depth: 8 | 10
+  /** Interleaved samples of a pixel in one plane. */
+  readonly channels: 1 | 3 | 4
+}
+
+/** Every format's layout. */
+export const LAYOUTS: Readonly<Record<FrameFormat, Layout>> = {
+  yuv420p: { planes: 3, shiftX: 1, shiftY: 1, depth: 8, channels: 1 },
+  yuv422p: { planes: 3, shiftX: 1, shiftY: 0, depth: 8, channels: 1 },
+  yuv444p: { planes: 3, shiftX: 0, shiftY: 0, depth: 8, channels: 1 },
+  yuv420p10: { planes: 3, shiftX: 1, shiftY: 1, depth: 10, channels: 1 },
+  yuv422p10: { planes: 3, shiftX: 1, shiftY: 0, depth: 10, channels: 1 },
+  yuv444p10: { planes: 3, shiftX: 0, shiftY: 0, depth: 10, channels: 1 },
+  gray: { planes: 1, shiftX: 0, shiftY: 0, depth: 8, channels: 1 },
+  rgb24: { planes: 1, shiftX: 0, shiftY: 0, depth: 8, channels: 3 },
+  rgba: { planes: 1, shiftX: 0, shiftY: 0, depth: 8, channels: 4 },
+}
+
+/** What RGB pictures are: full range, nothing to convert. */
+export const RGB: Colour = { matrix: 'rgb', fullRange: true, siting: 'center' }
+
+/** Bytes of a row and number of rows of each plane, without padding. */
+export function planeShapes(format: FrameFormat, width: number, height: number): { stride: number; rows: number }[] {
+  const { planes, shiftX, shiftY, depth, channels } = LAYOUTS[format]
+  const bytes = depth > 8 ? 2 : 1
+  const shapes = [{ stride: width * channels * bytes, rows: height }]
+  for (let p = 1; p < planes; p++) shapes.push({ stride: ((width + shiftX) >> shiftX) * bytes, rows: (height + shiftY) >> shiftY })
+  return shapes
+}
+
+/** Bytes of a whole picture without padding. */
+export function frameBytes(format: FrameFormat, width: number, height: number): number {
+  return planeShapes(format, width, height).reduce((sum, { stride, rows }) => sum + stride * rows, 0)
+}
+
+/** The planes of a picture that lies in one array without padding; views, not copies. */
+export function splitPlanes(format: FrameFormat, width: number, height: number, data: Uint8Array): Plane[] {
+  let at = 0
+  return planeShapes(format, width, height).map(({ stride, rows }) => {
+    const plane = { data: data.subarray(at, at + stride * rows), stride }
+    at += stride * rows
+    return plane
+  })
+}
+
+/** The largest picture that is read: beyond 8K video, and what keeps a hostile header from asking for all memory. */
+const MAX_SIDE = 16384
+const MAX_PIXELS = 2 ** 26
+
+/**
+ * Every reader calls this before it takes memory for a picture.
+ * @param what the thing whose size it is, for the message
+ * @throws TrecvitError when width or height is not a whole number from 1 to 16384, or the picture has more than 2^26 pixels
+ */
+export function checkSize(what: string, width: number, height: number): void {
+  const side = (n: number): boolean => Number.isInteger(n) && n >= 1 && n <= MAX_SIDE
+  if (side(width) && side(height) && width * height <= MAX_PIXELS) return
+  throw new TrecvitError(
+    `${what} is ${width}x${height} pixels: sides must be whole numbers from 1 to ${MAX_SIDE}, with at most ${MAX_PIXELS} pixels together`,
+  )
+}
+
+/**
+ * The matrix of video that does not name its own: BT.601 below 720 rows, BT.709 from there on, as broadcasters and most players hold it.
+ * Untagged range is limited.
+ */
+export function untaggedMatrix(height: number): 'bt601' | 'bt709' {
+  return height < 720 ? 'bt601' : 'bt709'
+}

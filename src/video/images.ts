@@ -1,0 +1,39 @@
+/**
+ * PNG and JPEG pictures as a video: one, or a list of them.
+ */
+import { TrecvitError } from '../error.ts'
+import type { Frame } from './frame.ts'
+import { decodeImage } from './image.ts'
+import { capital, openMedia, type Media, type VideoSource } from './media.ts'
+import type { Reading } from './video.ts'
+
+/**
+ * @param sources pictures of one size, in order
+ * @param opened the first of them, where it was opened already
+ * @param fps pictures a second
+ * @throws TrecvitError when a picture is missing, damaged, of another kind or of another size than the first
+ */
+export async function openImages(sources: readonly VideoSource[], opened: Media | null, fps: number, signal: AbortSignal): Promise<Reading> {
+  if (sources.length === 0) throw new TrecvitError('The list of pictures is empty: give at least one')
+  const first = await decodeImage(opened ?? (await openMedia(sources[0]!, signal)), 0)
+  const { width, height } = first.frame
+  async function* frames(): AsyncGenerator<Frame> {
+    yield first.frame
+    for (let i = 1; i < sources.length; i++) {
+      signal.throwIfAborted()
+      const media = await openMedia(sources[i]!, signal)
+      const { frame } = await decodeImage(media, i / fps)
+      if (frame.width !== width || frame.height !== height) {
+        const sizes = `${frame.width}x${frame.height} pixels, the pictures before it ${width}x${height}`
+        throw new TrecvitError(`${capital(media.name)} has ${sizes}: a sequence must keep its size`)
+      }
+      yield frame
+    }
+  }
+  const { kind: codec, decoder } = first
+  return {
+    info: { container: 'images', codec, width, height, rotation: 0, frames: sources.length, duration: sources.length / fps, fps, decoder },
+    frames: frames(),
+    release() {},
+  }
+}

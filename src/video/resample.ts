@@ -1,0 +1,103 @@
+/**
+ * Separable resampling with a triangle filter: plain bilinear where the picture grows, antialiased where it shrinks (the filter widens by the
+ * ratio, as in PIL's BILINEAR). Only + - * / and floor on float64 and float32: the same bits in every engine.
+ */
+
+/** One axis: output `i` is the sum over `k < taps` of `weights[i * taps + k] * input[starts[i] + k]`. */
+export interface Axis {
+  readonly starts: Int32Array
+  readonly weights: Float64Array
+  readonly taps: number
+}
+
+/** Which samples of an axis are made from which. */
+export interface AxisShape {
+  /** Samples there are. */
+  readonly from: number
+  /** Pixels of the whole picture that the samples cover; more than `from` for chroma. */
+  readonly pixels: number
+  /** Pixels of the whole resized picture. */
+  readonly to: number
+  /** The part of it that is made. */
+  readonly offset: number
+  readonly length: number
+  /** Bits by which the samples are sparser than pixels. */
+  readonly shift: 0 | 1
+  /** Where sample 0 sits, in pixels from the edge: 0.5 on the first pixel, 1 between the first two. */
+  readonly site: number
+}
+
+/** The filter of one axis; samples beyond the edge are left out and the rest scaled to sum 1. */
+export function makeAxis({ from, pixels, to, offset, length, shift, site }: AxisShape): Axis {
+  const pitch = 1 << shift
+  const scale = pixels / to
+  const radius = Math.max(scale / pitch, 1)
+  const centres = Array.from({ length }, (_, i) => ((offset + i + 0.5) * scale - site) / pitch + 0.5)
+  const first = (centre: number): number => Math.max(0, Math.floor(centre - radius + 0.5))
+  const last = (centre: number): number => Math.min(from, Math.floor(centre + radius + 0.5))
+  const taps = centres.reduce((most, centre) => Math.max(most, last(centre) - first(centre)), 1)
+  const starts = new Int32Array(length)
+  const weights = new Float64Array(length * taps)
+  centres.forEach((centre, i) => {
+    const start = Math.min(first(centre), from - taps)
+    const row = weights.subarray(i * taps, (i + 1) * taps)
+    let sum = 0
+    for (let k = 0; k < taps; k++) {
+      row[k] = Math.max(0, 1 - Math.abs(start + k + 0.5 - centre) / radius)
+      sum += row[k]!
+    }
+    for (let k = 0; k < taps; k++) row[k]! /= sum
+    starts[i] = start
+  })
+  return { starts, weights, taps }
+}
+
+/** Samples of one colour in memory. */
+export interface Samples {
+  readonly data: Uint8Array | Uint16Array
+  /** Samples from one row to the next. */
+  readonly stride: number
+  /** Samples from one pixel to the next. */
+  readonly step: number
+  /** Position of the first. */
+  readonly start: number
+}
+
+/** Resamples to `out`, [y.length, x.length]. `rows` is scratch for the source rows that are needed, resampled along x. */
+export function resample(out: Float32Array, rows: Float32Array, samples: Samples, x: Axis, y: Axis): void {
+  const width = x.starts.length
+  const height = y.starts.length
+  const top = y.starts[0]!
+  const bottom = y.starts[height - 1]! + y.taps
+  for (let row = top; row < bottom; row++) resampleRow(rows, (row - top) * width, samples, row, x)
+  const sums = new Float64Array(width)
+  for (let i = 0; i < height; i++) {
+    sums.fill(0)
+    for (let k = 0; k < y.taps; k++) {
+      const weight = y.weights[i * y.taps + k]!
+      if (weight === 0) continue
+      const from = (y.starts[i]! + k - top) * width
+      for (let j = 0; j < width; j++) sums[j]! += weight * rows[from + j]!
+    }
+    out.set(sums, i * width)
+  }
+}
+
+/** Number of source rows that `resample` needs scratch for. */
+export function rowsNeeded(y: Axis): number {
+  return y.starts.at(-1)! + y.taps - y.starts[0]!
+}
+
+function resampleRow(out: Float32Array, at: number, { data, stride, step, start }: Samples, row: number, { starts, weights, taps }: Axis): void {
+  const base = start + row * stride
+  let w = 0
+  for (let i = 0; i < starts.length; i++) {
+    let from = base + starts[i]! * step
+    let sum = 0
+    for (let k = 0; k < taps; k++) {
+      sum += weights[w++]! * data[from]!
+      from += step
+    }
+    out[at + i] = sum
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * What every decoder of compressed video gets and gives.
+ */
+import type { EncodedPacket, InputVideoTrack } from 'mediabunny'
+import { TrecvitError } from '../error.ts'
+import type { Codec } from './codec.ts'
+import type { Frame } from './frame.ts'
+
+/** The video track of an opened file. */
+export interface Track {
+  readonly input: InputVideoTrack
+  /** mediabunny's name: avc, hevc, vp8, vp9 or av1. */
+  readonly kind: string
+  readonly codec: Codec
+  readonly config: VideoDecoderConfig
+  /**
+   * All packets from the first key frame on, in order of decoding.
+   * @throws TrecvitError when the file ends early or is damaged
+   */
+  packets(): AsyncGenerator<EncodedPacket>
+}
+
+/** A picture as a decoder gives it. `time` is the container's own. */
+export type Decoded = Pick<Frame, 'format' | 'width' | 'height' | 'planes' | 'time'>
+
+/** This decoder cannot go on; another one might. The message is a clause without the video's name. */
+export class DecoderFault extends TrecvitError {}
+
+/** A VP8 frame that is decoded but never shown (RFC 6386 9.1). Other codecs keep such frames in the packet of a shown one. */
+export function isHidden(track: Track, packet: EncodedPacket): boolean {
+  return track.kind === 'vp8' && ((packet.data[0] ?? 0x10) & 0x10) === 0
+}
+
+/**
+ * Times of presentation for decoders that do not give them: pictures come out in order of time, so each has the smallest time that went in
+ * and has not come out.
+ */
+export class Clock {
+  readonly #waiting: number[] = []
+  #last = 0
+
+  /** A packet went in. */
+  add(time: number): void {
+    let at = this.#waiting.length
+    while (at > 0 && this.#waiting[at - 1]! > time) at--
+    this.#waiting.splice(at, 0, time)
+  }
+
+  /** A picture came out: its time in seconds. */
+  next(): number {
+    this.#last = this.#waiting.shift() ?? this.#last
+    return this.#last
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * An opened video: what it is, and its pictures in order.
+ */
+import { TrecvitError } from '../error.ts'
+import type { Frame, Rotation } from './frame.ts'
+
+/** What is known of a video before it is decoded. */
+export interface VideoInfo {
+  /** mp4, mov, webm, mkv, y4m, rawvideo or images. */
+  readonly container: string
+  /** In words, like "H.264 High, 4:2:0, 8 bit". */
+  readonly codec: string
+  /** Pixels, after rotation. */
+  readonly width: number
+  /** Pixels, after rotation. */
+  readonly height: number
+  /** Degrees clockwise, already counted in width and height. */
+  readonly rotation: Rotation
+  /** Number of pictures, where the container tells. */
+  readonly frames: number | null
+  /** Seconds, where the container tells. */
+  readonly duration: number | null
+  /** Pictures a second; of a variable rate, the mean. */
+  readonly fps: number | null
+  /** Who decodes, and why nobody better. */
+  readonly decoder: string
+}
+
+/**
+ * An opened video. It can be walked through once; leaving the loop early, its end, an error and `close` all free its file, its decoder and
+ * its ffmpeg process.
+ * @example
+ * for await (const frame of await openVideo('clip.mp4')) console.log(frame.time, frame.format)
+ */
+export interface Video extends AsyncIterable<Frame> {
+  readonly info: VideoInfo
+  /** Frees everything; a loop that runs ends as if the video did. May be called more than once. Needed only where no loop was begun. */
+  close(): Promise<void>
+}
+
+/** How a reader hands over: pictures that end or throw when `stop` is aborted, and what is left to free after them. */
+export interface Reading {
+  readonly info: VideoInfo
+  readonly frames: AsyncGenerator<Frame>
+  readonly release: () => void | Promise<void>
+}
+
+/**
+ * @param stop aborted by `close`, and by the caller's signal with the caller's reason
+ */
+export function makeVideo({ info, frames, release }: Reading, stop: AbortController): Video {
+  let used = false
+  let closed = false
+  async function* walk(): AsyncGenerator<Frame> {
+    try {
+      if (!closed) yield* frames
+      // Pictures that were freed by an abort end without a word.
+      if (!closed) stop.signal.throwIfAborted()
+    } catch (error) {
+      if (!closed) throw error
+    } finally {
+      await free()
+    }
+  }
+  async function free(): Promise<void> {
+    stop.abort()
+    await frames.return(undefined).catch(() => {})
+    await release()
+  }
+  // An abort frees a video that nobody is waiting for, too.
+  stop.signal.addEventListener('abort', () => void free().catch(() => {}), { once: true })
+  return {
+    info,
+    [Symbol.asyncIterator]() {
+      if (used) throw new TrecvitError('A video can be read once: open it again to read it from the beginning')
+      used = true
+      return walk()
+    },
+    async close() {
+      closed = true
+      await free()
+    },
+  }
+}

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Makes the clips of this folder and planes.json: the sha256 of every picture's planes as ffmpeg decodes them.
+# Needs ffmpeg with libx264, libx265, libvpx, libaom and aac, ffprobe and node. Run in this folder, without arguments.
+# An encoder of another version makes other bytes: commit clips and planes.json together.
+set -eu
+ff() { ffmpeg -hide_banner -loglevel error -y "$@"; }
+clip() { size=$1; seconds=$2; shift 2; ff -f lavfi -i "testsrc2=size=$size:rate=10:duration=$seconds" "$@"; }
+
+clip 160x120 1 -pix_fmt yuv420p -c:v libx264 -crf 32 h264.mp4
+clip 128x96 0.6 -pix_fmt yuv420p -color_range pc -colorspace bt709 -color_primaries bt709 -color_trc bt709 \
+  -vf scale=out_color_matrix=bt709:out_range=pc -c:v libx264 -crf 32 full709.mp4
+clip 128x96 0.6 -pix_fmt yuv420p10le -c:v libx264 -crf 32 ten.mp4
+clip 128x96 0.6 -pix_fmt yuv422p10le -c:v libx264 -crf 34 ten422.mp4
+clip 128x96 0.6 -pix_fmt yuv444p -c:v libx264 -crf 34 yuv444.mp4
+ff -f lavfi -i testsrc=size=97x73:rate=10:duration=0.6 -pix_fmt yuv444p -c:v libx264 -crf 34 odd444.mp4
+clip 96x64 0.4 -c:v libx264rgb -crf 34 rgb.mp4
+clip 128x96 0.6 -pix_fmt yuv420p10le -c:v libx265 -x265-params log-level=none -crf 34 -tag:v hvc1 hevc10.mp4
+ff -f lavfi -i testsrc=size=321x241:rate=10:duration=0.8 -pix_fmt yuv420p -c:v libvpx-vp9 -b:v 60k odd.webm
+ff -f lavfi -i testsrc=size=97x73:rate=10:duration=0.6 -pix_fmt gray -c:v libaom-av1 -cpu-used 8 -crf 40 gray.mp4
+# VP8 with frames that are never shown: they need two passes.
+for pass in 1 2; do
+  clip 96x64 3 -pix_fmt yuv420p -c:v libvpx -b:v 40k -auto-alt-ref 1 -lag-in-frames 16 -pass $pass -passlogfile vp8 -f webm vp8.webm
+done
+rm -f vp8-0.log
+# A phone held upright: stored lying, turned by its matrix.
+ff -i h264.mp4 -c copy -metadata:s:v rotate=270 rotated.mp4
+# Begins inside a group of pictures: an edit list hides the frames before.
+ff -i h264.mp4 -c copy -f mp4 whole.mp4 && ff -ss 0.45 -i whole.mp4 -c copy cut.mp4 && rm whole.mp4
+ff -f lavfi -i testsrc2=size=96x64:rate=20:duration=1 -pix_fmt yuv420p -vf "select='not(mod(n,3))+lt(n,6)'" -vsync vfr -c:v libx264 -crf 34 vfr.mp4
+# Changes its size in the middle.
+clip 96x64 0.4 -c:v libvpx -b:v 40k wide.webm && clip 64x96 0.4 -c:v libvpx -b:v 40k high.webm
+printf 'file wide.webm\nfile high.webm\n' > list.txt && ff -f concat -i list.txt -c copy resize.webm && rm wide.webm high.webm list.txt
+ff -f lavfi -i sine=duration=0.2 -c:a aac -b:a 32k audio.mp4
+ff -i h264.mp4 -c copy -movflags +faststart fast.mp4 && head -c 4500 fast.mp4 > truncated.mp4 && rm fast.mp4
+head -c 3000 h264.mp4 > noindex.mp4
+clip 48x32 0.2 -c:v mjpeg clip.avi
+ff -i h264.mp4 -frames:v 1 picture.png && ff -i h264.mp4 -frames:v 1 -q:v 4 picture.jpg
+
+node - <<'EOF'
+const { execFileSync } = require('node:child_process')
+const { createHash } = require('node:crypto')
+const { writeFileSync } = require('node:fs')
+const clips = ['h264', 'full709', 'ten', 'ten422', 'yuv444', 'odd444', 'rgb', 'hevc10', 'gray', 'rotated', 'cut', 'vfr'].map((name) => `${name}.mp4`)
+clips.push('odd.webm', 'vp8.webm', 'picture.png', '../../models/tour.mp4', '../../models/short.webm')
+const planes = {}
+for (const clip of clips) {
+  const probe = execFileSync('ffprobe', ['-v', 'error', '-select_streams', 'v', '-show_entries', 'stream=pix_fmt', '-of', 'json', clip])
+  const format = clip.endsWith('.png') ? 'rgba' : JSON.parse(probe).streams[0].pix_fmt
+  const options = ['-v', 'error', '-noautorotate', '-i', clip, '-map', '0:v:0', '-vsync', '0', '-pix_fmt', format]
+  const hashes = execFileSync('ffmpeg', [...options, '-f', 'framehash', '-hash', 'sha256', '-'], { encoding: 'utf8' })
+  const frames = hashes.split('\n').filter((line) => /^\d/.test(line)).map((line) => line.split(',').at(-1).trim())
+  planes[clip.split('/').at(-1)] = { format, count: frames.length, sha256: createHash('sha256').update(frames.join('\n')).digest('hex'), first: frames[0] }
+}
+writeFileSync('planes.json', JSON.stringify(planes, null, 2) + '\n')
+EOF
