@@ -1,0 +1,99 @@
+// out[t] = mean of x over the frames since the reset, for each frame t of the chunk:
+//   all        (Σ x) / count
+//   window     mean of the last `frames` frames, or of all while there are fewer
+//   half-life  Σ α^age·x / Σ α^age, α = 2^(−1/halfLife)
+//
+// x, out [b, t, c]. past [b, 2, c]: for `all` a sum and its rounding error (two floats, so that an endless sum keeps more digits); for a
+// half-life a sum and its weight. past [b, frames, c] for a window: a ring of frames, summed anew from the oldest on, so that no error
+// stays. One invocation a column of a video, over all frames; the state is changed in place because nobody else touches these numbers.
+
+/** 0 all, 1 window, 2 half-life. */
+override MODE: u32 = 0u;
+
+struct Params {
+  /** Columns of all videos, b·c. */
+  count: u32,
+  t: u32,
+  c: u32,
+  /** Frames of the window. */
+  frames: u32,
+  /** Frames until a frame counts half. */
+  halfLife: f32,
+  /** 0, which the compiler does not know. */
+  zero: u32,
+  outOffset: u32,
+  outStride: u32,
+  xOffset: u32,
+  xStride: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+/** Frames since the reset, before this chunk. */
+@group(1) @binding(0) var<uniform> frame: u32;
+@group(1) @binding(1) var<storage, read_write> past: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let index = id.y * groups.x * 64u + id.x;
+  if (index >= p.count) {
+    return;
+  }
+  let video = index / p.c;
+  let column = index % p.c;
+  let at = video * select(2u, p.frames, MODE == 1u) * p.c + column;
+  for (var t = 0u; t < p.t; t++) {
+    let row = video * p.t + t;
+    let value = x[p.xOffset + row * p.xStride + column];
+    let seen = frame + t;
+    var mean: f32;
+    if (MODE == 0u) {
+      mean = addExactly(at, value) / f32(seen + 1u);
+    } else if (MODE == 1u) {
+      mean = window(at, value, seen);
+    } else {
+      mean = fade(at, value);
+    }
+    out[p.outOffset + row * p.outStride + column] = mean;
+  }
+}
+
+/**
+ * The sum of two floats is the float nearest to it plus an error that is a float too (Knuth's TwoSum). Compilers may rearrange sums, and some
+ * would find out that the error is zero if the numbers were exact, so each step passes through `rounded`.
+ */
+fn addExactly(at: u32, value: f32) -> f32 {
+  let sum = past[at];
+  let next = rounded(sum + value);
+  let taken = rounded(next - sum);
+  let error = past[at + p.c] + (rounded(sum - rounded(next - taken)) + rounded(value - taken));
+  past[at] = next;
+  past[at + p.c] = error;
+  return next + error;
+}
+
+/** x, but no longer a sum in the eyes of the compiler. */
+fn rounded(x: f32) -> f32 {
+  return bitcast<f32>(bitcast<u32>(x) ^ p.zero);
+}
+
+fn window(at: u32, value: f32, seen: u32) -> f32 {
+  let slot = seen % p.frames;
+  past[at + slot * p.c] = value;
+  let count = min(p.frames, seen + 1u);
+  var sum = 0.0;
+  for (var age = count; age > 0u; age--) {
+    sum += past[at + (slot + 1u + p.frames - age) % p.frames * p.c];
+  }
+  return sum / f32(count);
+}
+
+fn fade(at: u32, value: f32) -> f32 {
+  let decay = exp2(-1.0 / p.halfLife);
+  let sum = past[at] * decay + value;
+  let weight = past[at + p.c] * decay + 1.0;
+  past[at] = sum;
+  past[at + p.c] = weight;
+  return sum / weight;
+}

@@ -1,0 +1,65 @@
+// out[t] = bias + Σ_{j=0..k−1} kernel[k−1−j] ⊙ x[t−j], channel by channel, for each token; x before the chunk comes from `past`.
+//
+// x, out [b, t, n, e]; past [b, k−1, n, e], oldest first, holds the last k−1 inputs afterwards; kernel [k, e], its last row meets the
+// current frame; bias [e]. One invocation a channel of a token of a video, over all its frames: neighbours read and write neighbours, and
+// the state is changed in place because nobody else touches these numbers.
+
+struct Params {
+  /** Channels of all tokens of all videos, b·n·e. */
+  count: u32,
+  t: u32,
+  n: u32,
+  e: u32,
+  k: u32,
+  /** Elements from one row of the kernel to the next. */
+  kernelStride: u32,
+  outOffset: u32,
+  outStride: u32,
+  xOffset: u32,
+  xStride: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> kernel: array<f32>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(1) @binding(1) var<storage, read_write> past: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let index = id.y * groups.x * 64u + id.x;
+  if (index >= p.count) {
+    return;
+  }
+  let channel = index % p.e;
+  let token = index / p.e % p.n;
+  let video = index / p.e / p.n;
+  let history = p.k - 1u;
+  let pastFrom = (video * history * p.n + token) * p.e + channel;
+  let pastStride = p.n * p.e;
+  let row = video * p.t * p.n + token;
+  let xFrom = p.xOffset + row * p.xStride + channel;
+  for (var t = 0u; t < p.t; t++) {
+    var sum = bias[channel];
+    for (var j = 0u; j < p.k; j++) {
+      var value: f32;
+      if (j <= t) {
+        value = x[xFrom + (t - j) * p.n * p.xStride];
+      } else {
+        value = past[pastFrom + (history + t - j) * pastStride];
+      }
+      sum += kernel[(history - j) * p.kernelStride + channel] * value;
+    }
+    out[p.outOffset + (row + t * p.n) * p.outStride + channel] = sum;
+  }
+  // The newest k−1 inputs become the past; when the chunk is shorter, the older ones move up.
+  for (var slot = 0u; slot < history; slot++) {
+    let source = p.t + slot;
+    if (source < history) {
+      past[pastFrom + slot * pastStride] = past[pastFrom + source * pastStride];
+    } else {
+      past[pastFrom + slot * pastStride] = x[xFrom + (source - history) * p.n * p.xStride];
+    }
+  }
+}

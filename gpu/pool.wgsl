@@ -1,0 +1,33 @@
+// out[f] = Σ_i x[f, i] / n: the mean over the tokens of a frame.
+//
+// x [frames, n, d], out [frames, d]. One invocation a column of a frame: neighbours read neighbours.
+
+struct Params {
+  /** Elements of out. */
+  count: u32,
+  n: u32,
+  d: u32,
+  outOffset: u32,
+  outStride: u32,
+  xOffset: u32,
+  xStride: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let index = id.y * groups.x * 64u + id.x;
+  if (index >= p.count) {
+    return;
+  }
+  let frame = index / p.d;
+  let column = index % p.d;
+  var sum = 0.0;
+  for (var token = 0u; token < p.n; token++) {
+    sum += x[p.xOffset + (frame * p.n + token) * p.xStride + column];
+  }
+  out[p.outOffset + frame * p.outStride + column] = sum / f32(p.n);
+}

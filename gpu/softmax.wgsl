@@ -1,0 +1,64 @@
+// out[j] = e^(x[j] − max x) / Σ_i e^(x[i] − max x), row by row.
+//
+// x, out [rows, n]. A workgroup a row: 64 invocations take every 64th element each, then each of them all 64 results, which costs one
+// barrier where a tree would cost six. Exponentials are computed twice rather than kept.
+
+struct Params {
+  rows: u32,
+  n: u32,
+  outOffset: u32,
+  outStride: u32,
+  xOffset: u32,
+  xStride: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+
+var<workgroup> maxima: array<f32, 64>;
+var<workgroup> sums: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let row = group.y * groups.x + group.x;
+  if (row >= p.rows) {
+    return;
+  }
+  let base = p.xOffset + row * p.xStride;
+  var largest = -3.4028234e38;
+  for (var i = local; i < p.n; i += 64u) {
+    largest = max(largest, x[base + i]);
+  }
+  maxima[local] = largest;
+  workgroupBarrier();
+  for (var i = 0u; i < 64u; i++) {
+    largest = max(largest, maxima[i]);
+  }
+
+  var sum = 0.0;
+  for (var i = local; i < p.n; i += 64u) {
+    sum += exponential(x[base + i] - largest);
+  }
+  sums[local] = sum;
+  workgroupBarrier();
+  sum = 0.0;
+  for (var i = 0u; i < 64u; i++) {
+    sum += sums[i];
+  }
+  for (var i = local; i < p.n; i += 64u) {
+    out[p.outOffset + row * p.outStride + i] = exponential(x[base + i] - largest) / sum;
+  }
+}
+
+/**
+ * e^x for x ≤ 0, x clamped to where the result is a normal number: with x = n·ln 2 + r, 2^n times the polynomial of Cephes for e^r. exp() may be wrong
+ * by 3 + 2·|x| units in the last place. What is not a number stays so.
+ */
+fn exponential(x: f32) -> f32 {
+  let clamped = select(x, -87.0, x < -87.0);
+  let n = round(clamped * 1.44269504088896341);
+  let r = (clamped - n * 0.693359375) + n * 2.12194440e-4;
+  let polynomial = ((((1.9875691500e-4 * r + 1.3981999507e-3) * r + 8.3334519073e-3) * r + 4.1665795894e-2) * r + 1.6666665459e-1) * r + 5.0000001201e-1;
+  return (polynomial * r * r + r + 1.0) * bitcast<f32>((i32(n) + 127) << 23u);
+}

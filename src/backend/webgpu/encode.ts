@@ -1,0 +1,137 @@
+import { columnsOf, rowsOf, statesOf, type Activation, type Op, type State, type Step, type Tensor, type Weight } from '../../program/program.ts'
+
+/** One step in the form that the GPU gets it. */
+export interface Call {
+  /** The file of the kernel, gpu/<op>.wgsl. */
+  readonly op: Op
+  /** Its entry point. */
+  readonly entry: 'main' | 'few'
+  /** Its `override` constants. They choose code; sizes are parameters, so that few pipelines serve all layers and models. */
+  readonly constants: Readonly<Record<string, number>>
+  /** Its struct Params, each field a 32-bit word. */
+  readonly params: readonly number[]
+  /** What is bound after the parameters: output, inputs, weights, in the order of the file; undefined where the step has none. */
+  readonly bindings: readonly (Tensor | Weight | undefined)[]
+  /** The carried numbers that it reads and changes, if any. */
+  readonly state: State | undefined
+  /** Workgroups in x, y and z. */
+  readonly groups: readonly [number, number, number]
+}
+
+/** Rows up to which `linear` runs as `few`: beyond, a tile of 64 rows reads the kernel less often. */
+const FEW = 8
+
+const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
+
+/** What to run for a step. */
+export function encode(step: Step): Call {
+  const call = (
+    bindings: Call['bindings'], params: Call['params'], groups: Call['groups'],
+    constants: Record<string, boolean | number> = {}, entry: Call['entry'] = 'main',
+  ): Call => ({
+    op: step.op, entry, params, bindings, groups, state: statesOf(step)[0],
+    constants: Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, Number(value)])),
+  })
+  const { output } = step
+  const rows = rowsOf(output)
+  const [b = 1, t = 1, n = 1, d = 1] = output.shape
+
+  switch (step.op) {
+    case 'patchify': {
+      const { pixels } = step.inputs
+      const [py, px] = step.params.patchSize
+      const count = rows * columnsOf(output)
+      return call([output, pixels], [count, ...view(output), pixels.offset, n, step.params.lead, pixels.shape[3]! / px, py, px * 3], spread(count / 64), {
+        BYTES: pixels.buffer.dtype === 'u8',
+      })
+    }
+    case 'linear': {
+      const { x, multiply, add } = step.inputs
+      const { kernel, bias, table } = step.weights
+      const { activation, activated } = step.params
+      const params = [
+        rows, kernel.rows, kernel.columns, ...view(output), ...view(x), ...view(multiply), ...view(add),
+        Number(!!bias), activations[activation], activated, Number(!!multiply), Number(!!add), table?.rows ?? 0,
+      ]
+      const constants = { ALIGNED: aligned([x, multiply, add], [kernel.rows, kernel.columns]) }
+      const few = rows <= FEW
+      const groups = few ? tiles(kernel.columns, 32, rows, 4) : tiles(kernel.columns, 64, rows, 64)
+      return call([output, x, multiply, add, kernel, bias, table], params, groups, constants, few ? 'few' : 'main')
+    }
+    case 'blockLinear': {
+      const { x } = step.inputs
+      const { kernel, bias } = step.weights
+      return call([output, x, kernel, bias], [rows, kernel.rows, kernel.columns, ...view(output), ...view(x)], tiles(kernel.columns, 64, rows, 64, kernel.blocks), {
+        ALIGNED: aligned([x], [kernel.rows]),
+      })
+    }
+    case 'conv1d': {
+      const { x } = step.inputs
+      const { kernel, bias } = step.weights
+      const count = b * n * d
+      return call([output, x, kernel, bias], [count, t, n, d, kernel.rows, quads(kernel.columns), ...view(output), ...view(x)], spread(count / 64))
+    }
+    case 'rgLru': {
+      const { v, gates, y } = step.inputs
+      const count = b * n * d
+      const params = [count, t, n, d, d / step.params.heads, ...view(output), ...view(v), ...view(gates), ...view(y)]
+      return call([output, v, gates, y, step.weights.decay], params, spread(count / 64))
+    }
+    case 'rmsNorm':
+      return call([output, step.inputs.x, step.weights.scale], [rows, columnsOf(output), ...view(output), ...view(step.inputs.x)], spread(rows))
+    case 'layerNorm':
+      return call([output, step.inputs.x, step.weights.scale, step.weights.bias], [rows, columnsOf(output), ...view(output), ...view(step.inputs.x)], spread(rows))
+    case 'attention': {
+      const { q, k, v } = step.inputs
+      const { heads } = step.params
+      const r = d / heads
+      const params = [n, k.shape[2]!, heads, r, ...view(output), ...view(q), ...view(k), ...view(v)]
+      return call([output, q, k, v], params, tiles(n, 16, heads * Math.ceil(r / 64), 1, b * t), { ALIGNED: aligned([q, k, v], [r]) })
+    }
+    case 'pool': {
+      const { x } = step.inputs
+      const count = b * t * d
+      return call([output, x], [count, x.shape[2]!, d, ...view(output), ...view(x)], spread(count / 64))
+    }
+    case 'average': {
+      const { over } = step.params
+      const [mode, frames, halfLife] = over === 'all' ? [0, 0, 1] : 'frames' in over ? [1, over.frames, 1] : [2, 0, over.halfLife]
+      const count = b * d
+      return call([output, step.inputs.x], [count, t, d, frames, bitsOf(halfLife), 0, ...view(output), ...view(step.inputs.x)], spread(count / 64), { MODE: mode })
+    }
+    case 'softmax':
+      return call([output, step.inputs.x], [rows, columnsOf(output), ...view(output), ...view(step.inputs.x)], spread(rows))
+  }
+}
+
+/** Columns of a weight with those that make them a multiple of 4, which is how kernels fetch them; the added ones are zero. */
+export function quads(columns: number): number {
+  return Math.ceil(columns / 4) * 4
+}
+
+/** Bytes of a weight on the GPU, row-major. */
+export function weightBytes({ blocks, rows, columns }: Weight): number {
+  return 4 * blocks * rows * quads(columns)
+}
+
+const view = (tensor: Tensor | undefined): [offset: number, stride: number] => (tensor ? [tensor.offset, tensor.stride] : [0, 0])
+
+/** Whether vec4 can be fetched: rows begin at multiples of 4 elements and these sizes are such multiples. */
+function aligned(tensors: readonly (Tensor | undefined)[], sizes: readonly number[]): boolean {
+  return [...tensors.flatMap(view), ...sizes].every((value) => value % 4 === 0)
+}
+
+/** A number of workgroups in x and, because 65535 is the limit, y; kernels count them as y·groups.x + x. */
+function spread(groups: number): [number, number, number] {
+  const x = Math.min(Math.ceil(groups), 65535)
+  return [x, Math.ceil(groups / x), 1]
+}
+
+function tiles(columns: number, width: number, rows: number, height: number, z = 1): [number, number, number] {
+  return [Math.ceil(columns / width), Math.ceil(rows / height), z]
+}
+
+/** A float32 number as a word. */
+function bitsOf(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0]!
+}

@@ -1,0 +1,87 @@
+import attention from '../../../gpu/attention.wgsl'
+import average from '../../../gpu/average.wgsl'
+import blockLinear from '../../../gpu/blockLinear.wgsl'
+import conv1d from '../../../gpu/conv1d.wgsl'
+import layerNorm from '../../../gpu/layerNorm.wgsl'
+import linear from '../../../gpu/linear.wgsl'
+import patchify from '../../../gpu/patchify.wgsl'
+import pool from '../../../gpu/pool.wgsl'
+import rgLru from '../../../gpu/rgLru.wgsl'
+import rmsNorm from '../../../gpu/rmsNorm.wgsl'
+import softmax from '../../../gpu/softmax.wgsl'
+import type { Op } from '../../program/program.ts'
+import type { Call } from './encode.ts'
+import { COMPUTE } from './usage.ts'
+
+const sources: Record<Op, string> = { patchify, linear, blockLinear, conv1d, rgLru, rmsNorm, layerNorm, attention, pool, average, softmax }
+
+interface Layout {
+  /** Group 0: parameters, output, then what is read. */
+  readonly step: GPUBindGroupLayout
+  readonly pipeline: GPUPipelineLayout
+}
+
+/**
+ * The pipelines of a device, each made once. A kernel gets one group with what belongs to a step of a program and, if it has a state, a
+ * second with what belongs to a stream (frames since its reset, and the state), so that neither has to be made anew for the other.
+ */
+export class Kernels {
+  /** Group 1. */
+  readonly streamLayout: GPUBindGroupLayout
+  readonly #device: GPUDevice
+  readonly #modules = new Map<Op, GPUShaderModule>()
+  readonly #layouts = new Map<Op, Layout>()
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
+
+  private constructor(device: GPUDevice) {
+    this.#device = device
+    this.streamLayout = layoutOf(device, ['uniform', 'storage'])
+  }
+
+  /** Those of this device. */
+  static of(device: GPUDevice): Kernels {
+    let found = kernels.get(device)
+    if (!found) kernels.set(device, (found = new Kernels(device)))
+    return found
+  }
+
+  /** Layout of group 0 of a call. */
+  layout(call: Call): GPUBindGroupLayout {
+    return this.#layout(call).step
+  }
+
+  /** @throws Error with the words of the driver if it refuses the kernel */
+  pipeline(call: Call): Promise<GPUComputePipeline> {
+    const { op, entry, constants } = call
+    const key = JSON.stringify([op, entry, constants])
+    let found = this.#pipelines.get(key)
+    if (!found) {
+      let module = this.#modules.get(op)
+      if (!module) this.#modules.set(op, (module = this.#device.createShaderModule({ label: op, code: sources[op] })))
+      found = this.#device.createComputePipelineAsync({
+        label: `${op}/${entry}`,
+        layout: this.#layout(call).pipeline,
+        compute: { module, entryPoint: entry, constants },
+      })
+      this.#pipelines.set(key, found)
+    }
+    return found
+  }
+
+  #layout({ op, bindings, state }: Call): Layout {
+    let found = this.#layouts.get(op)
+    if (!found) {
+      const step = layoutOf(this.#device, ['uniform', 'storage', ...bindings.slice(1).map(() => 'read-only-storage' as const)])
+      const pipeline = this.#device.createPipelineLayout({ bindGroupLayouts: state ? [step, this.streamLayout] : [step] })
+      this.#layouts.set(op, (found = { step, pipeline }))
+    }
+    return found
+  }
+}
+
+/** Models on the same device share its pipelines; they go with the device. */
+const kernels = new WeakMap<GPUDevice, Kernels>()
+
+function layoutOf(device: GPUDevice, types: readonly GPUBufferBindingType[]): GPUBindGroupLayout {
+  return device.createBindGroupLayout({ entries: types.map((type, binding) => ({ binding, visibility: COMPUTE, buffer: { type } })) })
+}

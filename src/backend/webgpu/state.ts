@@ -1,0 +1,63 @@
+import { sizeOf, type State } from '../../program/program.ts'
+import type { StreamState } from '../backend.ts'
+import { allocate } from './allocate.ts'
+import { Kernels } from './kernels.ts'
+import type { Submits } from './submits.ts'
+import { COPY_DST, UNIFORM } from './usage.ts'
+
+/** The carried numbers of one stream, one buffer each, changed in place by the kernels. */
+export class WebGpuState implements StreamState {
+  /** Group 1 of a kernel for each state, in order: frames since the reset, and the state. */
+  readonly groups: readonly GPUBindGroup[]
+  readonly #device: GPUDevice
+  readonly #submits: Submits
+  readonly #bytes: readonly number[]
+  readonly #buffers: readonly GPUBuffer[]
+  readonly #frame: GPUBuffer
+
+  private constructor(device: GPUDevice, submits: Submits, bytes: readonly number[], buffers: readonly GPUBuffer[]) {
+    this.#device = device
+    this.#submits = submits
+    this.#bytes = bytes
+    this.#buffers = buffers
+    this.#frame = device.createBuffer({ label: 'frame', size: 4, usage: UNIFORM | COPY_DST })
+    const { streamLayout: layout } = Kernels.of(device)
+    this.groups = buffers.map((buffer) => device.createBindGroup({
+      layout,
+      entries: [{ binding: 0, resource: { buffer: this.#frame } }, { binding: 1, resource: { buffer } }],
+    }))
+  }
+
+  /** @throws TrecvitError if the states do not fit */
+  static async create(device: GPUDevice, submits: Submits, states: readonly State[]): Promise<WebGpuState> {
+    const bytes = states.map(({ shape }) => 4 * sizeOf(shape))
+    const buffers = await allocate(device, 'The state of a stream', states.map(({ name }, index) => ({ name, bytes: bytes[index]! })))
+    return new WebGpuState(device, submits, bytes, buffers)
+  }
+
+  /** Tells the kernels of the next submit how many frames came before it. */
+  setFrame(frame: number): void {
+    this.#device.queue.writeBuffer(this.#frame, 0, Uint32Array.of(frame))
+  }
+
+  async read(): Promise<Float32Array[]> {
+    const values = await this.#submits.run(this.#buffers.map((buffer, index) => ({ buffer, offset: 0, bytes: this.#bytes[index]! })), () => {})
+    return values.map((bytes) => new Float32Array(bytes))
+  }
+
+  async write(values: readonly Float32Array[]): Promise<void> {
+    await this.#submits.run([], () => {
+      this.#buffers.forEach((buffer, index) => this.#device.queue.writeBuffer(buffer, 0, values[index]! as Float32Array<ArrayBuffer>))
+    })
+  }
+
+  async clear(): Promise<void> {
+    await this.#submits.run([], (encoder) => {
+      for (const buffer of this.#buffers) encoder.clearBuffer(buffer)
+    })
+  }
+
+  dispose(): void {
+    for (const buffer of [...this.#buffers, this.#frame]) buffer.destroy()
+  }
+}

@@ -1,0 +1,61 @@
+import { COPY_DST, MAP_READ, READ } from './usage.ts'
+
+/** Consecutive bytes of a buffer; both numbers are multiples of 4. */
+export interface Span {
+  readonly buffer: GPUBuffer
+  readonly offset: number
+  readonly bytes: number
+}
+
+/**
+ * Submits work and reads results back. Each submit holds a staging buffer until its results are mapped, so the next can be encoded and
+ * run meanwhile; there are as many as were ever needed at once.
+ */
+export class Submits {
+  readonly #device: GPUDevice
+  /** Free staging buffers by size, a power of two. */
+  readonly #free = new Map<number, GPUBuffer[]>()
+
+  constructor(device: GPUDevice) {
+    this.#device = device
+  }
+
+  /**
+   * One command buffer, one submit and one mapping. Everything up to the submit happens before this returns, so calls keep their order.
+   * @param spans what is copied back after the work
+   * @param encode encodes the work, and may write to buffers
+   * @throws Error if the GPU refuses any of it, or whatever mapAsync rejects with, as when the device is lost; results are never stale
+   */
+  async run(spans: readonly Span[], encode: (encoder: GPUCommandEncoder) => void): Promise<ArrayBuffer[]> {
+    const bytes = Math.max(4, spans.reduce((sum, span) => sum + span.bytes, 0))
+    const size = 2 ** Math.max(8, Math.ceil(Math.log2(bytes)))
+    this.#device.pushErrorScope('validation')
+    const staging = this.#free.get(size)?.pop() ?? this.#device.createBuffer({ label: 'staging', size, usage: MAP_READ | COPY_DST })
+    const encoder = this.#device.createCommandEncoder()
+    encode(encoder)
+    let at = 0
+    for (const span of spans) {
+      encoder.copyBufferToBuffer(span.buffer, span.offset, staging, at, span.bytes)
+      at += span.bytes
+    }
+    this.#device.queue.submit([encoder.finish()])
+    try {
+      const [refused] = await Promise.all([this.#device.popErrorScope(), staging.mapAsync(READ, 0, bytes)])
+      if (refused) throw new Error(`The GPU refused its work: ${refused.message}`)
+    } catch (error) {
+      staging.destroy()
+      throw error
+    }
+    const mapped = staging.getMappedRange(0, bytes)
+    let from = 0
+    const values = spans.map((span) => mapped.slice(from, (from += span.bytes)))
+    staging.unmap()
+    this.#free.set(size, [...(this.#free.get(size) ?? []), staging])
+    return values
+  }
+
+  dispose(): void {
+    for (const buffers of this.#free.values()) for (const buffer of buffers) buffer.destroy()
+    this.#free.clear()
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * Numbers of the WebGPU specification. Its global objects (GPUBufferUsage ..) exist in browsers and Deno, but where an implementation is
+ * a package, as in Node, only if the caller put them there.
+ */
+export const STORAGE = 0x80
+export const UNIFORM = 0x40
+export const COPY_SRC = 0x04
+export const COPY_DST = 0x08
+export const MAP_READ = 0x01
+export const QUERY_RESOLVE = 0x200
+/** GPUShaderStage.COMPUTE */
+export const COMPUTE = 0x04
+/** GPUMapMode.READ */
+export const READ = 0x01

@@ -1,0 +1,251 @@
+/** What only the GPU's backend has: limits, packing, submits, timing. What it computes is tested with the operations and the goldens. */
+import { readdir } from 'node:fs/promises'
+import { describe, expect, test } from 'vitest'
+import type { Backend } from '../src/backend/backend.ts'
+import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
+import { TrecvitError } from '../src/error.ts'
+import { configOf } from '../src/model/config.ts'
+import { recordModel, type ProgramOptions } from '../src/model/graph.ts'
+import { weightTable } from '../src/model/weights.ts'
+import { bytesOf, planSlots } from '../src/program/plan.ts'
+import { inputsOf, sizeOf, type Buffer, type Program, type Weight } from '../src/program/program.ts'
+import { adapter, openDevice } from './gpu.ts'
+import { noise, rowsWeight, runOp, type OpCase } from './ops.ts'
+
+if (!adapter) console.warn('No WebGPU adapter: nothing is tested on a GPU. Set VK_DRIVER_FILES, or install chromium and libvulkan1.')
+
+test('CI has an adapter', () => {
+  if (process.env['CI']) expect(adapter).not.toBeNull()
+})
+
+test('one file an operation, in assembly/ and in gpu/', async () => {
+  const stems = async (folder: string, extension: string) => {
+    const files = await readdir(new URL(`../${folder}/`, import.meta.url))
+    return files.filter((file) => file.endsWith(extension) && file !== 'index.ts').map((file) => file.slice(0, -extension.length)).sort()
+  }
+  expect(await stems('gpu', '.wgsl')).toEqual(await stems('assembly', '.ts'))
+})
+
+const config = configOf('mu', { imageSize: [32, 48], numClasses: 11, repSize: 20, useMlp: true })
+const options: ProgramOptions = { b: 1, t: 1, pixels: 'u8', recent: { frames: 3 }, encoded: false }
+const weights = weightTable(config)
+const frames = 6
+
+describe('slots', () => {
+  const program = recordModel(configOf('Ti'), { ...options, t: 2 })
+  const { of, bytes } = planSlots(program)
+
+  test('no two buffers that live at the same time share one, and each fits', () => {
+    const last = new Map<Buffer, number>()
+    program.steps.forEach((step, index) => [...inputsOf(step), step.output].forEach(({ buffer }) => last.set(buffer, index)))
+    Object.values(program.outputs).forEach(({ buffer }) => last.set(buffer, program.steps.length))
+    const alive = new Set<Buffer>([program.pixels.buffer])
+    program.steps.forEach((step, index) => {
+      alive.add(step.output.buffer)
+      expect(new Set([...alive].map((buffer) => of.get(buffer))).size).toBe(alive.size)
+      for (const buffer of alive) if (last.get(buffer)! <= index) alive.delete(buffer)
+    })
+    for (const [buffer, slot] of of) expect(bytesOf(buffer)).toBeLessThanOrEqual(bytes[slot]!)
+  })
+
+  test('are few', () => {
+    const all = [...of.keys()].reduce((sum, buffer) => sum + bytesOf(buffer), 0)
+    expect(bytes.reduce((sum, size) => sum + size, 0)).toBeLessThan(all / 10)
+  })
+})
+
+describe.skipIf(!adapter)('on a GPU', async () => {
+  const device = adapter ? await openDevice() : undefined!
+
+  /** mu with random weights, and a chunk of it. */
+  async function open(changes: Partial<ProgramOptions> = {}, on = device): Promise<{ backend: Backend; program: Program; pixels: Uint8Array }> {
+    const backend = await WebGpuBackend.create(on, weights)
+    weights.forEach((weight, index) => backend.write(weight, random(weight, index), 0, weight.columns, 0))
+    const program = recordModel(config, { ...options, ...changes })
+    return { backend, program, pixels: Uint8Array.from(noise(frames * 32 * 48 * 3, 1), (value) => 128 + 127 * value) }
+  }
+  const random = ({ name, blocks, rows, columns }: Weight, seed: number) => noise(blocks * rows * columns, seed, 0.2).map((value) => (name.endsWith('decay') ? -Math.abs(value) : value))
+
+  /** The logits of every frame, in chunks of these sizes. */
+  async function run(chunks: readonly number[], features: GPUFeatureName[] = [], watched = false): Promise<number[]> {
+    const { backend, program, pixels } = await open({}, features.length ? await openDevice(features) : device)
+    const state = await backend.createState(program.states)
+    const all: number[] = []
+    let from = 0
+    for (const t of chunks) {
+      const chunk = recordModel(config, { ...options, t })
+      const replay = await backend.prepare(chunk)
+      const steps: string[] = []
+      const outputs = await replay.run(state, from, pixels.subarray((from * pixels.length) / frames, ((from + t) * pixels.length) / frames), watched ? async (step, milliseconds, read) => {
+        steps.push(step.name)
+        expect(milliseconds).toBeGreaterThanOrEqual(0)
+        const values = await read()
+        expect(values).toHaveLength(sizeOf(step.output.shape))
+        expect(values.every(Number.isFinite)).toBe(true)
+      } : undefined)
+      if (watched) expect(steps).toEqual(chunk.steps.map(({ name }) => name))
+      all.push(...outputs['logits']!, ...outputs['recent/logits']!)
+      replay.dispose()
+      from += t
+    }
+    state.dispose()
+    backend.dispose()
+    return all
+  }
+
+  const singles = [1, 1, 1, 1, 1, 1]
+
+  test('chunks of any size give the same answers', async () => {
+    const last = async (chunks: readonly number[]) => (await run(chunks)).slice(-11)
+    const want = await last(singles)
+    const largest = Math.max(...want.map(Math.abs))
+    for (const chunks of [[6], [2, 4], [3, 1, 2], [1, 5]]) {
+      const got = await last(chunks)
+      got.forEach((value, index) => expect(Math.abs(value - want[index]!)).toBeLessThanOrEqual(1e-4 * largest))
+    }
+  })
+
+  test('chunks under way at the same time keep their order', async () => {
+    const { backend, program, pixels } = await open()
+    const want = await run(singles)
+    const state = await backend.createState(program.states)
+    const replay = await backend.prepare(program)
+    const results = await Promise.all(singles.map((_, frame) => replay.run(state, frame, pixels.subarray((frame * pixels.length) / frames, ((frame + 1) * pixels.length) / frames))))
+    expect(results.flatMap((outputs) => [...outputs['logits']!, ...outputs['recent/logits']!])).toEqual(want)
+    for (const part of [replay, state, backend]) part.dispose()
+  })
+
+  test.each([[[]], [['timestamp-query']]] as GPUFeatureName[][][])('watched, step by step, it is the same; features %j', async (features) => {
+    if (features.every((feature) => adapter!.features.has(feature))) expect(await run(singles, features, true)).toEqual(await run(singles))
+  })
+
+  test('a state that is read, cleared and written goes on as if nothing had been', async () => {
+    const { backend, program, pixels } = await open()
+    const want = await run(singles)
+    const state = await backend.createState(program.states)
+    const replay = await backend.prepare(program)
+    const got: number[] = []
+    for (const frame of singles.keys()) {
+      const outputs = await replay.run(state, frame, pixels.subarray((frame * pixels.length) / frames, ((frame + 1) * pixels.length) / frames))
+      got.push(...outputs['logits']!, ...outputs['recent/logits']!)
+      const values = await state.read()
+      expect(values.map(({ length }) => length)).toEqual(program.states.map(({ shape }) => sizeOf(shape)))
+      await state.clear()
+      expect((await state.read()).every((zeros) => zeros.every((value) => value === 0))).toBe(true)
+      await state.write(values)
+    }
+    expect(got).toEqual(want)
+    for (const part of [replay, state, backend]) part.dispose()
+  })
+
+  test.each([[12, 20], [10, 7]])('weights may come in pieces of any size, side by side: %i and %i columns', async (left, right) => {
+    const [rows, k, columns] = [5, 6, left + right]
+    const kernel = noise(2 * k * columns, 2)
+    const bias = noise(2 * columns, 3)
+    const op: OpCase = {
+      name: '',
+      inputs: { x: { shape: [1, 1, rows, 2 * k], values: noise(rows * 2 * k, 1) } },
+      weights: { kernel: { kind: 'matrix', blocks: 2, rows: k, columns, values: kernel }, bias: { ...rowsWeight(1, columns, bias), blocks: 2 } },
+      record: (ops, { x }) => ops.blockLinear('op', x!, 'kernel', 'bias'),
+      bound: () => [],
+    }
+    const want = await runOp((table) => WebGpuBackend.create(device, table), op)
+    const got = await runOp(async (table) => {
+      const backend = await WebGpuBackend.create(device, table)
+      const inPieces: Backend['write'] = (weight, values) => {
+        for (const [width, at] of [[left, 0], [right, left]] as const) {
+          const part = values.filter((_, index) => index % columns >= at && index % columns < at + width)
+          for (let first = 0; first < part.length; first += 17) WebGpuBackend.prototype.write.call(backend, weight, part.subarray(first, first + 17), first, width, at)
+        }
+      }
+      return Object.assign(backend, { write: inPieces })
+    }, op)
+    expect(got.output).toEqual(want.output)
+  })
+
+  test('what does not fit is refused before anything is taken, with what it needs', async () => {
+    const huge: Weight = { name: 'huge', kind: 'matrix', blocks: 1, rows: 8192, columns: 8192 }
+    await expect(WebGpuBackend.create(device, [huge])).rejects.toThrow('The weights need 269 MB on the GPU, of which "huge" 269 MB in one piece, but this device allows pieces of 135 MB; a smaller model, chunk or number of streams would fit')
+    const { backend } = await open()
+    const { prototype } = Object.getPrototypeOf(device).constructor as { prototype: GPUDevice }
+    const createBuffer = prototype.createBuffer
+    let taken = 0
+    prototype.createBuffer = function (descriptor) {
+      taken++
+      return createBuffer.call(this, descriptor)
+    }
+    try {
+      await expect(backend.prepare(recordModel(config, { ...options, b: 200, t: 100 }))).rejects.toBeInstanceOf(TrecvitError)
+      await expect(backend.createState(recordModel(config, { ...options, b: 30_000 }).states)).rejects.toThrow(/^The state of a stream need/)
+      expect(taken).toBe(0)
+    } finally {
+      prototype.createBuffer = createBuffer
+    }
+    backend.dispose()
+  })
+
+  test('everything that was taken is freed', async () => {
+    const taken = new Set<GPUBuffer>()
+    const counting = new Proxy(device, {
+      get(target, name) {
+        const value = Reflect.get(target, name, target) as unknown
+        if (name !== 'createBuffer') return typeof value === 'function' ? value.bind(target) : value
+        return (descriptor: GPUBufferDescriptor) => {
+          const buffer = target.createBuffer(descriptor)
+          taken.add(buffer)
+          const destroy = buffer.destroy.bind(buffer)
+          buffer.destroy = () => {
+            taken.delete(buffer)
+            return destroy()
+          }
+          return buffer
+        }
+      },
+    })
+    const { backend, program, pixels } = await open({}, counting)
+    const replay = await backend.prepare(program)
+    const state = await backend.createState(program.states)
+    await replay.run(state, 0, pixels.subarray(0, pixels.length / frames))
+    await replay.run(state, 1, pixels.subarray(0, pixels.length / frames), async (_, __, read) => void await read())
+    await state.read()
+    expect(taken.size).toBeGreaterThan(weights.length)
+    for (const part of [replay, state, backend]) part.dispose()
+    expect([...taken].map(({ label }) => label)).toEqual([])
+  })
+
+  test('work that the GPU refuses is an error, never an old result', async () => {
+    const { backend, program, pixels } = await open()
+    const replay = await backend.prepare(program)
+    const state = await backend.createState(program.states)
+    const frame = pixels.subarray(0, pixels.length / frames)
+    await replay.run(state, 0, frame)
+    state.dispose()
+    await expect(replay.run(state, 1, frame)).rejects.toThrow('The GPU refused its work')
+    await expect(state.read()).rejects.toThrow('The GPU refused its work')
+    for (const part of [replay, backend]) part.dispose()
+  })
+
+  test('a device that is lost fails what is under way and what comes after', async () => {
+    const own = await openDevice()
+    const { backend, program, pixels } = await open({}, own)
+    const replay = await backend.prepare(program)
+    const state = await backend.createState(program.states)
+    const frame = pixels.subarray(0, pixels.length / frames)
+    const first = expect(replay.run(state, 0, frame)).rejects.toThrow()
+    own.destroy()
+    await first
+    await expect(replay.run(state, 1, frame)).rejects.toThrow()
+    await expect(state.read()).rejects.toThrow()
+    for (const part of [replay, state, backend]) part.dispose()
+  })
+
+  test('frames are counted in 32 bits', async () => {
+    const { backend, program, pixels } = await open()
+    const replay = await backend.prepare(program)
+    const state = await backend.createState(program.states)
+    const frame = pixels.subarray(0, pixels.length / frames)
+    await replay.run(state, 2 ** 32 - 2, frame)
+    await expect(replay.run(state, 2 ** 32 - 1, frame)).rejects.toThrow('A stream on WebGPU expected at most 4294967295 frames since its reset')
+    for (const part of [replay, state, backend]) part.dispose()
+  })
+})
