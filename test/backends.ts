@@ -22,7 +22,7 @@ const device = adapter && await openDevice()
  */
 export const backends: readonly BackendUnderTest[] = [
   { name: 'wasm', unit: 2 ** -24, smallest: 2 ** -149, create: (weights) => WasmBackend.create(weights) },
-  ...(device ? [{
+  ...(adapter && device ? [{
     name: `webgpu ${adapterName}`, unit: (adapter.info.isFallbackAdapter ? 1 : 5) * 2 ** -24, smallest: 2 ** -126,
     create: (weights: readonly Weight[]) => WebGpuBackend.create(device, weights),
   }] : []),
