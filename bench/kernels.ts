@@ -1,0 +1,155 @@
+/** Every kind of step of a model alone, at its real shapes, against what the machine can do. --size B --seconds 1 */
+import type { Backend } from '../src/backend/backend.ts'
+import { WasmBackend } from '../src/backend/wasm/wasm.ts'
+import { configOf, type Size } from '../src/model/config.ts'
+import { recordModel } from '../src/model/graph.ts'
+import { flopsOf } from '../src/program/listing.ts'
+import { inputsOf, sizeOf, statesOf, weightsOf, type Step, type Tensor } from '../src/program/program.ts'
+import { Recorder } from '../src/program/record.ts'
+import { machine } from './lib/engine.ts'
+import { count, type Options } from './lib/options.ts'
+import type { Report } from './lib/report.ts'
+import { median, time, warm } from './lib/stats.ts'
+import { kindOf, trafficOf } from './lib/steps.ts'
+import { noise } from './lib/weights.ts'
+
+/** A run of one step again and again takes about this long, so that the copy of its input does not count. */
+const RUN_MILLISECONDS = 20
+
+export async function bench(options: Options): Promise<Report> {
+  const size = (options['size'] ?? 'B') as Size
+  const seconds = count(options, 'seconds', 1)
+  const [kernel, copy] = [await Runner.create(microKernel()), await Runner.create(copyOf(size))]
+  const rateOf = (milliseconds: number) => trafficOf(copy.step) / milliseconds / 1e6
+  const peakOf = (milliseconds: number) => flopsOf(kernel.step) / milliseconds / 1e6
+
+  const { steps } = recordModel(configOf(size), { b: 1, t: 1, pixels: 'f32', recent: 'all', encoded: false })
+  // Steps with the same sizes and ending are one kind; the last block, where only the class token is left, has its own.
+  const kinds = new Map<string, Step[]>()
+  for (const step of steps) {
+    const kind = `${kindOf(step)} ${shapeOf(step)}`
+    kinds.set(kind, [...(kinds.get(kind) ?? []), step])
+  }
+  const rows = []
+  const peaks: number[] = []
+  let products = { flops: 0, milliseconds: 0, atPeak: 0 }
+  for (const same of kinds.values()) {
+    const step = same[0]!
+    const flops = flopsOf(step)
+    const limit = flops > 0 ? kernel : copy
+    const runner = await Runner.create(step)
+    const [milliseconds, limitMilliseconds] = await inTurn(runner, limit, seconds)
+    runner.dispose()
+    if (limit === kernel) peaks.push(limitMilliseconds)
+    const share = flops > 0 ? flops / milliseconds / 1e6 / peakOf(limitMilliseconds) : trafficOf(step) / milliseconds / 1e6 / rateOf(limitMilliseconds)
+    if (step.op === 'linear' || step.op === 'blockLinear') {
+      products = {
+        flops: products.flops + same.length * flops,
+        milliseconds: products.milliseconds + same.length * milliseconds,
+        atPeak: products.atPeak + same.length * milliseconds * share,
+      }
+    }
+    rows.push({
+      operation: kindOf(step), shape: shapeOf(step), steps: same.length, ms: milliseconds, 'all ms': same.length * milliseconds,
+      ...(flops > 0 && { 'GFLOP/s': flops / milliseconds / 1e6 }), 'GB/s': trafficOf(step) / milliseconds / 1e6, [flops > 0 ? '% of peak' : '% of copy']: 100 * share,
+    })
+  }
+  const copied = await inTurn(copy, copy, seconds)
+  return {
+    bench: 'kernels', facts: { ...machine(kernel.backend.device), size },
+    tables: [
+      {
+        title: 'What the machine can do (shares below are against samples taken in turn)',
+        rows: [
+          { what: 'product of 5 × 8 tiles in the first-level cache', 'GFLOP/s': peakOf(median(peaks)) },
+          { what: 'copy of the tokens of a frame', 'GB/s': rateOf(copied[0]) },
+          { what: `all products of a frame, ${products.milliseconds.toFixed(0)} ms`, 'GFLOP/s': products.flops / products.milliseconds / 1e6, '% of peak': (100 * products.atPeak) / products.milliseconds },
+        ],
+      },
+      { title: `Steps of a frame of ${size}, each alone, with what is fused into them`, rows: rows.sort((one, other) => other['all ms'] - one['all ms']) },
+    ],
+    verdict: null,
+  }
+}
+
+/** Median milliseconds of one step each, sampled in turn, so that other work on the machine meets both. */
+async function inTurn(one: Runner, other: Runner, seconds: number): Promise<[number, number]> {
+  const samples: [number[], number[]] = [[], []]
+  for (const start = performance.now(); samples[0].length < 5 || performance.now() - start < 2000 * seconds;) {
+    samples[0].push(await one.sample())
+    samples[1].push(await other.sample())
+  }
+  return [median(samples[0]), median(samples[1])]
+}
+
+/** One step again and again, with noise for its first input and its weights, not on the first frame. */
+class Runner {
+  readonly step: Step
+  readonly backend: Backend
+  readonly #run: () => Promise<unknown>
+  readonly #repeats: number
+
+  private constructor(step: Step, backend: Backend, repeats: number, run: () => Promise<unknown>) {
+    this.step = step
+    this.backend = backend
+    this.#repeats = repeats
+    this.#run = run
+  }
+
+  static async create(step: Step): Promise<Runner> {
+    const weights = weightsOf(step)
+    const backend = await WasmBackend.create(weights)
+    weights.forEach((weight, index) => backend.write(weight, values(weight.blocks * weight.rows * weight.columns, index, 0.1), 0, weight.columns, 0))
+    const [input] = inputsOf(step) as [Tensor]
+    const pixels = values(input.buffer.size, 99, 1)
+    const state = await backend.createState(statesOf(step))
+    const repeated = async (repeats: number) => {
+      const steps = new Array<Step>(repeats).fill(step)
+      const replay = await backend.prepare({ b: 1, t: 1, pixels: input, steps, outputs: {}, states: statesOf(step) })
+      return () => replay.run(state, 1, pixels)
+    }
+    const few = await repeated(8)
+    await warm(few)
+    const repeats = Math.min(100_000, Math.max(1, Math.round(RUN_MILLISECONDS / ((await time(few)).wall / 8))))
+    return new Runner(step, backend, repeats, await repeated(repeats))
+  }
+
+  /** Milliseconds of processor time of the step once: what other work on the machine takes does not count. */
+  async sample(): Promise<number> {
+    return (await time(this.#run)).cpu / this.#repeats
+  }
+
+  dispose(): void {
+    this.backend.dispose()
+  }
+}
+
+/** A product that never leaves the first-level cache: one panel of 512 × 8 against 200 rows that are one and the same. */
+function microKernel(): Step {
+  const [rows, k, n] = [200, 512, 8]
+  const ops = new Recorder(1, 1, new Map([['panel', { name: 'panel', kind: 'matrix', blocks: 1, rows: k, columns: n }]]))
+  const x: Tensor = { buffer: { name: 'row', dtype: 'f32', size: k }, offset: 0, shape: [1, 1, rows, k], stride: 0 }
+  ops.linear('product', x, 'panel')
+  return ops.end(x, {}).steps[0]!
+}
+
+/** Patches of one line each are rows of pixels, copied. */
+function copyOf(size: Size): Step {
+  const { width } = configOf(size)
+  const ops = new Recorder(1, 1, new Map())
+  ops.patchify('copy', { buffer: { name: 'pixels', dtype: 'f32', size: 197 * width }, offset: 0, shape: [1, 1, 197, width / 3, 3], stride: 3 }, { lead: 0, patchSize: [1, width / 3] })
+  return ops.end(ops.pixels(1, 1, 'f32'), {}).steps[0]!
+}
+
+function values(size: number, seed: number, spread: number): Float32Array {
+  const next = noise(seed)
+  return Float32Array.from({ length: size }, () => spread * next())
+}
+
+/** rows × k → n for products, else the shape of the output. */
+function shapeOf(step: Step): string {
+  const rows = sizeOf(step.output.shape.slice(0, -1))
+  if (step.op !== 'linear' && step.op !== 'blockLinear') return step.output.shape.join('×')
+  const { blocks, rows: k, columns } = step.weights.kernel
+  return `${rows} × ${blocks > 1 ? `${blocks}·` : ''}${k} → ${columns}`
+}

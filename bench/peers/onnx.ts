@@ -1,0 +1,68 @@
+/**
+ * onnxruntime-web against this runtime: the same weights and frames, one step a frame with carried state, in turn in one process.
+ * --size B --rounds 15 --threads 1 (of onnxruntime) --attention fused
+ */
+import { env } from 'onnxruntime-web'
+import { configOf, type Size } from '../../src/model/config.ts'
+import { createEngine, machine, randomFrame } from '../lib/engine.ts'
+import { count, type Options } from '../lib/options.ts'
+import type { Report } from '../lib/report.ts'
+import { median, quantile, time, warm, type Sample } from '../lib/stats.ts'
+import { collectWeights, randomCheckpoint } from '../lib/weights.ts'
+import { writeStep } from '../onnx/step.ts'
+import { Peer } from './peer.ts'
+
+const SEED = 1
+/** Frames whose logits are compared before anything is timed, and how far they may lie apart, relative to the largest. */
+const COMPARED = 8
+const MAX_DIFFERENCE = 1e-4
+/** Enough for a steady median: more of the small and fast. */
+const ROUNDS: Partial<Record<Size, number>> = { Ti: 100, S: 40, B: 15 }
+
+export async function bench(options: Options): Promise<Report> {
+  const size = (options['size'] ?? 'B') as Size
+  const threads = count(options, 'threads', 1)
+  const rounds = count(options, 'rounds', ROUNDS[size] ?? 15)
+  const attention = options['attention'] === 'plain' ? 'plain' : 'fused'
+  const config = configOf(size)
+
+  const engine = await createEngine(config, SEED)
+  const step = writeStep(config, await collectWeights(randomCheckpoint(config, SEED), config), attention)
+  const peer = await Peer.create(step, threads)
+  const frames = Array.from({ length: COMPARED }, (_, index) => randomFrame(config, index))
+  let difference = 0
+  for (const frame of frames) difference = Math.max(difference, distance((await engine.advance(frame))['logits']!, await peer.advance(frame)))
+
+  const ours: Sample[] = []
+  const theirs: Sample[] = []
+  const sides = [[ours, (frame: Float32Array) => engine.advance(frame)], [theirs, (frame: Float32Array) => peer.advance(frame)]] as const
+  for (const [, advance] of sides) await warm(() => advance(frames[0]!))
+  for (let round = 0; round < rounds; round++) {
+    // Who comes first changes, so that neither always finds the caches and the clock rate as the other leaves them.
+    for (const [samples, advance] of round % 2 ? sides : sides.toReversed()) samples.push(await time(() => advance(frames[round % COMPARED]!)))
+  }
+  // Frame against frame: what else happens on the machine mostly meets both of a round.
+  const ratio = median(ours.map(({ wall }, round) => wall / theirs[round]!.wall))
+  const row = (runtime: string, samples: readonly Sample[]) => {
+    const walls = samples.map(({ wall }) => wall)
+    return { runtime, 'p50 ms': median(walls), 'p95 ms': quantile(walls, 0.95), 'min ms': Math.min(...walls), 'cpu ms': median(samples.map(({ cpu }) => cpu)), fps: 1000 / median(walls) }
+  }
+  const fits = difference <= MAX_DIFFERENCE
+  const sameThreads = threads === engine.backend.device.threads
+  return {
+    bench: 'onnxruntime-web', facts: { ...machine(engine.backend.device), size, rounds, 'onnxruntime-web': env.versions.web ?? 'unknown', 'its threads': threads, 'its attention': attention },
+    tables: [{ title: `A frame of a stream, batch 1, t = 1, in turn (logits of ${COMPARED} frames within ${difference.toExponential(1)} of each other)`, rows: [{ ...row('trecvit', ours), 'ours / theirs': ratio }, row('onnxruntime-web', theirs)] }],
+    verdict: fits && !sameThreads ? null : {
+      holds: fits && ratio <= 1,
+      text: fits
+        ? `a frame of ${size} takes ${ratio.toFixed(3)} times as long as with onnxruntime-web (at most 1)`
+        : `the logits differ by ${difference.toExponential(1)} of the largest (at most ${MAX_DIFFERENCE}), so the times mean nothing`,
+    },
+  }
+}
+
+/** Largest difference of two lists, relative to the largest number of the first. */
+function distance(one: Float32Array, other: Float32Array): number {
+  const largest = one.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  return one.reduce((most, value, index) => Math.max(most, Math.abs(value - other[index]!)), 0) / largest
+}
