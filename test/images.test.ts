@@ -108,6 +108,10 @@ test('damaged pictures', async () => {
   const huge = new Uint8Array(readFileSync(png))
   new DataView(huge.buffer).setUint32(16, 100_000)
   expect(await errorOf(huge)).toMatch(/^The video in memory is 100000x120 pixels: sides must be whole numbers from 1 to 16384/)
-  // The decoder is as good as new after all that.
-  expect(await framesOf(png)).toHaveLength(1)
+  const tables = new Uint8Array(readFileSync(jpg))
+  // The first Huffman table (FF C4), made of nonsense: this one the decoder meets by ending itself.
+  const table = tables.findIndex((value, i) => value === 0xff && tables[i + 1] === 0xc4)
+  expect(await errorOf(tables.fill(0xff, table + 5, table + 21))).toMatch(/^The video in memory is a damaged JPEG file \(.*\): save or download it again$/)
+  // The decoders are as good as new after all that.
+  expect(await framesOf([png, jpg, png])).toHaveLength(3)
 })

@@ -176,6 +176,24 @@ describe('what cannot be read, in one sentence each', () => {
     expect(await errorOf(media('h264.mp4'), { fps: -1 })).toBe('fps must be a positive number, not -1')
   })
 
+  test.each([
+    ['stts', 8],
+    ['ctts', 8],
+    ['stsz', 8],
+    ['stsc', 12],
+  ] as const)('a table of samples (%s) that counts billions is refused before it is believed', async (box, offset) => {
+    const bytes = readFileSync(media('h264.mp4'))
+    bytes.writeUInt32BE(0xfffffff0, bytes.indexOf(box) + 4 + offset)
+    expect(await errorOf(bytes)).toBe('The video in memory has an index that names more frames than the file can hold: it is damaged')
+  })
+
+  test('a Matroska file with something else between its parts', async () => {
+    const bytes = readFileSync(media('short.webm'))
+    const cluster = bytes.lastIndexOf(Buffer.from([0x1f, 0x43, 0xb6, 0x75]))
+    bytes[cluster] = 0x77
+    expect(await errorOf(bytes)).toBe(`The video in memory is damaged at byte ${cluster}: a part of a Matroska file should begin there`)
+  })
+
   test('bytes after the magic that make no sense', async () => {
     const webm = new Uint8Array(readFileSync(media('short.webm')))
     expect(await errorOf(webm.slice(0, 300))).toMatch(/^The video in memory (is cut short|has no index|cannot be read)/)

@@ -8,7 +8,8 @@ import { decodeBrowser } from './browser.ts'
 import { describeCodec } from './codec.ts'
 import { decodeFfmpeg } from './ffmpeg.ts'
 import { checkSize, RGB, untaggedMatrix, type Colour, type Frame, type FrameFormat } from './frame.ts'
-import { missingBytes } from './matroska.ts'
+import { checkIsobmff } from './isobmff.ts'
+import { checkMatroska } from './matroska.ts'
 import { capital, onServer, type Media } from './media.ts'
 import { decodeNative } from './native.ts'
 import { DecoderFault, type Decoded, type Track } from './track.ts'
@@ -33,9 +34,12 @@ export async function openContainer(media: Media, choice: DecoderChoice, signal:
   const dispose = (): void => input.dispose()
   signal.addEventListener('abort', dispose)
   try {
-    const reading = (await input.canRead()) ? await openInput(input, media, choice, signal) : null
-    if (reading === null) dispose()
-    return reading
+    if (await input.canRead()) {
+      await checkIsobmff(media)
+      return await openInput(input, media, await checkMatroska(media), choice, signal)
+    }
+    dispose()
+    return null
   } catch (error) {
     dispose()
     signal.throwIfAborted()
@@ -43,7 +47,8 @@ export async function openContainer(media: Media, choice: DecoderChoice, signal:
   }
 }
 
-async function openInput(input: Input, media: Media, choice: DecoderChoice, signal: AbortSignal): Promise<Reading> {
+/** `lost`: bytes that the file is known to lack. */
+async function openInput(input: Input, media: Media, lost: number, choice: DecoderChoice, signal: AbortSignal): Promise<Reading> {
   const video = await input.getPrimaryVideoTrack()
   if (video === null) await refuseTracks(input, media)
   const track = await readTrack(video!, media, signal)
@@ -53,7 +58,6 @@ async function openInput(input: Input, media: Media, choice: DecoderChoice, sign
   const duration = await video!.getDurationFromMetadata()
   const isoBmff = container === 'mp4' || container === 'mov'
   const count = isoBmff && (media.size !== null || duration !== null) ? await countFrames(video!, media, signal) : null
-  const lost = missingBytes(media)
   const cut = `${capital(media.name)} is cut short: its last ${lost} bytes are missing`
   if ((await new EncodedPacketSink(video!).getFirstKeyPacket({ metadataOnly: true })) === null) {
     throw new TrecvitError(lost > 0 ? cut : `${capital(media.name)} has a video track without a picture: it is cut short or damaged`)

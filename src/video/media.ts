@@ -21,6 +21,8 @@ export interface Media {
   container(): Source
   /** Bytes, where known without reading to the end. */
   readonly size: number | null
+  /** The bytes from an offset on, fewer at the end; null where only `stream` reads. */
+  readonly read: ((offset: number, length: number) => Promise<Uint8Array>) | null
 }
 
 /** Enough for every format's magic. */
@@ -60,7 +62,14 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
   if (source instanceof Blob) {
     const head = new Uint8Array(await source.slice(0, HEAD).arrayBuffer())
     const name = 'name' in source && typeof source.name === 'string' ? quote(source.name) : 'the Blob'
-    return { name, head, size: source.size, stream: async () => source.stream(), container: () => new BlobSource(source) }
+    return {
+      name,
+      head,
+      size: source.size,
+      read: async (offset, length) => new Uint8Array(await source.slice(offset, offset + length).arrayBuffer()),
+      stream: async () => source.stream(),
+      container: () => new BlobSource(source),
+    }
   }
   if (source instanceof ArrayBuffer || source instanceof Uint8Array) {
     const bytes = source instanceof Uint8Array ? source : new Uint8Array(source)
@@ -68,6 +77,7 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
       name: 'the video in memory',
       head: bytes.slice(0, HEAD),
       size: bytes.length,
+      read: async (offset, length) => bytes.subarray(offset, offset + length),
       stream: async () => oneChunk(bytes),
       container: () => new BufferSource(bytes),
     }
@@ -93,13 +103,21 @@ async function openPath(path: string): Promise<Media> {
   }
   // A pipe (<(command), /dev/stdin) can be read once and only in order.
   if (!stat.isFile()) return openStream(fileStream(file), name)
-  const head = new Uint8Array(HEAD)
-  const { bytesRead } = await file.read(head, 0, HEAD, 0)
   await file.close()
+  const read = async (offset: number, length: number): Promise<Uint8Array> => {
+    const file = await open()
+    try {
+      const { buffer, bytesRead } = await file.read(new Uint8Array(Math.min(length, Math.max(0, stat.size - offset))), 0, null, offset)
+      return buffer.subarray(0, bytesRead)
+    } finally {
+      await file.close()
+    }
+  }
   return {
     name,
-    head: head.subarray(0, bytesRead),
+    head: await read(0, HEAD),
     size: stat.size,
+    read,
     stream: async () => fileStream(await open()),
     container: () => new FilePathSource(path),
   }
@@ -128,7 +146,7 @@ async function openStream(stream: ReadableStream<Uint8Array>, name: string): Pro
   const head = new Uint8Array(HEAD)
   const got = head.subarray(0, await reader.fill(head))
   const whole = (): ReadableStream<Uint8Array> => reader.remainder(got)
-  return { name, head: got, size: null, stream: async () => whole(), container: () => new ReadableStreamSource(whole()) }
+  return { name, head: got, size: null, read: null, stream: async () => whole(), container: () => new ReadableStreamSource(whole()) }
 }
 
 async function openUrl(url: URL, signal: AbortSignal | undefined): Promise<Media> {
@@ -153,6 +171,7 @@ async function openUrl(url: URL, signal: AbortSignal | undefined): Promise<Media
     name,
     head: head.subarray(0, got),
     size: null,
+    read: null,
     stream: () => get({}),
     // mediabunny would try for ever.
     container: () => new UrlSource(url, { getRetryDelay: (attempts) => (attempts < 3 ? 0.25 * 2 ** attempts : null) }),
