@@ -3,8 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/array.ts'
 import { configOf } from '../src/model/config.ts'
 import { TRecViT, TrecvitError, type FrameAnswer, type StreamOptions } from '../src/index.ts'
-import { writeSafetensors } from '../src/checkpoint/writeSafetensors.ts'
-import { parametersOf } from '../src/model/weights.ts'
+import { checkpointBytes, noise, randomCheckpoint } from '../bench/lib/weights.ts'
 import { gpu } from './gpu.ts'
 
 /** Largest logit times this is what a GPU may be off. */
@@ -86,28 +85,14 @@ function fragile(): { gpu: GPU; lose: () => void; opened: () => number } {
   }) }
 }
 
-/** Numbers between −1 and 1, the same for the same seed. */
-function random(seed: number): () => number {
-  return () => (seed = (Math.imul(seed, 1664525) + 1013904223) | 0) / 2 ** 31
-}
-
 let bytes: Uint8Array
 let frames: NdArray<Uint8Array>[]
 
 beforeAll(async () => {
   // A model so small that a software GPU answers in milliseconds.
   const config = configOf('mu', { imageSize: [32, 32], repSize: 24, numClasses: 5 })
-  const next = random(5)
-  const parts: Uint8Array[] = []
-  await writeSafetensors(parametersOf(config).map(({ name, shape }) => ({
-    name, shape, dtype: 'f32' as const,
-    values: async (sink: (values: Float32Array, at: number) => unknown) => {
-      const size = shape.reduce((product, side) => product * side, 1)
-      const spread = shape.length > 1 ? 1 / Math.sqrt(size / shape[shape.length - 1]!) : 0.5
-      await sink(Float32Array.from({ length: size }, () => 3 * spread * next()), 0)
-    },
-  })), {}, async (part) => void parts.push(part.slice()))
-  bytes = Uint8Array.from(parts.flatMap((part) => [...part]))
+  bytes = await checkpointBytes(randomCheckpoint(config, 5))
+  const next = noise(5)
   frames = Array.from({ length: COUNT }, () => ({ data: Uint8Array.from({ length: 32 * 32 * 3 }, () => 128 + 127 * next()), shape: [32, 32, 3] }))
 })
 
@@ -167,7 +152,7 @@ describe.skipIf(!gpu)('on a GPU', () => {
     const { gpu: entry, lose, opened } = fragile()
     await using model = await load({ device: 'webgpu', gpu: entry })
     const stream = model.stream()
-    const next = random(11)
+    const next = noise(11)
     const strikes = new Set<number>()
     while (strikes.size < 50) strikes.add(Math.floor(((next() + 1) / 2) * COUNT))
     const answers: Promise<FrameAnswer>[] = []
