@@ -163,15 +163,15 @@ describe.skipIf(!gpu)('on a GPU', () => {
         for (let turns = Math.floor((next() + 1) * 20); turns > 0; turns--) await Promise.resolve()
         if (next() > 0) await answers[Math.max(0, index - 2)]
         if (next() > 0) await answers[index]
+        // When even the device that followed was lost, the CPU goes on; there is more to lose on a GPU.
+        while (stream.device.backend === 'wasm') await stream.moveTo('webgpu').catch(() => {})
         lose()
-        // When even the device that follows was lost, the CPU goes on; there is more to lose on a GPU.
-        if (stream.device.backend === 'wasm') void stream.moveTo('webgpu').catch(() => {})
         if (next() > 0.5) setTimeout(lose, 20 * (next() + 1))
       } else if (index % 7 === 0) await answers[index]
     }
     expectSame(await Promise.all(answers), await undisturbed())
-    expect(opened()).toBeGreaterThan(20)
-  })
+    expect(opened()).toBeGreaterThan(10)
+  }, 300_000)
 
   test('devices that are really destroyed, one after the other', async () => {
     const { gpu: entry, devices } = watched()
