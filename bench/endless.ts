@@ -3,7 +3,7 @@ import { configOf } from '../src/model/config.ts'
 import { TRecViT } from '../src/model/trecvit.ts'
 import { machine, randomFrame } from './lib/engine.ts'
 import { memoryUse, watchMemories } from './lib/memory.ts'
-import { count, type Options } from './lib/options.ts'
+import { settingsOf, type Options } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
 import { median, quantile } from './lib/stats.ts'
 import { checkpointBytes, randomCheckpoint } from './lib/weights.ts'
@@ -15,7 +15,8 @@ const MAX_RATIO = 1.05
 const MAX_GROWTH = 10e6
 
 export async function bench(options: Options): Promise<Report> {
-  const frames = Math.max(2 * WINDOW, count(options, 'frames', 100_000))
+  const settings = settingsOf(options, { frames: 100_000 })
+  const frames = Math.max(2 * WINDOW, settings.frames)
   watchMemories()
   const config = configOf('mu', { depth: 2, imageSize: [32, 32], repSize: 64, numClasses: 10 })
   const model = await TRecViT.load(await checkpointBytes(randomCheckpoint(config, 1)), { device: 'wasm' })

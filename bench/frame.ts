@@ -4,7 +4,7 @@ import { flopsOf } from '../src/program/listing.ts'
 import type { Step } from '../src/program/program.ts'
 import { createEngine, machine, randomFrame, type Engine } from './lib/engine.ts'
 import { memoryUse, watchMemories } from './lib/memory.ts'
-import { count, type Options } from './lib/options.ts'
+import { settingsOf, type Options } from './lib/options.ts'
 import type { Report, Table } from './lib/report.ts'
 import { median, now, quantile, since, time, warm, type Sample } from './lib/stats.ts'
 import { kindOf, trafficOf } from './lib/steps.ts'
@@ -14,11 +14,11 @@ const PROFILED = 9
 
 export async function bench(options: Options): Promise<Report> {
   watchMemories()
-  const seconds = count(options, 'seconds', 10)
+  const { size: sizes, seconds } = settingsOf(options, { size: 'Ti,S,B', seconds: 10 })
   const frames: Record<string, string | number>[] = []
   const tables: Table[] = []
   let facts = {}
-  for (const size of (options['size'] ?? 'Ti,S,B').split(',') as Size[]) {
+  for (const size of sizes.split(',') as Size[]) {
     const before = await memoryUse()
     const engine = await createEngine(configOf(size), 1)
     const pixels = randomFrame(engine.config, 0)

@@ -7,7 +7,7 @@ import { flopsOf } from '../src/program/listing.ts'
 import { inputsOf, sizeOf, statesOf, weightsOf, type Step, type Tensor } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
 import { machine } from './lib/engine.ts'
-import { count, type Options } from './lib/options.ts'
+import { settingsOf, type Options } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
 import { median, time, warm } from './lib/stats.ts'
 import { kindOf, trafficOf } from './lib/steps.ts'
@@ -17,8 +17,8 @@ import { noise } from './lib/weights.ts'
 const RUN_MILLISECONDS = 20
 
 export async function bench(options: Options): Promise<Report> {
-  const size = (options['size'] ?? 'B') as Size
-  const seconds = count(options, 'seconds', 1)
+  const { seconds, ...settings } = settingsOf(options, { size: 'B', seconds: 1 })
+  const size = settings.size as Size
   const [kernel, copy] = [await Runner.create(microKernel()), await Runner.create(copyOf(size))]
   const rateOf = (milliseconds: number) => trafficOf(copy.step) / milliseconds / 1e6
   const peakOf = (milliseconds: number) => flopsOf(kernel.step) / milliseconds / 1e6

@@ -13,7 +13,8 @@ interface Run {
   readonly states: Outputs
 }
 
-describe.each(backends)('$name', ({ create }) => {
+// Bits are promised on the CPU; on a GPU the driver may fuse and reorder (webgpu.test.ts has the bounds).
+describe.each(backends.filter(({ name }) => name === 'wasm'))('$name', ({ create }) => {
   describe.each(models.filter(({ name }) => name !== 'mu'))('$name', async ({ name, given }) => {
     const model = await loadModel(create, name, given)
     const { config } = model

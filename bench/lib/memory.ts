@@ -8,14 +8,14 @@ export interface MemoryUse {
   readonly wasm: number
 }
 
-const memories: WebAssembly.Memory[] = []
+const memories: WeakRef<WebAssembly.Memory>[] = []
 
 /** Counts every WebAssembly memory that is made from now on: no runtime tells their size, and a backend keeps its own to itself. */
 export function watchMemories(): void {
   WebAssembly.Memory = class extends WebAssembly.Memory {
     constructor(descriptor: WebAssembly.MemoryDescriptor) {
       super(descriptor)
-      memories.push(this)
+      memories.push(new WeakRef(this))
     }
   }
 }
@@ -29,5 +29,5 @@ export async function memoryUse(): Promise<MemoryUse> {
     await new Promise((resolve) => setTimeout(resolve))
   }
   const { rss = 0, heapUsed = 0 } = process?.memoryUsage?.() ?? {}
-  return { rss, heap: heapUsed, wasm: memories.reduce((sum, memory) => sum + memory.buffer.byteLength, 0) }
+  return { rss, heap: heapUsed, wasm: memories.reduce((sum, memory) => sum + (memory.deref()?.buffer.byteLength ?? 0), 0) }
 }

@@ -1,6 +1,6 @@
 import { TrecvitError } from '../../src/error.ts'
 
-/** What stands on the command line of a bench: --name value, each at most once. */
+/** What stands on the command line of a bench: --name value. */
 export type Options = Readonly<Record<string, string>>
 
 /**
@@ -17,11 +17,16 @@ export function parseOptions(args: readonly string[]): Options {
 }
 
 /**
- * A whole number of at least 1.
- * @throws TrecvitError if it is none
+ * The settings of a bench: those given, the rest as in `defaults`. Numbers are whole and at least 1.
+ * @throws TrecvitError if there is no setting of that name, or the value is not such a number
  */
-export function count(options: Options, name: string, otherwise: number): number {
-  const value = options[name] === undefined ? otherwise : Number(options[name])
-  if (!Number.isInteger(value) || value < 1) throw new TrecvitError(`"--${name}" expected a whole number of at least 1, got ${options[name]}`)
-  return value
+export function settingsOf<T extends Record<string, string | number>>(options: Options, defaults: T): { [Name in keyof T]: T[Name] extends number ? number : string } {
+  const settings: Record<string, string | number> = { ...defaults }
+  for (const [name, text] of Object.entries(options)) {
+    if (!Object.hasOwn(defaults, name)) throw new TrecvitError(`This bench expected one of --${Object.keys(defaults).join(', --')}, --out, got --${name}`)
+    const value = typeof defaults[name] === 'number' ? Number(text) : text
+    if (typeof value === 'number' && (!Number.isInteger(value) || value < 1)) throw new TrecvitError(`"--${name}" expected a whole number of at least 1, got ${text}`)
+    settings[name] = value
+  }
+  return settings as { [Name in keyof T]: T[Name] extends number ? number : string }
 }

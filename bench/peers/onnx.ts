@@ -5,7 +5,7 @@
 import { env } from 'onnxruntime-web'
 import { configOf, type Size } from '../../src/model/config.ts'
 import { createEngine, machine, randomFrame } from '../lib/engine.ts'
-import { count, type Options } from '../lib/options.ts'
+import { settingsOf, type Options } from '../lib/options.ts'
 import type { Report } from '../lib/report.ts'
 import { median, quantile, time, warm, type Sample } from '../lib/stats.ts'
 import { collectWeights, randomCheckpoint } from '../lib/weights.ts'
@@ -20,10 +20,10 @@ const MAX_DIFFERENCE = 1e-4
 const ROUNDS: Partial<Record<Size, number>> = { Ti: 100, S: 40, B: 15 }
 
 export async function bench(options: Options): Promise<Report> {
-  const size = (options['size'] ?? 'B') as Size
-  const threads = count(options, 'threads', 1)
-  const rounds = count(options, 'rounds', ROUNDS[size] ?? 15)
-  const attention = options['attention'] === 'plain' ? 'plain' : 'fused'
+  const { threads, ...settings } = settingsOf(options, { size: 'B', rounds: 0, threads: 1, attention: 'fused' })
+  const size = settings.size as Size
+  const rounds = settings.rounds || (ROUNDS[size] ?? 15)
+  const attention = settings.attention === 'plain' ? 'plain' : 'fused'
   const config = configOf(size)
 
   const engine = await createEngine(config, SEED)

@@ -5,14 +5,16 @@ import type { Step } from '../onnx/step.ts'
 /** A stream in onnxruntime-web: outputs become the inputs of the next frame as the tensors that they are, without a copy on this side. */
 export class Peer {
   readonly #session: InferenceSession
-  readonly #step: Step
+  readonly #shape: Step['pixels']
+  readonly #links: Step['carried']
   #carried: Record<string, Tensor>
   #frame = 0
 
-  private constructor(session: InferenceSession, step: Step) {
+  private constructor(session: InferenceSession, { pixels, carried }: Step) {
     this.#session = session
-    this.#step = step
-    this.#carried = Object.fromEntries(step.carried.map(({ input, shape }) => [input, tensor(new Float32Array(sizeOf(shape)), shape)]))
+    this.#shape = pixels
+    this.#links = carried
+    this.#carried = Object.fromEntries(carried.map(({ input, shape }) => [input, tensor(new Float32Array(sizeOf(shape)), shape)]))
   }
 
   static async create(step: Step, threads: number): Promise<Peer> {
@@ -24,12 +26,12 @@ export class Peer {
   async advance(pixels: Float32Array): Promise<Float32Array> {
     const before = this.#carried
     const outputs = await this.#session.run({
-      pixels: tensor(pixels, this.#step.pixels),
+      pixels: tensor(pixels, this.#shape),
       first: tensor(Float32Array.of(this.#frame === 0 ? 1 : 0), [1]),
       count: tensor(Float32Array.of(++this.#frame), [1]),
       ...before,
     })
-    this.#carried = Object.fromEntries(this.#step.carried.map(({ input, from }) => [input, outputs[from] ?? before[from]!]))
+    this.#carried = Object.fromEntries(this.#links.map(({ input, from }) => [input, outputs[from] ?? before[from]!]))
     return outputs['logits']!.data as Float32Array
   }
 }
