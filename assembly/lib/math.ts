@@ -28,6 +28,7 @@ const table = memory.data<f32>([
   0.044715, //           20
   -64.0, //              21 below: gelu(x) is zero in float32
   -0.0, //               22 the sign bit
+  12582912.0, //         23 1.5·2^23: added to a small number, leaves the nearest whole number in its lowest bits
 ])
 
 // @ts-ignore: decorator
@@ -55,30 +56,33 @@ function reduce(x: v128, n: v128): v128 {
   return f32x4.sub(f32x4.sub(x, f32x4.mul(n, c(1))), f32x4.mul(n, c(2)))
 }
 
-/** 2^n for whole n in −126..127. */
+/** 2^n, for a whole n in −126..127 that was added to constant 23. */
 // @ts-ignore: decorator
 @inline
-function powerOfTwo(n: v128): v128 {
-  return i32x4.add(i32x4.shl(i32x4.trunc_sat_f32x4_s(n), 23), c(11))
+function powerOfTwo(shifted: v128): v128 {
+  return i32x4.add(i32x4.shl(shifted, 23), c(11))
 }
+
+// pmin and pmax are one instruction where min and max are several; with x first they keep a NaN.
 
 /** e^x, clamped to the range of normal numbers. */
 // @ts-ignore: decorator
 @inline
 export function exp(x: v128): v128 {
-  x = f32x4.min(f32x4.max(x, c(9)), c(10))
-  const n = f32x4.nearest(f32x4.mul(x, c(0)))
-  return f32x4.mul(f32x4.add(expm1Reduced(reduce(x, n)), c(11)), powerOfTwo(n))
+  x = f32x4.pmin(f32x4.pmax(x, c(9)), c(10))
+  const shifted = f32x4.add(f32x4.mul(x, c(0)), c(23))
+  const n = f32x4.sub(shifted, c(23))
+  return f32x4.mul(f32x4.add(expm1Reduced(reduce(x, n)), c(11)), powerOfTwo(shifted))
 }
 
 /** e^x − 1 for x ≤ 0, without the loss of digits near 0: 2^n·(e^r − 1) + (2^n − 1). */
 // @ts-ignore: decorator
 @inline
 export function expm1(x: v128): v128 {
-  x = f32x4.max(x, c(9))
-  const n = f32x4.nearest(f32x4.mul(x, c(0)))
-  const scale = powerOfTwo(n)
-  return f32x4.add(f32x4.mul(expm1Reduced(reduce(x, n)), scale), f32x4.sub(scale, c(11)))
+  x = f32x4.pmax(x, c(9))
+  const shifted = f32x4.add(f32x4.mul(x, c(0)), c(23))
+  const scale = powerOfTwo(shifted)
+  return f32x4.add(f32x4.mul(expm1Reduced(reduce(x, f32x4.sub(shifted, c(23)))), scale), f32x4.sub(scale, c(11)))
 }
 
 /** 1 / (1 + e^−x). */
@@ -109,7 +113,7 @@ export function tanh(x: v128): v128 {
 @inline
 export function gelu(x: v128): v128 {
   const inner = f32x4.add(x, f32x4.mul(f32x4.mul(f32x4.mul(c(20), x), x), x))
-  return f32x4.div(f32x4.max(x, c(21)), f32x4.add(c(11), exp(f32x4.mul(c(19), inner))))
+  return f32x4.div(f32x4.pmax(x, c(21)), f32x4.add(c(11), exp(f32x4.mul(c(19), inner))))
 }
 
 /** Sum of the lanes, always in the same order. */

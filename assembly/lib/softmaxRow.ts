@@ -5,7 +5,7 @@ export function exponentials(out: usize, x: usize, n: i32, scale: f32): f32 {
   const bytes = <usize>n << 2
   const vectors = bytes & ~15
   let lanes = f32x4.splat(-Infinity)
-  for (let i: usize = 0; i < vectors; i += 16) lanes = f32x4.max(lanes, v128.load(x + i))
+  for (let i: usize = 0; i < vectors; i += 16) lanes = f32x4.pmax(v128.load(x + i), lanes)
   let largest = maxOf(lanes)
   for (let i = vectors; i < bytes; i += 4) largest = max(largest, load<f32>(x + i))
 
