@@ -10,10 +10,12 @@ import { checkpointBytes, randomCheckpoint } from './lib/weights.ts'
 
 /** Frames that are compared at each end. */
 const WINDOW = 1000
+/** Frames of a stream before the one that is measured. */
 const REHEARSED = 60_000
 const MAX_RATIO = 1.05
 const MAX_GROWTH = 10e6
 
+/** The first thousand frames against the last; fails when these are slower, or memory has grown. */
 export async function bench(options: Options): Promise<Report> {
   const settings = settingsOf(options, { frames: 100_000 })
   const frames = Math.max(2 * WINDOW, settings.frames)

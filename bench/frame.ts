@@ -12,6 +12,7 @@ import { kindOf, trafficOf } from './lib/steps.ts'
 /** Runs of the whole program that the table of operations is made of. */
 const PROFILED = 9
 
+/** For each size: milliseconds, frames a second, memory, and a table of operations. */
 export async function bench(options: Options): Promise<Report> {
   watchMemories()
   const { size: sizes, seconds } = settingsOf(options, { size: 'Ti,S,B', seconds: 10 })

@@ -16,6 +16,7 @@ import { noise } from './lib/weights.ts'
 /** A run of one step again and again takes about this long, so that the copy of its input does not count. */
 const RUN_MILLISECONDS = 20
 
+/** For each kind of step: milliseconds, GFLOP/s or GB/s, and the share of what the same run reaches in the first-level cache. */
 export async function bench(options: Options): Promise<Report> {
   const { seconds, ...settings } = settingsOf(options, { size: 'B', seconds: 1 })
   const size = settings.size as Size
@@ -61,7 +62,7 @@ export async function bench(options: Options): Promise<Report> {
       {
         title: 'What the machine can do (shares below are against samples taken in turn)',
         rows: [
-          { what: 'product of 5 × 8 tiles in the first-level cache', 'GFLOP/s': peakOf(median(peaks)) },
+          { what: 'product within the first-level cache', 'GFLOP/s': peakOf(median(peaks)) },
           { what: 'copy of the tokens of a frame', 'GB/s': rateOf(copied[0]) },
           { what: `all products of a frame, ${products.milliseconds.toFixed(0)} ms`, 'GFLOP/s': products.flops / products.milliseconds / 1e6, '% of peak': (100 * products.atPeak) / products.milliseconds },
         ],

@@ -17,6 +17,7 @@ export interface Engine {
   advance(pixels: Float32Array, watch?: Watch): Promise<Record<string, Float32Array>>
 }
 
+/** Loads a model with random weights, the same for the same seed, and opens its stream. */
 export async function createEngine(config: Config, seed: number): Promise<Engine> {
   const backend = await WasmBackend.create(weightTable(config))
   await loadWeights(randomCheckpoint(config, seed), config, backend)

@@ -6,6 +6,7 @@ export function quantile(samples: readonly number[], share: number): number {
   return low + (sorted[Math.ceil(at)]! - low) * (at - Math.floor(at))
 }
 
+/** The value in the middle. */
 export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5)
 }

@@ -78,7 +78,6 @@ export async function collectWeights(checkpoint: Checkpoint, config: Config): Pr
       }
     },
   }
-  // Loading does nothing but write.
-  await loadWeights(checkpoint, config, collector as Backend)
+  await loadWeights(checkpoint, config, collector)
   return weights
 }

@@ -55,11 +55,13 @@ export class Graph {
     return name
   }
 
+  /** A float32 input of the model. */
   input(name: Value, shape: readonly number[]): Value {
     this.#graph.message(11, valueInfo(name, shape))
     return name
   }
 
+  /** Makes a value an output of the model. */
   output(name: Value, shape: readonly number[]): Value {
     this.#graph.message(12, valueInfo(name, shape))
     return name

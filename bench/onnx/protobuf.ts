@@ -16,14 +16,17 @@ export class Message {
     return this.#add(varint((field << 3) | 5), new Uint8Array(new Float32Array([value]).buffer))
   }
 
+  /** Bytes as they are; not copied, so not to be changed before `encode`. */
   bytes(field: number, value: Uint8Array): this {
     return this.#add(varint((field << 3) | 2), varint(value.length), value)
   }
 
+  /** Text in UTF-8. */
   string(field: number, value: string): this {
     return this.bytes(field, new TextEncoder().encode(value))
   }
 
+  /** Another message, as it stands now. */
   message(field: number, value: Message): this {
     return this.#add(varint((field << 3) | 2), varint(value.#bytes), ...value.#parts)
   }

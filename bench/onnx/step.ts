@@ -16,6 +16,7 @@ export interface Carried {
   readonly from: Value
 }
 
+/** The model of one frame, and how frames hang together. */
 export interface Step {
   /** The .onnx file. */
   readonly bytes: Uint8Array
@@ -29,7 +30,7 @@ export interface Step {
  * frames so far with this one; and what is carried. Outputs: `logits`, `probs` [1, c] over all frames so far, and what is carried.
  *
  * As a careful user would write it for onnxruntime: fused nodes wherever there are some (bias in Gemm, FastGelu, residual sum and norm,
- * attention); products that share an input apart, because joining and splitting them is not faster (measured: 1 % slower); the last block
+ * attention); products that share an input apart, because joining and splitting them is not faster; the last block
  * with the class token alone; and the inputs of conv1d carried as one array a frame, so that shifting them costs no copy.
  * @throws TrecvitError if the configuration has something that this writer does not know
  */

@@ -1,15 +1,16 @@
 /**
  * onnxruntime-web against this runtime: the same weights and frames, one step a frame with carried state, in turn in one process.
- * --size B --rounds 15 --threads 1 (of onnxruntime) --attention fused
+ * --size B --rounds 15 (more for smaller sizes) --threads 1 (of onnxruntime) --attention fused|plain
  */
 import { env } from 'onnxruntime-web'
+import { TrecvitError } from '../../src/error.ts'
 import { configOf, type Size } from '../../src/model/config.ts'
 import { createEngine, machine, randomFrame } from '../lib/engine.ts'
 import { settingsOf, type Options } from '../lib/options.ts'
 import type { Report } from '../lib/report.ts'
 import { median, quantile, time, warm, type Sample } from '../lib/stats.ts'
 import { collectWeights, randomCheckpoint } from '../lib/weights.ts'
-import { writeStep } from '../onnx/step.ts'
+import { writeStep, type Attention } from '../onnx/step.ts'
 import { Peer } from './peer.ts'
 
 const SEED = 1
@@ -19,11 +20,13 @@ const MAX_DIFFERENCE = 1e-4
 /** Enough for a steady median: more of the small and fast. */
 const ROUNDS: Partial<Record<Size, number>> = { Ti: 100, S: 40, B: 15 }
 
+/** Checks that both give the same logits, then times them; fails when they do not, or when ours takes longer with as many threads. */
 export async function bench(options: Options): Promise<Report> {
   const { threads, ...settings } = settingsOf(options, { size: 'B', rounds: 0, threads: 1, attention: 'fused' })
   const size = settings.size as Size
   const rounds = settings.rounds || (ROUNDS[size] ?? 15)
-  const attention = settings.attention === 'plain' ? 'plain' : 'fused'
+  const attention = settings.attention as Attention
+  if (attention !== 'fused' && attention !== 'plain') throw new TrecvitError(`"--attention" expected fused or plain, got ${settings.attention}`)
   const config = configOf(size)
 
   const engine = await createEngine(config, SEED)

@@ -17,6 +17,7 @@ export class Peer {
     this.#carried = Object.fromEntries(carried.map(({ input, shape }) => [input, tensor(new Float32Array(sizeOf(shape)), shape)]))
   }
 
+  /** Loads the model, with all graph optimisations, on the CPU. */
   static async create(step: Step, threads: number): Promise<Peer> {
     env.wasm.numThreads = threads
     return new Peer(await InferenceSession.create(step.bytes, { executionProviders: ['wasm'], graphOptimizationLevel: 'all' }), step)

@@ -22,7 +22,7 @@ export interface Loaded {
  * @param onProgress bytes of float32 values done, and of all
  */
 export async function loadWeights(
-  checkpoint: Checkpoint, config: Config, backend: Backend,
+  checkpoint: Checkpoint, config: Config, backend: Pick<Backend, 'write'>,
   { onProgress, signal }: { onProgress?: ((done: number, total: number) => void) | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<Loaded> {
   const uses = new Map<string, { weight: WeightSource; part: Part }[]>()
@@ -69,7 +69,7 @@ export async function loadWeights(
 }
 
 /** The elements of this chunk (`at` is the index of its first in the parameter) that belong to the part. */
-function writePart(backend: Backend, weight: WeightSource, part: Part, values: Float32Array, at: number): void {
+function writePart(backend: Pick<Backend, 'write'>, weight: WeightSource, part: Part, values: Float32Array, at: number): void {
   const size = weight.blocks * weight.rows * part.columns
   const from = Math.max(0, part.from - at)
   const to = Math.min(values.length, part.from + size - at)
