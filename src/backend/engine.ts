@@ -56,13 +56,16 @@ export class Engines {
   readonly #weights: readonly Weight[]
   readonly #fill: Fill
   readonly #gpu: GPU | undefined
+  /** Nobody asked for a GPU by name, so only a good one is used. */
+  readonly #hardwareOnly: boolean
   readonly #engines = new Map<Kind, Promise<Engine>>()
   #current: Engine | undefined
 
-  private constructor(weights: readonly Weight[], fill: Fill, gpu: GPU | undefined) {
+  private constructor(weights: readonly Weight[], fill: Fill, gpu: GPU | undefined, hardwareOnly: boolean) {
     this.#weights = weights
     this.#fill = fill
     this.#gpu = gpu
+    this.#hardwareOnly = hardwareOnly
   }
 
   /**
@@ -70,8 +73,8 @@ export class Engines {
    * @throws TrecvitError if the GPU is asked for and there is none
    */
   static async open(wanted: 'auto' | Kind, weights: readonly Weight[], fill: Fill, gpu?: GPU): Promise<Engines> {
-    const engines = new Engines(weights, fill, gpu)
-    engines.#current = wanted === 'wasm' ? await engines.get('wasm') : await engines.#best(wanted === 'auto')
+    const engines = new Engines(weights, fill, gpu, wanted === 'auto')
+    engines.#current = wanted === 'auto' ? await engines.#best() : await engines.get(wanted)
     return engines
   }
 
@@ -85,13 +88,7 @@ export class Engines {
    * @throws TrecvitError if there is no such device
    */
   get(kind: Kind): Promise<Engine> {
-    const found = this.#engines.get(kind)
-    if (found) return found
-    const opened = kind === 'wasm' ? this.#wasm(null) : this.#webgpu(false)
-    this.#engines.set(kind, opened)
-    // What could not be opened is not kept, so that it can be tried again.
-    opened.catch(() => this.#engines.get(kind) === opened && this.#engines.delete(kind))
-    return opened
+    return this.#engines.get(kind) ?? this.#keep(kind, kind === 'wasm' ? this.#wasm(null) : this.#webgpu(false))
   }
 
   /** Takes a lost engine out of use and gives the one that follows it: a new device, or the CPU. Many may ask; it is done once. */
@@ -100,8 +97,9 @@ export class Engines {
     const now = await this.#engines.get(engine.kind)?.catch(() => undefined)
     if (now === engine) {
       this.#engines.delete(engine.kind)
+      const again = () => this.#engines.get('webgpu') ?? this.#keep('webgpu', this.#webgpu(this.#hardwareOnly))
       // A driver that is just coming back may lose the first new device too.
-      const next = this.get(engine.kind).catch(() => this.get(engine.kind)).catch(() => this.#instead(`the GPU was lost (${why})`))
+      const next = again().catch(again).catch(() => this.#instead(`the GPU was lost (${why})`))
       void engine.dispose().catch(() => {})
       if (this.#current === engine) this.#current = await next
       return next
@@ -114,22 +112,24 @@ export class Engines {
     this.#engines.clear()
   }
 
-  async #best(hardwareOnly: boolean): Promise<Engine> {
-    const opened = this.#webgpu(hardwareOnly)
+  async #best(): Promise<Engine> {
     try {
-      const engine = await opened
-      this.#engines.set('webgpu', opened)
-      return engine
+      return await this.#keep('webgpu', this.#webgpu(true))
     } catch (error) {
-      if (!hardwareOnly || !(error instanceof TrecvitError)) throw error
+      if (!(error instanceof TrecvitError)) throw error
       return this.#instead(error.message)
     }
   }
 
+  /** What could not be opened is not kept, so that it can be tried again. */
+  #keep(kind: Kind, opened: Promise<Engine>): Promise<Engine> {
+    this.#engines.set(kind, opened)
+    opened.catch(() => this.#engines.get(kind) === opened && this.#engines.delete(kind))
+    return opened
+  }
+
   #instead(reason: string): Promise<Engine> {
-    let found = this.#engines.get('wasm')
-    if (!found) this.#engines.set('wasm', (found = this.#wasm(reason)))
-    return found
+    return this.#engines.get('wasm') ?? this.#keep('wasm', this.#wasm(reason))
   }
 
   async #wasm(reason: string | null): Promise<Engine> {
