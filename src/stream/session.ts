@@ -102,7 +102,7 @@ export class Session {
   /** Copies of the states and the number of frames that led to them. */
   read(): Promise<{ frame: number; values: Float32Array[] }> {
     return this.#alone((state) => state.read(), (values) => {
-      this.#history.save(this.frame, values)
+      this.#save(values)
       return { frame: this.frame, values }
     })
   }
@@ -124,7 +124,7 @@ export class Session {
     }, ({ values, moved }) => {
       this.#home!.state.dispose()
       this.#home = { engine, state: moved }
-      this.#history.save(this.frame, values)
+      this.#save(values)
     })
   }
 
@@ -141,7 +141,12 @@ export class Session {
   #arrive(frame: number, values: readonly Float32Array[] | null): void {
     this.frame = frame
     this.#issued = frame
-    this.#history.save(frame, values)
+    this.#save(values)
+  }
+
+  /** What the CPU computes is never lost, so a stream on it holds no second copy of its state. */
+  #save(values: readonly Float32Array[] | null, milliseconds?: number): void {
+    this.#history.save(this.frame, this.#home!.engine.kind === 'webgpu' ? values : null, milliseconds)
   }
 
   #keep(chunk: { pixels: Uint8Array | Float32Array; t: number }): void {
@@ -159,7 +164,7 @@ export class Session {
       const values = await state.read()
       return { values, milliseconds: performance.now() - start } as never
     },
-    done: ({ values, milliseconds }: { values: Float32Array[]; milliseconds: number }) => this.#history.save(this.frame, values, milliseconds),
+    done: ({ values, milliseconds }: { values: Float32Array[]; milliseconds: number }) => this.#save(values, milliseconds),
     failed: () => {},
   }
 
@@ -196,10 +201,9 @@ export class Session {
       frame += t
     }
     if (engine.lost) throw new Error(engine.lost)
-    // What the CPU computes is not lost again.
-    if (engine.kind === 'wasm') this.#history.chunks = []
     this.#issued = this.frame
     this.#home = { engine, state }
+    if (engine.kind === 'wasm') this.#save(null)
     return this.#home
   }
 
