@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/array.ts'
-import { TRecViT, TrecvitError } from '../src/index.ts'
+import { checkpointBytes, randomCheckpoint } from '../bench/lib/weights.ts'
+import { configOf, TRecViT, TrecvitError } from '../src/index.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
 
 let model: TRecViT
@@ -27,6 +28,14 @@ describe('load', () => {
     }
     const other = await TRecViT.load(goldenUrl('small_gap.npz'), { config: { imageSize: [64, 64] } })
     expect(other.fingerprint).not.toBe(model.fingerprint)
+  })
+
+  test('knows models of one configuration apart, and one model in two files', async () => {
+    const config = configOf('mu', { imageSize: [32, 32], repSize: 8, numClasses: 3 })
+    const [one, other] = await Promise.all([1, 2].map((seed) => checkpointBytes(randomCheckpoint(config, seed))))
+    const fingerprint = async (source: Uint8Array | URL) => (await TRecViT.load(source, { device: 'wasm' })).fingerprint
+    expect(await fingerprint(one!)).not.toBe(await fingerprint(other!))
+    expect(await fingerprint(goldenUrl('mu_deflate.npz'))).toBe(await fingerprint(goldenUrl('mu.npz')))
   })
 
   test('reports progress to the end', async () => {
