@@ -1,10 +1,7 @@
 // out[i, q·n + j] = Σ_k' x[i, q·k + k']·kernel[q, k', j] + bias[q·n + j], for each block q.
 //
-// x [rows, blocks·k], out [rows, blocks·n]; kernel [blocks, k, ⌈n/4⌉] vec4, zero where there is no column; bias [blocks, ⌈n/4⌉] vec4.
-// The tile of linear.wgsl (see there) for every block of columns, which is the workgroup's z.
-
-/** Rows of x begin at multiples of 4 elements, and k is a multiple of 4: one load fetches 4 elements. */
-override ALIGNED: bool = true;
+// x [rows, blocks·k], out [rows, blocks·n]; kernel [blocks, k, n]; bias [blocks, ⌈n/4⌉] vec4. The tile of lib/tile.wgsl, which also tells how
+// the kernel lies, for every block of columns, which is the workgroup's z.
 
 struct Params {
   rows: u32,
@@ -19,118 +16,12 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
-@group(0) @binding(3) var<storage, read> kernel: array<vec4f>;
+@group(0) @binding(3) var<storage, read> kernel: array<vec4u>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
-
-const TILE = 64u;
-/** k of a tile, and vec4 of k. */
-const TILE_K = 16u;
-const QUADS = 4u;
-
-/** Two tiles of x, [64 rows, 4 vec4 of k], and two of the kernel, [16 k, 16 vec4 of columns]. */
-var<workgroup> xTiles: array<vec4f, 512>;
-var<workgroup> kernelTiles: array<vec4f, 512>;
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
-  let block = group.z;
-  let row = group.y * TILE;
-  let column = group.x * TILE;
-  // What this invocation fetches: two vec4 of each tile, 32 rows and 8 k apart.
-  let xRow = row + local / QUADS;
-  let xK = (local % QUADS) * 4u;
-  let kernelK = local / 16u;
-  let kernelColumn = column / 4u + local % 16u;
-  // And what it computes: 8 rows of 4 columns.
-  let xFrom = (local / 16u) * 8u * QUADS;
-  let kernelFrom = local % 16u;
-
-  var a0 = vec4f();
-  var a1 = vec4f();
-  var a2 = vec4f();
-  var a3 = vec4f();
-  var a4 = vec4f();
-  var a5 = vec4f();
-  var a6 = vec4f();
-  var a7 = vec4f();
-  var half = 0u;
-  xTiles[local] = xAt(block, xRow, xK);
-  xTiles[local + 128u] = xAt(block, xRow + 32u, xK);
-  kernelTiles[local] = kernelAt(block, kernelK, kernelColumn);
-  kernelTiles[local + 128u] = kernelAt(block, kernelK + 8u, kernelColumn);
-  workgroupBarrier();
-  for (var k = TILE_K; ; k += TILE_K) {
-    let x0 = xAt(block, xRow, k + xK);
-    let x1 = xAt(block, xRow + 32u, k + xK);
-    let kernel0 = kernelAt(block, k + kernelK, kernelColumn);
-    let kernel1 = kernelAt(block, k + kernelK + 8u, kernelColumn);
-    for (var quad = 0u; quad < QUADS; quad++) {
-      let base = half + kernelFrom + quad * 64u;
-      let w0 = kernelTiles[base];
-      let w1 = kernelTiles[base + 16u];
-      let w2 = kernelTiles[base + 32u];
-      let w3 = kernelTiles[base + 48u];
-      let at = half + xFrom + quad;
-      var v = xTiles[at];
-      a0 = a0 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-      v = xTiles[at + 4u];
-      a1 = a1 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-      v = xTiles[at + 8u];
-      a2 = a2 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-      v = xTiles[at + 12u];
-      a3 = a3 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-      v = xTiles[at + 16u];
-      a4 = a4 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-      v = xTiles[at + 20u];
-      a5 = a5 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-      v = xTiles[at + 24u];
-      a6 = a6 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-      v = xTiles[at + 28u];
-      a7 = a7 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-    }
-    if (k >= p.k) {
-      break;
-    }
-    half ^= 256u;
-    xTiles[half + local] = x0;
-    xTiles[half + local + 128u] = x1;
-    kernelTiles[half + local] = kernel0;
-    kernelTiles[half + local + 128u] = kernel1;
-    workgroupBarrier();
-  }
-
-  let outRow = row + (local / 16u) * 8u;
-  let outColumn = column + kernelFrom * 4u;
-  finish(block, outRow, outColumn, a0);
-  finish(block, outRow + 1u, outColumn, a1);
-  finish(block, outRow + 2u, outColumn, a2);
-  finish(block, outRow + 3u, outColumn, a3);
-  finish(block, outRow + 4u, outColumn, a4);
-  finish(block, outRow + 5u, outColumn, a5);
-  finish(block, outRow + 6u, outColumn, a6);
-  finish(block, outRow + 7u, outColumn, a7);
-}
-
-/** x[row, block·K + k..k+3], zero beyond the last k of the block; rows beyond the last repeat it. */
-fn xAt(block: u32, row: u32, k: u32) -> vec4f {
-  if (k >= p.k) {
-    return vec4f();
-  }
-  let at = p.xOffset + min(row, p.rows - 1u) * p.xStride + block * p.k + k;
-  if (ALIGNED) {
-    return x[at >> 2u];
-  }
-  return select(vec4f(), vec4f(x[at >> 2u][at & 3u], x[(at + 1u) >> 2u][(at + 1u) & 3u], x[(at + 2u) >> 2u][(at + 2u) & 3u],
-    x[(at + 3u) >> 2u][(at + 3u) & 3u]), k + vec4u(0u, 1u, 2u, 3u) < vec4u(p.k));
-}
-
-/** kernel[block, k, 4·column..4·column+3], zero beyond the last k; columns beyond the last repeat it. */
-fn kernelAt(block: u32, k: u32, column: u32) -> vec4f {
-  if (k >= p.k) {
-    return vec4f();
-  }
-  let columns = (p.n + 3u) / 4u;
-  return kernel[(block * p.k + k) * columns + min(column, columns - 1u)];
+  tile(group, local);
 }
 
 /** Bias, then out[row, block·N + column..column+3], if it exists. */

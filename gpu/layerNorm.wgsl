@@ -1,7 +1,7 @@
 // out = (x − μ) / √(σ² + 1e-6) · scale + bias, μ and σ² the mean and (biased) variance of the row.
 //
 // x, out [rows, d]; scale, bias [d]. Two passes for μ and σ², because E[x²] − μ² loses its digits when |μ| ≫ σ. A workgroup a row: 64
-// invocations sum every 64th element each, then each of them all 64 sums, which costs one barrier where a tree would cost six.
+// invocations sum every 64th element each, and their sums meet in lib/rows.wgsl.
 
 struct Params {
   rows: u32,
@@ -18,9 +18,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> scale: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 
-var<workgroup> sums: array<f32, 64>;
-var<workgroup> squares: array<f32, 64>;
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let row = group.y * groups.x + group.x;
@@ -32,26 +29,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var i = local; i < p.d; i += 64u) {
     sum += x[base + i];
   }
-  sums[local] = sum;
-  workgroupBarrier();
-  sum = 0.0;
-  for (var i = 0u; i < 64u; i++) {
-    sum += sums[i];
-  }
-  let mean = sum / f32(p.d);
+  let mean = sumOf(local, sum, 0u) / f32(p.d);
 
   sum = 0.0;
   for (var i = local; i < p.d; i += 64u) {
     let v = x[base + i] - mean;
     sum += v * v;
   }
-  squares[local] = sum;
-  workgroupBarrier();
-  sum = 0.0;
-  for (var i = 0u; i < 64u; i++) {
-    sum += squares[i];
-  }
-  let deviation = sqrt(sum / f32(p.d) + 1e-6);
+  let deviation = sqrt(sumOf(local, sum, 1u) / f32(p.d) + 1e-6);
   for (var i = local; i < p.d; i += 64u) {
     out[p.outOffset + row * p.outStride + i] = (x[base + i] - mean) / deviation * scale[i] + bias[i];
   }

@@ -1,7 +1,7 @@
 // out = x / √(mean(x²) + 1e-6) · (1 + scale), row by row.
 //
-// x, out [rows, d]; scale [d]. A workgroup a row: 64 invocations sum every 64th element each, then each of them all 64 sums, which costs
-// one barrier where a tree would cost six. The second reading of the row comes from the cache.
+// x, out [rows, d]; scale [d]. A workgroup a row: 64 invocations sum every 64th element each, and their sums meet in lib/rows.wgsl. The
+// second reading of the row comes from the cache.
 
 struct Params {
   rows: u32,
@@ -17,8 +17,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> scale: array<f32>;
 
-var<workgroup> sums: array<f32, 64>;
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let row = group.y * groups.x + group.x;
@@ -30,13 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var i = local; i < p.d; i += 64u) {
     sum += x[base + i] * x[base + i];
   }
-  sums[local] = sum;
-  workgroupBarrier();
-  sum = 0.0;
-  for (var i = 0u; i < 64u; i++) {
-    sum += sums[i];
-  }
-  let rms = sqrt(sum / f32(p.d) + 1e-6);
+  let rms = sqrt(sumOf(local, sum, 0u) / f32(p.d) + 1e-6);
   for (var i = local; i < p.d; i += 64u) {
     out[p.outOffset + row * p.outStride + i] = x[base + i] / rms * (1.0 + scale[i]);
   }

@@ -1,7 +1,7 @@
 // out[j] = e^(x[j] − max x) / Σ_i e^(x[i] − max x), row by row.
 //
-// x, out [rows, n]. A workgroup a row: 64 invocations take every 64th element each, then each of them all 64 results, which costs one
-// barrier where a tree would cost six. Exponentials are computed twice rather than kept.
+// x, out [rows, n]. A workgroup a row: 64 invocations take every 64th element each, and what they find meets in lib/rows.wgsl. Exponentials
+// are computed twice rather than kept.
 
 struct Params {
   rows: u32,
@@ -16,9 +16,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 
-var<workgroup> maxima: array<f32, 64>;
-var<workgroup> sums: array<f32, 64>;
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let row = group.y * groups.x + group.x;
@@ -30,22 +27,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var i = local; i < p.n; i += 64u) {
     largest = max(largest, x[base + i]);
   }
-  maxima[local] = largest;
-  workgroupBarrier();
-  for (var i = 0u; i < 64u; i++) {
-    largest = max(largest, maxima[i]);
-  }
+  largest = largestOf(local, largest, 0u);
 
   var sum = 0.0;
   for (var i = local; i < p.n; i += 64u) {
     sum += exponential(x[base + i] - largest);
   }
-  sums[local] = sum;
-  workgroupBarrier();
-  sum = 0.0;
-  for (var i = 0u; i < 64u; i++) {
-    sum += sums[i];
-  }
+  sum = sumOf(local, sum, 1u);
   for (var i = local; i < p.n; i += 64u) {
     out[p.outOffset + row * p.outStride + i] = exponential(x[base + i] - largest) / sum;
   }

@@ -14,16 +14,23 @@ export interface BackendUnderTest {
   create(weights: readonly Weight[]): Promise<Backend>
 }
 
-const device = adapter && await openDevice()
-
 /**
  * Everything that tests of operations and models run on; the GPU if there is one (webgpu.test.ts says so if there is none). WGSL allows a
  * quotient and a root 2.5 units in the last place, but software GPUs round them correctly; a GPU of hardware needs 5 times the unit.
  */
 export const backends: readonly BackendUnderTest[] = [
   { name: 'wasm', unit: 2 ** -24, smallest: 2 ** -149, create: (weights) => WasmBackend.create(weights) },
-  ...(adapter && device ? [{
-    name: `webgpu ${adapterName}`, unit: (adapter.info.isFallbackAdapter ? 1 : 5) * 2 ** -24, smallest: 2 ** -126,
-    create: (weights: readonly Weight[]) => WebGpuBackend.create(device, weights),
-  }] : []),
+  ...await gpuBackends([]),
 ]
+
+/** The same, and the GPU with subgroups if it has them: operations that find something of a whole row have kernels for both. */
+export const rowBackends: readonly BackendUnderTest[] = [...backends, ...adapter?.features.has('subgroups') ? await gpuBackends(['subgroups']) : []]
+
+async function gpuBackends(features: GPUFeatureName[]): Promise<BackendUnderTest[]> {
+  if (!adapter) return []
+  const device = await openDevice(features)
+  return [{
+    name: ['webgpu', adapterName, ...features].join(' '), unit: (adapter.info.isFallbackAdapter ? 1 : 5) * 2 ** -24, smallest: 2 ** -126,
+    create: (weights) => WebGpuBackend.create(device, weights),
+  }]
+}

@@ -127,8 +127,8 @@ export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike
 }
 
 /** Registers a test for every case and backend, dense and with strides, against the reference and the bound of the case. */
-export function testOp(title: string, cases: readonly OpCase[]): void {
-  describe.each(backends)(`${title} on $name`, (backend) => {
+export function testOp(title: string, cases: readonly OpCase[], on = backends): void {
+  describe.each(on)(`${title} on $name`, (backend) => {
     test.each(cases)('$name', async (op) => {
       const want = await runOp(async (weights) => new ReferenceBackend(weights), op)
       for (const gap of [0, 5]) {

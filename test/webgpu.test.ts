@@ -165,22 +165,30 @@ describe.skipIf(!adapter)('on a GPU', async () => {
 
   test('what does not fit is refused before anything is taken, with what it needs', async () => {
     const huge: Weight = { name: 'huge', kind: 'matrix', blocks: 1, rows: 8192, columns: 8192 }
-    await expect(WebGpuBackend.create(device, [huge])).rejects.toThrow('The weights need 269 MB on the GPU, of which "huge" 269 MB in one piece, but this device allows pieces of 135 MB; a smaller model, chunk or number of streams would fit')
+    await expect(WebGpuBackend.create(device, [huge])).rejects.toThrow('The weights need 269 MB on the GPU, of which "huge" 269 MB in one piece, 135 MB more than the 135 MB that this device allows; what would fit: dtype \'f16\', which halves them, or a smaller model')
+    await expect(WebGpuBackend.create(device, [{ ...huge, rows: 16384 }], 'f16')).rejects.toThrow('what would fit: a smaller model')
     const { backend } = await open()
     const { prototype } = Object.getPrototypeOf(device).constructor as { prototype: GPUDevice }
     const createBuffer = prototype.createBuffer
     let taken = 0
+    let frames = 0
     prototype.createBuffer = function (descriptor) {
       taken++
       return createBuffer.call(this, descriptor)
     }
     try {
-      await expect(backend.prepare(recordModel(config, { ...options, b: 200, t: 100 }))).rejects.toBeInstanceOf(TrecvitError)
+      const refused = await backend.prepare(recordModel(config, { ...options, b: 200, t: 100 })).catch((error: unknown) => error)
+      expect(refused).toBeInstanceOf(TrecvitError)
+      expect((refused as Error).message).toMatch(/^The activations of 20000 frames need \d+ MB on the GPU, of which "[^"]+" \d+ MB in one piece/)
+      frames = Number(/at most (\d+) frames at once/.exec((refused as Error).message)![1])
+      await expect(backend.prepare(recordModel(config, { ...options, t: frames + 1 }))).rejects.toThrow(`at most ${frames} frames at once`)
       await expect(backend.createState(recordModel(config, { ...options, b: 30_000 }).states)).rejects.toThrow(/^The state of a stream need/)
       expect(taken).toBe(0)
     } finally {
       prototype.createBuffer = createBuffer
     }
+    // What the message says would fit does fit.
+    ;(await backend.prepare(recordModel(config, { ...options, t: frames }))).dispose()
     backend.dispose()
   })
 

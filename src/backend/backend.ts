@@ -1,5 +1,8 @@
 import type { Program, State, Step, Weight } from '../program/program.ts'
 
+/** Number format of the matrices of a model, where they lie in memory; sums and everything else are float32. */
+export type MatrixDType = 'f32' | 'f16'
+
 /** What a model runs on, and why on nothing better. */
 export interface Device {
   readonly backend: 'wasm' | 'webgpu'
@@ -8,6 +11,21 @@ export interface Device {
   readonly threads: number
   /** Why not a better one, or null when there is none. */
   readonly reason: string | null
+  /** What is known of the GPU, or null on the CPU. */
+  readonly gpu: GpuFacts | null
+}
+
+/** A GPU as WebGPU describes it, and how it is used. */
+export interface GpuFacts {
+  readonly vendor: string
+  readonly architecture: string
+  readonly description: string
+  /** Optional features in use: `subgroups`, `timestamp-query`. */
+  readonly features: readonly string[]
+  /** Bytes of the largest buffer, and of the largest part of one that a kernel may be given. */
+  readonly limits: { readonly maxBufferSize: number; readonly maxStorageBufferBindingSize: number }
+  /** Dawn's toggles that were set, or null where the entry point is not ours. */
+  readonly toggles: readonly string[] | null
 }
 
 /** Called after each step; `read` copies the step's output, row-major. */

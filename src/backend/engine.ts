@@ -1,7 +1,7 @@
 import { TrecvitError } from '../error.ts'
 import { openGpu } from '../platform/gpu.ts'
 import type { Program, Weight } from '../program/program.ts'
-import type { Backend, Device, Replay } from './backend.ts'
+import type { Backend, Device, MatrixDType, Replay } from './backend.ts'
 import { selfTest } from './selfTest.ts'
 import { WasmBackend } from './wasm/wasm.ts'
 
@@ -54,6 +54,7 @@ export type EngineSource = Pick<Engines, 'current' | 'get' | 'replace'>
  */
 export class Engines {
   readonly #weights: readonly Weight[]
+  readonly #dtype: MatrixDType
   readonly #fill: Fill
   readonly #gpu: GPU | undefined
   /** Nobody asked for a GPU by name, so only a good one is used. */
@@ -61,8 +62,9 @@ export class Engines {
   readonly #engines = new Map<Kind, Promise<Engine>>()
   #current: Engine | undefined
 
-  private constructor(weights: readonly Weight[], fill: Fill, gpu: GPU | undefined, hardwareOnly: boolean) {
+  private constructor(weights: readonly Weight[], dtype: MatrixDType, fill: Fill, gpu: GPU | undefined, hardwareOnly: boolean) {
     this.#weights = weights
+    this.#dtype = dtype
     this.#fill = fill
     this.#gpu = gpu
     this.#hardwareOnly = hardwareOnly
@@ -70,10 +72,11 @@ export class Engines {
 
   /**
    * Opens the first engine: the GPU if it is asked for, or if it is hardware and passes the self-test; else the CPU.
+   * @param dtype how the GPU keeps the matrices; the CPU keeps their float32 values
    * @throws TrecvitError if the GPU is asked for and there is none
    */
-  static async open(wanted: 'auto' | Kind, weights: readonly Weight[], fill: Fill, gpu?: GPU): Promise<Engines> {
-    const engines = new Engines(weights, fill, gpu, wanted === 'auto')
+  static async open(wanted: 'auto' | Kind, weights: readonly Weight[], dtype: MatrixDType, fill: Fill, gpu?: GPU): Promise<Engines> {
+    const engines = new Engines(weights, dtype, fill, gpu, wanted === 'auto')
     engines.#current = wanted === 'auto' ? await engines.#best() : await engines.get(wanted)
     return engines
   }
@@ -141,13 +144,13 @@ export class Engines {
   async #webgpu(hardwareOnly: boolean): Promise<Engine> {
     const opened = await openGpu(this.#gpu)
     if ('reason' in opened) throw new TrecvitError(`There is no WebGPU device: ${opened.reason}`)
-    const { device, isSoftware } = opened
+    const { device, isSoftware, toggles } = opened
     try {
       if (hardwareOnly && isSoftware) throw new TrecvitError('it is drawn by the CPU, which the WebAssembly kernels use better')
       const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
-      const wrong = await selfTest((weights) => WebGpuBackend.create(device, weights))
+      const wrong = await selfTest((weights) => WebGpuBackend.create(device, weights, this.#dtype))
       if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
-      const backend = await WebGpuBackend.create(device, this.#weights)
+      const backend = await WebGpuBackend.create(device, this.#weights, this.#dtype, toggles)
       await this.#fill(backend)
       return new Engine(backend, opened)
     } catch (error) {

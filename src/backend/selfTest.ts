@@ -29,7 +29,8 @@ export async function selfTest(create: (weights: readonly Weight[]) => Promise<B
       const size = weight.blocks * weight.rows * weight.columns
       // Decays are negative; the rest keeps the size of what it is multiplied with.
       const scale = weight.kind === 'matrix' ? Math.sqrt(3 / weight.rows) : 0.5
-      const values = Float32Array.from({ length: size }, () => (weight.name.endsWith('decay') ? -Math.abs(random()) : scale * random()))
+      // In steps of 1/1024, which float16 can hold.
+      const values = Float32Array.from({ length: size }, () => (weight.name.endsWith('decay') ? -Math.abs(random()) : Math.round(1024 * scale * random()) / 1024))
       backend.write(weight, values, 0, weight.columns, 0)
     }
     const pixels = Uint8Array.from({ length: sizeOf(program.pixels.shape) }, () => Math.abs(random()) * 256)

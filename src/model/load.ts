@@ -1,5 +1,6 @@
-import type { Backend } from '../backend/backend.ts'
+import type { Backend, MatrixDType } from '../backend/backend.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { f16ToF32, f32ToF16 } from '../checkpoint/f16.ts'
 import { TrecvitError } from '../error.ts'
 import { sizeOf } from '../program/program.ts'
 import type { Config } from './config.ts'
@@ -19,11 +20,13 @@ export interface Loaded {
 /**
  * Streams every tensor of a checkpoint, in the order of the file, into the backend's weights; only the few small tensors that a
  * derived weight is made of are held.
+ * @param dtype what matrices are rounded to, so that every backend computes with the same numbers
  * @param onProgress bytes of float32 values done, and of all
+ * @throws TrecvitError if a tensor holds no floating-point values, or a matrix one that is beyond float16
  */
 export async function loadWeights(
   checkpoint: Checkpoint, config: Config, backend: Pick<Backend, 'write'>,
-  { onProgress, signal }: { onProgress?: ((done: number, total: number) => void) | undefined; signal?: AbortSignal | undefined } = {},
+  { dtype = 'f32', onProgress, signal }: { dtype?: MatrixDType; onProgress?: ((done: number, total: number) => void) | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<Loaded> {
   const uses = new Map<string, { weight: WeightSource; part: Part }[]>()
   const held = new Map<string, Float32Array>()
@@ -50,7 +53,9 @@ export async function loadWeights(
     let broken = 0
     await checkpoint.read(info.name, (values, at) => {
       keep?.set(values, at)
-      for (const { weight, part } of uses.get(info.name) ?? []) writePart(backend, weight, part, values, at)
+      const used = uses.get(info.name) ?? []
+      const halves = dtype === 'f16' && info.dtype !== 'f16' && used.some(({ weight }) => weight.kind === 'matrix') ? rounded(info.name, values) : values
+      for (const { weight, part } of used) writePart(backend, weight, part, weight.kind === 'matrix' ? halves : values, at)
       own.add(values, (step - (at % step)) % step, step)
       broken += notFinite(values)
       done += values.byteLength
@@ -68,12 +73,27 @@ export async function loadWeights(
   return { fingerprint: hash.digest(), warnings }
 }
 
+/** What the matrices of a checkpoint are stored as: float16 if all of them are. */
+export function storedDType(tensors: Checkpoint['tensors'], config: Config): MatrixDType {
+  const parts = weightTable(config).flatMap((weight) => (weight.kind === 'matrix' && 'parts' in weight ? weight.parts : []))
+  return parts.every(({ parameter }) => tensors.get(parameter)?.dtype === 'f16') ? 'f16' : 'f32'
+}
+
 /** The elements of this chunk (`at` is the index of its first in the parameter) that belong to the part. */
 function writePart(backend: Pick<Backend, 'write'>, weight: WeightSource, part: Part, values: Float32Array, at: number): void {
   const size = weight.blocks * weight.rows * part.columns
   const from = Math.max(0, part.from - at)
   const to = Math.min(values.length, part.from + size - at)
   if (from < to) backend.write(weight, values.subarray(from, to), at + from - part.from, part.columns, part.at)
+}
+
+/** The values as float16 can hold them. */
+function rounded(name: string, values: Float32Array): Float32Array {
+  return values.map((value) => {
+    const half = f16ToF32(f32ToF16(value))
+    if (Number.isFinite(value) && !Number.isFinite(half)) throw new TrecvitError(`"${name}" expected values up to 65504 for dtype 'f16', got ${value}; use dtype 'f32'`)
+    return half
+  })
 }
 
 function notFinite(values: Float32Array): number {

@@ -8,14 +8,21 @@ export type OpenedGpu = {
   readonly isSoftware: boolean
   /** To be kept as long as the device: what Dawn has made does not outlive its entry point. */
   readonly entry: GPU
+  readonly toggles: readonly string[] | null
 } | { readonly reason: string }
 
+/** Features that kernels and profiles use where they are. */
+export const OPTIONAL: readonly GPUFeatureName[] = ['subgroups', 'timestamp-query']
+
+/** What Dawn need not do: every kernel writes its workgroup memory before it reads it, and clearing it costs SwiftShader seconds a pipeline. */
+const TOGGLES = ['disable_workgroup_init']
+
 /**
- * Asks for a device with all that the adapter has for us: the largest buffers, and time stamps.
+ * Asks for a device with all that the adapter has for us: the largest buffers and the optional features.
  * @param gpu the entry point to use instead of the runtime's own, for example `create([...])` of npm `webgpu`
  */
 export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
-  const entry = gpu ?? (await entryPoint())
+  const { entry, toggles } = gpu ? { entry: gpu, toggles: null } : await entryPoint()
   if (!entry) return { reason: 'this runtime has no WebGPU and the package "webgpu" is not installed' }
   try {
     const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' })
@@ -25,23 +32,23 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
     const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits
     const device = await adapter.requestDevice({
       requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
-      requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
+      requiredFeatures: OPTIONAL.filter((feature) => adapter.features.has(feature)),
     })
-    return { device, isSoftware: adapter.info.isFallbackAdapter, entry }
+    return { device, isSoftware: adapter.info.isFallbackAdapter, entry, toggles }
   } catch (error) {
     return { reason: `WebGPU refuses: ${error instanceof Error ? error.message : String(error)}` }
   }
 }
 
-async function entryPoint(): Promise<GPU | undefined> {
+async function entryPoint(): Promise<{ entry: GPU | undefined; toggles: readonly string[] | null }> {
   const { navigator, process } = globalThis as { navigator?: { gpu?: GPU }; process?: { env: Record<string, string | undefined> } }
-  if (navigator?.gpu) return navigator.gpu
+  if (navigator?.gpu) return { entry: navigator.gpu, toggles: null }
   try {
     // Without it the Vulkan loader complains on standard error; any folder will do.
     if (process) process.env['XDG_RUNTIME_DIR'] ??= '/tmp'
     const { create } = await import('webgpu')
-    return create([]) as GPU
+    return { entry: create([`enable-dawn-features=${TOGGLES.join(',')}`]) as GPU, toggles: TOGGLES }
   } catch {
-    return undefined
+    return { entry: undefined, toggles: null }
   }
 }

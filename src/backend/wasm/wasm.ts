@@ -27,7 +27,7 @@ export class WasmBackend implements Backend {
   readonly #stage: number
 
   private constructor(kernels: Kernels, memory: WebAssembly.Memory, weights: readonly Weight[], reason: string | null) {
-    this.device = { backend: 'wasm', kernels: 'simd', threads: 1, reason }
+    this.device = { backend: 'wasm', kernels: 'simd', threads: 1, reason, gpu: null }
     this.#kernels = kernels
     this.#memory = new LinearMemory(memory, kernels.heapBase.value as number)
     this.#stage = this.#memory.take(4 * STAGE, 'Staging')

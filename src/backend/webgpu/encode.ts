@@ -1,4 +1,5 @@
 import { columnsOf, rowsOf, statesOf, type Activation, type Op, type State, type Step, type Tensor, type Weight } from '../../program/program.ts'
+import type { MatrixDType } from '../backend.ts'
 
 /** One step in the form that the GPU gets it. */
 export interface Call {
@@ -23,8 +24,11 @@ const FEW = 8
 
 const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
 
-/** What to run for a step. */
-export function encode(step: Step): Call {
+/**
+ * What to run for a step.
+ * @param dtype of the matrices
+ */
+export function encode(step: Step, dtype: MatrixDType): Call {
   const call = (
     bindings: Call['bindings'], params: Call['params'], groups: Call['groups'],
     constants: Record<string, boolean | number> = {}, entry: Call['entry'] = 'main',
@@ -53,7 +57,7 @@ export function encode(step: Step): Call {
         rows, kernel.rows, kernel.columns, ...view(output), ...view(x), ...view(multiply), ...view(add),
         Number(!!bias), activations[activation], activated, Number(!!multiply), Number(!!add), table?.rows ?? 0,
       ]
-      const constants = { ALIGNED: aligned([x, multiply, add], [kernel.rows, kernel.columns]) }
+      const constants = { ALIGNED: aligned([x, multiply, add], [kernel.rows, kernel.columns]), HALF: dtype === 'f16' }
       const few = rows <= FEW
       const groups = few ? tiles(kernel.columns, 32, rows, 4) : tiles(kernel.columns, 64, rows, 64)
       return call([output, x, multiply, add, kernel, bias, table], params, groups, constants, few ? 'few' : 'main')
@@ -62,7 +66,7 @@ export function encode(step: Step): Call {
       const { x } = step.inputs
       const { kernel, bias } = step.weights
       return call([output, x, kernel, bias], [rows, kernel.rows, kernel.columns, ...view(output), ...view(x)], tiles(kernel.columns, 64, rows, 64, kernel.blocks), {
-        ALIGNED: aligned([x], [kernel.rows]),
+        ALIGNED: aligned([x], [kernel.rows]), HALF: dtype === 'f16',
       })
     }
     case 'conv1d': {
@@ -109,9 +113,14 @@ export function quads(columns: number): number {
   return Math.ceil(columns / 4) * 4
 }
 
+/** Bytes of an element of a weight: only matrices are ever float16, the rest is small. */
+export function elementBytes({ kind }: Weight, dtype: MatrixDType): 2 | 4 {
+  return kind === 'matrix' && dtype === 'f16' ? 2 : 4
+}
+
 /** Bytes of a weight on the GPU, row-major. */
-export function weightBytes({ blocks, rows, columns }: Weight): number {
-  return 4 * blocks * rows * quads(columns)
+export function weightBytes(weight: Weight, dtype: MatrixDType): number {
+  return elementBytes(weight, dtype) * weight.blocks * weight.rows * quads(weight.columns)
 }
 
 const view = (tensor: Tensor | undefined): [offset: number, stride: number] => (tensor ? [tensor.offset, tensor.stride] : [0, 0])

@@ -1,19 +1,7 @@
-import attention from '../../../gpu/attention.wgsl'
-import average from '../../../gpu/average.wgsl'
-import blockLinear from '../../../gpu/blockLinear.wgsl'
-import conv1d from '../../../gpu/conv1d.wgsl'
-import layerNorm from '../../../gpu/layerNorm.wgsl'
-import linear from '../../../gpu/linear.wgsl'
-import patchify from '../../../gpu/patchify.wgsl'
-import pool from '../../../gpu/pool.wgsl'
-import rgLru from '../../../gpu/rgLru.wgsl'
-import rmsNorm from '../../../gpu/rmsNorm.wgsl'
-import softmax from '../../../gpu/softmax.wgsl'
 import type { Op } from '../../program/program.ts'
 import type { Call } from './encode.ts'
+import { sourceOf } from './sources.ts'
 import { COMPUTE } from './usage.ts'
-
-const sources: Record<Op, string> = { patchify, linear, blockLinear, conv1d, rgLru, rmsNorm, layerNorm, attention, pool, average, softmax }
 
 interface Layout {
   /** Group 0: parameters, output, then what is read. */
@@ -57,7 +45,7 @@ export class Kernels {
     let found = this.#pipelines.get(key)
     if (!found) {
       let module = this.#modules.get(op)
-      if (!module) this.#modules.set(op, (module = this.#device.createShaderModule({ label: op, code: sources[op] })))
+      if (!module) this.#modules.set(op, (module = this.#device.createShaderModule({ label: op, code: sourceOf(op, this.#device.features.has('subgroups')) })))
       found = this.#device.createComputePipelineAsync({
         label: `${op}/${entry}`,
         layout: this.#layout(call).pipeline,

@@ -3,8 +3,8 @@ import { planSlots } from '../../program/plan.ts'
 import {
   columnsOf, rowsOf, sizeOf, type Buffer, type Program, type Step, type Tensor, type Weight,
 } from '../../program/program.ts'
-import type { Replay, StreamState, Watch } from '../backend.ts'
-import { allocate } from './allocate.ts'
+import type { MatrixDType, Replay, StreamState, Watch } from '../backend.ts'
+import { allocate, largestPiece } from './allocate.ts'
 import { encode, type Call } from './encode.ts'
 import { Kernels } from './kernels.ts'
 import type { WebGpuState } from './state.ts'
@@ -54,15 +54,20 @@ export class WebGpuReplay implements Replay {
   /**
    * @param weights the buffer of each weight by name
    * @param none what is bound where a step has no such input
+   * @param dtype of the matrices among the weights
    * @throws TrecvitError if the activations do not fit
    */
-  static async create(device: GPUDevice, submits: Submits, program: Program, weights: ReadonlyMap<string, GPUBuffer>, none: GPUBuffer): Promise<WebGpuReplay> {
+  static async create(device: GPUDevice, submits: Submits, program: Program, weights: ReadonlyMap<string, GPUBuffer>, none: GPUBuffer, dtype: MatrixDType): Promise<WebGpuReplay> {
     const kernels = Kernels.of(device)
-    const calls = program.steps.map(encode)
+    const calls = program.steps.map((step) => encode(step, dtype))
     const pipelines = await Promise.all(calls.map((call) => kernels.pipeline(call)))
     const { of, bytes } = planSlots(program)
     const names = [...of].reduce<string[]>((found, [{ name }, slot]) => ((found[slot] ??= name), found), [])
-    const slots = await allocate(device, 'The activations of a program', bytes.map((size, slot) => ({ name: names[slot]!, bytes: size })))
+    // Everything grows with the frames, so the largest piece tells how many fit.
+    const frames = Math.floor((program.b * program.t * largestPiece(device)) / Math.max(...bytes))
+    const fewer = Math.min(frames, program.b * program.t - 1)
+    const slots = await allocate(device, `The activations of ${program.b * program.t} frames`, bytes.map((size, slot) => ({ name: names[slot]!, bytes: size })),
+      fewer > 0 ? `at most ${fewer} frames at once (videos side by side times frames of a chunk)` : 'a smaller model')
 
     const params = device.createBuffer({ label: 'parameters', size: PARAMS * calls.length, usage: UNIFORM | COPY_DST })
     const words = new Uint32Array((PARAMS / 4) * calls.length)

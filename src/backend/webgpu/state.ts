@@ -31,7 +31,7 @@ export class WebGpuState implements StreamState {
   /** @throws TrecvitError if the states do not fit */
   static async create(device: GPUDevice, submits: Submits, states: readonly State[]): Promise<WebGpuState> {
     const bytes = states.map(({ shape }) => 4 * sizeOf(shape))
-    const buffers = await allocate(device, 'The state of a stream', states.map(({ name }, index) => ({ name, bytes: bytes[index]! })))
+    const buffers = await allocate(device, 'The state of a stream', states.map(({ name }, index) => ({ name, bytes: bytes[index]! })), 'fewer videos side by side')
     return new WebGpuState(device, submits, bytes, buffers)
   }
 

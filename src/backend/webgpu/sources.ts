@@ -1,0 +1,31 @@
+import attention from '../../../gpu/attention.wgsl'
+import average from '../../../gpu/average.wgsl'
+import blockLinear from '../../../gpu/blockLinear.wgsl'
+import conv1d from '../../../gpu/conv1d.wgsl'
+import layerNorm from '../../../gpu/layerNorm.wgsl'
+import exponential from '../../../gpu/lib/exponential.wgsl'
+import rowsOfSubgroups from '../../../gpu/lib/rows.subgroups.wgsl'
+import rows from '../../../gpu/lib/rows.wgsl'
+import tile from '../../../gpu/lib/tile.wgsl'
+import linear from '../../../gpu/linear.wgsl'
+import patchify from '../../../gpu/patchify.wgsl'
+import pool from '../../../gpu/pool.wgsl'
+import rgLru from '../../../gpu/rgLru.wgsl'
+import rmsNorm from '../../../gpu/rmsNorm.wgsl'
+import softmax from '../../../gpu/softmax.wgsl'
+import type { Op } from '../../program/program.ts'
+
+/** Each operation's kernel, behind the parts of gpu/lib that it calls. WGSL needs no more than that: declarations may stand in any order. */
+const sources: Record<Op, readonly string[]> = {
+  patchify: [patchify], linear: [tile, exponential, linear], blockLinear: [tile, blockLinear], conv1d: [conv1d], rgLru: [rgLru],
+  rmsNorm: [rows, rmsNorm], layerNorm: [rows, layerNorm], attention: [exponential, attention], pool: [pool], average: [average],
+  softmax: [rows, softmax],
+}
+
+/**
+ * The shader module of an operation.
+ * @param subgroups the device has the feature of this name: rows are summed with it
+ */
+export function sourceOf(op: Op, subgroups: boolean): string {
+  return sources[op].map((part) => (subgroups && part === rows ? rowsOfSubgroups : part)).join('\n')
+}
