@@ -1,5 +1,6 @@
 /** What must not change a single bit of an answer: how frames are split into chunks, what runs beside them, how pixels are stored. */
 import { describe, expect, test } from 'vitest'
+import { expectedHash, selfTest } from '../src/cli/selfTest.ts'
 import { frameSizeOf } from '../src/model/config.ts'
 import type { Outputs } from '../src/stream/session.ts'
 import { backends } from './backends.ts'
@@ -102,4 +103,8 @@ describe.each(backends.filter(({ name }) => name === 'wasm'))('$name', ({ create
       expectSameRun({ outputs, states: {} }, { ...await run([6]), states: {} })
     })
   })
+})
+
+test('the built-in model answers the bits that it answers everywhere', async () => {
+  expect((await selfTest()).hash).toBe(expectedHash)
 })

@@ -1,8 +1,8 @@
 /** The golden arrays in test/goldens and the comparison with them. goldens/make.py says where they come from. */
-import { readFile } from 'node:fs/promises'
 import { expect } from 'vitest'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import { sizeOf } from '../src/program/program.ts'
+import manifest from './goldens/manifest.json' with { type: 'json' }
 
 /** An array of a golden file. */
 export interface Golden {
@@ -39,7 +39,6 @@ export class Goldens {
   }
 
   static async open(file: string): Promise<Goldens> {
-    const manifest = JSON.parse(await readFile(goldenUrl('manifest.json'), 'utf8')) as Record<string, Record<string, Expected>>
     const checkpoint = await openCheckpoint(goldenUrl(file))
     const arrays = new Map<string, Golden>()
     for (const { name, shape } of checkpoint.tensors.values()) {
@@ -48,7 +47,7 @@ export class Goldens {
       arrays.set(name, { shape, values })
     }
     await checkpoint.close()
-    return new Goldens(file, arrays, manifest[file] ?? {})
+    return new Goldens(file, arrays, (manifest as Record<string, Record<string, Expected>>)[file] ?? {})
   }
 
   /** An array by name; bytes come as numbers 0..255. */

@@ -1,9 +1,8 @@
 /**
- * The GPU that tests run on: whatever VK_DRIVER_FILES names, else the machine's own, else the SwiftShader that comes with Debian's chromium
- * (apt-get install chromium libvulkan1). One to a process, for that is how drivers are chosen.
+ * The GPU that tests run on: that of the runtime where it has one (Deno, pages); else, through the package `webgpu`, whatever VK_DRIVER_FILES
+ * names, else the machine's own, else the SwiftShader that comes with Debian's chromium (apt-get install chromium libvulkan1). One to a
+ * process, for that is how drivers are chosen.
  */
-import { existsSync } from 'node:fs'
-import { create } from 'webgpu'
 
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
 
@@ -11,6 +10,13 @@ const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
 const entries: GPU[] = []
 
 async function findAdapter(): Promise<GPUAdapter | null> {
+  const own = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu
+  if (own) {
+    entries.push(own)
+    return own.requestAdapter()
+  }
+  const { existsSync } = await import('node:fs')
+  const { create } = await import('webgpu')
   process.env['XDG_RUNTIME_DIR'] ??= '/tmp'
   // Otherwise SwiftShader needs seconds for each pipeline with workgroup memory, and zeros would hide what a kernel reads before it writes.
   const open = async () => {
@@ -31,7 +37,7 @@ export const adapter: GPUAdapter | null = await findAdapter()
 export const gpu: GPU | null = adapter && entries[entries.length - 1]!
 
 /** Name of the adapter for titles and reports. */
-export const adapterName: string = adapter ? adapter.info.description.replace(/[ :(].*/, '') : 'none'
+export const adapterName: string = nameOf(adapter)
 
 /** A new device with the smallest limits that WebGPU allows; what goes wrong outside of an error scope ends the process. */
 export async function openDevice(features: GPUFeatureName[] = []): Promise<GPUDevice> {
@@ -41,4 +47,9 @@ export async function openDevice(features: GPUFeatureName[] = []): Promise<GPUDe
     throw new Error(`Uncaptured error of the GPU: ${error.message}`)
   })
   return device
+}
+
+/** The name of the driver; browsers that hide it tell the architecture. */
+function nameOf(adapter: GPUAdapter | null): string {
+  return adapter ? adapter.info.description.replace(/[ :(].*/, '') || adapter.info.architecture || 'unnamed' : 'none'
 }

@@ -1,5 +1,4 @@
 /** Every shader, every entry point and every switch, in the compiler of this runtime: Tint in Node (its null backend needs no GPU), Bun and Chromium, naga in Deno and Firefox. */
-import { create } from 'webgpu'
 import { afterAll, describe, expect, test } from 'vitest'
 import { sourceOf } from '../src/backend/webgpu/sources.ts'
 import type { Op } from '../src/program/program.ts'
@@ -7,7 +6,7 @@ import type { Op } from '../src/program/program.ts'
 const ops: readonly Op[] = ['patchify', 'linear', 'blockLinear', 'conv1d', 'rgLru', 'rmsNorm', 'layerNorm', 'attention', 'pool', 'average', 'softmax']
 
 const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
-const entry = navigator?.gpu ?? create(['backend=null'])
+const entry = navigator?.gpu ?? (await import('webgpu')).create(['backend=null'])
 const adapter = await entry.requestAdapter()
 const subgroups = adapter?.features.has('subgroups') ?? false
 const device = await adapter?.requestDevice({ requiredFeatures: subgroups ? ['subgroups'] : [] })

@@ -1,5 +1,4 @@
 /** What only the GPU's backend has: limits, packing, submits, timing. What it computes is tested with the operations and the goldens. */
-import { readdir } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import type { Backend } from '../src/backend/backend.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
@@ -16,14 +15,6 @@ if (!adapter) console.warn('No WebGPU adapter: nothing is tested on a GPU. Set V
 
 test('CI has an adapter', () => {
   if (process.env['CI']) expect(adapter).not.toBeNull()
-})
-
-test('one file an operation, in assembly/ and in gpu/', async () => {
-  const stems = async (folder: string, extension: string) => {
-    const files = await readdir(new URL(`../${folder}/`, import.meta.url))
-    return files.filter((file) => file.endsWith(extension) && file !== 'index.ts').map((file) => file.slice(0, -extension.length)).sort()
-  }
-  expect(await stems('gpu', '.wgsl')).toEqual(await stems('assembly', '.ts'))
 })
 
 const config = configOf('mu', { imageSize: [32, 48], numClasses: 11, repSize: 20, useMlp: true })

@@ -5,8 +5,8 @@ import { sizeOf, type Weight } from '../program/program.ts'
 import type { Backend } from './backend.ts'
 import { WasmBackend } from './wasm/wasm.ts'
 
-/** Error that float32 may have, relative to the largest value of an output. */
-const BOUND = 1e-4
+/** How far a GPU may be off, relative to the largest value of a tensor. */
+export const GPU_BOUND = 1e-4
 
 /** A model that uses every operation, with sizes that divide by nothing. */
 const config: Config = {
@@ -48,7 +48,7 @@ export async function selfTest(create: (weights: readonly Weight[]) => Promise<B
   for (const [name, expected] of Object.entries(want)) {
     const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
     const error = expected.reduce((most, value, index) => Math.max(most, Math.abs(value - got[name]![index]!)), 0)
-    if (!(error <= BOUND * largest)) return `it computes "${name}" with an error of ${(error / largest).toExponential(1)}`
+    if (!(error <= GPU_BOUND * largest)) return `it computes "${name}" with an error of ${(error / largest).toExponential(1)}`
   }
   return null
 }

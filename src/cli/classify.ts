@@ -63,7 +63,7 @@ async function classify(source: string | undefined, options: ClassifyOptions, si
     if (options.json) printJson(model, video, options, name, result, seconds, signal.aborted)
     else printText(model, video, options, name, result, seconds)
     if (signal.aborted && !options.quiet) note(`interrupted: this is the answer after ${result.count} frames`)
-    await debugTimes(model)
+    await debugTimes(model, options)
   } finally {
     await video.close()
   }

@@ -17,7 +17,7 @@ interface Finding {
 export function addDoctor(program: Command): void {
   program.command('doctor')
     .summary('say what works on this machine')
-    .description('Looks at the runtime, WebAssembly, video decoders and the built-in model, whose answers must have the same bits everywhere. Ends with 1 if something needed is broken.')
+    .description('Looks at the runtime, WebAssembly, WebGPU, video decoders and the built-in model, whose answers must have the same bits everywhere. Ends with 1 if something needed is broken.')
     .addHelpText('after', `
 Examples:
   $ trecvit doctor
@@ -27,7 +27,7 @@ Examples:
 
 async function doctor({ json }: GlobalOptions, signal: AbortSignal): Promise<void> {
   const machine = await describeMachine()
-  const findings = [...await wasm(), await model(), ...await decoders(signal)]
+  const findings = [...await wasm(), await model(), await gpu(), ...await decoders(signal)]
   const healthy = findings.every(({ state }) => state !== 'broken')
   if (json) print(JSON.stringify({ healthy, ...machine, findings }))
   else {
@@ -74,6 +74,31 @@ async function model(): Promise<Finding> {
   } catch (error) {
     if (!(error instanceof TrecvitError)) throw error
     return { name, state: 'broken', detail: `${error.message}; install the package again` }
+  }
+}
+
+/** The built-in model on the GPU, beside the CPU. */
+async function gpu(): Promise<Finding> {
+  const { framesOf, logitsOf } = await import('./selfTest.ts')
+  const { TRecViT } = await import('../model/trecvit.ts')
+  const name = 'WebGPU'
+  try {
+    await using model = await TRecViT.load('builtin', { device: 'webgpu' })
+    await using cpu = await TRecViT.load('builtin', { device: 'wasm' })
+    const { logits, framesPerSecond } = await logitsOf(model, framesOf(model))
+    const want = (await logitsOf(cpu, framesOf(cpu))).logits
+    const largest = want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const error = want.reduce((most, value, i) => Math.max(most, Math.abs(value - logits[i]!)), 0) / largest
+    const { vendor, architecture, features, limits, toggles } = model.device.gpu!
+    const facts = [
+      model.device.kernels, [vendor, architecture].filter(Boolean).join(' '), `features: ${features.join(', ') || 'none'}`,
+      `largest binding: ${bytes(limits.maxStorageBufferBindingSize)}`, ...toggles ? [`toggles: ${toggles.join(', ')}`] : [],
+      `${framesPerSecond.toFixed(0)} frames/s, ${error.toExponential(1)} of the largest logit off the CPU`,
+    ].filter(Boolean)
+    return { name, state: 'ok', detail: facts.join('; ') }
+  } catch (error) {
+    if (!(error instanceof TrecvitError)) throw error
+    return { name, state: 'missing', detail: error.message }
   }
 }
 

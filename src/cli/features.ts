@@ -54,7 +54,7 @@ async function features(source: string, options: FeaturesOptions, signal: AbortS
   } finally {
     await video.close()
   }
-  await debugTimes(model)
+  await debugTimes(model, options)
 
   async function* tokensOfFrames({ frames, expected }: InputVideo): AsyncGenerator<Row> {
     const { toInput } = await import('../stream/input.ts')

@@ -39,7 +39,8 @@ Exit codes:
   ${exitCodes.interrupted}  ended by Ctrl-C, after writing what was there so far
 
 Environment:
-  TRECVIT_DEBUG   1: device and stack traces; 2: time of each operation; 3: each step with shapes and time
+  TRECVIT_DEBUG   1: device and stack traces; 2: time of each operation; 3: each step with shapes and time;
+                  4: the first step that leaves the CPU's
   NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`)
 
 // What fails outside of any await, like an event of a child process.

@@ -1,6 +1,8 @@
 /**
  * A model, as the options of a command say.
  */
+import type { NdArray } from '../array.ts'
+import { GPU_BOUND } from '../backend/selfTest.ts'
 import type { Config } from '../model/config.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import { TrecvitError } from '../error.ts'
@@ -36,6 +38,7 @@ export async function openModel(options: ModelOptions, signal: AbortSignal): Pro
   try {
     const model = await TRecViT.load(options.model, {
       device: options.device, config: configOf(options), signal,
+      ...(options.dtype !== undefined && { dtype: options.dtype }),
       ...(options.labels !== undefined && { labels: await readLabels(options.labels) }),
       onProgress: (done, total) => progress.update(done / 1e6, total / 1e6),
     })
@@ -50,18 +53,21 @@ export async function openModel(options: ModelOptions, signal: AbortSignal): Pro
 
 /** The device in words. */
 export function deviceOf({ device: { backend, kernels, threads } }: TRecViT): string {
-  return `${backend} (${kernels}, ${threads} ${threads === 1 ? 'thread' : 'threads'})`
+  return backend === 'webgpu' ? `webgpu (${kernels})` : `wasm (${kernels}, ${threads} ${threads === 1 ? 'thread' : 'threads'})`
 }
 
 function debugLevel(): number {
   return Number(environment('TRECVIT_DEBUG')) || 0
 }
 
-/** With TRECVIT_DEBUG=2, where the time of a frame goes, operation by operation; with 3, step by step. To standard error. */
-export async function debugTimes(model: TRecViT): Promise<void> {
+/**
+ * With TRECVIT_DEBUG=2, where the time of a frame goes, operation by operation; with 3, step by step; with 4, the first step whose result
+ * leaves that of the CPU. To standard error.
+ */
+export async function debugTimes(model: TRecViT, options: ModelOptions): Promise<void> {
   if (debugLevel() < 2) return
   const [height, width] = model.config.imageSize
-  const frame = { data: new Uint8Array(height * width * 3), shape: [1, height, width, 3] }
+  const frame = { data: Uint8Array.from({ length: height * width * 3 }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24), shape: [1, height, width, 3] }
   const timings = await model.profile(frame)
   const milliseconds = (time: number) => `${time.toFixed(3).padStart(9)} ms`
   if (debugLevel() >= 3) {
@@ -72,4 +78,20 @@ export async function debugTimes(model: TRecViT): Promise<void> {
   for (const { op, milliseconds: time } of timings) ops.set(op, (ops.get(op) ?? 0) + time)
   const rows = [...ops].sort(([, one], [, other]) => other - one).map(([op, time]) => [`debug: ${milliseconds(time)}`, op])
   note(table([...rows, [`debug: ${milliseconds(timings.reduce((sum, { milliseconds: time }) => sum + time, 0))}`, 'one frame']]))
+  if (debugLevel() >= 4) note(`debug: ${await firstDeparture(model, options, frame)}`)
+}
+
+/** Which step is the first to differ from the CPU by more than a GPU may. */
+async function firstDeparture(model: TRecViT, options: ModelOptions, frame: NdArray<Uint8Array>): Promise<string> {
+  const { TRecViT } = await import('../model/trecvit.ts')
+  await using cpu = await TRecViT.load(options.model, { device: 'wasm', dtype: model.dtype, config: configOf(options) })
+  const [want, got] = [await cpu.trace(frame), await model.trace(frame)]
+  let worst = 0
+  for (const [name, { data }] of want) {
+    const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const error = data.reduce((most, value, i) => Math.max(most, Math.abs(value - got.get(name)!.data[i]!)), 0) / (largest || 1)
+    if (!(error <= GPU_BOUND)) return `"${name}" is the first step that leaves the CPU, by ${error.toExponential(1)} of its largest value`
+    worst = Math.max(worst, error)
+  }
+  return `no step leaves the CPU by more than ${worst.toExponential(1)} of its largest value`
 }

@@ -15,6 +15,7 @@ export interface ConfigOptions extends GlobalOptions {
 export interface ModelOptions extends ConfigOptions {
   readonly model: string
   readonly device: 'auto' | 'webgpu' | 'wasm'
+  readonly dtype?: 'f32' | 'f16'
 }
 
 /** How the video is read. */
@@ -65,10 +66,11 @@ export function addConfigOptions(command: Command): Command {
     .option('--frames-per-clip <n>', 'frames of a clip, if the checkpoint does not tell', whole(1))
 }
 
-/** --model, and what goes with it. */
+/** --model, --device, --dtype, and what goes with a model. */
 export function addModelOptions(command: Command): Command {
   return addConfigOptions(command.option('-m, --model <source>', 'path or URL of an .npz or .safetensors checkpoint, or "builtin"', 'builtin'))
     .addOption(new Option('--device <name>', 'wasm: the CPU, the same bits everywhere; webgpu: the GPU; auto: the GPU if there is a good one').choices(['auto', 'webgpu', 'wasm']).default('wasm'))
+    .addOption(new Option('--dtype <name>', 'number format of the matrices; f16 rounds them, and halves the memory of a GPU (default: what the file holds)').choices(['f32', 'f16']))
 }
 
 /** --fps, --stride, --frames, --decoder, --raw, --rate. */

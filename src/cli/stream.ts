@@ -77,7 +77,7 @@ async function stream(source: string | undefined, options: StreamOptions, signal
     progress.stop()
     await video.close()
   }
-  await debugTimes(model)
+  await debugTimes(model, options)
 }
 
 async function resume(model: TRecViT, path: string, topK: number): Promise<Stream> {
