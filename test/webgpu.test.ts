@@ -6,6 +6,7 @@ import { TrecvitError } from '../src/error.ts'
 import { configOf } from '../src/model/config.ts'
 import { recordModel, type ProgramOptions } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
+import { environment } from '../src/platform/platform.ts'
 import { bytesOf, planSlots } from '../src/program/plan.ts'
 import { inputsOf, sizeOf, type Buffer, type Program, type Weight } from '../src/program/program.ts'
 import { adapter, openDevice } from './gpu.ts'
@@ -14,7 +15,7 @@ import { noise, rowsWeight, runOp, type OpCase } from './ops.ts'
 if (!adapter) console.warn('No WebGPU adapter: nothing is tested on a GPU. Set VK_DRIVER_FILES, or install chromium and libvulkan1.')
 
 test('CI has an adapter', () => {
-  if (process.env['CI']) expect(adapter).not.toBeNull()
+  if (environment('CI')) expect(adapter).not.toBeNull()
 })
 
 const config = configOf('mu', { imageSize: [32, 48], numClasses: 11, repSize: 20, useMlp: true })

@@ -1,5 +1,8 @@
 import { COPY_DST, MAP_READ, READ } from './usage.ts'
 
+/** Milliseconds between submits of nothing while results are awaited: Firefox looks for them every 100 ms, and with every submit. */
+const NUDGE = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent?.includes('Firefox/') ? 1 : 0
+
 /** Consecutive bytes of a buffer; both numbers are multiples of 4. */
 export interface Span {
   readonly buffer: GPUBuffer
@@ -39,12 +42,15 @@ export class Submits {
       at += span.bytes
     }
     this.#device.queue.submit([encoder.finish()])
+    const nudging = NUDGE ? setInterval(() => this.#device.queue.submit([]), NUDGE) : undefined
     try {
       const [refused] = await Promise.all([this.#device.popErrorScope(), staging.mapAsync(READ, 0, bytes)])
       if (refused) throw new Error(`The GPU refused its work: ${refused.message}`)
     } catch (error) {
       staging.destroy()
       throw error
+    } finally {
+      clearInterval(nudging)
     }
     const mapped = staging.getMappedRange(0, bytes)
     let from = 0
