@@ -43,13 +43,15 @@ function watched(change: (device: GPUDevice) => void = () => {}): { gpu: GPU; de
 /**
  * Devices that can be lost 50 times in a test: software GPUs need seconds to compile the kernels for each new one, so behind these is always
  * the same one, with its pipelines. A lost one behaves as the specification says: work vanishes, mappings are refused, `lost` resolves.
+ * `alive` names the buffers that were made and not destroyed.
  */
-function fragile(): { gpu: GPU; lose: () => void; opened: () => number } {
+function fragile(): { gpu: GPU; lose: () => void; opened: () => number; alive: () => string[] } {
   let real: Promise<GPUDevice> | undefined
   let count = 0
   let current = () => {}
   const pipelines = new Map<string, Promise<GPUComputePipeline>>()
-  return { lose: () => current(), opened: () => count, gpu: entryOf(async (adapter, descriptor) => {
+  const buffers = new Set<GPUBuffer>()
+  return { lose: () => current(), opened: () => count, alive: () => [...buffers].map(({ label }) => label), gpu: entryOf(async (adapter, descriptor) => {
     const device = await (real ??= adapter.requestDevice(descriptor))
     count++
     let isLost = false
@@ -65,6 +67,12 @@ function fragile(): { gpu: GPU; lose: () => void; opened: () => number } {
       queue: over(device.queue, { submit: (buffers: GPUCommandBuffer[]) => isLost || device.queue.submit(buffers) }),
       createBuffer: (wanted: GPUBufferDescriptor) => {
         const buffer = device.createBuffer(wanted)
+        buffers.add(buffer)
+        const free = buffer.destroy.bind(buffer)
+        buffer.destroy = () => {
+          buffers.delete(buffer)
+          return free()
+        }
         if (wanted.label === 'staging') {
           const map = buffer.mapAsync.bind(buffer)
           buffer.mapAsync = async (...range) => {
@@ -98,10 +106,10 @@ beforeAll(async () => {
 
 const load = (options: Parameters<typeof TRecViT.load>[1] = {}) => TRecViT.load(bytes, options)
 
-async function undisturbed(options: StreamOptions = {}): Promise<FrameAnswer[]> {
+async function undisturbed(options: StreamOptions = {}, all = frames): Promise<FrameAnswer[]> {
   await using model = await load({ device: 'wasm' })
   const stream = model.stream(options)
-  return Promise.all(frames.map((frame) => stream.push(frame)))
+  return Promise.all(all.map((frame) => stream.push(frame)))
 }
 
 function expectSame(got: readonly FrameAnswer[], want: readonly FrameAnswer[]): void {
@@ -204,25 +212,25 @@ describe.skipIf(!gpu)('on a GPU', () => {
     expect(model.device.backend).toBe('wasm')
   })
 
-  test('moved to the CPU and back, and snapshots from one to the other', async () => {
+  test('100 frames on the GPU, 100 on the CPU and 100 on the GPU again, and snapshots from one to the other', async () => {
     await using model = await load({ device: 'webgpu', gpu: gpu! })
     const stream = model.stream()
+    const all = [...frames, ...frames.slice(0, 100)]
     const answers: Promise<FrameAnswer>[] = []
-    for (const [index, frame] of frames.entries()) {
-      if (index === 60) void stream.moveTo('wasm')
-      if (index === 120) void stream.moveTo('webgpu')
+    for (const [index, frame] of all.entries()) {
+      if (index === 100) void stream.moveTo('wasm')
+      if (index === 200) void stream.moveTo('webgpu')
       answers.push(stream.push(frame))
     }
-    const want = await undisturbed()
-    expectSame(await Promise.all(answers), want)
+    expectSame(await Promise.all(answers), await undisturbed({}, all))
     expect(stream.device.backend).toBe('webgpu')
 
     const other = await load({ device: 'wasm' })
     const again = await other.resume(await stream.snapshot())
-    expect(again.frame).toBe(COUNT)
+    expect(again.frame).toBe(all.length)
     await again.push(frames[0]!)
     const back = await model.resume(await again.snapshot())
-    expect(back.frame).toBe(COUNT + 1)
+    expect(back.frame).toBe(all.length + 1)
   })
 
   test('a stream that stays where it is when the other device cannot be had', async () => {
@@ -233,6 +241,20 @@ describe.skipIf(!gpu)('on a GPU', () => {
     await stream.push(frames[0]!)
     await expect(stream.moveTo('webgpu')).rejects.toBeInstanceOf(TrecvitError)
     expect((await stream.push(frames[1]!)).frame).toBe(1)
+  })
+
+  test('loading, running and disposing leave no buffer behind, round after round', async () => {
+    const { gpu: entry, alive, opened } = fragile()
+    for (let round = 0; round < 20; round++) {
+      const model = await load({ device: 'webgpu', gpu: entry })
+      const stream = model.stream()
+      await stream.push(frames[round]!)
+      expect(alive().length).toBeGreaterThan(50)
+      await stream.dispose()
+      await model.dispose()
+      expect(alive(), `buffers after round ${round}`).toEqual([])
+    }
+    expect(opened()).toBe(20)
   })
 
   test('disposing leaves no device behind', async () => {

@@ -47,7 +47,10 @@ export class WebGpuState implements StreamState {
 
   async write(values: readonly Float32Array[]): Promise<void> {
     await this.#submits.run([], () => {
-      this.#buffers.forEach((buffer, index) => this.#device.queue.writeBuffer(buffer, 0, values[index]! as Float32Array<ArrayBuffer>))
+      this.#buffers.forEach((buffer, index) => {
+        // Deno panics at an empty array, which a convolution of one tap has for its past.
+        if (values[index]!.length) this.#device.queue.writeBuffer(buffer, 0, values[index]! as Float32Array<ArrayBuffer>)
+      })
     })
   }
 
