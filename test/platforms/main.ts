@@ -13,7 +13,7 @@ export interface Outcome {
 /**
  * Runs all files, one after the other.
  * @param print takes a line for each file and each failure
- * @param wanted whether tests of a GPU count as failed when they are skipped
+ * @param testTimeout milliseconds
  */
 export async function run(print: (line: string) => void, testTimeout: number): Promise<Outcome> {
   const outcome: Outcome = { passed: 0, failed: 0, skipped: 0 }

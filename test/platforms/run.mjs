@@ -8,55 +8,23 @@
  * that VK_DRIVER_FILES names; with GPU=required a test that is skipped counts as failed. Ends with `N passed, N failed`.
  */
 import { spawn } from 'node:child_process'
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import { extname, join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
+import { fileURLToPath } from 'node:url'
+import { bundleTests } from './bundle.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const ALL = [
-  'patchify', 'linear', 'blockLinear', 'conv1d', 'rgLru', 'rmsNorm', 'layerNorm', 'attention', 'pool', 'average', 'softmax',
-  'goldens', 'bits', 'half', 'shaders', 'webgpu', 'failover',
-]
 /** Seconds after which one test has failed, and after which the whole run has. */
 const TEST = 240
 const RUN = 900
 
 const [runtime, ...only] = process.argv.slice(2)
 if (!runtime) throw new Error('Expected a runtime: chromium, firefox, or a command such as "deno run -A"')
-const tests = only.length ? only : ALL
-
 const page = runtime === 'chromium' || runtime === 'firefox'
 const outfile = join(root, 'build/platforms', page ? 'page.js' : 'module.mjs')
-await mkdir(join(root, 'build/platforms'), { recursive: true })
-await build({
-  stdin: {
-    contents: `import { run } from './main.ts'\n${page ? 'globalThis.run = run' : `
-      const { passed, failed, skipped } = await run(console.log, ${TEST * 1000})
-      console.log('outcome', JSON.stringify({ passed, failed, skipped }))
-      globalThis.process?.exit(0)`}`,
-    resolveDir: join(root, 'test/platforms'),
-  },
-  outfile, bundle: true, format: 'esm', target: 'es2022', platform: page ? 'browser' : 'node', logLevel: 'error',
-  loader: { '.wasm': 'binary', '.txt': 'text', '.wgsl': 'text' },
-  external: ['node:*', 'webgpu', 'node-webcodecs'],
-  // Files are found as if the bundle were test/x.ts.
-  define: { 'import.meta.url': page ? 'origin' : JSON.stringify(String(pathToFileURL(join(root, 'test/x.ts')))) },
-  banner: page ? { js: 'const origin = new URL("/test/x.ts", location.href).href' } : {},
-  plugins: [{
-    name: 'tests',
-    setup(bundle) {
-      bundle.onResolve({ filter: /^vitest$/ }, () => ({ path: join(root, 'test/platforms/vitest.ts') }))
-      bundle.onResolve({ filter: /^test-files$/ }, () => ({ path: 'test-files', namespace: 'tests' }))
-      bundle.onLoad({ filter: /.*/, namespace: 'tests' }, () => ({
-        contents: `export default { ${tests.map((test) => `'test/${test}.test.ts': () => import('../${test}.test.ts')`).join(', ')} }`,
-        resolveDir: join(root, 'test/platforms'),
-      }))
-    },
-  }],
-})
+await bundleTests(outfile, { page, seconds: TEST, ...(only.length && { tests: only }) })
 
 const outcome = await Promise.race([
   page ? inPage(runtime) : inProcess(runtime.split(' ')),
