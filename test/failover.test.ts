@@ -101,7 +101,7 @@ const load = (options: Parameters<typeof TRecViT.load>[1] = {}) => TRecViT.load(
 async function undisturbed(options: StreamOptions = {}): Promise<FrameAnswer[]> {
   await using model = await load({ device: 'wasm' })
   const stream = model.stream(options)
-  return Promise.all(frames.map((frame) => stream.push(frame)))
+  return await Promise.all(frames.map((frame) => stream.push(frame)))
 }
 
 function expectSame(got: readonly FrameAnswer[], want: readonly FrameAnswer[]): void {

@@ -15,6 +15,7 @@ export interface ConfigOptions extends GlobalOptions {
 export interface ModelOptions extends ConfigOptions {
   readonly model: string
   readonly device: 'auto' | 'webgpu' | 'wasm'
+  readonly threads?: number
 }
 
 /** How the video is read. */
@@ -69,6 +70,7 @@ export function addConfigOptions(command: Command): Command {
 export function addModelOptions(command: Command): Command {
   return addConfigOptions(command.option('-m, --model <source>', 'path or URL of an .npz or .safetensors checkpoint, or "builtin"', 'builtin'))
     .addOption(new Option('--device <name>', 'wasm: the CPU, the same bits everywhere; webgpu: the GPU; auto: the GPU if there is a good one').choices(['auto', 'webgpu', 'wasm']).default('wasm'))
+    .option('--threads <n>', 'threads on the CPU, 1 to 64 (default: as many as it has, 8 at most)', whole(1, 64))
 }
 
 /** --fps, --stride, --frames, --decoder, --raw, --rate. */
