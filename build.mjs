@@ -1,4 +1,4 @@
-// npm run build: AssemblyScript → build/trecvit.wasm, esbuild → dist/*.js with the wasm inlined, tsc → dist/*.d.ts.
+// npm run build: AssemblyScript → build/trecvit.wasm, esbuild → build/worker.txt, then dist/*.js with both inlined, tsc → dist/*.d.ts.
 import { execFileSync } from 'node:child_process'
 import { chmod, copyFile, readFile, rm } from 'node:fs/promises'
 import { build } from 'esbuild'
@@ -8,6 +8,7 @@ const run = (script, ...args) => execFileSync(process.execPath, [script, ...args
 
 await rm('dist', { recursive: true, force: true })
 run('node_modules/assemblyscript/bin/asc.js', '--target', 'simd')
+await build({ entryPoints: ['src/backend/wasm/worker.ts'], outfile: 'build/worker.txt', bundle: true, minify: true, format: 'iife', target: 'es2022' })
 await build({
   entryPoints: { index: 'src/index.ts', 'video/index': 'src/video/index.ts', 'cli/index': 'src/cli/index.ts' },
   outdir: 'dist',
@@ -23,4 +24,5 @@ await build({
 })
 run('node_modules/typescript/bin/tsc')
 await copyFile('build/trecvit.wasm', 'dist/trecvit.wasm')
+await copyFile('build/worker.txt', 'dist/worker.js')
 await chmod('dist/cli/index.js', 0o755)

@@ -18,20 +18,19 @@ export class AttentionArgs {
   kStride: i32
   v: usize
   vStride: i32
-  /** Working memory of 32·(⌈n/8⌉·r + ⌈r/8⌉·n) + 4·5·(8·⌈n/8⌉ + 8·⌈r/8⌉) bytes: packed k, packed v, scores, sums. */
-  scratch: usize
   nq: i32
   n: i32
   heads: i32
   r: i32
 }
 
-export function attention(args: AttentionArgs, begin: i32, end: i32): void {
+/** @param scratch working memory of 32·(⌈n/8⌉·r + ⌈r/8⌉·n) + 4·5·(8·⌈n/8⌉ + 8·⌈r/8⌉) bytes: packed k, packed v, scores, sums */
+export function attention(args: AttentionArgs, scratch: usize, begin: i32, end: i32): void {
   const n = args.n
   const r = args.r
   const keyPanels = (n + PANEL - 1) / PANEL
   const valuePanels = (r + PANEL - 1) / PANEL
-  const keys = args.scratch
+  const keys = scratch
   const values = keys + (<usize>keyPanels * r << 5)
   const scores = values + (<usize>valuePanels * n << 5)
   const scoreStride = <usize>keyPanels << 5

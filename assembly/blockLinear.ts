@@ -3,11 +3,9 @@
  *
  * x [rows, blocks·k], out [rows, blocks·n]. kernel in panels of 8 columns for each block, [blocks, ⌈n/8⌉, k, 8]; bias [blocks·n],
  * readable up to a multiple of 8. Blocks are small (128 × 256 for Base), so a panel (4 KB) and five rows of x lie in the first-level
- * cache without blocking. Sums begin with the bias. A unit of work is a block.
+ * cache without blocking. Sums begin with the bias. A unit of work is a panel of a block.
  */
 import { PANEL, TILE, tile } from './lib/gemm'
-
-const edge = memory.data(TILE * PANEL * 4, 16)
 
 @unmanaged
 export class BlockLinearArgs {
@@ -22,28 +20,29 @@ export class BlockLinearArgs {
   n: i32
 }
 
-export function blockLinear(args: BlockLinearArgs, begin: i32, end: i32): void {
+/** @param edge working memory of TILE rows of a panel */
+export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end: i32): void {
   const k = args.k
   const n = args.n
   const panels = (n + PANEL - 1) / PANEL
   const ldo = <usize>args.outStride << 2
   const ldx = <usize>args.xStride << 2
-  for (let block = begin; block < end; block++) {
-    for (let panel = 0; panel < panels; panel++) {
-      const w = args.kernel + (<usize>(block * panels + panel) * k << 5)
-      const columns = min(PANEL, n - panel * PANEL)
-      const column = block * n + panel * PANEL
-      const bias = args.bias + (<usize>column << 2)
-      for (let row = 0; row < args.rows; row += TILE) {
-        const rows = min(TILE, args.rows - row)
-        const out = args.out + <usize>row * ldo + (<usize>column << 2)
-        const x = args.x + <usize>row * ldx + (<usize>(block * k) << 2)
-        if (columns == PANEL) tile(out, ldo, x, ldx, w, k, rows, bias, 0)
-        else {
-          // The last panel of a block has fewer than 8 columns: beside the matrix, then only those are copied.
-          tile(edge, PANEL << 2, x, ldx, w, k, rows, bias, 0)
-          for (let i = 0; i < rows; i++) memory.copy(out + <usize>i * ldo, edge + (<usize>i << 5), <usize>columns << 2)
-        }
+  for (let unit = begin; unit < end; unit++) {
+    const block = unit / panels
+    const panel = unit % panels
+    const w = args.kernel + (<usize>unit * k << 5)
+    const columns = min(PANEL, n - panel * PANEL)
+    const column = block * n + panel * PANEL
+    const bias = args.bias + (<usize>column << 2)
+    for (let row = 0; row < args.rows; row += TILE) {
+      const rows = min(TILE, args.rows - row)
+      const out = args.out + <usize>row * ldo + (<usize>column << 2)
+      const x = args.x + <usize>row * ldx + (<usize>(block * k) << 2)
+      if (columns == PANEL) tile(out, ldo, x, ldx, w, k, rows, bias, 0)
+      else {
+        // The last panel of a block has fewer than 8 columns: beside the matrix, then only those are copied.
+        tile(edge, PANEL << 2, x, ldx, w, k, rows, bias, 0)
+        for (let i = 0; i < rows; i++) memory.copy(out + <usize>i * ldo, edge + (<usize>i << 5), <usize>columns << 2)
       }
     }
   }

@@ -1,5 +1,5 @@
 /**
- * The whole of a program in one call: a table of steps in linear memory, walked from `begin` to `end`.
+ * The whole of a program in one call: a table of steps in linear memory, walked from `begin` to `end` by one thread or by a team.
  *
  *   ┌────────┬───────┬───────────────────────────┐
  *   │ op i32 │ units │ arguments of that op       │  one step, STEP bytes
@@ -13,6 +13,7 @@ import { average, AverageArgs } from './average'
 import { blockLinear, BlockLinearArgs } from './blockLinear'
 import { conv1d, Conv1dArgs } from './conv1d'
 import { layerNorm, LayerNormArgs } from './layerNorm'
+import { deal, dealt, meet } from './lib/team'
 import { linear, LinearArgs } from './linear'
 import { patchify, PatchifyArgs } from './patchify'
 import { pool, PoolArgs } from './pool'
@@ -24,31 +25,51 @@ export { packPanels, packRows } from './lib/pack'
 
 const STEP: usize = 128
 
-/** Where memory is free for programs, weights and states. */
-export const heapBase: usize = __heap_base
-
 /**
+ * One thread's part of a run; the whole of it if it is alone. Every thread of a team calls this with the same program and its own scratch.
+ * They take units of each step as they can, many at first and single ones at the end, so that all arrive together although some are slower,
+ * and meet before the next step. Which thread computes a unit changes no bit of it.
+ *
+ * @param team where the threads meet (lib/team.ts)
+ * @param scratch working memory of this thread
  * @param table first step of the program
  * @param state memory of the stream
  * @param frame frames of the stream since its reset
  */
-export function run(table: usize, begin: i32, end: i32, state: usize, frame: f64): void {
+export function run(team: usize, threads: i32, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64): void {
   for (let index = begin; index < end; index++) {
     const step = table + <usize>index * STEP
     const units = load<i32>(step, 4)
-    const args = step + 8
-    switch (load<i32>(step)) {
-      case 0: patchify(changetype<PatchifyArgs>(args), 0, units); break
-      case 1: linear(changetype<LinearArgs>(args), 0, units); break
-      case 2: blockLinear(changetype<BlockLinearArgs>(args), 0, units); break
-      case 3: conv1d(changetype<Conv1dArgs>(args), state, 0, units); break
-      case 4: rgLru(changetype<RgLruArgs>(args), state, frame == 0, 0, units); break
-      case 5: rmsNorm(changetype<RmsNormArgs>(args), 0, units); break
-      case 6: layerNorm(changetype<LayerNormArgs>(args), 0, units); break
-      case 7: attention(changetype<AttentionArgs>(args), 0, units); break
-      case 8: pool(changetype<PoolArgs>(args), 0, units); break
-      case 9: average(changetype<AverageArgs>(args), state, frame, 0, units); break
-      case 10: softmax(changetype<SoftmaxArgs>(args), 0, units); break
+    if (threads == 1) {
+      compute(step, scratch, state, frame, 0, units)
+      continue
     }
+    let from = dealt(team)
+    while (from < units) {
+      const to = from + max(1, (units - from) / (2 * threads))
+      const seen = deal(team, from, to)
+      if (seen == from) {
+        compute(step, scratch, state, frame, from, to)
+        from = dealt(team)
+      } else from = seen
+    }
+    meet(team, threads)
+  }
+}
+
+function compute(step: usize, scratch: usize, state: usize, frame: f64, begin: i32, end: i32): void {
+  const args = step + 8
+  switch (load<i32>(step)) {
+    case 0: patchify(changetype<PatchifyArgs>(args), begin, end); break
+    case 1: linear(changetype<LinearArgs>(args), begin, end); break
+    case 2: blockLinear(changetype<BlockLinearArgs>(args), scratch, begin, end); break
+    case 3: conv1d(changetype<Conv1dArgs>(args), state, begin, end); break
+    case 4: rgLru(changetype<RgLruArgs>(args), state, frame == 0, begin, end); break
+    case 5: rmsNorm(changetype<RmsNormArgs>(args), begin, end); break
+    case 6: layerNorm(changetype<LayerNormArgs>(args), begin, end); break
+    case 7: attention(changetype<AttentionArgs>(args), scratch, begin, end); break
+    case 8: pool(changetype<PoolArgs>(args), begin, end); break
+    case 9: average(changetype<AverageArgs>(args), state, frame, begin, end); break
+    case 10: softmax(changetype<SoftmaxArgs>(args), begin, end); break
   }
 }

@@ -1,4 +1,4 @@
-// node bench/run.mjs <bench> [--option value]…: bundles bench/<bench>.ts and runs it. The kernels must be built (npx asc --target simd).
+// node bench/run.mjs <bench> [--option value]…: bundles bench/<bench>.ts and runs it. The package must be built.
 import { spawn } from 'node:child_process'
 import { access } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -38,7 +38,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const [name = '', ...args] = process.argv.slice(2)
   const entry = resolve(here, `${name}.ts`)
   await access(entry).catch(() => {
-    console.error(`Bench "${name}" expected one of frame, endless, kernels; for onnxruntime-web use bench/peers/run.mjs`)
+    console.error(`Bench "${name}" expected one of frame, threads, endless, kernels; for onnxruntime-web use bench/peers/run.mjs`)
     process.exit(1)
   })
   process.exitCode = await runBench(entry, args)

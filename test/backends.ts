@@ -1,4 +1,8 @@
 import type { Backend } from '../src/backend/backend.ts'
+import { Away } from '../src/backend/wasm/away.ts'
+import type { Machine } from '../src/backend/wasm/machine.ts'
+import { compile } from '../src/backend/wasm/open.ts'
+import { Team } from '../src/backend/wasm/team.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import type { Weight } from '../src/program/program.ts'
@@ -33,4 +37,26 @@ async function gpuBackends(features: GPUFeatureName[]): Promise<BackendUnderTest
     name: ['webgpu', adapterName, ...features].join(' '), unit: (adapter.info.isFallbackAdapter ? 1 : 5) * 2 ** -24, smallest: 2 ** -126,
     create: (weights) => WebGpuBackend.create(device, weights),
   }]
+}
+
+/** The CPU as far as it is beside the caller, with machines of its own for each backend: what a whole model runs on. */
+export const beside: readonly BackendUnderTest[] = [
+  ...[1, 2, 3, 4].map((threads) => onMachine(`wasm on ${threads} threads`, async () => Team.start(await compile(true), threads, undefined))),
+  onMachine('wasm in a worker', async () => Away.start(await compile(false), undefined)),
+]
+
+/** Three threads that all operations of a test file share; one backend at a time. */
+export const team: BackendUnderTest = onMachine('wasm on a team', async () => {
+  const machine = await (shared ??= compile(true).then((module) => Team.start(module, 3, undefined)))
+  // A machine is the backend's own: its memory must be as new.
+  return new Proxy(machine, { get: (of, property) => {
+    if (property === 'dispose') return () => of.clear(of.base, of.size - of.base)
+    const value = Reflect.get(of, property, of) as unknown
+    return typeof value === 'function' ? value.bind(of) as unknown : value
+  } })
+})
+let shared: Promise<Team> | undefined
+
+function onMachine(name: string, open: () => Promise<Machine>): BackendUnderTest {
+  return { name, unit: 2 ** -24, smallest: 2 ** -149, create: async (weights) => WasmBackend.create(weights, await open()) }
 }

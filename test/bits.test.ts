@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { expectedHash, selfTest } from '../src/cli/selfTest.ts'
 import { frameSizeOf } from '../src/model/config.ts'
 import type { Outputs } from '../src/stream/session.ts'
-import { backends } from './backends.ts'
+import { backends, beside } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { loadModel, models, type SessionOptions } from './models.ts'
 import { compositions, expectSame } from './ops.ts'
@@ -15,7 +15,7 @@ interface Run {
 }
 
 // Bits are promised on the CPU; on a GPU the driver may fuse and reorder (webgpu.test.ts has the bounds).
-describe.each(backends.filter(({ name }) => name === 'wasm'))('$name', ({ create }) => {
+describe.each([...backends.filter(({ name }) => name === 'wasm'), ...beside])('$name', ({ create }) => {
   describe.each(models.filter(({ name }) => name !== 'mu'))('$name', async ({ name, given }) => {
     const model = await loadModel(create, name, given)
     const { config } = model

@@ -109,7 +109,7 @@ const load = (options: Parameters<typeof TRecViT.load>[1] = {}) => TRecViT.load(
 async function undisturbed(options: StreamOptions = {}, all = frames): Promise<FrameAnswer[]> {
   await using model = await load({ device: 'wasm' })
   const stream = model.stream(options)
-  return Promise.all(all.map((frame) => stream.push(frame)))
+  return await Promise.all(all.map((frame) => stream.push(frame)))
 }
 
 function expectSame(got: readonly FrameAnswer[], want: readonly FrameAnswer[]): void {

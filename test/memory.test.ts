@@ -1,33 +1,64 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { LinearMemory } from '../src/backend/wasm/memory.ts'
+import { LinearMemory, type Heap } from '../src/backend/wasm/memory.ts'
 
-const fresh = () => new LinearMemory(new WebAssembly.Memory({ initial: 1 }), 1000)
+/** A machine's memory, without the machine. */
+class Pages implements Heap {
+  readonly base = 1000
+  readonly memory = new WebAssembly.Memory({ initial: 1 })
 
-test('blocks never overlap, are zero, aligned, and come together again', () => {
-  fc.assert(fc.property(fc.array(fc.tuple(fc.integer({ min: 1, max: 50_000 }), fc.nat(9)), { maxLength: 60 }), (requests) => {
-    const memory = fresh()
+  get size(): number {
+    return this.memory.buffer.byteLength
+  }
+
+  async grow(bytes: number): Promise<void> {
+    // As slow as a machine that is far away.
+    await new Promise((resolve) => setTimeout(resolve))
+    this.memory.grow(Math.ceil(bytes / 65536))
+  }
+
+  clear(at: number, bytes: number): void {
+    this.bytes(at, bytes).fill(0)
+  }
+
+  bytes(at: number, count: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, at, count)
+  }
+}
+
+test('blocks never overlap, are zero, aligned, and come together again', async () => {
+  await fc.assert(fc.asyncProperty(fc.array(fc.tuple(fc.integer({ min: 1, max: 50_000 }), fc.nat(9)), { maxLength: 60 }), async (requests) => {
+    const pages = new Pages()
+    const memory = new LinearMemory(pages)
     const taken: { at: number; bytes: number }[] = []
     for (const [bytes, keep] of requests) {
-      const at = memory.take(bytes, 'A block')
+      const at = await memory.take(bytes, 'A block')
       expect(at % 64).toBe(0)
       expect(at).toBeGreaterThanOrEqual(1000)
       for (const other of taken) expect(at + bytes <= other.at || other.at + other.bytes <= at).toBe(true)
-      expect(memory.bytes(at, bytes).every((byte) => byte === 0)).toBe(true)
-      memory.bytes(at, bytes).fill(255)
+      expect(pages.bytes(at, bytes).every((byte) => byte === 0)).toBe(true)
+      pages.bytes(at, bytes).fill(255)
       taken.push({ at, bytes })
       if (keep < 5) memory.free(taken.splice(keep % taken.length, 1)[0]!.at)
     }
     for (const { at } of taken) memory.free(at)
-    const pages = memory.memory.buffer.byteLength
+    const { size } = pages
     // Everything is free again, as one piece: a block of almost all of it needs no growth.
-    memory.take(pages - 2000, 'All')
-    expect(memory.memory.buffer.byteLength).toBe(pages)
+    await memory.take(size - 2000, 'All')
+    expect(pages.size).toBe(size)
   }), { numRuns: 100 })
 })
 
-test('says what is missing when 4 GiB do not suffice', () => {
-  const memory = fresh()
-  memory.take(1e6, 'The weights')
-  expect(() => memory.take(5e9, 'The activations of a program')).toThrow(/The activations of a program need 5000 MB, but WebAssembly memory ends at 4 GiB and 2 MB are taken/)
+test('blocks asked for at once do not overlap either, though memory grows meanwhile', async () => {
+  const memory = new LinearMemory(new Pages())
+  const sizes = [100_000, 64, 300_000, 20_000, 64]
+  const places = await Promise.all(sizes.map((bytes) => memory.take(bytes, 'A block')))
+  const blocks = places.map((at, index) => ({ at, end: at + sizes[index]! })).sort((one, other) => one.at - other.at)
+  blocks.slice(1).forEach(({ at }, index) => expect(at).toBeGreaterThanOrEqual(blocks[index]!.end))
+})
+
+test('says what is missing when 4 GiB do not suffice', async () => {
+  const memory = new LinearMemory(new Pages())
+  await memory.take(1e6, 'The weights')
+  await expect(memory.take(5e9, 'The activations of a program')).rejects.toThrow(/The activations of a program need 5000 MB, but WebAssembly memory ends at 4 GiB and 2 MB are taken/)
 })

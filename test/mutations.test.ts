@@ -98,7 +98,7 @@ async function mutated(edit: Edit): Promise<typeof import('../src/model/trecvit.
     return text.replace(edit.from, () => edit.to)
   }
   let wasm: Uint8Array | string = ''
-  const options = ['--config', 'none', '--runtime', 'stub', '--importMemory', '--initialMemory', '1', '--enable', 'simd', '--noAssert']
+  const options = ['--config', 'none', '--runtime', 'stub', '--importMemory', '--initialMemory', '1', '--sharedMemory', '--maximumMemory', '65536', '--enable', 'simd,threads', '--noAssert']
   const { error, stderr } = await asc.main(['assembly/index.ts', '--outFile', 'mutant.wasm', ...options], {
     readFile: (file) => read(file).catch((reason: { code?: string }) => reason.code === 'ENOENT' ? null : Promise.reject(reason)),
     writeFile: (_, contents) => void (wasm = contents),

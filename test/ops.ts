@@ -7,7 +7,7 @@
 import { describe, expect, test } from 'vitest'
 import { rowsOf, sizeOf, columnsOf, type Buffer, type Program, type State, type Step, type Tensor, type Weight } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
-import { backends, type BackendUnderTest } from './backends.ts'
+import { backends, team, type BackendUnderTest } from './backends.ts'
 import { ReferenceBackend } from './reference.ts'
 
 /** An input: values row-major. */
@@ -128,7 +128,7 @@ export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike
 
 /** Registers a test for every case and backend, dense and with strides, against the reference and the bound of the case. */
 export function testOp(title: string, cases: readonly OpCase[], on = backends): void {
-  describe.each(on)(`${title} on $name`, (backend) => {
+  describe.each([...on, team])(`${title} on $name`, (backend) => {
     test.each(cases)('$name', async (op) => {
       const want = await runOp(async (weights) => new ReferenceBackend(weights), op)
       for (const gap of [0, 5]) {

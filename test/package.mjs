@@ -10,7 +10,7 @@ const root = mkdtempSync(join(tmpdir(), 'trecvit-'))
 try {
   const [{ filename, size, unpackedSize, files }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', root], { encoding: 'utf8' }))
   const paths = files.map(({ path }) => path)
-  for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/trecvit.wasm', 'dist/cli/index.js', 'models/motion.safetensors', 'LICENSE', 'README.md']) assert(paths.includes(path), `${path} is not in the package`)
+  for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/trecvit.wasm', 'dist/worker.js', 'dist/cli/index.js', 'models/motion.safetensors', 'LICENSE', 'README.md']) assert(paths.includes(path), `${path} is not in the package`)
   assert(!paths.some((path) => /^(src|test|bench|assembly|build)\//.test(path)), 'sources or tests are in the package')
   console.log(`packed ${(size / 1e6).toFixed(2)} MB, unpacked ${(unpackedSize / 1e6).toFixed(2)} MB, ${files.length} files`)
 

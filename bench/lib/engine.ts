@@ -1,3 +1,4 @@
+import { openMachine } from '../../src/backend/wasm/open.ts'
 import { WasmBackend } from '../../src/backend/wasm/wasm.ts'
 import type { Backend, Device, Watch } from '../../src/backend/backend.ts'
 import type { Config } from '../../src/model/config.ts'
@@ -17,9 +18,10 @@ export interface Engine {
   advance(pixels: Float32Array, watch?: Watch): Promise<Record<string, Float32Array>>
 }
 
-/** Loads a model with random weights, the same for the same seed, and opens its stream. */
-export async function createEngine(config: Config, seed: number): Promise<Engine> {
-  const backend = await WasmBackend.create(weightTable(config))
+/** Loads a model with random weights, the same for the same seed, onto a team of threads, and opens its stream. */
+export async function createEngine(config: Config, seed: number, threads = 1): Promise<Engine> {
+  const { machine } = await openMachine({ threads })
+  const backend = await WasmBackend.create(weightTable(config), machine)
   await loadWeights(randomCheckpoint(config, seed), config, backend)
   const program = recordModel(config, { b: 1, t: 1, pixels: 'f32', recent: 'all', encoded: false })
   const replay = await backend.prepare(program)

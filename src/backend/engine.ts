@@ -3,6 +3,7 @@ import { openGpu } from '../platform/gpu.ts'
 import type { Program, Weight } from '../program/program.ts'
 import type { Backend, Device, MatrixDType, Replay } from './backend.ts'
 import { selfTest } from './selfTest.ts'
+import { openMachine, type CpuOptions } from './wasm/open.ts'
 import { WasmBackend } from './wasm/wasm.ts'
 
 /** What computes. */
@@ -56,16 +57,18 @@ export class Engines {
   readonly #weights: readonly Weight[]
   readonly #dtype: MatrixDType
   readonly #fill: Fill
+  readonly #cpu: CpuOptions
   readonly #gpu: GPU | undefined
   /** Nobody asked for a GPU by name, so only a good one is used. */
   readonly #hardwareOnly: boolean
   readonly #engines = new Map<Kind, Promise<Engine>>()
   #current: Engine | undefined
 
-  private constructor(weights: readonly Weight[], dtype: MatrixDType, fill: Fill, gpu: GPU | undefined, hardwareOnly: boolean) {
+  private constructor(weights: readonly Weight[], dtype: MatrixDType, fill: Fill, cpu: CpuOptions, gpu: GPU | undefined, hardwareOnly: boolean) {
     this.#weights = weights
     this.#dtype = dtype
     this.#fill = fill
+    this.#cpu = cpu
     this.#gpu = gpu
     this.#hardwareOnly = hardwareOnly
   }
@@ -75,8 +78,8 @@ export class Engines {
    * @param dtype how the GPU keeps the matrices; the CPU keeps their float32 values
    * @throws TrecvitError if the GPU is asked for and there is none
    */
-  static async open(wanted: 'auto' | Kind, weights: readonly Weight[], dtype: MatrixDType, fill: Fill, gpu?: GPU): Promise<Engines> {
-    const engines = new Engines(weights, dtype, fill, gpu, wanted === 'auto')
+  static async open(wanted: 'auto' | Kind, weights: readonly Weight[], dtype: MatrixDType, fill: Fill, cpu: CpuOptions = {}, gpu?: GPU): Promise<Engines> {
+    const engines = new Engines(weights, dtype, fill, cpu, gpu, wanted === 'auto')
     engines.#current = wanted === 'auto' ? await engines.#best() : await engines.get(wanted)
     return engines
   }
@@ -136,8 +139,15 @@ export class Engines {
   }
 
   async #wasm(reason: string | null): Promise<Engine> {
-    const backend = await WasmBackend.create(this.#weights, reason)
-    await this.#fill(backend)
+    const { machine, reason: oneThread } = await openMachine(this.#cpu)
+    const reasons = [reason, oneThread].filter((one) => one !== null)
+    const backend = await WasmBackend.create(this.#weights, machine, reasons.join('; ') || null)
+    try {
+      await this.#fill(backend)
+    } catch (error) {
+      backend.dispose()
+      throw error
+    }
     return new Engine(backend)
   }
 

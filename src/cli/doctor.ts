@@ -3,6 +3,7 @@
  */
 import type { Command } from 'commander'
 import { TrecvitError } from '../error.ts'
+import { availableThreads } from '../platform/worker.ts'
 import { action, type GlobalOptions } from './run.ts'
 import { bytes, paint, print, table } from './terminal.ts'
 
@@ -60,7 +61,8 @@ async function wasm(): Promise<Finding[]> {
   const detail = simd ? 'the kernels run' : 'the kernels cannot run; use a newer runtime, like Node 20 or later'
   return [
     { name: 'WebAssembly SIMD', state: simd ? 'ok' : 'broken', detail },
-    spare('WebAssembly relaxed SIMD', relaxedSimd), spare('WebAssembly threads', threads),
+    spare('WebAssembly relaxed SIMD', relaxedSimd),
+    { name: 'WebAssembly threads', ...(threads ? { state: 'ok', detail: `${availableThreads()} at once` } : { state: 'missing', detail: 'unknown to this engine; one thread computes' }) },
   ]
 }
 

@@ -39,6 +39,7 @@ export async function openModel(options: ModelOptions, signal: AbortSignal): Pro
     const model = await TRecViT.load(options.model, {
       device: options.device, config: configOf(options), signal,
       ...(options.dtype !== undefined && { dtype: options.dtype }),
+      ...(options.threads !== undefined && { threads: options.threads }),
       ...(options.labels !== undefined && { labels: await readLabels(options.labels) }),
       onProgress: (done, total) => progress.update(done / 1e6, total / 1e6),
     })

@@ -16,6 +16,7 @@ export interface ModelOptions extends ConfigOptions {
   readonly model: string
   readonly device: 'auto' | 'webgpu' | 'wasm'
   readonly dtype?: 'f32' | 'f16'
+  readonly threads?: number
 }
 
 /** How the video is read. */
@@ -71,6 +72,7 @@ export function addModelOptions(command: Command): Command {
   return addConfigOptions(command.option('-m, --model <source>', 'path or URL of an .npz or .safetensors checkpoint, or "builtin"', 'builtin'))
     .addOption(new Option('--device <name>', 'wasm: the CPU, the same bits everywhere; webgpu: the GPU; auto: the GPU if there is a good one').choices(['auto', 'webgpu', 'wasm']).default('wasm'))
     .addOption(new Option('--dtype <name>', 'number format of the matrices; f16 rounds them, and halves the memory of a GPU (default: what the file holds)').choices(['f32', 'f16']))
+    .option('--threads <n>', 'threads on the CPU, 1 to 64 (default: as many as it has, 8 at most)', whole(1, 64))
 }
 
 /** --fps, --stride, --frames, --decoder, --raw, --rate. */

@@ -1,6 +1,7 @@
 import { checkArray, describe, type NdArray } from '../array.ts'
 import type { Backend, Device, MatrixDType } from '../backend/backend.ts'
 import { Engines } from '../backend/engine.ts'
+import type { CpuOptions } from '../backend/wasm/open.ts'
 import { builtin } from '../builtin.ts'
 import { openCheckpoint } from '../checkpoint/checkpoint.ts'
 import { TrecvitError } from '../error.ts'
@@ -21,7 +22,7 @@ import { weightTable } from './weights.ts'
 export type ModelSource = 'builtin' | (string & {}) | URL | Blob | ArrayBuffer | Uint8Array
 
 /** How a model is loaded. */
-export interface LoadOptions {
+export interface LoadOptions extends CpuOptions {
   /** Where it runs: the best that is there (a GPU that passes a self-test, else the CPU), or the one that is named. */
   readonly device?: 'auto' | 'webgpu' | 'wasm'
   /**
@@ -103,9 +104,11 @@ export class TRecViT {
    * Loads a checkpoint with official tensor names; its configuration is read from names and shapes.
    * @throws TrecvitError if the file is not one, is damaged, or does not fit
    */
-  static async load(source: ModelSource, { device = 'auto', dtype: wanted, gpu, config: given = {}, labels, onProgress, signal }: LoadOptions = {}): Promise<TRecViT> {
+  static async load(source: ModelSource, { device = 'auto', dtype: wanted, gpu, config: given = {}, labels, onProgress, signal, ...cpu }: LoadOptions = {}): Promise<TRecViT> {
     if (device !== 'auto' && device !== 'webgpu' && device !== 'wasm') throw new TrecvitError(`"device" expected 'auto', 'webgpu' or 'wasm', got ${describe(device)}`)
     if (wanted !== undefined && wanted !== 'f32' && wanted !== 'f16') throw new TrecvitError(`"dtype" expected 'f32' or 'f16', got ${describe(wanted)}`)
+    const { threads } = cpu
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) throw new TrecvitError(`"threads" expected a whole number from 1 to 64, got ${describe(threads)}`)
     const from = source === 'builtin' ? builtin : source
     const checkpoint = await openCheckpoint(from, signal ? { signal } : {})
     try {
@@ -118,7 +121,7 @@ export class TRecViT {
         // A second engine, long after, reads the file again.
         if (loaded) await reload(from, config, dtype, backend, loaded.fingerprint)
         else loaded = await loadWeights(checkpoint, config, backend, { dtype, onProgress, signal })
-      }, gpu)
+      }, cpu, gpu)
       const { fingerprint, warnings } = loaded!
       return new TRecViT(config, dtype, names, engines, {
         fingerprint,
@@ -215,7 +218,7 @@ export class TRecViT {
     return new Session(this.#engines, options.b, (t, pixels) => this.#program({ ...options, t, pixels }))
   }
 
-  /** Frees the memory of the device. */
+  /** Frees the memory of the device and ends its threads. Work that is not done by then rejects. */
   async dispose(): Promise<void> {
     await this.#engines.dispose()
   }

@@ -17,11 +17,11 @@ export interface Addresses {
   buffer(buffer: Buffer): number
   weight(weight: Weight): number
   state(state: State): number
-  readonly scratch: number
 }
 
-/** Bytes of working memory that a step wants beside its tensors. */
+/** Bytes of working memory that each thread wants for a step, beside its tensors. */
 export function scratchOf(step: Step): number {
+  if (step.op === 'blockLinear') return 5 * 32
   if (step.op !== 'attention') return 0
   const n = step.inputs.k.shape[2]!
   const r = columnsOf(step.inputs.q) / step.params.heads
@@ -61,7 +61,7 @@ export function encode(step: Step, to: DataView, at: Addresses): void {
     }
     case 'blockLinear': {
       const { kernel, bias } = step.weights
-      return put(kernel.blocks, [...view(step.output), ...view(step.inputs.x), weight(kernel), weight(bias), rows, kernel.rows, kernel.columns])
+      return put(kernel.blocks * Math.ceil(kernel.columns / 8), [...view(step.output), ...view(step.inputs.x), weight(kernel), weight(bias), rows, kernel.rows, kernel.columns])
     }
     case 'conv1d': {
       const { kernel, bias } = step.weights
@@ -78,7 +78,7 @@ export function encode(step: Step, to: DataView, at: Addresses): void {
     case 'attention': {
       const { q, k, v } = step.inputs
       const { heads } = step.params
-      return put(b * t * heads, [...view(step.output), ...view(q), ...view(k), ...view(v), at.scratch, n, k.shape[2]!, heads, d / heads])
+      return put(b * t * heads, [...view(step.output), ...view(q), ...view(k), ...view(v), n, k.shape[2]!, heads, d / heads])
     }
     case 'pool':
       return put(b * t, [...view(step.output), ...view(step.inputs.x), step.inputs.x.shape[2]!, d])

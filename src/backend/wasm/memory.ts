@@ -1,38 +1,49 @@
 import { TrecvitError } from '../../error.ts'
+import type { Machine } from './machine.ts'
 
-const PAGE = 65536
-const LIMIT = 65536 * PAGE
+const LIMIT = 2 ** 32
+
+/** What of a machine is needed to hand out its memory. */
+export type Heap = Pick<Machine, 'base' | 'size' | 'grow' | 'clear'>
 
 /**
  * Blocks of linear memory: first fit over a list of free ranges, which meet again when their neighbour comes free. Memory grows when
- * nothing fits. Growing detaches every earlier view of the memory, so views are made anew for each use.
+ * nothing fits.
  */
 export class LinearMemory {
-  readonly memory: WebAssembly.Memory
+  readonly #machine: Heap
   readonly #free: { at: number; bytes: number }[]
   readonly #taken = new Map<number, number>()
+  /** From here on nothing was ever taken, so all is still zero. */
+  #untouched: number
+  #growing: Promise<void> | undefined
 
-  /** @param base first byte that is free */
-  constructor(memory: WebAssembly.Memory, base: number) {
-    this.memory = memory
-    const at = Math.ceil(base / 64) * 64
-    this.#free = [{ at, bytes: memory.buffer.byteLength - at }]
+  constructor(machine: Heap) {
+    this.#machine = machine
+    const at = Math.ceil(machine.base / 64) * 64
+    this.#free = [{ at, bytes: machine.size - at }]
+    this.#untouched = at
   }
 
   /**
    * @returns address of `bytes` zero bytes, a multiple of 64
    * @throws TrecvitError saying what is missing when the 4 GiB of WebAssembly or the machine's memory do not suffice
    */
-  take(bytes: number, what: string): number {
+  async take(bytes: number, what: string): Promise<number> {
     const size = Math.max(64, Math.ceil(bytes / 64) * 64)
-    let range = this.#free.find((free) => free.bytes >= size)
-    if (!range) range = this.#grow(size, what)
+    let range: { at: number; bytes: number } | undefined
+    while (!(range = this.#free.find((free) => free.bytes >= size))) {
+      // One at a time: what another grows for itself may do for this, too.
+      if (this.#growing) await this.#growing.catch(() => {})
+      else await (this.#growing = this.#grow(size, what).finally(() => (this.#growing = undefined)))
+    }
     const { at } = range
     range.at += size
     range.bytes -= size
     if (range.bytes === 0) this.#free.splice(this.#free.indexOf(range), 1)
     this.#taken.set(at, size)
-    this.bytes(at, size).fill(0)
+    if (at < this.#untouched) this.#machine.clear(at, Math.min(size, this.#untouched - at))
+    this.#untouched = Math.max(this.#untouched, at + size)
     return at
   }
 
@@ -41,6 +52,10 @@ export class LinearMemory {
     const bytes = this.#taken.get(at)
     if (bytes === undefined) return
     this.#taken.delete(at)
+    this.#release(at, bytes)
+  }
+
+  #release(at: number, bytes: number): void {
     const index = this.#free.findIndex((free) => free.at > at)
     const next = index < 0 ? this.#free.length : index
     this.#free.splice(next, 0, { at, bytes })
@@ -54,34 +69,19 @@ export class LinearMemory {
     }
   }
 
-  bytes(at: number, count: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.memory.buffer as ArrayBuffer, at, count)
-  }
-
-  floats(at: number, count: number): Float32Array<ArrayBuffer> {
-    return new Float32Array(this.memory.buffer as ArrayBuffer, at, count)
-  }
-
-  #grow(size: number, what: string): { at: number; bytes: number } {
-    const end = this.memory.buffer.byteLength
+  async #grow(size: number, what: string): Promise<void> {
+    const end = this.#machine.size
     const last = this.#free[this.#free.length - 1]
-    const open = last && last.at + last.bytes === end ? last : undefined
-    const missing = size - (open?.bytes ?? 0)
+    const open = last && last.at + last.bytes === end ? last.bytes : 0
+    const missing = size - open
     const mega = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`
     const refuse = (why: string) => new TrecvitError(`${what} need ${mega(size)}, but ${why}; a smaller model, chunk or number of streams would fit`)
-    if (end + missing > LIMIT) throw refuse(`WebAssembly memory ends at 4 GiB and ${mega(end - (open?.bytes ?? 0))} are taken`)
+    if (end + missing > LIMIT) throw refuse(`WebAssembly memory ends at 4 GiB and ${mega(end - open)} are taken`)
     try {
-      this.memory.grow(Math.ceil(missing / PAGE))
+      await this.#machine.grow(missing)
     } catch {
       throw refuse(`the system gave no more than the ${mega(end)} already in use`)
     }
-    const grown = this.memory.buffer.byteLength - end
-    if (open) {
-      open.bytes += grown
-      return open
-    }
-    const range = { at: end, bytes: grown }
-    this.#free.push(range)
-    return range
+    this.#release(end, this.#machine.size - end)
   }
 }

@@ -1,157 +1,161 @@
-import bytes from '../../../build/trecvit.wasm'
-import { TrecvitError } from '../../error.ts'
 import { plan } from '../../program/plan.ts'
 import { columnsOf, rowsOf, sizeOf, type Program, type State, type Tensor, type Weight } from '../../program/program.ts'
 import type { Backend, Device, Replay, StreamState, Watch } from '../backend.ts'
 import { encode, scratchOf, stateBytes, STEP, weightBytes } from './encode.ts'
+import type { Machine } from './machine.ts'
 import { LinearMemory } from './memory.ts'
+import { openHere } from './open.ts'
 
-interface Kernels {
-  run(table: number, begin: number, end: number, state: number, frame: number): void
-  packPanels(to: number, from: number, first: number, count: number, rows: number, width: number, columns: number, at: number): void
-  packRows(to: number, from: number, first: number, count: number, width: number, columns: number, at: number): void
-  readonly heapBase: WebAssembly.Global
-}
-
-/** Values that `write` takes through linear memory at a time. */
-const STAGE = 1 << 18
-
-let compiled: Promise<WebAssembly.Module> | undefined
-
-/** The CPU: SIMD kernels in WebAssembly, in the caller's own thread. */
+/** The CPU: SIMD kernels in WebAssembly, on a machine beside the caller or in its own thread. */
 export class WasmBackend implements Backend {
   readonly device: Device
-  readonly #kernels: Kernels
+  readonly #machine: Machine
   readonly #memory: LinearMemory
   readonly #weights: ReadonlyMap<string, number>
-  readonly #stage: number
+  readonly #turns = new Turns()
 
-  private constructor(kernels: Kernels, memory: WebAssembly.Memory, weights: readonly Weight[], reason: string | null) {
-    this.device = { backend: 'wasm', kernels: 'simd', threads: 1, reason, gpu: null }
-    this.#kernels = kernels
-    this.#memory = new LinearMemory(memory, kernels.heapBase.value as number)
-    this.#stage = this.#memory.take(4 * STAGE, 'Staging')
-    let at = this.#memory.take(weights.reduce((sum, weight) => sum + aligned(weightBytes(weight)), 0), 'The weights')
-    this.#weights = new Map(weights.map((weight) => [weight.name, (at += aligned(weightBytes(weight))) - aligned(weightBytes(weight))]))
+  private constructor(machine: Machine, memory: LinearMemory, weights: ReadonlyMap<string, number>, reason: string | null) {
+    this.device = { backend: 'wasm', kernels: 'simd', threads: machine.threads, reason, gpu: null }
+    this.#machine = machine
+    this.#memory = memory
+    this.#weights = weights
   }
 
   /**
    * Takes memory for the weights; they are zero until written.
+   * @param machine what computes, the backend's own from now on; unless given, kernels in the caller's thread
    * @param reason why the model does not run on something better, or null
    * @throws TrecvitError if the engine has no WebAssembly SIMD or the weights do not fit
    */
-  static async create(weights: readonly Weight[], reason: string | null = null): Promise<WasmBackend> {
-    compiled ??= WebAssembly.compile(bytes as BufferSource)
-    let module: WebAssembly.Module
+  static async create(weights: readonly Weight[], machine?: Machine, reason: string | null = null): Promise<WasmBackend> {
+    machine ??= await openHere()
     try {
-      module = await compiled
-    } catch (cause) {
-      throw new TrecvitError('This JavaScript engine cannot compile WebAssembly with SIMD, which every engine since 2023 can; use a newer one', { cause })
+      const memory = new LinearMemory(machine)
+      let at = await memory.take(weights.reduce((sum, weight) => sum + aligned(weightBytes(weight)), 0), 'The weights')
+      const places = new Map(weights.map((weight) => [weight.name, (at += aligned(weightBytes(weight))) - aligned(weightBytes(weight))]))
+      return new WasmBackend(machine, memory, places, reason)
+    } catch (error) {
+      machine.dispose()
+      throw error
     }
-    const memory = new WebAssembly.Memory({ initial: 1 })
-    const instance = await WebAssembly.instantiate(module, { env: { memory } })
-    return new WasmBackend(instance.exports as unknown as Kernels, memory, weights, reason)
   }
 
-  write(weight: Weight, values: Float32Array, first: number, width: number, at: number): void {
-    const to = this.#weights.get(weight.name)!
-    for (let done = 0; done < values.length; done += STAGE) {
-      const part = values.subarray(done, done + STAGE)
-      this.#memory.floats(this.#stage, part.length).set(part)
-      if (weight.kind === 'matrix') this.#kernels.packPanels(to, this.#stage, first + done, part.length, weight.rows, width, weight.columns, at)
-      else this.#kernels.packRows(to, this.#stage, first + done, part.length, width, weight.columns, at)
-    }
+  write({ name, kind, rows, columns }: Weight, values: Float32Array, first: number, width: number, at: number): void {
+    this.#machine.pack(values, { kind, to: this.#weights.get(name)!, rows, columns, first, width, at })
   }
 
   prepare(program: Program): Promise<Replay> {
-    return Promise.resolve(new WasmReplay(program, this.#kernels, this.#memory, this.#weights))
+    return WasmReplay.create(program, this.#machine, this.#memory, this.#weights, this.#turns)
   }
 
   createState(states: readonly State[]): Promise<StreamState> {
-    return Promise.resolve(new WasmState(states, this.#memory))
+    return WasmState.create(states, this.#machine, this.#memory)
   }
 
-  /** Nothing to free by hand: memory goes with the instance. */
-  dispose(): void {}
+  /** Memory goes with the machine. */
+  dispose(): void {
+    this.#machine.dispose()
+  }
+}
+
+/** Work in the order in which it was asked for, one at a time: streams that share a machine come in turn. */
+class Turns {
+  #last: Promise<unknown> = Promise.resolve()
+
+  take<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work)
+    this.#last = result.catch(() => {})
+    return result
+  }
 }
 
 class WasmState implements StreamState {
   readonly at: number
   readonly #states: readonly State[]
+  readonly #machine: Machine
   readonly #memory: LinearMemory
 
-  constructor(states: readonly State[], memory: LinearMemory) {
+  private constructor(at: number, states: readonly State[], machine: Machine, memory: LinearMemory) {
+    this.at = at
     this.#states = states
+    this.#machine = machine
     this.#memory = memory
-    this.at = memory.take(offsetsOf(states).bytes, 'The state of a stream')
+  }
+
+  static async create(states: readonly State[], machine: Machine, memory: LinearMemory): Promise<WasmState> {
+    return new WasmState(await memory.take(offsetsOf(states).bytes, 'The state of a stream'), states, machine, memory)
   }
 
   read(): Promise<Float32Array[]> {
-    return Promise.resolve(this.#views().map((view) => view.slice()))
+    const { offsets } = offsetsOf(this.#states)
+    return Promise.all(this.#states.map(({ shape }, index) => this.#machine.read(this.at + offsets[index]!, 1, sizeOf(shape), sizeOf(shape))))
   }
 
-  write(values: readonly Float32Array[]): Promise<void> {
-    this.#views().forEach((view, index) => view.set(values[index]!))
-    return Promise.resolve()
+  async write(values: readonly Float32Array[]): Promise<void> {
+    offsetsOf(this.#states).offsets.forEach((offset, index) => this.#machine.write(this.at + offset, values[index]!))
   }
 
-  clear(): Promise<void> {
-    for (const view of this.#views()) view.fill(0)
-    return Promise.resolve()
+  async clear(): Promise<void> {
+    this.#machine.clear(this.at, offsetsOf(this.#states).bytes)
   }
 
   dispose(): void {
     this.#memory.free(this.at)
   }
-
-  #views(): Float32Array[] {
-    const { offsets } = offsetsOf(this.#states)
-    return this.#states.map((state, index) => this.#memory.floats(this.at + offsets[index]!, sizeOf(state.shape)))
-  }
 }
 
 class WasmReplay implements Replay {
   readonly #program: Program
-  readonly #kernels: Kernels
+  readonly #machine: Machine
   readonly #memory: LinearMemory
+  readonly #turns: Turns
   readonly #table: number
   readonly #arena: number
   readonly #offsets: ReadonlyMap<unknown, number>
+  readonly #scratch: { readonly scratch: number; readonly scratchBytes: number }
 
-  constructor(program: Program, kernels: Kernels, memory: LinearMemory, weights: ReadonlyMap<string, number>) {
+  private constructor(program: Program, machine: Machine, memory: LinearMemory, turns: Turns, weights: ReadonlyMap<string, number>, table: number, arena: number) {
     this.#program = program
-    this.#kernels = kernels
+    this.#machine = machine
     this.#memory = memory
-    const { offsets, bytes: arena } = plan(program)
+    this.#turns = turns
+    this.#table = table
+    this.#arena = arena
+    const { offsets, bytes } = plan(program)
     this.#offsets = offsets
-    const scratch = Math.max(...program.steps.map(scratchOf))
-    this.#table = memory.take(program.steps.length * STEP, 'The steps of a program')
-    this.#arena = memory.take(arena + scratch, 'The activations of a program')
+    this.#scratch = { scratch: arena + bytes, scratchBytes: scratchBytes(program) }
     const states = offsetsOf(program.states)
-    program.steps.forEach((step, index) => encode(step, new DataView(memory.memory.buffer, this.#table + index * STEP, STEP), {
-      buffer: (buffer) => this.#arena + offsets.get(buffer)!,
+    const steps = new Uint8Array(program.steps.length * STEP)
+    program.steps.forEach((step, index) => encode(step, new DataView(steps.buffer, index * STEP, STEP), {
+      buffer: (buffer) => arena + offsets.get(buffer)!,
       weight: (weight) => weights.get(weight.name)!,
       state: (state) => states.offsets[program.states.indexOf(state)]!,
-      scratch: this.#arena + arena,
     }))
+    machine.write(table, steps)
   }
 
-  async run(state: StreamState, frame: number, pixels: Uint8Array | Float32Array, watch?: Watch): Promise<Record<string, Float32Array>> {
-    const { steps, outputs, pixels: input } = this.#program
-    const at = this.#arena + this.#offsets.get(input.buffer)!
-    if (pixels instanceof Uint8Array) this.#memory.bytes(at, pixels.length).set(pixels)
-    else this.#memory.floats(at, pixels.length).set(pixels)
+  static async create(program: Program, machine: Machine, memory: LinearMemory, weights: ReadonlyMap<string, number>, turns: Turns): Promise<WasmReplay> {
+    const table = await memory.take(program.steps.length * STEP, 'The steps of a program')
+    const arena = await memory.take(plan(program).bytes + machine.threads * scratchBytes(program), 'The activations of a program')
+    return new WasmReplay(program, machine, memory, turns, weights, table, arena)
+  }
 
-    const stream = (state as WasmState).at
-    if (!watch) this.#kernels.run(this.#table, 0, steps.length, stream, frame)
-    else {
-      for (const [index, step] of steps.entries()) {
-        const start = performance.now()
-        this.#kernels.run(this.#table, index, index + 1, stream, frame)
-        await watch(step, performance.now() - start, () => Promise.resolve(this.#read(step.output)))
+  run(state: StreamState, frame: number, pixels: Uint8Array | Float32Array, watch?: Watch): Promise<Record<string, Float32Array>> {
+    const { steps, outputs, pixels: input } = this.#program
+    const job = { table: this.#table, state: (state as WasmState).at, frame, ...this.#scratch }
+    // From the pixels to the outputs the activations belong to this run.
+    return this.#turns.take(async () => {
+      this.#machine.write(this.#arena + this.#offsets.get(input.buffer)!, pixels)
+      if (!watch) await this.#machine.run({ ...job, begin: 0, end: steps.length })
+      else {
+        for (const [index, step] of steps.entries()) {
+          const start = performance.now()
+          await this.#machine.run({ ...job, begin: index, end: index + 1 })
+          await watch(step, performance.now() - start, () => this.#read(step.output))
+        }
       }
-    }
-    return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, this.#read(tensor)]))
+      return Object.fromEntries(await Promise.all(Object.entries(outputs).map(async ([name, tensor]) => [name, await this.#read(tensor)] as const)))
+    })
   }
 
   dispose(): void {
@@ -159,14 +163,13 @@ class WasmReplay implements Replay {
     this.#memory.free(this.#table)
   }
 
-  #read(tensor: Tensor): Float32Array {
-    const columns = columnsOf(tensor)
-    const values = new Float32Array(sizeOf(tensor.shape))
-    const at = this.#arena + this.#offsets.get(tensor.buffer)! + 4 * tensor.offset
-    for (let row = 0; row < rowsOf(tensor); row++) values.set(this.#memory.floats(at + 4 * row * tensor.stride, columns), row * columns)
-    return values
+  #read(tensor: Tensor): Promise<Float32Array> {
+    return this.#machine.read(this.#arena + this.#offsets.get(tensor.buffer)! + 4 * tensor.offset, rowsOf(tensor), columnsOf(tensor), tensor.stride)
   }
 }
+
+/** Working memory of a thread; not in the cache line of another's. */
+const scratchBytes = (program: Program): number => aligned(Math.max(...program.steps.map(scratchOf)))
 
 const aligned = (count: number): number => Math.ceil(count / 64) * 64
 

@@ -1,0 +1,43 @@
+/** One frame of a stream, batch 1, with one thread and with more, in turn. --size small,Ti,S,B --threads 2 --seconds 20 */
+import { configOf, type Config, type Size } from '../src/model/config.ts'
+import { TrecvitError } from '../src/error.ts'
+import { createEngine, machine, randomFrame } from './lib/engine.ts'
+import { settingsOf, type Options } from './lib/options.ts'
+import type { Report } from './lib/report.ts'
+import { median, time, warm, type Sample } from './lib/stats.ts'
+
+/** How often faster two threads must be than one. */
+const LEAST: Partial<Record<Size, number>> = { Ti: 1.7, B: 1.9 }
+
+/** A model like the built-in one. */
+const small: Config = configOf('mu', { width: 96, depth: 3, numHeads: 4, lruWidth: 96, mlpDim: 288, imageSize: [96, 96], repSize: 96, numClasses: 12 })
+
+/** For each size (`small` is one like that of the built-in model) the time of a frame and how often faster it is; fails when two threads gain too little. */
+export async function bench(options: Options): Promise<Report> {
+  const { size: sizes, threads, seconds } = settingsOf(options, { size: 'small,Ti,S,B', threads: 2, seconds: 20 })
+  if (threads < 2) throw new TrecvitError('"--threads" expected at least 2, which are compared with 1')
+  const rows: Record<string, string | number>[] = []
+  const missed: string[] = []
+  let facts = {}
+  for (const size of sizes.split(',')) {
+    const config = size === 'small' ? small : configOf(size as Size)
+    const engines = [await createEngine(config, 1), await createEngine(config, 1, threads)]
+    const pixels = randomFrame(config, 0)
+    const samples: [Sample[], Sample[]] = [[], []]
+    for (const engine of engines) await warm(() => engine.advance(pixels))
+    for (let [round, start] = [0, performance.now()]; round < 5 || performance.now() - start < 1000 * seconds; round++) {
+      for (const which of round % 2 ? [0, 1] : [1, 0]) samples[which]!.push(await time(() => engines[which]!.advance(pixels)))
+    }
+    // Frame against frame: what else happens on the machine mostly meets both of a round.
+    const faster = median(samples[0].map(({ wall }, round) => wall / samples[1][round]!.wall))
+    const of = (which: 0 | 1) => ({ ms: median(samples[which].map(({ wall }) => wall)), 'cpu ms': median(samples[which].map(({ cpu }) => cpu)) })
+    rows.push({ size, threads: 1, ...of(0) }, { size, threads, ...of(1), faster, frames: samples[1].length })
+    if (threads === 2 && faster < (LEAST[size as Size] ?? 1)) missed.push(`${size} ${faster.toFixed(2)} times`)
+    facts = machine(engines[1]!.backend.device)
+    for (const engine of engines) engine.backend.dispose()
+  }
+  return {
+    bench: 'threads', facts, tables: [{ title: 'A frame of a stream, batch 1, t = 1, in turn', rows }],
+    verdict: threads === 2 ? { holds: !missed.length, text: missed.length ? `two threads are only so much faster than one: ${missed.join(', ')}` : 'two threads are as much faster than one as they must be' } : null,
+  }
+}

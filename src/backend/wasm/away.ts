@@ -1,0 +1,56 @@
+import { BASE, type Job, type Machine, type Packing } from './machine.ts'
+import { end, endWith, Thread } from './thread.ts'
+
+/** One thread in a worker with a memory that is its own: for pages that may not share memory. What the caller has for it goes by message. */
+export class Away implements Machine {
+  readonly threads: number = 1
+  readonly base: number = BASE
+  readonly #thread: Thread
+  size: number
+
+  private constructor(thread: Thread, size: number) {
+    this.#thread = thread
+    this.size = size
+    endWith(this, [thread])
+  }
+
+  /** Rejects if workers are refused. */
+  static async start(module: WebAssembly.Module, url: string | URL | undefined): Promise<Away> {
+    const thread = new Thread(url)
+    try {
+      return new Away(thread, await thread.call<number>('open', module))
+    } catch (error) {
+      end([thread])
+      throw error
+    }
+  }
+
+  async grow(bytes: number): Promise<void> {
+    this.size = await this.#thread.call<number>('grow', bytes)
+  }
+
+  clear(at: number, bytes: number): void {
+    this.#thread.tell('clear', at, bytes)
+  }
+
+  write(at: number, values: Uint8Array | Float32Array): void {
+    this.#thread.tell('write', at, values.slice())
+  }
+
+  pack(values: Float32Array, packing: Packing): void {
+    // Without `slice` the whole buffer that a view belongs to would be sent.
+    this.#thread.tell('pack', values.slice(), packing)
+  }
+
+  read(at: number, rows: number, columns: number, stride: number): Promise<Float32Array> {
+    return this.#thread.call('read', at, rows, columns, stride)
+  }
+
+  async run(job: Job): Promise<void> {
+    await this.#thread.call('run', job)
+  }
+
+  dispose(): void {
+    end([this.#thread])
+  }
+}

@@ -1,0 +1,58 @@
+import bytes from '../../../build/trecvit.wasm'
+import { TrecvitError } from '../../error.ts'
+import { availableThreads } from '../../platform/worker.ts'
+import { Away } from './away.ts'
+import { unshared } from './kernels.ts'
+import { Here, type Machine } from './machine.ts'
+import { Team } from './team.ts'
+
+/** How the CPU is used. */
+export interface CpuOptions {
+  /** Threads that compute, 1..64; as many as the machine runs at once, 8 at most, unless given. */
+  readonly threads?: number
+  /** Where `trecvit/worker.js` is served, for pages whose security policy refuses workers from `blob:`. */
+  readonly workerUrl?: string | URL
+  /** `trecvit/trecvit.wasm`, compiled, where nothing may be compiled at run time (workerd). */
+  readonly wasm?: WebAssembly.Module
+}
+
+/** Threads that are used without being asked for: on more, small frames have too little work for each. */
+const MOST = 8
+
+const canShare = typeof SharedArrayBuffer === 'function'
+const compiled = new Map<boolean, Promise<WebAssembly.Module>>()
+
+/**
+ * The kernels, for memory that is shared or not.
+ * @throws TrecvitError if the engine has no WebAssembly SIMD
+ */
+export async function compile(shared: boolean): Promise<WebAssembly.Module> {
+  try {
+    if (!compiled.has(shared)) compiled.set(shared, WebAssembly.compile((shared ? bytes : unshared(bytes)) as BufferSource))
+    return await compiled.get(shared)!
+  } catch (cause) {
+    throw new TrecvitError('This JavaScript engine cannot compile WebAssembly with SIMD and atomics, which every engine since 2023 can, or its security policy forbids it (\'wasm-unsafe-eval\' allows it)', { cause })
+  }
+}
+
+/** Kernels in the caller's own thread, for small work. */
+export async function openHere(wasm?: WebAssembly.Module): Promise<Machine> {
+  return Here.open(wasm ?? await compile(canShare), Here.memory(canShare))
+}
+
+/**
+ * Opens the best that this place allows: a team of threads beside the caller, one thread beside the caller, or the caller's own; with the
+ * reason why it is not a team.
+ * @throws TrecvitError if the engine has no WebAssembly SIMD
+ */
+export async function openMachine({ threads = Math.min(MOST, availableThreads()), workerUrl, wasm }: CpuOptions = {}): Promise<{ machine: Machine; reason: string | null }> {
+  const module = wasm ?? await compile(canShare)
+  try {
+    if (canShare) return { machine: await Team.start(module, threads, workerUrl), reason: null }
+    const reason = threads > 1 ? 'one thread: memory cannot be shared here; a page that is cross-origin isolated (headers COOP and COEP) may use more' : null
+    return { machine: await Away.start(module, workerUrl), reason }
+  } catch (error) {
+    const why = error instanceof TrecvitError ? error.cause : error instanceof Error ? error.message : error
+    return { machine: await openHere(module), reason: `one thread, the caller's own: workers are refused (${String(why)})` }
+  }
+}

@@ -1,0 +1,48 @@
+import { Here, type Job } from './machine.ts'
+import type { Kernels } from './kernels.ts'
+import { end, endWith, Thread } from './thread.ts'
+
+/**
+ * Threads on one shared memory, which walk a program together (assembly/index.ts) while the caller's thread is free. The caller reads and
+ * writes the memory itself.
+ */
+export class Team extends Here {
+  override readonly threads: number
+  readonly #team: readonly Thread[]
+
+  private constructor(kernels: Kernels, memory: WebAssembly.Memory, team: readonly Thread[]) {
+    super(kernels, memory)
+    this.#team = team
+    this.threads = team.length
+    endWith(this, team)
+  }
+
+  /** Rejects if workers, or sharing memory with them, are refused. */
+  static async start(module: WebAssembly.Module, threads: number, url: string | URL | undefined): Promise<Team> {
+    const memory = Here.memory(true)
+    const kernels = await Here.kernels(module, memory)
+    const team: Thread[] = []
+    try {
+      while (team.length < threads) team.push(new Thread(url))
+      await Promise.all(team.map((thread) => thread.call('open', module, memory)))
+      return new Team(kernels, memory, team)
+    } catch (error) {
+      end(team)
+      throw error
+    }
+  }
+
+  override async run(job: Job): Promise<void> {
+    try {
+      await Promise.all(this.#team.map((thread, index) => thread.call('work', index, this.threads, job)))
+    } catch (error) {
+      // The others wait for the one that failed.
+      end(this.#team, error as Error)
+      throw error
+    }
+  }
+
+  override dispose(): void {
+    end(this.#team)
+  }
+}

@@ -1,0 +1,80 @@
+import { TrecvitError } from '../../error.ts'
+import { startWorker, type PlatformWorker } from '../../platform/worker.ts'
+import script from '../../../build/worker.txt'
+import type { Answer, Call } from './worker.ts'
+
+/** Calls that wait for their answers. */
+interface Waiting {
+  resolve(result: never): void
+  reject(error: Error): void
+}
+
+/** One worker with a machine, seen from its owner. The process stays alive for it only while an answer is awaited. */
+export class Thread {
+  readonly #worker: PlatformWorker
+  readonly #waiting = new Map<number, Waiting>()
+  #failure: Error | undefined
+  #calls = 0
+
+  /** @param url where the script of the worker is, instead of the text that is built in */
+  constructor(url: string | URL | undefined) {
+    this.#worker = startWorker(script, url, {
+      message: (data) => this.#hear(data as Answer),
+      failed: (reason) => this.end(failed(reason)),
+    })
+    this.#worker.keep(false)
+  }
+
+  /** Calls a method of the machine. */
+  call<T>(method: string, ...args: readonly unknown[]): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure)
+      if (!this.#waiting.size) this.#worker.keep(true)
+      const id = this.#calls++
+      this.#waiting.set(id, { resolve, reject })
+      this.#worker.post({ id, method, args } satisfies Call)
+    })
+  }
+
+  /** The same without an answer; an error ends the thread. */
+  tell(method: string, ...args: readonly unknown[]): void {
+    if (!this.#failure) this.#worker.post({ method, args } satisfies Call)
+  }
+
+  /** Ends the worker, whatever it does; all that is called or was not answered yet rejects with this error. */
+  end(error: Error): void {
+    if (this.#failure) return
+    this.#failure = error
+    for (const { reject } of this.#waiting.values()) reject(error)
+    this.#waiting.clear()
+    this.#worker.end()
+  }
+
+  #hear({ id, result, error }: Answer): void {
+    const waiting = id === undefined ? undefined : this.#waiting.get(id)
+    if (!waiting) {
+      if (error !== undefined) this.end(failed(error))
+      return
+    }
+    this.#waiting.delete(id!)
+    if (!this.#waiting.size) this.#worker.keep(false)
+    if (error === undefined) waiting.resolve(result as never)
+    else waiting.reject(failed(error))
+  }
+}
+
+const failed = (why: string): TrecvitError => new TrecvitError(`A thread of the CPU backend failed (${why}); load the model again`, { cause: why })
+
+const disposed = (): TrecvitError => new TrecvitError('The model was disposed of before its work was done')
+
+const forgotten = new FinalizationRegistry<readonly Thread[]>((threads) => end(threads))
+
+/** Ends threads when nothing refers to their owner any more: workers do not go by themselves. */
+export function endWith(owner: object, threads: readonly Thread[]): void {
+  forgotten.register(owner, threads)
+}
+
+/** Ends threads; what they have not answered rejects with the error. */
+export function end(threads: readonly Thread[], error: Error = disposed()): void {
+  for (const thread of threads) thread.end(error)
+}

@@ -1,0 +1,74 @@
+/**
+ * Workers: `worker_threads` in Node, Deno and Bun, web workers in pages. Both run one script, which speaks to either.
+ */
+
+/** What both kinds of worker have in common. */
+export interface PlatformWorker {
+  post(message: unknown): void
+  /** Whether the process must stay alive for it; pages do not care. */
+  keep(alive: boolean): void
+  end(): void
+}
+
+/** What the owner of a worker hears. */
+export interface WorkerEvents {
+  message(data: unknown): void
+  /** It has ended, or never began, for this reason. */
+  failed(reason: string): void
+}
+
+type NodeThreads = typeof import('node:worker_threads')
+
+/** Also tried in pages, where it is undefined. */
+function nodeThreads(): NodeThreads | undefined {
+  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } }
+  return process?.getBuiltinModule?.('node:worker_threads') as NodeThreads | undefined
+}
+
+/**
+ * Starts a worker. A refusal may come as an exception or as an event.
+ * @param script text of a classic script
+ * @param url where the same script can be had, for pages whose security policy refuses the text
+ */
+export function startWorker(script: string, url: string | URL | undefined, events: WorkerEvents): PlatformWorker {
+  const threads = nodeThreads()
+  if (threads) {
+    const worker = url === undefined ? new threads.Worker(script, { eval: true }) : new threads.Worker(new URL(url))
+    worker.on('message', (data) => events.message(data))
+    worker.on('error', (error) => events.failed(error instanceof Error ? error.message : String(error)))
+    worker.on('exit', (code) => events.failed(`it ended with code ${code}`))
+    return {
+      post: (message) => worker.postMessage(message),
+      keep: (alive) => void (alive ? worker.ref() : worker.unref()),
+      end: () => void worker.terminate(),
+    }
+  }
+  if (typeof Worker === 'undefined') throw new Error('there are no workers here')
+  const blob = url ?? URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
+  const worker = new Worker(blob)
+  worker.onmessage = ({ data }) => events.message(data)
+  worker.onerror = (event) => {
+    event.preventDefault()
+    events.failed(event.message || 'its script could not be loaded; where a security policy refuses "blob:", give "workerUrl"')
+  }
+  return { post: (message) => worker.postMessage(message), keep: () => {}, end: () => worker.terminate() }
+}
+
+/** In a worker: calls `hear` with each message, and gives the way to answer. */
+export function serveWorker(hear: (data: unknown) => void): (message: unknown) => void {
+  const port = nodeThreads()?.parentPort
+  if (port) {
+    port.on('message', hear)
+    return (message) => port.postMessage(message)
+  }
+  const scope = globalThis as unknown as { onmessage: (event: MessageEvent) => void; postMessage(message: unknown): void }
+  scope.onmessage = ({ data }) => hear(data)
+  return (message) => scope.postMessage(message)
+}
+
+/** Threads that the machine runs at once. */
+export function availableThreads(): number {
+  const { process, navigator } = globalThis as { process?: { getBuiltinModule?(name: string): unknown }; navigator?: { hardwareConcurrency?: number } }
+  if (navigator?.hardwareConcurrency) return navigator.hardwareConcurrency
+  return (process?.getBuiltinModule?.('node:os') as typeof import('node:os') | undefined)?.availableParallelism() ?? 1
+}

@@ -1,0 +1,96 @@
+/**
+ * The built package in pages of Chromium: isolated or not, under a strict security policy, in a service worker. Everywhere the built-in model
+ * must answer with the same bits, on as many threads as the page allows.
+ *
+ *     node test/platforms/pages.mjs [path of chromium]
+ */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { availableParallelism, tmpdir } from 'node:os'
+import { extname, join } from 'node:path'
+
+const chromium = process.argv[2] ?? '/usr/bin/chromium'
+const [, expectedHash] = /expectedHash = '(\w+)'/.exec(readFileSync(new URL('../../src/cli/selfTest.ts', import.meta.url), 'utf8'))
+
+const isolated = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' }
+const strict = { 'Content-Security-Policy': "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'" }
+const many = Math.min(8, availableParallelism())
+/** What each page is served with, what the model is loaded with, and what its device must say. */
+const cases = [
+  { name: 'isolated', headers: isolated, options: {}, threads: many, reason: /^null$/ },
+  { name: 'not isolated', headers: {}, options: {}, threads: 1, reason: many > 1 ? /memory cannot be shared here/ : /^null$/ },
+  { name: 'isolated under a strict policy', headers: { ...isolated, ...strict }, options: {}, threads: 1, reason: /workers are refused/ },
+  { name: 'the same with workerUrl', headers: { ...isolated, ...strict }, options: { workerUrl: '/dist/worker.js' }, threads: many, reason: /^null$/ },
+  { name: 'service worker', headers: isolated, options: {}, inService: true, threads: 1, reason: /there are no workers here/ },
+]
+
+/** Runs in the page: the test of `trecvit doctor`, and how late a timer of the page was at most meanwhile. */
+const body = (options) => `
+  import { TRecViT } from '/dist/index.js'
+  export async function test() {
+    const model = await TRecViT.load('builtin', { device: 'wasm', ...${JSON.stringify(options)} })
+    const stream = model.stream()
+    const logits = []
+    let seed = 1
+    const frames = Array.from({ length: 16 }, () => Uint8Array.from({ length: 96 * 96 * 3 }, () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24))
+    for (const data of frames) logits.push(...(await stream.push({ data, shape: [96, 96, 3] })).logits.data)
+
+    const start = performance.now()
+    let last = start, late = 0
+    const tick = () => {
+      late = Math.max(late, performance.now() - last - 4)
+      last = performance.now()
+    }
+    const timer = setInterval(tick, 4)
+    for (let index = 0; index < 300; index++) await stream.push({ data: frames[index % 16], shape: [96, 96, 3] })
+    const milliseconds = (performance.now() - start) / 300
+    tick()
+    clearInterval(timer)
+    const digest = await crypto.subtle.digest('SHA-256', Float32Array.from(logits))
+    await model.dispose()
+    return { device: model.device, milliseconds, late, hash: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('') }
+  }`
+const report = "test().catch((error) => ({ error: String(error.stack) })).then((result) => fetch('/result', { method: 'POST', body: JSON.stringify(result) }))"
+
+let current, tell
+const types = { '.js': 'text/javascript', '.safetensors': 'application/octet-stream', '.wasm': 'application/wasm' }
+const server = createServer((request, response) => {
+  const { pathname } = new URL(request.url, 'http://localhost')
+  const send = (type, content) => response.writeHead(200, { 'Content-Type': type, ...current.headers }).end(content)
+  if (request.method === 'POST') {
+    let text = ''
+    request.on('data', (part) => (text += part)).on('end', () => (response.end(), tell(JSON.parse(text))))
+  } else if (pathname === '/') send('text/html', '<script type="module" src="/page.js"></script>')
+  else if (pathname === '/page.js') {
+    send('text/javascript', current.inService ? "navigator.serviceWorker.register('/service.js', { type: 'module' })" : `${body(current.options)}\n${report}`)
+  } else if (pathname === '/service.js') send('text/javascript', `${body(current.options)}\naddEventListener('install', (event) => event.waitUntil(${report}))`)
+  else {
+    try {
+      send(types[extname(pathname)] ?? 'text/plain', readFileSync(new URL(`../..${pathname}`, import.meta.url)))
+    } catch {
+      response.writeHead(404).end()
+    }
+  }
+})
+await new Promise((resolve) => server.listen(0, resolve))
+
+let faults = 0
+const root = mkdtempSync(join(tmpdir(), 'trecvit-'))
+for (current of cases) {
+  const result = new Promise((resolve) => {
+    tell = resolve
+    setTimeout(() => resolve({ error: 'no answer within 30 s' }), 30_000).unref()
+  })
+  const browser = spawn(chromium, ['--headless', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0', `--user-data-dir=${join(root, String(cases.indexOf(current)))}`, `http://localhost:${server.address().port}/`], { stdio: 'ignore', detached: true })
+  const { error, device, hash, milliseconds, late } = await result
+  // Its children, too.
+  process.kill(-browser.pid)
+  await new Promise((resolve) => browser.on('exit', resolve))
+  const right = !error && hash === expectedHash && device.threads === current.threads && current.reason.test(String(device.reason))
+  if (!right) faults++
+  console.log(`${right ? 'ok   ' : 'FAIL '} ${current.name}: ${error ?? `${device.threads} threads, ${milliseconds.toFixed(2)} ms a frame, a timer ${late.toFixed(1)} ms late at most, ${hash === expectedHash ? 'the right bits' : hash}; ${device.reason}`}`)
+}
+server.close()
+rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+if (faults) process.exit(1)

@@ -1,0 +1,196 @@
+/** The CPU beside the caller: the same bits however many threads, a free event loop, and an end to everything that goes wrong. */
+import { spawnSync } from 'node:child_process'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { Away } from '../src/backend/wasm/away.ts'
+import { compile, openMachine } from '../src/backend/wasm/open.ts'
+import { Team } from '../src/backend/wasm/team.ts'
+import { WasmBackend } from '../src/backend/wasm/wasm.ts'
+import { configOf, TRecViT, TrecvitError } from '../src/index.ts'
+import { recordModel } from '../src/model/graph.ts'
+import { weightTable } from '../src/model/weights.ts'
+import { createEngine, randomFrame } from '../bench/lib/engine.ts'
+import { backends, beside } from './backends.ts'
+import { Goldens, goldenUrl } from './goldens.ts'
+import { loadModel, models } from './models.ts'
+import { expectSame } from './ops.ts'
+
+afterEach(() => {
+  vi.unstubAllGlobals()
+  vi.resetModules()
+})
+
+describe.each(models)('$name has the bits of the caller\'s thread', async ({ name, given }) => {
+  const video = Uint8Array.from((await Goldens.open(`${name}_io.npz`)).get('video').values)
+  const answers = async (create: (typeof backends)[number]['create']) => {
+    const model = await loadModel(create, name, given)
+    const session = model.session({ b: 1, recent: { frames: 2 }, encoded: true })
+    const size = 3 * model.config.imageSize[0] * model.config.imageSize[1]
+    const outputs = []
+    for (const [from, t] of [[0, 1], [1, 3]] as const) outputs.push((await session.advance(video.subarray(from * size, (from + t) * size), t)).outputs)
+    return { outputs, states: (await session.read()).values }
+  }
+  const want = await answers(backends[0]!.create)
+
+  test.each(beside)('$name', async ({ create }) => {
+    const got = await answers(create)
+    got.outputs.forEach((outputs, chunk) => Object.entries(outputs).forEach(([output, values]) => expectSame(`${output} of chunk ${chunk}`, values, want.outputs[chunk]![output]!)))
+    got.states.forEach((values, index) => expectSame(`state ${index}`, values, want.states[index]!))
+  })
+})
+
+test('"threads" is checked, and the device tells how many there are', async () => {
+  for (const threads of [0, -1, NaN, 1.5, 65, '2' as unknown as number]) {
+    await expect(TRecViT.load('builtin', { device: 'wasm', threads })).rejects.toThrow(/"threads" expected a whole number from 1 to 64, got/)
+  }
+  const model = await TRecViT.load('builtin', { device: 'wasm', threads: 3 })
+  expect(model.device).toEqual({ backend: 'wasm', kernels: 'simd', threads: 3, reason: null, gpu: null })
+  await model.dispose()
+})
+
+describe('the event loop', () => {
+  test('has less to do with a whole frame than it may be blocked for: 4 ms', async () => {
+    const config = configOf('S', { depth: 4 })
+    const engine = await createEngine(config, 1, 2)
+    const pixels = randomFrame(config, 0)
+    for (let frame = 0; frame < 2; frame++) await engine.advance(pixels)
+    const active: number[] = []
+    const frames: number[] = []
+    for (let frame = 0; frame < 8; frame++) {
+      const before = performance.eventLoopUtilization()
+      const start = performance.now()
+      // A turn of its own for what stands here.
+      await sleep(0)
+      await engine.advance(pixels)
+      frames.push(performance.now() - start)
+      active.push(performance.eventLoopUtilization(before).active)
+    }
+    engine.backend.dispose()
+    // What inference does it does in every frame; what the machine does besides, now and then.
+    expect(Math.min(...active)).toBeLessThan(4)
+    expect(Math.min(...frames)).toBeGreaterThan(20)
+  })
+
+  test('and processor time is left alone while nothing is asked for', async () => {
+    const model = await TRecViT.load('builtin', { device: 'wasm', threads: 4 })
+    const stream = model.stream()
+    await stream.push({ data: new Uint8Array(96 * 96 * 3), shape: [96, 96, 3] })
+    const idle = async () => {
+      const before = process.cpuUsage()
+      await sleep(200)
+      const { user, system } = process.cpuUsage(before)
+      return (user + system) / 1000
+    }
+    const times = [await idle(), await idle(), await idle()]
+    await model.dispose()
+    expect(Math.min(...times)).toBeLessThan(20)
+  })
+})
+
+test('streams of one model come in turn, and models run beside each other', async () => {
+  const [one, other] = [await TRecViT.load('builtin', { device: 'wasm', threads: 2 }), await TRecViT.load('builtin', { device: 'wasm', threads: 3 })]
+  const frame = (index: number) => ({ data: Uint8Array.from({ length: 96 * 96 * 3 }, (_, at) => Math.imul(at + index, 0x9e3779b1) >>> 24), shape: [96, 96, 3] })
+  const done: string[] = []
+  const push = async (name: string, model: TRecViT) => {
+    const stream = model.stream()
+    return Promise.all([0, 1, 2, 3].map(async (index) => {
+      const { logits } = await stream.push(frame(index))
+      done.push(name)
+      return [...logits.data]
+    }))
+  }
+  const all = await Promise.all([push('a', one), push('b', one), push('c', other)])
+  expect(all[1]).toEqual(all[0])
+  expect(all[2]).toEqual(all[0])
+  // Never two answers ahead.
+  const ofOne = done.filter((name) => name !== 'c')
+  for (let end = 1; end <= ofOne.length; end++) {
+    const ahead = ofOne.slice(0, end).reduce((sum, name) => sum + (name === 'a' ? 1 : -1), 0)
+    expect(Math.abs(ahead)).toBeLessThanOrEqual(1)
+  }
+  await one.dispose()
+  await other.dispose()
+})
+
+describe('what fails rejects', () => {
+  const config = configOf('mu', { imageSize: [32, 32], repSize: 8, numClasses: 3 })
+  const program = recordModel(config, { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false })
+  const job = { table: 0, begin: 0, end: 1, state: 0, frame: 0, scratch: 0, scratchBytes: 0 }
+
+  test.each([
+    ['a team', async () => Team.start(await compile(true), 3, undefined)],
+    ['a worker', async () => Away.start(await compile(false), undefined)],
+  ])('%s whose kernels trap, now and from then on', async (_, start) => {
+    const machine = await start()
+    await expect(machine.run({ ...job, table: 2 ** 32 - 64 })).rejects.toThrow(/A thread of the CPU backend failed \(.*out of bounds.*\); load the model again/)
+    if (machine instanceof Team) await expect(machine.run(job)).rejects.toThrow(TrecvitError)
+    machine.dispose()
+  })
+
+  test('one thread that traps while the others wait for it', async () => {
+    const machine = await Team.start(await compile(true), 3, undefined)
+    const backend = await WasmBackend.create(weightTable(config), machine)
+    const replay = await backend.prepare(program)
+    const state = await backend.createState(program.states)
+    const run = machine.run.bind(machine)
+    // The working memory of thread 1 lies beyond the end; that of thread 0 does not.
+    machine.run = (given) => run({ ...given, scratchBytes: 2 ** 31 })
+    const frames = Array.from({ length: 20 }, () => replay.run(state, 0, new Uint8Array(32 * 32 * 3)))
+    const results = await Promise.allSettled(frames)
+    expect(results.some(({ status }) => status === 'rejected')).toBe(true)
+    expect(results[19]!.status).toBe('rejected')
+  })
+
+  test('work that is under way when the model is disposed of', async () => {
+    const model = await TRecViT.load(goldenUrl('small.npz'), { device: 'wasm', threads: 2 })
+    const stream = model.stream()
+    const size = [64, 64, 3]
+    const frames = Array.from({ length: 50 }, () => stream.push({ data: new Uint8Array(64 * 64 * 3), shape: size }))
+    await frames[0]
+    await model.dispose()
+    await expect(Promise.all(frames)).rejects.toThrow('The model was disposed of before its work was done')
+  })
+
+  test('a worker that ends at once: then the caller\'s own thread computes, and says why', async () => {
+    const { machine, reason } = await openMachine({ threads: 2, workerUrl: new URL('data:text/javascript,process.exit(3)') })
+    expect(machine.threads).toBe(1)
+    expect(reason).toMatch(/^one thread, the caller's own: workers are refused \(it ended with code 3\)/)
+  })
+})
+
+describe('without', () => {
+  /** Loads the package anew, as it finds this place now, and gives the answer to one frame. */
+  const answer = async () => {
+    const { TRecViT: Fresh } = await import('../src/index.ts')
+    const model = await Fresh.load('builtin', { device: 'wasm', threads: 2 })
+    const { logits } = await model.stream().push({ data: Uint8Array.from({ length: 96 * 96 * 3 }, (_, at) => at), shape: [96, 96, 3] })
+    await model.dispose()
+    return { device: model.device, logits: [...logits.data] }
+  }
+
+  test('shared memory there is one thread, in a worker; without workers, the caller\'s own; the bits are the same', async () => {
+    const want = await answer()
+    expect(want.device).toMatchObject({ threads: 2, reason: null })
+    vi.resetModules()
+    vi.stubGlobal('SharedArrayBuffer', undefined)
+    const alone = await answer()
+    expect(alone.device).toMatchObject({ threads: 1, reason: expect.stringMatching(/^one thread: memory cannot be shared here; a page that is cross-origin isolated/) as string })
+    expect(alone.logits).toEqual(want.logits)
+    vi.resetModules()
+    vi.stubGlobal('process', { ...process, getBuiltinModule: undefined })
+    const here = await answer()
+    expect(here.device).toMatchObject({ threads: 1, reason: expect.stringMatching(/^one thread, the caller's own: workers are refused \(there are no workers here\)/) as string })
+    expect(here.logits).toEqual(want.logits)
+  })
+})
+
+test('a process with a model that was not disposed of ends by itself', () => {
+  const script = `
+    const { TRecViT } = await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)})
+    const model = await TRecViT.load('builtin', { device: 'wasm', threads: 2 })
+    await model.stream().push({ data: new Uint8Array(96 * 96 * 3), shape: [96, 96, 3] })
+    console.log('answered')`
+  const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 20_000 })
+  expect([status, stdout]).toEqual([0, 'answered\n'])
+})
