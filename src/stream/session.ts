@@ -96,12 +96,12 @@ export class Session {
 
   /** Forgets all frames. */
   reset(): Promise<void> {
-    return this.#alone((state) => state.clear(), () => this.#arrive(0, null))
+    return this.#alone(async () => (state) => state.clear(), () => this.#arrive(0, null))
   }
 
   /** Copies of the states and the number of frames that led to them. */
   read(): Promise<{ frame: number; values: Float32Array[] }> {
-    return this.#alone((state) => state.read(), (values) => {
+    return this.#alone(async () => (state) => state.read(), (values) => {
       this.#save(values)
       return { frame: this.frame, values }
     })
@@ -109,19 +109,21 @@ export class Session {
 
   /** Replaces the states. */
   write(frame: number, values: readonly Float32Array[]): Promise<void> {
-    return this.#alone((state) => state.write(values), () => this.#arrive(frame, values))
+    return this.#alone(async () => (state) => state.write(values), () => this.#arrive(frame, values))
   }
 
   /** Goes on on another engine, with the state. */
-  async move(kind: Kind): Promise<void> {
-    const engine = await this.#engines.get(kind)
+  move(kind: Kind): Promise<void> {
     const states = this.states
-    await this.#alone(async (state) => {
-      const values = await state.read()
-      const moved = await engine.backend.createState(states)
-      await moved.write(values)
-      return { values, moved }
-    }, ({ values, moved }) => {
+    return this.#alone(async () => {
+      const engine = await this.#engines.get(kind)
+      return async (state) => {
+        const values = await state.read()
+        const moved = await engine.backend.createState(states)
+        await moved.write(values)
+        return { engine, values, moved }
+      }
+    }, ({ engine, values, moved }) => {
       this.#home!.state.dispose()
       this.#home = { engine, state: moved }
       this.#save(values)
@@ -131,11 +133,11 @@ export class Session {
   /** Frees the state, after all that was asked for before. */
   async dispose(): Promise<void> {
     if (!this.#home && !this.#running) return
-    await this.#alone(async (state) => state.dispose(), () => (this.#home = undefined))
+    await this.#alone(async () => async (state) => state.dispose(), () => (this.#home = undefined))
   }
 
-  #alone<T, R>(work: (state: StreamState) => Promise<T>, done: (result: T) => R): Promise<R> {
-    return new Promise((resolve, reject) => this.#add<T>({ frames: 0, alone: true, prepare: async () => work, done: (result) => resolve(done(result)), failed: reject }))
+  #alone<T, R>(prepare: () => Promise<Issue<T>>, done: (result: T) => R): Promise<R> {
+    return new Promise((resolve, reject) => this.#add<T>({ frames: 0, alone: true, prepare, done: (result) => resolve(done(result)), failed: reject }))
   }
 
   #arrive(frame: number, values: readonly Float32Array[] | null): void {
