@@ -29,9 +29,9 @@ export async function bundleTests(outfile, { page = false, tests = ALL, seconds 
     outfile, bundle: true, format: 'esm', target: 'es2022', platform: page ? 'browser' : 'node', logLevel: 'error',
     loader: { '.wasm': 'binary', '.txt': 'text', '.wgsl': 'text' },
     external: ['node:*', 'webgpu', 'node-webcodecs'],
-    // Files are found as if the bundle were test/x.ts.
-    define: { 'import.meta.url': 'origin' },
-    banner: { js: 'const origin = new URL("../../test/x.ts", import.meta.url).href' },
+    // Files are found as if the bundle were test/x.ts. A variable, because a codec of the bundle assigns to it.
+    define: { 'import.meta.url': 'urlOfTests' },
+    banner: { js: 'let urlOfTests = new URL("../../test/x.ts", import.meta.url).href' },
     plugins: [{
       name: 'tests',
       setup(bundle) {
