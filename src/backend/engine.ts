@@ -15,10 +15,10 @@ export class Engine {
   /** Why nothing that comes from it from now on may be believed, or null. */
   lost: string | null = null
   /** What the backend runs on: kept, then destroyed. */
-  readonly #gpu: { readonly device: GPUDevice; readonly entry: GPU } | undefined
+  readonly #gpu: { readonly device: GPUDevice; readonly kept: unknown } | undefined
   readonly #replays = new Map<Program, Promise<Replay>>()
 
-  constructor(backend: Backend, gpu?: { readonly device: GPUDevice; readonly entry: GPU }) {
+  constructor(backend: Backend, gpu?: { readonly device: GPUDevice; readonly kept: unknown }) {
     this.backend = backend
     this.#gpu = gpu
     void gpu?.device.lost.then(({ message, reason }) => (this.lost ??= message || reason))

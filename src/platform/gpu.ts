@@ -6,8 +6,8 @@
 export type OpenedGpu = {
   readonly device: GPUDevice
   readonly isSoftware: boolean
-  /** To be kept as long as the device: what Dawn has made does not outlive its entry point. */
-  readonly entry: GPU
+  /** To be kept as long as the device: what Dawn has made does not outlive its entry point, and Deno panics when it is asked for the information of an adapter that was collected. */
+  readonly kept: readonly [GPU, GPUAdapter]
   readonly toggles: readonly string[] | null
 } | { readonly reason: string }
 
@@ -29,14 +29,19 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
     if (!adapter) return { reason: 'WebGPU has no adapter: no graphics driver that it can use' }
     // A driver of Dawn that computes nothing, for compiling alone.
     if (adapter.info.device === 'null-backend') return { reason: 'the only WebGPU adapter is one that does not compute' }
-    const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits
-    const device = await adapter.requestDevice({
-      requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
-      requiredFeatures: OPTIONAL.filter((feature) => adapter.features.has(feature)),
-    })
-    return { device, isSoftware: adapter.info.isFallbackAdapter, entry, toggles }
+    const device = await adapter.requestDevice(everything(adapter))
+    return { device, isSoftware: adapter.info.isFallbackAdapter, kept: [entry, adapter], toggles }
   } catch (error) {
     return { reason: `WebGPU refuses: ${error instanceof Error ? error.message : String(error)}` }
+  }
+}
+
+/** What to ask an adapter for: its largest buffers and workgroup memory, and the optional features. */
+export function everything({ limits, features }: GPUAdapter): GPUDeviceDescriptor {
+  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = limits
+  return {
+    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize },
+    requiredFeatures: OPTIONAL.filter((feature) => features.has(feature)),
   }
 }
 
