@@ -1,10 +1,10 @@
 // out[i] = Σ_j p[i, j]·v[j], p[i, :] = softmax_j(q[i]·k[j] / √r), for each frame and head; no mask.
 //
 // q, out [frames, nq, heads·r]; k, v [frames, n, heads·r], each with its own row stride. A workgroup computes 16 rows × 64 columns of one
-// head of one frame and passes over the keys once, 64 at a time, with a running maximum and sum, so that scores of any number of keys fit.
-// An invocation computes the scores of 4 rows with 4 keys, then the sums of the same 4 rows and 4 columns: 16 multiplications for 2 loads
-// of vec4 in both. Between them the scores pass through workgroup memory, 8 KiB and two barriers for 64 keys. Heads wider than 64 columns
-// take a workgroup for each 64, which compute the same scores.
+// head of one frame. Its four teams of 64 invocations share the keys out, 64 to each in turn, and pass over them once with a running maximum
+// and sum, so that scores of any number of keys fit; in the end the teams' sums meet. A frame of few tokens would leave most of a GPU idle
+// without them. An invocation computes the scores of 4 rows with 4 keys, then the sums of the same 4 rows and 4 columns: 16 multiplications
+// for 2 loads of vec4 in both. Heads wider than 64 columns take a workgroup for each 64, which compute the same scores.
 
 /** Rows of q, k and v begin at multiples of 4 elements, and r is a multiple of 4: one load fetches 4 elements. */
 override ALIGNED: bool = true;
@@ -32,14 +32,15 @@ struct Params {
 
 const LOWEST = -3.4028234e38;
 
-/** [4 groups of rows, 64 keys], a vec4 the 4 rows. */
-var<workgroup> scores: array<vec4f, 256>;
-var<workgroup> weights: array<vec4f, 256>;
+/** [4 teams, 4 groups of rows, 64], a vec4 of the 4 rows of a group: what invocations of a team, then of all teams, tell each other. */
+var<workgroup> told: array<vec4f, 1024>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let blocks = (p.r + 63u) / 64u;
-  let row = group.x * 16u + local / 16u * 4u;
+  let team = local / 64u;
+  let within = local % 64u;
+  let row = group.x * 16u + within / 16u * 4u;
   let head = group.y / blocks;
   let frame = group.z;
   let lane = local % 16u;
@@ -55,42 +56,41 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   var a3 = vec4f();
   var largest = vec4f(LOWEST);
   var total = vec4f();
-  for (var first = 0u; first < p.n; first += 64u) {
-    // Scores of 4 rows with the keys lane, lane + 16, lane + 32 and lane + 48 of these 64.
+  for (var start = 0u; start < p.n; start += 256u) {
+    // Scores of 4 rows with the keys lane, lane + 16, lane + 32 and lane + 48 of the team's 64.
+    let first = start + team * 64u;
     let key = first + lane;
     var s0 = vec4f();
     var s1 = vec4f();
     var s2 = vec4f();
     var s3 = vec4f();
-    for (var c = 0u; c < p.r; c += 4u) {
-      let q0 = qAt(frame, row, head, c);
-      let q1 = qAt(frame, row + 1u, head, c);
-      let q2 = qAt(frame, row + 2u, head, c);
-      let q3 = qAt(frame, row + 3u, head, c);
-      var keys = kAt(frame, key, head, c);
-      s0 += vec4f(dot(q0, keys), dot(q1, keys), dot(q2, keys), dot(q3, keys));
-      keys = kAt(frame, key + 16u, head, c);
-      s1 += vec4f(dot(q0, keys), dot(q1, keys), dot(q2, keys), dot(q3, keys));
-      keys = kAt(frame, key + 32u, head, c);
-      s2 += vec4f(dot(q0, keys), dot(q1, keys), dot(q2, keys), dot(q3, keys));
-      keys = kAt(frame, key + 48u, head, c);
-      s3 += vec4f(dot(q0, keys), dot(q1, keys), dot(q2, keys), dot(q3, keys));
+    if (first < p.n) {
+      for (var c = 0u; c < p.r; c += 4u) {
+        let q0 = qAt(frame, row, head, c);
+        let q1 = qAt(frame, row + 1u, head, c);
+        let q2 = qAt(frame, row + 2u, head, c);
+        let q3 = qAt(frame, row + 3u, head, c);
+        var keys = kAt(frame, key, head, c);
+        s0 += vec4f(dot(q0, keys), dot(q1, keys), dot(q2, keys), dot(q3, keys));
+        keys = kAt(frame, key + 16u, head, c);
+        s1 += vec4f(dot(q0, keys), dot(q1, keys), dot(q2, keys), dot(q3, keys));
+        keys = kAt(frame, key + 32u, head, c);
+        s2 += vec4f(dot(q0, keys), dot(q1, keys), dot(q2, keys), dot(q3, keys));
+        keys = kAt(frame, key + 48u, head, c);
+        s3 += vec4f(dot(q0, keys), dot(q1, keys), dot(q2, keys), dot(q3, keys));
+      }
     }
     s0 = select(vec4f(LOWEST), s0 * scale, key < p.n);
     s1 = select(vec4f(LOWEST), s1 * scale, key + 16u < p.n);
     s2 = select(vec4f(LOWEST), s2 * scale, key + 32u < p.n);
     s3 = select(vec4f(LOWEST), s3 * scale, key + 48u < p.n);
-    scores[mine + lane] = s0;
-    scores[mine + lane + 16u] = s1;
-    scores[mine + lane + 32u] = s2;
-    scores[mine + lane + 48u] = s3;
-    workgroupBarrier();
 
     // The largest score of each row so far; what was summed up to now shrinks with it.
-    let count = min(64u, p.n - first);
+    told[mine + lane] = max(max(s0, s1), max(s2, s3));
+    workgroupBarrier();
     let before = largest;
-    for (var j = 0u; j < count; j++) {
-      largest = max(largest, scores[mine + j]);
+    for (var other = 0u; other < 16u; other++) {
+      largest = max(largest, told[mine + other]);
     }
     let shrink = exponential(before - largest);
     a0 *= shrink.x;
@@ -98,26 +98,50 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     a2 *= shrink.z;
     a3 *= shrink.w;
     total *= shrink;
-    weights[mine + lane] = share * exponential(s0 - largest);
-    weights[mine + lane + 16u] = share * exponential(s1 - largest);
-    weights[mine + lane + 32u] = share * exponential(s2 - largest);
-    weights[mine + lane + 48u] = share * exponential(s3 - largest);
+    workgroupBarrier();
+    told[mine + lane] = select(vec4f(), share * exponential(s0 - largest), key < p.n);
+    told[mine + lane + 16u] = select(vec4f(), share * exponential(s1 - largest), key + 16u < p.n);
+    told[mine + lane + 32u] = select(vec4f(), share * exponential(s2 - largest), key + 32u < p.n);
+    told[mine + lane + 48u] = select(vec4f(), share * exponential(s3 - largest), key + 48u < p.n);
     workgroupBarrier();
 
-    for (var j = 0u; j < count; j++) {
-      let weight = weights[mine + j];
-      let value = vAt(frame, first + j, head, column);
-      total += weight;
-      a0 += weight.x * value;
-      a1 += weight.y * value;
-      a2 += weight.z * value;
-      a3 += weight.w * value;
+    let count = min(64u, p.n - min(first, p.n));
+    for (var j = 0u; j < count; j += 4u) {
+      let weight0 = told[mine + j];
+      let weight1 = told[mine + j + 1u];
+      let weight2 = told[mine + j + 2u];
+      let weight3 = told[mine + j + 3u];
+      let value0 = vAt(frame, first + j, head, column);
+      let value1 = vAt(frame, first + j + 1u, head, column);
+      let value2 = vAt(frame, first + j + 2u, head, column);
+      let value3 = vAt(frame, first + j + 3u, head, column);
+      total += weight0 + weight1 + weight2 + weight3;
+      a0 += weight0.x * value0 + weight1.x * value1 + weight2.x * value2 + weight3.x * value3;
+      a1 += weight0.y * value0 + weight1.y * value1 + weight2.y * value2 + weight3.y * value3;
+      a2 += weight0.z * value0 + weight1.z * value1 + weight2.z * value2 + weight3.z * value3;
+      a3 += weight0.w * value0 + weight1.w * value1 + weight2.w * value2 + weight3.w * value3;
     }
+    workgroupBarrier();
   }
-  store(frame, row, head, column, a0 / total.x);
-  store(frame, row + 1u, head, column, a1 / total.y);
-  store(frame, row + 2u, head, column, a2 / total.z);
-  store(frame, row + 3u, head, column, a3 / total.w);
+
+  // Sums of all teams, as they would be for the largest score of all.
+  told[local] = largest;
+  workgroupBarrier();
+  let most = max(max(told[within], told[within + 64u]), max(told[within + 128u], told[within + 192u]));
+  let shrink = exponential(largest - most);
+  workgroupBarrier();
+  told[local] = total * shrink;
+  workgroupBarrier();
+  let sum = told[within] + told[within + 64u] + told[within + 128u] + told[within + 192u];
+  workgroupBarrier();
+  told[local] = a0 * shrink.x;
+  told[local + 256u] = a1 * shrink.y;
+  told[local + 512u] = a2 * shrink.z;
+  told[local + 768u] = a3 * shrink.w;
+  workgroupBarrier();
+  // A team stores one row of each group.
+  let place = team * 256u + within;
+  store(frame, row + team, head, column, (told[place] + told[place + 64u] + told[place + 128u] + told[place + 192u]) / sum[team]);
 }
 
 /** Columns c..c+3 of a head's row of q, zero beyond its last; rows beyond the last repeat it. */
@@ -145,7 +169,7 @@ fn vAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
   if (c >= p.r) {
     return vec4f();
   }
-  let at = p.vOffset + (frame * p.n + row) * p.vStride + head * p.r + c;
+  let at = p.vOffset + (frame * p.n + min(row, p.n - 1u)) * p.vStride + head * p.r + c;
   if (ALIGNED) {
     return v[at >> 2u];
   }
