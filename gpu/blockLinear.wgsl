@@ -15,11 +15,11 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
-@group(0) @binding(3) var<storage, read> kernel: array<vec4u>;
+@group(0) @binding(2) var<storage, read_write> x: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> kernel: array<Four>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   tile(group, local);
 }

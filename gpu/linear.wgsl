@@ -35,14 +35,14 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> x: array<vec4f>;
 @group(0) @binding(3) var<storage, read> multiply: array<vec4f>;
 @group(0) @binding(4) var<storage, read> add: array<vec4f>;
-@group(0) @binding(5) var<storage, read> kernel: array<vec4u>;
+@group(0) @binding(5) var<storage, read_write> kernel: array<Four>;
 @group(0) @binding(6) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(7) var<storage, read> table: array<vec4f>;
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   tile(group, local);
 }
@@ -58,18 +58,20 @@ fn few(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) loc
   var a1 = vec4f();
   var a2 = vec4f();
   var a3 = vec4f();
+  let columns = (p.n + 3u) / 4u;
+  let last = min(column + local % 8u, columns - 1u);
   for (var k = (local / 8u) * 4u; k < p.k; k += 128u) {
-    let w0 = kernelAt(0u, k, column + local % 8u);
-    let w1 = kernelAt(0u, k + 1u, column + local % 8u);
-    let w2 = kernelAt(0u, k + 2u, column + local % 8u);
-    let w3 = kernelAt(0u, k + 3u, column + local % 8u);
-    var v = xAt(0u, row, k);
+    let w0 = numbers(kernel[k * columns + last]);
+    let w1 = numbers(kernel[kernelRow(k + 1u) * columns + last]);
+    let w2 = numbers(kernel[kernelRow(k + 2u) * columns + last]);
+    let w3 = numbers(kernel[kernelRow(k + 3u) * columns + last]);
+    var v = xAt(xRow(0u, row) + k, k);
     a0 = a0 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-    v = xAt(0u, row + 1u, k);
+    v = xAt(xRow(0u, row + 1u) + k, k);
     a1 = a1 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-    v = xAt(0u, row + 2u, k);
+    v = xAt(xRow(0u, row + 2u) + k, k);
     a2 = a2 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-    v = xAt(0u, row + 3u, k);
+    v = xAt(xRow(0u, row + 3u) + k, k);
     a3 = a3 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
   }
   slices[local] = a0;

@@ -6,7 +6,7 @@ import { Team } from '../src/backend/wasm/team.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import type { Weight } from '../src/program/program.ts'
-import { adapter, adapterName, openDevice } from './gpu.ts'
+import { adapter, adapterName, full, openDevice } from './gpu.ts'
 
 /** A backend under test and how exactly it computes. */
 export interface BackendUnderTest {
@@ -15,6 +15,8 @@ export interface BackendUnderTest {
   readonly unit: number
   /** Smallest positive number it keeps; what is smaller may become 0. */
   readonly smallest: number
+  /** NaN and infinity may come out as anything, though not beside where they should be: WGSL lets a GPU take for granted that there are none. */
+  readonly finiteOnly: boolean
   create(weights: readonly Weight[]): Promise<Backend>
 }
 
@@ -23,20 +25,18 @@ export interface BackendUnderTest {
  * quotient and a root 2.5 units in the last place, but software GPUs round them correctly; a GPU of hardware needs 5 times the unit.
  */
 export const backends: readonly BackendUnderTest[] = [
-  { name: 'wasm', unit: 2 ** -24, smallest: 2 ** -149, create: (weights) => WasmBackend.create(weights) },
-  ...await gpuBackends([]),
+  { name: 'wasm', unit: 2 ** -24, smallest: 2 ** -149, finiteOnly: false, create: (weights) => WasmBackend.create(weights) },
+  ...await gpuBackends(`webgpu ${adapterName}`, {}),
 ]
 
-/** The same, and the GPU with subgroups if it has them: operations that find something of a whole row have kernels for both. */
-export const rowBackends: readonly BackendUnderTest[] = [...backends, ...adapter?.features.has('subgroups') ? await gpuBackends(['subgroups']) : []]
+/** The same, and the GPU with all that it has: operations that gain by subgroups or by more workgroup memory have kernels for both. */
+export const fullBackends: readonly BackendUnderTest[] = [...backends, ...await gpuBackends(`webgpu ${adapterName} in full`, full)]
 
-async function gpuBackends(features: GPUFeatureName[]): Promise<BackendUnderTest[]> {
-  if (!adapter) return []
-  const device = await openDevice(features)
-  return [{
-    name: ['webgpu', adapterName, ...features].join(' '), unit: (adapter.info.isFallbackAdapter ? 1 : 5) * 2 ** -24, smallest: 2 ** -126,
-    create: (weights) => WebGpuBackend.create(device, weights),
-  }]
+async function gpuBackends(name: string, descriptor: GPUDeviceDescriptor | null): Promise<BackendUnderTest[]> {
+  if (!adapter || !descriptor) return []
+  const device = await openDevice(descriptor)
+  const { isFallbackAdapter: software } = adapter.info
+  return [{ name, unit: (software ? 1 : 5) * 2 ** -24, smallest: 2 ** -126, finiteOnly: !software, create: (weights) => WebGpuBackend.create(device, weights) }]
 }
 
 /** The CPU as far as it is beside the caller, with machines of its own for each backend: what a whole model runs on. */
@@ -58,5 +58,5 @@ export const team: BackendUnderTest = onMachine('wasm on a team', async () => {
 let shared: Promise<Team> | undefined
 
 function onMachine(name: string, open: () => Promise<Machine>): BackendUnderTest {
-  return { name, unit: 2 ** -24, smallest: 2 ** -149, create: async (weights) => WasmBackend.create(weights, await open()) }
+  return { name, unit: 2 ** -24, smallest: 2 ** -149, finiteOnly: false, create: async (weights) => WasmBackend.create(weights, await open()) }
 }

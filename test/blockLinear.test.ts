@@ -1,5 +1,5 @@
 import { afterAll, describe, test } from 'vitest'
-import { backends } from './backends.ts'
+import { backends, fullBackends } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { gamma, noise, runOp, testOp, type OpCase } from './ops.ts'
 
@@ -35,7 +35,7 @@ function problem({ name = '', rows, blocks, k, n, ...given }: Problem): OpCase {
 }
 
 const sizes = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17]
-testOp('around tiles of 5 × 8', [
+testOp('around tiles of 5 × 8 and of 40 × 32', [
   ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((rows) => problem({ rows, blocks: 2, k: 6, n: 12 })),
   ...sizes.map((k) => problem({ rows: 3, blocks: 3, k, n: 2 * k })),
   ...sizes.map((n) => problem({ rows: 6, blocks: 2, k: 5, n })),
@@ -43,7 +43,8 @@ testOp('around tiles of 5 × 8', [
   problem({ rows: 65, blocks: 2, k: 20, n: 68 }),
   problem({ rows: 65, blocks: 2, k: 18, n: 65 }),
   problem({ rows: 2, blocks: 5, k: 130, n: 3 }),
-])
+  ...[39, 40, 41].map((rows) => problem({ rows, blocks: 3, k: 36, n: 36 })),
+], fullBackends)
 
 testOp('extreme values', [
   problem({ name: 'zeros', rows: 2, blocks: 2, k: 4, n: 9, x: new Float32Array(16) }),

@@ -4,10 +4,14 @@
  * process, for that is how drivers are chosen.
  */
 
+import { everything } from '../src/platform/gpu.ts'
+
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
 
 // The entry points are kept: what Dawn has made does not outlive them.
 const entries: GPU[] = []
+// And adapters: Deno panics when a device is asked whose it is and its adapter was collected.
+const adapters: GPUAdapter[] = []
 
 async function findAdapter(): Promise<GPUAdapter | null> {
   const own = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu
@@ -33,16 +37,21 @@ async function findAdapter(): Promise<GPUAdapter | null> {
 /** The adapter, or null. */
 export const adapter: GPUAdapter | null = await findAdapter()
 
+/** What it has to give, asked before it gives anything: Deno panics afterwards. */
+export const full: GPUDeviceDescriptor | null = adapter && everything(adapter)
+
 /** The entry point of WebGPU that has it, or null. */
 export const gpu: GPU | null = adapter && entries[entries.length - 1]!
 
 /** Name of the adapter for titles and reports. */
 export const adapterName: string = nameOf(adapter)
 
-/** A new device with the smallest limits that WebGPU allows; what goes wrong outside of an error scope ends the process. */
-export async function openDevice(features: GPUFeatureName[] = []): Promise<GPUDevice> {
+/** A new device, with the smallest limits that WebGPU allows unless told otherwise; what goes wrong outside of an error scope ends the process. */
+export async function openDevice(descriptor: GPUDeviceDescriptor = {}): Promise<GPUDevice> {
   // An adapter gives one device.
-  const device = await (await entries[entries.length - 1]!.requestAdapter())!.requestDevice({ requiredFeatures: features })
+  const own = (await entries[entries.length - 1]!.requestAdapter())!
+  const device = await own.requestDevice(descriptor)
+  adapters.push(own)
   device.addEventListener('uncapturederror', ({ error }) => {
     throw new Error(`Uncaptured error of the GPU: ${error.message}`)
   })

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { rowBackends } from './backends.ts'
+import { fullBackends } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { gamma, noise, rowsWeight, runOp, testOp, type OpCase } from './ops.ts'
 
@@ -45,7 +45,7 @@ function problem({ name = '', rows, d, ...given }: Problem): OpCase {
 testOp('sizes', [
   ...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 96, 193].map((d) => problem({ rows: 3, d })),
   ...[1, 2, 5, 17].map((rows) => problem({ rows, d: 10 })),
-], rowBackends)
+], fullBackends)
 
 testOp('extreme values', [
   problem({ name: 'zeros', rows: 2, d: 9, x: new Float32Array(18) }),
@@ -56,9 +56,9 @@ testOp('extreme values', [
   problem({ name: 'large', rows: 2, d: 9, x: noise(18, 1, 1e18) }),
   problem({ name: 'NaN stays in its row', rows: 3, d: 9, x: noise(27, 1).map((value, i) => (i === 13 ? NaN : value)) }),
   problem({ name: 'infinity gives NaN', rows: 3, d: 9, x: noise(27, 1).map((value, i) => (i === 13 ? Infinity : value)) }),
-], rowBackends)
+], fullBackends)
 
-describe.each(rowBackends)('goldens on $name', async ({ create }) => {
+describe.each(fullBackends)('goldens on $name', async ({ create }) => {
   const goldens = await Goldens.open('ops_norm.npz')
 
   test.each(goldens.names.filter((name) => name.endsWith('/x')))('%s', async (name) => {

@@ -1,8 +1,8 @@
 /**
- * One operation, recorded as a program of its own and run on every backend. All inputs lie side by side in the buffer of the pixels, and
- * the output is a view into a buffer that a step before it has filled with poison: what a kernel leaves unwritten, or writes beside its
- * output, shows. Between the inputs, between their rows if they have a stride, and around the states lies NaN: what it reads beside its
- * inputs shows too.
+ * One operation, recorded as a program of its own and run on every backend. All inputs come side by side with the pixels, from where steps
+ * before it copy each to a buffer of its own (bytes stay where they are), and the output is a view into a buffer that another step has filled
+ * with poison: what a kernel leaves unwritten, or writes beside its output, shows. Around the inputs, between their rows if they have a stride,
+ * and around the states lies NaN: what it reads beside its inputs shows too.
  */
 import { describe, expect, test } from 'vitest'
 import { rowsOf, sizeOf, columnsOf, type Buffer, type Program, type State, type Step, type Tensor, type Weight } from '../src/program/program.ts'
@@ -74,24 +74,36 @@ export async function runOp(create: BackendUnderTest['create'], op: OpCase, gap 
     return { name, values, offset, shape, stride }
   })
   const buffer = { name: 'pixels', dtype: bytes ? 'u8' as const : 'f32' as const, size }
-  const inputs = Object.fromEntries(placed.map(({ name, offset, shape, stride }): [string, Tensor] => [name, { buffer, offset, shape, stride }]))
+  const whole = (of: Buffer, count: number) => ({ buffer: of, offset: 0, shape: [1, count], stride: count })
+  /** A step that copies `count` pixels, and up to 2 more. */
+  const copy = (name: string, from: number, count: number) => {
+    const line = Math.ceil(count / 3)
+    return recorder.patchify(name, { buffer, offset: from, shape: [1, 1, 1, line, 3], stride: 3 }, { lead: 0, patchSize: [1, line] })
+  }
+  const copies: Record<string, { readonly tensor: Tensor; readonly from: number }> = {}
+  const inputs = Object.fromEntries(placed.map(({ name, offset, shape, stride, values }): [string, Tensor] => {
+    if (bytes) return [name, { buffer, offset, shape, stride }]
+    const rows = values.length / shape[shape.length - 1]!
+    const from = offset - margin
+    copies[name] = { tensor: copy(name, from, margin + rows * stride + margin - 2), from }
+    return [name, { buffer: copies[name].tensor.buffer, offset: margin, shape, stride }]
+  }))
   const result = op.record(recorder, inputs)
 
   // The output as a view into a poisoned buffer, which a copy of the end of the pixels fills.
   const stride = columnsOf(result) + gap
-  const line = Math.ceil((margin + rowsOf(result) * stride + margin) / 3)
-  const poison = recorder.patchify('poison', { buffer, offset: size, shape: [1, 1, 1, line, 3], stride: 3 }, { lead: 0, patchSize: [1, line] })
-  buffer.size += 3 * line
-  const whole = (of: Buffer, count: number) => ({ buffer: of, offset: 0, shape: [1, count], stride: count })
+  const poison = copy('poison', size, margin + rowsOf(result) * stride + margin)
+  const filled = poison.buffer.size
+  buffer.size += filled
   const { steps, states } = recorder.end(whole(buffer, buffer.size), {})
-  const [step, fill] = steps as [Step, Step]
+  const [step, fill] = steps.slice(-2) as [Step, Step]
   const guard = (name: string): State => ({ name, shape: [16] })
   const program: Program = {
     b, t,
     pixels: whole(buffer, buffer.size),
-    steps: [fill, { ...step, output: { ...result, buffer: poison.buffer, offset: margin, stride } } as Step],
+    steps: [...steps.slice(0, -2), fill, { ...step, output: { ...result, buffer: poison.buffer, offset: margin, stride } } as Step],
     states: [guard('before'), ...states, guard('after')],
-    outputs: { written: whole(poison.buffer, 3 * line), ...(!bytes && { inputs: whole(buffer, size) }) },
+    outputs: { written: whole(poison.buffer, filled), ...Object.fromEntries(Object.entries(copies).map(([name, { tensor }]) => [name, whole(tensor.buffer, tensor.buffer.size)])) },
   }
 
   const sent = bytes ? new Uint8Array(buffer.size).fill(255) : new Float32Array(buffer.size).fill(NaN).fill(POISON, size)
@@ -105,13 +117,13 @@ export async function runOp(create: BackendUnderTest['create'], op: OpCase, gap 
   const stream = await backend.createState(program.states)
   const nan = new Float32Array(16).fill(NaN)
   await stream.write([nan, ...(op.states ?? states.map(({ shape }) => new Float32Array(sizeOf(shape)))), nan])
-  const { written, inputs: read } = await replay.run(stream, op.frame ?? 0, sent)
+  const { written, ...read } = await replay.run(stream, op.frame ?? 0, sent)
   const [before, ...after] = await stream.read()
   for (const part of [replay, stream, backend]) part.dispose()
 
   const [columns, end] = [columnsOf(result), margin + rowsOf(result) * stride]
   const isOutput = (at: number) => at >= margin && at < end && (at - margin) % stride < columns
-  expectSame('the inputs afterwards', read ?? sent, read ? sent.subarray(0, size) : sent)
+  for (const [name, { from }] of Object.entries(copies)) expectSame(`${name} afterwards`, read[name]!, sent.subarray(from, from + read[name]!.length))
   expectSame('the memory around the output', written!.map((value, at) => (isOutput(at) ? 0 : value)), written!.map((_, at) => (isOutput(at) ? 0 : bytes ? 1 : POISON)))
   expectSame('the memory before the states', before!, nan)
   expectSame('the memory after the states', after.pop()!, nan)
@@ -178,14 +190,15 @@ export function framesOf({ shape, values }: Input, from: number, to: number): In
   return { shape: [b, to - from, ...rest], values: values.filter((_, at) => Math.floor(at / row) % t >= from && Math.floor(at / row) % t < to) }
 }
 
-/** Asserts |got − want| ≤ bound for each element, NaN where NaN is wanted, and infinity where float32 overflows. */
-export function expectWithin(got: Float32Array, want: Float32Array, bound: ArrayLike<number>, { unit, smallest }: BackendUnderTest): void {
+/** Asserts |got − want| ≤ bound for each element, and unless the backend is for finite numbers only NaN where NaN is wanted, and infinity where float32 overflows. */
+export function expectWithin(got: Float32Array, want: Float32Array, bound: ArrayLike<number>, { unit, smallest, finiteOnly }: BackendUnderTest): void {
   expect(got.length, 'number of elements').toBe(want.length)
   let outside = 0
   let worst = { index: 0, ratio: 0 }
   want.forEach((value, index) => {
     // `want` is rounded to float32, which costs a unit more than the bound knows of; with a bound of 0 it is exact.
     const allowed = bound[index]! && bound[index]! + unit * Math.abs(value) + smallest
+    if (finiteOnly && !Number.isFinite(value)) return
     const ratio = got[index] === value || (Number.isNaN(value) && Number.isNaN(got[index])) ? 0 : Math.abs(got[index]! - value) / allowed
     if (!(ratio <= 1)) outside++
     if (!(ratio <= worst.ratio)) worst = { index, ratio }

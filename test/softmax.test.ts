@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { rowBackends } from './backends.ts'
+import { fullBackends } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { gamma, noise, runOp, testOp, type OpCase } from './ops.ts'
 
@@ -36,7 +36,7 @@ function problem({ name = '', rows, n, x = noise(rows * n, 1, 5) }: Problem): Op
 testOp('sizes', [
   ...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 400].map((n) => problem({ rows: 3, n })),
   ...[1, 2, 4, 11].map((rows) => problem({ rows, n: 7 })),
-], rowBackends)
+], fullBackends)
 
 const around = (center: number, spread: number) => noise(27, 1, spread).map((value) => center + value)
 testOp('extreme values', [
@@ -49,9 +49,9 @@ testOp('extreme values', [
   problem({ name: 'largest in the last column', rows: 1, n: 9, x: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 99) }),
   problem({ name: '−infinity', rows: 3, n: 9, x: noise(27, 1).map((value, i) => (i % 9 === 4 || i % 9 === 8 ? -Infinity : value)) }),
   problem({ name: 'NaN and infinity stay in their row', rows: 3, n: 9, x: noise(27, 1).map((value, i) => (i === 3 ? NaN : i === 26 ? Infinity : value)) }),
-], rowBackends)
+], fullBackends)
 
-describe.each(rowBackends)('goldens on $name', async ({ create }) => {
+describe.each(fullBackends)('goldens on $name', async ({ create }) => {
   const goldens = await Goldens.open('ops_activation.npz')
 
   test.each(goldens.names.filter((name) => /^softmax.*\/x$/.test(name)))('%s', async (name) => {

@@ -60,7 +60,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
 
   /** The logits of every frame, in chunks of these sizes. */
   async function run(chunks: readonly number[], features: GPUFeatureName[] = [], watched = false): Promise<number[]> {
-    const { backend, program, pixels } = await open({}, features.length ? await openDevice(features) : device)
+    const { backend, program, pixels } = await open({}, features.length ? await openDevice({ requiredFeatures: features }) : device)
     const state = await backend.createState(program.states)
     const all: number[] = []
     let from = 0

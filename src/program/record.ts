@@ -72,7 +72,10 @@ export class Recorder {
     const inputs = { x, ...(options.multiply && { multiply: options.multiply }), ...(options.add && { add: options.add }) }
     for (const role of ['multiply', 'add'] as const) {
       const other = inputs[role]
-      if (other) this.#expect('linear', name, role, other, rowsOf(other) === rowsOf(x) && columnsOf(other) === columns, `${rowsOf(x)} rows of ${columns} columns`)
+      if (!other) continue
+      this.#expect('linear', name, role, other, rowsOf(other) === rowsOf(x) && columnsOf(other) === columns, `${rowsOf(x)} rows of ${columns} columns`)
+      // The kernel of WebGPU declares x writable (gpu/lib/tile.wgsl), and a buffer so bound may be bound only once.
+      this.#expect('linear', name, role, other, other.buffer !== x.buffer, 'a buffer that is not that of x')
     }
     const activation = options.activation ?? 'none'
     const activated = activation === 'none' ? 0 : options.activated ?? columns

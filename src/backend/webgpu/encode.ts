@@ -5,6 +5,8 @@ import type { MatrixDType } from '../backend.ts'
 export interface Call {
   /** The file of the kernel, gpu/<op>.wgsl. */
   readonly op: Op
+  /** Number format of the matrices, f32 where it has none. */
+  readonly dtype: MatrixDType
   /** Its entry point. */
   readonly entry: 'main' | 'few'
   /** Its `override` constants. They choose code; sizes are parameters, so that few pipelines serve all layers and models. */
@@ -13,32 +15,40 @@ export interface Call {
   readonly params: readonly number[]
   /** What is bound after the parameters: output, inputs, weights, in the order of the file; undefined where the step has none. */
   readonly bindings: readonly (Tensor | Weight | undefined)[]
+  /** Those that the kernel declares writable to have them fetched early (gpu/lib/tile.wgsl), though it writes the output alone. */
+  readonly early: readonly (Tensor | Weight)[]
   /** The carried numbers that it reads and changes, if any. */
   readonly state: State | undefined
   /** Workgroups in x, y and z. */
   readonly groups: readonly [number, number, number]
 }
 
-/** Rows up to which `linear` runs as `few`: beyond, a tile of 64 rows reads the kernel less often. */
+/** Rows up to which `linear` runs as `few`: beyond, a tile reads the kernel less often. */
 const FEW = 8
+/** Bytes of workgroup memory of a tile of 128 invocations (gpu/lib/tile.wgsl); one of 64 fits every device. */
+const TILE_BYTES = 18688
 
 const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
 
 /**
  * What to run for a step.
  * @param dtype of the matrices
+ * @param room bytes of workgroup memory of the device
  */
-export function encode(step: Step, dtype: MatrixDType): Call {
+export function encode(step: Step, dtype: MatrixDType, room: number): Call {
   const call = (
     bindings: Call['bindings'], params: Call['params'], groups: Call['groups'],
     constants: Record<string, boolean | number> = {}, entry: Call['entry'] = 'main',
   ): Call => ({
     op: step.op, entry, params, bindings, groups, state: statesOf(step)[0],
+    ...(step.op === 'linear' || step.op === 'blockLinear' ? { dtype, early: [step.inputs.x, step.weights.kernel] } : { dtype: 'f32', early: [] }),
     constants: Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, Number(value)])),
   })
   const { output } = step
   const rows = rowsOf(output)
   const [b = 1, t = 1, n = 1, d = 1] = output.shape
+  const INVOCATIONS = room < TILE_BYTES ? 64 : 128
+  const whole = (kernel: Weight) => kernel.rows % (INVOCATIONS / 2) === 0
 
   switch (step.op) {
     case 'patchify': {
@@ -57,16 +67,16 @@ export function encode(step: Step, dtype: MatrixDType): Call {
         rows, kernel.rows, kernel.columns, ...view(output), ...view(x), ...view(multiply), ...view(add),
         Number(!!bias), activations[activation], activated, Number(!!multiply), Number(!!add), table?.rows ?? 0,
       ]
-      const constants = { ALIGNED: aligned([x, multiply, add], [kernel.rows, kernel.columns]), HALF: dtype === 'f16' }
-      const few = rows <= FEW
-      const groups = few ? tiles(kernel.columns, 32, rows, 4) : tiles(kernel.columns, 64, rows, 64)
-      return call([output, x, multiply, add, kernel, bias, table], params, groups, constants, few ? 'few' : 'main')
+      const bindings = [output, x, multiply, add, kernel, bias, table]
+      const ALIGNED = aligned([x, multiply, add], [kernel.rows, kernel.columns])
+      if (rows <= FEW) return call(bindings, params, tiles(kernel.columns, 32, rows, 4), { ALIGNED, WHOLE: kernel.rows % 4 === 0 }, 'few')
+      return call(bindings, params, tiles(kernel.columns, 32, rows, 40), { ALIGNED, INVOCATIONS, WHOLE: whole(kernel) })
     }
     case 'blockLinear': {
       const { x } = step.inputs
       const { kernel, bias } = step.weights
-      return call([output, x, kernel, bias], [rows, kernel.rows, kernel.columns, ...view(output), ...view(x)], tiles(kernel.columns, 64, rows, 64, kernel.blocks), {
-        ALIGNED: aligned([x], [kernel.rows]), HALF: dtype === 'f16',
+      return call([output, x, kernel, bias], [rows, kernel.rows, kernel.columns, ...view(output), ...view(x)], tiles(kernel.columns, 32, rows, 40, kernel.blocks), {
+        ALIGNED: aligned([x], [kernel.rows]), INVOCATIONS, WHOLE: whole(kernel),
       })
     }
     case 'conv1d': {

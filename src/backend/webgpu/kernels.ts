@@ -17,7 +17,7 @@ export class Kernels {
   /** Group 1. */
   readonly streamLayout: GPUBindGroupLayout
   readonly #device: GPUDevice
-  readonly #modules = new Map<Op, GPUShaderModule>()
+  readonly #modules = new Map<string, GPUShaderModule>()
   readonly #layouts = new Map<Op, Layout>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
 
@@ -40,12 +40,13 @@ export class Kernels {
 
   /** @throws Error with the words of the driver if it refuses the kernel */
   pipeline(call: Call): Promise<GPUComputePipeline> {
-    const { op, entry, constants } = call
-    const key = JSON.stringify([op, entry, constants])
+    const { op, dtype, entry, constants } = call
+    const key = JSON.stringify([op, dtype, entry, constants])
     let found = this.#pipelines.get(key)
     if (!found) {
-      let module = this.#modules.get(op)
-      if (!module) this.#modules.set(op, (module = this.#device.createShaderModule({ label: op, code: sourceOf(op, this.#device.features.has('subgroups')) })))
+      const source = `${op} ${dtype}`
+      let module = this.#modules.get(source)
+      if (!module) this.#modules.set(source, (module = this.#device.createShaderModule({ label: op, code: sourceOf(op, this.#device.features.has('subgroups'), dtype) })))
       found = this.#device.createComputePipelineAsync({
         label: `${op}/${entry}`,
         layout: this.#layout(call).pipeline,
@@ -56,10 +57,10 @@ export class Kernels {
     return found
   }
 
-  #layout({ op, bindings, state }: Call): Layout {
+  #layout({ op, bindings, early, state }: Call): Layout {
     let found = this.#layouts.get(op)
     if (!found) {
-      const step = layoutOf(this.#device, ['uniform', 'storage', ...bindings.slice(1).map(() => 'read-only-storage' as const)])
+      const step = layoutOf(this.#device, ['uniform', 'storage', ...bindings.slice(1).map((bound) => (bound && early.includes(bound) ? 'storage' : 'read-only-storage'))])
       const pipeline = this.#device.createPipelineLayout({ bindGroupLayouts: state ? [step, this.streamLayout] : [step] })
       this.#layouts.set(op, (found = { step, pipeline }))
     }

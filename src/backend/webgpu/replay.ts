@@ -59,7 +59,7 @@ export class WebGpuReplay implements Replay {
    */
   static async create(device: GPUDevice, submits: Submits, program: Program, weights: ReadonlyMap<string, GPUBuffer>, none: GPUBuffer, dtype: MatrixDType): Promise<WebGpuReplay> {
     const kernels = Kernels.of(device)
-    const calls = program.steps.map((step) => encode(step, dtype))
+    const calls = program.steps.map((step) => encode(step, dtype, device.limits.maxComputeWorkgroupStorageSize))
     const pipelines = await Promise.all(calls.map((call) => kernels.pipeline(call)))
     const { of, bytes } = planSlots(program)
     const names = [...of].reduce<string[]>((found, [{ name }, slot]) => ((found[slot] ??= name), found), [])

@@ -4,6 +4,8 @@ import blockLinear from '../../../gpu/blockLinear.wgsl'
 import conv1d from '../../../gpu/conv1d.wgsl'
 import layerNorm from '../../../gpu/layerNorm.wgsl'
 import exponential from '../../../gpu/lib/exponential.wgsl'
+import kernelOfHalves from '../../../gpu/lib/kernel.half.wgsl'
+import kernel from '../../../gpu/lib/kernel.wgsl'
 import rowsOfSubgroups from '../../../gpu/lib/rows.subgroups.wgsl'
 import rows from '../../../gpu/lib/rows.wgsl'
 import tile from '../../../gpu/lib/tile.wgsl'
@@ -13,11 +15,12 @@ import pool from '../../../gpu/pool.wgsl'
 import rgLru from '../../../gpu/rgLru.wgsl'
 import rmsNorm from '../../../gpu/rmsNorm.wgsl'
 import softmax from '../../../gpu/softmax.wgsl'
+import type { MatrixDType } from '../backend.ts'
 import type { Op } from '../../program/program.ts'
 
 /** Each operation's kernel, behind the parts of gpu/lib that it calls. WGSL needs no more than that: declarations may stand in any order. */
 const sources: Record<Op, readonly string[]> = {
-  patchify: [patchify], linear: [tile, exponential, linear], blockLinear: [tile, blockLinear], conv1d: [conv1d], rgLru: [rgLru],
+  patchify: [patchify], linear: [kernel, tile, exponential, linear], blockLinear: [kernel, tile, blockLinear], conv1d: [conv1d], rgLru: [rgLru],
   rmsNorm: [rows, rmsNorm], layerNorm: [rows, layerNorm], attention: [exponential, attention], pool: [pool], average: [average],
   softmax: [rows, softmax],
 }
@@ -25,7 +28,9 @@ const sources: Record<Op, readonly string[]> = {
 /**
  * The shader module of an operation.
  * @param subgroups the device has the feature of this name: rows are summed with it
+ * @param dtype of the matrices
  */
-export function sourceOf(op: Op, subgroups: boolean): string {
-  return sources[op].map((part) => (subgroups && part === rows ? rowsOfSubgroups : part)).join('\n')
+export function sourceOf(op: Op, subgroups: boolean, dtype: MatrixDType): string {
+  const chosen = new Map([...(subgroups ? [[rows, rowsOfSubgroups]] : []), ...(dtype === 'f16' ? [[kernel, kernelOfHalves]] : [])] as [string, string][])
+  return sources[op].map((part) => chosen.get(part) ?? part).join('\n')
 }
