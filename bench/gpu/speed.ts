@@ -1,6 +1,6 @@
 /**
  * A stream on a GPU: latency, throughput, chunks, and where the time goes. For each set of Dawn's toggles and number format of the matrices.
- * --size Ti,S,B --seconds 3 --toggles "disable_workgroup_init disable_workgroup_init,disable_robustness"
+ * --size Ti,S,B --seconds 1 --toggles "disable_workgroup_init disable_workgroup_init,disable_robustness"
  */
 import { create } from 'webgpu'
 import { WebGpuBackend } from '../../src/backend/webgpu/webgpu.ts'
@@ -8,7 +8,7 @@ import { configOf, type Config, type Size } from '../../src/model/config.ts'
 import { recordModel } from '../../src/model/graph.ts'
 import { loadWeights } from '../../src/model/load.ts'
 import { weightTable } from '../../src/model/weights.ts'
-import { OPTIONAL } from '../../src/platform/gpu.ts'
+import { everything, OPTIONAL } from '../../src/platform/gpu.ts'
 import { flopsOf } from '../../src/program/listing.ts'
 import { sizeOf, type Step } from '../../src/program/program.ts'
 import { settingsOf, type Options } from '../lib/options.ts'
@@ -22,7 +22,7 @@ const SHAPES = [[1, 1], [4, 1], [1, 8], [1, 16]] as const
 /** Runs step by step that the table of operations is made of. */
 const PROFILED = 5
 
-const defaults = { size: 'Ti,S,B', seconds: 3, toggles: 'disable_workgroup_init disable_workgroup_init,disable_robustness disable_workgroup_init,disable_robustness,skip_validation' }
+const defaults = { size: 'Ti,S,B', seconds: 1, toggles: 'disable_workgroup_init disable_workgroup_init,disable_robustness disable_workgroup_init,disable_robustness,skip_validation' }
 
 export async function bench(options: Options): Promise<Report> {
   const { size: sizes, seconds, toggles } = settingsOf(options, defaults)
@@ -35,13 +35,10 @@ export async function bench(options: Options): Promise<Report> {
       for (const dtype of ['f32', 'f16'] as const) {
         const label = `${size} ${dtype}, ${set}`
         try {
-          const entry = create([`enable-dawn-features=${set}`])
+          const entry = create([`enable-dawn-features=${set}`, 'disable-dawn-features=timestamp_quantization'])
           const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' })
           if (!adapter) throw new Error('There is no adapter: set VK_DRIVER_FILES to the driver')
-          const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits
-          const device = await adapter.requestDevice({
-            requiredLimits: { maxBufferSize, maxStorageBufferBindingSize }, requiredFeatures: OPTIONAL.filter((feature) => adapter.features.has(feature)),
-          })
+          const device = await adapter.requestDevice(everything(adapter))
           const { vendor, architecture, description } = adapter.info
           facts = { date: new Date().toISOString(), adapter: description, vendor, architecture, node: process.version, features: OPTIONAL.filter((feature) => adapter.features.has(feature)).join(' ') }
           const config = configOf(size)
