@@ -6,11 +6,14 @@ import { build } from 'esbuild'
 const { dependencies, optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
 const run = (script, ...args) => execFileSync(process.execPath, [script, ...args], { stdio: 'inherit' })
 
+/** A shader without its comments and spare spaces, which are half of it. */
+const bare = (wgsl) => wgsl.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '').replace(/\s+/g, ' ').replace(/ ?([{}();,]) ?/g, '$1').trim()
+
 await rm('dist', { recursive: true, force: true })
 run('node_modules/assemblyscript/bin/asc.js', '--target', 'simd')
 await build({ entryPoints: ['src/backend/wasm/worker.ts'], outfile: 'build/worker.txt', bundle: true, minify: true, format: 'iife', target: 'es2022' })
 await build({
-  entryPoints: { index: 'src/index.ts', 'video/index': 'src/video/index.ts', 'cli/index': 'src/cli/index.ts' },
+  entryPoints: { index: 'src/index.ts', files: 'src/files.ts', 'video/index': 'src/video/index.ts', 'cli/index': 'src/cli/index.ts' },
   outdir: 'dist',
   bundle: true,
   splitting: true,
@@ -18,7 +21,8 @@ await build({
   format: 'esm',
   target: 'es2022',
   platform: 'neutral',
-  loader: { '.wasm': 'binary', '.txt': 'text', '.wgsl': 'text' },
+  loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text' },
+  plugins: [{ name: 'wgsl', setup: (bundle) => bundle.onLoad({ filter: /\.wgsl$/ }, async ({ path }) => ({ contents: bare(await readFile(path, 'utf8')), loader: 'text' })) }],
   external: ['node:*', 'webgpu', ...Object.keys({ ...dependencies, ...optionalDependencies })],
   sourcemap: true,
 })

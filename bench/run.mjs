@@ -27,7 +27,7 @@ export async function runBench(entry, args, folder = join(here, '../build/bench'
     target: 'es2022',
     platform: 'node',
     packages: 'external',
-    loader: { '.wasm': 'binary', '.txt': 'text', '.wgsl': 'text' },
+    loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
     logLevel: 'error',
   })
   const child = spawn(process.execPath, ['--expose-gc', outfile, ...args], { stdio: 'inherit' })

@@ -4,6 +4,11 @@ declare module '*.wasm' {
   export default bytes
 }
 
+declare module '*.safetensors' {
+  const bytes: Uint8Array
+  export default bytes
+}
+
 /** Text files are inlined as strings. */
 declare module '*.txt' {
   const text: string

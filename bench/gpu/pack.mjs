@@ -33,7 +33,7 @@ await build({
     contents: 'import { bench } from "./speed.ts"\nimport { main } from "../lib/main.ts"\nawait main(bench)\nprocess.exit()', resolveDir: join(root, 'bench/gpu'),
   },
   outfile: join(kit, 'speed.mjs'), bundle: true, format: 'esm', target: 'es2022', platform: 'node', packages: 'external', logLevel: 'error',
-  loader: { '.wasm': 'binary', '.txt': 'text', '.wgsl': 'text' },
+  loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
 })
 const bytes = Number(execFileSync('du', ['-sb', kit], { encoding: 'utf8' }).split('\t')[0])
 console.log(`build/gpu: ${(bytes / 2 ** 20).toFixed(1)} MiB. On the machine with the GPU, in a copy of the working tree: bash bench/gpu/run.sh RESULTS`)

@@ -1,4 +1,5 @@
 import { TrecvitError } from '../error.ts'
+import { builtinModule } from '../platform/platform.ts'
 import { checkRange } from './checkRange.ts'
 import { quote } from './quote.ts'
 import type { Source } from './source.ts'
@@ -9,9 +10,8 @@ import type { Source } from './source.ts'
  */
 export async function openFile(path: string | URL): Promise<Source> {
   const shown = quote(String(path))
-  const fs = await import('node:fs/promises').catch(() => {
-    throw new TrecvitError(`Path ${shown} cannot be opened, because this runtime has no file system: pass a URL object or a Blob`)
-  })
+  const fs = builtinModule('node:fs/promises')
+  if (!fs) throw new TrecvitError(`Path ${shown} cannot be opened, because this runtime has no file system: pass a URL object or a Blob`)
   const refuse = (error: NodeJS.ErrnoException): never => {
     if (error.code === 'ENOENT') throw new TrecvitError(`There is no file at ${shown}`)
     throw new TrecvitError(`The file at ${shown} cannot be opened (${error.code ?? error.message})`, { cause: error })

@@ -50,7 +50,7 @@ Examples:
 
 async function classify(source: string | undefined, options: ClassifyOptions, signal: AbortSignal): Promise<void> {
   const model = await openModel(options, signal)
-  const { sampleClip } = await import('../builtin.ts')
+  const { sampleClip } = await import('../files.ts')
   const video = await openInput(source ?? sampleClip, options, signal)
   try {
     const start = performance.now()

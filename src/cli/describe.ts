@@ -1,7 +1,7 @@
 /**
  * What a checkpoint says about itself, without its weights: for inspect and convert.
  */
-import { builtin } from '../builtin.ts'
+import { openBuiltin } from '../builtin.ts'
 import { openCheckpoint, type Checkpoint } from '../checkpoint/checkpoint.ts'
 import type { Config } from '../model/config.ts'
 import { carriedConfig, checkTensors, inferConfig } from '../model/infer.ts'
@@ -28,7 +28,7 @@ export type Origin = 'option' | 'metadata' | 'shapes' | 'default'
  * @throws TrecvitError if it cannot be read or is no TRecViT
  */
 export async function describeCheckpoint(source: string, options: ConfigOptions, signal: AbortSignal): Promise<Description> {
-  const checkpoint = await openCheckpoint(source === 'builtin' ? builtin : source, { signal })
+  const checkpoint = await openCheckpoint(source === 'builtin' ? await openBuiltin() : source, { signal })
   try {
     const carried = carriedConfig(checkpoint.metadata['config'])
     const given = configOf(options)

@@ -43,7 +43,7 @@ async function doctor({ json }: GlobalOptions, signal: AbortSignal): Promise<voi
 async function describeMachine(): Promise<{ version: string; runtime: string; platform: string; cpu: string; memory: number }> {
   const os = await import('node:os')
   const { readFile } = await import('node:fs/promises')
-  const { manifest } = await import('../builtin.ts')
+  const { manifest } = await import('../files.ts')
   const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { version: string }
   const runtime = (['bun', 'deno', 'node'] as const).find((name) => process.versions[name] !== undefined)!
   const cpus = os.cpus()
@@ -106,7 +106,7 @@ async function gpu(): Promise<Finding> {
 
 /** Each decoder opens and reads the clip that ships with the package; one of them is enough. */
 async function decoders(signal: AbortSignal): Promise<Finding[]> {
-  const { sampleClip } = await import('../builtin.ts')
+  const { sampleClip } = await import('../files.ts')
   const { openVideo } = await import('../video/index.ts')
   const findings: Finding[] = []
   for (const [decoder, name, advice] of [

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { manifest } from '../builtin.ts'
+import { manifest } from '../files.ts'
 import { addClassify } from './classify.ts'
 import { addConvert } from './convert.ts'
 import { addDoctor } from './doctor.ts'

@@ -52,7 +52,7 @@ async function stream(source: string | undefined, options: StreamOptions, signal
   const model = await openModel(options, signal)
   const answers = options.resume === undefined
     ? model.stream({ average: options.average ?? 'all', topK: options.topK }) : await resume(model, options.resume, options.topK)
-  const { sampleClip } = await import('../builtin.ts')
+  const { sampleClip } = await import('../files.ts')
   const video = await openInput(source ?? sampleClip, options, signal)
   // Where the lines are on the screen, they are progress enough.
   const progress = await follow({ quiet: options.quiet || process.stdout.isTTY }, 'Streaming', 'frames', video.expected)

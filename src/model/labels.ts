@@ -1,4 +1,3 @@
-import kinetics400 from '../../models/kinetics400.txt'
 import { TrecvitError } from '../error.ts'
 
 /** One class of an answer. */
@@ -15,11 +14,15 @@ export interface Class {
  * (in the official order: alphabetical), else null.
  * @throws TrecvitError if their number is not that of the classes
  */
-export function labelsFor(numClasses: number, given: readonly string[] | undefined, carried: string | undefined): readonly string[] | null {
+export async function labelsFor(numClasses: number, given: readonly string[] | undefined, carried: string | undefined): Promise<readonly string[] | null> {
   if (numClasses === 0) return null
-  const labels = given ?? (carried === undefined ? undefined : parse(carried)) ?? (numClasses === 400 ? kinetics400.trim().split(/\r?\n/) : null)
+  const labels = given ?? (carried === undefined ? undefined : parse(carried)) ?? (numClasses === 400 ? await kinetics400() : null)
   if (labels && labels.length !== numClasses) throw new TrecvitError(`"labels" expected ${numClasses} names, one for each class, got ${labels.length}`)
   return labels
+}
+
+async function kinetics400(): Promise<string[]> {
+  return (await import('../../models/kinetics400.txt')).default.trim().split(/\r?\n/)
 }
 
 function parse(json: string): string[] {

@@ -2,7 +2,7 @@ import { checkArray, describe, type NdArray } from '../array.ts'
 import type { Backend, Device, MatrixDType } from '../backend/backend.ts'
 import { Engines } from '../backend/engine.ts'
 import type { CpuOptions } from '../backend/wasm/open.ts'
-import { builtin } from '../builtin.ts'
+import { openBuiltin } from '../builtin.ts'
 import { openCheckpoint } from '../checkpoint/checkpoint.ts'
 import { TrecvitError } from '../error.ts'
 import { breathe } from '../platform/platform.ts'
@@ -109,12 +109,12 @@ export class TRecViT {
     if (wanted !== undefined && wanted !== 'f32' && wanted !== 'f16') throw new TrecvitError(`"dtype" expected 'f32' or 'f16', got ${describe(wanted)}`)
     const { threads } = cpu
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) throw new TrecvitError(`"threads" expected a whole number from 1 to 64, got ${describe(threads)}`)
-    const from = source === 'builtin' ? builtin : source
+    const from = source === 'builtin' ? await openBuiltin() : source
     const checkpoint = await openCheckpoint(from, signal ? { signal } : {})
     try {
       const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carriedConfig(checkpoint.metadata['config']), ...given })
       const ignored = checkTensors(checkpoint.name, checkpoint.tensors, config)
-      const names = labelsFor(config.numClasses, labels, checkpoint.metadata['labels'])
+      const names = await labelsFor(config.numClasses, labels, checkpoint.metadata['labels'])
       const dtype = wanted ?? storedDType(checkpoint.tensors, config)
       let loaded: Loaded | undefined
       const engines = await Engines.open(device, weightTable(config), dtype, async (backend) => {

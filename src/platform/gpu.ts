@@ -2,6 +2,8 @@
  * Where WebGPU comes from: `navigator.gpu` in browsers and Deno, the optional package `webgpu` (Dawn) in Node and Bun.
  */
 
+import { importOptional } from './platform.ts'
+
 /** A device of the best adapter, or why there is none. */
 export type OpenedGpu = {
   readonly device: GPUDevice
@@ -51,7 +53,7 @@ async function entryPoint(): Promise<{ entry: GPU | undefined; toggles: readonly
   try {
     // Without it the Vulkan loader complains on standard error; any folder will do.
     if (process) process.env['XDG_RUNTIME_DIR'] ??= '/tmp'
-    const { create } = await import('webgpu')
+    const { create } = (await importOptional('webgpu')) as typeof import('webgpu')
     return { entry: create([`enable-dawn-features=${TOGGLES.join(',')}`]) as GPU, toggles: TOGGLES }
   } catch {
     return { entry: undefined, toggles: null }

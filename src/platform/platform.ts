@@ -2,6 +2,31 @@
  * The few lines that differ between Node, Deno, Bun, browsers and workers.
  */
 
+/** Modules of the runtime that are used, and their types. */
+interface BuiltinModules {
+  'node:child_process': typeof import('node:child_process')
+  'node:fs/promises': typeof import('node:fs/promises')
+  'node:module': typeof import('node:module')
+  'node:os': typeof import('node:os')
+  'node:path': typeof import('node:path')
+  'node:url': typeof import('node:url')
+  'node:worker_threads': typeof import('node:worker_threads')
+}
+
+/**
+ * A module of Node, Deno or Bun, or undefined where there are none, as in pages. Unlike `import` it says nothing to bundlers, which refuse
+ * such modules in what they make for pages.
+ */
+export function builtinModule<Name extends keyof BuiltinModules>(name: Name): BuiltinModules[Name] | undefined {
+  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } }
+  return process?.getBuiltinModule?.(name) as BuiltinModules[Name] | undefined
+}
+
+/** Imports a package that need not be installed. Bundlers, who see no name here, leave it alone. */
+export function importOptional(name: string): Promise<unknown> {
+  return import(/* webpackIgnore: true */ /* @vite-ignore */ name)
+}
+
 /** Value of an environment variable, or undefined where there are none or they may not be read. */
 export function environment(name: string): string | undefined {
   try {

@@ -2,6 +2,8 @@
  * Workers: `worker_threads` in Node, Deno and Bun, web workers in pages. Both run one script, which speaks to either.
  */
 
+import { builtinModule } from './platform.ts'
+
 /** What both kinds of worker have in common. */
 export interface PlatformWorker {
   post(message: unknown): void
@@ -17,21 +19,13 @@ export interface WorkerEvents {
   failed(reason: string): void
 }
 
-type NodeThreads = typeof import('node:worker_threads')
-
-/** Also tried in pages, where it is undefined. */
-function nodeThreads(): NodeThreads | undefined {
-  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } }
-  return process?.getBuiltinModule?.('node:worker_threads') as NodeThreads | undefined
-}
-
 /**
  * Starts a worker. A refusal may come as an exception or as an event.
  * @param script text of a classic script
  * @param url where the same script can be had, for pages whose security policy refuses the text
  */
 export function startWorker(script: string, url: string | URL | undefined, events: WorkerEvents): PlatformWorker {
-  const threads = nodeThreads()
+  const threads = builtinModule('node:worker_threads')
   if (threads) {
     const worker = url === undefined ? new threads.Worker(script, { eval: true }) : new threads.Worker(new URL(url))
     worker.on('message', (data) => events.message(data))
@@ -56,7 +50,7 @@ export function startWorker(script: string, url: string | URL | undefined, event
 
 /** In a worker: calls `hear` with each message, and gives the way to answer. */
 export function serveWorker(hear: (data: unknown) => void): (message: unknown) => void {
-  const port = nodeThreads()?.parentPort
+  const port = builtinModule('node:worker_threads')?.parentPort
   if (port) {
     port.on('message', hear)
     return (message) => port.postMessage(message)
@@ -68,7 +62,6 @@ export function serveWorker(hear: (data: unknown) => void): (message: unknown) =
 
 /** Threads that the machine runs at once. */
 export function availableThreads(): number {
-  const { process, navigator } = globalThis as { process?: { getBuiltinModule?(name: string): unknown }; navigator?: { hardwareConcurrency?: number } }
-  if (navigator?.hardwareConcurrency) return navigator.hardwareConcurrency
-  return (process?.getBuiltinModule?.('node:os') as typeof import('node:os') | undefined)?.availableParallelism() ?? 1
+  const { navigator } = globalThis as { navigator?: { hardwareConcurrency?: number } }
+  return navigator?.hardwareConcurrency ?? builtinModule('node:os')?.availableParallelism() ?? 1
 }

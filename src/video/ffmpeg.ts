@@ -5,6 +5,7 @@ import type { ChildProcessByStdio } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { EncodedVideoPacketSource, MkvOutputFormat, Output, StreamTarget, type VideoCodec } from 'mediabunny'
 import { TrecvitError } from '../error.ts'
+import { builtinModule } from '../platform/platform.ts'
 import { ByteReader } from './byteReader.ts'
 import { splitPlanes } from './frame.ts'
 import { Clock, DecoderFault, isHidden, type Decoded, type Track } from './track.ts'
@@ -74,7 +75,7 @@ export async function* decodeFfmpeg(track: Track, signal: AbortSignal): AsyncGen
 type Child = ChildProcessByStdio<Writable, Readable, Readable>
 
 async function start(): Promise<Child> {
-  const { spawn } = await import('node:child_process')
+  const { spawn } = builtinModule('node:child_process')!
   // In a process group of its own: Ctrl-C in a terminal is for us to handle. Should we be killed, its pipes break and it ends.
   const child = spawn('ffmpeg', ARGUMENTS, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, windowsHide: true })
   await new Promise<void>((resolve, reject) => {

@@ -2,6 +2,7 @@
  * One PNG or JPEG picture. JPEG decoding is not exact by its standard, so everyone uses the same decoder: @jsquash, in WebAssembly.
  */
 import { TrecvitError } from '../error.ts'
+import { builtinModule } from '../platform/platform.ts'
 import { ByteReader } from './byteReader.ts'
 import { checkSize, RGB, type Frame } from './frame.ts'
 import { capital, onServer, type Media } from './media.ts'
@@ -119,7 +120,7 @@ function jpegDecoder(): Promise<Decode> {
 /** In browsers the packages fetch their WebAssembly themselves: undefined. */
 async function wasmOf(path: string): Promise<WebAssembly.Module | undefined> {
   if (!onServer()) return undefined
-  const { createRequire } = await import('node:module')
-  const { readFile } = await import('node:fs/promises')
+  const { createRequire } = builtinModule('node:module')!
+  const { readFile } = builtinModule('node:fs/promises')!
   return WebAssembly.compile(await readFile(createRequire(import.meta.url).resolve(path)))
 }

@@ -1,5 +1,6 @@
 import { TrecvitError } from '../error.ts'
 import { quote } from '../checkpoint/quote.ts'
+import { builtinModule } from '../platform/platform.ts'
 
 /**
  * The files of a directory (PNG and JPEG by their names, in the order of the numbers in them) or of a printf pattern (from 0 or 1 on, to
@@ -7,8 +8,8 @@ import { quote } from '../checkpoint/quote.ts'
  * @throws TrecvitError when there is not one picture
  */
 export async function listImages(path: string): Promise<string[] | null> {
-  const fs = await import('node:fs/promises')
-  const { join } = await import('node:path')
+  const fs = builtinModule('node:fs/promises')!
+  const { join } = builtinModule('node:path')!
   const exists = (file: string): Promise<boolean> => fs.access(file).then(() => true, () => false)
   const stat = await fs.stat(path).catch(() => null)
   if (stat?.isDirectory()) {

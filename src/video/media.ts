@@ -4,6 +4,7 @@
 import { BlobSource, BufferSource, FilePathSource, ReadableStreamSource, UrlSource, type Source } from 'mediabunny'
 import { quote } from '../checkpoint/quote.ts'
 import { TrecvitError } from '../error.ts'
+import { builtinModule } from '../platform/platform.ts'
 import { ByteReader } from './byteReader.ts'
 
 /** One file or stream that can be opened as a video. */
@@ -56,8 +57,9 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
   }
   if (source instanceof URL) {
     if (source.protocol !== 'file:') return openUrl(source, signal)
-    const { fileURLToPath } = await import('node:url')
-    return openPath(fileURLToPath(source))
+    const url = builtinModule('node:url')
+    if (!url) throw new TrecvitError(`${quote(source.href)} cannot be opened, because this runtime has no file system: pass a Blob`)
+    return openPath(url.fileURLToPath(source))
   }
   if (source instanceof Blob) {
     const head = new Uint8Array(await source.slice(0, HEAD).arrayBuffer())
@@ -89,7 +91,7 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
 
 async function openPath(path: string): Promise<Media> {
   const name = quote(path)
-  const fs = await import('node:fs/promises')
+  const fs = builtinModule('node:fs/promises')!
   const open = (): Promise<FileHandle> =>
     fs.open(path, 'r').catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') throw new TrecvitError(`There is no file at ${name}`)

@@ -2,6 +2,7 @@
  * Decoding by the npm package node-webcodecs, where it is installed: FFmpeg inside the process.
  */
 import { TrecvitError } from '../error.ts'
+import { importOptional } from '../platform/platform.ts'
 import { frameBytes, splitPlanes, type Plane } from './frame.ts'
 import { Clock, DecoderFault, isHidden, type Decoded, type Track } from './track.ts'
 
@@ -75,12 +76,10 @@ export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGen
 }
 
 async function load(): Promise<NativeModule> {
-  // Through a variable: a bundler for browsers must not look for it.
-  const name = 'node-webcodecs'
-  const loaded = await import(/* @vite-ignore */ /* webpackIgnore: true */ name).catch((error: NodeJS.ErrnoException) => {
+  const loaded = (await importOptional('node-webcodecs').catch((error: NodeJS.ErrnoException) => {
     const missing = error.code === 'ERR_MODULE_NOT_FOUND' || error.code === 'MODULE_NOT_FOUND'
     throw new DecoderFault(missing ? 'node-webcodecs is not installed' : `node-webcodecs cannot be loaded (${firstLine(error.message)})`, { cause: error })
-  })
+  })) as NativeModule & { readonly default?: NativeModule }
   return loaded.default ?? loaded
 }
 

@@ -27,7 +27,7 @@ export async function bundleTests(outfile, { page = false, tests = ALL, seconds 
       resolveDir: join(root, 'test/platforms'),
     },
     outfile, bundle: true, format: 'esm', target: 'es2022', platform: page ? 'browser' : 'node', logLevel: 'error',
-    loader: { '.wasm': 'binary', '.txt': 'text', '.wgsl': 'text' },
+    loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
     external: ['node:*', 'webgpu', 'node-webcodecs'],
     // Files are found as if the bundle were test/x.ts. A variable, because a codec of the bundle assigns to it.
     define: { 'import.meta.url': 'urlOfTests' },

@@ -1,0 +1,9 @@
+/**
+ * Files that ship with the package, for the command line. This file lies at the same depth in src/ and dist/ (build.mjs), so that the addresses hold in both.
+ */
+
+/** A short clip for the built-in model: 13 seconds in which the camera does nine things. */
+export const sampleClip: URL = new URL('../models/tour.mp4', import.meta.url)
+
+/** What the package says about itself. */
+export const manifest: URL = new URL('../package.json', import.meta.url)

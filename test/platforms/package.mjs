@@ -1,0 +1,83 @@
+/**
+ * The package as a user gets it: what is in it, what its checkers say, what the core weighs and what it brings along. Needs a build, and
+ * npm install --prefix test/platforms.
+ *
+ *     node test/platforms/package.mjs
+ */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { installPacked } from './packed.mjs'
+
+/** Bytes, gzipped, of all JavaScript of the core and of each build of the kernels. */
+const CORE = 45 * 1024
+const WASM = 60 * 1024
+
+const { folder, packed } = installPacked()
+const home = join(folder, 'node_modules/trecvit')
+const run = (...args) => execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
+
+const paths = execFileSync('tar', ['-tzf', packed], { encoding: 'utf8' }).trim().split('\n').map((path) => path.replace('package/', ''))
+for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/video/index.js', 'dist/trecvit.wasm', 'dist/worker.js', 'dist/cli/index.js', 'models/tour.mp4', 'LICENSE', 'README.md']) assert(paths.includes(path), `${path} is not in the package`)
+assert(!paths.some((path) => /^(src|test|bench|assembly|build)\//.test(path)), 'sources or tests are in the package')
+console.log(`packed ${(readFileSync(packed).length / 1e6).toFixed(2)} MB, ${paths.length} files`)
+
+const { messages, pkg } = await publint({ pkgDir: home, strict: true })
+assert.deepEqual(messages.map((message) => formatMessage(message, pkg)), [], 'publint')
+console.log('publint: nothing to say')
+// The two are files to be served, and no modules.
+run(fileURLToPath(new URL('node_modules/@arethetypeswrong/cli/dist/index.js', import.meta.url)), packed, '--profile', 'esm-only', '--no-emoji', '--exclude-entrypoints', 'trecvit.wasm', 'worker.js')
+console.log('are the types wrong: no')
+
+// What comes with the core alone, as a bundler sees it.
+writeFileSync(join(folder, 'core.js'), "export { TRecViT } from 'trecvit'")
+const { outputFiles, metafile } = await build({
+  entryPoints: [join(folder, 'core.js')], outdir: join(folder, 'out'), absWorkingDir: folder, bundle: true, splitting: true, minify: true, format: 'esm', write: false, metafile: true, logLevel: 'error',
+})
+const outputs = Object.entries(metafile.outputs).map(([path, { inputs, imports }]) => ({ path, inputs: Object.keys(inputs), imports, text: outputFiles.find((file) => file.path.endsWith(path)).text }))
+const foreign = (path) => /node_modules\/(?!trecvit\/)|dist\/(cli|video)\/|dist\/(motion|kinetics400)/.test(path)
+/** Files that come with the entry: at first, or ever short of video, the built-in model and the list of labels. */
+function reached(kinds) {
+  const found = new Set()
+  const follow = (path) => {
+    const output = outputs.find((one) => one.path === path)
+    if (found.has(output) || (kinds.includes('dynamic-import') && output.inputs.some(foreign))) return
+    found.add(output)
+    for (const { path: next, kind } of output.imports) if (kinds.includes(kind)) follow(next)
+  }
+  follow('out/core.js')
+  return [...found]
+}
+const first = reached(['import-statement'])
+for (const { path, inputs } of first) assert(!inputs.some(foreign), `${path} is loaded with the core and holds ${inputs.filter(foreign)}`)
+assert(!outputs.some(({ inputs }) => inputs.some((input) => /dist\/cli\//.test(input))), 'the core brings the command line along')
+const kernels = /"AGFzb[\w+/=]*"/g
+const core = reached(['import-statement', 'dynamic-import'])
+const weight = gzipSync(core.map(({ text }) => text.replace(kernels, '""')).join('\n')).length
+console.log(`core: ${weight} bytes of JavaScript gzipped, ${gzipSync(first.map(({ text }) => text.replace(kernels, '""')).join('\n')).length} of them at first`)
+assert(weight <= CORE, `the core expected at most ${CORE} bytes gzipped, got ${weight}`)
+for (const file of paths.filter((path) => path.endsWith('.wasm'))) {
+  const bytes = gzipSync(readFileSync(join(home, file))).length
+  console.log(`${file}: ${bytes} bytes gzipped`)
+  assert(bytes <= WASM, `${file} expected at most ${WASM} bytes gzipped, got ${bytes}`)
+}
+
+// With its dependencies beside it the command line runs, from another folder; the core runs without any of them.
+assert(JSON.parse(run(join(home, 'dist/cli/index.js'), 'classify', '--json', '--frames', '8')).top[0].label)
+renameSync(join(folder, 'node_modules'), join(folder, 'all'))
+execFileSync('mkdir', [join(folder, 'node_modules')])
+renameSync(join(folder, 'all/trecvit'), home)
+writeFileSync(join(folder, 'alone.js'), `
+  import { TRecViT } from 'trecvit'
+  const model = await TRecViT.load('builtin')
+  const { top } = await model.stream().push({ data: new Uint8Array(96 * 96 * 3), shape: [96, 96, 3] })
+  if (!top[0].label) throw new Error('no label')
+  await model.dispose()`)
+run(join(folder, 'alone.js'))
+console.log('the core runs without dependencies')
