@@ -1,0 +1,5 @@
+// For workerd, where WebAssembly comes compiled.
+import wasm from 'trecvit/trecvit.wasm'
+import { handle } from './handler.js'
+
+export default { fetch: (request) => handle(request, { wasm }) }
