@@ -13,7 +13,7 @@ await rm('dist', { recursive: true, force: true })
 run('node_modules/assemblyscript/bin/asc.js', '--target', 'simd')
 await build({ entryPoints: ['src/backend/wasm/worker.ts'], outfile: 'build/worker.txt', bundle: true, minify: true, format: 'iife', target: 'es2022' })
 await build({
-  entryPoints: { index: 'src/index.ts', files: 'src/files.ts', 'video/index': 'src/video/index.ts', 'cli/index': 'src/cli/index.ts' },
+  entryPoints: { index: 'src/index.ts', files: 'src/files.ts', motion: 'src/motion.ts', 'video/index': 'src/video/index.ts', 'cli/index': 'src/cli/index.ts' },
   outdir: 'dist',
   bundle: true,
   splitting: true,

@@ -1,8 +1,12 @@
+import { TrecvitError } from './error.ts'
+
 /**
- * The built-in model: a small TRecViT that names the camera's motion (ten classes). It is part of the code, in a chunk of its own, so that it
- * is there in every bundle, under every policy and without a network.
+ * The built-in model. It is part of the code, loaded on demand, so that it is there in every bundle, under every policy and without a network.
+ * @throws TrecvitError where nothing may be imported on demand
  */
 export async function openBuiltin(): Promise<Blob> {
-  const { default: bytes } = await import('../models/motion.safetensors')
-  return new File([bytes as BlobPart], 'motion.safetensors')
+  const { default: motion } = await import('./motion.ts').catch((cause) => {
+    throw new TrecvitError('The built-in model cannot be imported on demand here, as in service workers that are not bundled: import its bytes from "trecvit/motion" and load those', { cause })
+  })
+  return new File([motion as BlobPart], 'motion.safetensors')
 }

@@ -25,11 +25,18 @@ const cases = [
   { name: 'service worker', headers: isolated, options: {}, inService: true, threads: 1, reason: /there are no workers here/ },
 ]
 
-/** Runs in the page: the test of `trecvit doctor`, and how late a timer of the page was at most meanwhile. */
-const body = (options) => `
+/** Seconds that a video is followed at its own rate beside an animation. */
+const FOLLOWED = 3
+
+/**
+ * Runs in the page: the test of `trecvit doctor`, and how late a timer of the page was at most meanwhile; then a video of 30 frames a second beside
+ * an animation, and what the page's observer calls long tasks, those over 50 ms.
+ */
+const body = (options, inService) => `
   import { TRecViT } from '/dist/index.js'
+  ${inService ? "import motion from '/dist/motion.js'" : "const motion = 'builtin'"}
   export async function test() {
-    const model = await TRecViT.load('builtin', { device: 'wasm', ...${JSON.stringify(options)} })
+    const model = await TRecViT.load(motion, { device: 'wasm', ...${JSON.stringify(options)} })
     const stream = model.stream()
     const logits = []
     let seed = 1
@@ -47,9 +54,28 @@ const body = (options) => `
     const milliseconds = (performance.now() - start) / 300
     tick()
     clearInterval(timer)
+    const drawn = [], long = []
+    if (globalThis.requestAnimationFrame) {
+      const observer = new PerformanceObserver((list) => long.push(...list.getEntries().map(({ duration }) => duration)))
+      observer.observe({ type: 'longtask' })
+      let running = true, before
+      const draw = (now) => {
+        if (before !== undefined) drawn.push(now - before)
+        before = now
+        if (running) requestAnimationFrame(draw)
+      }
+      requestAnimationFrame(draw)
+      const begin = performance.now()
+      for (let index = 0; index < 30 * ${FOLLOWED}; index++) {
+        await new Promise((resolve) => setTimeout(resolve, begin + (1000 * index) / 30 - performance.now()))
+        await stream.push({ data: frames[index % 16], shape: [96, 96, 3] })
+      }
+      running = false
+      long.push(...observer.takeRecords().map(({ duration }) => duration))
+    }
     const digest = await crypto.subtle.digest('SHA-256', Float32Array.from(logits))
     await model.dispose()
-    return { device: model.device, milliseconds, late, hash: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('') }
+    return { device: model.device, milliseconds, late, drawn, long, hash: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('') }
   }`
 const report = "test().catch((error) => ({ error: String(error.stack) })).then((result) => fetch('/result', { method: 'POST', body: JSON.stringify(result) }))"
 
@@ -64,7 +90,7 @@ const server = createServer((request, response) => {
   } else if (pathname === '/') send('text/html', '<script type="module" src="/page.js"></script>')
   else if (pathname === '/page.js') {
     send('text/javascript', current.inService ? "navigator.serviceWorker.register('/service.js', { type: 'module' })" : `${body(current.options)}\n${report}`)
-  } else if (pathname === '/service.js') send('text/javascript', `${body(current.options)}\naddEventListener('install', (event) => event.waitUntil(${report}))`)
+  } else if (pathname === '/service.js') send('text/javascript', `${body(current.options, true)}\naddEventListener('install', (event) => event.waitUntil(${report}))`)
   else {
     try {
       send(types[extname(pathname)] ?? 'text/plain', readFileSync(new URL(`../..${pathname}`, import.meta.url)))
@@ -83,13 +109,13 @@ for (current of cases) {
     setTimeout(() => resolve({ error: 'no answer within 30 s' }), 30_000).unref()
   })
   const browser = spawn(chromium, ['--headless', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0', `--user-data-dir=${join(root, String(cases.indexOf(current)))}`, `http://localhost:${server.address().port}/`], { stdio: 'ignore', detached: true })
-  const { error, device, hash, milliseconds, late } = await result
+  const { error, device, hash, milliseconds, late, drawn, long } = await result
   // Its children, too.
   process.kill(-browser.pid)
   await new Promise((resolve) => browser.on('exit', resolve))
-  const right = !error && hash === expectedHash && device.threads === current.threads && current.reason.test(String(device.reason))
+  const right = !error && hash === expectedHash && device.threads === current.threads && current.reason.test(String(device.reason)) && long.length === 0
   if (!right) faults++
-  console.log(`${right ? 'ok   ' : 'FAIL '} ${current.name}: ${error ?? `${device.threads} threads, ${milliseconds.toFixed(2)} ms a frame, a timer ${late.toFixed(1)} ms late at most, ${hash === expectedHash ? 'the right bits' : hash}; ${device.reason}`}`)
+  console.log(`${right ? 'ok   ' : 'FAIL '} ${current.name}: ${error ?? `${device.threads} threads, ${milliseconds.toFixed(2)} ms a frame, a timer ${late.toFixed(1)} ms late at most, ${drawn.length ? `${(drawn.length / FOLLOWED).toFixed(0)} pictures a second beside a video, ${long.length} long tasks, ` : ''}${hash === expectedHash ? 'the right bits' : hash}; ${device.reason}`}`)
 }
 server.close()
 rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })

@@ -1,3 +1,4 @@
+import { breathe } from '../../platform/platform.ts'
 import { createMemory, type Kernels } from './kernels.ts'
 
 /** Which values of a weight `pack` puts where: the elements from `first` on of an array [blocks, rows, width] into columns at..at+width−1. */
@@ -49,6 +50,8 @@ const PAGE = 65536
 const TEAM = 256
 /** Values that `pack` takes through linear memory at a time. */
 const STAGE = 1 << 18
+/** Milliseconds of work after which a thread lets its event loop turn. */
+const PAUSE = 8
 /** Bytes that every machine begins with: one page of the kernels' own, then the team's and the stage. */
 export const BASE: number = PAGE + TEAM + 4 * STAGE
 
@@ -57,6 +60,7 @@ export class Here implements Machine {
   readonly threads: number = 1
   readonly base: number = BASE
   readonly #kernels: Kernels
+  #breathed = 0
   protected readonly memory: WebAssembly.Memory
 
   protected constructor(kernels: Kernels, memory: WebAssembly.Memory) {
@@ -112,6 +116,11 @@ export class Here implements Machine {
   }
 
   async run(job: Job): Promise<void> {
+    // In the caller's own thread others get their turn, but not after each of many small frames: pages make timers wait for milliseconds.
+    if (performance.now() - this.#breathed > PAUSE) {
+      await breathe()
+      this.#breathed = performance.now()
+    }
     this.work(0, 1, job)
   }
 
