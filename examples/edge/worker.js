@@ -1,5 +1,5 @@
 // For workerd, where WebAssembly comes compiled.
-import wasm from 'trecvit/trecvit.wasm'
+import wasmModule from 'trecvit/trecvit.wasm'
 import { handle } from './handler.js'
 
-export default { fetch: (request) => handle(request, { wasm }) }
+export default { fetch: (request) => handle(request, { wasmModule }) }

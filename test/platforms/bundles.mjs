@@ -12,6 +12,7 @@ import { chromium } from 'playwright-core'
 import { rollup } from 'rollup'
 import { build as vite, createServer as viteServer } from 'vite'
 import webpack from 'webpack'
+import { paths } from './browsers.mjs'
 import { ISOLATED, serve } from './serve.mjs'
 import { installPacked } from './packed.mjs'
 
@@ -60,7 +61,7 @@ const bundlers = {
   },
 }
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
+const browser = await chromium.launch({ executablePath: paths.chromium, args: ['--no-sandbox'] })
 let [passed, failed] = [0, 0]
 
 /** Opens an address, runs its test and compares the bits. */

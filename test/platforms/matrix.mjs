@@ -12,8 +12,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { chromium, firefox } from 'playwright-core'
-import { ISOLATED, serve } from './serve.mjs'
+import { inPage, paths } from './browsers.mjs'
 import { startWorkerd } from './workerd.mjs'
 
 /** Largest error on a GPU, relative to the largest logit. */
@@ -22,15 +21,12 @@ const BOUND = 1e-4
 const PATIENCE = 300_000
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-const root = fileURLToPath(new URL('../../', import.meta.url))
 const installed = (path) => join(here, 'node_modules', path)
 const hashesFile = join(here, 'hashes.json')
 const expected = existsSync(hashesFile) ? JSON.parse(readFileSync(hashesFile, 'utf8')) : {}
 
 /** A program that runs report.mjs. */
 const program = (file, ...args) => ({ file, report: () => byProgram(file, args) })
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
-const FIREFOX = process.env.FIREFOX ?? '/usr/bin/firefox-esr'
 
 const runtimes = {
   'Node 20': program(process.env.NODE20 ?? process.execPath),
@@ -39,11 +35,8 @@ const runtimes = {
   'Node 26': program(installed('node26/bin/node')),
   'Deno': program(installed('@deno/linux-x64-glibc/deno'), 'run', '-A'),
   'Bun': program(installed('@oven/bun-linux-x64/bin/bun')),
-  'Chromium': { file: CHROMIUM, report: () => inPage(() => chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--enable-unsafe-webgpu', '--enable-dawn-features=disable_workgroup_init'] })) },
-  'Firefox': {
-    file: FIREFOX,
-    report: () => inPage(() => firefox.launch({ channel: 'moz-firefox', executablePath: FIREFOX, firefoxUserPrefs: { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true } })),
-  },
+  'Chromium': { file: paths.chromium, report: () => byPage('chromium') },
+  'Firefox': { file: paths.firefox, report: () => byPage('firefox') },
   'workerd': { file: installed('miniflare'), report: inWorkerd },
 }
 
@@ -55,21 +48,12 @@ async function byProgram(file, args) {
   return { version, ...JSON.parse(json) }
 }
 
-async function inPage(launch) {
-  const server = await serve(root, { headers: ISOLATED, pages: { '/': '<!doctype html><title>answers</title><link rel="icon" href="data:,">' } })
-  const browser = await launch()
-  try {
-    const tab = await browser.newPage()
-    await tab.goto(server.address)
-    return { version: browser.version(), ...await tab.evaluate(async () => {
-      const { TRecViT } = await import('/dist/index.js')
-      const { answers } = await import('/test/platforms/answers.mjs')
-      return answers(TRecViT, async (file) => (await fetch(`/${file}`)).arrayBuffer())
-    }) }
-  } finally {
-    await browser.close()
-    server.close()
-  }
+async function byPage(name) {
+  return inPage(name, async (page, version) => ({ version, ...await page.evaluate(async () => {
+    const { TRecViT } = await import('/dist/index.js')
+    const { answers } = await import('/test/platforms/answers.mjs')
+    return answers(TRecViT, async (file) => (await fetch(`/${file}`)).arrayBuffer())
+  }) }))
 }
 
 async function inWorkerd() {

@@ -3,15 +3,11 @@
  *
  *     node test/platforms/run.mjs <runtime> [test…]
  *
- * runtime: `chromium` or `firefox` (playwright-core drives what is at CHROMIUM or FIREFOX, or where Debian puts them), or a command that
- * runs a module, like `node`, `bun` or `deno run -A` in quotes. Tests are stems of files in test/; all unless given. The GPU is the one
+ * runtime: `chromium` or `firefox` (browsers.mjs; needs npm install --prefix test/platforms), or a command that runs a module, like `node`, `bun` or `deno run -A` in quotes. Tests are stems of files in test/; all unless given. The GPU is the one
  * that VK_DRIVER_FILES names; with GPU=required a test that is skipped counts as failed. Ends with `N passed, N failed`.
  */
 import { spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import { createRequire } from 'node:module'
-import { extname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { bundleTests } from './bundle.mjs'
 
@@ -27,7 +23,7 @@ const outfile = join(root, 'build/platforms', page ? 'page.js' : 'module.mjs')
 await bundleTests(outfile, { page, seconds: TEST, ...(only.length && { tests: only }) })
 
 const outcome = await Promise.race([
-  page ? inPage(runtime) : inProcess(runtime.split(' ')),
+  page ? runInPage(runtime) : inProcess(runtime.split(' ')),
   new Promise((_, reject) => setTimeout(() => reject(new Error(`${runtime} has not ended after ${RUN} seconds`)), RUN * 1000).unref()),
 ]).catch((error) => {
   console.log(`FAIL  ${error.message}`)
@@ -52,40 +48,14 @@ async function inProcess([command, ...args]) {
   return JSON.parse(json)
 }
 
-/** Runs the bundle in a page of a headless browser, with cross-origin isolation. */
-async function inPage(name) {
-  const types = { '.html': 'text/html', '.js': 'text/javascript', '.json': 'application/json', '.wasm': 'application/wasm' }
-  const server = createServer(async ({ url }, response) => {
-    const { pathname } = new URL(url, 'http://localhost')
-    const body = pathname === '/' ? '<!doctype html><title>tests</title><link rel="icon" href="data:,">' : await readFile(join(root, pathname)).catch(() => null)
-    response.writeHead(body === null ? 404 : 200, {
-      'content-type': types[pathname === '/' ? '.html' : extname(pathname)] ?? 'application/octet-stream',
-      'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp',
-    })
-    response.end(body)
-  })
-  await new Promise((done) => server.listen(0, '127.0.0.1', done))
-  // Playwright is installed apart; PLAYWRIGHT is the folder that has it in its node_modules.
-  const { chromium, firefox } = createRequire(join(process.env.PLAYWRIGHT ?? root, 'x.js'))('playwright-core')
-  const browser = name === 'chromium'
-    ? await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--enable-unsafe-webgpu', '--enable-dawn-features=disable_workgroup_init'] })
-    : await firefox.launch({
-      channel: 'moz-firefox', executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
-      firefoxUserPrefs: { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true },
-    })
-  try {
-    console.log(`${name} ${browser.version()}`)
-    const tab = await browser.newPage()
-    tab.on('pageerror', (error) => console.log(`error of the page: ${error.message}`))
-    tab.on('crash', () => console.log('the page has crashed'))
-    tab.on('console', (message) => console.log(message.text()))
-    await tab.goto(`http://127.0.0.1:${server.address().port}/`)
-    return await tab.evaluate(async (timeout) => {
+/** Runs the bundle in a page. */
+async function runInPage(name) {
+  const { inPage } = await import('./browsers.mjs')
+  return inPage(name, (page, version) => {
+    console.log(`${name} ${version}`)
+    return page.evaluate(async (timeout) => {
       await import('/build/platforms/page.js')
       return globalThis.run((line) => console.log(line), timeout)
     }, TEST * 1000)
-  } finally {
-    await browser.close()
-    server.close()
-  }
+  })
 }

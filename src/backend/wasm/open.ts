@@ -13,7 +13,7 @@ export interface CpuOptions {
   /** Where `trecvit/worker.js` is served, for pages whose security policy refuses workers from `blob:`. */
   readonly workerUrl?: string | URL
   /** `trecvit/trecvit.wasm`, compiled, where nothing may be compiled at run time (workerd). */
-  readonly wasm?: WebAssembly.Module
+  readonly wasmModule?: WebAssembly.Module
 }
 
 /** Threads that are used without being asked for: on more, small frames have too little work for each. */
@@ -36,8 +36,8 @@ export async function compile(shared: boolean): Promise<WebAssembly.Module> {
 }
 
 /** Kernels in the caller's own thread, for small work. */
-export async function openHere(wasm?: WebAssembly.Module): Promise<Machine> {
-  return Here.open(wasm ?? await compile(canShare), Here.memory(canShare))
+export async function openHere(wasmModule?: WebAssembly.Module): Promise<Machine> {
+  return Here.open(wasmModule ?? await compile(canShare), Here.memory(canShare))
 }
 
 /**
@@ -45,8 +45,8 @@ export async function openHere(wasm?: WebAssembly.Module): Promise<Machine> {
  * reason why it is not a team.
  * @throws TrecvitError if the engine has no WebAssembly SIMD
  */
-export async function openMachine({ threads = Math.min(MOST, availableThreads()), workerUrl, wasm }: CpuOptions = {}): Promise<{ machine: Machine; reason: string | null }> {
-  const module = wasm ?? await compile(canShare)
+export async function openMachine({ threads = Math.min(MOST, availableThreads()), workerUrl, wasmModule }: CpuOptions = {}): Promise<{ machine: Machine; reason: string | null }> {
+  const module = wasmModule ?? await compile(canShare)
   try {
     if (canShare) return { machine: await Team.start(module, threads, workerUrl), reason: null }
     const reason = threads > 1 ? 'one thread: memory cannot be shared here; a page that is cross-origin isolated (headers COOP and COEP) may use more' : null
