@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { f16ToF32, f32ToF16 } from '../src/checkpoint/f16.ts'
+import { f16ToF32, f32ToF16, fromHalves, toHalves } from '../src/checkpoint/f16.ts'
 
 /** The definition: sign, 5 bits of exponent, 10 of fraction. */
 function reference(half: number): number {
@@ -43,4 +43,17 @@ test('the ends of the range', () => {
     [0, 0], [-0, 0x8000], [2 ** -149, 0], [2 ** -25, 0], [2 ** -24, 1], [65504, 0x7bff], [65519.996, 0x7bff], [65520, 0x7c00],
     [3.4e38, 0x7c00], [Infinity, 0x7c00], [-Infinity, 0xfc00], [NaN, 0x7e00],
   ] as const) expect(f32ToF16(value), String(value)).toBe(expected)
+})
+
+// In Node 20 both are the plain code; other runtimes have a native way (test/platforms).
+test('many at a time are what they are one by one', () => {
+  const patterns = Uint16Array.from({ length: 65536 }, (_, half) => half)
+  const values = new Float32Array(65536)
+  fromHalves(patterns, values)
+  patterns.forEach((half) => Object.is(values[half], f16ToF32(half)) || expect.fail(`${half.toString(16)} is ${values[half]}`))
+  // Every 40,001st float32, and with them numbers of every size between two neighbours.
+  const all = Float32Array.from({ length: Math.floor(2 ** 32 / 40_001) }, (_, i) => new Float32Array(Uint32Array.of(i * 40_001).buffer)[0]!)
+  const halves = new Uint16Array(all.length)
+  toHalves(all, halves)
+  all.forEach((value, i) => Number.isNaN(value) || halves[i] === f32ToF16(value) || expect.fail(`${value} became ${halves[i]!.toString(16)}`))
 })

@@ -1,5 +1,5 @@
 /** The number formats of checkpoints: their sizes, and their way to float32. Hosts are little-endian, as WebAssembly is. */
-import { f16ToF32 } from './f16.ts'
+import { fromHalves } from './f16.ts'
 
 /** Number format of a stored tensor. */
 export type DType = 'bool' | 'u8' | 'i8' | 'u16' | 'i16' | 'f16' | 'bf16' | 'u32' | 'i32' | 'f32' | 'u64' | 'i64' | 'f64'
@@ -33,8 +33,7 @@ export function toFloat32(dtype: DType, from: ArrayBuffer, count: number, into: 
   if (dtype === 'f32') return new Float32Array(from, 0, count)
   const out = into.subarray(0, count)
   if (dtype === 'f16') {
-    const halves = new Uint16Array(from, 0, count)
-    for (let i = 0; i < count; i++) out[i] = f16ToF32(halves[i]!)
+    fromHalves(new Uint16Array(from, 0, count), out)
   } else if (dtype === 'bf16') {
     const tops = new Uint16Array(from, 0, count)
     const bits = new Uint32Array(out.buffer, out.byteOffset, count)

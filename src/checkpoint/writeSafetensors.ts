@@ -1,7 +1,7 @@
 /** Writes .safetensors, a chunk at a time in bounded memory. */
 import { TrecvitError } from '../error.ts'
 import { countValues, itemBytes } from './dtype.ts'
-import { f32ToF16 } from './f16.ts'
+import { toHalves } from './f16.ts'
 import { quote } from './quote.ts'
 import { MAX_HEADER } from './safetensors.ts'
 import { CHUNK, type Sink } from './values.ts'
@@ -40,7 +40,7 @@ export async function writeSafetensors(
       if (tensor.dtype === 'f32') return write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
       for (let from = 0; from < values.length; from += CHUNK) {
         const part = values.subarray(from, from + CHUNK)
-        toHalves(part, halves, tensor.name, at + from)
+        checkedHalves(part, halves, tensor.name, at + from)
         await write(new Uint8Array(halves.buffer, 0, 2 * part.length))
       }
     })
@@ -76,13 +76,11 @@ function countOf({ name, shape, dtype }: TensorSource): number {
   return count
 }
 
-function toHalves(values: Float32Array, halves: Uint16Array, name: string, at: number): void {
+function checkedHalves(values: Float32Array, halves: Uint16Array, name: string, at: number): void {
+  toHalves(values, halves)
   for (let i = 0; i < values.length; i++) {
-    const value = values[i]!
-    const half = f32ToF16(value)
-    if ((half & 0x7fff) === 0x7c00 && Number.isFinite(value)) {
-      throw new TrecvitError(`Value ${at + i} of tensor ${quote(name)} is ${value}, past the largest float16 (65504): write it as float32`)
+    if ((halves[i]! & 0x7fff) === 0x7c00 && Number.isFinite(values[i])) {
+      throw new TrecvitError(`Value ${at + i} of tensor ${quote(name)} is ${values[i]}, past the largest float16 (65504): write it as float32`)
     }
-    halves[i] = half
   }
 }

@@ -1,6 +1,6 @@
 import type { Backend, MatrixDType } from '../backend/backend.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
-import { f16ToF32, f32ToF16 } from '../checkpoint/f16.ts'
+import { fromHalves, toHalves } from '../checkpoint/f16.ts'
 import { TrecvitError } from '../error.ts'
 import { sizeOf } from '../program/program.ts'
 import type { Config } from './config.ts'
@@ -89,11 +89,13 @@ function writePart(backend: Pick<Backend, 'write'>, weight: WeightSource, part: 
 
 /** The values as float16 can hold them. */
 function rounded(name: string, values: Float32Array): Float32Array {
-  return values.map((value) => {
-    const half = f16ToF32(f32ToF16(value))
-    if (Number.isFinite(value) && !Number.isFinite(half)) throw new TrecvitError(`"${name}" expected values up to 65504 for dtype 'f16', got ${value}; use dtype 'f32'`)
-    return half
-  })
+  const halves = new Uint16Array(values.length)
+  const near = new Float32Array(values.length)
+  toHalves(values, halves)
+  fromHalves(halves, near)
+  const beyond = near.findIndex((value, index) => !Number.isFinite(value) && Number.isFinite(values[index]!))
+  if (beyond >= 0) throw new TrecvitError(`"${name}" expected values up to 65504 for dtype 'f16', got ${values[beyond]}; use dtype 'f32'`)
+  return near
 }
 
 function notFinite(values: Float32Array): number {

@@ -1,4 +1,4 @@
-import { f32ToF16 } from '../../checkpoint/f16.ts'
+import { toHalves } from '../../checkpoint/f16.ts'
 
 /**
  * Writes float16 numbers to buffers. WebGPU writes words of four bytes, so where a line begins or ends within a word, its other half is
@@ -20,7 +20,7 @@ export class Halves {
     const lead = at % 2
     const end = at + values.length
     const halves = new Uint16Array(lead + values.length + (end % 2))
-    for (let i = 0; i < values.length; i++) halves[lead + i] = f32ToF16(values[i]!)
+    toHalves(values, halves.subarray(lead))
     if (lead) {
       halves[0] = ends.get(at - 1) ?? 0
       ends.set(at, halves[1]!)
