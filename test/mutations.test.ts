@@ -105,7 +105,7 @@ async function mutated(edit: Edit): Promise<typeof import('../src/model/trecvit.
   })
   if (error) throw new Error(String(stderr), { cause: error })
   const { outputFiles } = await build({
-    entryPoints: ['src/model/trecvit.ts'], bundle: true, write: false, format: 'esm', target: 'es2022', platform: 'neutral', packages: 'external', external: ['node:*'], loader: { '.txt': 'text', '.wgsl': 'text' },
+    entryPoints: ['src/model/trecvit.ts'], bundle: true, write: false, format: 'esm', target: 'es2022', platform: 'neutral', packages: 'external', external: ['node:*'], loader: { '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
     plugins: [{
       name: 'edit',
       setup({ onLoad }) {
