@@ -1,6 +1,6 @@
 // npm run build: AssemblyScript → build/trecvit.wasm, esbuild → build/worker.txt, then dist/*.js with both inlined, tsc → dist/*.d.ts.
 import { execFileSync } from 'node:child_process'
-import { chmod, copyFile, readFile, rm } from 'node:fs/promises'
+import { chmod, copyFile, readdir, readFile, rm } from 'node:fs/promises'
 import { build } from 'esbuild'
 
 const { dependencies, optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
@@ -30,3 +30,5 @@ run('node_modules/typescript/bin/tsc')
 await copyFile('build/trecvit.wasm', 'dist/trecvit.wasm')
 await copyFile('build/worker.txt', 'dist/worker.js')
 await chmod('dist/cli/index.js', 0o755)
+// The optional decoder, if it was built (npm run build:decoder).
+for (const file of await readdir('build/decoder').catch(() => [])) await copyFile(`build/decoder/${file}`, `dist/${file}`)

@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createRequire } from 'node:module'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { LAYOUTS, planeShapes, type Frame, type FrameFormat } from '../src/video/frame.ts'
 import type { Video } from '../src/video/video.ts'
@@ -44,6 +44,11 @@ export function hasNative(): boolean {
     return installed('node-webcodecs', false)
   }
 }
+
+/** Where the decoder in WebAssembly is, if it was built. */
+export const decoderUrl: URL = new URL('../build/decoder/decoder.wasm', import.meta.url)
+
+export const hasWasm = (): boolean => installed('decoder.wasm (npm run build:decoder)', existsSync(decoderUrl))
 
 /** A frame whose sample at column x, row y (of the plane) and channel c of plane p is what the function says. */
 export function makeFrame(format: FrameFormat, width: number, height: number, sample: (p: number, x: number, y: number, c: number) => number, over: Partial<Frame> = {}): Frame {

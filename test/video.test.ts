@@ -4,11 +4,13 @@ import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/error.ts'
 import { openVideo, type OpenOptions, type VideoSource } from '../src/video/index.ts'
-import { expected, hasFfmpeg, hashesOf, hasNative, media } from './clips.ts'
+import { decoderUrl, expected, hasFfmpeg, hashesOf, hasNative, hasWasm, media } from './clips.ts'
 
+/** `cannot`: clips that it does not decode. y4m, which ffmpeg answers in, has no RGB; the decoder in WebAssembly leaves AV1 out. */
 const decoders = [
-  { decoder: 'native', here: hasNative() },
-  { decoder: 'ffmpeg', here: hasFfmpeg() },
+  { decoder: 'native', name: 'node-webcodecs', here: hasNative(), cannot: ['mjpeg.mov'] },
+  { decoder: 'ffmpeg', name: 'ffmpeg', here: hasFfmpeg(), cannot: ['rgb.mp4', 'mjpeg.mov'] },
+  { decoder: 'wasm', name: 'FFmpeg in WebAssembly', here: hasWasm(), cannot: ['gray.mp4'] },
 ] as const
 
 /** The message of the TrecvitError that opening and reading end in. */
@@ -22,13 +24,13 @@ async function errorOf(source: VideoSource | readonly VideoSource[], options: Op
   throw new Error('no error')
 }
 
-describe.each(decoders)('$decoder', ({ decoder, here }) => {
+describe.each(decoders)('$decoder', ({ decoder, name, here, cannot }) => {
+  const options = { decoder, decoderUrl }
   for (const [clip, { format, count, sha256, first }] of Object.entries(expected)) {
-    if (clip.endsWith('.png')) continue
-    // y4m, which ffmpeg answers in, has no RGB.
-    test.skipIf(!here || (decoder === 'ffmpeg' && clip === 'rgb.mp4'))(`${clip}: every plane of ${count} frames is ffmpeg's, byte for byte`, async () => {
-      const video = await openVideo(media(clip), { decoder })
-      expect(video.info.decoder).toBe(decoder === 'native' ? 'node-webcodecs' : 'ffmpeg')
+    if (clip.endsWith('.png') || (cannot as readonly string[]).includes(clip)) continue
+    test.skipIf(!here)(`${clip}: every plane of ${count} frames is ffmpeg's, byte for byte`, async () => {
+      const video = await openVideo(media(clip), options)
+      expect(video.info.decoder).toBe(name)
       const got = await hashesOf(video)
       expect(got).toMatchObject({ first, count, sha256 })
       // ffmpeg's names: j is full range, le the byte order, gbrp the planes of RGB.
@@ -37,7 +39,7 @@ describe.each(decoders)('$decoder', ({ decoder, here }) => {
   }
 
   test.skipIf(!here)('times: a variable rate, B-frames, hidden frames and an edit list', async () => {
-    const times = async (clip: string): Promise<number[]> => (await hashesOf(await openVideo(media(clip), { decoder }))).times.map((t) => Math.round(t * 1000))
+    const times = async (clip: string): Promise<number[]> => (await hashesOf(await openVideo(media(clip), options))).times.map((t) => Math.round(t * 1000))
     expect(await times('vfr.mp4')).toEqual([0, 50, 100, 150, 200, 250, 300, 450, 600, 750, 900])
     expect(await times('h264.mp4')).toEqual([0, 100, 200, 300, 400, 500, 600, 700, 800, 900])
     expect(await times('vp8.webm')).toEqual(Array.from({ length: 30 }, (_, i) => i * 100))
@@ -45,7 +47,7 @@ describe.each(decoders)('$decoder', ({ decoder, here }) => {
   })
 
   test.skipIf(!here)('a change of size in the middle is refused, after the frames before it', async () => {
-    const video = await openVideo(media('resize.webm'), { decoder })
+    const video = await openVideo(media('resize.webm'), options)
     let frames = 0
     const read = async (): Promise<void> => {
       for await (const frame of video) frames += frame.width === 96 ? 1 : 100
@@ -57,40 +59,40 @@ describe.each(decoders)('$decoder', ({ decoder, here }) => {
   test.skipIf(!here)('damage that the decoder reports is an error', async () => {
     const bytes = readFileSync(media('tour.mp4'))
     bytes.fill(0, 45_000, 51_000)
-    expect(await errorOf(bytes, { decoder })).toMatch(/^The video in memory cannot be decoded beyond \d\.\d+ s \((node-webcodecs|ffmpeg) reports .*\): it is damaged there$/)
+    expect(await errorOf(bytes, options)).toMatch(/^The video in memory cannot be decoded beyond \d\.\d+ s \((node-webcodecs|ffmpeg|FFmpeg) reports .*\): it is damaged there$/)
   })
 
   test.skipIf(!here)('a file that ends inside its frames is an error, after the frames that are there', async () => {
-    const video = await openVideo(media('truncated.mp4'), { decoder })
+    const video = await openVideo(media('truncated.mp4'), options)
     await expect(hashesOf(video)).rejects.toThrow(/truncated\.mp4" is cut short: frames that its index names lie beyond its end$/)
     const webm = readFileSync(media('short.webm'))
-    expect(await errorOf(webm.subarray(0, 25_000), { decoder })).toMatch(/^The video in memory is cut short: its last 7037 bytes are missing$/)
+    expect(await errorOf(webm.subarray(0, 25_000), options)).toMatch(/^The video in memory is cut short: its last 7037 bytes are missing$/)
   })
 
   test.skipIf(!here)('leaving the loop, close and abort free everything', async () => {
     const expectFree = (): Promise<void> => vi.waitFor(() => expect(process.getActiveResourcesInfo()).not.toContain('ProcessWrap'))
-    for await (const frame of await openVideo(media('tour.mp4'), { decoder })) if (frame.time > 0.1) break
+    for await (const frame of await openVideo(media('tour.mp4'), options)) if (frame.time > 0.1) break
     await expectFree()
 
-    const unread = await openVideo(media('tour.mp4'), { decoder })
+    const unread = await openVideo(media('tour.mp4'), options)
     await unread.close()
     await unread.close()
     await expectFree()
 
-    const closed = await openVideo(media('tour.mp4'), { decoder })
+    const closed = await openVideo(media('tour.mp4'), options)
     let frames = 0
     for await (const _ of closed) if (++frames === 5) await closed.close()
     expect(frames).toBe(5)
 
     const stop = new AbortController()
-    const aborted = await openVideo(media('tour.mp4'), { decoder, signal: stop.signal })
+    const aborted = await openVideo(media('tour.mp4'), { ...options, signal: stop.signal })
     const reason = new Error('enough')
     const read = async (): Promise<void> => {
       for await (const frame of aborted) if (frame.time > 0.1) stop.abort(reason)
     }
     await expect(read()).rejects.toBe(reason)
     await expectFree()
-    await expect(openVideo(media('tour.mp4'), { decoder, signal: stop.signal })).rejects.toBe(reason)
+    await expect(openVideo(media('tour.mp4'), { ...options, signal: stop.signal })).rejects.toBe(reason)
   })
 })
 
@@ -108,6 +110,7 @@ test('what a video says of itself', async () => {
   expect(await open('rgb.mp4')).toMatchObject({ frames: { 0: { format: 'yuv444p', matrix: 'rgb' } } })
   expect(await open('gray.mp4')).toMatchObject({ info: { codec: 'AV1 Main, 4:0:0, 8 bit' }, frames: { 0: { format: 'gray', width: 97, height: 73 } } })
   expect((await open('odd.webm')).info).toMatchObject({ container: 'webm', codec: 'VP9 Profile 0, 4:2:0, 8 bit', width: 321, height: 241, frames: null, fps: 10 })
+  if (decoders[2].here) expect((await openVideo(media('mjpeg.mov'), { decoder: 'wasm', decoderUrl })).info).toMatchObject({ container: 'mov', codec: 'Motion JPEG', frames: 4 })
   expect((await open('short.webm')).info).toMatchObject({ fps: 30 })
   expect((await open('vfr.mp4')).info).toMatchObject({ frames: 11 })
 })
@@ -212,6 +215,34 @@ describe('what cannot be read, in one sentence each', () => {
     } finally {
       vi.doUnmock('node-webcodecs')
     }
+  })
+
+  test.skipIf(!decoders[2].here)('FFmpeg in WebAssembly: damage anywhere in the frames ends in a sentence or in frames', { timeout: 120_000 }, async () => {
+    const ends = { frames: 0, sentences: 0 }
+    for (const clip of ['h264.mp4', 'hevc10.mp4', 'odd.webm', 'vp8.webm', 'mjpeg.mov']) {
+      let seed = 1
+      const random = (below: number): number => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32) * below | 0
+      for (let round = 0; round < 20; round++) {
+        const bytes = readFileSync(media(clip))
+        for (let flips = 1 + random(20); flips > 0; flips--) bytes[random(bytes.length)]! ^= 1 << random(8)
+        try {
+          await hashesOf(await openVideo(bytes, { decoder: 'wasm', decoderUrl }))
+          ends.frames++
+        } catch (error) {
+          expect(error, `${clip}, round ${round}`).toBeInstanceOf(TrecvitError)
+          ends.sentences++
+        }
+      }
+    }
+    expect(ends.sentences).toBeGreaterThan(40)
+    expect(ends.frames).toBeGreaterThan(5)
+  })
+
+  test('a decoder that is not there, and one that does not know the codec', async () => {
+    expect(await errorOf(media('h264.mp4'), { decoder: 'wasm', decoderUrl: new URL('nothing.wasm', import.meta.url) })).toMatch(
+      /h264\.mp4" \(H\.264 High, 4:2:0, 8 bit\) cannot be decoded \(there is no decoder\.wasm at file:.*nothing\.wasm \(ENOENT: no such file or directory\)\): give its address as decoderUrl; in a clone, npm run build:decoder makes it$/,
+    )
+    expect(await errorOf(media('gray.mp4'), { decoder: 'wasm', decoderUrl })).toMatch(/\(AV1 Main, 4:0:0, 8 bit\) cannot be decoded \(the WebAssembly decoder does not know AV1 Main, 4:0:0, 8 bit\)/)
   })
 
   test('nobody who decodes', async () => {

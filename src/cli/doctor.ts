@@ -112,6 +112,7 @@ async function decoders(signal: AbortSignal): Promise<Finding[]> {
   for (const [decoder, name, advice] of [
     ['native', 'decoder node-webcodecs', 'npm install node-webcodecs'],
     ['ffmpeg', 'decoder ffmpeg', 'install ffmpeg, for example with apt-get install ffmpeg or brew install ffmpeg'],
+    ['wasm', 'decoder FFmpeg in WebAssembly', 'in a clone, npm run build:decoder makes it'],
   ] as const) {
     try {
       const video = await openVideo(sampleClip, { decoder, signal })

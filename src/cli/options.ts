@@ -24,7 +24,7 @@ export interface VideoOptions extends GlobalOptions {
   readonly fps?: number
   readonly stride?: number
   readonly frames?: number
-  readonly decoder: 'auto' | 'native' | 'ffmpeg'
+  readonly decoder: 'auto' | 'native' | 'ffmpeg' | 'wasm'
   readonly raw?: [width: number, height: number]
   readonly rate?: number
 }
@@ -81,7 +81,7 @@ export function addVideoOptions(command: Command): Command {
     .option('--fps <n>', 'take so many frames a second', positive)
     .option('--stride <n>', 'take every n-th frame', whole(1))
     .option('--frames <n>', 'take so many frames', whole(1))
-    .addOption(new Option('--decoder <name>', 'who decodes').choices(['auto', 'native', 'ffmpeg']).default('auto'))
+    .addOption(new Option('--decoder <name>', 'who decodes: native is node-webcodecs, wasm FFmpeg in WebAssembly; auto the fastest that is there').choices(['auto', 'native', 'ffmpeg', 'wasm']).default('auto'))
     .option('--raw <WxH>', 'the input is raw rgb24 pictures of this width and height', widthByHeight)
     .option('--rate <n>', 'pictures a second of raw pictures and picture sequences (default: 25)', positive)
 }

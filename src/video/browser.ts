@@ -41,6 +41,17 @@ export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGe
   }
 }
 
+/**
+ * The same from a browser that hands out planes.
+ * @throws DecoderFault when it does not
+ */
+export async function* decodePlanes(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
+  for await (const picture of decodeBrowser(track, signal)) {
+    if (picture.format === 'rgba') throw new DecoderFault('this browser keeps the planes of pictures to itself')
+    yield picture
+  }
+}
+
 async function copySample(sample: VideoSample): Promise<Decoded> {
   const { width, height } = sample.visibleRect
   checkSize('A picture of the browser', width, height)

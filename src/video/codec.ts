@@ -30,7 +30,7 @@ const FORMATS: Readonly<Record<string, FrameFormat>> = {
 }
 
 /**
- * @param codec mediabunny's name of it: avc, hevc, vp8, vp9, av1
+ * @param codec mediabunny's name of it: avc, hevc, vp8, vp9, av1; or mjpeg
  * @param parameters the RFC 6381 string, like avc1.64000d
  * @param record avcC or hvcC, where the file has one
  */
@@ -57,6 +57,7 @@ export function describeCodec(codec: string, parameters: string, record: Uint8Ar
     const chroma = parts[4] === '1' ? '4:0:0' : parts[5]?.startsWith('00') ? '4:4:4' : parts[5]?.startsWith('10') ? '4:2:2' : '4:2:0'
     return finish(['AV1', AV1_PROFILES[Number(parts[1])]], { chroma, depth: Number(parts[3]) })
   }
+  if (codec === 'mjpeg') return { label: 'Motion JPEG', format: null }
   return { label: `${codec} (${parameters})`, format: null }
 }
 

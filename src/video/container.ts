@@ -4,21 +4,30 @@
 import { EncodedPacketSink, Input, Logging, LogLevel, MATROSKA, MP4, QTFF, WEBM, type InputVideoTrack } from 'mediabunny'
 import { quote } from '../checkpoint/quote.ts'
 import { TrecvitError } from '../error.ts'
-import { decodeBrowser } from './browser.ts'
+import { decodeBrowser, decodePlanes } from './browser.ts'
 import { describeCodec } from './codec.ts'
 import { decodeFfmpeg } from './ffmpeg.ts'
-import { checkSize, RGB, untaggedMatrix, type Colour, type Frame, type FrameFormat } from './frame.ts'
+import { checkSize, JFIF, RGB, untaggedMatrix, type Colour, type Frame, type FrameFormat } from './frame.ts'
 import { checkIsobmff } from './isobmff.ts'
 import { checkMatroska } from './matroska.ts'
 import { capital, onServer, type Media } from './media.ts'
 import { decodeNative } from './native.ts'
-import { DecoderFault, type Decoded, type Track } from './track.ts'
+import { DecoderFault, NO_MODULE, type Decoded, type Track } from './track.ts'
 import type { Reading } from './video.ts'
 
-/** Which decoder: the best that works, WebCodecs (in Node the package node-webcodecs), or the system's ffmpeg. */
-export type DecoderChoice = 'auto' | 'native' | 'ffmpeg'
+/** Which decoder: the best that works, WebCodecs (in Node the package node-webcodecs), the system's ffmpeg, or FFmpeg in WebAssembly. */
+export type DecoderChoice = 'auto' | 'native' | 'ffmpeg' | 'wasm'
+
+/** Who decodes, and where the WebAssembly module is, if not beside this code. */
+export interface DecoderOptions {
+  readonly choice: DecoderChoice
+  readonly url: string | URL | undefined
+}
 
 const CONVERT = 'convert it with ffmpeg -i INPUT -c:v libx264 -pix_fmt yuv420p OUTPUT.mp4'
+
+/** Motion JPEG, as QuickTime and Matroska call it. */
+const MJPEG = ['jpeg', 'V_MJPEG']
 
 /** Of a file whose size is not known: 90 hours of video. */
 const MAX_FRAMES = 10_000_000
@@ -27,7 +36,7 @@ const MAX_FRAMES = 10_000_000
  * Opens what mediabunny can read; null when it is no such container.
  * @throws TrecvitError when it is damaged, has no video, or nothing here decodes it
  */
-export async function openContainer(media: Media, choice: DecoderChoice, signal: AbortSignal): Promise<Reading | null> {
+export async function openContainer(media: Media, decoder: DecoderOptions, signal: AbortSignal): Promise<Reading | null> {
   // Its warnings would stand beside our errors, which say the same.
   if (Logging.level === LogLevel.Info) Logging.level = LogLevel.Errors
   const input = new Input({ source: media.container(), formats: [MP4, QTFF, WEBM, MATROSKA] })
@@ -36,7 +45,7 @@ export async function openContainer(media: Media, choice: DecoderChoice, signal:
   try {
     if (await input.canRead()) {
       await checkIsobmff(media)
-      return await openInput(input, media, await checkMatroska(media), choice, signal)
+      return await openInput(input, media, await checkMatroska(media), decoder, signal)
     }
     dispose()
     return null
@@ -48,7 +57,7 @@ export async function openContainer(media: Media, choice: DecoderChoice, signal:
 }
 
 /** `lost`: bytes that the file is known to lack. */
-async function openInput(input: Input, media: Media, lost: number, choice: DecoderChoice, signal: AbortSignal): Promise<Reading> {
+async function openInput(input: Input, media: Media, lost: number, options: DecoderOptions, signal: AbortSignal): Promise<Reading> {
   const video = await input.getPrimaryVideoTrack()
   if (video === null) await refuseTracks(input, media)
   const track = await readTrack(video!, media, signal)
@@ -82,7 +91,7 @@ async function openInput(input: Input, media: Media, lost: number, choice: Decod
       if (picture.time < -1e-6) continue
       if (shown++ === 0) first = picture
       last = picture.time - first.time
-      yield { ...picture, ...colourOf(tags, picture), time: last, rotation }
+      yield { ...picture, ...colourOf(tags, picture, track.kind), time: last, rotation }
     }
     if (count !== null && !(await track.hasAll(count.packets))) {
       throw new TrecvitError(`${capital(media.name)} is cut short: frames that its index names lie beyond its end`)
@@ -91,7 +100,7 @@ async function openInput(input: Input, media: Media, lost: number, choice: Decod
     if (shown === 0) throw new TrecvitError(`${capital(media.name)} has no picture that is shown: it is cut short or damaged`)
   }
 
-  const { frames, first, decoder, close } = await chooseDecoder(track, media, choice, signal, finish)
+  const { frames, first, decoder, close } = await chooseDecoder(track, media, options, signal, finish)
   const turned = rotation === 90 || rotation === 270
   return {
     info: {
@@ -125,13 +134,15 @@ interface CountedTrack extends Track {
 }
 
 async function readTrack(video: InputVideoTrack, media: Media, signal: AbortSignal): Promise<CountedTrack> {
-  const kind = await video.getCodec()
-  const config = kind === null ? null : await video.getDecoderConfig()
+  const id = String(await video.getInternalCodecId())
+  const size = { codedWidth: await video.getCodedWidth(), codedHeight: await video.getCodedHeight() }
+  // mediabunny has no name for it, but its packets.
+  const kind = (await video.getCodec()) ?? (MJPEG.includes(id) ? 'mjpeg' : null)
+  const config = kind === 'mjpeg' ? { codec: kind, ...size } : await video.getDecoderConfig()
   if (kind === null || config === null) {
-    const id = quote(String(await video.getInternalCodecId()))
-    throw new TrecvitError(`${capital(media.name)} holds video of the kind ${id}; H.264, HEVC, VP8, VP9 and AV1 are read: ${CONVERT}`)
+    throw new TrecvitError(`${capital(media.name)} holds video of the kind ${quote(id)}; H.264, HEVC, VP8, VP9, AV1 and Motion JPEG are read: ${CONVERT}`)
   }
-  checkSize(capital(media.name), await video.getCodedWidth(), await video.getCodedHeight())
+  checkSize(capital(media.name), size.codedWidth, size.codedHeight)
   const record = config.description === undefined ? null : bytesOf(config.description)
   const sink = new EncodedPacketSink(video)
   let read = 0
@@ -190,8 +201,9 @@ async function frameRate(video: InputVideoTrack): Promise<number | null> {
 }
 
 /** The file's tags, not the decoder's: decoders guess what is missing, each in its own way. */
-function colourOf(tags: VideoColorSpaceInit, picture: { format: FrameFormat; height: number }): Colour {
+function colourOf(tags: VideoColorSpaceInit, picture: { format: FrameFormat; height: number }, kind: string): Colour {
   if (picture.format === 'rgba') return RGB
+  if (kind === 'mjpeg') return JFIF
   const matrices: Readonly<Record<string, Colour['matrix']>> = { bt709: 'bt709', bt470bg: 'bt601', smpte170m: 'bt601', 'bt2020-ncl': 'bt2020' }
   const rgb = tags.matrix === 'rgb' && picture.format.startsWith('yuv444p')
   return {
@@ -209,21 +221,44 @@ interface Chosen {
   close(): Promise<void>
 }
 
+interface Decoder {
+  readonly name: string
+  decode(track: Track, signal: AbortSignal): AsyncGenerator<Decoded>
+}
+
+/**
+ * Who may decode, the fastest first.
+ * @throws TrecvitError when the choice is not to be had here
+ */
+function candidates({ choice, url }: DecoderOptions): Decoder[] {
+  const wasm: Decoder = {
+    name: 'FFmpeg in WebAssembly',
+    async *decode(track, signal) {
+      const { decodeWasm } = await import('./wasm.ts')
+      yield* decodeWasm(track, signal, url)
+    },
+  }
+  if (choice === 'wasm') return [wasm]
+  if (onServer()) {
+    const native: Decoder = { name: 'node-webcodecs', decode: decodeNative }
+    const ffmpeg: Decoder = { name: 'ffmpeg', decode: decodeFfmpeg }
+    return choice === 'native' ? [native] : choice === 'ffmpeg' ? [ffmpeg] : [native, ffmpeg, wasm]
+  }
+  if (choice === 'ffmpeg') throw new TrecvitError('The decoder "ffmpeg" needs Node, Deno or Bun: use "auto" in a browser')
+  const browser: Decoder = { name: 'WebCodecs', decode: decodeBrowser }
+  return choice === 'native' ? [browser] : [{ name: 'WebCodecs', decode: decodePlanes }, wasm, browser]
+}
+
 /** Decodes the first picture with each decoder in turn until one can. */
 async function chooseDecoder(
   track: Track,
   media: Media,
-  choice: DecoderChoice,
+  options: DecoderOptions,
   signal: AbortSignal,
   finish: (decoded: AsyncGenerator<Decoded>) => AsyncGenerator<Frame>,
 ): Promise<Chosen> {
-  const server = onServer()
-  const native = server ? { name: 'node-webcodecs', decode: decodeNative } : { name: 'WebCodecs', decode: decodeBrowser }
-  const ffmpeg = { name: 'ffmpeg', decode: decodeFfmpeg }
-  if (choice === 'ffmpeg' && !server) throw new TrecvitError('The decoder "ffmpeg" needs Node, Deno or Bun: use "auto" in a browser')
-  const candidates = choice === 'native' ? [native] : choice === 'ffmpeg' ? [ffmpeg] : server ? [native, ffmpeg] : [native]
   const reasons: string[] = []
-  for (const { name, decode } of candidates) {
+  for (const { name, decode } of candidates(options)) {
     const frames = finish(decode(track, signal))
     try {
       const { value: first } = await frames.next()
@@ -233,10 +268,13 @@ async function chooseDecoder(
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof DecoderFault)) throw error
-      reasons.push(error.message)
+      if (!reasons.includes(error.message)) reasons.push(error.message)
     }
   }
-  const advice = !server ? CONVERT : reasons.some((reason) => reason.endsWith('not installed')) ? 'install ffmpeg, or npm install node-webcodecs' : CONVERT
+  const advice =
+    options.choice === 'wasm' && reasons[0]!.startsWith(NO_MODULE) ? 'give its address as decoderUrl; in a clone, npm run build:decoder makes it'
+    : onServer() && reasons.some((reason) => reason.endsWith('not installed')) ? 'install ffmpeg, or npm install node-webcodecs'
+    : CONVERT
   throw new TrecvitError(`${capital(media.name)} (${track.codec.label}) cannot be decoded (${reasons.join('; ')}): ${advice}`)
 }
 

@@ -26,6 +26,7 @@ const OUTPUT = 'the output of ffmpeg'
  * @throws DecoderFault when there is no ffmpeg, it cannot decode the stream, or it reports damage
  */
 export async function* decodeFfmpeg(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
+  if (track.kind === 'mjpeg') throw new DecoderFault('mediabunny cannot pack Motion JPEG for ffmpeg')
   const child = await start()
   const kill = (): void => void child.kill('SIGKILL')
   signal.addEventListener('abort', kill)

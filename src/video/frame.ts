@@ -72,6 +72,9 @@ export const LAYOUTS: Readonly<Record<FrameFormat, Layout>> = {
 /** What RGB pictures are: full range, nothing to convert. */
 export const RGB: Colour = { matrix: 'rgb', fullRange: true, siting: 'center' }
 
+/** What the pictures of Motion JPEG are, whatever their container says. */
+export const JFIF: Colour = { matrix: 'bt601', fullRange: true, siting: 'center' }
+
 /** Bytes of a row and number of rows of each plane, without padding. */
 export function planeShapes(format: FrameFormat, width: number, height: number): { stride: number; rows: number }[] {
   const { planes, shiftX, shiftY, depth, channels } = LAYOUTS[format]

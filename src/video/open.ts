@@ -13,8 +13,13 @@ import { Y4M_MAGIC } from './y4m.ts'
 
 /** How to open a video. */
 export interface OpenOptions {
-  /** `auto` (default): node-webcodecs, then ffmpeg, in Node, Deno and Bun; WebCodecs in a browser. `native` and `ffmpeg` take only that. */
+  /**
+   * `auto` (default): in Node, Deno and Bun node-webcodecs, then ffmpeg, then FFmpeg in WebAssembly; in a browser its WebCodecs if they hand out
+   * planes, then FFmpeg in WebAssembly, then WebCodecs as they are. `native` (node-webcodecs or WebCodecs), `ffmpeg` and `wasm` take only that.
+   */
   readonly decoder?: DecoderChoice
+  /** Where `trecvit/decoder.wasm`, FFmpeg in WebAssembly, is served. Default: beside the code that loads it. */
+  readonly decoderUrl?: string | URL
   /** Ends opening and reading, with the signal's reason; everything is freed. */
   readonly signal?: AbortSignal
   /** For bytes that do not say what they are. `y4m` refuses all that is not y4m. */
@@ -46,7 +51,7 @@ export async function openVideo(source: VideoSource | readonly VideoSource[], op
   }
 }
 
-async function read(source: VideoSource | readonly VideoSource[], { decoder = 'auto', format }: OpenOptions, fps: number, signal: AbortSignal): Promise<Reading> {
+async function read(source: VideoSource | readonly VideoSource[], { decoder = 'auto', decoderUrl, format }: OpenOptions, fps: number, signal: AbortSignal): Promise<Reading> {
   if (Array.isArray(source)) return openImages(source, null, fps, signal)
   const single = source as VideoSource
   const files = typeof single === 'string' && onServer() ? await listImages(single) : null
@@ -55,7 +60,7 @@ async function read(source: VideoSource | readonly VideoSource[], { decoder = 'a
   if (typeof format === 'object') return openRaw(media, format, fps, signal)
   if (format === 'y4m' || startsWith(media.head, Y4M_MAGIC)) return openY4m(media, signal)
   if (imageKind(media.head) !== null) return openImages([single], media, fps, signal)
-  return (await openContainer(media, decoder, signal)) ?? refuse(media)
+  return (await openContainer(media, { choice: decoder, url: decoderUrl }, signal)) ?? refuse(media)
 }
 
 function startsWith(head: Uint8Array, magic: string, at = 0): boolean {

@@ -9,7 +9,7 @@ import type { Frame } from './frame.ts'
 /** The video track of an opened file. */
 export interface Track {
   readonly input: InputVideoTrack
-  /** mediabunny's name: avc, hevc, vp8, vp9 or av1. */
+  /** mediabunny's name: avc, hevc, vp8, vp9 or av1; or mjpeg. */
   readonly kind: string
   readonly codec: Codec
   readonly config: VideoDecoderConfig
@@ -25,6 +25,9 @@ export type Decoded = Pick<Frame, 'format' | 'width' | 'height' | 'planes' | 'ti
 
 /** This decoder cannot go on; another one might. The message is a clause without the video's name. */
 export class DecoderFault extends TrecvitError {}
+
+/** How a DecoderFault begins that only says where there is no decoder in WebAssembly. */
+export const NO_MODULE = 'there is no decoder.wasm at '
 
 /** A VP8 frame that is decoded but never shown (RFC 6386 9.1). Other codecs keep such frames in the packet of a shown one. */
 export function isHidden(track: Track, packet: EncodedPacket): boolean {

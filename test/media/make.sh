@@ -9,6 +9,8 @@ clip() { size=$1; seconds=$2; shift 2; ff -f lavfi -i "testsrc2=size=$size:rate=
 clip 160x120 1 -pix_fmt yuv420p -c:v libx264 -crf 32 h264.mp4
 clip 128x96 0.6 -pix_fmt yuv420p -color_range pc -colorspace bt709 -color_primaries bt709 -color_trc bt709 \
   -vf scale=out_color_matrix=bt709:out_range=pc -c:v libx264 -crf 32 full709.mp4
+clip 128x96 0.6 -pix_fmt yuv420p -color_range pc -vf scale=out_range=pc -c:v libx264 -crf 32 full.mp4
+clip 128x96 0.6 -pix_fmt yuv420p -colorspace bt709 -color_primaries bt709 -color_trc bt709 -vf scale=out_color_matrix=bt709 -c:v libx264 -crf 32 bt709.mp4
 clip 128x96 0.6 -pix_fmt yuv420p10le -c:v libx264 -crf 32 ten.mp4
 clip 128x96 0.6 -pix_fmt yuv422p10le -c:v libx264 -crf 34 ten422.mp4
 clip 128x96 0.6 -pix_fmt yuv444p -c:v libx264 -crf 34 yuv444.mp4
@@ -34,14 +36,15 @@ ff -f lavfi -i sine=duration=0.2 -c:a aac -b:a 32k audio.mp4
 ff -i h264.mp4 -c copy -movflags +faststart fast.mp4 && head -c 4500 fast.mp4 > truncated.mp4 && rm fast.mp4
 head -c 3000 h264.mp4 > noindex.mp4
 clip 48x32 0.2 -c:v mjpeg clip.avi
+clip 96x64 0.4 -pix_fmt yuvj420p -c:v mjpeg -q:v 12 mjpeg.mov
 ff -i h264.mp4 -frames:v 1 picture.png && ff -i h264.mp4 -frames:v 1 -q:v 4 picture.jpg
 
 node - <<'EOF'
 const { execFileSync } = require('node:child_process')
 const { createHash } = require('node:crypto')
 const { writeFileSync } = require('node:fs')
-const clips = ['h264', 'full709', 'ten', 'ten422', 'yuv444', 'odd444', 'rgb', 'hevc10', 'gray', 'rotated', 'cut', 'vfr'].map((name) => `${name}.mp4`)
-clips.push('odd.webm', 'vp8.webm', 'picture.png', '../../models/tour.mp4', '../../models/short.webm')
+const clips = ['h264', 'full709', 'full', 'bt709', 'ten', 'ten422', 'yuv444', 'odd444', 'rgb', 'hevc10', 'gray', 'rotated', 'cut', 'vfr'].map((name) => `${name}.mp4`)
+clips.push('odd.webm', 'vp8.webm', 'mjpeg.mov', 'picture.png', '../../models/tour.mp4', '../../models/short.webm')
 const planes = {}
 for (const clip of clips) {
   const probe = execFileSync('ffprobe', ['-v', 'error', '-select_streams', 'v', '-show_entries', 'stream=pix_fmt', '-of', 'json', clip])

@@ -7,45 +7,25 @@
  *
  * --write makes what comes out the expected hashes. A runtime that is missing is a failure where CI is set, else a line.
  */
-import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { inPage, paths } from './browsers.mjs'
+import { ask, installed, PATIENCE, programs } from './runtimes.mjs'
 import { startWorkerd } from './workerd.mjs'
 
 /** Largest error on a GPU, relative to the largest logit. */
 const BOUND = 1e-4
-/** Milliseconds for one runtime. */
-const PATIENCE = 300_000
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-const installed = (path) => join(here, 'node_modules', path)
 const hashesFile = join(here, 'hashes.json')
 const expected = existsSync(hashesFile) ? JSON.parse(readFileSync(hashesFile, 'utf8')) : {}
 
-/** A program that runs report.mjs. */
-const program = (file, ...args) => ({ file, report: () => byProgram(file, args) })
-
 const runtimes = {
-  'Node 20': program(process.env.NODE20 ?? process.execPath),
-  'Node 22': program(installed('node22/bin/node')),
-  'Node 24': program(installed('node24/bin/node')),
-  'Node 26': program(installed('node26/bin/node')),
-  'Deno': program(installed('@deno/linux-x64-glibc/deno'), 'run', '-A'),
-  'Bun': program(installed('@oven/bun-linux-x64/bin/bun')),
+  ...Object.fromEntries(Object.entries(programs).map(([name, [file]]) => [name, { file, report: () => ask(name, 'report.mjs') }])),
   'Chromium': { file: paths.chromium, report: () => byPage('chromium') },
   'Firefox': { file: paths.firefox, report: () => byPage('firefox') },
   'workerd': { file: installed('miniflare'), report: inWorkerd },
-}
-
-async function byProgram(file, args) {
-  const { stdout } = await promisify(execFile)(file, [...args, join(here, 'report.mjs')], { timeout: PATIENCE, maxBuffer: 1e8 })
-  const [, json] = /^answers (.*)$/m.exec(stdout) ?? []
-  if (!json) throw new Error(`it printed no answers: ${stdout.slice(-500)}`)
-  const version = (await promisify(execFile)(file, ['--version'])).stdout.split('\n')[0]
-  return { version, ...JSON.parse(json) }
 }
 
 async function byPage(name) {

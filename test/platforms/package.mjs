@@ -1,6 +1,6 @@
 /**
- * The package as a user gets it: what is in it, what its checkers say, what the core weighs and what it brings along. Needs a build, and
- * npm install --prefix test/platforms.
+ * The package as a user gets it: what is in it, what its checkers say, what the core weighs and what it brings along. Needs a build with the decoder
+ * (npm run build:decoder), and npm install --prefix test/platforms.
  *
  *     node test/platforms/package.mjs
  */
@@ -24,15 +24,15 @@ const home = join(folder, 'node_modules/trecvit')
 const run = (...args) => execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
 
 const paths = execFileSync('tar', ['-tzf', packed], { encoding: 'utf8' }).trim().split('\n').map((path) => path.replace('package/', ''))
-for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/video/index.js', 'dist/trecvit.wasm', 'dist/worker.js', 'dist/cli/index.js', 'models/tour.mp4', 'LICENSE', 'README.md']) assert(paths.includes(path), `${path} is not in the package`)
+for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/video/index.js', 'dist/trecvit.wasm', 'dist/worker.js', 'dist/decoder.wasm', 'dist/decoder.LICENSE', 'dist/decoder.NOTICE', 'dist/cli/index.js', 'models/tour.mp4', 'LICENSE', 'README.md']) assert(paths.includes(path), `${path} is not in the package`)
 assert(!paths.some((path) => /^(src|test|bench|assembly|build)\//.test(path)), 'sources or tests are in the package')
 console.log(`packed ${(readFileSync(packed).length / 1e6).toFixed(2)} MB, ${paths.length} files`)
 
 const { messages, pkg } = await publint({ pkgDir: home, strict: true })
 assert.deepEqual(messages.map((message) => formatMessage(message, pkg)), [], 'publint')
 console.log('publint: nothing to say')
-// The two are files to be served, and no modules.
-run(fileURLToPath(new URL('node_modules/@arethetypeswrong/cli/dist/index.js', import.meta.url)), packed, '--profile', 'esm-only', '--no-emoji', '--exclude-entrypoints', 'trecvit.wasm', 'worker.js')
+// The three are files to be served, and no modules.
+run(fileURLToPath(new URL('node_modules/@arethetypeswrong/cli/dist/index.js', import.meta.url)), packed, '--profile', 'esm-only', '--no-emoji', '--exclude-entrypoints', 'trecvit.wasm', 'worker.js', 'decoder.wasm')
 console.log('are the types wrong: no')
 
 // What comes with the core alone, as a bundler sees it.
@@ -62,7 +62,7 @@ const core = reached(['import-statement', 'dynamic-import'])
 const weight = gzipSync(core.map(({ text }) => text.replace(kernels, '""')).join('\n')).length
 console.log(`core: ${weight} bytes of JavaScript gzipped, ${gzipSync(first.map(({ text }) => text.replace(kernels, '""')).join('\n')).length} of them at first`)
 assert(weight <= CORE, `the core expected at most ${CORE} bytes gzipped, got ${weight}`)
-for (const file of paths.filter((path) => path.endsWith('.wasm'))) {
+for (const file of paths.filter((path) => path.endsWith('.wasm') && path !== 'dist/decoder.wasm')) {
   const bytes = gzipSync(readFileSync(join(home, file))).length
   console.log(`${file}: ${bytes} bytes gzipped`)
   assert(bytes <= WASM, `${file} expected at most ${WASM} bytes gzipped, got ${bytes}`)
