@@ -14,6 +14,7 @@ import { build } from 'esbuild'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { installPacked } from './packed.mjs'
+import { programs } from './runtimes.mjs'
 
 /** Bytes, gzipped, of all JavaScript of the core and of each build of the kernels. */
 const CORE = 45 * 1024
@@ -70,6 +71,16 @@ for (const file of paths.filter((path) => path.endsWith('.wasm') && path !== 'di
 
 // With its dependencies beside it the command line runs, from another folder; the core runs without any of them.
 assert(JSON.parse(run(join(home, 'dist/cli/index.js'), 'classify', '--json', '--frames', '8')).top[0].label)
+writeFileSync(join(folder, 'deno.ts'), `
+  import { TRecViT } from 'npm:trecvit'
+  import { openVideo } from 'npm:trecvit/video'
+  const model = await TRecViT.load('builtin', { device: 'wasm' })
+  const { top } = await model.classify(await openVideo('node_modules/trecvit/models/tour.mp4', { decoder: 'wasm' }))
+  if (!top[0].label) throw new Error('no label')
+  await model.dispose()`)
+const [deno, ...flags] = programs['Deno']
+execFileSync(deno, [...flags, '--node-modules-dir=manual', 'deno.ts'], { cwd: folder, stdio: 'pipe' })
+console.log('Deno runs it by its npm: specifier')
 renameSync(join(folder, 'node_modules'), join(folder, 'all'))
 execFileSync('mkdir', [join(folder, 'node_modules')])
 renameSync(join(folder, 'all/trecvit'), home)
