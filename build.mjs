@@ -1,4 +1,4 @@
-// npm run build: AssemblyScript → build/trecvit.wasm, esbuild → build/worker.txt, then dist/*.js with both inlined, tsc → dist/*.d.ts.
+// npm run build: AssemblyScript → build/*.wasm, esbuild → build/worker.txt, then dist/*.js with all inlined, tsc → dist/*.d.ts.
 import { execFileSync } from 'node:child_process'
 import { chmod, copyFile, readdir, readFile, rm } from 'node:fs/promises'
 import { build } from 'esbuild'
@@ -10,7 +10,7 @@ const run = (script, ...args) => execFileSync(process.execPath, [script, ...args
 const bare = (wgsl) => wgsl.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '').replace(/\s+/g, ' ').replace(/ ?([{}();,]) ?/g, '$1').trim()
 
 await rm('dist', { recursive: true, force: true })
-run('node_modules/assemblyscript/bin/asc.js', '--target', 'simd')
+for (const target of Object.keys(JSON.parse(await readFile('asconfig.json', 'utf8')).targets)) run('node_modules/assemblyscript/bin/asc.js', '--target', target)
 await build({ entryPoints: ['src/backend/wasm/worker.ts'], outfile: 'build/worker.txt', bundle: true, minify: true, format: 'iife', target: 'es2022' })
 await build({
   entryPoints: { index: 'src/index.ts', files: 'src/files.ts', motion: 'src/motion.ts', 'video/index': 'src/video/index.ts', 'cli/index': 'src/cli/index.ts' },

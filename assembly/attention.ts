@@ -2,10 +2,10 @@
  * out[i] = Σ_j p[i, j]·v[j], p[i, :] = softmax_j(q[i]·k[j] / √r), for each frame and head; no mask.
  *
  * q, out [frames, nq, heads·r]; k, v [frames, n, heads·r], each with its own row stride. k and v of one head are packed into panels of
- * 8 columns first (k transposed): 2·n·r numbers, 100 KB for Base, stay in the second-level cache. Then five rows of q at a time: their
- * scores (5·n numbers, 4 KB) never leave the first-level cache between the two products. A unit of work is one head of one frame.
+ * 8 columns first (k transposed): 2·n·r numbers, 100 KB for Base, stay in the second-level cache. Then TILE rows of q at a time: their
+ * scores (5·n or 6·n numbers, 5 KB) never leave the first-level cache between the two products. A unit of work is one head of one frame.
  */
-import { PANEL, TILE, tile, ZEROS } from './lib/gemm'
+import { PANEL, TILE, tile, WIDE, ZEROS } from './lib/gemm'
 import { exponentials } from './lib/softmaxRow'
 
 @unmanaged
@@ -24,7 +24,7 @@ export class AttentionArgs {
   r: i32
 }
 
-/** @param scratch working memory of 32·(⌈n/8⌉·r + ⌈r/8⌉·n) + 4·5·(8·⌈n/8⌉ + 8·⌈r/8⌉) bytes: packed k, packed v, scores, sums */
+/** @param scratch working memory of 32·(⌈n/8⌉·r + ⌈r/8⌉·n) + 4·TILE·(8·⌈n/8⌉ + 8·⌈r/8⌉) bytes: packed k, packed v, scores, sums */
 export function attention(args: AttentionArgs, scratch: usize, begin: i32, end: i32): void {
   const n = args.n
   const r = args.r
@@ -46,15 +46,25 @@ export function attention(args: AttentionArgs, scratch: usize, begin: i32, end: 
     for (let i = 0; i < args.nq; i += TILE) {
       const rows = min(TILE, args.nq - i)
       const q = args.q + <usize>(frame * args.nq + i) * ldq + column
-      for (let panel = 0; panel < keyPanels; panel++) tile(scores + (<usize>panel << 5), scoreStride, q, ldq, keys + (<usize>panel * r << 5), r, rows, ZEROS, 0)
+      tiles(scores, scoreStride, q, ldq, keys, r, keyPanels, rows)
       for (let row = 0; row < rows; row++) {
         const p = scores + <usize>row * scoreStride
         const total = f32x4.splat(exponentials(p, p, n, scale))
         for (let j: usize = 0; j < scoreStride; j += 16) v128.store(p + j, f32x4.div(v128.load(p + j), total))
       }
-      for (let panel = 0; panel < valuePanels; panel++) tile(sums + (<usize>panel << 5), sumStride, scores, scoreStride, values + (<usize>panel * n << 5), n, rows, ZEROS, 0)
+      tiles(sums, sumStride, scores, scoreStride, values, n, valuePanels, rows)
       for (let row = 0; row < rows; row++) memory.copy(args.out + (<usize>(frame * args.nq + i + row) * args.outStride << 2) + column, sums + <usize>row * sumStride, <usize>r << 2)
     }
+  }
+}
+
+/** c[rows, 8·panels] = x[rows, k] · w[panels, k, 8]. */
+function tiles(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, panels: i32, rows: i32): void {
+  const next = <usize>k << 5
+  for (let panel = 0; panel < panels;) {
+    const together = WIDE && panel + 1 < panels ? 2 : 1
+    tile(c + (<usize>panel << 5), ldc, x, ldx, w + <usize>panel * next, together > 1 ? next : 0, k, rows, ZEROS, 0)
+    panel += together
   }
 }
 

@@ -5,7 +5,7 @@
  * readable up to a multiple of 8. Blocks are small (128 × 256 for Base), so a panel (4 KB) and five rows of x lie in the first-level
  * cache without blocking. Sums begin with the bias. A unit of work is a panel of a block.
  */
-import { PANEL, TILE, tile } from './lib/gemm'
+import { PANEL, TILE, tile, WIDE } from './lib/gemm'
 
 @unmanaged
 export class BlockLinearArgs {
@@ -27,9 +27,12 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
   const panels = (n + PANEL - 1) / PANEL
   const ldo = <usize>args.outStride << 2
   const ldx = <usize>args.xStride << 2
-  for (let unit = begin; unit < end; unit++) {
+  for (let unit = begin; unit < end;) {
     const block = unit / panels
     const panel = unit % panels
+    // Two panels that are whole and of one block may go together.
+    const together = WIDE && unit + 1 < end && (panel + 2) * PANEL <= n ? 2 : 1
+    const next = together > 1 ? <usize>k << 5 : 0
     const w = args.kernel + (<usize>unit * k << 5)
     const columns = min(PANEL, n - panel * PANEL)
     const column = block * n + panel * PANEL
@@ -38,12 +41,13 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
       const rows = min(TILE, args.rows - row)
       const out = args.out + <usize>row * ldo + (<usize>column << 2)
       const x = args.x + <usize>row * ldx + (<usize>(block * k) << 2)
-      if (columns == PANEL) tile(out, ldo, x, ldx, w, k, rows, bias, 0)
+      if (columns == PANEL) tile(out, ldo, x, ldx, w, next, k, rows, bias, 0)
       else {
         // The last panel of a block has fewer than 8 columns: beside the matrix, then only those are copied.
-        tile(edge, PANEL << 2, x, ldx, w, k, rows, bias, 0)
+        tile(edge, PANEL << 2, x, ldx, w, 0, k, rows, bias, 0)
         for (let i = 0; i < rows; i++) memory.copy(out + <usize>i * ldo, edge + (<usize>i << 5), <usize>columns << 2)
       }
     }
+    unit += together
   }
 }

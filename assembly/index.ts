@@ -13,6 +13,7 @@ import { average, AverageArgs } from './average'
 import { blockLinear, BlockLinearArgs } from './blockLinear'
 import { conv1d, Conv1dArgs } from './conv1d'
 import { layerNorm, LayerNormArgs } from './layerNorm'
+import { WIDE } from './lib/gemm'
 import { deal, dealt, meet } from './lib/team'
 import { linear, LinearArgs } from './linear'
 import { patchify, PatchifyArgs } from './patchify'
@@ -24,6 +25,8 @@ import { softmax, SoftmaxArgs } from './softmax'
 export { packPanels, packRows } from './lib/pack'
 
 const STEP: usize = 128
+/** Units that are dealt are a multiple of this: panels that a wide tile takes together stay together. */
+const GRAIN: i32 = WIDE ? 2 : 1
 
 /**
  * One thread's part of a run; the whole of it if it is alone. Every thread of a team calls this with the same program and its own scratch.
@@ -46,7 +49,7 @@ export function run(team: usize, threads: i32, scratch: usize, table: usize, beg
     }
     let from = dealt(team)
     while (from < units) {
-      const to = from + max(1, (units - from) / (2 * threads))
+      const to = min(units, from + max(1, (units - from) / (2 * threads * GRAIN)) * GRAIN)
       const seen = deal(team, from, to)
       if (seen == from) {
         compute(step, scratch, state, frame, from, to)
@@ -61,7 +64,7 @@ function compute(step: usize, scratch: usize, state: usize, frame: f64, begin: i
   const args = step + 8
   switch (load<i32>(step)) {
     case 0: patchify(changetype<PatchifyArgs>(args), begin, end); break
-    case 1: linear(changetype<LinearArgs>(args), begin, end); break
+    case 1: linear(changetype<LinearArgs>(args), scratch, begin, end); break
     case 2: blockLinear(changetype<BlockLinearArgs>(args), scratch, begin, end); break
     case 3: conv1d(changetype<Conv1dArgs>(args), state, begin, end); break
     case 4: rgLru(changetype<RgLruArgs>(args), state, frame == 0, begin, end); break

@@ -1,5 +1,6 @@
-/** Every kind of step of a model alone, at its real shapes, against what the machine can do. --size B --seconds 1 */
+/** Every kind of step of a model alone, at its real shapes, against what the machine can do. --size B --seconds 1 --build simd */
 import type { Backend } from '../src/backend/backend.ts'
+import type { Build } from '../src/backend/wasm/builds.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { configOf, type Size } from '../src/model/config.ts'
 import { recordModel } from '../src/model/graph.ts'
@@ -18,9 +19,10 @@ const RUN_MILLISECONDS = 20
 
 /** For each kind of step: milliseconds, GFLOP/s or GB/s, and the share of what the same run reaches in the first-level cache. */
 export async function bench(options: Options): Promise<Report> {
-  const { seconds, ...settings } = settingsOf(options, { size: 'B', seconds: 1 })
+  const { seconds, ...settings } = settingsOf(options, { size: 'B', seconds: 1, build: 'simd' })
   const size = settings.size as Size
-  const [kernel, copy] = [await Runner.create(microKernel()), await Runner.create(copyOf(size))]
+  const build = settings.build as Build
+  const [kernel, copy] = [await Runner.create(microKernel(), build), await Runner.create(copyOf(size), build)]
   const rateOf = (milliseconds: number) => trafficOf(copy.step) / milliseconds / 1e6
   const peakOf = (milliseconds: number) => flopsOf(kernel.step) / milliseconds / 1e6
 
@@ -38,7 +40,7 @@ export async function bench(options: Options): Promise<Report> {
     const step = same[0]!
     const flops = flopsOf(step)
     const limit = flops > 0 ? kernel : copy
-    const runner = await Runner.create(step)
+    const runner = await Runner.create(step, build)
     const [milliseconds, limitMilliseconds] = await inTurn(runner, limit, seconds)
     runner.dispose()
     if (limit === kernel) peaks.push(limitMilliseconds)
@@ -97,9 +99,9 @@ class Runner {
     this.#run = run
   }
 
-  static async create(step: Step): Promise<Runner> {
+  static async create(step: Step, build: Build): Promise<Runner> {
     const weights = weightsOf(step)
-    const backend = await WasmBackend.create(weights)
+    const backend = await WasmBackend.create(weights, undefined, build)
     weights.forEach((weight, index) => backend.write(weight, values(weight.blocks * weight.rows * weight.columns, index, 0.1), 0, weight.columns, 0))
     const [input] = inputsOf(step) as [Tensor]
     const pixels = values(input.buffer.size, 99, 1)
@@ -125,9 +127,9 @@ class Runner {
   }
 }
 
-/** A product that never leaves the first-level cache: one panel of 512 × 8 against 200 rows that are one and the same. */
+/** A product that never leaves the first-level cache: two panels of 512 × 8 against 200 rows that are one and the same. */
 function microKernel(): Step {
-  const [rows, k, n] = [200, 512, 8]
+  const [rows, k, n] = [200, 512, 16]
   const ops = new Recorder(1, 1, new Map([['panel', { name: 'panel', kind: 'matrix', blocks: 1, rows: k, columns: n }]]))
   const x: Tensor = { buffer: { name: 'row', dtype: 'f32', size: k }, offset: 0, shape: [1, 1, rows, k], stride: 0 }
   ops.linear('product', x, 'panel')

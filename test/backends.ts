@@ -1,7 +1,7 @@
 import type { Backend } from '../src/backend/backend.ts'
 import { Away } from '../src/backend/wasm/away.ts'
 import type { Machine } from '../src/backend/wasm/machine.ts'
-import { compile } from '../src/backend/wasm/open.ts'
+import { compile, type Build } from '../src/backend/wasm/builds.ts'
 import { Team } from '../src/backend/wasm/team.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
@@ -25,9 +25,15 @@ export interface BackendUnderTest {
  * quotient and a root 2.5 units in the last place, but software GPUs round them correctly; a GPU of hardware needs 5 times the unit.
  */
 export const backends: readonly BackendUnderTest[] = [
-  { name: 'wasm', unit: 2 ** -24, smallest: 2 ** -149, finiteOnly: false, create: (weights) => WasmBackend.create(weights) },
+  ...(await runnable()).map((build) => cpu(build === 'simd' ? 'wasm' : `wasm ${build}`, async (weights) => WasmBackend.create(weights, undefined, build))),
   ...await gpuBackends(`webgpu ${adapterName}`, {}),
 ]
+
+/** Builds of the CPU's kernels that this engine knows; the relaxed ones not everywhere. */
+export async function runnable(): Promise<Build[]> {
+  const known = await Promise.all((['simd', 'relaxed', 'wide', 'wide-relaxed'] as const).map((build) => compile(build, true).then(() => [build], () => [])))
+  return known.flat()
+}
 
 /** The same, and the GPU with all that it has: operations that gain by subgroups or by more workgroup memory have kernels for both. */
 export const fullBackends: readonly BackendUnderTest[] = [...backends, ...await gpuBackends(`webgpu ${adapterName} in full`, full)]
@@ -41,13 +47,13 @@ async function gpuBackends(name: string, descriptor: GPUDeviceDescriptor | null)
 
 /** The CPU as far as it is beside the caller, with machines of its own for each backend: what a whole model runs on. */
 export const beside: readonly BackendUnderTest[] = [
-  ...[1, 2, 3, 4].map((threads) => onMachine(`wasm on ${threads} threads`, async () => Team.start(await compile(true), threads, undefined))),
-  onMachine('wasm in a worker', async () => Away.start(await compile(false), undefined)),
+  ...[1, 2, 3, 4].map((threads) => onMachine(`wasm on ${threads} threads`, async () => Team.start(await compile('simd', true), threads, undefined))),
+  onMachine('wasm in a worker', async () => Away.start(await compile('simd', false), undefined)),
 ]
 
 /** Three threads that all operations of a test file share; one backend at a time. */
 export const team: BackendUnderTest = onMachine('wasm on a team', async () => {
-  const machine = await (shared ??= compile(true).then((module) => Team.start(module, 3, undefined)))
+  const machine = await (shared ??= compile('simd', true).then((module) => Team.start(module, 3, undefined)))
   // A machine is the backend's own: its memory must be as new.
   return new Proxy(machine, { get: (of, property) => {
     if (property === 'dispose') return () => of.clear(of.base, of.size - of.base)
@@ -58,5 +64,9 @@ export const team: BackendUnderTest = onMachine('wasm on a team', async () => {
 let shared: Promise<Team> | undefined
 
 function onMachine(name: string, open: () => Promise<Machine>): BackendUnderTest {
-  return { name, unit: 2 ** -24, smallest: 2 ** -149, finiteOnly: false, create: async (weights) => WasmBackend.create(weights, await open()) }
+  return cpu(name, async (weights) => WasmBackend.create(weights, await open()))
+}
+
+function cpu(name: string, create: BackendUnderTest['create']): BackendUnderTest {
+  return { name, unit: 2 ** -24, smallest: 2 ** -149, finiteOnly: false, create }
 }

@@ -15,7 +15,7 @@ interface Run {
 }
 
 // Bits are promised on the CPU; on a GPU the driver may fuse and reorder (webgpu.test.ts has the bounds).
-describe.each([...backends.filter(({ name }) => name === 'wasm'), ...beside])('$name', ({ create }) => {
+describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...beside])('$name', ({ create }) => {
   describe.each(models.filter(({ name }) => name !== 'mu'))('$name', async ({ name, given }) => {
     const model = await loadModel(create, name, given)
     const { config } = model

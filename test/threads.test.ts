@@ -4,7 +4,8 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { Away } from '../src/backend/wasm/away.ts'
-import { compile, openMachine } from '../src/backend/wasm/open.ts'
+import { compile } from '../src/backend/wasm/builds.ts'
+import { openMachine } from '../src/backend/wasm/open.ts'
 import { Team } from '../src/backend/wasm/team.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { configOf, TRecViT, TrecvitError } from '../src/index.ts'
@@ -119,8 +120,8 @@ describe('what fails rejects', () => {
   const job = { table: 0, begin: 0, end: 1, state: 0, frame: 0, scratch: 0, scratchBytes: 0 }
 
   test.each([
-    ['a team', async () => Team.start(await compile(true), 3, undefined)],
-    ['a worker', async () => Away.start(await compile(false), undefined)],
+    ['a team', async () => Team.start(await compile('simd', true), 3, undefined)],
+    ['a worker', async () => Away.start(await compile('simd', false), undefined)],
   ])('%s whose kernels trap, now and from then on', async (_, start) => {
     const machine = await start()
     await expect(machine.run({ ...job, table: 2 ** 32 - 64 })).rejects.toThrow(/A thread of the CPU backend failed \(.*out of bounds.*\); load the model again/)
@@ -129,7 +130,7 @@ describe('what fails rejects', () => {
   })
 
   test('one thread that traps while the others wait for it', async () => {
-    const machine = await Team.start(await compile(true), 3, undefined)
+    const machine = await Team.start(await compile('simd', true), 3, undefined)
     const backend = await WasmBackend.create(weightTable(config), machine)
     const replay = await backend.prepare(program)
     const state = await backend.createState(program.states)
@@ -153,7 +154,7 @@ describe('what fails rejects', () => {
   })
 
   test('a worker that ends at once: then the caller\'s own thread computes, and says why', async () => {
-    const { machine, reason } = await openMachine({ threads: 2, workerUrl: new URL('data:text/javascript,process.exit(3)') })
+    const { machine, reason } = await openMachine('simd', { threads: 2, workerUrl: new URL('data:text/javascript,process.exit(3)') })
     expect(machine.threads).toBe(1)
     expect(reason).toMatch(/^one thread, the caller's own: workers are refused \(it ended with code 3\)/)
   })

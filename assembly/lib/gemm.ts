@@ -1,91 +1,173 @@
 /**
- * c[rows, 8] = from[rows, 8] + x[rows, k] · w[k, 8] for up to 5 rows: the inner loop of every matrix product.
+ * c[rows, 8 or 16] = from[rows, 8 or 16] + x[rows, k] · w[k, 8 or 16] for up to TILE rows: the inner loop of every matrix product.
  *
- * A tile of 5 × 8 holds 10 accumulators in registers; with two registers for w and one for a value of x, 13 of the 16 that x86 has.
- * Each step of k costs 2 loads of w, 5 splat loads of x, 10 multiplications and 10 additions. Of the tiles measured with multiply and
- * add apart, 5 × 8 is the fastest; 6 × 8 and 4 × 16 spill. w comes in panels of 8 columns, k rows of 32 bytes one after another.
+ * Each step of k costs a splat load of x for each row, and a load of w and a multiply-add for each four columns. x86 has 16 registers:
+ *
+ *   build                     tile     sums  w  x  product
+ *   simd                      5 × 8      10  2  1        1    multiplication and addition apart, rounded twice; 6 × 8 spills
+ *   relaxed                   6 × 8      12  2  1             fused, rounded once
+ *   wide, wide-relaxed     TILE × 16                          the same, once V8 has made one instruction of 256 bits of each two of 128
+ *
+ * w comes in panels of 8 columns, k rows of 32 bytes one after another; 16 columns are two panels.
  *
  * Every element begins with `from` (a bias, zeros, or the sum over earlier k) and adds over k in order, so results do not depend on
- * tile, block or number of rows.
+ * tile, block or number of rows, and `wide` has the bits of `simd`.
  */
 
+/** True in the builds for V8's revectorisation (asconfig.json). */
+// @ts-ignore: a constant of the compiler's command line
+export const WIDE: bool = isDefined(PAIRS)
 /** Columns of a panel. */
 export const PANEL: i32 = 8
 /** Rows of a full tile. */
-export const TILE: i32 = 5
-/** Eight zeros, for a sum that begins with nothing. */
-export const ZEROS: usize = memory.data(PANEL * 4, 16)
+export const TILE: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5
+/** Sixteen zeros, for sums that begin with nothing. */
+export const ZEROS: usize = memory.data(2 * PANEL * 4, 16)
 
-/** One tile. Strides are in bytes; that of `from` is 0 when all rows begin alike. */
-export function tile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
-  if (rows >= TILE) tileOf(5, c, ldc, x, ldx, w, k, from, ldf)
+/**
+ * One tile. Strides are in bytes; that of `from` is 0 when all rows begin alike.
+ * @param next bytes from w to the panel beside it, of which the tile then takes 8 columns more, only in WIDE builds; or 0
+ */
+export function tile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, next: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
+  if (WIDE && next) {
+    wideTile(c, ldc, x, ldx, w, w + next, k, rows, from, ldf)
+    return
+  }
+  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) tileOf(6, c, ldc, x, ldx, w, k, from, ldf)
+  else if (rows >= 5) tileOf(5, c, ldc, x, ldx, w, k, from, ldf)
   else if (rows == 4) tileOf(4, c, ldc, x, ldx, w, k, from, ldf)
   else if (rows == 3) tileOf(3, c, ldc, x, ldx, w, k, from, ldf)
   else if (rows == 2) tileOf(2, c, ldc, x, ldx, w, k, from, ldf)
   else tileOf(1, c, ldc, x, ldx, w, k, from, ldf)
 }
 
+/** sum + x·w: rounded once in the relaxed build, where the engine fuses, and twice in the others. */
+// @ts-ignore: decorator
+@inline
+export function madd(x: v128, w: v128, sum: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(x, w, sum) : f32x4.add(sum, f32x4.mul(x, w))
+}
+
 // @ts-ignore: decorator
 @inline
 function tileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, from: usize, ldf: usize): void {
-  let a0 = v128.load(from), b0 = v128.load(from, 16), a1 = a0, b1 = b0, a2 = a0, b2 = b0, a3 = a0, b3 = b0, a4 = a0, b4 = b0
+  let a0 = v128.load(from), b0 = v128.load(from, 16), a1 = a0, b1 = b0, a2 = a0, b2 = b0, a3 = a0, b3 = b0, a4 = a0, b4 = b0, a5 = a0, b5 = b0
   if (rows > 1) from += ldf, a1 = v128.load(from), b1 = v128.load(from, 16)
   if (rows > 2) from += ldf, a2 = v128.load(from), b2 = v128.load(from, 16)
   if (rows > 3) from += ldf, a3 = v128.load(from), b3 = v128.load(from, 16)
   if (rows > 4) from += ldf, a4 = v128.load(from), b4 = v128.load(from, 16)
-  let x0 = x, x1 = x0 + ldx, x2 = x1 + ldx, x3 = x2 + ldx, x4 = x3 + ldx
+  if (rows > 5) from += ldf, a5 = v128.load(from), b5 = v128.load(from, 16)
+  let x0 = x, x1 = x0 + ldx, x2 = x1 + ldx, x3 = x2 + ldx, x4 = x3 + ldx, x5 = x4 + ldx
   const unrolled = w + ((<usize>k >> 2) << 7)
   while (w < unrolled) {
     // Four steps of k: pointers move once, each step has its offset in the instruction.
     let wa = v128.load(w), wb = v128.load(w, 16)
     let s = v128.load_splat<f32>(x0)
-    a0 = f32x4.add(a0, f32x4.mul(s, wa)), b0 = f32x4.add(b0, f32x4.mul(s, wb))
-    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = f32x4.add(a1, f32x4.mul(s, wa)), b1 = f32x4.add(b1, f32x4.mul(s, wb))
-    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = f32x4.add(a2, f32x4.mul(s, wa)), b2 = f32x4.add(b2, f32x4.mul(s, wb))
-    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = f32x4.add(a3, f32x4.mul(s, wa)), b3 = f32x4.add(b3, f32x4.mul(s, wb))
-    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = f32x4.add(a4, f32x4.mul(s, wa)), b4 = f32x4.add(b4, f32x4.mul(s, wb))
+    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0)
+    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1)
+    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2)
+    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3)
+    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4)
+    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5)
     wa = v128.load(w, 32), wb = v128.load(w, 48)
     s = v128.load_splat<f32>(x0, 4)
-    a0 = f32x4.add(a0, f32x4.mul(s, wa)), b0 = f32x4.add(b0, f32x4.mul(s, wb))
-    if (rows > 1) s = v128.load_splat<f32>(x1, 4), a1 = f32x4.add(a1, f32x4.mul(s, wa)), b1 = f32x4.add(b1, f32x4.mul(s, wb))
-    if (rows > 2) s = v128.load_splat<f32>(x2, 4), a2 = f32x4.add(a2, f32x4.mul(s, wa)), b2 = f32x4.add(b2, f32x4.mul(s, wb))
-    if (rows > 3) s = v128.load_splat<f32>(x3, 4), a3 = f32x4.add(a3, f32x4.mul(s, wa)), b3 = f32x4.add(b3, f32x4.mul(s, wb))
-    if (rows > 4) s = v128.load_splat<f32>(x4, 4), a4 = f32x4.add(a4, f32x4.mul(s, wa)), b4 = f32x4.add(b4, f32x4.mul(s, wb))
+    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0)
+    if (rows > 1) s = v128.load_splat<f32>(x1, 4), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1)
+    if (rows > 2) s = v128.load_splat<f32>(x2, 4), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2)
+    if (rows > 3) s = v128.load_splat<f32>(x3, 4), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3)
+    if (rows > 4) s = v128.load_splat<f32>(x4, 4), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4)
+    if (rows > 5) s = v128.load_splat<f32>(x5, 4), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5)
     wa = v128.load(w, 64), wb = v128.load(w, 80)
     s = v128.load_splat<f32>(x0, 8)
-    a0 = f32x4.add(a0, f32x4.mul(s, wa)), b0 = f32x4.add(b0, f32x4.mul(s, wb))
-    if (rows > 1) s = v128.load_splat<f32>(x1, 8), a1 = f32x4.add(a1, f32x4.mul(s, wa)), b1 = f32x4.add(b1, f32x4.mul(s, wb))
-    if (rows > 2) s = v128.load_splat<f32>(x2, 8), a2 = f32x4.add(a2, f32x4.mul(s, wa)), b2 = f32x4.add(b2, f32x4.mul(s, wb))
-    if (rows > 3) s = v128.load_splat<f32>(x3, 8), a3 = f32x4.add(a3, f32x4.mul(s, wa)), b3 = f32x4.add(b3, f32x4.mul(s, wb))
-    if (rows > 4) s = v128.load_splat<f32>(x4, 8), a4 = f32x4.add(a4, f32x4.mul(s, wa)), b4 = f32x4.add(b4, f32x4.mul(s, wb))
+    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0)
+    if (rows > 1) s = v128.load_splat<f32>(x1, 8), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1)
+    if (rows > 2) s = v128.load_splat<f32>(x2, 8), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2)
+    if (rows > 3) s = v128.load_splat<f32>(x3, 8), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3)
+    if (rows > 4) s = v128.load_splat<f32>(x4, 8), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4)
+    if (rows > 5) s = v128.load_splat<f32>(x5, 8), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5)
     wa = v128.load(w, 96), wb = v128.load(w, 112)
     s = v128.load_splat<f32>(x0, 12)
-    a0 = f32x4.add(a0, f32x4.mul(s, wa)), b0 = f32x4.add(b0, f32x4.mul(s, wb))
-    if (rows > 1) s = v128.load_splat<f32>(x1, 12), a1 = f32x4.add(a1, f32x4.mul(s, wa)), b1 = f32x4.add(b1, f32x4.mul(s, wb))
-    if (rows > 2) s = v128.load_splat<f32>(x2, 12), a2 = f32x4.add(a2, f32x4.mul(s, wa)), b2 = f32x4.add(b2, f32x4.mul(s, wb))
-    if (rows > 3) s = v128.load_splat<f32>(x3, 12), a3 = f32x4.add(a3, f32x4.mul(s, wa)), b3 = f32x4.add(b3, f32x4.mul(s, wb))
-    if (rows > 4) s = v128.load_splat<f32>(x4, 12), a4 = f32x4.add(a4, f32x4.mul(s, wa)), b4 = f32x4.add(b4, f32x4.mul(s, wb))
+    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0)
+    if (rows > 1) s = v128.load_splat<f32>(x1, 12), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1)
+    if (rows > 2) s = v128.load_splat<f32>(x2, 12), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2)
+    if (rows > 3) s = v128.load_splat<f32>(x3, 12), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3)
+    if (rows > 4) s = v128.load_splat<f32>(x4, 12), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4)
+    if (rows > 5) s = v128.load_splat<f32>(x5, 12), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5)
     w += 128
     x0 += 16
     if (rows > 1) x1 += 16
     if (rows > 2) x2 += 16
     if (rows > 3) x3 += 16
     if (rows > 4) x4 += 16
+    if (rows > 5) x5 += 16
   }
   for (let left = k & 3; left > 0; left--) {
     const wa = v128.load(w), wb = v128.load(w, 16)
     let s = v128.load_splat<f32>(x0)
-    a0 = f32x4.add(a0, f32x4.mul(s, wa)), b0 = f32x4.add(b0, f32x4.mul(s, wb))
-    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = f32x4.add(a1, f32x4.mul(s, wa)), b1 = f32x4.add(b1, f32x4.mul(s, wb))
-    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = f32x4.add(a2, f32x4.mul(s, wa)), b2 = f32x4.add(b2, f32x4.mul(s, wb))
-    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = f32x4.add(a3, f32x4.mul(s, wa)), b3 = f32x4.add(b3, f32x4.mul(s, wb))
-    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = f32x4.add(a4, f32x4.mul(s, wa)), b4 = f32x4.add(b4, f32x4.mul(s, wb))
+    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0)
+    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1)
+    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2)
+    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3)
+    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4)
+    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5)
     w += 32
-    x0 += 4, x1 += 4, x2 += 4, x3 += 4, x4 += 4
+    x0 += 4, x1 += 4, x2 += 4, x3 += 4, x4 += 4, x5 += 4
   }
   v128.store(c, a0), v128.store(c, b0, 16)
   if (rows > 1) c += ldc, v128.store(c, a1), v128.store(c, b1, 16)
   if (rows > 2) c += ldc, v128.store(c, a2), v128.store(c, b2, 16)
   if (rows > 3) c += ldc, v128.store(c, a3), v128.store(c, b3, 16)
   if (rows > 4) c += ldc, v128.store(c, a4), v128.store(c, b4, 16)
+  if (rows > 5) c += ldc, v128.store(c, a5), v128.store(c, b5, 16)
+}
+
+function wideTile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) wideTileOf(6, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows >= 5) wideTileOf(5, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows == 4) wideTileOf(4, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows == 3) wideTileOf(3, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows == 2) wideTileOf(2, c, ldc, x, ldx, w, v, k, from, ldf)
+  else wideTileOf(1, c, ldc, x, ldx, w, v, k, from, ldf)
+}
+
+/** V8 pairs what stands side by side: a with b, and c with d. */
+// @ts-ignore: decorator
+@inline
+function wideTileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, from: usize, ldf: usize): void {
+  let a0 = v128.load(from), b0 = v128.load(from, 16), c0 = v128.load(from, 32), d0 = v128.load(from, 48)
+  let a1 = a0, b1 = b0, c1 = c0, d1 = d0
+  let a2 = a0, b2 = b0, c2 = c0, d2 = d0
+  let a3 = a0, b3 = b0, c3 = c0, d3 = d0
+  let a4 = a0, b4 = b0, c4 = c0, d4 = d0
+  let a5 = a0, b5 = b0, c5 = c0, d5 = d0
+  if (rows > 1) from += ldf, a1 = v128.load(from), b1 = v128.load(from, 16), c1 = v128.load(from, 32), d1 = v128.load(from, 48)
+  if (rows > 2) from += ldf, a2 = v128.load(from), b2 = v128.load(from, 16), c2 = v128.load(from, 32), d2 = v128.load(from, 48)
+  if (rows > 3) from += ldf, a3 = v128.load(from), b3 = v128.load(from, 16), c3 = v128.load(from, 32), d3 = v128.load(from, 48)
+  if (rows > 4) from += ldf, a4 = v128.load(from), b4 = v128.load(from, 16), c4 = v128.load(from, 32), d4 = v128.load(from, 48)
+  if (rows > 5) from += ldf, a5 = v128.load(from), b5 = v128.load(from, 16), c5 = v128.load(from, 32), d5 = v128.load(from, 48)
+  let x0 = x, x1 = x0 + ldx, x2 = x1 + ldx, x3 = x2 + ldx, x4 = x3 + ldx, x5 = x4 + ldx
+  const end = w + (<usize>k << 5)
+  while (w < end) {
+    const wa = v128.load(w), wb = v128.load(w, 16), wc = v128.load(v), wd = v128.load(v, 16)
+    let s = v128.load_splat<f32>(x0)
+    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0), c0 = madd(s, wc, c0), d0 = madd(s, wd, d0)
+    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1), c1 = madd(s, wc, c1), d1 = madd(s, wd, d1)
+    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2), c2 = madd(s, wc, c2), d2 = madd(s, wd, d2)
+    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3), c3 = madd(s, wc, c3), d3 = madd(s, wd, d3)
+    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4), c4 = madd(s, wc, c4), d4 = madd(s, wd, d4)
+    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5), c5 = madd(s, wc, c5), d5 = madd(s, wd, d5)
+    w += 32, v += 32
+    x0 += 4
+    if (rows > 1) x1 += 4
+    if (rows > 2) x2 += 4
+    if (rows > 3) x3 += 4
+    if (rows > 4) x4 += 4
+    if (rows > 5) x5 += 4
+  }
+  v128.store(c, a0), v128.store(c, b0, 16), v128.store(c, c0, 32), v128.store(c, d0, 48)
+  if (rows > 1) c += ldc, v128.store(c, a1), v128.store(c, b1, 16), v128.store(c, c1, 32), v128.store(c, d1, 48)
+  if (rows > 2) c += ldc, v128.store(c, a2), v128.store(c, b2, 16), v128.store(c, c2, 32), v128.store(c, d2, 48)
+  if (rows > 3) c += ldc, v128.store(c, a3), v128.store(c, b3, 16), v128.store(c, c3, 32), v128.store(c, d3, 48)
+  if (rows > 4) c += ldc, v128.store(c, a4), v128.store(c, b4, 16), v128.store(c, c4, 32), v128.store(c, d4, 48)
+  if (rows > 5) c += ldc, v128.store(c, a5), v128.store(c, b5, 16), v128.store(c, c5, 32), v128.store(c, d5, 48)
 }

@@ -1,3 +1,4 @@
+import type { Build } from '../../src/backend/wasm/builds.ts'
 import { openMachine } from '../../src/backend/wasm/open.ts'
 import { WasmBackend } from '../../src/backend/wasm/wasm.ts'
 import type { Backend, Device, Watch } from '../../src/backend/backend.ts'
@@ -19,9 +20,9 @@ export interface Engine {
 }
 
 /** Loads a model with random weights, the same for the same seed, onto a team of threads, and opens its stream. */
-export async function createEngine(config: Config, seed: number, threads = 1): Promise<Engine> {
-  const { machine } = await openMachine({ threads })
-  const backend = await WasmBackend.create(weightTable(config), machine)
+export async function createEngine(config: Config, seed: number, threads = 1, build: Build = 'simd'): Promise<Engine> {
+  const { machine } = await openMachine(build, { threads })
+  const backend = await WasmBackend.create(weightTable(config), machine, build)
   await loadWeights(randomCheckpoint(config, seed), config, backend)
   const program = recordModel(config, { b: 1, t: 1, pixels: 'f32', recent: 'all', encoded: false })
   const replay = await backend.prepare(program)

@@ -1,8 +1,9 @@
 /**
  * onnxruntime-web against this runtime: the same weights and frames, one step a frame with carried state, in turn in one process.
- * --size B --rounds 15 (more for smaller sizes) --threads 1 (of both) --attention fused|plain
+ * --size B --rounds 15 (more for smaller sizes) --threads 1 (of both) --build simd --attention fused|plain
  */
 import { env } from 'onnxruntime-web'
+import type { Build } from '../../src/backend/wasm/builds.ts'
 import { TrecvitError } from '../../src/error.ts'
 import { configOf, type Size } from '../../src/model/config.ts'
 import { createEngine, machine, randomFrame } from '../lib/engine.ts'
@@ -22,14 +23,14 @@ const ROUNDS: Partial<Record<Size, number>> = { Ti: 100, S: 40, B: 15 }
 
 /** Checks that both give the same logits, then times them with as many threads; fails when they do not, or when ours takes longer. */
 export async function bench(options: Options): Promise<Report> {
-  const { threads, ...settings } = settingsOf(options, { size: 'B', rounds: 0, threads: 1, attention: 'fused' })
+  const { threads, ...settings } = settingsOf(options, { size: 'B', rounds: 0, threads: 1, build: 'simd', attention: 'fused' })
   const size = settings.size as Size
   const rounds = settings.rounds || (ROUNDS[size] ?? 15)
   const attention = settings.attention as Attention
   if (attention !== 'fused' && attention !== 'plain') throw new TrecvitError(`"--attention" expected fused or plain, got ${settings.attention}`)
   const config = configOf(size)
 
-  const engine = await createEngine(config, SEED, threads)
+  const engine = await createEngine(config, SEED, threads, settings.build as Build)
   const step = writeStep(config, await collectWeights(randomCheckpoint(config, SEED), config), attention)
   const peer = await Peer.create(step, threads)
   const frames = Array.from({ length: COMPARED }, (_, index) => randomFrame(config, index))

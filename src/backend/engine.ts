@@ -2,7 +2,8 @@ import { TrecvitError } from '../error.ts'
 import { openGpu } from '../platform/gpu.ts'
 import type { Program, Weight } from '../program/program.ts'
 import type { Backend, Device, MatrixDType, Replay } from './backend.ts'
-import { selfTest } from './selfTest.ts'
+import { BUILD_BOUNDS, GPU_BOUND, selfTest } from './selfTest.ts'
+import { chooseBuild, type Build } from './wasm/builds.ts'
 import { openMachine, type CpuOptions } from './wasm/open.ts'
 import { WasmBackend } from './wasm/wasm.ts'
 
@@ -41,6 +42,15 @@ export class Engine {
     this.backend.dispose()
     this.#gpu?.device.destroy()
   }
+}
+
+const tested = new Map<Build, Promise<string | null>>()
+
+/** What a build of the kernels computes wrongly, or null; found out once. */
+function testBuild(build: Build): Promise<string | null> {
+  let found = tested.get(build)
+  if (!found) tested.set(build, (found = selfTest((weights) => WasmBackend.create(weights, undefined, build), BUILD_BOUNDS[build])))
+  return found
 }
 
 /** Puts the weights of the model into a backend. */
@@ -139,9 +149,11 @@ export class Engines {
   }
 
   async #wasm(reason: string | null): Promise<Engine> {
-    const { machine, reason: oneThread } = await openMachine(this.#cpu)
-    const reasons = [reason, oneThread].filter((one) => one !== null)
-    const backend = await WasmBackend.create(this.#weights, machine, reasons.join('; ') || null)
+    // A module that is given is of the one build that is for handing out.
+    const { build, reason: otherBuild } = this.#cpu.wasmModule ? { build: 'simd', reason: null } as const : await chooseBuild(this.#cpu, testBuild)
+    const { machine, reason: oneThread } = await openMachine(build, this.#cpu)
+    const reasons = [reason, otherBuild, oneThread].filter((one) => one !== null)
+    const backend = await WasmBackend.create(this.#weights, machine, build, reasons.join('; ') || null)
     try {
       await this.#fill(backend)
     } catch (error) {
@@ -158,7 +170,7 @@ export class Engines {
     try {
       if (hardwareOnly && isSoftware) throw new TrecvitError('it is drawn by the CPU, which the WebAssembly kernels use better')
       const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
-      const wrong = await selfTest((weights) => WebGpuBackend.create(device, weights, this.#dtype))
+      const wrong = await selfTest((weights) => WebGpuBackend.create(device, weights, this.#dtype), GPU_BOUND)
       if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
       const backend = await WebGpuBackend.create(device, this.#weights, this.#dtype, toggles)
       await this.#fill(backend)

@@ -3,10 +3,14 @@ import { recordModel } from '../model/graph.ts'
 import { weightTable } from '../model/weights.ts'
 import { sizeOf, type Weight } from '../program/program.ts'
 import type { Backend } from './backend.ts'
+import type { Build } from './wasm/builds.ts'
 import { WasmBackend } from './wasm/wasm.ts'
 
 /** How far a GPU may be off, relative to the largest value of a tensor. */
 export const GPU_BOUND = 1e-4
+
+/** The same for builds of the CPU's kernels: none, or that two answers are each within 1e-5 of the exact one, as the goldens want it. */
+export const BUILD_BOUNDS: Readonly<Record<Build, number>> = { 'simd': 0, 'wide': 0, 'relaxed': 2e-5, 'wide-relaxed': 2e-5 }
 
 /** A model that uses every operation, with sizes that divide by nothing. */
 const config: Config = {
@@ -15,11 +19,12 @@ const config: Config = {
 }
 
 /**
- * Runs a small model on a backend and on the CPU and compares: adapters exist that compute nothing, or wrongly.
+ * Runs a small model on a backend and on the CPU's plain kernels and compares: adapters exist that compute nothing, or wrongly, and compilers.
  * @param create makes the backend for these weights
+ * @param bound how far it may be off, relative to the largest value of a tensor
  * @returns what is wrong, or null
  */
-export async function selfTest(create: (weights: readonly Weight[]) => Promise<Backend>): Promise<string | null> {
+export async function selfTest(create: (weights: readonly Weight[]) => Promise<Backend>, bound: number): Promise<string | null> {
   const weights = weightTable(config)
   const program = recordModel(config, { b: 2, t: 3, pixels: 'u8', recent: { frames: 2 }, encoded: true })
   const answers = async (backend: Backend) => {
@@ -48,7 +53,7 @@ export async function selfTest(create: (weights: readonly Weight[]) => Promise<B
   for (const [name, expected] of Object.entries(want)) {
     const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
     const error = expected.reduce((most, value, index) => Math.max(most, Math.abs(value - got[name]![index]!)), 0)
-    if (!(error <= GPU_BOUND * largest)) return `it computes "${name}" with an error of ${(error / largest).toExponential(1)}`
+    if (!(error <= bound * largest)) return `it computes "${name}" with an error of ${(error / largest).toExponential(1)}`
   }
   return null
 }

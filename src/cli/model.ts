@@ -40,6 +40,8 @@ export async function openModel(options: ModelOptions, signal: AbortSignal): Pro
       device: options.device, config: configOf(options), signal,
       ...(options.dtype !== undefined && { dtype: options.dtype }),
       ...(options.threads !== undefined && { threads: options.threads }),
+      ...(options.deterministic && { deterministic: true }),
+      ...(options.experimentalRevectorize && { experimentalRevectorize: true }),
       ...(options.labels !== undefined && { labels: await readLabels(options.labels) }),
       onProgress: (done, total) => progress.update(done / 1e6, total / 1e6),
     })
@@ -85,7 +87,7 @@ export async function debugTimes(model: TRecViT, options: ModelOptions): Promise
 /** Which step is the first to differ from the CPU by more than a GPU may. */
 async function firstDeparture(model: TRecViT, options: ModelOptions, frame: NdArray<Uint8Array>): Promise<string> {
   const { TRecViT } = await import('../model/trecvit.ts')
-  await using cpu = await TRecViT.load(options.model, { device: 'wasm', dtype: model.dtype, config: configOf(options) })
+  await using cpu = await TRecViT.load(options.model, { device: 'wasm', deterministic: true, dtype: model.dtype, config: configOf(options) })
   const [want, got] = [await cpu.trace(frame), await model.trace(frame)]
   let worst = 0
   for (const [name, { data }] of want) {

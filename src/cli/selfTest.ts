@@ -16,7 +16,7 @@ const FRAMES = 16
  */
 export async function selfTest(): Promise<{ hash: string; framesPerSecond: number }> {
   const { TRecViT } = await import('../model/trecvit.ts')
-  await using model = await TRecViT.load('builtin', { device: 'wasm' })
+  await using model = await TRecViT.load('builtin', { device: 'wasm', deterministic: true })
   const { logits, framesPerSecond } = await logitsOf(model, framesOf(model))
   const digest = await crypto.subtle.digest('SHA-256', logits)
   return { hash: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join(''), framesPerSecond }

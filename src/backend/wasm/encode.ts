@@ -19,15 +19,21 @@ export interface Addresses {
   state(state: State): number
 }
 
+/** Rows of the tallest tile of any build (TILE in assembly/lib/gemm.ts). */
+const TILE = 6
+/** Rows of a block of a product, at most (BLOCK_ROWS in assembly/linear.ts). */
+const BLOCK_ROWS = 200
+
 /** Bytes of working memory that each thread wants for a step, beside its tensors. */
 export function scratchOf(step: Step): number {
-  if (step.op === 'blockLinear') return 5 * 32
+  if (step.op === 'linear') return BLOCK_ROWS * 64
+  if (step.op === 'blockLinear') return TILE * 32
   if (step.op !== 'attention') return 0
   const n = step.inputs.k.shape[2]!
   const r = columnsOf(step.inputs.q) / step.params.heads
   const keyPanels = Math.ceil(n / 8)
   const valuePanels = Math.ceil(r / 8)
-  return 32 * (keyPanels * r + valuePanels * n) + 5 * 32 * (keyPanels + valuePanels)
+  return 32 * (keyPanels * r + valuePanels * n) + TILE * 32 * (keyPanels + valuePanels)
 }
 
 /** Writes one step of the table: operation, units of work, arguments in the order of the class in assembly/<op>.ts. */

@@ -1,13 +1,12 @@
-import bytes from '../../../build/trecvit.wasm'
 import { TrecvitError } from '../../error.ts'
 import { availableThreads } from '../../platform/worker.ts'
 import { Away } from './away.ts'
-import { unshared } from './kernels.ts'
+import { compile, type Build, type BuildOptions } from './builds.ts'
 import { Here, type Machine } from './machine.ts'
 import { Team } from './team.ts'
 
 /** How the CPU is used. */
-export interface CpuOptions {
+export interface CpuOptions extends BuildOptions {
   /** Threads that compute, 1..64; as many as the machine runs at once, 8 at most, unless given. */
   readonly threads?: number
   /** Where `trecvit/worker.js` is served, for pages whose security policy refuses workers from `blob:`. */
@@ -20,24 +19,10 @@ export interface CpuOptions {
 const MOST = 8
 
 const canShare = typeof SharedArrayBuffer === 'function'
-const compiled = new Map<boolean, Promise<WebAssembly.Module>>()
-
-/**
- * The kernels, for memory that is shared or not.
- * @throws TrecvitError if the engine has no WebAssembly SIMD
- */
-export async function compile(shared: boolean): Promise<WebAssembly.Module> {
-  try {
-    if (!compiled.has(shared)) compiled.set(shared, WebAssembly.compile((shared ? bytes : unshared(bytes)) as BufferSource))
-    return await compiled.get(shared)!
-  } catch (cause) {
-    throw new TrecvitError('This JavaScript engine cannot compile WebAssembly with SIMD and atomics, which every engine since 2023 can, or its security policy forbids it (\'wasm-unsafe-eval\' allows it)', { cause })
-  }
-}
 
 /** Kernels in the caller's own thread, for small work. */
-export async function openHere(wasmModule?: WebAssembly.Module): Promise<Machine> {
-  return Here.open(wasmModule ?? await compile(canShare), Here.memory(canShare))
+export async function openHere(build: Build = 'simd', wasmModule?: WebAssembly.Module): Promise<Machine> {
+  return Here.open(wasmModule ?? await compile(build, canShare), Here.memory(canShare))
 }
 
 /**
@@ -45,14 +30,14 @@ export async function openHere(wasmModule?: WebAssembly.Module): Promise<Machine
  * reason why it is not a team.
  * @throws TrecvitError if the engine has no WebAssembly SIMD
  */
-export async function openMachine({ threads = Math.min(MOST, availableThreads()), workerUrl, wasmModule }: CpuOptions = {}): Promise<{ machine: Machine; reason: string | null }> {
-  const module = wasmModule ?? await compile(canShare)
+export async function openMachine(build: Build, { threads = Math.min(MOST, availableThreads()), workerUrl, wasmModule }: CpuOptions = {}): Promise<{ machine: Machine; reason: string | null }> {
+  const module = wasmModule ?? await compile(build, canShare)
   try {
     if (canShare) return { machine: await Team.start(module, threads, workerUrl), reason: null }
     const reason = threads > 1 ? 'one thread: memory cannot be shared here; a page that is cross-origin isolated (headers COOP and COEP) may use more' : null
     return { machine: await Away.start(module, workerUrl), reason }
   } catch (error) {
     const why = error instanceof TrecvitError ? error.cause : error instanceof Error ? error.message : error
-    return { machine: await openHere(module), reason: `one thread, the caller's own: workers are refused (${String(why)})` }
+    return { machine: await openHere(build, module), reason: `one thread, the caller's own: workers are refused (${String(why)})` }
   }
 }

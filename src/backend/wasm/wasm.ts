@@ -1,6 +1,7 @@
 import { plan } from '../../program/plan.ts'
 import { columnsOf, rowsOf, sizeOf, type Program, type State, type Tensor, type Weight } from '../../program/program.ts'
 import type { Backend, Device, Replay, StreamState, Watch } from '../backend.ts'
+import type { Build } from './builds.ts'
 import { encode, scratchOf, stateBytes, STEP, weightBytes } from './encode.ts'
 import type { Machine } from './machine.ts'
 import { LinearMemory } from './memory.ts'
@@ -14,8 +15,8 @@ export class WasmBackend implements Backend {
   readonly #weights: ReadonlyMap<string, number>
   readonly #turns = new Turns()
 
-  private constructor(machine: Machine, memory: LinearMemory, weights: ReadonlyMap<string, number>, reason: string | null) {
-    this.device = { backend: 'wasm', kernels: 'simd', threads: machine.threads, reason, gpu: null }
+  private constructor(machine: Machine, memory: LinearMemory, weights: ReadonlyMap<string, number>, build: Build, reason: string | null) {
+    this.device = { backend: 'wasm', kernels: build, threads: machine.threads, reason, gpu: null }
     this.#machine = machine
     this.#memory = memory
     this.#weights = weights
@@ -24,16 +25,17 @@ export class WasmBackend implements Backend {
   /**
    * Takes memory for the weights; they are zero until written.
    * @param machine what computes, the backend's own from now on; unless given, kernels in the caller's thread
+   * @param build the machine's
    * @param reason why the model does not run on something better, or null
    * @throws TrecvitError if the engine has no WebAssembly SIMD or the weights do not fit
    */
-  static async create(weights: readonly Weight[], machine?: Machine, reason: string | null = null): Promise<WasmBackend> {
-    machine ??= await openHere()
+  static async create(weights: readonly Weight[], machine?: Machine, build: Build = 'simd', reason: string | null = null): Promise<WasmBackend> {
+    machine ??= await openHere(build)
     try {
       const memory = new LinearMemory(machine)
       let at = await memory.take(weights.reduce((sum, weight) => sum + aligned(weightBytes(weight)), 0), 'The weights')
       const places = new Map(weights.map((weight) => [weight.name, (at += aligned(weightBytes(weight))) - aligned(weightBytes(weight))]))
-      return new WasmBackend(machine, memory, places, reason)
+      return new WasmBackend(machine, memory, places, build, reason)
     } catch (error) {
       machine.dispose()
       throw error
