@@ -14,6 +14,7 @@ import { blockLinear, BlockLinearArgs } from './blockLinear'
 import { conv1d, Conv1dArgs } from './conv1d'
 import { layerNorm, LayerNormArgs } from './layerNorm'
 import { WIDE } from './lib/gemm'
+import { quantize, QuantizeArgs } from './lib/quantize'
 import { deal, dealt, meet } from './lib/team'
 import { linear, LinearArgs } from './linear'
 import { patchify, PatchifyArgs } from './patchify'
@@ -22,7 +23,7 @@ import { rgLru, RgLruArgs } from './rgLru'
 import { rmsNorm, RmsNormArgs } from './rmsNorm'
 import { softmax, SoftmaxArgs } from './softmax'
 
-export { packPanels, packRows } from './lib/pack'
+export { packPanels, packRows, packWhole } from './lib/pack'
 
 const STEP: usize = 128
 /** Units that are dealt are a multiple of this: panels that a wide tile takes together stay together. */
@@ -74,5 +75,6 @@ function compute(step: usize, scratch: usize, state: usize, frame: f64, begin: i
     case 8: pool(changetype<PoolArgs>(args), begin, end); break
     case 9: average(changetype<AverageArgs>(args), state, frame, begin, end); break
     case 10: softmax(changetype<SoftmaxArgs>(args), begin, end); break
+    case 11: quantize(changetype<QuantizeArgs>(args), begin, end); break
   }
 }

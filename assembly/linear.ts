@@ -8,8 +8,11 @@
  * of a tile (12 KB) stay in the first while the tiles walk down the block. Sums begin with the bias and grow in `scratch`, which stays in the
  * first-level cache too; only what is finished goes to `out`, whose rows lie so far apart that few of them fit there at once.
  * A unit of work is a panel.
+ *
+ * With factors [rows] and scales [n], x and kernel are whole numbers as lib/quantize.ts makes them, and k counts lanes of them: the sum is exact, and
+ * becomes factors[i]·scales[j]·Σ_k x[i, k]·kernel[k, j] + bias[j].
  */
-import { PANEL, TILE, tile, WIDE, ZEROS } from './lib/gemm'
+import { PANEL, TILE, tile, WIDE, wholeTile, ZEROS } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
 
 /** Rows of a block at most, whole tiles; `scratch` holds them (encode.ts). */
@@ -41,6 +44,8 @@ export class LinearArgs {
   n: i32
   activation: i32
   activated: i32
+  factors: usize
+  scales: usize
 }
 
 /** @param scratch working memory of BLOCK_ROWS rows of two panels */
@@ -53,6 +58,7 @@ export function linear(args: LinearArgs, scratch: usize, begin: i32, end: i32): 
     for (let panel = begin; panel < end;) {
       const panels = WIDE && panel + 1 < end ? 2 : 1
       products(args, scratch, row, rows, panel, panels)
+      if (args.factors) scale(args, scratch, row, rows, panel, panels)
       finish(args, scratch, <usize>panels << 5, row, rows, panel * PANEL, min(panels * PANEL, args.n - panel * PANEL))
       panel += panels
     }
@@ -64,15 +70,33 @@ function products(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, p
   const ldc = <usize>panels << 5
   const ldx = <usize>args.xStride << 2
   const next = panels > 1 ? <usize>args.k << 5 : 0
-  const bias = args.bias ? args.bias + (<usize>panel << 5) : ZEROS
+  const bias = args.bias && !args.factors ? args.bias + (<usize>panel << 5) : ZEROS
   for (let k = 0; k < args.k; k += BLOCK_K) {
     const x = args.x + <usize>row * ldx + (<usize>k << 2)
     const w = args.kernel + ((<usize>panel * args.k + k) << 5)
     const count = min(BLOCK_K, args.k - k)
     for (let i = 0; i < rows; i += TILE) {
       const at = c + <usize>i * ldc
-      tile(at, ldc, x + <usize>i * ldx, ldx, w, next, count, rows - i, k ? at : bias, k ? ldc : 0)
+      if (args.factors) wholeTile(at, ldc, x + <usize>i * ldx, ldx, w, next, count, rows - i, k ? at : bias, k ? ldc : 0)
+      else tile(at, ldc, x + <usize>i * ldx, ldx, w, next, count, rows - i, k ? at : bias, k ? ldc : 0)
     }
+  }
+}
+
+/** The sums of whole numbers in c[rows, 8·panels] become products of numbers. */
+function scale(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, panels: i32): void {
+  const bytes = <usize>panels << 5
+  const scales = args.scales + (<usize>panel << 5)
+  const bias = args.bias ? args.bias + (<usize>panel << 5) : ZEROS
+  for (let i = 0; i < rows; i++) {
+    const at = args.factors + (<usize>(row + i) << 3)
+    const factor = v128.load_splat<f32>(at)
+    const offset = v128.load_splat<i32>(at, 4)
+    for (let o: usize = 0; o < bytes; o += 16) {
+      const sum = f32x4.convert_i32x4_s(i32x4.sub(v128.load(c + o), offset))
+      v128.store(c + o, f32x4.add(f32x4.mul(sum, f32x4.mul(factor, v128.load(scales + o))), v128.load(bias + o)))
+    }
+    c += bytes
   }
 }
 

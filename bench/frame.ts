@@ -1,4 +1,5 @@
-/** One frame of a stream, batch 1: time, and where it goes. --size Ti,S,B --seconds 10 --threads 1 --build simd */
+/** One frame of a stream, batch 1: time, and where it goes. --size Ti,S,B --seconds 10 --threads 1 --build simd --dtype f32 */
+import type { MatrixDType } from '../src/backend/backend.ts'
 import type { Build } from '../src/backend/wasm/builds.ts'
 import { configOf, type Size } from '../src/model/config.ts'
 import { flopsOf } from '../src/program/listing.ts'
@@ -16,13 +17,13 @@ const PROFILED = 9
 /** For each size: milliseconds, frames a second, memory, and a table of operations. */
 export async function bench(options: Options): Promise<Report> {
   watchMemories()
-  const { size: sizes, seconds, threads, build } = settingsOf(options, { size: 'Ti,S,B', seconds: 10, threads: 1, build: 'simd' })
+  const { size: sizes, seconds, threads, build, dtype } = settingsOf(options, { size: 'Ti,S,B', seconds: 10, threads: 1, build: 'simd', dtype: 'f32' })
   const frames: Record<string, string | number>[] = []
   const tables: Table[] = []
   let facts = {}
   for (const size of sizes.split(',') as Size[]) {
     const before = await memoryUse()
-    const engine = await createEngine(configOf(size), 1, threads, build as Build)
+    const engine = await createEngine(configOf(size), 1, { threads, build: build as Build, dtype: dtype as MatrixDType })
     const pixels = randomFrame(engine.config, 0)
     await warm(() => engine.advance(pixels))
 

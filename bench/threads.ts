@@ -21,7 +21,7 @@ export async function bench(options: Options): Promise<Report> {
   let facts = {}
   for (const size of sizes.split(',')) {
     const config = size === 'small' ? small : configOf(size as Size)
-    const engines = [await createEngine(config, 1), await createEngine(config, 1, threads)]
+    const engines = [await createEngine(config, 1), await createEngine(config, 1, { threads })]
     const pixels = randomFrame(config, 0)
     const samples: [Sample[], Sample[]] = [[], []]
     for (const engine of engines) await warm(() => engine.advance(pixels))

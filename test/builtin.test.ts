@@ -49,6 +49,27 @@ test('the golden run, over all frames and over the last 8', async () => {
   expect(recent).toBeLessThan(1e-5)
 })
 
+test('int8: the same label for 99 of 100 frames at least', async () => {
+  const whole = await TRecViT.load('builtin', { dtype: 'int8' })
+  expect([whole.dtype, whole.device.backend, whole.device.reason]).toEqual(['int8', 'wasm', "The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'"])
+  await expect(TRecViT.load('builtin', { dtype: 'int8', device: 'webgpu' })).rejects.toThrow("The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'")
+  let [same, frames] = [0, 0]
+  for (const clip of ['tour.mp4', 'short.webm']) {
+    const labels = async (model: TRecViT) => {
+      const found: (string | null)[] = []
+      const video = await openVideo(new URL(`../models/${clip}`, import.meta.url))
+      for await (const answer of model.stream({ average: { frames: 8 } }).run(sample(video))) found.push(answer.top[0]!.label)
+      return found
+    }
+    const [want, got] = [await labels(model), await labels(whole)]
+    same += got.filter((label, index) => label === want[index]).length
+    frames += want.length
+  }
+  await whole.dispose()
+  console.log(`built-in model: with int8 ${same} of ${frames} frames have the same label`)
+  expect(same / frames).toBeGreaterThanOrEqual(0.99)
+})
+
 // The answer stands for 8 frames, so the first 8 after a change are left out.
 describe.each([['tour.mp4', 303], ['short.webm', 172]])('%s', (clip, judged) => {
   test(`${judged} of ${judged} frames have the right label`, async () => {

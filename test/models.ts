@@ -1,4 +1,5 @@
 /** The golden models on any backend. */
+import type { MatrixDType } from '../src/backend/backend.ts'
 import { Engine } from '../src/backend/engine.ts'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import type { Config } from '../src/model/config.ts'
@@ -29,19 +30,19 @@ export interface GoldenModel {
 }
 
 /** Loads `<name>.npz` from the goldens onto a backend. */
-export async function loadModel(create: BackendUnderTest['create'], name: string, given: Partial<Config> = {}): Promise<GoldenModel> {
+export async function loadModel(create: BackendUnderTest['create'], name: string, given: Partial<Config> = {}, dtype: MatrixDType = 'f32'): Promise<GoldenModel> {
   const checkpoint = await openCheckpoint(goldenUrl(`${name}.npz`))
   const config = inferConfig(checkpoint.name, checkpoint.tensors, given)
   checkTensors(checkpoint.name, checkpoint.tensors, config)
-  const backend = await create(weightTable(config))
-  await loadWeights(checkpoint, config, backend)
+  const backend = await create(weightTable(config, dtype))
+  await loadWeights(checkpoint, config, backend, { dtype })
   await checkpoint.close()
   const engine = new Engine(backend)
   const none = () => Promise.reject(new Error('There is no other backend in this test'))
   const programs = new Map<string, Program>()
   const program = (options: ProgramOptions) => {
     const key = JSON.stringify(options)
-    if (!programs.has(key)) programs.set(key, recordModel(config, options))
+    if (!programs.has(key)) programs.set(key, recordModel(config, { ...options, dtype }))
     return programs.get(key)!
   }
   return {

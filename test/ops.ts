@@ -18,7 +18,7 @@ export interface Input {
 
 /** A weight: values [blocks, rows, columns], row-major. */
 export interface WeightInput extends Omit<Weight, 'name'> {
-  readonly values: Float32Array
+  readonly values: Float32Array | Int8Array
 }
 
 /** One row of a case table. */

@@ -25,32 +25,56 @@ export const TILE: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5
 export const ZEROS: usize = memory.data(2 * PANEL * 4, 16)
 
 /**
- * One tile. Strides are in bytes; that of `from` is 0 when all rows begin alike.
+ * One tile of float32. Strides are in bytes; that of `from` is 0 when all rows begin alike.
  * @param next bytes from w to the panel beside it, of which the tile then takes 8 columns more, only in WIDE builds; or 0
  */
 export function tile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, next: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
-  if (WIDE && next) {
-    wideTile(c, ldc, x, ldx, w, w + next, k, rows, from, ldf)
-    return
-  }
-  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) tileOf(6, c, ldc, x, ldx, w, k, from, ldf)
-  else if (rows >= 5) tileOf(5, c, ldc, x, ldx, w, k, from, ldf)
-  else if (rows == 4) tileOf(4, c, ldc, x, ldx, w, k, from, ldf)
-  else if (rows == 3) tileOf(3, c, ldc, x, ldx, w, k, from, ldf)
-  else if (rows == 2) tileOf(2, c, ldc, x, ldx, w, k, from, ldf)
-  else tileOf(1, c, ldc, x, ldx, w, k, from, ldf)
+  if (WIDE && next) wideTileFor(false, c, ldc, x, ldx, w, w + next, k, rows, from, ldf)
+  else tileFor(false, c, ldc, x, ldx, w, k, rows, from, ldf)
 }
 
-/** sum + x·w: rounded once in the relaxed build, where the engine fuses, and twice in the others. */
+/** The same of whole numbers: k counts lanes, c and from are int32. */
+export function wholeTile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, next: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
+  if (WIDE && next) wideTileFor(true, c, ldc, x, ldx, w, w + next, k, rows, from, ldf)
+  else tileFor(true, c, ldc, x, ldx, w, k, rows, from, ldf)
+}
+
 // @ts-ignore: decorator
 @inline
-export function madd(x: v128, w: v128, sum: v128): v128 {
+function tileFor(whole: bool, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) tileOf(whole, 6, c, ldc, x, ldx, w, k, from, ldf)
+  else if (rows >= 5) tileOf(whole, 5, c, ldc, x, ldx, w, k, from, ldf)
+  else if (rows == 4) tileOf(whole, 4, c, ldc, x, ldx, w, k, from, ldf)
+  else if (rows == 3) tileOf(whole, 3, c, ldc, x, ldx, w, k, from, ldf)
+  else if (rows == 2) tileOf(whole, 2, c, ldc, x, ldx, w, k, from, ldf)
+  else tileOf(whole, 1, c, ldc, x, ldx, w, k, from, ldf)
+}
+
+// @ts-ignore: decorator
+@inline
+function wideTileFor(whole: bool, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) wideTileOf(whole, 6, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows >= 5) wideTileOf(whole, 5, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows == 4) wideTileOf(whole, 4, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows == 3) wideTileOf(whole, 3, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows == 2) wideTileOf(whole, 2, c, ldc, x, ldx, w, v, k, from, ldf)
+  else wideTileOf(whole, 1, c, ldc, x, ldx, w, v, k, from, ldf)
+}
+
+/**
+ * sum + x·w in each lane: of float32, rounded once in the relaxed builds, where the engine fuses, and twice in the others; of GROUP whole numbers
+ * (quantize.ts), exact, x signed and w 0..127 in the relaxed builds.
+ */
+// @ts-ignore: decorator
+@inline
+function madd(whole: bool, x: v128, w: v128, sum: v128): v128 {
+  if (whole) return ASC_FEATURE_RELAXED_SIMD ? i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, sum) : i32x4.add(sum, i32x4.dot_i16x8_s(x, w))
   return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(x, w, sum) : f32x4.add(sum, f32x4.mul(x, w))
 }
 
 // @ts-ignore: decorator
 @inline
-function tileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, from: usize, ldf: usize): void {
+function tileOf(whole: bool, rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, from: usize, ldf: usize): void {
   let a0 = v128.load(from), b0 = v128.load(from, 16), a1 = a0, b1 = b0, a2 = a0, b2 = b0, a3 = a0, b3 = b0, a4 = a0, b4 = b0, a5 = a0, b5 = b0
   if (rows > 1) from += ldf, a1 = v128.load(from), b1 = v128.load(from, 16)
   if (rows > 2) from += ldf, a2 = v128.load(from), b2 = v128.load(from, 16)
@@ -63,36 +87,36 @@ function tileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize,
     // Four steps of k: pointers move once, each step has its offset in the instruction.
     let wa = v128.load(w), wb = v128.load(w, 16)
     let s = v128.load_splat<f32>(x0)
-    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0)
-    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1)
-    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2)
-    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3)
-    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4)
-    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5)
+    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
+    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1)
+    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2)
+    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3)
+    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4)
+    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5)
     wa = v128.load(w, 32), wb = v128.load(w, 48)
     s = v128.load_splat<f32>(x0, 4)
-    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0)
-    if (rows > 1) s = v128.load_splat<f32>(x1, 4), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1)
-    if (rows > 2) s = v128.load_splat<f32>(x2, 4), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2)
-    if (rows > 3) s = v128.load_splat<f32>(x3, 4), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3)
-    if (rows > 4) s = v128.load_splat<f32>(x4, 4), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4)
-    if (rows > 5) s = v128.load_splat<f32>(x5, 4), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5)
+    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
+    if (rows > 1) s = v128.load_splat<f32>(x1, 4), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1)
+    if (rows > 2) s = v128.load_splat<f32>(x2, 4), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2)
+    if (rows > 3) s = v128.load_splat<f32>(x3, 4), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3)
+    if (rows > 4) s = v128.load_splat<f32>(x4, 4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4)
+    if (rows > 5) s = v128.load_splat<f32>(x5, 4), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5)
     wa = v128.load(w, 64), wb = v128.load(w, 80)
     s = v128.load_splat<f32>(x0, 8)
-    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0)
-    if (rows > 1) s = v128.load_splat<f32>(x1, 8), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1)
-    if (rows > 2) s = v128.load_splat<f32>(x2, 8), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2)
-    if (rows > 3) s = v128.load_splat<f32>(x3, 8), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3)
-    if (rows > 4) s = v128.load_splat<f32>(x4, 8), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4)
-    if (rows > 5) s = v128.load_splat<f32>(x5, 8), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5)
+    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
+    if (rows > 1) s = v128.load_splat<f32>(x1, 8), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1)
+    if (rows > 2) s = v128.load_splat<f32>(x2, 8), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2)
+    if (rows > 3) s = v128.load_splat<f32>(x3, 8), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3)
+    if (rows > 4) s = v128.load_splat<f32>(x4, 8), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4)
+    if (rows > 5) s = v128.load_splat<f32>(x5, 8), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5)
     wa = v128.load(w, 96), wb = v128.load(w, 112)
     s = v128.load_splat<f32>(x0, 12)
-    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0)
-    if (rows > 1) s = v128.load_splat<f32>(x1, 12), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1)
-    if (rows > 2) s = v128.load_splat<f32>(x2, 12), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2)
-    if (rows > 3) s = v128.load_splat<f32>(x3, 12), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3)
-    if (rows > 4) s = v128.load_splat<f32>(x4, 12), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4)
-    if (rows > 5) s = v128.load_splat<f32>(x5, 12), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5)
+    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
+    if (rows > 1) s = v128.load_splat<f32>(x1, 12), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1)
+    if (rows > 2) s = v128.load_splat<f32>(x2, 12), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2)
+    if (rows > 3) s = v128.load_splat<f32>(x3, 12), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3)
+    if (rows > 4) s = v128.load_splat<f32>(x4, 12), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4)
+    if (rows > 5) s = v128.load_splat<f32>(x5, 12), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5)
     w += 128
     x0 += 16
     if (rows > 1) x1 += 16
@@ -104,12 +128,12 @@ function tileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize,
   for (let left = k & 3; left > 0; left--) {
     const wa = v128.load(w), wb = v128.load(w, 16)
     let s = v128.load_splat<f32>(x0)
-    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0)
-    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1)
-    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2)
-    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3)
-    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4)
-    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5)
+    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
+    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1)
+    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2)
+    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3)
+    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4)
+    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5)
     w += 32
     x0 += 4, x1 += 4, x2 += 4, x3 += 4, x4 += 4, x5 += 4
   }
@@ -121,19 +145,10 @@ function tileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize,
   if (rows > 5) c += ldc, v128.store(c, a5), v128.store(c, b5, 16)
 }
 
-function wideTile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
-  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) wideTileOf(6, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows >= 5) wideTileOf(5, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows == 4) wideTileOf(4, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows == 3) wideTileOf(3, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows == 2) wideTileOf(2, c, ldc, x, ldx, w, v, k, from, ldf)
-  else wideTileOf(1, c, ldc, x, ldx, w, v, k, from, ldf)
-}
-
 /** V8 pairs what stands side by side: a with b, and c with d. */
 // @ts-ignore: decorator
 @inline
-function wideTileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, from: usize, ldf: usize): void {
+function wideTileOf(whole: bool, rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, from: usize, ldf: usize): void {
   let a0 = v128.load(from), b0 = v128.load(from, 16), c0 = v128.load(from, 32), d0 = v128.load(from, 48)
   let a1 = a0, b1 = b0, c1 = c0, d1 = d0
   let a2 = a0, b2 = b0, c2 = c0, d2 = d0
@@ -150,12 +165,12 @@ function wideTileOf(rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: us
   while (w < end) {
     const wa = v128.load(w), wb = v128.load(w, 16), wc = v128.load(v), wd = v128.load(v, 16)
     let s = v128.load_splat<f32>(x0)
-    a0 = madd(s, wa, a0), b0 = madd(s, wb, b0), c0 = madd(s, wc, c0), d0 = madd(s, wd, d0)
-    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(s, wa, a1), b1 = madd(s, wb, b1), c1 = madd(s, wc, c1), d1 = madd(s, wd, d1)
-    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(s, wa, a2), b2 = madd(s, wb, b2), c2 = madd(s, wc, c2), d2 = madd(s, wd, d2)
-    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(s, wa, a3), b3 = madd(s, wb, b3), c3 = madd(s, wc, c3), d3 = madd(s, wd, d3)
-    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(s, wa, a4), b4 = madd(s, wb, b4), c4 = madd(s, wc, c4), d4 = madd(s, wd, d4)
-    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(s, wa, a5), b5 = madd(s, wb, b5), c5 = madd(s, wc, c5), d5 = madd(s, wd, d5)
+    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0), c0 = madd(whole, s, wc, c0), d0 = madd(whole, s, wd, d0)
+    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1), c1 = madd(whole, s, wc, c1), d1 = madd(whole, s, wd, d1)
+    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2), c2 = madd(whole, s, wc, c2), d2 = madd(whole, s, wd, d2)
+    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3), c3 = madd(whole, s, wc, c3), d3 = madd(whole, s, wd, d3)
+    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4), c4 = madd(whole, s, wc, c4), d4 = madd(whole, s, wd, d4)
+    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5), c5 = madd(whole, s, wc, c5), d5 = madd(whole, s, wd, d5)
     w += 32, v += 32
     x0 += 4
     if (rows > 1) x1 += 4

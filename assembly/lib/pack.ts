@@ -1,4 +1,5 @@
 import { PANEL } from './gemm'
+import { GROUP, OFFSET } from './quantize'
 
 /**
  * Puts `count` values, the elements from `first` on of a row-major array [blocks, rows, width], into columns at..at+width−1 of a weight
@@ -43,5 +44,18 @@ export function packRows(to: usize, from: usize, first: i32, count: i32, width: 
     count -= run
     column = 0
     line++
+  }
+}
+
+/** The same for int8 numbers of one block: panels [⌈columns/8⌉, ⌈rows/GROUP⌉, 8] of lanes, as lib/quantize.ts has them. */
+export function packWhole(to: usize, from: usize, first: i32, count: i32, rows: i32, width: i32, columns: i32, at: i32): void {
+  const groups = (rows + GROUP - 1) / GROUP
+  for (let i = 0; i < count; i++) {
+    const row = (first + i) / width
+    const column = at + (first + i) % width
+    const lane = to + (<usize>((column / PANEL * groups + row / GROUP) * PANEL + column % PANEL) << 2)
+    const value = <i32>load<i8>(from + <usize>i) + OFFSET
+    if (GROUP == 4) store<i8>(lane + <usize>(row % GROUP), <i8>value)
+    else store<i16>(lane + (<usize>(row % GROUP) << 1), <i16>value)
   }
 }

@@ -1,7 +1,7 @@
 import type { Build } from '../../src/backend/wasm/builds.ts'
 import { openMachine } from '../../src/backend/wasm/open.ts'
 import { WasmBackend } from '../../src/backend/wasm/wasm.ts'
-import type { Backend, Device, Watch } from '../../src/backend/backend.ts'
+import type { Backend, Device, MatrixDType, Watch } from '../../src/backend/backend.ts'
 import type { Config } from '../../src/model/config.ts'
 import { recordModel } from '../../src/model/graph.ts'
 import { loadWeights } from '../../src/model/load.ts'
@@ -19,12 +19,19 @@ export interface Engine {
   advance(pixels: Float32Array, watch?: Watch): Promise<Record<string, Float32Array>>
 }
 
-/** Loads a model with random weights, the same for the same seed, onto a team of threads, and opens its stream. */
-export async function createEngine(config: Config, seed: number, threads = 1, build: Build = 'simd'): Promise<Engine> {
+/** How an engine computes. */
+export interface EngineOptions {
+  readonly threads?: number
+  readonly build?: Build
+  readonly dtype?: MatrixDType
+}
+
+/** Loads a model with random weights, the same for the same seed, onto a team of threads (one unless given), and opens its stream. */
+export async function createEngine(config: Config, seed: number, { threads = 1, build = 'simd', dtype = 'f32' }: EngineOptions = {}): Promise<Engine> {
   const { machine } = await openMachine(build, { threads })
-  const backend = await WasmBackend.create(weightTable(config), machine, build)
-  await loadWeights(randomCheckpoint(config, seed), config, backend)
-  const program = recordModel(config, { b: 1, t: 1, pixels: 'f32', recent: 'all', encoded: false })
+  const backend = await WasmBackend.create(weightTable(config, dtype), machine, build)
+  await loadWeights(randomCheckpoint(config, seed), config, backend, { dtype })
+  const program = recordModel(config, { b: 1, t: 1, pixels: 'f32', recent: 'all', dtype, encoded: false })
   const replay = await backend.prepare(program)
   const state = await backend.createState(program.states)
   let frame = 0

@@ -30,7 +30,7 @@ export async function bench(options: Options): Promise<Report> {
   if (attention !== 'fused' && attention !== 'plain') throw new TrecvitError(`"--attention" expected fused or plain, got ${settings.attention}`)
   const config = configOf(size)
 
-  const engine = await createEngine(config, SEED, threads, settings.build as Build)
+  const engine = await createEngine(config, SEED, { threads, build: settings.build as Build })
   const step = writeStep(config, await collectWeights(randomCheckpoint(config, SEED), config), attention)
   const peer = await Peer.create(step, threads)
   const frames = Array.from({ length: COMPARED }, (_, index) => randomFrame(config, index))

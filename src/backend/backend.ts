@@ -1,7 +1,10 @@
 import type { Program, State, Step, Weight } from '../program/program.ts'
 
-/** Number format of the matrices of a model, where they lie in memory; sums and everything else are float32. */
-export type MatrixDType = 'f32' | 'f16'
+/**
+ * Number format of the matrices of a model, where they lie in memory; sums and everything else are float32. With `int8` those of the encoder's layers
+ * are whole numbers, products with them exact, and all others float32.
+ */
+export type MatrixDType = 'f32' | 'f16' | 'int8'
 
 /** What a model runs on, and why on nothing better. */
 export interface Device {
@@ -59,8 +62,9 @@ export interface Backend {
   readonly device: Device
   /**
    * Puts the elements from `first` on of a row-major array [blocks, rows, width] into columns at..at+width−1 of a weight.
+   * @param values Int8Array for a weight of kind int8
    */
-  write(weight: Weight, values: Float32Array, first: number, width: number, at: number): void
+  write(weight: Weight, values: Float32Array | Int8Array, first: number, width: number, at: number): void
   prepare(program: Program): Promise<Replay>
   createState(states: readonly State[]): Promise<StreamState>
   dispose(): void

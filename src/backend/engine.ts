@@ -49,7 +49,10 @@ const tested = new Map<Build, Promise<string | null>>()
 /** What a build of the kernels computes wrongly, or null; found out once. */
 function testBuild(build: Build): Promise<string | null> {
   let found = tested.get(build)
-  if (!found) tested.set(build, (found = selfTest((weights) => WasmBackend.create(weights, undefined, build), BUILD_BOUNDS[build])))
+  if (!found) {
+    const test = (dtype: MatrixDType) => selfTest((weights) => WasmBackend.create(weights, undefined, build), BUILD_BOUNDS[build], dtype)
+    tested.set(build, (found = test('f32').then((wrong) => wrong ?? test('int8'))))
+  }
   return found
 }
 
@@ -164,6 +167,7 @@ export class Engines {
   }
 
   async #webgpu(hardwareOnly: boolean): Promise<Engine> {
+    if (this.#dtype === 'int8') throw new TrecvitError("The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'")
     const opened = await openGpu(this.#gpu)
     if ('reason' in opened) throw new TrecvitError(`There is no WebGPU device: ${opened.reason}`)
     const { device, isSoftware, toggles } = opened

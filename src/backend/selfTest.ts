@@ -1,8 +1,9 @@
 import type { Config } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'
+import { LEVELS, scalesOf } from '../model/int8.ts'
 import { weightTable } from '../model/weights.ts'
 import { sizeOf, type Weight } from '../program/program.ts'
-import type { Backend } from './backend.ts'
+import type { Backend, MatrixDType } from './backend.ts'
 import type { Build } from './wasm/builds.ts'
 import { WasmBackend } from './wasm/wasm.ts'
 
@@ -18,20 +19,34 @@ const config: Config = {
   conv1dTemporalWidth: 4, lruWidth: 28, posemb: 'learn', poolType: 'gap', useMlp: true,
 }
 
+/** A scale with which whole numbers keep the size of what they are multiplied with. */
+const stepOf = (rows: number): number => Math.sqrt(3 / rows) / LEVELS
+
 /**
  * Runs a small model on a backend and on the CPU's plain kernels and compares: adapters exist that compute nothing, or wrongly, and compilers.
  * @param create makes the backend for these weights
  * @param bound how far it may be off, relative to the largest value of a tensor
+ * @param dtype of the matrices
  * @returns what is wrong, or null
  */
-export async function selfTest(create: (weights: readonly Weight[]) => Promise<Backend>, bound: number): Promise<string | null> {
-  const weights = weightTable(config)
-  const program = recordModel(config, { b: 2, t: 3, pixels: 'u8', recent: { frames: 2 }, encoded: true })
+export async function selfTest(create: (weights: readonly Weight[]) => Promise<Backend>, bound: number, dtype: MatrixDType = 'f32'): Promise<string | null> {
+  const weights = weightTable(config, dtype)
+  const steps = new Map(weights.filter(({ kind }) => kind === 'int8').map(({ name, rows }) => [scalesOf(name), stepOf(rows)]))
+  const program = recordModel(config, { b: 2, t: 3, pixels: 'u8', recent: { frames: 2 }, dtype, encoded: true })
   const answers = async (backend: Backend) => {
     let seed = 1
     const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) | 0) / 2 ** 31
     for (const weight of weights) {
       const size = weight.blocks * weight.rows * weight.columns
+      if (weight.kind === 'int8') {
+        backend.write(weight, Int8Array.from({ length: size }, () => Math.round(LEVELS * random())), 0, weight.columns, 0)
+        continue
+      }
+      const step = steps.get(weight.name)
+      if (step !== undefined) {
+        backend.write(weight, Float32Array.from({ length: size }, () => step * (1 + Math.abs(random()))), 0, weight.columns, 0)
+        continue
+      }
       // Decays are negative; the rest keeps the size of what it is multiplied with.
       const scale = weight.kind === 'matrix' ? Math.sqrt(3 / weight.rows) : 0.5
       // In steps of 1/1024, which float16 can hold.

@@ -11,13 +11,14 @@ export interface TensorSource {
   readonly name: string
   readonly shape: readonly number[]
   /** Number format in the file. */
-  readonly dtype: 'f32' | 'f16'
+  readonly dtype: 'f32' | 'f16' | 'i8'
   /** Gives all values to `sink`, in row-major order, waiting for the promise of each call: `(sink) => checkpoint.read(name, sink)`. */
   readonly values: (sink: Sink) => Promise<void>
 }
 
 /**
- * Writes tensors as one .safetensors file. Float32 tensors come before float16 ones, so that all are aligned as the reference wants them.
+ * Writes tensors as one .safetensors file. Float32 tensors come before float16 ones, and those before int8, so that all are aligned as the
+ * reference wants them. Values of int8 tensors must be whole numbers from -128 to 127.
  * @param metadata text for `__metadata__`
  * @param write takes the next bytes of the file; they are only valid until its promise resolves
  * @throws TrecvitError when two tensors have one name, a shape does not fit its values, or a finite value overflows float16. What was
@@ -31,6 +32,7 @@ export async function writeSafetensors(
   const ordered = [...tensors].sort((a, b) => itemBytes[b.dtype] - itemBytes[a.dtype])
   await write(encodeHeader(ordered, metadata))
   const halves = new Uint16Array(CHUNK)
+  const bytes = new Int8Array(CHUNK)
   for (const tensor of ordered) {
     const count = countOf(tensor)
     let done = 0
@@ -40,6 +42,11 @@ export async function writeSafetensors(
       if (tensor.dtype === 'f32') return write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
       for (let from = 0; from < values.length; from += CHUNK) {
         const part = values.subarray(from, from + CHUNK)
+        if (tensor.dtype === 'i8') {
+          bytes.set(part)
+          await write(new Uint8Array(bytes.buffer, 0, part.length))
+          continue
+        }
         checkedHalves(part, halves, tensor.name, at + from)
         await write(new Uint8Array(halves.buffer, 0, 2 * part.length))
       }

@@ -15,7 +15,7 @@ export interface ConfigOptions extends GlobalOptions {
 export interface ModelOptions extends ConfigOptions {
   readonly model: string
   readonly device: 'auto' | 'webgpu' | 'wasm'
-  readonly dtype?: 'f32' | 'f16'
+  readonly dtype?: 'f32' | 'f16' | 'int8'
   readonly threads?: number
   readonly deterministic?: boolean
   readonly experimentalRevectorize?: boolean
@@ -73,7 +73,7 @@ export function addConfigOptions(command: Command): Command {
 export function addModelOptions(command: Command): Command {
   return addConfigOptions(command.option('-m, --model <source>', 'path or URL of an .npz or .safetensors checkpoint, or "builtin"', 'builtin'))
     .addOption(new Option('--device <name>', 'wasm: the CPU; webgpu: the GPU; auto: the GPU if there is a good one').choices(['auto', 'webgpu', 'wasm']).default('wasm'))
-    .addOption(new Option('--dtype <name>', 'number format of the matrices; f16 rounds them, and halves the memory of a GPU (default: what the file holds)').choices(['f32', 'f16']))
+    .addOption(new Option('--dtype <name>', 'number format of the matrices; f16 rounds them, and halves the memory of a GPU; int8 is faster on the CPU (default: what the file holds)').choices(['f32', 'f16', 'int8']))
     .option('--threads <n>', 'threads on the CPU, 1 to 64 (default: as many as it has, 8 at most)', whole(1, 64))
     .option('--deterministic', 'on the CPU only kernels whose answers have the same bits on every engine; a little slower')
     .option('--experimental-revectorize', 'let V8 join SIMD operations in pairs, in Node 24 and later; up to twice as fast')

@@ -2,6 +2,7 @@
  * TRecViT, once, over the interface of operations. Every line names what it implements in the reference: [T] google-deepmind/trecvit
  * trecvit/modules.py, [R] google-deepmind/recurrentgemma jax/modules.py and jax/layers.py, [F] flax.linen.
  */
+import type { MatrixDType } from '../backend/backend.ts'
 import type { Average, Program, Tensor } from '../program/program.ts'
 import { Recorder } from '../program/record.ts'
 import type { Config } from './config.ts'
@@ -17,6 +18,8 @@ export interface ProgramOptions {
   readonly pixels: 'u8' | 'f32'
   /** Frames that a second answer, `recent`, is averaged over; with 'all' there is none beside the model's own. */
   readonly recent: Average
+  /** Number format of the matrices; float32 unless given. */
+  readonly dtype?: MatrixDType
   /** Also give the encoded tokens [b, t, n, d], which costs the rows of the last block that a class token makes superfluous. */
   readonly encoded: boolean
 }
@@ -25,13 +28,13 @@ export interface ProgramOptions {
  * Records the model. Outputs: `encoded` [b, t, n, d] if asked for or if there is no head; with a head `frame_features`, `pre_logits`
  * [b, t, 1, rep], `logits`, `probs` [b, t, 1, c] over all frames since the reset, and `recent/logits`, `recent/probs`.
  */
-export function recordModel(config: Config, { b, t, pixels: dtype, recent, encoded: wantsTokens }: ProgramOptions): Program {
-  const ops = new Recorder(b, t, new Map(weightTable(config).map((weight) => [weight.name, weight])))
+export function recordModel(config: Config, { b, t, pixels: pixelType, recent, dtype, encoded: wantsTokens }: ProgramOptions): Program {
+  const ops = new Recorder(b, t, new Map(weightTable(config, dtype).map((weight) => [weight.name, weight])))
   const { width: d, lruWidth: e, numHeads, depth, poolType, patchSize, imageSize } = config
   const hasHead = config.numClasses > 0
   const everyToken = wantsTokens || !hasHead || poolType === 'gap'
 
-  const pixels = ops.pixels(imageSize[0], imageSize[1], dtype)
+  const pixels = ops.pixels(imageSize[0], imageSize[1], pixelType)
   // [T] Tokenizer: embedding (nn.Conv, VALID), + get_posemb, cls in front; the table holds cls, then bias + position.
   const patches = ops.patchify('tokenizer/patches', pixels, { lead: poolType === 'tok' ? 1 : 0, patchSize })
   let x = ops.linear('tokens', patches, 'tokenizer/embedding', { table: 'tokenizer/table' })

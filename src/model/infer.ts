@@ -1,9 +1,10 @@
 import { TrecvitError } from '../error.ts'
 import { checkConfig, type Config } from './config.ts'
-import { parametersOf } from './weights.ts'
+import { scalesOf } from './int8.ts'
+import { parametersOf, wholeParameters } from './weights.ts'
 
-/** Names and shapes of a checkpoint's tensors. */
-export type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>
+/** Names, shapes and formats of a checkpoint's tensors. */
+export type Shapes = ReadonlyMap<string, { readonly shape: readonly number[]; readonly dtype?: string }>
 
 /**
  * The part of the configuration that `convert` writes beside the tensors, because they do not tell it.
@@ -84,8 +85,14 @@ export function checkTensors(file: string, tensors: Shapes, config: Config): str
     if (!found) throw new TrecvitError(`${file} has no tensor "${name}" [${shape}], which this configuration needs`)
     if (String(found.shape) !== String(shape)) throw new TrecvitError(`"${name}" in ${file} expected shape [${shape}], got [${found.shape}]`)
   }
+  const scales = new Map([...wholeParameters(config)].filter(([name]) => tensors.get(name)!.dtype === 'i8').map(([name, { blocks, columns }]) => [scalesOf(name), blocks * columns]))
+  for (const [name, count] of scales) {
+    const found = tensors.get(name)
+    if (!found) throw new TrecvitError(`${file} has no tensor "${name}" [${count}], which its matrix of int8 numbers needs`)
+    if (String(found.shape) !== String([count])) throw new TrecvitError(`"${name}" in ${file} expected shape [${count}], got [${found.shape}]`)
+  }
   return [...tensors.keys()].filter((name) => {
-    if (expected.has(name)) return false
+    if (expected.has(name) || scales.has(name)) return false
     const inModel = parts.some((part) => name.startsWith(part)) && !(config.numClasses === 0 && name.startsWith('decoder/'))
     if (inModel) throw new TrecvitError(`${file} has a tensor "${name}" [${tensors.get(name)!.shape}] that this configuration does not know; it would change the answer, so it is not ignored`)
     return true

@@ -4,6 +4,7 @@ import { fromHalves, toHalves } from '../checkpoint/f16.ts'
 import { TrecvitError } from '../error.ts'
 import { sizeOf } from '../program/program.ts'
 import type { Config } from './config.ts'
+import { quantize, scalesOf } from './int8.ts'
 import { parametersOf, weightTable, type Part, type WeightSource } from './weights.ts'
 
 /** Values of a tensor that go into the fingerprint. */
@@ -30,11 +31,13 @@ export async function loadWeights(
 ): Promise<Loaded> {
   const uses = new Map<string, { weight: WeightSource; part: Part }[]>()
   const held = new Map<string, Float32Array>()
-  const table = weightTable(config)
+  const table = weightTable(config, dtype)
+  const byName = new Map(table.map((weight) => [weight.name, weight]))
   for (const weight of table) {
     if ('parts' in weight) for (const part of weight.parts) uses.set(part.parameter, [...(uses.get(part.parameter) ?? []), { weight, part }])
     else for (const parameter of weight.parameters) held.set(parameter, new Float32Array(0))
   }
+  const storedScales = await readScales(checkpoint, signal)
   const parameters = new Map(parametersOf(config).map((parameter) => [parameter.name, parameter]))
   const total = [...parameters.values()].reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
   const hash = new Hash(JSON.stringify(parametersOf(config)))
@@ -45,23 +48,36 @@ export async function loadWeights(
   for (const info of checkpoint.tensors.values()) {
     const parameter = parameters.get(info.name)
     if (!parameter) continue
-    if (!/^b?f\d/.test(info.dtype)) throw new TrecvitError(`"${info.name}" in ${checkpoint.name} expected floating-point values, got ${info.dtype}`)
+    const scales = storedScales.get(info.name)
+    if (!/^b?f\d/.test(info.dtype) && !scales) throw new TrecvitError(`"${info.name}" in ${checkpoint.name} expected floating-point values, got ${info.dtype}`)
     const size = sizeOf(parameter.shape)
+    const used = uses.get(info.name) ?? []
+    const whole = used.some(({ weight }) => weight.kind === 'int8') ? new Float32Array(size) : undefined
     const step = Math.ceil(size / SAMPLES)
     const own = new Hash(info.name)
     const keep = held.has(info.name) ? new Float32Array(size) : undefined
     let broken = 0
     await checkpoint.read(info.name, (values, at) => {
       keep?.set(values, at)
-      const used = uses.get(info.name) ?? []
+      whole?.set(values, at)
+      if (scales && !whole) expand(values, at, used[0]!.part.columns, size / used.length, scales)
       const halves = dtype === 'f16' && info.dtype !== 'f16' && used.some(({ weight }) => weight.kind === 'matrix') ? rounded(info.name, values) : values
-      for (const { weight, part } of used) writePart(backend, weight, part, weight.kind === 'matrix' ? halves : values, at)
+      if (!whole) for (const { weight, part } of used) writePart(backend, weight, part, weight.kind === 'matrix' ? halves : values, at)
       own.add(values, (step - (at % step)) % step, step)
       broken += notFinite(values)
       done += values.byteLength
       onProgress?.(done, total)
     }, signal)
     if (keep) held.set(info.name, keep)
+    if (whole) {
+      used.forEach(({ weight, part }, index) => {
+        const values = whole.subarray(part.from, part.from + weight.rows * part.columns)
+        const own = scales?.subarray(index * part.columns, (index + 1) * part.columns)
+        const made = own ? { values: Int8Array.from(values), scales: own } : quantize(values, part.columns)
+        backend.write(weight, made.values, 0, part.columns, part.at)
+        backend.write(byName.get(scalesOf(weight.name))!, made.scales, 0, part.columns, part.at)
+      })
+    }
     if (broken) warnings.push(`"${info.name}" in ${checkpoint.name} has ${broken} values that are not finite numbers; the answers will not be either`)
     digests.set(info.name, own.digest())
   }
@@ -73,8 +89,27 @@ export async function loadWeights(
   return { fingerprint: hash.digest(), warnings }
 }
 
-/** What the matrices of a checkpoint are stored as: float16 if all of them are. */
+/** The scales of matrices that are stored as whole numbers, for each column of each part. */
+async function readScales(checkpoint: Checkpoint, signal: AbortSignal | undefined): Promise<Map<string, Float32Array>> {
+  const found = new Map<string, Float32Array>()
+  for (const { name, dtype } of checkpoint.tensors.values()) {
+    const scales = checkpoint.tensors.get(scalesOf(name))
+    if (dtype !== 'i8' || !scales) continue
+    const values = new Float32Array(sizeOf(scales.shape))
+    await checkpoint.read(scales.name, (part, at) => values.set(part, at), signal)
+    found.set(name, values)
+  }
+  return found
+}
+
+/** In place: whole numbers times the scales of their columns. A tensor is one part of `size` values, or several of the same size. */
+function expand(values: Float32Array, at: number, columns: number, size: number, scales: Float32Array): void {
+  for (let i = 0; i < values.length; i++) values[i] = values[i]! * scales[Math.floor((at + i) / size) * columns + (at + i) % columns]!
+}
+
+/** What the matrices of a checkpoint are stored as: int8 if any is, float16 if all of them are. */
 export function storedDType(tensors: Checkpoint['tensors'], config: Config): MatrixDType {
+  if ([...tensors.values()].some(({ name, dtype }) => dtype === 'i8' && tensors.has(scalesOf(name)))) return 'int8'
   const parts = weightTable(config).flatMap((weight) => (weight.kind === 'matrix' && 'parts' in weight ? weight.parts : []))
   return parts.every(({ parameter }) => tensors.get(parameter)?.dtype === 'f16') ? 'f16' : 'f32'
 }

@@ -2,8 +2,10 @@
  * The weights as a table: what a checkpoint holds (official names and shapes) and what the graph reads (products that share their input
  * lie side by side), and how the second comes from the first.
  */
+import type { MatrixDType } from '../backend/backend.ts'
 import type { Weight } from '../program/program.ts'
 import { gridOf, tokensOf, type Config } from './config.ts'
+import { scalesOf } from './int8.ts'
 import { sincos2d, softplus } from './math.ts'
 
 /** A tensor of a checkpoint. */
@@ -82,17 +84,26 @@ export function parametersOf(config: Config): Parameter[] {
   return parameters
 }
 
-/** Every weight that the graph of this configuration reads. */
-export function weightTable(config: Config): WeightSource[] {
+/**
+ * Every weight that the graph of this configuration reads.
+ * @param dtype int8 makes whole numbers of the matrices of the encoder's layers, save those of the gates, whose errors the recurrence would keep
+ */
+export function weightTable(config: Config, dtype: MatrixDType = 'f32'): WeightSource[] {
   const { width: d, lruWidth: e, mlpDim: m, numHeads: h, conv1dTemporalWidth: k, repSize, numClasses, patchSize, posemb, poolType } = config
   const table: WeightSource[] = []
   const add = (kind: Weight['kind'], name: string, [blocks, rows, columns]: readonly [number, number, number], ...parts: (readonly [parameter: string, columns: number, from?: number])[]) => {
     let at = 0
     table.push({ name, kind, blocks, rows, columns, parts: parts.map(([parameter, width, from = 0]) => ({ parameter, from, columns: width, at: (at += width) - width })) })
   }
+  const matrix = (name: string, inputs: number, outputs: number, ...parts: (readonly [parameter: string, columns: number, from?: number])[]) => {
+    const coarse = dtype === 'int8' && name.startsWith('encoder/')
+    add(coarse ? 'int8' : 'matrix', name, [1, inputs, outputs], ...parts)
+    // The scales of a part come with its values.
+    if (coarse) add('rows', scalesOf(name), [1, 1, outputs])
+  }
   const dense = (name: string, inputs: number, outputs: number, ...parts: string[]) => {
     const each = parts.length ? parts : [name]
-    add('matrix', `${name}/kernel`, [1, inputs, outputs], ...each.map((part) => [`${part}/kernel`, outputs / each.length] as const))
+    matrix(`${name}/kernel`, inputs, outputs, ...each.map((part) => [`${part}/kernel`, outputs / each.length] as const))
     add('rows', `${name}/bias`, [1, 1, outputs], ...each.map((part) => [`${part}/bias`, outputs / each.length] as const))
   }
   const vector = (name: string, columns: number) => add('rows', name, [1, 1, columns], [name, columns])
@@ -119,7 +130,7 @@ export function weightTable(config: Config): WeightSource[] {
       const mlp = `${temporal}/mlp_block`
       vector(`${temporal}/channel_pre_norm/scale`, d)
       for (const half of [0, 1]) {
-        add('matrix', `${mlp}/ffw_up/w/${half}`, [1, d, m], [`${mlp}/ffw_up/w`, m, half * d * m])
+        matrix(`${mlp}/ffw_up/w/${half}`, d, m, [`${mlp}/ffw_up/w`, m, half * d * m])
         add('rows', `${mlp}/ffw_up/b/${half}`, [1, 1, m], [`${mlp}/ffw_up/b`, m, half * m])
       }
       dense(`${mlp}/ffw_down`, m, d)
@@ -139,6 +150,16 @@ export function weightTable(config: Config): WeightSource[] {
     dense('decoder/cls_head', repSize, numClasses)
   }
   return table
+}
+
+/** The parameters that may be whole numbers, as arrays [blocks, rows, columns], each block of which has scales of its own. */
+export function wholeParameters(config: Config): Map<string, { readonly blocks: number; readonly columns: number }> {
+  const found = new Map<string, { readonly blocks: number; readonly columns: number }>()
+  for (const weight of weightTable(config, 'int8')) {
+    if (weight.kind !== 'int8' || !('parts' in weight)) continue
+    for (const { parameter, columns } of weight.parts) found.set(parameter, { blocks: (found.get(parameter)?.blocks ?? 0) + 1, columns })
+  }
+  return found
 }
 
 /** What is added to the embedded patches of a frame, [n, d]: the class token (whose patch row is zero), then bias + position. */

@@ -31,11 +31,12 @@ export interface State {
 
 /**
  * Weights as one step reads them: `blocks` arrays [rows, columns], row-major (a vector is one row). A `matrix` is what rows are multiplied
- * with, and a backend packs it as it likes; `rows` are read as they are. Where they come from stands in model/weights.ts.
+ * with, and a backend packs it as it likes; `int8` is one of whole numbers −63..63, whose scales are a weight of their own; `rows` are read as they
+ * are. Where they come from stands in model/weights.ts.
  */
 export interface Weight {
   readonly name: string
-  readonly kind: 'matrix' | 'rows'
+  readonly kind: 'matrix' | 'int8' | 'rows'
   readonly blocks: number
   readonly rows: number
   readonly columns: number
@@ -63,9 +64,12 @@ type None = Readonly<Record<never, never>>
 /** output[f, lead + p] = pixels of patch p of frame f, in order (y, x, colour), u8 divided by 255; output[f, 0..lead−1] = 0. */
 export type Patchify = StepOf<'patchify', { readonly pixels: Tensor }, None, None,
   { readonly lead: number; readonly patchSize: readonly [number, number] }>
-/** output = f(x·kernel + bias) ⊙ multiply + add + table[row mod table.rows]; f acts on columns 0..activated−1 only. */
+/**
+ * output = f(x·kernel + bias) ⊙ multiply + add + table[row mod table.rows]; f acts on columns 0..activated−1 only. With `scales` the kernel is
+ * scales ⊙ whole numbers, and each row of x is rounded to 255 steps of its largest value.
+ */
 export type Linear = StepOf<'linear', { readonly x: Tensor; readonly multiply?: Tensor; readonly add?: Tensor },
-  { readonly kernel: Weight; readonly bias?: Weight; readonly table?: Weight }, None,
+  { readonly kernel: Weight; readonly scales?: Weight; readonly bias?: Weight; readonly table?: Weight }, None,
   { readonly activation: Activation; readonly activated: number }>
 /** output[.., q·N + o] = Σ_i x[.., q·K + i]·kernel[q, i, o] + bias[q, o]. */
 export type BlockLinear = StepOf<'blockLinear', { readonly x: Tensor }, { readonly kernel: Weight; readonly bias: Weight }, None, None>

@@ -1,4 +1,5 @@
 import { TrecvitError } from '../error.ts'
+import { scalesOf } from '../model/int8.ts'
 import {
   columnsOf, rowsOf, sizeOf,
   type Activation, type Average, type Buffer, type Program, type State, type Step, type Tensor, type Weight,
@@ -58,8 +59,10 @@ export class Recorder {
     name: string, x: Tensor, kernel: string,
     options: { bias?: string; table?: string; activation?: Activation; activated?: number; multiply?: Tensor; add?: Tensor } = {},
   ): Tensor {
+    const found = this.#weight('linear', name, kernel)
     const weights = {
-      kernel: this.#weight('linear', name, kernel),
+      kernel: found,
+      ...(found.kind === 'int8' && { scales: this.#weight('linear', name, scalesOf(kernel)) }),
       ...(options.bias !== undefined && { bias: this.#weight('linear', name, options.bias) }),
       ...(options.table !== undefined && { table: this.#weight('linear', name, options.table) }),
     }

@@ -7,7 +7,7 @@ import { build } from 'esbuild'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const ALL = [
   'patchify', 'linear', 'blockLinear', 'conv1d', 'rgLru', 'rmsNorm', 'layerNorm', 'attention', 'pool', 'average', 'softmax',
-  'goldens', 'bits', 'builds', 'f16', 'half', 'shaders', 'webgpu', 'failover',
+  'goldens', 'bits', 'builds', 'int8', 'f16', 'half', 'shaders', 'webgpu', 'failover',
 ]
 
 /**

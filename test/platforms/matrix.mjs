@@ -65,7 +65,7 @@ for (const [name, { file, report }] of Object.entries(runtimes)) {
       report(), new Promise((_, reject) => setTimeout(() => reject(new Error(`no answer within ${PATIENCE / 1000} s`)), PATIENCE).unref()),
     ])
     if (process.argv.includes('--write')) for (const [model, hash] of Object.entries(hashes)) expected[model] ??= hash
-    for (const [model, hash] of Object.entries(hashes)) if (hash !== expected[model]) throw new Error(`the logits of "${model}" expected the hash ${expected[model]}, got ${hash}`)
+    for (const model of Object.keys({ ...expected, ...hashes })) if (hashes[model] !== expected[model]) throw new Error(`the logits of "${model}" expected the hash ${expected[model]}, got ${hashes[model]}`)
     if (error !== null && !(error <= BOUND)) throw new Error(`the GPU expected an error of at most ${BOUND} of the largest logit, got ${error}`)
     rows.push([name, version.replace(/^v|^deno | \(.*/g, ''), described(builds), threads.join(', '), adapter ?? '–', error === null ? '–' : error.toExponential(1)])
     passed++

@@ -33,11 +33,11 @@ export class Away implements Machine {
     this.#thread.tell('clear', at, bytes)
   }
 
-  write(at: number, values: Uint8Array | Float32Array): void {
+  write(at: number, values: Uint8Array | Int8Array | Float32Array): void {
     this.#thread.tell('write', at, values.slice())
   }
 
-  pack(values: Float32Array, packing: Packing): void {
+  pack(values: Float32Array | Int8Array, packing: Packing): void {
     // Without `slice` the whole buffer that a view belongs to would be sent.
     this.#thread.tell('pack', values.slice(), packing)
   }

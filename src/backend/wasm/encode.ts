@@ -1,6 +1,7 @@
 import {
-  columnsOf, rowsOf, sizeOf, type Activation, type Buffer, type Op, type State, type Step, type Tensor, type Weight,
+  columnsOf, rowsOf, sizeOf, type Activation, type Buffer, type Linear, type Op, type State, type Step, type Tensor, type Weight,
 } from '../../program/program.ts'
+import type { Build } from './builds.ts'
 
 /** Bytes of a step in the table (STEP in assembly/index.ts). */
 export const STEP = 128
@@ -9,6 +10,9 @@ export const STEP = 128
 const codes: Record<Op, number> = {
   patchify: 0, linear: 1, blockLinear: 2, conv1d: 3, rgLru: 4, rmsNorm: 5, layerNorm: 6, attention: 7, pool: 8, average: 9, softmax: 10,
 }
+
+/** Number of the operation that has no name in a program: rows become whole numbers (assembly/lib/quantize.ts). */
+const QUANTIZE = 11
 
 const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
 
@@ -24,6 +28,30 @@ const TILE = 6
 /** Rows of a block of a product, at most (BLOCK_ROWS in assembly/linear.ts). */
 const BLOCK_ROWS = 200
 
+/** Numbers of a lane of 32 bits in products of whole numbers (GROUP in assembly/lib/quantize.ts). */
+const groupOf = (build: Build): number => (build.includes('relaxed') ? 4 : 2)
+
+/** Lanes of a row of `columns` whole numbers. */
+const lanesOf = (columns: number, build: Build): number => Math.ceil(columns / groupOf(build))
+
+/** Where a product finds its rows as whole numbers, and their factors. */
+export interface Quantized {
+  readonly at: number
+  readonly factors: number
+}
+
+/** Bytes of the rows of a product as whole numbers, and of their factors; none if it is one of float32. */
+export function quantizedBytes(step: Step, build: Build): { rows: number; factors: number } {
+  if (step.op !== 'linear' || !step.weights.scales) return { rows: 0, factors: 0 }
+  const { x } = step.inputs
+  return { rows: 4 * rowsOf(x) * lanesOf(columnsOf(x), build), factors: 8 * rowsOf(x) }
+}
+
+/** Writes the step before a product of whole numbers, which makes them. */
+export function encodeQuantize({ inputs: { x } }: Linear, to: DataView, at: Addresses, { at: out, factors }: Quantized): void {
+  put(to, QUANTIZE, rowsOf(x), [out, factors, pointerOf(x, at), x.stride, columnsOf(x)])
+}
+
 /** Bytes of working memory that each thread wants for a step, beside its tensors. */
 export function scratchOf(step: Step): number {
   if (step.op === 'linear') return BLOCK_ROWS * 64
@@ -36,14 +64,21 @@ export function scratchOf(step: Step): number {
   return 32 * (keyPanels * r + valuePanels * n) + TILE * 32 * (keyPanels + valuePanels)
 }
 
-/** Writes one step of the table: operation, units of work, arguments in the order of the class in assembly/<op>.ts. */
-export function encode(step: Step, to: DataView, at: Addresses): void {
-  const pointer = (tensor: Tensor) => at.buffer(tensor.buffer) + tensor.offset * (tensor.buffer.dtype === 'u8' ? 1 : 4)
+const pointerOf = (tensor: Tensor, at: Addresses): number => at.buffer(tensor.buffer) + tensor.offset * (tensor.buffer.dtype === 'u8' ? 1 : 4)
+
+function put(to: DataView, code: number, units: number, args: readonly number[]): void {
+  ;[code, units, ...args].forEach((value, slot) => to.setInt32(4 * slot, value, true))
+}
+
+/**
+ * Writes one step of the table: operation, units of work, arguments in the order of the class in assembly/<op>.ts.
+ * @param quantized where a product of whole numbers finds its rows
+ */
+export function encode(step: Step, to: DataView, at: Addresses, build: Build, quantized: Quantized): void {
+  const pointer = (tensor: Tensor) => pointerOf(tensor, at)
   const view = (tensor: Tensor | undefined) => (tensor ? [pointer(tensor), tensor.stride] : [0, 0])
   const weight = (found: Weight | undefined) => (found ? at.weight(found) : 0)
-  const put = (units: number, args: readonly number[]) => {
-    ;[codes[step.op], units, ...args].forEach((value, slot) => to.setInt32(4 * slot, value, true))
-  }
+  const puts = (units: number, args: readonly number[]) => put(to, codes[step.op], units, args)
   const rows = rowsOf(step.output)
   const [b = 1, t = 1, n = 1, d = 1] = step.output.shape
 
@@ -52,57 +87,59 @@ export function encode(step: Step, to: DataView, at: Addresses): void {
       const { pixels } = step.inputs
       const [py, px] = step.params.patchSize
       const gridRows = pixels.shape[2]! / py
-      return put(b * t * gridRows, [
+      return puts(b * t * gridRows, [
         ...view(step.output), pointer(pixels), Number(pixels.buffer.dtype === 'u8'), step.params.lead, gridRows, pixels.shape[3]! / px, py, px,
       ])
     }
     case 'linear': {
       const { x, multiply, add } = step.inputs
-      const { kernel, bias, table } = step.weights
+      const { kernel, scales, bias, table } = step.weights
       const { activation, activated } = step.params
-      return put(Math.ceil(kernel.columns / 8), [
-        ...view(step.output), ...view(x), ...view(multiply), ...view(add), weight(kernel), weight(bias), weight(table), table?.rows ?? 1,
-        rows, kernel.rows, kernel.columns, activations[activation], activated,
+      return puts(Math.ceil(kernel.columns / 8), [
+        ...view(step.output), ...(scales ? [quantized.at, lanesOf(kernel.rows, build)] : view(x)), ...view(multiply), ...view(add),
+        weight(kernel), weight(bias), weight(table), table?.rows ?? 1,
+        rows, scales ? lanesOf(kernel.rows, build) : kernel.rows, kernel.columns, activations[activation], activated, scales ? quantized.factors : 0, weight(scales),
       ])
     }
     case 'blockLinear': {
       const { kernel, bias } = step.weights
-      return put(kernel.blocks * Math.ceil(kernel.columns / 8), [...view(step.output), ...view(step.inputs.x), weight(kernel), weight(bias), rows, kernel.rows, kernel.columns])
+      return puts(kernel.blocks * Math.ceil(kernel.columns / 8), [...view(step.output), ...view(step.inputs.x), weight(kernel), weight(bias), rows, kernel.rows, kernel.columns])
     }
     case 'conv1d': {
       const { kernel, bias } = step.weights
-      return put(b * n, [...view(step.output), ...view(step.inputs.x), weight(kernel), weight(bias), at.state(step.states.past), t, n, d, kernel.rows])
+      return puts(b * n, [...view(step.output), ...view(step.inputs.x), weight(kernel), weight(bias), at.state(step.states.past), t, n, d, kernel.rows])
     }
     case 'rgLru': {
       const { v, gates, y } = step.inputs
-      return put(b * n, [...view(step.output), ...view(v), ...view(gates), ...view(y), weight(step.weights.decay), at.state(step.states.s), t, n, d, step.params.heads])
+      return puts(b * n, [...view(step.output), ...view(v), ...view(gates), ...view(y), weight(step.weights.decay), at.state(step.states.s), t, n, d, step.params.heads])
     }
     case 'rmsNorm':
-      return put(rows, [...view(step.output), ...view(step.inputs.x), weight(step.weights.scale), columnsOf(step.output)])
+      return puts(rows, [...view(step.output), ...view(step.inputs.x), weight(step.weights.scale), columnsOf(step.output)])
     case 'layerNorm':
-      return put(rows, [...view(step.output), ...view(step.inputs.x), weight(step.weights.scale), weight(step.weights.bias), columnsOf(step.output)])
+      return puts(rows, [...view(step.output), ...view(step.inputs.x), weight(step.weights.scale), weight(step.weights.bias), columnsOf(step.output)])
     case 'attention': {
       const { q, k, v } = step.inputs
       const { heads } = step.params
-      return put(b * t * heads, [...view(step.output), ...view(q), ...view(k), ...view(v), n, k.shape[2]!, heads, d / heads])
+      return puts(b * t * heads, [...view(step.output), ...view(q), ...view(k), ...view(v), n, k.shape[2]!, heads, d / heads])
     }
     case 'pool':
-      return put(b * t, [...view(step.output), ...view(step.inputs.x), step.inputs.x.shape[2]!, d])
+      return puts(b * t, [...view(step.output), ...view(step.inputs.x), step.inputs.x.shape[2]!, d])
     case 'average': {
       const { over } = step.params
       const mode = over === 'all' ? 0 : 'frames' in over ? 1 : 2
-      put(b, [...view(step.output), ...view(step.inputs.x), at.state(step.states.past), mode, over !== 'all' && 'frames' in over ? over.frames : 0, 0, t, d])
+      puts(b, [...view(step.output), ...view(step.inputs.x), at.state(step.states.past), mode, over !== 'all' && 'frames' in over ? over.frames : 0, 0, t, d])
       to.setFloat32(4 * 9, over !== 'all' && 'halfLife' in over ? over.halfLife : 1, true)
       return
     }
     case 'softmax':
-      return put(rows, [...view(step.output), ...view(step.inputs.x), columnsOf(step.output)])
+      return puts(rows, [...view(step.output), ...view(step.inputs.x), columnsOf(step.output)])
   }
 }
 
-/** Bytes of a weight in linear memory; a matrix in panels of 8 columns, the rest row-major. */
-export function weightBytes({ kind, blocks, rows, columns }: Weight): number {
-  return 4 * blocks * rows * (kind === 'matrix' ? Math.ceil(columns / 8) * 8 : columns)
+/** Bytes of a weight in linear memory; a matrix in panels of 8 columns, one of whole numbers in lanes of them, the rest row-major. */
+export function weightBytes({ kind, blocks, rows, columns }: Weight, build: Build): number {
+  if (kind === 'rows') return 4 * blocks * rows * columns
+  return 4 * blocks * (kind === 'int8' ? lanesOf(rows, build) : rows) * Math.ceil(columns / 8) * 8
 }
 
 /** Bytes of a state, a multiple of 64. */

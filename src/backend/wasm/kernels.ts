@@ -4,6 +4,7 @@ import { TrecvitError } from '../../error.ts'
 export interface Kernels {
   run(team: number, threads: number, scratch: number, table: number, begin: number, end: number, state: number, frame: number): void
   packPanels(to: number, from: number, first: number, count: number, rows: number, width: number, columns: number, at: number): void
+  packWhole(to: number, from: number, first: number, count: number, rows: number, width: number, columns: number, at: number): void
   packRows(to: number, from: number, first: number, count: number, width: number, columns: number, at: number): void
 }
 

@@ -3,7 +3,7 @@ import { createMemory, type Kernels } from './kernels.ts'
 
 /** Which values of a weight `pack` puts where: the elements from `first` on of an array [blocks, rows, width] into columns at..at+width−1. */
 export interface Packing {
-  readonly kind: 'matrix' | 'rows'
+  readonly kind: 'matrix' | 'int8' | 'rows'
   readonly to: number
   readonly rows: number
   readonly columns: number
@@ -37,8 +37,8 @@ export interface Machine {
   /** Rejects if the system gives no more. */
   grow(bytes: number): Promise<void>
   clear(at: number, bytes: number): void
-  write(at: number, values: Uint8Array | Float32Array): void
-  pack(values: Float32Array, packing: Packing): void
+  write(at: number, values: Uint8Array | Int8Array | Float32Array): void
+  pack(values: Float32Array | Int8Array, packing: Packing): void
   /** Copies rows whose beginnings lie `stride` elements apart. */
   read(at: number, rows: number, columns: number, stride: number): Promise<Float32Array>
   run(job: Job): Promise<void>
@@ -93,17 +93,18 @@ export class Here implements Machine {
     new Uint8Array(this.memory.buffer, at, bytes).fill(0)
   }
 
-  write(at: number, values: Uint8Array | Float32Array): void {
-    if (values instanceof Uint8Array) new Uint8Array(this.memory.buffer, at, values.length).set(values)
-    else this.#floats(at, values.length).set(values)
+  write(at: number, values: Uint8Array | Int8Array | Float32Array): void {
+    if (values instanceof Float32Array) this.#floats(at, values.length).set(values)
+    else new Uint8Array(this.memory.buffer, at, values.length).set(values)
   }
 
-  pack(values: Float32Array, { kind, to, rows, columns, first, width, at }: Packing): void {
+  pack(values: Float32Array | Int8Array, { kind, to, rows, columns, first, width, at }: Packing): void {
     const stage = PAGE + TEAM
     for (let done = 0; done < values.length; done += STAGE) {
       const part = values.subarray(done, done + STAGE)
       this.write(stage, part)
       if (kind === 'matrix') this.#kernels.packPanels(to, stage, first + done, part.length, rows, width, columns, at)
+      else if (kind === 'int8') this.#kernels.packWhole(to, stage, first + done, part.length, rows, width, columns, at)
       else this.#kernels.packRows(to, stage, first + done, part.length, width, columns, at)
     }
   }

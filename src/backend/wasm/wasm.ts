@@ -1,8 +1,8 @@
 import { plan } from '../../program/plan.ts'
-import { columnsOf, rowsOf, sizeOf, type Program, type State, type Tensor, type Weight } from '../../program/program.ts'
+import { columnsOf, rowsOf, sizeOf, type Linear, type Program, type State, type Step, type Tensor, type Weight } from '../../program/program.ts'
 import type { Backend, Device, Replay, StreamState, Watch } from '../backend.ts'
 import type { Build } from './builds.ts'
-import { encode, scratchOf, stateBytes, STEP, weightBytes } from './encode.ts'
+import { encode, encodeQuantize, quantizedBytes, scratchOf, stateBytes, STEP, weightBytes, type Addresses } from './encode.ts'
 import type { Machine } from './machine.ts'
 import { LinearMemory } from './memory.ts'
 import { openHere } from './open.ts'
@@ -13,6 +13,7 @@ export class WasmBackend implements Backend {
   readonly #machine: Machine
   readonly #memory: LinearMemory
   readonly #weights: ReadonlyMap<string, number>
+  readonly #build: Build
   readonly #turns = new Turns()
 
   private constructor(machine: Machine, memory: LinearMemory, weights: ReadonlyMap<string, number>, build: Build, reason: string | null) {
@@ -20,6 +21,7 @@ export class WasmBackend implements Backend {
     this.#machine = machine
     this.#memory = memory
     this.#weights = weights
+    this.#build = build
   }
 
   /**
@@ -33,8 +35,9 @@ export class WasmBackend implements Backend {
     machine ??= await openHere(build)
     try {
       const memory = new LinearMemory(machine)
-      let at = await memory.take(weights.reduce((sum, weight) => sum + aligned(weightBytes(weight)), 0), 'The weights')
-      const places = new Map(weights.map((weight) => [weight.name, (at += aligned(weightBytes(weight))) - aligned(weightBytes(weight))]))
+      const bytesOf = (weight: Weight) => aligned(weightBytes(weight, build))
+      let at = await memory.take(weights.reduce((sum, weight) => sum + bytesOf(weight), 0), 'The weights')
+      const places = new Map(weights.map((weight) => [weight.name, (at += bytesOf(weight)) - bytesOf(weight)]))
       return new WasmBackend(machine, memory, places, build, reason)
     } catch (error) {
       machine.dispose()
@@ -42,12 +45,12 @@ export class WasmBackend implements Backend {
     }
   }
 
-  write({ name, kind, rows, columns }: Weight, values: Float32Array, first: number, width: number, at: number): void {
+  write({ name, kind, rows, columns }: Weight, values: Float32Array | Int8Array, first: number, width: number, at: number): void {
     this.#machine.pack(values, { kind, to: this.#weights.get(name)!, rows, columns, first, width, at })
   }
 
   prepare(program: Program): Promise<Replay> {
-    return WasmReplay.create(program, this.#machine, this.#memory, this.#weights, this.#turns)
+    return WasmReplay.create(program, this.#machine, this.#memory, this.#weights, this.#turns, this.#build)
   }
 
   createState(states: readonly State[]): Promise<StreamState> {
@@ -115,8 +118,10 @@ class WasmReplay implements Replay {
   readonly #arena: number
   readonly #offsets: ReadonlyMap<unknown, number>
   readonly #scratch: { readonly scratch: number; readonly scratchBytes: number }
+  /** Where the entries of each step begin in the table, and where those of the last end. */
+  readonly #begins: number[] = []
 
-  private constructor(program: Program, machine: Machine, memory: LinearMemory, turns: Turns, weights: ReadonlyMap<string, number>, table: number, arena: number) {
+  private constructor(program: Program, machine: Machine, memory: LinearMemory, turns: Turns, weights: ReadonlyMap<string, number>, build: Build, table: number, arena: number) {
     this.#program = program
     this.#machine = machine
     this.#memory = memory
@@ -125,21 +130,32 @@ class WasmReplay implements Replay {
     this.#arena = arena
     const { offsets, bytes } = plan(program)
     this.#offsets = offsets
-    this.#scratch = { scratch: arena + bytes, scratchBytes: scratchBytes(program) }
+    const whole = wholeBytes(program, build)
+    const quantized = { at: arena + bytes, factors: arena + bytes + whole.rows }
+    this.#scratch = { scratch: quantized.factors + whole.factors, scratchBytes: scratchBytes(program) }
     const states = offsetsOf(program.states)
-    const steps = new Uint8Array(program.steps.length * STEP)
-    program.steps.forEach((step, index) => encode(step, new DataView(steps.buffer, index * STEP, STEP), {
+    const addresses: Addresses = {
       buffer: (buffer) => arena + offsets.get(buffer)!,
       weight: (weight) => weights.get(weight.name)!,
       state: (state) => states.offsets[program.states.indexOf(state)]!,
-    }))
+    }
+    const steps = new Uint8Array(entriesOf(program) * STEP)
+    let entry = 0
+    const next = () => new DataView(steps.buffer, entry++ * STEP, STEP)
+    for (const step of program.steps) {
+      this.#begins.push(entry)
+      if (isWhole(step)) encodeQuantize(step, next(), addresses, quantized)
+      encode(step, next(), addresses, build, quantized)
+    }
+    this.#begins.push(entry)
     machine.write(table, steps)
   }
 
-  static async create(program: Program, machine: Machine, memory: LinearMemory, weights: ReadonlyMap<string, number>, turns: Turns): Promise<WasmReplay> {
-    const table = await memory.take(program.steps.length * STEP, 'The steps of a program')
-    const arena = await memory.take(plan(program).bytes + machine.threads * scratchBytes(program), 'The activations of a program')
-    return new WasmReplay(program, machine, memory, turns, weights, table, arena)
+  static async create(program: Program, machine: Machine, memory: LinearMemory, weights: ReadonlyMap<string, number>, turns: Turns, build: Build): Promise<WasmReplay> {
+    const table = await memory.take(entriesOf(program) * STEP, 'The steps of a program')
+    const whole = wholeBytes(program, build)
+    const arena = await memory.take(plan(program).bytes + whole.rows + whole.factors + machine.threads * scratchBytes(program), 'The activations of a program')
+    return new WasmReplay(program, machine, memory, turns, weights, build, table, arena)
   }
 
   run(state: StreamState, frame: number, pixels: Uint8Array | Float32Array, watch?: Watch): Promise<Record<string, Float32Array>> {
@@ -148,11 +164,11 @@ class WasmReplay implements Replay {
     // From the pixels to the outputs the activations belong to this run.
     return this.#turns.take(async () => {
       this.#machine.write(this.#arena + this.#offsets.get(input.buffer)!, pixels)
-      if (!watch) await this.#machine.run({ ...job, begin: 0, end: steps.length })
+      if (!watch) await this.#machine.run({ ...job, begin: 0, end: this.#begins[steps.length]! })
       else {
         for (const [index, step] of steps.entries()) {
           const start = performance.now()
-          await this.#machine.run({ ...job, begin: index, end: index + 1 })
+          await this.#machine.run({ ...job, begin: this.#begins[index]!, end: this.#begins[index + 1]! })
           await watch(step, performance.now() - start, () => this.#read(step.output))
         }
       }
@@ -168,6 +184,18 @@ class WasmReplay implements Replay {
   #read(tensor: Tensor): Promise<Float32Array> {
     return this.#machine.read(this.#arena + this.#offsets.get(tensor.buffer)! + 4 * tensor.offset, rowsOf(tensor), columnsOf(tensor), tensor.stride)
   }
+}
+
+/** A product of whole numbers, before which its rows must become some. */
+const isWhole = (step: Step): step is Linear => step.op === 'linear' && step.weights.scales !== undefined
+
+/** Entries of the table. */
+const entriesOf = ({ steps }: Program): number => steps.length + steps.filter(isWhole).length
+
+/** Bytes that products of whole numbers share for their rows, and for the factors of those. */
+function wholeBytes({ steps }: Program, build: Build): { rows: number; factors: number } {
+  const all = steps.map((step) => quantizedBytes(step, build))
+  return { rows: aligned(Math.max(...all.map(({ rows }) => rows))), factors: aligned(Math.max(...all.map(({ factors }) => factors))) }
 }
 
 /** Working memory of a thread; not in the cache line of another's. */
