@@ -7,3 +7,6 @@ export const sampleClip: URL = new URL('../models/tour.mp4', import.meta.url)
 
 /** What the package says about itself. */
 export const manifest: URL = new URL('../package.json', import.meta.url)
+
+/** The folder of the demo page, which need not have been built. */
+export const demoPage: URL = new URL('../dist/demo/', import.meta.url)

@@ -30,8 +30,8 @@ describe('help', () => {
   test('is there for every command, with examples; exit codes are listed', async () => {
     const { code, stdout } = await run('--help')
     expect(code).toBe(0)
-    for (const word of ['classify', 'stream', 'features', 'inspect', 'convert', 'doctor', 'Exit codes', '130', 'TRECVIT_DEBUG', 'NO_COLOR']) expect(stdout).toContain(word)
-    await Promise.all(['classify', 'stream', 'features', 'inspect', 'convert', 'doctor'].map(async (command) => {
+    for (const word of ['classify', 'stream', 'features', 'inspect', 'convert', 'serve', 'doctor', 'Exit codes', '130', 'TRECVIT_DEBUG', 'NO_COLOR']) expect(stdout).toContain(word)
+    await Promise.all(['classify', 'stream', 'features', 'inspect', 'convert', 'serve', 'doctor'].map(async (command) => {
       const { code, stdout } = await run(command, '--help')
       expect(code).toBe(0)
       expect(stdout).toMatch(/Examples:\n {2}\$ trecvit/)

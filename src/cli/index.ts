@@ -11,6 +11,7 @@ import { addDoctor } from './doctor.ts'
 import { addFeatures } from './features.ts'
 import { addInspect } from './inspect.ts'
 import { exitCodes, report } from './run.ts'
+import { addServe } from './serve.ts'
 import { addStream } from './stream.ts'
 
 const program = new Command('trecvit')
@@ -22,7 +23,7 @@ const program = new Command('trecvit')
   .configureOutput({ outputError: (text, write) => write(`${text.replace(/^error: /, 'trecvit: ').trim().replace(/\s*\n\s*/g, ' ')} (--help shows what is possible)\n`) })
   .exitOverride()
 
-for (const add of [addClassify, addStream, addFeatures, addInspect, addConvert, addDoctor]) add(program)
+for (const add of [addClassify, addStream, addFeatures, addInspect, addConvert, addServe, addDoctor]) add(program)
 
 program.addHelpText('after', `
 Examples:

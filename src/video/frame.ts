@@ -106,13 +106,14 @@ const MAX_PIXELS = 2 ** 26
 /**
  * Every reader calls this before it takes memory for a picture.
  * @param what the thing whose size it is, for the message
- * @throws TrecvitError when width or height is not a whole number from 1 to 16384, or the picture has more than 2^26 pixels
+ * @param maxPixels 2^26 unless given
+ * @throws TrecvitError when width or height is not a whole number from 1 to 16384, or the picture has more pixels than that
  */
-export function checkSize(what: string, width: number, height: number): void {
+export function checkSize(what: string, width: number, height: number, maxPixels: number = MAX_PIXELS): void {
   const side = (n: number): boolean => Number.isInteger(n) && n >= 1 && n <= MAX_SIDE
-  if (side(width) && side(height) && width * height <= MAX_PIXELS) return
+  if (side(width) && side(height) && width * height <= maxPixels) return
   throw new TrecvitError(
-    `${what} is ${width}x${height} pixels: sides must be whole numbers from 1 to ${MAX_SIDE}, with at most ${MAX_PIXELS} pixels together`,
+    `${what} is ${width}x${height} pixels: sides must be whole numbers from 1 to ${MAX_SIDE}, with at most ${maxPixels} pixels together`,
   )
 }
 

@@ -27,15 +27,16 @@ export function imageKind(head: Uint8Array): Image['kind'] | null {
 /**
  * Decodes a picture to `rgba`. Rotation in EXIF is not applied.
  * @param time of the frame, in seconds
+ * @param maxPixels what the picture may have, where that is less than any reader takes
  * @throws TrecvitError when it is no PNG or JPEG, too large, cut short or damaged
  */
-export async function decodeImage(media: Media, time: number): Promise<Image> {
+export async function decodeImage(media: Media, time: number, maxPixels?: number): Promise<Image> {
   const kind = imageKind(media.head)
   if (kind === null) throw new TrecvitError(`${capital(media.name)} is neither PNG nor JPEG: give pictures of these kinds`)
   const bytes = await readAll(media)
   const size = kind === 'PNG' ? pngSize(bytes) : jpegSize(bytes)
   if (size === null) throw new TrecvitError(`${capital(media.name)} is a ${kind} file that is cut short or damaged: save or download it again`)
-  checkSize(capital(media.name), size.width, size.height)
+  checkSize(capital(media.name), size.width, size.height, maxPixels)
   const decode = await (kind === 'PNG' ? pngDecoder() : jpegDecoder())
   const { data, width, height } = await decode(bytes).catch((error: Error) => {
     throw new TrecvitError(`${capital(media.name)} is a damaged ${kind} file (${error.message}): save or download it again`, { cause: error })

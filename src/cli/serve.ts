@@ -1,0 +1,75 @@
+/**
+ * trecvit serve: the page, and the model over HTTP and WebSockets.
+ */
+import { InvalidArgumentError, type Command } from 'commander'
+import { TrecvitError } from '../error.ts'
+import { environment } from '../platform/platform.ts'
+import { deviceOf, openModel } from './model.ts'
+import { addModelOptions, whole, type ModelOptions } from './options.ts'
+import { action, report } from './run.ts'
+import { note, print } from './terminal.ts'
+
+interface ServeOptions extends ModelOptions {
+  readonly port: number
+  readonly host: string
+  readonly maxBody: number
+  readonly maxStreams: number
+  readonly timeout: number
+  readonly allowOrigin?: readonly string[]
+}
+
+export function addServe(program: Command): void {
+  const command = program.command('serve')
+    .summary('serve the page, and the model over HTTP')
+    .description('Serves the demo page, and a model in the Open Inference Protocol v2: whole videos by POST, endless ones by WebSocket. Only this machine reaches it unless --host says otherwise. Ctrl-C finishes what is under way; a second one does not.')
+    .option('--port <n>', 'port, 0 for any that is free', whole(0, 65535), 8000)
+    .option('--host <address>', 'address of this machine to listen on; 0.0.0.0 for all', '127.0.0.1')
+    .option('--max-body <MB>', 'largest body of a request, and message of a stream', whole(1, 500), 32)
+    .option('--max-streams <n>', 'streams at once, and as many requests; each holds a state, and what it has been sent', whole(1, 4096), 16)
+    .option('--timeout <s>', 'seconds from a request to its answer, and for the next frame of a stream', whole(1, 86400), 30)
+    .option('--allow-origin <origin...>', 'other origins whose pages may use it, like http://localhost:5173', origin)
+  addModelOptions(command)
+    .addHelpText('after', `
+Examples:
+  $ trecvit serve
+  $ trecvit serve --model trecvit_b.npz --device auto --max-streams 4
+  $ trecvit serve --host 0.0.0.0 --port 8080        # for everybody who reaches this machine
+  $ curl http://127.0.0.1:8000/v2/models/builtin
+  $ ffmpeg -i clip.mp4 -vf scale=96:96 -f rawvideo -pix_fmt rgb24 - |
+      curl --data-binary @- -H 'Inference-Header-Content-Length: 0' http://127.0.0.1:8000/v2/models/builtin/infer`)
+    .action(action<ServeOptions>((_, options, signal) => serve(options, signal)))
+}
+
+function origin(text: string, before: readonly string[] = []): string[] {
+  if (!URL.canParse(text) || new URL(text).origin !== text) throw new InvalidArgumentError('Expected an origin without a path, like https://example.com.')
+  return [...before, text]
+}
+
+async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
+  const model = await openModel(options, signal)
+  if (model.config.numClasses === 0) throw new TrecvitError('"serve" expected a model with a class head, this one has an encoder only; use "features"')
+  const { readFile } = await import('node:fs/promises')
+  const { manifest } = await import('../files.ts')
+  const { createApp } = await import('./serve/app.ts')
+  const { listen } = await import('./serve/listen.ts')
+  const { openPage } = await import('./serve/page.ts')
+  const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { version: string }
+  const limits = { maxBody: options.maxBody * 1e6, maxStreams: options.maxStreams, timeout: options.timeout * 1000 }
+  const name = nameOf(options.model)
+  const onError = (error: unknown) => void report(error)
+  const app = createApp({ model, name, version, ...limits, origins: options.allowOrigin ?? [], page: await openPage(), closing: signal, onError, ...(environment('TRECVIT_DEBUG') && { onAnswer: (line: string) => note(`debug: ${line}`) }) })
+  const { address: { address, port }, close } = await listen(app, { ...limits, host: options.host, port: options.port, onError })
+
+  const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}/`
+  if (!/^(127\.|::1$)/.test(address) && !options.quiet) note(`warning: everybody who reaches ${address} can use this server; it asks for no password and does not encrypt`)
+  if (options.json) print(JSON.stringify({ address: base, model: { source: options.model, name, fingerprint: model.fingerprint }, device: model.device }))
+  else print(`${base}  ${options.model} on ${deviceOf(model)}\n${base}v2/models/${encodeURIComponent(name)}  (Ctrl-C ends it)`)
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  await close()
+}
+
+/** The model in addresses: its file without folders and ending. */
+function nameOf(source: string): string {
+  const file = source.replace(/[?#].*$/, '').split(/[/\\]/).at(-1)!
+  return file.replace(/\.\w+$/, '') || 'model'
+}

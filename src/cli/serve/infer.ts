@@ -1,0 +1,43 @@
+/**
+ * What the model says of whole videos: each from an empty state to its end, as in `classify`.
+ */
+import type { NdArray } from '../../array.ts'
+import { topOf } from '../../model/labels.ts'
+import type { TRecViT } from '../../model/trecvit.ts'
+import { nameOf } from '../terminal.ts'
+import type { InferRequest, OutputTensor } from './tensors.ts'
+
+/**
+ * @throws the reason of the signal, if that is aborted between two chunks of frames
+ */
+export async function infer(model: TRecViT, { frames, topK, outputs }: InferRequest, signal: AbortSignal): Promise<OutputTensor[]> {
+  const { numClasses: c } = model.config
+  const b = frames.shape[0]!
+  const logits = new Float32Array(b * c)
+  const probs = new Float32Array(b * c)
+  // One after another: a video more costs no memory.
+  const session = model.session({ b: 1, recent: 'all', encoded: false })
+  try {
+    for (let video = 0; video < b; video++) {
+      if (video) await session.reset()
+      for await (const chunk of model.chunks(session, pixelsOf(frames, video))) {
+        signal.throwIfAborted()
+        logits.set(chunk['logits']!.subarray(-c), video * c)
+        probs.set(chunk['probs']!.subarray(-c), video * c)
+      }
+    }
+  } finally {
+    await session.dispose()
+  }
+  return outputs.map(({ name, binary }) => {
+    if (name === 'logits') return { name, binary, datatype: 'FP32', shape: [b, c], data: logits }
+    if (name === 'probs') return { name, binary, datatype: 'FP32', shape: [b, c], data: probs }
+    const labels = Array.from({ length: b }, (_, video) => topOf(probs.subarray(video * c, (video + 1) * c), model.labels, topK).map(nameOf))
+    return { name, binary, datatype: 'BYTES', shape: [b, topK], data: labels.flat() }
+  })
+}
+
+function pixelsOf({ data, shape }: NdArray, video: number): NdArray['data'] {
+  const size = data.length / shape[0]!
+  return data.subarray(video * size, (video + 1) * size)
+}

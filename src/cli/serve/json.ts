@@ -1,0 +1,41 @@
+/**
+ * JSON from strangers.
+ */
+import { quote } from '../../checkpoint/quote.ts'
+import { TrecvitError } from '../../error.ts'
+
+/** A JSON object of which nothing is known. */
+export type Json = Record<string, unknown>
+
+/**
+ * @param what the subject of the message
+ * @throws TrecvitError if the bytes are not JSON
+ */
+export function parseJson(bytes: Uint8Array, what: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    throw new TrecvitError(`${what} expected JSON, got ${bytes.length} bytes of something else (${quote((error as Error).message)})`)
+  }
+}
+
+/**
+ * @throws TrecvitError if the value is no JSON object
+ */
+export function recordOf(value: unknown, what: string): Json {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new TrecvitError(`${what} expected a JSON object, got ${shown(value)}`)
+  return value as Json
+}
+
+/** Whether a value is a whole number in a range. */
+export function isWhole(value: unknown, least: number, most: number = Number.MAX_SAFE_INTEGER): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+}
+
+/** A value in a message: short, whatever it is. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return quote(value)
+  if (value === undefined) return 'none'
+  if (Array.isArray(value)) return `a list of ${value.length}`
+  return value !== null && typeof value === 'object' ? 'an object' : String(value)
+}

@@ -1,0 +1,15 @@
+/**
+ * The demo page, where it was built.
+ */
+import { access } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { serveStatic } from '@hono/node-server/serve-static'
+import type { MiddlewareHandler } from 'hono'
+import { demoPage } from '../../files.ts'
+
+/** What answers requests for its files, or null if the page is not there. */
+export async function openPage(): Promise<MiddlewareHandler | null> {
+  const root = fileURLToPath(demoPage)
+  const there = await access(root).then(() => true, () => false)
+  return there ? serveStatic({ root }) : null
+}

@@ -1,0 +1,122 @@
+/** The command itself: what it prints, how it ends, and the README's examples. */
+import { execFile, type ChildProcess } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
+import { hasFfmpeg } from './clips.ts'
+import { file, folder, lines, noise, outcome, run, start, tinyNpz, type Outcome } from './commandLine.ts'
+
+const FRAME = 768
+const model = file('a tiny model.npz', tinyNpz())
+let child: ChildProcess | undefined
+
+afterEach(() => void child?.kill('SIGKILL'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** A server that listens, and its outcome once it ends. */
+async function serve(...args: string[]): Promise<{ line: string; ended: Promise<Outcome>; address: string; child: ChildProcess }> {
+  const server = (child = start(['serve', '--port', '0', ...args]))
+  const ended = outcome(server)
+  const line = await Promise.race([new Promise<string>((resolve) => server.stdout!.once('data', (part: Buffer) => resolve(part.toString()))), ended.then(({ stderr }) => stderr)])
+  return { line, ended, address: /http:\/\/[^/]+/.exec(line)![0], child: server }
+}
+
+function infer(address: string, frames: number): Promise<Response> {
+  return fetch(`${address}/v2/models/a%20tiny%20model/infer`, { method: 'POST', body: new Uint8Array(frames * FRAME), headers: { 'Inference-Header-Content-Length': '0' } })
+}
+
+describe('trecvit serve', () => {
+  test('says where and what, and ends with 130 after Ctrl-C', async () => {
+    const { line, address, ended, child } = await serve('--model', model)
+    expect(line).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/ {2}\S.* on wasm \([\w-]+, \d threads?\)\nhttp:.*\/v2\/models\/a%20tiny%20model {2}\(Ctrl-C ends it\)\n$/)
+    expect(await (await fetch(`${address}/v2/models/a%20tiny%20model`)).json()).toMatchObject({ name: 'a tiny model' })
+    child.kill('SIGINT')
+    expect(await ended).toEqual({ code: 130, stdout: line, stderr: '' })
+  })
+
+  test('--json; everybody may come only with a warning', async () => {
+    const { line, ended, child } = await serve('--model', model, '--json', '--host', '0.0.0.0')
+    expect(JSON.parse(line)).toMatchObject({ address: expect.stringMatching(/^http:\/\/0\.0\.0\.0:\d+\/$/), model: { source: model, name: 'a tiny model' }, device: { backend: 'wasm' } })
+    child.kill('SIGTERM')
+    expect(await ended).toMatchObject({ code: 130, stderr: expect.stringMatching(/^warning: everybody who reaches 0\.0\.0\.0 [^\n]+\n$/) })
+  })
+
+  test('Ctrl-C answers what is under way, a second one does not', async () => {
+    const { address, ended, child } = await serve('--model', model)
+    const socket = new WebSocket(`${address.replace('http', 'ws')}/v2/models/a%20tiny%20model/stream`)
+    const messages: string[] = []
+    socket.on('message', (data) => messages.push(String(data)))
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    await new Promise((resolve) => socket.on('open', resolve))
+    socket.send('{"width":16,"height":16}')
+    socket.send(noise(FRAME))
+    let done = false
+    const answer = infer(address, 12_000).finally(() => (done = true))
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect(done).toBe(false)
+    child.kill('SIGINT')
+    expect(await (await answer).json()).toMatchObject({ model_name: 'a tiny model' })
+    expect(await closed).toBe(1001)
+    expect(messages.map((message) => JSON.parse(message).frame)).toEqual([0])
+    expect(await ended).toMatchObject({ code: 130, stderr: '' })
+
+    const again = await serve('--model', model)
+    const lost = infer(again.address, 40_000).then(() => 'answered', () => 'lost')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    again.child.kill('SIGINT')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const start = performance.now()
+    again.child.kill('SIGINT')
+    expect(await again.ended).toMatchObject({ code: null, stderr: '' })
+    expect(await lost).toBe('lost')
+    expect(performance.now() - start).toBeLessThan(500)
+  })
+
+  test('what does not fit gets one sentence', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => taken.once('listening', resolve))
+    const { port } = taken.address() as AddressInfo
+    expect(await run('serve', '--model', model, '--port', String(port))).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(/^trecvit: Port \d+ of "127\.0\.0\.1" cannot be listened on \(another program[^\n]+\n$/) })
+    taken.close()
+    for (const args of [['--port', '70000'], ['--max-body', '0'], ['--timeout', 'x'], ['--allow-origin', 'http://a.example/path']]) {
+      expect(await run('serve', ...args)).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(/^trecvit: [^\n]+\n$/) })
+    }
+  })
+
+  test('with TRECVIT_DEBUG every answer is a line', async () => {
+    const server = (child = start(['serve', '--port', '0', '--model', model], { TRECVIT_DEBUG: '1' }))
+    const ended = outcome(server)
+    const [address] = /http:\/\/[^/]+/.exec(await new Promise<string>((resolve) => server.stdout!.once('data', (part: Buffer) => resolve(part.toString()))))!
+    await fetch(`${address}/v2/nothing`)
+    server.kill('SIGINT')
+    expect(lines((await ended).stderr)).toContainEqual(expect.stringMatching(/^debug: GET \/v2\/nothing 404 \d+ ms$/))
+  })
+})
+
+describe('the README', () => {
+  // The blocks of commands under the heading, word for word; curl is told to go to the port of this test where they say 8000.
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  const [section] = /^## Serving$[^]*?(?=^## )/m.exec(readme)!
+  const [first, second] = Array.from(section.matchAll(/^```sh\n([^]*?)^```$/gm), ([, block]) => block!)
+
+  test.skipIf(!hasFfmpeg())('its commands work', async () => {
+    expect(first).toBe('npx trecvit serve\n')
+    const rest = second!.split(/\n(?! )/).filter((command) => command !== '')
+    const { address, ended, child } = await serve()
+    file('.curlrc', `connect-to = "127.0.0.1:8000:127.0.0.1:${address.split(':').at(-1)}"\nsilent\nshow-error\nfail\n`)
+    const root = fileURLToPath(new URL('..', import.meta.url))
+    const said = []
+    for (const command of rest) said.push((await promisify(execFile)('bash', ['-o', 'pipefail', '-c', command], { cwd: root, env: { ...process.env, CURL_HOME: folder } })).stdout)
+    const [ready, metadata, answer, labels] = said.map((text) => JSON.parse(text))
+    expect(said.length).toBe(4)
+    expect(ready).toEqual({ ready: true })
+    expect(metadata).toMatchObject({ name: 'builtin', inputs: [{ shape: [-1, -1, 96, 96, 3] }] })
+    expect(answer.outputs[2].data[0]).toBe('static')
+    expect(labels.outputs).toEqual([{ name: 'labels', datatype: 'BYTES', shape: [1, 1], data: [expect.any(String)] }])
+    child.kill('SIGINT')
+    expect((await ended).code).toBe(130)
+  })
+})
