@@ -16,9 +16,9 @@ import { formatMessage } from 'publint/utils'
 import { installPacked } from './packed.mjs'
 import { programs } from './runtimes.mjs'
 
-/** Bytes, gzipped, of all JavaScript of the core and of each build of the kernels. */
+/** Bytes, gzipped, of all JavaScript of the core, and of each build of the kernels: WebAssembly and shaders, which it holds as texts. */
 const CORE = 45 * 1024
-const WASM = 60 * 1024
+const KERNELS = 60 * 1024
 
 const { folder, packed } = installPacked()
 const home = join(folder, 'node_modules/trecvit')
@@ -58,15 +58,21 @@ function reached(kinds) {
 const first = reached(['import-statement'])
 for (const { path, inputs } of first) assert(!inputs.some(foreign), `${path} is loaded with the core and holds ${inputs.filter(foreign)}`)
 assert(!outputs.some(({ inputs }) => inputs.some((input) => /dist\/cli\//.test(input))), 'the core brings the command line along')
-const kernels = /"AGFzb[\w+/=]*"/g
+/** Texts in the code that are WebAssembly, or WGSL. */
+const kernels = /"AGFzb[\w+/=]*"|"(?:[^"\\]|\\.)*@group\(\d(?:[^"\\]|\\.)*"|"[^"]*\bfn \w+\([^"]*"/g
+const weightOf = (outputs) => gzipSync(outputs.map(({ text }) => text.replace(kernels, '""')).join('\n')).length
 const core = reached(['import-statement', 'dynamic-import'])
-const weight = gzipSync(core.map(({ text }) => text.replace(kernels, '""')).join('\n')).length
-console.log(`core: ${weight} bytes of JavaScript gzipped, ${gzipSync(first.map(({ text }) => text.replace(kernels, '""')).join('\n')).length} of them at first`)
+const weight = weightOf(core)
+const shaders = gzipSync(core.flatMap(({ text }) => text.match(kernels) ?? []).filter((text) => !text.startsWith('"AGFzb')).join('\n')).length
+console.log(`core: ${weight} bytes of JavaScript gzipped, ${weightOf(first)} of them at first; ${shaders} bytes of shaders`)
+assert(shaders > 0 && shaders <= KERNELS, `the shaders expected at most ${KERNELS} bytes gzipped, got ${shaders}`)
 assert(weight <= CORE, `the core expected at most ${CORE} bytes gzipped, got ${weight}`)
-for (const file of paths.filter((path) => path.endsWith('.wasm') && path !== 'dist/decoder.wasm')) {
-  const bytes = gzipSync(readFileSync(join(home, file))).length
-  console.log(`${file}: ${bytes} bytes gzipped`)
-  assert(bytes <= WASM, `${file} expected at most ${WASM} bytes gzipped, got ${bytes}`)
+for (const { path, text } of core) {
+  for (const [kernel] of text.matchAll(/(?<=")AGFzb[\w+/=]*(?=")/g)) {
+    const bytes = gzipSync(Buffer.from(kernel, 'base64')).length
+    console.log(`kernels in ${path}: ${bytes} bytes gzipped`)
+    assert(bytes <= KERNELS, `the kernels in ${path} expected at most ${KERNELS} bytes gzipped, got ${bytes}`)
+  }
 }
 
 // With its dependencies beside it the command line runs, from another folder; the core runs without any of them.
