@@ -14,12 +14,13 @@ import { bundleTests } from './bundle.mjs'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 /** Seconds after which one test has failed, and after which the whole run has. */
 const TEST = 240
-const RUN = 900
+const RUN = 1800
 
 const [runtime, ...only] = process.argv.slice(2)
 if (!runtime) throw new Error('Expected a runtime: chromium, firefox, or a command such as "deno run -A"')
 const page = runtime === 'chromium' || runtime === 'firefox'
-const outfile = join(root, 'build/platforms', page ? 'page.js' : 'module.mjs')
+const file = `build/platforms/${page ? `${runtime}.js` : `${process.pid}.mjs`}`
+const outfile = join(root, file)
 await bundleTests(outfile, { page, seconds: TEST, ...(only.length && { tests: only }) })
 
 const outcome = await Promise.race([
@@ -53,9 +54,9 @@ async function runInPage(name) {
   const { inPage } = await import('./browsers.mjs')
   return inPage(name, (page, version) => {
     console.log(`${name} ${version}`)
-    return page.evaluate(async (timeout) => {
-      await import('/build/platforms/page.js')
+    return page.evaluate(async ({ path, timeout }) => {
+      await import(path)
       return globalThis.run((line) => console.log(line), timeout)
-    }, TEST * 1000)
+    }, { path: `/${file}`, timeout: TEST * 1000 })
   })
 }
