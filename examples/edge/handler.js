@@ -8,7 +8,8 @@ let model
 /** @param options what TRecViT.load needs beside the defaults on this platform */
 export async function handle(request, options) {
   if (request.method !== 'POST') return Response.json({ error: 'expected POST with frames of raw RGB bytes' }, { status: 405 })
-  model ??= TRecViT.load('builtin', { device: 'wasm', ...options })
+  // One answer wherever a request ends up, whatever its CPU.
+  model ??= TRecViT.load('builtin', { device: 'wasm', deterministic: true, ...options })
   const { config, labels } = await model
   const [height, width] = config.imageSize
   const size = height * width * 3

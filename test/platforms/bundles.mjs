@@ -27,7 +27,7 @@ writeFileSync(join(folder, 'index.html'), page('./main.js'))
 writeFileSync(entry, `
 import { TRecViT } from 'trecvit'
 globalThis.test = async () => {
-  const model = await TRecViT.load('builtin', { device: 'wasm' })
+  const model = await TRecViT.load('builtin', { device: 'wasm', deterministic: true })
   const stream = model.stream()
   const logits = []
   let seed = 1

@@ -36,7 +36,7 @@ const body = (options, inService) => `
   import { TRecViT } from '/dist/index.js'
   ${inService ? "import motion from '/dist/motion.js'" : "const motion = 'builtin'"}
   export async function test() {
-    const model = await TRecViT.load(motion, { device: 'wasm', ...${JSON.stringify(options)} })
+    const model = await TRecViT.load(motion, { device: 'wasm', deterministic: true, ...${JSON.stringify(options)} })
     const stream = model.stream()
     const logits = []
     let seed = 1
