@@ -12,8 +12,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { chromium, firefox } from 'playwright-core'
+import { chromium } from 'playwright-core'
 import { paths } from './browsers.mjs'
+import { inFirefox } from './marionette.mjs'
 import { ISOLATED, serve } from './serve.mjs'
 
 /** Bytes, gzipped, of the page's own JavaScript. */
@@ -204,11 +205,9 @@ await inPage(strict, {}, server.address, (page) => check('Chromium: a camera tha
 }))
 await strict.close()
 
-const fox = await firefox.launch({ channel: 'moz-firefox', executablePath: paths.firefox })
-await inPage(fox, {}, server.address, async (page) => {
+await inFirefox(server.address, async (page) => {
   for (const name of ['file in, label out: that of the command line', 'play, pause, step, reset, scrub', 'other kernels and matrices in mid-stream: an unbroken timeline']) await check(`Firefox: ${name}`, () => checks[name](page), page)
 })
-await fox.close()
 server.close()
 plain.close()
 console.log(`${passed} passed, ${failed} failed`)

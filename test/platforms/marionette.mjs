@@ -1,0 +1,134 @@
+/**
+ * A page of headless Firefox by its own protocol, Marionette, with the few methods of playwright's pages that the tests of pages need.
+ *
+ * Playwright speaks WebDriver BiDi with Firefox. In Firefox 153 such a session sooner or later stops a worker for good when a worker that it had
+ * started ends: two workers of one line each, started and terminated in turn by a worker, stand still after 1 to 70 rounds with nothing but
+ * `session.new` sent; without a session, or with one of Marionette, 300 rounds and more go through. So workers that have threads are tested here.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { paths } from './browsers.mjs'
+
+/** Milliseconds until the browser must be there, and until a script must end. */
+const PATIENCE = 60_000
+
+/**
+ * Opens a page; when `use` is done, the browser ends.
+ * @param prefs settings of Firefox beside its defaults
+ * @param use gets the page
+ */
+export async function inFirefox(address, use, prefs = {}) {
+  const profile = mkdtempSync(join(tmpdir(), 'trecvit-'))
+  writeFileSync(join(profile, 'user.js'), Object.entries({ 'marionette.port': 0, ...prefs }).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`).join(''))
+  const browser = spawn(paths.firefox, ['--headless', '--no-remote', '--profile', profile, '--marionette'], { stdio: 'ignore' })
+  const ended = new Promise((done) => browser.on('exit', done))
+  try {
+    const ask = await openSession(profile)
+    await ask('WebDriver:NewSession')
+    await ask('WebDriver:SetTimeouts', { script: PATIENCE })
+    await ask('WebDriver:Navigate', { url: address })
+    return await use(new Page(ask))
+  } finally {
+    browser.kill()
+    await ended
+    rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+  }
+}
+
+/** Messages are `length:[kind, id, method or error, parameters or result]`; an answer has the id of its question. */
+async function openSession(profile) {
+  const socket = connect(await portOf(profile), '127.0.0.1')
+  const waiting = new Map()
+  let heard = Buffer.alloc(0)
+  let asked = 0
+  socket.on('error', () => {})
+  socket.on('data', (part) => {
+    heard = Buffer.concat([heard, part])
+    for (let colon; (colon = heard.indexOf(':')) > 0;) {
+      const end = colon + 1 + Number(heard.subarray(0, colon))
+      if (heard.length < end) return
+      const message = JSON.parse(heard.subarray(colon + 1, end))
+      heard = heard.subarray(end)
+      // The first message is a greeting.
+      if (!Array.isArray(message)) continue
+      const [, id, error, result] = message
+      const { resolve, reject } = waiting.get(id)
+      if (error) reject(new Error(error.message))
+      else resolve(result)
+    }
+  })
+  return (method, parameters = {}) => new Promise((resolve, reject) => {
+    waiting.set(++asked, { resolve, reject })
+    const text = JSON.stringify([0, asked, method, parameters])
+    socket.write(`${Buffer.byteLength(text)}:${text}`)
+  })
+}
+
+async function portOf(profile) {
+  for (const start = performance.now(); performance.now() - start < PATIENCE;) {
+    try {
+      return Number(readFileSync(join(profile, 'MarionetteActivePort'), 'utf8'))
+    } catch {
+      await new Promise((done) => setTimeout(done, 50))
+    }
+  }
+  throw new Error(`Firefox expected to listen within ${PATIENCE / 1000} s`)
+}
+
+/** As playwright's, but everything happens by scripts in the page. */
+class Page {
+  #ask
+
+  constructor(ask) {
+    this.#ask = ask
+  }
+
+  /** What a function gives in the page, of an argument that can be written as JSON. */
+  async evaluate(work, argument = null) {
+    const script = `const [argument, tell] = arguments
+      Promise.resolve().then(() => (${work})(argument)).then((value) => tell({ value }), (error) => tell({ error: String(error.stack ?? error) }))`
+    const { value: { value, error } } = await this.#ask('WebDriver:ExecuteAsyncScript', { script, args: [argument], sandbox: null })
+    if (error !== undefined) throw new Error(error)
+    return value
+  }
+
+  async waitForFunction(test, argument, { timeout = PATIENCE } = {}) {
+    for (const start = performance.now(); !await this.evaluate(test, argument);) {
+      if (performance.now() - start > timeout) throw new Error(`waited for ${test} (${JSON.stringify(argument)}) in vain`)
+      await this.waitForTimeout(20)
+    }
+  }
+
+  waitForTimeout(milliseconds) {
+    return new Promise((done) => setTimeout(done, milliseconds))
+  }
+
+  click(selector) {
+    return this.evaluate((selector) => document.querySelector(selector).click(), selector)
+  }
+
+  check(selector) {
+    return this.evaluate((selector) => {
+      const box = document.querySelector(selector)
+      if (!box.checked) box.click()
+    }, selector)
+  }
+
+  selectOption(selector, value) {
+    return this.evaluate(([selector, value]) => {
+      const list = document.querySelector(selector)
+      list.value = value
+      for (const type of ['input', 'change']) list.dispatchEvent(new Event(type, { bubbles: true }))
+    }, [selector, value])
+  }
+
+  locator(selector) {
+    return {
+      textContent: () => this.evaluate((selector) => document.querySelector(selector).textContent, selector),
+      evaluate: (work, argument) => this.evaluate(`([selector, argument]) => (${work})(document.querySelector(selector), argument)`, [selector, argument ?? null]),
+    }
+  }
+}
