@@ -3,6 +3,7 @@
  */
 export type { NdArray } from './array.ts'
 export type { Device } from './backend/backend.ts'
+export { openCheckpoint, type Checkpoint, type TensorInfo } from './checkpoint/checkpoint.ts'
 export { TrecvitError } from './error.ts'
 export type { ClassifyOptions, ClassifyResult, VideoSource } from './model/classify.ts'
 export { configOf, sizeNames, type Config, type Size } from './model/config.ts'

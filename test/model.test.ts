@@ -134,3 +134,17 @@ test('trace holds every step by name, profile its time', async () => {
   expect(profile.map(({ name }) => name)).toEqual([...tensors.keys()])
   expect(profile.every(({ milliseconds }) => milliseconds >= 0)).toBe(true)
 })
+
+test('trace of a stream is of its next frame, with what the frames before left', async () => {
+  const frame = (index: number) => ({ data: frames(index, index + 1).data, shape: [64, 64, 3] })
+  const [stream, other] = [model.stream(), model.stream()]
+  for (const [pushed, traced] of [[stream, other], [other, stream]] as const) {
+    const { logits } = await pushed.push(frame(0))
+    const tensors = await traced.trace(frame(0))
+    expect(tensors.get('logits')!.data).toEqual(logits.data)
+    expect(traced.frame).toBe(pushed.frame)
+  }
+  const { logits } = await stream.push(frame(1))
+  expect((await other.trace(frame(1))).get('logits')!.data).toEqual(logits.data)
+  await expect(stream.trace({ data: new Uint8Array(3), shape: [1, 1, 3] })).rejects.toThrow('A frame expected shape')
+})

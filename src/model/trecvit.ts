@@ -195,17 +195,15 @@ export class TRecViT {
   }
 
   /** Every named tensor of a run over these frames [t, H, W, 3] from an empty state, as one clip. */
-  async trace(frames: NdArray): Promise<Map<string, NdArray<Float32Array>>> {
-    const tensors = new Map<string, NdArray<Float32Array>>()
-    await this.#watched(frames, async (step, _, read) => void tensors.set(step.name, { data: await read(), shape: step.output.shape }))
-    return tensors
+  trace(frames: NdArray): Promise<Map<string, NdArray<Float32Array>>> {
+    return this.#whole(frames, (session, t) => session.trace(frames.data, t))
   }
 
   /** Time of every step of a run over these frames [t, H, W, 3] from an empty state, after one run to warm up. */
   async profile(frames: NdArray): Promise<Timing[]> {
     const timings: Timing[] = []
-    await this.#watched(frames, () => {})
-    await this.#watched(frames, (step, milliseconds) => void timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) }))
+    await this.#whole(frames, (session, t) => session.advance(frames.data, t, () => {}))
+    await this.#whole(frames, (session, t) => session.advance(frames.data, t, (step, milliseconds) => void timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) })))
     return timings
   }
 
@@ -294,12 +292,13 @@ export class TRecViT {
     }
   }
 
-  async #watched(frames: NdArray, watch: Parameters<Session['advance']>[2] & {}): Promise<void> {
+  /** Runs one video as one clip, with the encoded tokens. */
+  async #whole<T>(frames: NdArray, run: (session: Session, t: number) => Promise<T>): Promise<T> {
     const [b, t] = this.#checkFrames(frames)
     if (b !== 1) throw new TrecvitError(`"frames" expected one video, got ${b}`)
     const session = this.session({ b, recent: 'all', encoded: true })
     try {
-      await session.advance(frames.data, t, watch)
+      return await run(session, t)
     } finally {
       await session.dispose()
     }

@@ -1,3 +1,4 @@
+import type { NdArray } from '../array.ts'
 import type { StreamState, Watch } from '../backend/backend.ts'
 import type { Engine, EngineSource, Kind } from '../backend/engine.ts'
 import { TrecvitError } from '../error.ts'
@@ -92,6 +93,13 @@ export class Session {
       },
       failed: reject,
     }))
+  }
+
+  /** Runs the next t frames as `advance` does, and gives every named tensor. */
+  async trace(pixels: Uint8Array | Float32Array, t: number): Promise<Map<string, NdArray<Float32Array>>> {
+    const tensors = new Map<string, NdArray<Float32Array>>()
+    await this.advance(pixels, t, async (step, _, read) => void tensors.set(step.name, { data: await read(), shape: step.output.shape }))
+    return tensors
   }
 
   /** Forgets all frames. */

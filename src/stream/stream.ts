@@ -84,6 +84,14 @@ export class Stream {
     return { ...(recent ? this.#answer(recent, outputs['recent/probs']!) : overall), frame: first, overall }
   }
 
+  /**
+   * Feeds the next frame as `push` does, and gives every named tensor of the run, those of the recurrence with all that went before.
+   * @throws TrecvitError if the frame does not fit
+   */
+  async trace(frame: FrameLike): Promise<Map<string, NdArray<Float32Array>>> {
+    return this.#session.trace(toInput(frame, this.#options.b, this.#model.imageSize), 1)
+  }
+
   /** Pushes frames as they come and gives the answers. */
   async *run(frames: AsyncIterable<FrameLike> | Iterable<FrameLike>): AsyncGenerator<FrameAnswer, void, undefined> {
     for await (const frame of frames) yield await this.push(frame)
