@@ -1,8 +1,7 @@
 /** The routes of trecvit serve, without a socket. */
-import { fileURLToPath } from 'node:url'
-import { serveStatic } from '@hono/node-server/serve-static'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { openPage } from '../src/cli/serve/page.ts'
 import { noise } from './commandLine.ts'
 import { appOf, expected, FRAME, infer, media, outputsOf, post, request } from './serving.ts'
 
@@ -50,11 +49,12 @@ describe('the protocol', () => {
 
   test('without a page "/" lists the routes; with one it is served, isolated, and nothing beside it', async () => {
     expect(await (await appOf().request('/')).text()).toContain('POST /v2/models/tiny/infer')
-    const app = appOf({ page: serveStatic({ root: fileURLToPath(new URL('media', import.meta.url)) }) })
+    const app = appOf({ page: await openPage(new URL('media/', import.meta.url)) })
     const answer = await app.request('/odd.webm')
     expect(Buffer.from(await answer.arrayBuffer()).equals(media('odd.webm'))).toBe(true)
     expect(Object.fromEntries(answer.headers)).toMatchObject({ 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp', 'content-type': 'video/webm' })
     for (const path of ['/serve.test.ts', '/../serve.test.ts', '/%2e%2e/serve.test.ts', '/..%2fserve.test.ts', '/..\\serve.test.ts', '/%00']) expect((await app.request(path)).status).toBe(404)
+    expect([(await app.request(infer)).status, (await app.request('/odd.webm', post({}))).status]).toEqual([405, 404])
   })
 })
 

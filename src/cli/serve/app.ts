@@ -123,7 +123,8 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
     return c.body(null)
   })
 
-  if (page) app.get('*', page)
+  // Not as a route of GET, which every path would then seem to allow.
+  if (page) app.use(page)
   else app.get('/', (c) => c.text(`trecvit ${version}, model ${name}; the demo page is not built into this package
 
 GET  /v2                         what this server is
