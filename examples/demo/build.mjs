@@ -12,7 +12,7 @@ await mkdir(out, { recursive: true })
 await build({
   entryPoints: [here('page.ts'), here('worker.ts'), here('style.css')],
   outdir: out, bundle: true, splitting: true, minify: true, format: 'esm', target: 'es2022', chunkNames: '[name]-[hash]', logLevel: 'error',
-  alias: { 'trecvit/video': here('../../dist/video/index.js'), trecvit: here('../../dist/index.js') },
+  alias: { 'trecvit/video': here('../../dist/video/index.js'), 'trecvit/motion': here('../../dist/motion.js'), trecvit: here('../../dist/index.js') },
   banner: { js: '/* trecvit demo, Apache-2.0 */' },
 })
 await copyFile(here('index.html'), `${out}index.html`)

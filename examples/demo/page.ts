@@ -1,19 +1,17 @@
 /** The page: what a person does goes to the worker, what it answers is shown. */
-import type { Class } from 'trecvit'
 import { Timeline } from './chart.ts'
+import { Inside } from './inside.ts'
 import { Live } from './live.ts'
 import type { Reply, Request, Settings } from './messages.ts'
+import { ModelPanel } from './model.ts'
+import { element, hush, nameOf, percent, tell } from './text.ts'
 
 /** Answers that speed and latency are told of. */
 const RECENT = 120
 
-function element<T extends HTMLElement>(id: string): T {
-  return document.getElementById(id) as T
-}
-
-const [play, stepButton, resetButton, scrub, lose, message, picture] = [
+const [play, stepButton, resetButton, scrub, lose, picture] = [
   element<HTMLButtonElement>('play'), element<HTMLButtonElement>('step'), element<HTMLButtonElement>('reset'), element<HTMLInputElement>('scrub'),
-  element<HTMLButtonElement>('lose'), element('message'), element<HTMLCanvasElement>('picture'),
+  element<HTMLButtonElement>('lose'), element<HTMLCanvasElement>('picture'),
 ]
 const settingsForm = element<HTMLFormElement>('settings')
 const timeline = new Timeline(element('chart'), element('legend'))
@@ -26,6 +24,8 @@ let backend = ''
 const latencies: number[] = []
 const arrivals: number[] = []
 
+const inside = new Inside(ask, picture)
+const model = new ModelPanel(ask)
 const live = new Live(
   (bitmap, time) => ask({ type: 'picture', bitmap, time }, [bitmap]),
   (why) => tell(why, true),
@@ -42,8 +42,15 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       element('device').textContent = device.backend === 'webgpu' ? `WebGPU: ${device.kernels}, ${dtype}` : `CPU: ${device.kernels}, ${device.threads} ${device.threads === 1 ? 'thread' : 'threads'}, ${dtype}`
       element('why').textContent = device.reason ? explained(device.reason) : ''
       lose.disabled = !canLose
-      return
+      return inside.changed()
     }
+    case 'model':
+      inside.fit(data.layers, data.heads)
+      return model.show(data)
+    case 'loading': return model.follow(data.progress)
+    case 'kept': return model.showKept(data.kept)
+    case 'map': return inside.show(data)
+    case 'profile': return inside.showProfile(data.ops)
     case 'opened':
       scrub.disabled = data.duration === null
       scrub.max = String(data.duration ?? 1)
@@ -52,13 +59,14 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
     case 'answer': return show(data)
     case 'cleared':
       timeline.clear()
+      inside.clear()
       latencies.length = arrivals.length = 0
       return
     case 'playing':
       playing = data.playing
       play.textContent = playing ? 'Pause' : 'Play'
       return
-    case 'ended': return tell(`Over all ${data.frames} frames: ${data.overall[0]!.label} (${percent(data.overall[0]!.prob)}).`)
+    case 'ended': return tell(`Over all ${data.frames} frames: ${nameOf(data.overall[0]!)} (${percent(data.overall[0]!.prob)}).`)
     case 'note': return tell(data.text)
     case 'error': return tell(data.text, true)
   }
@@ -101,24 +109,10 @@ function measure(milliseconds: number): void {
   element('fps').textContent = span > 0 ? ((1000 * (arrivals.length - 1)) / span).toFixed(1) : '–'
 }
 
-const nameOf = ({ label, index }: Class): string => label ?? `class ${index}`
-const percent = (prob: number): string => `${(100 * prob).toFixed(prob < 0.1 ? 1 : 0)} %`
-
 /** A reason in the words of this page. */
 function explained(reason: string): string {
   if (!crossOriginIsolated) return 'This page is not cross-origin isolated, so the CPU computes with one thread; "trecvit serve" and "npm run demo" send the headers that change it.'
   return `Why not on something better: ${reason}.`
-}
-
-let fading: ReturnType<typeof setTimeout> | undefined
-
-function tell(text: string, bad = false): void {
-  message.textContent = text
-  message.className = bad ? 'bad' : ''
-  message.hidden = false
-  clearTimeout(fading)
-  // What went wrong stays until something else is done.
-  if (!bad) fading = setTimeout(() => (message.hidden = true), 12_000)
 }
 
 function enable(canPlay: boolean): void {
@@ -131,7 +125,7 @@ function enable(canPlay: boolean): void {
 function open(next: Blob, name: string): void {
   live.stop()
   file = next
-  message.hidden = true
+  hush()
   document.title = `${name} — trecvit`
   ask({ type: 'open', file: next, rate: Number(settingsForm['rate'].value) || 0 })
 }
@@ -145,7 +139,7 @@ async function openSample(): Promise<void> {
 async function goLive(kind: 'camera' | 'screen'): Promise<void> {
   if (!(await live.start(kind, () => Number(settingsForm['rate'].value) || 30))) return
   file = null
-  message.hidden = true
+  hush()
   document.title = `${kind} — trecvit`
   ask({ type: 'live' })
   enable(false)
@@ -165,6 +159,16 @@ resetButton.onclick = () => ask({ type: 'reset' })
 scrub.onchange = () => ask({ type: 'seek', time: Number(scrub.value) })
 lose.onclick = () => ask({ type: 'lose' })
 
+// Where keys mean nothing else.
+addEventListener('keydown', (event) => {
+  const free = event.target === document.body || event.target === picture
+  if (!free || event.ctrlKey || event.altKey || event.metaKey) return
+  if (event.key === ' ' && !play.disabled) play.click()
+  else if (event.key === 'ArrowRight' && !stepButton.disabled) stepButton.click()
+  else return
+  event.preventDefault()
+})
+
 addEventListener('dragover', (event) => {
   event.preventDefault()
   document.body.classList.add('dropping')
@@ -173,8 +177,8 @@ addEventListener('dragleave', ({ relatedTarget }) => relatedTarget ?? document.b
 addEventListener('drop', (event) => {
   event.preventDefault()
   document.body.classList.remove('dropping')
-  const [dropped] = event.dataTransfer?.files ?? []
-  if (dropped) open(dropped, dropped.name)
+  const others = model.take([...event.dataTransfer?.files ?? []])
+  if (others[0]) open(others[0], others[0].name)
 })
 
 function settingsNow(): Settings {
@@ -212,7 +216,7 @@ async function weigh(): Promise<void> {
 if (measured && crossOriginIsolated) void weigh().catch(() => {})
 
 /** For tests. */
-Object.assign(globalThis, { timeline })
+Object.assign(globalThis, { timeline, inside })
 
 ask({ type: 'settings', settings: settingsNow() })
 void openSample()

@@ -1,15 +1,27 @@
 /**
  * The engine: a model and a stream, in a worker, so that the page never waits. Everything happens in turn; what plays takes a turn for each frame.
  */
-import { TRecViT, TrecvitError, type Class, type FrameAnswer, type LoadOptions, type Stream } from 'trecvit'
-import { openVideo, sample, toPixels, type Frame, type Video } from 'trecvit/video'
-import type { Reply, Request, Settings } from './messages.ts'
+import { TRecViT, TrecvitError, type Class, type FrameAnswer, type FrameLike, type Stream } from 'trecvit'
+import { openVideo, sample, type Frame, type Video } from 'trecvit/video'
+import { forget, keep, kept } from './kept.ts'
+import { keepWanted, mapOf, type Tensors } from './look.ts'
+import type { Look, Reply, Request, Settings } from './messages.ts'
+import { pictureOf, pixelsOf } from './picture.ts'
+import { destroyDevice, watchedGpu } from './watchedGpu.ts'
 
 /** Frames that the label stands for, and classes that are told. */
 const AVERAGE = { frames: 8 }
 const TOP = 8
-/** Pixels of the longer side of pictures on the page. */
-const SHOWN = 640
+/** Milliseconds between two looks inside while a video plays. */
+const LOOK = 500
+/** Milliseconds between two reports about what loads. */
+const REPORT = 100
+
+/** Where the model comes from; without a file it is the built-in one. */
+interface Origin {
+  readonly file: File | null
+  readonly labels: readonly string[] | null
+}
 
 const scope = globalThis as unknown as { onmessage: (event: MessageEvent<Request>) => void; postMessage(message: Reply, transfer?: Transferable[]): void }
 const say = (reply: Reply, transfer: Transferable[] = []): void => scope.postMessage(reply, transfer)
@@ -17,8 +29,8 @@ const say = (reply: Reply, transfer: Transferable[] = []): void => scope.postMes
 let model: TRecViT | undefined
 let stream: Stream | undefined
 let settings: Settings | undefined
-/** The device that the stream runs on, to be destroyed for show. */
-let gpuDevice: GPUDevice | undefined
+let origin: Origin = { file: null, labels: null }
+let loading: AbortController | undefined
 
 let source: { readonly file: Blob; readonly rate: number } | undefined
 let video: Video | undefined
@@ -26,51 +38,85 @@ let frames: AsyncIterator<Frame> | undefined
 let playing = false
 /** Counts what has been played, so that each loop knows whether it is the one. */
 let plays = 0
+/** Seconds of the video. */
+let now = 0
 let overall: readonly Class[] = []
 let shown = { device: '', backend: '' }
 
-/** WebGPU as the browser has it, but for a look at the devices that it hands out. */
-const gpu = 'gpu' in navigator && navigator.gpu ? watched(navigator.gpu) : undefined
+let look: Look | null = null
+let looked = 0
+/** Of the frame that was looked into last. */
+let seen: Tensors | undefined
 
-function watched(entry: GPU): GPU {
-  const bound = <T extends object>(of: T, key: PropertyKey): unknown => {
-    const value = Reflect.get(of, key, of) as unknown
-    return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(of) : value
+// ---- the model
+
+/** Loads with other settings, or another model. The stream of a model goes on with what it has seen; with another model it begins anew. */
+async function change(next: Settings, from: Origin): Promise<void> {
+  const before = settings
+  const same = from.file === origin.file
+  if (model && stream && before && from === origin && next.device !== 'auto' && String(Object.values({ ...before, device: 0 })) === String(Object.values({ ...next, device: 0 }))) {
+    await stream.moveTo(next.device)
+    settings = next
+    return tellDevice()
   }
-  const adapterOf = (adapter: GPUAdapter): GPUAdapter => new Proxy(adapter, {
-    get: (of, key) => (key === 'requestDevice' ? async (descriptor?: GPUDeviceDescriptor) => (gpuDevice = await of.requestDevice(descriptor)) : bound(of, key)),
-  })
-  return new Proxy(entry, {
-    get: (of, key) => (key !== 'requestAdapter' ? bound(of, key) : async (options?: GPURequestAdapterOptions) => {
-      const adapter = await of.requestAdapter(options)
-      return adapter && adapterOf(adapter)
-    }),
-  })
+  const state = same ? await stream?.snapshot() : undefined
+  const loaded = await load(next, from)
+  let opened: Stream
+  try {
+    opened = state ? await loaded.resume(state, { topK: TOP }) : loaded.stream({ average: AVERAGE, topK: TOP })
+  } catch (error) {
+    await loaded.dispose()
+    throw error
+  }
+  await stream?.dispose()
+  await model?.dispose()
+  const first = model === undefined
+  ;[model, stream, settings, origin, seen] = [loaded, opened, next, from, undefined]
+  tellDevice()
+  const { config: { imageSize, depth, width, numHeads, numClasses }, labels } = loaded
+  say({ type: 'model', name: from.file?.name ?? null, about: `${imageSize.join('×')} pixels, ${depth} layers of ${width} channels, ${numClasses} classes${labels ? '' : ' without names'}`, layers: depth, heads: numHeads })
+  if (state) return
+  look &&= { ...look, layer: Math.min(look.layer, depth - 1), head: look.head !== null && look.head < numHeads ? look.head : null }
+  for (const warning of loaded.warnings) say({ type: 'note', text: warning })
+  if (first) return
+  say({ type: 'cleared' })
+  if (source) await open(source.file, source.rate)
 }
 
-const optionsOf = ({ device, dtype, threads, deterministic }: Settings): LoadOptions => ({
-  device, deterministic, ...(dtype && { dtype }), ...(threads && { threads }), ...(gpu && { gpu }),
-})
-
-/** Loads the model for the first time, or anew with other settings: the stream goes on with what it has seen. */
-async function apply(next: Settings): Promise<void> {
-  const before = settings
-  settings = next
-  if (model && stream && before && next.device !== 'auto' && String(Object.values({ ...before, device: 0 })) === String(Object.values({ ...next, device: 0 }))) {
-    await stream.moveTo(next.device)
-  } else {
-    const state = await stream?.snapshot()
-    const loaded = await TRecViT.load('builtin', optionsOf(next)).catch((error: unknown) => {
-      settings = before
-      throw error
+async function load({ device, dtype, threads, deterministic }: Settings, { file, labels }: Origin): Promise<TRecViT> {
+  const { signal } = (loading = new AbortController())
+  const start = performance.now()
+  let reported = start
+  try {
+    return await TRecViT.load(file ?? 'builtin', {
+      device, deterministic, signal, ...(dtype && { dtype }), ...(threads && { threads }), ...(watchedGpu && { gpu: watchedGpu }), ...(labels && { labels }),
+      onProgress: (done, total) => {
+        if (!file || performance.now() - reported < REPORT) return
+        reported = performance.now()
+        say({ type: 'loading', progress: { name: file.name, done, total, seconds: ((reported - start) / 1000) * (total / done - 1) } })
+      },
     })
-    const opened = state ? await loaded.resume(state, { topK: TOP }) : loaded.stream({ average: AVERAGE, topK: TOP })
-    await stream?.dispose()
-    await model?.dispose()
-    model = loaded
-    stream = opened
+  } finally {
+    loading = undefined
+    say({ type: 'loading', progress: null })
   }
-  tellDevice()
+}
+
+async function useModel(from: Origin, keeps: boolean): Promise<void> {
+  await change(settings!, from)
+  // Beside what plays on.
+  if (keeps && from.file) void keep(from.file, from.labels).catch(tellError).then(tellKept)
+}
+
+async function recall(): Promise<void> {
+  const found = await kept()
+  if (!found) throw new Error('The model is no longer in the storage of this browser; open it again')
+  await change(settings!, found)
+}
+
+async function tellKept(): Promise<void> {
+  const found = await kept()
+  say({ type: 'kept', kept: found && { name: found.file.name, bytes: found.file.size } })
 }
 
 function tellDevice(): void {
@@ -79,6 +125,8 @@ function tellDevice(): void {
   say({ type: 'device', device, dtype: model!.dtype, canLose: device.backend === 'webgpu' })
 }
 
+// ---- the video
+
 async function open(file: Blob, rate: number): Promise<void> {
   await closeVideo()
   source = { file, rate }
@@ -86,6 +134,7 @@ async function open(file: Blob, rate: number): Promise<void> {
   const { container, codec, width, height, duration, fps, decoder } = video.info
   frames = sample(video, rate ? { fps: rate } : {})[Symbol.asyncIterator]()
   await stream!.reset()
+  seen = undefined
   say({ type: 'cleared' })
   say({ type: 'opened', duration, fps, about: `${container}, ${codec}, ${width}×${height}; decoded by ${decoder}` })
 }
@@ -96,8 +145,8 @@ async function closeVideo(): Promise<void> {
   await closing?.close()
 }
 
-/** The next frame of the file, if there is one. */
-async function step(show = true): Promise<number | null> {
+/** The next frame of the file, if there is one; before `from` seconds frames are computed but not shown. */
+async function step(from = 0): Promise<number | null> {
   if (!frames) return null
   const { done, value } = await frames.next()
   if (done) {
@@ -106,36 +155,25 @@ async function step(show = true): Promise<number | null> {
     await closeVideo()
     return null
   }
-  await push(value, value.time, show ? await pictureOf(value) : null)
+  const shows = value.time >= from
+  await push(value, value.time, shows ? await pictureOf(value) : null)
   return value.time
 }
 
-async function push(frame: Frame | ImageData, time: number, bitmap: ImageBitmap | null): Promise<void> {
+async function push(frame: FrameLike, time: number, bitmap: ImageBitmap | null): Promise<void> {
+  const looks = look !== null && bitmap !== null && !(playing && performance.now() - looked < LOOK)
+  const before = looks ? await stream!.snapshot() : undefined
   const start = performance.now()
   const answer: FrameAnswer = await stream!.push(frame)
   const milliseconds = performance.now() - start
+  now = time
   overall = answer.overall.top
   if (JSON.stringify(stream!.device) !== shown.device) {
     if (shown.backend === 'webgpu') say({ type: 'note', text: `The GPU was lost; the stream went on on ${stream!.device.backend === 'wasm' ? 'the CPU' : 'a new device'}, and no frame is missing.` })
     tellDevice()
   }
   say({ type: 'answer', frame: answer.frame, time, top: answer.top, overall, milliseconds, bitmap }, bitmap ? [bitmap] : [])
-}
-
-/** A frame for the eye, upright. */
-async function pictureOf(frame: Frame): Promise<ImageBitmap> {
-  const turned = frame.rotation === 90 || frame.rotation === 270
-  const [full, high] = turned ? [frame.height, frame.width] : [frame.width, frame.height]
-  const scale = Math.min(1, SHOWN / Math.max(full, high))
-  const [width, height] = [Math.round(full * scale), Math.round(high * scale)]
-  const rgb = toPixels(frame, { width, height })
-  const rgba = new Uint8ClampedArray(width * height * 4).fill(255)
-  for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
-    rgba[to] = rgb[from]!
-    rgba[to + 1] = rgb[from + 1]!
-    rgba[to + 2] = rgb[from + 2]!
-  }
-  return createImageBitmap(new ImageData(rgba, width, height))
+  if (before) await lookInto(before, frame)
 }
 
 /** Frame after frame at the video's own pace, or as fast as it goes where that is slower. */
@@ -156,30 +194,59 @@ async function play(): Promise<void> {
   }
 }
 
-async function seek(time: number): Promise<void> {
+async function seek(to: number): Promise<void> {
   const { file, rate } = source!
   await open(file, rate)
-  for (;;) {
-    const at = await step(false)
-    if (at === null || at >= time - 1e-3) return
-  }
+  // Frames are told apart by less than a millisecond nowhere.
+  for (let at: number | null = -1; at !== null && at < to - 1e-3;) at = await step(to - 1e-3)
 }
-
-let canvas: OffscreenCanvas | undefined
 
 async function live(bitmap: ImageBitmap, time: number): Promise<void> {
-  const { width, height } = bitmap
-  if (canvas?.width !== width || canvas.height !== height) canvas = new OffscreenCanvas(width, height)
-  const context = canvas.getContext('2d', { willReadFrequently: true })!
-  context.drawImage(bitmap, 0, 0)
-  await push(context.getImageData(0, 0, width, height), time, bitmap)
+  await push(pixelsOf(bitmap), time, bitmap)
 }
 
-function setPlaying(now: boolean): void {
-  if (playing === now) return
-  playing = now
+function setPlaying(next: boolean): void {
+  if (playing === next) return
+  playing = next
   say({ type: 'playing', playing })
 }
+
+// ---- a look inside
+
+/** Runs the frame once more from the state before it, and keeps what was on the way. */
+async function lookInto(before: Uint8Array, frame: FrameLike): Promise<void> {
+  looked = performance.now()
+  const twin = await model!.resume(before)
+  try {
+    seen = keepWanted(await twin.trace(frame))
+  } finally {
+    await twin.dispose()
+  }
+  await tellMap()
+}
+
+async function tellMap(): Promise<void> {
+  if (!look || !seen) return
+  const { config } = model!
+  const { imageSize: size, patchSize } = config
+  say({ type: 'map', values: await mapOf(seen, config, origin.file, look), grid: [size[0] / patchSize[0], size[1] / patchSize[1]], size, view: look.view })
+}
+
+async function changeLook(next: Look | null): Promise<void> {
+  look = next
+  if (seen || !next) await tellMap()
+  // What the frame on the page went through has not been kept: the stream is computed anew up to it.
+  else if (!playing && source && stream!.frame > 0) await seek(now)
+}
+
+async function profile(): Promise<void> {
+  const { config: { imageSize: [height, width] } } = model!
+  const ops = new Map<string, number>()
+  for (const { op, milliseconds } of await model!.profile({ data: new Uint8Array(height * width * 3), shape: [1, height, width, 3] })) ops.set(op, (ops.get(op) ?? 0) + milliseconds)
+  say({ type: 'profile', ops: [...ops].map(([op, milliseconds]) => ({ op, milliseconds })).sort((one, other) => other.milliseconds - one.milliseconds) })
+}
+
+// ---- what the page asks for
 
 let turn: Promise<unknown> = Promise.resolve()
 
@@ -187,8 +254,8 @@ let turn: Promise<unknown> = Promise.resolve()
 function inTurn<T>(work: () => Promise<T>): Promise<T | undefined> {
   const result = turn.then(work).catch((error: unknown) => {
     setPlaying(false)
-    if (!(error instanceof TrecvitError)) console.error(error)
-    say({ type: 'error', text: error instanceof Error ? error.message : String(error) })
+    if (error instanceof Error && error.name === 'AbortError') say({ type: 'note', text: 'Loading was stopped; the model that was there stays.' })
+    else tellError(error)
     // What the settings say is what there is.
     if (model && stream) tellDevice()
     return undefined
@@ -197,9 +264,22 @@ function inTurn<T>(work: () => Promise<T>): Promise<T | undefined> {
   return result
 }
 
+function tellError(error: unknown): void {
+  if (!(error instanceof TrecvitError)) console.error(error)
+  say({ type: 'error', text: error instanceof Error ? error.message : String(error) })
+}
+
 scope.onmessage = ({ data }) => {
   switch (data.type) {
-    case 'settings': return void inTurn(() => apply(data.settings))
+    case 'settings': return void inTurn(() => change(data.settings, origin))
+    case 'model': return void goOn(() => useModel(data, data.keep))
+    case 'labels': return void inTurn(() => change(settings!, { ...origin, labels: data.labels }))
+    case 'recall': return void goOn(recall)
+    case 'forget': return void inTurn(async () => {
+      await forget()
+      await tellKept()
+    })
+    case 'cancel': return loading?.abort()
     case 'open': setPlaying(false); return void inTurn(() => open(data.file, data.rate)).then(play)
     case 'live':
       setPlaying(false)
@@ -218,6 +298,19 @@ scope.onmessage = ({ data }) => {
       say({ type: 'cleared' })
     })
     case 'seek': setPlaying(false); return void inTurn(() => seek(data.time))
-    case 'lose': return gpuDevice?.destroy()
+    case 'look': return void inTurn(() => changeLook(data.look))
+    case 'profile': return void inTurn(profile)
+    case 'lose': return destroyDevice()
   }
 }
+
+/** Changes the model, and goes on: with playing, or with the frame that was there, as the new model sees it. */
+async function goOn(work: () => Promise<void>): Promise<void> {
+  const played = playing
+  setPlaying(false)
+  await inTurn(work)
+  if (played) await play()
+  else if (source && stream!.frame === 0) await inTurn(() => seek(now))
+}
+
+void inTurn(tellKept)

@@ -1,5 +1,5 @@
 import { TrecvitError } from '../error.ts'
-import { openGpu } from '../platform/gpu.ts'
+import { nameOf, openGpu } from '../platform/gpu.ts'
 import type { Program, Weight } from '../program/program.ts'
 import type { Backend, Device, MatrixDType, Replay } from './backend.ts'
 import { BUILD_BOUNDS, GPU_BOUND, selfTest } from './selfTest.ts'
@@ -181,7 +181,7 @@ export class Engines {
       return new Engine(backend, opened)
     } catch (error) {
       device.destroy()
-      throw new TrecvitError(`The WebGPU device "${device.adapterInfo.description}" is not used: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+      throw new TrecvitError(`The WebGPU device "${nameOf(device.adapterInfo)}" is not used: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
     }
   }
 }

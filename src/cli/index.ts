@@ -44,6 +44,10 @@ Environment:
                   4: the first step that leaves the CPU's
   NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`)
 
+// Nobody reads on, as when help is piped into head. A command that runs has a listener of its own (run.ts), which ends it in order.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  if (code === 'EPIPE' && process.stdout.listenerCount('error') === 1) process.exit()
+})
 // What fails outside of any await, like an event of a child process.
 process.on('uncaughtException', (error) => process.exit(report(error)))
 

@@ -2,7 +2,7 @@
  * Where WebGPU comes from: `navigator.gpu` in browsers and Deno, the optional package `webgpu` (Dawn) in Node and Bun.
  */
 
-import { importOptional } from './platform.ts'
+import { builtinModule, importOptional } from './platform.ts'
 
 /** A device of the best adapter, or why there is none. */
 export type OpenedGpu = {
@@ -25,7 +25,7 @@ const TOGGLES = ['disable_workgroup_init']
  */
 export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
   const { entry, toggles } = gpu ? { entry: gpu, toggles: null } : await entryPoint()
-  if (!entry) return { reason: 'this runtime has no WebGPU and the package "webgpu" is not installed' }
+  if (!entry) return { reason: builtinModule('node:os') ? 'this runtime has no WebGPU and the package "webgpu" is not installed' : 'this runtime has no WebGPU, or none for this page' }
   try {
     const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' })
     if (!adapter) return { reason: 'WebGPU has no adapter: no graphics driver that it can use' }
@@ -36,6 +36,11 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
   } catch (error) {
     return { reason: `WebGPU refuses: ${error instanceof Error ? error.message : String(error)}` }
   }
+}
+
+/** What an adapter is called; browsers tell less than others. */
+export function nameOf({ vendor, architecture, description }: GPUAdapterInfo): string {
+  return description || [vendor, architecture].filter(Boolean).join(' ') || 'unknown GPU'
 }
 
 /** What to ask an adapter for: its largest buffers and workgroup memory, and the optional features. */

@@ -78,7 +78,7 @@ async function portOf(profile) {
   throw new Error(`Firefox expected to listen within ${PATIENCE / 1000} s`)
 }
 
-/** As playwright's, but everything happens by scripts in the page. */
+/** As playwright's, but most happens by scripts in the page. */
 class Page {
   #ask
 
@@ -104,6 +104,16 @@ class Page {
 
   waitForTimeout(milliseconds) {
     return new Promise((done) => setTimeout(done, milliseconds))
+  }
+
+  reload() {
+    return this.#ask('WebDriver:Refresh')
+  }
+
+  /** @param path of one file */
+  async setInputFiles(selector, path) {
+    const { value } = await this.#ask('WebDriver:FindElement', { using: 'css selector', value: selector })
+    await this.#ask('WebDriver:ElementSendKeys', { id: Object.values(value)[0], text: path })
   }
 
   click(selector) {

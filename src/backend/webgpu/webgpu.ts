@@ -1,6 +1,6 @@
 import type { Program, State, Weight } from '../../program/program.ts'
 import type { Backend, Device, MatrixDType, Replay, StreamState } from '../backend.ts'
-import { OPTIONAL } from '../../platform/gpu.ts'
+import { nameOf, OPTIONAL } from '../../platform/gpu.ts'
 import { allocate } from './allocate.ts'
 import { elementBytes, quads, weightBytes } from './encode.ts'
 import { Halves } from './halves.ts'
@@ -27,7 +27,7 @@ export class WebGpuBackend implements Backend {
     const { vendor, architecture, description } = device.adapterInfo
     const { maxBufferSize, maxStorageBufferBindingSize } = device.limits
     this.device = {
-      backend: 'webgpu', kernels: description || [vendor, architecture].filter(Boolean).join(' ') || 'unknown GPU', threads: 1, reason: null,
+      backend: 'webgpu', kernels: nameOf(device.adapterInfo), threads: 1, reason: null,
       gpu: {
         vendor, architecture, description, toggles,
         features: OPTIONAL.filter((feature) => device.features.has(feature)), limits: { maxBufferSize, maxStorageBufferBindingSize },

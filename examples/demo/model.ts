@@ -1,0 +1,72 @@
+/** Which model runs: the built-in one, or a person's own, which may stay in the browser. */
+import type { Reply, Request } from './messages.ts'
+import { element, hush, megabytes, tell } from './text.ts'
+
+const isCheckpoint = ({ name }: File): boolean => /\.(npz|safetensors)$/i.test(name)
+const isLabels = ({ name }: File): boolean => /\.txt$/i.test(name)
+
+export class ModelPanel {
+  readonly #ask: (request: Request) => void
+  readonly #keep = element<HTMLInputElement>('keep')
+  readonly #builtin = element<HTMLButtonElement>('builtin')
+
+  constructor(ask: (request: Request) => void) {
+    this.#ask = ask
+    for (const id of ['checkpoint', 'labels']) {
+      element<HTMLInputElement>(id).onchange = ({ target }) => {
+        const input = target as HTMLInputElement
+        this.#open([...input.files!], id)
+        // So that the same file may be chosen again.
+        input.value = ''
+      }
+    }
+    this.#builtin.onclick = () => this.#load(null, null)
+    this.#keep.onchange = () => {
+      if (this.#keep.checked) void navigator.storage?.persist?.()
+    }
+    element('recall').onclick = () => ask({ type: 'recall' })
+    element('forget').onclick = () => ask({ type: 'forget' })
+    element('cancel').onclick = () => ask({ type: 'cancel' })
+  }
+
+  /** Takes checkpoints and labels out of files that were dropped; gives the others. */
+  take(files: readonly File[]): File[] {
+    this.#open(files.filter((file) => isCheckpoint(file) || isLabels(file)))
+    return files.filter((file) => !isCheckpoint(file) && !isLabels(file))
+  }
+
+  show({ name, about }: Extract<Reply, { type: 'model' }>): void {
+    element('modelName').textContent = name ?? 'Built in: how the camera moves'
+    element('modelAbout').textContent = about
+    this.#builtin.disabled = name === null
+  }
+
+  follow(progress: Extract<Reply, { type: 'loading' }>['progress']): void {
+    element('loading').hidden = progress === null
+    if (!progress) return
+    const { name, done, total, seconds } = progress
+    element<HTMLProgressElement>('loaded').value = done / total
+    element('left').textContent = `${name}: ${megabytes(done)} of ${megabytes(total)}, ${Math.ceil(seconds)} s left`
+  }
+
+  showKept(kept: Extract<Reply, { type: 'kept' }>['kept']): void {
+    element('kept').hidden = kept === null
+    if (kept) element('keptName').textContent = `Kept in this browser: ${kept.name}, ${megabytes(kept.bytes)}`
+  }
+
+  /** @param as what they are, whatever their names say */
+  #open(files: readonly File[], as?: string): void {
+    const checkpoint = files.find((file) => (as ? as === 'checkpoint' : isCheckpoint(file)))
+    const labels = files.find((file) => (as ? as === 'labels' : isLabels(file)))
+    void (async () => {
+      const names = labels ? (await labels.text()).trimEnd().split(/\r?\n/) : null
+      if (checkpoint) this.#load(checkpoint, names)
+      else if (names) this.#ask({ type: 'labels', labels: names })
+    })().catch((error: Error) => tell(`The labels cannot be read (${error.message}).`, true))
+  }
+
+  #load(file: File | null, labels: readonly string[] | null): void {
+    hush()
+    this.#ask({ type: 'model', file, labels, keep: this.#keep.checked })
+  }
+}

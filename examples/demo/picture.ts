@@ -1,0 +1,32 @@
+/** Between frames of a video and pictures of a page, in a worker. */
+import { toPixels, type Frame } from 'trecvit/video'
+
+/** Pixels of the longer side of pictures on the page. */
+const SHOWN = 640
+
+/** A frame for the eye, upright. */
+export async function pictureOf(frame: Frame): Promise<ImageBitmap> {
+  const turned = frame.rotation === 90 || frame.rotation === 270
+  const [full, high] = turned ? [frame.height, frame.width] : [frame.width, frame.height]
+  const scale = Math.min(1, SHOWN / Math.max(full, high))
+  const [width, height] = [Math.round(full * scale), Math.round(high * scale)]
+  const rgb = toPixels(frame, { width, height })
+  const rgba = new Uint8ClampedArray(width * height * 4).fill(255)
+  for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
+    rgba[to] = rgb[from]!
+    rgba[to + 1] = rgb[from + 1]!
+    rgba[to + 2] = rgb[from + 2]!
+  }
+  return createImageBitmap(new ImageData(rgba, width, height))
+}
+
+let canvas: OffscreenCanvas | undefined
+
+/** What a picture shows, as the model takes it. */
+export function pixelsOf(bitmap: ImageBitmap): ImageData {
+  const { width, height } = bitmap
+  if (canvas?.width !== width || canvas.height !== height) canvas = new OffscreenCanvas(width, height)
+  const context = canvas.getContext('2d', { willReadFrequently: true })!
+  context.drawImage(bitmap, 0, 0)
+  return context.getImageData(0, 0, width, height)
+}
