@@ -28,6 +28,9 @@ for (const [name, [program, ...args]] of Object.entries(runtimes)) {
   const ended = new Promise((resolve) => server.on('exit', resolve))
   const [, host] = /http:\/\/([^/]+)/.exec(await new Promise((resolve) => server.stdout.once('data', (part) => resolve(String(part)))))
 
+  const page = await fetch(`http://${host}/`)
+  assert.match(await page.text(), /<title>trecvit/)
+  assert.equal(page.headers.get('cross-origin-embedder-policy'), 'require-corp')
   const answer = await fetch(`http://${host}/v2/models/builtin/infer`, { method: 'POST', body: Buffer.concat(frames), headers: { 'Inference-Header-Content-Length': '0' } })
   assert.deepEqual((await answer.json()).outputs[0].data, [...expected.at(-1).logits.data])
   for (const [status, init] of [[400, { method: 'POST', body: '{' }], [413, { method: 'POST', body: new Uint8Array(4e7) }], [405, {}]]) {
