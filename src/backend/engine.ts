@@ -44,15 +44,17 @@ export class Engine {
   }
 }
 
-const tested = new Map<Build, Promise<string | null>>()
+const tested = new Map<string, Promise<string | null>>()
 
-/** What a build of the kernels computes wrongly, or null; found out once. */
-function testBuild(build: Build): Promise<string | null> {
-  let found = tested.get(build)
-  if (!found) {
-    const test = (dtype: MatrixDType) => selfTest((weights) => WasmBackend.create(weights, undefined, build), BUILD_BOUNDS[build], dtype)
-    tested.set(build, (found = test('f32').then((wrong) => wrong ?? test('int8'))))
-  }
+/** What a build of the kernels computes wrongly with matrices of a number format, or null; found out once. */
+export async function testBuild(build: Build, dtype: MatrixDType): Promise<string | null> {
+  return await testOnce(build, 'f32') ?? (dtype === 'int8' ? testOnce(build, dtype) : null)
+}
+
+function testOnce(build: Build, dtype: MatrixDType): Promise<string | null> {
+  const key = `${build} ${dtype}`
+  let found = tested.get(key)
+  if (!found) tested.set(key, (found = selfTest((weights) => WasmBackend.create(weights, undefined, build), BUILD_BOUNDS[build], dtype)))
   return found
 }
 
@@ -153,7 +155,7 @@ export class Engines {
 
   async #wasm(reason: string | null): Promise<Engine> {
     // A module that is given is of the one build that is for handing out.
-    const { build, reason: otherBuild } = this.#cpu.wasmModule ? { build: 'simd', reason: null } as const : await chooseBuild(this.#cpu, testBuild)
+    const { build, reason: otherBuild } = this.#cpu.wasmModule ? { build: 'simd', reason: null } as const : await chooseBuild(this.#cpu, (build) => testBuild(build, this.#dtype))
     const { machine, reason: oneThread } = await openMachine(build, this.#cpu)
     const reasons = [reason, otherBuild, oneThread].filter((one) => one !== null)
     const backend = await WasmBackend.create(this.#weights, machine, build, reasons.join('; ') || null)

@@ -1,6 +1,6 @@
 /**
  * trecvit serve in other runtimes: its answers over HTTP and by WebSocket are those of the library in Node, and Ctrl-C ends it. Needs a
- * build, and npm install --prefix test/platforms.
+ * build with the page (node examples/demo/build.mjs), and npm install --prefix test/platforms.
  *
  *     node test/platforms/served.mjs
  */
