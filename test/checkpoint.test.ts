@@ -7,7 +7,7 @@ import { deflateRawSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { describe, expect, test } from 'vitest'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
-import { crc32 } from '../src/checkpoint/crc32.ts'
+import { crc32, crc32Anywhere } from '../src/checkpoint/crc32.ts'
 import { encodeNpy, encodeNpz } from '../src/checkpoint/npy.ts'
 import { expectRefusal, makeNpy, makeSafetensors, makeZip, npyHeader } from './checkpointFiles.ts'
 
@@ -34,7 +34,7 @@ describe('the kind of a file', () => {
   })
 })
 
-test('CRC-32 for every alignment and length around a turn, joined at any place', () => {
+test.each([['of the runtime', crc32], ['of our own', crc32Anywhere]])('CRC-32 %s for every alignment and length around a turn, joined at any place', (_, crc32) => {
   expect(crc32(new TextEncoder().encode('123456789'))).toBe(0xcbf43926)
   const bytes = Uint8Array.from({ length: 100 }, (_, i) => i * 37 + (i >> 2))
   // The definition, a bit at a time.

@@ -1,3 +1,5 @@
+import { builtinModule } from '../platform/platform.ts'
+
 /**
  * CRC-32 (polynomial 0xEDB88320, as in zip), sixteen bytes a turn. TABLE[256·k + x] is what byte x adds when k more bytes follow it in
  * the turn; sixteen look-ups then do not wait for each other, as the one look-up a byte of the plain form does.
@@ -13,11 +15,19 @@ for (let i = 256; i < TABLE.length; i++) {
   TABLE[i] = (before >>> 8) ^ TABLE[before & 255]!
 }
 
+/** With instructions that are made for it; not in pages. */
+const native = builtinModule('node:zlib')?.crc32
+
 /**
  * CRC-32 of `bytes`, as an unsigned 32-bit number.
  * @param crc CRC of the bytes before, to continue from: crc32(b, crc32(a)) is the CRC of a and b joined
  */
 export function crc32(bytes: Uint8Array, crc = 0): number {
+  return native ? native(bytes, crc) : crc32Anywhere(bytes, crc)
+}
+
+/** The same without help of the runtime. */
+export function crc32Anywhere(bytes: Uint8Array, crc = 0): number {
   const t = TABLE
   let c = ~crc
   let i = 0

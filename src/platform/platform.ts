@@ -12,6 +12,7 @@ interface BuiltinModules {
   'node:url': typeof import('node:url')
   'node:v8': typeof import('node:v8')
   'node:worker_threads': typeof import('node:worker_threads')
+  'node:zlib': typeof import('node:zlib')
 }
 
 /**
