@@ -194,6 +194,50 @@ const furtherChecks = {
   },
 }
 
+/** What needs playwright's own keys and files, or a fake screen. */
+const pointedChecks = {
+  async 'keys: space plays and pauses, arrow right steps; tab shows where one is'(page) {
+    await page.keyboard.press('Escape')
+    await page.evaluate(() => document.activeElement.blur())
+    await page.keyboard.press(' ')
+    await plays(page)
+    await page.keyboard.press(' ')
+    await pause(page)
+    const before = (await times(page)).length
+    await page.keyboard.press('ArrowRight')
+    await answered(page, before)
+    await page.keyboard.press('Tab')
+    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none')
+  },
+  async 'frames a second: as many as are asked for'(page) {
+    await page.fill('[name=rate]', '5')
+    await page.locator('[name=rate]').press('Tab')
+    await until(page, () => globalThis.timeline.times.length > 2 && Math.abs(globalThis.timeline.times.at(-1) - globalThis.timeline.times.at(-2) - 0.2) < 0.02)
+    await page.fill('[name=rate]', '')
+    await page.locator('[name=rate]').press('Tab')
+    await plays(page)
+    await pause(page)
+  },
+  async 'a model and its labels, dropped together'(page) {
+    await page.evaluate(([model, names]) => {
+      const data = new DataTransfer()
+      data.items.add(new File([Uint8Array.from(atob(model), (byte) => byte.charCodeAt(0))], 'dropped.npz'))
+      data.items.add(new File([names], 'names.txt'))
+      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }))
+    }, [readFileSync(own).toString('base64'), readFileSync(labels, 'utf8')])
+    await until(page, () => document.getElementById('modelName').textContent === 'dropped.npz' && /^kind \d/.test(document.getElementById('label').textContent))
+    await page.click('#builtin')
+    await until(page, () => document.getElementById('modelName').textContent.startsWith('Built in') && globalThis.timeline.times.length > 0)
+  },
+  async 'the screen is followed'(page) {
+    await page.click('#screen')
+    await until(page, () => globalThis.timeline.times.length > 5 && document.title.startsWith('screen'))
+    await page.click('#sample')
+    await plays(page)
+    await pause(page)
+  },
+}
+
 async function withoutGpu(page) {
   const before = (await times(page)).length
   await page.selectOption('[name=device]', 'webgpu')
@@ -258,9 +302,9 @@ const weight = gzipSync(readFileSync(join(folder, 'page.js'))).length
 await check(`the page weighs ${weight} bytes without the engine`, async () => assert(weight <= BUDGET))
 
 const launchChromium = (...args) => chromium.launch({ executablePath: paths.chromium, args: ['--no-sandbox', '--enable-unsafe-webgpu', '--enable-dawn-features=disable_workgroup_init', ...args] })
-const browser = await launchChromium('--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', `--use-file-for-fake-video-capture=${camera}`)
+const browser = await launchChromium('--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--auto-select-desktop-capture-source=Entire screen', `--use-file-for-fake-video-capture=${camera}`)
 await inPage(browser, { viewport: { width: 1440, height: 1000 }, permissions: ['camera'] }, server.address, async (page) => {
-  for (const [name, work] of Object.entries({ ...checks, ...furtherChecks, ...gpuChecks })) await check(`Chromium: ${name}`, () => work(page), page)
+  for (const [name, work] of Object.entries({ ...checks, ...furtherChecks, ...pointedChecks, ...gpuChecks })) await check(`Chromium: ${name}`, () => work(page), page)
   await check('Chromium: a camera is classified live', async () => {
     await page.click('#camera')
     await until(page, () => globalThis.timeline.times.length > 20)
