@@ -1,5 +1,8 @@
 /** The CPU beside the caller: the same bits however many threads, a free event loop, and an end to everything that goes wrong. */
 import { spawnSync } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
@@ -157,6 +160,26 @@ describe('what fails rejects', () => {
     const { machine, reason } = await openMachine('simd', { threads: 2, workerUrl: new URL('data:text/javascript,process.exit(3)') })
     expect(machine.threads).toBe(1)
     expect(reason).toMatch(/^one thread, the caller's own: workers are refused \(it ended with code 3\)/)
+  })
+
+  test('a worker that says nothing: another is started; when none answers, the caller\'s own thread computes, and says why', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'trecvit-'))
+    const started = join(folder, 'started')
+    /** A worker that is dead for the first `silent` times. */
+    const url = (silent: number) => new URL(`data:text/javascript,${encodeURIComponent(`
+      import { appendFileSync, readFileSync } from 'node:fs'
+      appendFileSync(${JSON.stringify(started)}, '.')
+      if (readFileSync(${JSON.stringify(started)}).length <= ${silent}) setInterval(() => {}, 1000)
+      else await import(${JSON.stringify(new URL('../dist/worker.js', import.meta.url).href)})`)}`)
+    const second = await openMachine('simd', { threads: 1, workerUrl: url(1) })
+    expect([second.machine, second.reason]).toEqual([expect.any(Team), null])
+    second.machine.dispose()
+    await writeFile(started, '')
+    const none = await openMachine('simd', { threads: 1, workerUrl: url(9) })
+    expect(none.machine).not.toBeInstanceOf(Team)
+    expect(none.reason).toBe('one thread, the caller\'s own: workers are refused (it does not start)')
+    expect(await readFile(started, 'utf8')).toBe('...')
+    await rm(folder, { recursive: true })
   })
 })
 

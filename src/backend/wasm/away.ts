@@ -16,13 +16,8 @@ export class Away implements Machine {
 
   /** Rejects if workers are refused. */
   static async start(module: WebAssembly.Module, url: string | URL | undefined): Promise<Away> {
-    const thread = new Thread(url)
-    try {
-      return new Away(thread, await thread.call<number>('open', module))
-    } catch (error) {
-      end([thread])
-      throw error
-    }
+    const { thread, size } = await Thread.open(url, [module])
+    return new Away(thread, size)
   }
 
   async grow(bytes: number): Promise<void> {

@@ -21,15 +21,12 @@ export class Team extends Here {
   static async start(module: WebAssembly.Module, threads: number, url: string | URL | undefined): Promise<Team> {
     const memory = Here.memory(true)
     const kernels = await Here.kernels(module, memory)
-    const team: Thread[] = []
-    try {
-      while (team.length < threads) team.push(new Thread(url))
-      await Promise.all(team.map((thread) => thread.call('open', module, memory)))
-      return new Team(kernels, memory, team)
-    } catch (error) {
-      end(team)
-      throw error
-    }
+    const starts = await Promise.allSettled(Array.from({ length: threads }, () => Thread.open(url, [module, memory])))
+    const team = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value.thread] : []))
+    const refusal = starts.find((start) => start.status === 'rejected')
+    if (!refusal) return new Team(kernels, memory, team)
+    end(team)
+    throw refusal.reason
   }
 
   override async run(job: Job): Promise<void> {

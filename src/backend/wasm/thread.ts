@@ -9,6 +9,12 @@ interface Waiting {
   reject(error: Error): void
 }
 
+/**
+ * Milliseconds for a worker to answer first; then another is started in its place. Firefox 153 now and then never runs a worker that was started
+ * by a worker while others end, and tells nobody.
+ */
+const PATIENCE = [1500, 3000, 6000]
+
 /** One worker with a machine, seen from its owner. The process stays alive for it only while an answer is awaited. */
 export class Thread {
   readonly #worker: PlatformWorker
@@ -16,13 +22,36 @@ export class Thread {
   #failure: Error | undefined
   #calls = 0
 
-  /** @param url where the script of the worker is, instead of the text that is built in */
-  constructor(url: string | URL | undefined) {
+  private constructor(url: string | URL | undefined) {
     this.#worker = startWorker(script, url, {
       message: (data) => this.#hear(data as Answer),
       failed: (reason) => this.end(failed(reason)),
     })
     this.#worker.keep(false)
+  }
+
+  /**
+   * Starts a worker and opens its machine.
+   * @param url where the script of the worker is, instead of the text that is built in
+   * @param args of `open` (worker.ts)
+   * @returns the thread, and the bytes of memory; rejects if workers are refused, or do not start
+   */
+  static async open(url: string | URL | undefined, args: readonly unknown[], [patience, ...further]: readonly number[] = PATIENCE): Promise<{ readonly thread: Thread; readonly size: number }> {
+    const thread = new Thread(url)
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      thread.end(failed('it does not start'))
+    }, patience)
+    try {
+      return { thread, size: await thread.call<number>('open', ...args) }
+    } catch (error) {
+      thread.end(error as Error)
+      if (late && further.length) return Thread.open(url, args, further)
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** Calls a method of the machine. */
