@@ -2,12 +2,12 @@
 import { configOf } from '../src/model/config.ts'
 import { TRecViT } from '../src/model/trecvit.ts'
 import type { Stream } from '../src/stream/stream.ts'
-import { machine, randomFrame } from './lib/engine.ts'
-import { memoryUse, watchMemories } from './lib/memory.ts'
-import { settingsOf, type Options } from './lib/options.ts'
-import type { Report } from './lib/report.ts'
-import { median, quantile } from './lib/stats.ts'
-import { checkpointBytes, randomCheckpoint } from './lib/weights.ts'
+import { machine, randomFrame } from '../src/bench/lib/engine.ts'
+import { memoryUse, watchMemories } from '../src/bench/lib/memory.ts'
+import { settingsOf, type Options } from '../src/bench/lib/options.ts'
+import type { Report } from '../src/bench/lib/report.ts'
+import { median, quantile } from '../src/bench/lib/stats.ts'
+import { checkpointBytes, randomCheckpoint } from '../src/bench/lib/weights.ts'
 
 /** Frames that are compared at each end. */
 const WINDOW = 1000

@@ -1,6 +1,5 @@
-// node bench/run.mjs <bench> [--option value]…: bundles bench/<bench>.ts and runs it. The package must be built.
+// node bench/run.mjs [bench…] [--option value]…: `trecvit bench`, and the benches threads and endless, which are not in the package. The package must be built.
 import { spawn } from 'node:child_process'
-import { access } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
@@ -30,16 +29,18 @@ export async function runBench(entry, args, folder = join(here, '../build/bench'
     loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
     logLevel: 'error',
   })
-  const child = spawn(process.execPath, ['--expose-gc', outfile, ...args], { stdio: 'inherit' })
-  return new Promise((done) => child.on('exit', (code, signal) => done(code ?? (signal ? 1 : 0))))
+  return run(outfile, args)
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const [name = '', ...args] = process.argv.slice(2)
-  const entry = resolve(here, `${name}.ts`)
-  await access(entry).catch(() => {
-    console.error(`Bench "${name}" expected one of frame, threads, endless, kernels; for onnxruntime-web use bench/peers/run.mjs`)
-    process.exit(1)
-  })
-  process.exitCode = await runBench(entry, args)
+  const own = ['threads', 'endless'].includes(name)
+  process.exitCode = own ? await runBench(resolve(here, `${name}.ts`), args) : await run(join(here, '../dist/cli/index.js'), ['bench', ...process.argv.slice(2)])
+}
+
+/** Runs a module to its end; Ctrl-C reaches it by itself, as it does this process. */
+function run(file, args) {
+  process.on('SIGINT', () => {})
+  const child = spawn(process.execPath, ['--expose-gc', file, ...args], { stdio: 'inherit' })
+  return new Promise((done) => child.on('exit', (code, signal) => done(code ?? (signal ? 1 : 0))))
 }

@@ -1,10 +1,10 @@
 /** One frame of a stream, batch 1, with one thread and with more, in turn. --size small,Ti,S,B --threads 2 --seconds 20 */
 import { configOf, type Config, type Size } from '../src/model/config.ts'
 import { TrecvitError } from '../src/error.ts'
-import { createEngine, machine, randomFrame } from './lib/engine.ts'
-import { settingsOf, type Options } from './lib/options.ts'
-import type { Report } from './lib/report.ts'
-import { median, time, warm, type Sample } from './lib/stats.ts'
+import { createEngine, machine, randomFrame } from '../src/bench/lib/engine.ts'
+import { settingsOf, type Options } from '../src/bench/lib/options.ts'
+import type { Report } from '../src/bench/lib/report.ts'
+import { median, time, warm, type Sample } from '../src/bench/lib/stats.ts'
 
 /** How often faster two threads must be than one. */
 const LEAST: Partial<Record<Size, number>> = { Ti: 1.7, B: 1.9 }

@@ -10,3 +10,6 @@ export const manifest: URL = new URL('../package.json', import.meta.url)
 
 /** The folder of the demo page, which need not have been built. */
 export const demoPage: URL = new URL('../dist/demo/', import.meta.url)
+
+/** The package as programs import it; only where it was built. */
+export const library: URL = new URL('../dist/index.js', import.meta.url)

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/array.ts'
 import { configOf } from '../src/model/config.ts'
 import { TRecViT, TrecvitError, type FrameAnswer, type StreamOptions } from '../src/index.ts'
-import { checkpointBytes, noise, randomCheckpoint } from '../bench/lib/weights.ts'
+import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { adapter, gpu } from './gpu.ts'
 
 /** Largest logit times this is what a GPU may be off. */

@@ -1,7 +1,7 @@
 /** A thousand models on one device, one after the other: every buffer is given back. Dawn's null backend does all but compute, so it is fast. */
 import { create } from 'webgpu'
 import { expect, test } from 'vitest'
-import { randomCheckpoint, checkpointBytes } from '../bench/lib/weights.ts'
+import { randomCheckpoint, checkpointBytes } from '../src/bench/lib/weights.ts'
 import { Engine } from '../src/backend/engine.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'

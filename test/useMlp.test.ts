@@ -1,6 +1,6 @@
 /** The gated MLP of `useMlp`, which no golden model has: the formula once more, from the checkpoint's own tensors. */
 import { expect, test } from 'vitest'
-import { checkpointBytes, noise, randomCheckpoint } from '../bench/lib/weights.ts'
+import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { configOf, TRecViT } from '../src/index.ts'
 import { parametersOf } from '../src/model/weights.ts'
 

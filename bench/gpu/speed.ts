@@ -11,11 +11,11 @@ import { weightTable } from '../../src/model/weights.ts'
 import { everything, OPTIONAL } from '../../src/platform/gpu.ts'
 import { flopsOf } from '../../src/program/listing.ts'
 import { sizeOf, type Step } from '../../src/program/program.ts'
-import { settingsOf, type Options } from '../lib/options.ts'
-import type { Report, Table } from '../lib/report.ts'
-import { median, quantile } from '../lib/stats.ts'
-import { kindOf } from '../lib/steps.ts'
-import { noise, randomCheckpoint } from '../lib/weights.ts'
+import { settingsOf, type Options } from '../../src/bench/lib/options.ts'
+import type { Report, Table } from '../../src/bench/lib/report.ts'
+import { median, quantile } from '../../src/bench/lib/stats.ts'
+import { kindOf } from '../../src/bench/lib/steps.ts'
+import { noise, randomCheckpoint } from '../../src/bench/lib/weights.ts'
 
 /** Frames of a chunk by videos side by side: a live stream, many of them, files. */
 const SHAPES = [[1, 1], [4, 1], [1, 8], [1, 16]] as const

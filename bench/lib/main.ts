@@ -1,6 +1,6 @@
 import { TrecvitError } from '../../src/error.ts'
-import { parseOptions, type Options } from './options.ts'
-import { textOf, type Report } from './report.ts'
+import { parseOptions, type Options } from '../../src/bench/lib/options.ts'
+import { textOf, type Report } from '../../src/bench/lib/report.ts'
 
 /**
  * Runs a bench from the command line: prints its report, writes it as JSON to `--out` if asked to, and exits with 1 when the verdict is

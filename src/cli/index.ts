@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { manifest } from '../files.ts'
+import { addBench } from './bench.ts'
 import { addClassify } from './classify.ts'
 import { addConvert } from './convert.ts'
 import { addDoctor } from './doctor.ts'
@@ -23,7 +24,7 @@ const program = new Command('trecvit')
   .configureOutput({ outputError: (text, write) => write(`${text.replace(/^error: /, 'trecvit: ').trim().replace(/\s*\n\s*/g, ' ')} (--help shows what is possible)\n`) })
   .exitOverride()
 
-for (const add of [addClassify, addStream, addFeatures, addInspect, addConvert, addServe, addDoctor]) add(program)
+for (const add of [addClassify, addStream, addFeatures, addInspect, addConvert, addServe, addBench, addDoctor]) add(program)
 
 program.addHelpText('after', `
 Examples:

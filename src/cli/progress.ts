@@ -8,7 +8,7 @@ import type { GlobalOptions } from './run.ts'
 export interface Progress {
   /** So much is done; `total` may become known, or change, on the way. */
   update(done: number, total?: number): void
-  /** Takes the bar away. */
+  /** Takes the bar away, until work goes on. */
   stop(): void
 }
 
@@ -16,10 +16,10 @@ export interface Progress {
 const PATIENCE = 400
 
 /**
- * @param unit "frames" or "MB": shown with the number of them a second
+ * @param unit "frames" or "MB": shown with the number of them a second; or null for a share of the work
  * @param total how much there is to do, or null if that is not known
  */
-export async function follow({ quiet }: GlobalOptions, what: string, unit: string, total: number | null): Promise<Progress> {
+export async function follow({ quiet }: GlobalOptions, what: string, unit: string | null, total: number | null): Promise<Progress> {
   if (quiet || process.stderr.isTTY !== true) return { update() {}, stop() {} }
   const { default: progress } = await import('cli-progress')
   const start = performance.now()
@@ -31,13 +31,17 @@ export async function follow({ quiet }: GlobalOptions, what: string, unit: strin
       const seconds = (performance.now() - start) / 1000
       const counts = { count: String(Math.round(done)), rate: (done / seconds).toFixed(1) }
       if (!bar && seconds * 1000 > PATIENCE) {
-        const format = known === null ? `${what}  {count} ${unit}  {rate} ${unit}/s` : `${what} {bar} {percentage} %  {count} ${unit}  {rate} ${unit}/s  {eta_formatted} left`
+        const counted = unit === null ? '' : `  {count} ${unit}  {rate} ${unit}/s`
+        const format = known === null ? `${what}${counted}` : `${what} {bar} {percentage} %${counted}  {eta_formatted} left`
         bar = new progress.SingleBar({ format, barsize: 24, clearOnComplete: true, hideCursor: false }, progress.Presets.shades_classic)
         bar.start(known ?? 0, done, counts)
       }
       if (known !== null) bar?.setTotal(Math.max(known, done))
       bar?.update(done, counts)
     },
-    stop: () => bar?.stop(),
+    stop() {
+      bar?.stop()
+      bar = undefined
+    },
   }
 }

@@ -1,28 +1,29 @@
-/** Every kind of step of a model alone, at its real shapes, against what the machine can do. --size B --seconds 1 --build simd */
-import type { Backend } from '../src/backend/backend.ts'
-import type { Build } from '../src/backend/wasm/builds.ts'
-import { WasmBackend } from '../src/backend/wasm/wasm.ts'
-import { configOf, type Size } from '../src/model/config.ts'
-import { recordModel } from '../src/model/graph.ts'
-import { flopsOf } from '../src/program/listing.ts'
-import { inputsOf, sizeOf, statesOf, weightsOf, type Step, type Tensor } from '../src/program/program.ts'
-import { Recorder } from '../src/program/record.ts'
-import { machine } from './lib/engine.ts'
-import { settingsOf, type Options } from './lib/options.ts'
+/** Every kind of step of a model alone, at its real shapes, against what the machine can do. --size B --seconds 0.5 --build auto */
+import type { Backend } from '../backend/backend.ts'
+import type { Build } from '../backend/wasm/builds.ts'
+import { WasmBackend } from '../backend/wasm/wasm.ts'
+import { configOf, type Size } from '../model/config.ts'
+import { recordModel } from '../model/graph.ts'
+import { flopsOf } from '../program/listing.ts'
+import { inputsOf, sizeOf, statesOf, weightsOf, type Step, type Tensor } from '../program/program.ts'
+import { Recorder } from '../program/record.ts'
+import { goesOn, part, unfollowed, type Follow } from './lib/bench.ts'
+import { buildOf, machine } from './lib/engine.ts'
+import { settingsOf, sizesOf, type Options } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
 import { median, time, warm } from './lib/stats.ts'
-import { kindOf, trafficOf } from './lib/steps.ts'
+import { arithmeticOf, kindOf, trafficOf } from './lib/steps.ts'
 import { noise } from './lib/weights.ts'
 
 /** A run of one step again and again takes about this long, so that the copy of its input does not count. */
 const RUN_MILLISECONDS = 20
 
 /** For each kind of step: milliseconds, GFLOP/s or GB/s, and the share of what the same run reaches in the first-level cache. */
-export async function bench(options: Options): Promise<Report> {
-  const { seconds, ...settings } = settingsOf(options, { size: 'B', seconds: 1, build: 'simd' })
-  const size = settings.size as Size
-  const build = settings.build as Build
-  const [kernel, copy] = [await Runner.create(microKernel(), build), await Runner.create(copyOf(size), build)]
+export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
+  const settings = settingsOf(options, { size: 'B', seconds: 0.5, build: 'auto' })
+  const [size] = sizesOf(settings.size) as [Size]
+  const build = await buildOf(settings.build)
+  const [kernel, copy] = [await Runner.create(microKernel(), build, settings.seconds), await Runner.create(copyOf(size), build, settings.seconds)]
   const rateOf = (milliseconds: number) => trafficOf(copy.step) / milliseconds / 1e6
   const peakOf = (milliseconds: number) => flopsOf(kernel.step) / milliseconds / 1e6
 
@@ -33,54 +34,63 @@ export async function bench(options: Options): Promise<Report> {
     const kind = `${kindOf(step)} ${shapeOf(step)}`
     kinds.set(kind, [...(kinds.get(kind) ?? []), step])
   }
-  const rows = []
-  const peaks: number[] = []
-  let products = { flops: 0, milliseconds: 0, atPeak: 0 }
-  for (const same of kinds.values()) {
+  const measured: { step: Step; count: number; ms: number; share: number }[] = []
+  const [peaks, rates] = [[] as number[], [] as number[]]
+  for (const [index, same] of [...kinds.values()].entries()) {
+    if (follow.signal.aborted) break
     const step = same[0]!
-    const flops = flopsOf(step)
-    const limit = flops > 0 ? kernel : copy
-    const runner = await Runner.create(step, build)
-    const [milliseconds, limitMilliseconds] = await inTurn(runner, limit, seconds)
+    const limit = flopsOf(step) > 0 ? kernel : copy
+    const runner = await Runner.create(step, build, settings.seconds)
+    const [ms, limitMs] = await inTurn(runner, limit, settings.seconds, part(follow, index, kinds.size))
     runner.dispose()
-    if (limit === kernel) peaks.push(limitMilliseconds)
-    const share = flops > 0 ? flops / milliseconds / 1e6 / peakOf(limitMilliseconds) : trafficOf(step) / milliseconds / 1e6 / rateOf(limitMilliseconds)
-    if (step.op === 'linear' || step.op === 'blockLinear') {
-      products = {
-        flops: products.flops + same.length * flops,
-        milliseconds: products.milliseconds + same.length * milliseconds,
-        atPeak: products.atPeak + same.length * milliseconds * share,
-      }
-    }
-    rows.push({
-      operation: kindOf(step), shape: shapeOf(step), steps: same.length, ms: milliseconds, 'all ms': same.length * milliseconds,
-      ...(flops > 0 && { 'GFLOP/s': flops / milliseconds / 1e6 }), 'GB/s': trafficOf(step) / milliseconds / 1e6, [flops > 0 ? '% of peak' : '% of copy']: 100 * share,
-    })
+    ;(limit === kernel ? peaks : rates).push(limitMs)
+    const share = limit === kernel ? flopsOf(step) / ms / 1e6 / peakOf(limitMs) : trafficOf(step) / ms / 1e6 / rateOf(limitMs)
+    measured.push({ step, count: same.length, ms, share })
   }
-  const copied = await inTurn(copy, copy, seconds)
+  const [peak, bandwidth] = [peakOf(peaks.length ? median(peaks) : NaN), rateOf(rates.length ? median(rates) : NaN)]
+  const whole = measured.reduce((sum, { count, ms }) => sum + count * ms, 0)
+  const products = measured.filter(({ step: { op } }) => op === 'linear' || op === 'blockLinear')
+  const productMs = products.reduce((sum, { count, ms }) => sum + count * ms, 0)
   return {
     bench: 'kernels', facts: { ...machine(kernel.backend.device), size },
     tables: [
       {
         title: 'What the machine can do (shares below are against samples taken in turn)',
         rows: [
-          { what: 'product within the first-level cache', 'GFLOP/s': peakOf(median(peaks)) },
-          { what: 'copy of the tokens of a frame', 'GB/s': rateOf(copied[0]) },
-          { what: `all products of a frame, ${products.milliseconds.toFixed(0)} ms`, 'GFLOP/s': products.flops / products.milliseconds / 1e6, '% of peak': (100 * products.atPeak) / products.milliseconds },
+          { what: 'product within the first-level cache', ...(peaks.length && { 'GFLOP/s': peak }) },
+          { what: 'copy of the tokens of a frame', ...(rates.length && { 'GB/s': bandwidth }) },
+          ...products.length ? [{
+            what: `all products of a frame, ${productMs.toFixed(0)} ms`, 'GFLOP/s': products.reduce((sum, { step, count }) => sum + count * flopsOf(step), 0) / productMs / 1e6,
+            '% of peak': (100 * products.reduce((sum, { count, ms, share }) => sum + count * ms * share, 0)) / productMs,
+          }] : [],
         ],
       },
-      { title: `Steps of a frame of ${size}, each alone, with what is fused into them`, rows: rows.sort((one, other) => other['all ms'] - one['all ms']) },
+      {
+        title: `Steps of a frame of ${size}, each alone, with what is fused into them`,
+        rows: measured.sort((one, other) => other.count * other.ms - one.count * one.ms).map(({ step, count, ms, share }) => ({
+          operation: kindOf(step), shape: shapeOf(step), steps: count, ms, 'all ms': count * ms, ...(flopsOf(step) > 0 && { 'GFLOP/s': flopsOf(step) / ms / 1e6 }), 'GB/s': trafficOf(step) / ms / 1e6,
+          [flopsOf(step) > 0 ? '% of peak' : '% of copy']: 100 * share,
+        })),
+      },
     ],
+    ...(peaks.length > 0 && rates.length > 0 && {
+      roofline: {
+        peak, bandwidth, points: measured.filter(({ step }) => arithmeticOf(step) > 0).map(({ step, count, ms }) => ({
+          label: `${kindOf(step)} ${shapeOf(step)}`, intensity: arithmeticOf(step) / trafficOf(step), rate: arithmeticOf(step) / ms / 1e6, share: (count * ms) / whole,
+        })),
+      },
+    }),
     verdict: null,
   }
 }
 
 /** Median milliseconds of one step each, sampled in turn, so that other work on the machine meets both. */
-async function inTurn(one: Runner, other: Runner, seconds: number): Promise<[number, number]> {
+async function inTurn(one: Runner, other: Runner, seconds: number, follow: Follow): Promise<[number, number]> {
   const samples: [number[], number[]] = [[], []]
   for (const start = performance.now(); samples[0].length < 5 || performance.now() - start < 2000 * seconds;) {
     samples[0].push(await one.sample())
     samples[1].push(await other.sample())
+    if (!await goesOn(follow, (performance.now() - start) / 2000 / seconds)) break
   }
   return [median(samples[0]), median(samples[1])]
 }
@@ -99,7 +109,7 @@ class Runner {
     this.#run = run
   }
 
-  static async create(step: Step, build: Build): Promise<Runner> {
+  static async create(step: Step, build: Build, seconds: number): Promise<Runner> {
     const weights = weightsOf(step)
     const backend = await WasmBackend.create(weights, undefined, build)
     weights.forEach((weight, index) => backend.write(weight, values(weight.blocks * weight.rows * weight.columns, index, 0.1), 0, weight.columns, 0))
@@ -112,7 +122,7 @@ class Runner {
       return () => replay.run(state, 1, pixels)
     }
     const few = await repeated(8)
-    await warm(few)
+    await warm(few, Math.min(500, 1000 * seconds))
     const repeats = Math.min(100_000, Math.max(1, Math.round(RUN_MILLISECONDS / ((await time(few)).wall / 8))))
     return new Runner(step, backend, repeats, await repeated(repeats))
   }

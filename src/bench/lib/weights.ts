@@ -1,11 +1,11 @@
-import type { Backend } from '../../src/backend/backend.ts'
-import type { Checkpoint, TensorInfo } from '../../src/checkpoint/checkpoint.ts'
-import { CHUNK, type Sink } from '../../src/checkpoint/values.ts'
-import { writeSafetensors } from '../../src/checkpoint/writeSafetensors.ts'
-import type { Config } from '../../src/model/config.ts'
-import { loadWeights } from '../../src/model/load.ts'
-import { parametersOf } from '../../src/model/weights.ts'
-import { sizeOf } from '../../src/program/program.ts'
+import type { Backend } from '../../backend/backend.ts'
+import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts'
+import { CHUNK, type Sink } from '../../checkpoint/values.ts'
+import { writeSafetensors } from '../../checkpoint/writeSafetensors.ts'
+import type { Config } from '../../model/config.ts'
+import { loadWeights } from '../../model/load.ts'
+import { parametersOf } from '../../model/weights.ts'
+import { sizeOf } from '../../program/program.ts'
 
 /** Uniform numbers in −1..1, the same for the same seed. */
 export function noise(seed: number): () => number {
