@@ -103,7 +103,7 @@ describe('the page', () => {
     expect(page.match(/class="roof"/g)).toHaveLength(2)
     // Two kinds each; those of one operation with other shapes are one point.
     expect(page.match(/<circle/g)).toHaveLength(4)
-    expect(page.match(/class="label"[^>]*>[^<]*/g)!.map((label) => label.split('>')[1]).sort()).toEqual(['linear out', 'rgLru'])
+    expect(page.match(/class="label"[^>]*>[^<]*/g)!.map((label) => label.split('>')[1]).sort()).toEqual(['out', 'rgLru'])
     expect(page).toMatch(/<i style="width:50\.00%".*<i style="width:100\.00%"/)
   })
 

@@ -65,8 +65,9 @@ export async function buildOf(name: string): Promise<Build> {
 export function machine(device: Pick<Device, 'kernels' | 'threads'>): Record<string, string | number> {
   const os = builtinModule('node:os')
   const cpu = os?.cpus()[0]?.model.trim()
+  const platform = os ? `${os.platform()} ${os.arch()}` : (globalThis as { navigator?: { platform?: string } }).navigator?.platform
   return {
-    runtime: runtimeName(), ...(cpu && { cpu }), cores: availableThreads(), ...(os && { platform: `${os.platform()} ${os.arch()}` }),
+    runtime: runtimeName(), ...(cpu && { cpu }), cores: availableThreads(), ...(platform && { platform }),
     kernels: device.kernels, threads: device.threads, date: new Date().toISOString().slice(0, 10),
   }
 }

@@ -30,11 +30,11 @@ ${sectionsOf(reports)}
 export function sectionsOf(reports: readonly Report[]): string {
   const machines = [...new Set(reports.map(machineOf))]
   const roofs = new Map(reports.flatMap((report) => (report.roofline?.points.length ? [[machineOf(report), report.roofline] as const] : [])))
-  const names = [...roofs.keys()].sort((one, other) => machines.indexOf(one) - machines.indexOf(other))
+  const series = machines.flatMap((name, index) => (roofs.has(name) ? [{ name, colour: colourOf(index), roofline: roofs.get(name)! }] : []))
   const plots = [
-    ...names.length ? [
+    ...series.length ? [
       `<section class="plot"><h2>Roofline</h2><p class="hint">Each kind of step alone, at the shapes of the model. Under the slope memory is the limit, under the flat roof the vector unit. The area of a point is its share of a frame.</p>
-${names.length > 1 ? legend(names) : ''}<div class="scroll" tabindex="0" role="region" aria-label="Roofline plot">${rooflinePlot(names.map((name) => ({ name, roofline: roofs.get(name)! })))}</div></section>`,
+${series.length > 1 ? legend(series.map(({ name, colour, roofline: { peak, bandwidth } }) => ({ colour, text: `${name}: ${format(peak)} GFLOP/s, ${format(bandwidth)} GB/s` }))) : ''}<div class="scroll" tabindex="0" role="region" aria-label="Roofline plot">${rooflinePlot(series)}</div></section>`,
     ] : [],
     ...barsOf(reports, machines),
   ]
@@ -47,23 +47,30 @@ export function machineOf({ facts }: Report): string {
   return [runtime, cpu ?? facts['platform'], kernels && `${kernels} kernels`, threads && `${threads} ${threads === 1 ? 'thread' : 'threads'}`, dtype !== 'f32' && dtype].filter(Boolean).join(', ') || 'unknown machine'
 }
 
-function legend(names: readonly string[]): string {
-  return `<ul class="legend">${names.map((name, index) => `<li class="s${index % 6}"><i></i>${escape(name)}</li>`).join('')}</ul>`
+/** A class of the style: machines have the same colour in every plot. */
+function colourOf(machine: number): string {
+  return `s${machine % 6}`
+}
+
+function legend(entries: readonly { colour: string; text: string }[]): string {
+  return `<ul class="legend">${entries.map(({ colour, text }) => `<li class="${colour}"><i></i>${escape(text)}</li>`).join('')}</ul>`
 }
 
 /** Frames a second for each size of the model: a bar for each machine and runtime. */
 function barsOf(reports: readonly Report[], machines: readonly string[]): string[] {
-  const bars = reports.flatMap((report) => (report.bars ?? []).map((bar) => ({ ...bar, machine: machineOf(report) })))
+  const all = reports.flatMap((report) => (report.bars ?? []).map((bar) => ({ ...bar, machine: machineOf(report) })))
+  // Who was measured in turn with a peer, and before that alone, has one bar: that of the last time.
+  const bars = [...new Map(all.map((bar) => [`${bar.group}\n${bar.label}\n${bar.machine}`, bar])).values()]
   if (!bars.length) return []
   const groups = [...new Set(bars.map(({ group }) => group))].map((group) => {
     const rows = bars.filter((bar) => bar.group === group)
     const largest = Math.max(...rows.map(({ value }) => value))
     return `<h3>${escape(group)}</h3><ul class="bars">${rows.map((bar) => row(bar, largest)).join('')}</ul>`
   })
-  return [`<section class="plot"><h2>Frames a second</h2><p class="hint">One stream, one frame at a time.</p>${machines.length > 1 ? legend(machines) : ''}${groups.join('')}</section>`]
+  return [`<section class="plot"><h2>Frames a second</h2><p class="hint">One stream, one frame at a time.</p>${machines.length > 1 ? legend(machines.map((text, index) => ({ colour: colourOf(index), text }))) : ''}${groups.join('')}</section>`]
 
   function row({ label, value, machine }: Bar & { machine: string }, largest: number): string {
-    return `<li class="s${machines.indexOf(machine) % 6}"><span>${escape(label)}</span><span class="track"><i style="width:${((100 * value) / largest).toFixed(2)}%" title="${escape(machine)}"></i></span><b>${format(value)}</b></li>`
+    return `<li class="${colourOf(machines.indexOf(machine))}"><span>${escape(label)}</span><span class="track"><i style="width:${((100 * value) / largest).toFixed(2)}%" title="${escape(machine)}"></i></span><b>${format(value)}</b></li>`
   }
 }
 
@@ -88,7 +95,7 @@ export const STYLE = `
 @media (prefers-color-scheme: dark) { :root:not([data-theme]) { --s0: #8ab4ff; --s1: #ff9d5c; --s2: #6ee7a0; --s3: #d8a4ff; --s4: #5fd3e6; --s5: #f2cc60; } }
 .s0 { --series: var(--s0); } .s1 { --series: var(--s1); } .s2 { --series: var(--s2); } .s3 { --series: var(--s3); } .s4 { --series: var(--s4); } .s5 { --series: var(--s5); }
 .scroll { overflow-x: auto; }
-.hint { color: var(--quiet); font-size: 0.85rem; margin: 0 0 12px; }
+.plot .hint { color: var(--quiet); font-size: 0.85rem; margin: 0 0 12px; }
 .roofline { display: block; width: 100%; min-width: 700px; height: auto; font: 12px/1 system-ui, sans-serif; }
 .roofline text { fill: var(--ink); }
 .roofline .tick, .roofline .axis { fill: var(--quiet); }

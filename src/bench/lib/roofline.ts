@@ -4,6 +4,8 @@ import { format, type Roofline } from './report.ts'
 /** One machine's roof and points. */
 export interface Series {
   readonly name: string
+  /** A class of the style. */
+  readonly colour: string
   readonly roofline: Roofline
 }
 
@@ -24,10 +26,10 @@ interface Box {
 
 /**
  * GFLOP/s against FLOP per byte, both logarithmic, as SVG: a roof for each machine, a point for each kind of step, as large as its share of a frame.
- * The points of the first machine have labels; the others have them as titles.
+ * The points of the first machine have labels; the others have them as titles. Several roofs need a legend beside the plot.
  */
 export function rooflinePlot(series: readonly Series[]): string {
-  const all = series.map(({ name, roofline }) => ({ name, ...roofline, points: byKind(roofline.points) }))
+  const all = series.map(({ name, colour, roofline }) => ({ name, colour, ...roofline, points: byKind(roofline.points) }))
   const points = all.flatMap((one) => one.points)
   const ridges = all.map(({ peak, bandwidth }) => peak / bandwidth)
   const [xMin, xMax] = [Math.min(...points.map(({ intensity }) => intensity), ...ridges) / 1.6, Math.max(...points.map(({ intensity }) => intensity), ...ridges) * 2.2]
@@ -46,16 +48,16 @@ export function rooflinePlot(series: readonly Series[]): string {
   const radius = ({ share }: Point) => 4 + 12 * Math.sqrt(share)
   const taken: Box[] = all.flatMap((one) => one.points.map((point) => ({ x: x(point.intensity) - radius(point), y: y(point.rate) - radius(point), width: 2 * radius(point), height: 2 * radius(point) })))
   const reserve = (px: number, py: number, width: number, height: number) => taken.push({ x: px - width / 2, y: py - height / 2, width, height })
-  const drawn = all.map(({ name, peak, bandwidth, points }, index) => {
+  const drawn = all.map(({ name, colour, peak, bandwidth, points }) => {
     const ridge = peak / bandwidth
     const start = Math.max(xMin, yMin / bandwidth)
     const [x0, y0, x1, y1] = [x(start), y(start * bandwidth), x(ridge), y(peak)]
     for (let along = 0; along <= 1; along += 0.02) reserve(x0 + along * (x1 - x0), y0 + along * (y1 - y0), 6, 6)
     reserve((x1 + WIDTH) / 2, y1, WIDTH - x1, 3)
     const dots = points.map((point) => `<circle cx="${n(x(point.intensity))}" cy="${n(y(point.rate))}" r="${n(radius(point))}"><title>${escape(`${point.label}: ${format(point.rate)} GFLOP/s at ${format(point.intensity)} FLOP per byte, ${format(100 * point.share)} % of a frame (${name})`)}</title></circle>`).join('')
-    return `<g class="series s${index % 6}"><path class="roof" d="M${n(x0)} ${n(y0)}L${n(x1)} ${n(y1)}H${WIDTH - FRAME.right}"/>${index === 0 ? roofNotes() : ''}${dots}</g>`
+    return `<g class="series ${colour}"><path class="roof" d="M${n(x0)} ${n(y0)}L${n(x1)} ${n(y1)}H${WIDTH - FRAME.right}"/>${all.length === 1 ? roofNotes() : ''}${dots}</g>`
 
-    /** Along the first roof: what it stands for. */
+    /** Along the roof, if it is the only one: what it stands for. */
     function roofNotes(): string {
       const [flat, steep] = [`${format(peak)} GFLOP/s: a product within the first-level cache`, `${format(bandwidth)} GB/s: a copy`]
       const [cx, cy, angle, half] = [(x0 + x1) / 2, (y0 + y1) / 2, Math.atan2(y1 - y0, x1 - x0), (steep.length * LETTER) / 2]
@@ -75,7 +77,7 @@ export function rooflinePlot(series: readonly Series[]): string {
 function byKind(points: readonly Point[]): Point[] {
   const kinds = new Map<string, Point[]>()
   for (const point of points) {
-    const kind = point.label.replace(/ \S*\d+( × .*)?$/, '')
+    const kind = point.label.replace(/^linear /, '').replace(/ \S*\d+( × .*)?$/, '')
     kinds.set(kind, [...(kinds.get(kind) ?? []), point])
   }
   return [...kinds].map(([label, same]) => {
