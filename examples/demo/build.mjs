@@ -19,3 +19,4 @@ await copyFile(here('index.html'), `${out}index.html`)
 await copyFile(here('../../models/tour.mp4'), `${out}tour.mp4`)
 // FFmpeg for browsers that keep the planes of pictures to themselves, if it was built.
 for (const file of ['decoder.wasm', 'decoder.LICENSE', 'decoder.NOTICE']) if (existsSync(here(`../../dist/${file}`))) await copyFile(here(`../../dist/${file}`), out + file)
+await import('./buildCompare.mjs')
