@@ -169,7 +169,7 @@ export function writeStep(config: Config, weights: Weights, attention: Attention
 }
 
 /** Columns from..from+count−1 of a matrix; the matrix itself when these are all. */
-function columns(values: Float32Array, rows: number, from: number, count: number): Float32Array {
+export function columns(values: Float32Array, rows: number, from: number, count: number): Float32Array {
   const width = values.length / rows
   if (width === count) return values
   const part = new Float32Array(rows * count)

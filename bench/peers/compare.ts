@@ -1,6 +1,6 @@
 /**
  * Another runtime against this one: the same weights and frames, one step a frame with carried state, in turn in one process.
- * --peer web|node --size B --rounds 15 (more for smaller sizes) --threads 1 (of both) --build simd --dtype f32 --attention fused|plain (onnxruntime) --most 1
+ * --peer web|node|tfjs|jax-js --size B --rounds 15 (more for smaller sizes) --threads 1 (of both) --build simd --dtype f32 --attention fused|plain (onnxruntime) --most 1
  */
 import { unfollowed, type Follow } from '../../src/bench/lib/bench.ts'
 import { buildOf, dtypes } from '../../src/bench/lib/engine.ts'
@@ -26,6 +26,14 @@ const peers: Readonly<Record<string, Kind>> = {
   node: {
     name: 'onnxruntime-node',
     open: async (config, weights, { threads, attention }) => openOnnx(await import('onnxruntime-node') as unknown as Ort, 'cpu', writeStep(config, weights, attention), threads),
+  },
+  tfjs: {
+    name: 'tfjs-backend-wasm',
+    open: async (config, weights, { threads }) => (await import('./tfjs.ts')).openTfjs(config, weights, threads),
+  },
+  'jax-js': {
+    name: 'jax-js',
+    open: async (config, weights) => (await import('./jax.ts')).openJax(config, weights),
   },
 }
 

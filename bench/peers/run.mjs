@@ -6,5 +6,5 @@ import { fileURLToPath } from 'node:url'
 import { runBench } from '../run.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
-if (!existsSync(join(here, 'node_modules/onnxruntime-node'))) execFileSync('npm', ['ci', '--ignore-scripts'], { cwd: here, stdio: 'inherit' })
+if (!existsSync(join(here, 'node_modules/@jax-js/jax'))) execFileSync('npm', ['ci', '--ignore-scripts'], { cwd: here, stdio: 'inherit' })
 process.exitCode = await runBench(join(here, 'compare.ts'), process.argv.slice(2), join(here, 'build'))
