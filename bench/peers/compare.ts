@@ -43,7 +43,8 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
   const [size] = sizesOf(settings.size) as [Size]
   const attention = oneOf('attention', settings.attention, ['fused', 'plain'])
   const { name, open } = peers[oneOf('peer', settings.peer, Object.keys(peers))]!
-  const turns = { size, threads, build: await buildOf(settings.build), dtype: oneOf('dtype', settings.dtype, dtypes), most: Number(settings.most), ...(rounds && { rounds }) }
+  const dtype = oneOf('dtype', settings.dtype, dtypes)
+  const turns = { size, threads, build: await buildOf(settings.build, dtype), dtype, most: Number(settings.most), ...(rounds && { rounds }) }
   const report = await takeTurns(name, turns, (config, weights) => open(config, weights, { threads, attention }), follow)
   return { ...report, facts: { ...report.facts, ...(name.startsWith('onnx') && { 'its attention': attention }) } }
 }

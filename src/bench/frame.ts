@@ -18,8 +18,8 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
   watchMemories()
   const settings = settingsOf(options, { size: 'Ti,S,B', seconds: 3, threads: 1, build: 'auto', dtype: 'f32' })
   const { seconds, threads } = settings
-  const build = await buildOf(settings.build)
   const dtype = oneOf('dtype', settings.dtype, dtypes)
+  const build = await buildOf(settings.build, dtype)
   const sizes = sizesOf(settings.size)
   const frames: Record<string, string | number>[] = []
   const tables: Table[] = []

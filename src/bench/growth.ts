@@ -18,8 +18,9 @@ const small = (changes: Partial<Config> = {}): Config => configOf('Ti', { depth:
 /** Four tables, each with the cost against the first of its rows. */
 export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
   const settings = settingsOf(options, { seconds: 1, threads: 1, build: 'auto', dtype: 'f32' })
-  const build = await buildOf(settings.build)
-  const engineOptions = { threads: settings.threads, build, dtype: oneOf('dtype', settings.dtype, dtypes) }
+  const dtype = oneOf('dtype', settings.dtype, dtypes)
+  const build = await buildOf(settings.build, dtype)
+  const engineOptions = { threads: settings.threads, build, dtype }
   const measure = (configs: readonly Config[], share: number) => costs(configs, engineOptions, settings.seconds, part(follow, share, 4))
 
   const byTokens = await measure(SIDES.map((side) => small({ imageSize: [side, side] })), 0)
@@ -36,7 +37,7 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
     { title: 'Against streams that take turns on one model', rows: await byStreams(engineOptions, settings.seconds, part(follow, 2, 4)) },
     { title: 'Against frames that a stream has seen, in turn with a fresh stream', rows: await byFrame(engineOptions, settings.seconds, part(follow, 3, 4)) },
   ].filter(({ rows }) => rows.length > 0)
-  return { bench: 'growth', facts: { ...machine({ kernels: build, threads: settings.threads }), dtype: settings.dtype }, tables, verdict: null }
+  return { bench: 'growth', facts: { ...machine({ kernels: build, threads: settings.threads }), dtype }, tables, verdict: null }
 }
 
 /** Milliseconds of a frame of each model, in turn, so that other work on the machine meets all of them. */

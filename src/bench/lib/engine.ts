@@ -52,13 +52,13 @@ export function randomFrame({ imageSize }: Config, index: number): Float32Array 
 }
 
 /**
- * The build that a bench is asked for; "auto" is what `TRecViT.load` takes here.
+ * The build that a bench is asked for; "auto" is what `TRecViT.load` takes here for such matrices.
  * @throws TrecvitError if there is none of that name
  */
-export async function buildOf(name: string): Promise<Build> {
+export async function buildOf(name: string, dtype: MatrixDType = 'f32'): Promise<Build> {
   const build = oneOf('build', name, ['auto', 'simd', 'relaxed', 'wide', 'wide-relaxed'])
   if (build !== 'auto') return build
-  return (await chooseBuild({}, (tried) => testBuild(tried, 'f32'))).build
+  return (await chooseBuild({}, (tried) => testBuild(tried, dtype))).build
 }
 
 /** What the runs of a process have in common, for the head of a report. */
