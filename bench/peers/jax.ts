@@ -2,6 +2,7 @@ import { init, defaultDevice, jit, nn, numpy as np, tree, type Array as JaxArray
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { TrecvitError } from '../../src/error.ts'
 import { gridOf, tokensOf, type Config } from '../../src/model/config.ts'
 import { columns, type Weights } from '../onnx/step.ts'
 import type { Peer } from './peer.ts'
@@ -13,6 +14,7 @@ type Arrays = Record<string, JaxArray>
  * `.ref` is one more use.
  */
 export async function openJax(config: Config, weights: Weights): Promise<Peer> {
+  if (!('Iterator' in globalThis)) throw new TrecvitError('jax-js expected Node 22 or later: it uses methods of iterators')
   await init('wasm')
   defaultDevice('wasm')
   const { width: d, lruWidth: e, numHeads: h, mlpDim: m, depth, repSize, conv1dTemporalWidth: k, imageSize, patchSize } = config
