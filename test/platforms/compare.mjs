@@ -13,7 +13,7 @@ import { chromium } from 'playwright-core'
 import { paths } from './browsers.mjs'
 import { ISOLATED, serve } from './serve.mjs'
 
-const PATIENCE = 120_000
+const PATIENCE = 60_000
 
 const folder = fileURLToPath(new URL('../../dist/demo/', import.meta.url))
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
