@@ -23,7 +23,7 @@ test('the file tells everything and is small', async () => {
   expect(model.labels).toEqual(['static', 'pan left', 'pan right', 'tilt up', 'tilt down', 'zoom in', 'zoom out', 'roll clockwise', 'roll counterclockwise', 'shake'])
   expect(model.config).toMatchObject({ width: 64, depth: 4, numClasses: 10, framesPerClip: 16, imageSize: [96, 96], poolType: 'tok' })
   expect(model.warnings).toEqual([])
-  expect((await openBuiltin()).size).toBeLessThan(850_000)
+  expect((await openBuiltin()).length).toBeLessThan(850_000)
 })
 
 /** Largest distance from a golden array, which was computed in float64, relative to its largest value. */
