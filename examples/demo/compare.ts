@@ -2,13 +2,12 @@
 import { pageOf, sectionsOf, STYLE } from '../../src/bench/lib/html.ts'
 import { parseReports, type Report } from '../../src/bench/lib/report.ts'
 import type { CompareReply, CompareRequest, CompareSettings, Part } from './compareMessages.ts'
+import { onDrop } from './drop.ts'
+import { element, hush, tell } from './text.ts'
+import { followTheme } from './theme.ts'
 
-function element<T extends HTMLElement>(id: string): T {
-  return document.getElementById(id) as T
-}
-
-const [settings, runButton, stopButton, progress, doing, message] = [
-  element<HTMLFormElement>('settings'), element<HTMLButtonElement>('run'), element<HTMLButtonElement>('stop'), element<HTMLProgressElement>('progress'), element('doing'), element('message'),
+const [settings, runButton, stopButton, progress, doing] = [
+  element<HTMLFormElement>('settings'), element<HTMLButtonElement>('run'), element<HTMLButtonElement>('stop'), element<HTMLProgressElement>('progress'), element('doing'),
 ]
 const names: Readonly<Record<Part, string>> = { kernels: 'the kernels', frame: 'a frame', growth: 'growth', peer: 'onnxruntime-web, in turn with trecvit' }
 
@@ -23,8 +22,8 @@ settings.onsubmit = (event) => {
   event.preventDefault()
   const of = new FormData(settings)
   const parts = (['kernels', 'frame', 'growth', 'peer'] as const).filter((name) => of.has(name))
-  if (!parts.length) return tell('Nothing to measure was chosen: tick kernels, frames, growth or onnxruntime-web.')
-  message.hidden = true
+  if (!parts.length) return tell('Nothing to measure was chosen: tick kernels, frames, growth or onnxruntime-web.', true)
+  hush()
   began = performance.now()
   progress.value = 0
   doing.textContent = 'Loading …'
@@ -32,7 +31,7 @@ settings.onsubmit = (event) => {
   worker = new Worker('compareWorker.js', { type: 'module' })
   worker.onmessage = ({ data }: MessageEvent<CompareReply>) => hear(data)
   worker.onerror = (event) => {
-    tell(`The bench could not go on: ${event.message || 'its script did not load'}.`)
+    tell(`The bench could not go on: ${event.message || 'its script did not load'}.`, true)
     end('It failed.')
   }
   ask({ type: 'run', settings: { size: of.get('size') as CompareSettings['size'], build: of.get('build') as CompareSettings['build'], threads: Number(of.get('threads')), seconds: Number(of.get('seconds')), parts } })
@@ -57,7 +56,7 @@ function hear(reply: CompareReply): void {
       return
     }
     case 'report': return add([reply.report])
-    case 'error': return tell(reply.text)
+    case 'error': return tell(reply.text, true)
     case 'done': return end(reply.stopped ? 'Stopped; what was measured is below.' : `Done in ${Math.round((performance.now() - began) / 1000)} s.`)
   }
 }
@@ -96,12 +95,12 @@ function save(name: string, type: string, text: string): void {
 }
 
 async function open(files: Iterable<File>): Promise<void> {
-  message.hidden = true
+  hush()
   for (const file of files) {
     try {
       add(parseReports(file.name, await file.text()))
     } catch (error) {
-      tell(`${(error as Error).message}.`)
+      tell(`${(error as Error).message}.`, true)
     }
   }
 }
@@ -116,29 +115,7 @@ element<HTMLInputElement>('open').onchange = ({ target }) => {
   const input = target as HTMLInputElement
   void open([...input.files ?? []]).then(() => (input.value = ''))
 }
-addEventListener('dragover', (event) => {
-  event.preventDefault()
-  document.body.classList.add('dropping')
-})
-addEventListener('dragleave', ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove('dropping'))
-addEventListener('drop', (event) => {
-  event.preventDefault()
-  document.body.classList.remove('dropping')
-  void open([...event.dataTransfer?.files ?? []])
-})
-
-/** What went wrong stays until something else is done. */
-function tell(text: string): void {
-  message.textContent = text
-  message.className = 'bad'
-  message.hidden = false
-}
-
-// ---- light and dark
+onDrop((files) => void open(files))
 
 document.head.append(Object.assign(document.createElement('style'), { textContent: STYLE }))
-const dark = matchMedia('(prefers-color-scheme: dark)')
-const colour = (isDark: boolean) => void (document.documentElement.dataset['theme'] = isDark ? 'dark' : 'light')
-dark.onchange = () => colour(dark.matches)
-element('theme').onclick = () => colour(document.documentElement.dataset['theme'] !== 'dark')
-colour(dark.matches)
+followTheme()

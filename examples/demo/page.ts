@@ -1,10 +1,12 @@
 /** The page: what a person does goes to the worker, what it answers is shown. */
 import { Timeline } from './chart.ts'
+import { onDrop } from './drop.ts'
 import { Inside } from './inside.ts'
 import { Live } from './live.ts'
 import type { Reply, Request, Settings } from './messages.ts'
 import { ModelPanel } from './model.ts'
 import { element, hush, nameOf, percent, tell } from './text.ts'
+import { followTheme } from './theme.ts'
 
 /** Answers that speed and latency are told of. */
 const RECENT = 120
@@ -169,16 +171,9 @@ addEventListener('keydown', (event) => {
   event.preventDefault()
 })
 
-addEventListener('dragover', (event) => {
-  event.preventDefault()
-  document.body.classList.add('dropping')
-})
-addEventListener('dragleave', ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove('dropping'))
-addEventListener('drop', (event) => {
-  event.preventDefault()
-  document.body.classList.remove('dropping')
-  const others = model.take([...event.dataTransfer?.files ?? []])
-  if (others[0]) open(others[0], others[0].name)
+onDrop((files) => {
+  const [other] = model.take(files)
+  if (other) open(other, other.name)
 })
 
 function settingsNow(): Settings {
@@ -194,16 +189,7 @@ settingsForm.onchange = ({ target }) => {
   else if (file) open(file, document.title.split(' — ')[0]!)
 }
 
-// ---- light and dark
-
-const dark = matchMedia('(prefers-color-scheme: dark)')
-function colour(theme: string): void {
-  document.documentElement.dataset['theme'] = theme
-  timeline.recolour()
-}
-dark.onchange = () => colour(dark.matches ? 'dark' : 'light')
-element('theme').onclick = () => colour(document.documentElement.dataset['theme'] === 'dark' ? 'light' : 'dark')
-colour(dark.matches ? 'dark' : 'light')
+followTheme(() => timeline.recolour())
 
 // ---- memory, where the browser tells
 

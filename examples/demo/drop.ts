@@ -1,0 +1,13 @@
+/** Files that are dropped anywhere on a page. */
+export function onDrop(take: (files: File[]) => void): void {
+  addEventListener('dragover', (event) => {
+    event.preventDefault()
+    document.body.classList.add('dropping')
+  })
+  addEventListener('dragleave', ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove('dropping'))
+  addEventListener('drop', (event) => {
+    event.preventDefault()
+    document.body.classList.remove('dropping')
+    take([...event.dataTransfer?.files ?? []])
+  })
+}
