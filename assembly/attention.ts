@@ -50,7 +50,10 @@ export function attention(args: AttentionArgs, scratch: usize, begin: i32, end: 
       for (let row = 0; row < rows; row++) {
         const p = scores + <usize>row * scoreStride
         const total = f32x4.splat(exponentials(p, p, n, scale))
-        for (let j: usize = 0; j < scoreStride; j += 16) v128.store(p + j, f32x4.div(v128.load(p + j), total))
+        for (let j: usize = 0; j < scoreStride; j += PANEL << 2) {
+          const p0 = f32x4.div(v128.load(p + j), total), p1 = f32x4.div(v128.load(p + j, 16), total)
+          v128.store(p + j, p0), v128.store(p + j, p1, 16)
+        }
       }
       tiles(sums, sumStride, scores, scoreStride, values, n, valuePanels, rows)
       for (let row = 0; row < rows; row++) memory.copy(args.out + (<usize>(frame * args.nq + i + row) * args.outStride << 2) + column, sums + <usize>row * sumStride, <usize>r << 2)
@@ -85,8 +88,8 @@ function packRows(to: usize, from: usize, stride: usize, rows: i32, columns: i32
     for (let row = 0; row < rows; row++) {
       const source = from + <usize>row * stride + (<usize>column << 2)
       if (column + PANEL <= columns) {
-        v128.store(to, v128.load(source))
-        v128.store(to, v128.load(source, 16), 16)
+        const left = v128.load(source), right = v128.load(source, 16)
+        v128.store(to, left), v128.store(to, right, 16)
       } else {
         for (let j = 0; j < PANEL; j++) store<f32>(to + (<usize>j << 2), column + j < columns ? load<f32>(source + (<usize>j << 2)) : 0)
       }

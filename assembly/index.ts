@@ -68,7 +68,7 @@ function compute(step: usize, scratch: usize, state: usize, frame: f64, begin: i
     case 1: linear(changetype<LinearArgs>(args), scratch, begin, end); break
     case 2: blockLinear(changetype<BlockLinearArgs>(args), scratch, begin, end); break
     case 3: conv1d(changetype<Conv1dArgs>(args), state, begin, end); break
-    case 4: rgLru(changetype<RgLruArgs>(args), state, frame == 0, begin, end); break
+    case 4: rgLru(changetype<RgLruArgs>(args), state, scratch, frame == 0, begin, end); break
     case 5: rmsNorm(changetype<RmsNormArgs>(args), begin, end); break
     case 6: layerNorm(changetype<LayerNormArgs>(args), begin, end); break
     case 7: attention(changetype<AttentionArgs>(args), scratch, begin, end); break

@@ -4,7 +4,9 @@
  *
  * v, y, out [b, t, n, e]; gates [b, t, n, h, 2, e/h]; decay [e]; s [b, n, e], kept from chunk to chunk. With m = e^(decay·ρ) − 1,
  * a = 1 + m and 1 − a² = −m·(2 + m), which keeps its digits when a is near 1. One pass reads gates, v and y once and keeps s (6 KB for
- * Base) in the first-level cache over all frames of a token. A unit of work is one token of one video.
+ * Base) in the first-level cache over all frames of a token. A head at a time, first what the gates are needed for, then the recurrence: in
+ * one loop each element would be a chain of 60 dependent operations, too long for the processor to overlap with the next ones. Two vectors
+ * at a time, which V8 makes one of in the wide builds. A unit of work is one token of one video.
  */
 import { expm1, first, sigmoid } from './lib/math'
 
@@ -26,15 +28,14 @@ export class RgLruArgs {
   heads: i32
 }
 
-export function rgLru(args: RgLruArgs, state: usize, fresh: bool, begin: i32, end: i32): void {
+/** @param scratch working memory of 2·e/h numbers */
+export function rgLru(args: RgLruArgs, state: usize, scratch: usize, fresh: bool, begin: i32, end: i32): void {
   const width = <usize>(args.e / args.heads) << 2
-  const vectors = width & ~15
   for (let unit = begin; unit < end; unit++) {
     const video = unit / args.n
     const token = unit % args.n
     for (let t = 0; t < args.t; t++) {
       const row = <usize>((video * args.t + t) * args.n + token)
-      const reset = fresh && t == 0
       let gate = args.gates + (row * args.gatesStride << 2)
       let v = args.v + (row * args.vStride << 2)
       let y = args.y + (row * args.yStride << 2)
@@ -42,16 +43,11 @@ export function rgLru(args: RgLruArgs, state: usize, fresh: bool, begin: i32, en
       let s = args.s + state + (<usize>unit * args.e << 2)
       let decay = args.decay
       for (let head = 0; head < args.heads; head++) {
-        for (let i: usize = 0; i < vectors; i += 16) {
-          const h = next(v128.load(gate + i), v128.load(gate + width + i), v128.load(decay + i), v128.load(v + i), v128.load(s + i), reset)
-          v128.store(s + i, h)
-          v128.store(out + i, f32x4.mul(h, v128.load(y + i)))
-        }
-        for (let i = vectors; i < width; i += 4) {
-          const h = first(next(v128.load_splat<f32>(gate + i), v128.load_splat<f32>(gate + width + i), v128.load_splat<f32>(decay + i), v128.load_splat<f32>(v + i), v128.load_splat<f32>(s + i), reset))
-          store<f32>(s + i, h)
-          store<f32>(out + i, h * load<f32>(y + i))
-        }
+        open(scratch, gate, v, width)
+        open(scratch + width, gate + width, decay, width)
+        if (fresh && t == 0) memory.copy(s, scratch, width)
+        else recur(s, scratch, scratch + width, width)
+        multiply(out, s, y, width)
         gate += width << 1
         v += width
         y += width
@@ -63,13 +59,41 @@ export function rgLru(args: RgLruArgs, state: usize, fresh: bool, begin: i32, en
   }
 }
 
+/** out = sigmoid(gate) ⊙ x. */
+function open(out: usize, gate: usize, x: usize, width: usize): void {
+  const pairs = width & ~31
+  for (let i: usize = 0; i < pairs; i += 32) {
+    const p0 = f32x4.mul(sigmoid(v128.load(gate + i)), v128.load(x + i)), p1 = f32x4.mul(sigmoid(v128.load(gate + i, 16)), v128.load(x + i, 16))
+    v128.store(out + i, p0), v128.store(out + i, p1, 16)
+  }
+  for (let i = pairs; i < width; i += 4) store<f32>(out + i, first(f32x4.mul(sigmoid(v128.load_splat<f32>(gate + i)), v128.load_splat<f32>(x + i))))
+}
+
+/** s = a ⊙ s + √(1 − a²) ⊙ x, a = exp(logs). */
+function recur(s: usize, x: usize, logs: usize, width: usize): void {
+  const pairs = width & ~31
+  for (let i: usize = 0; i < pairs; i += 32) {
+    const s0 = next(v128.load(s + i), v128.load(x + i), v128.load(logs + i)), s1 = next(v128.load(s + i, 16), v128.load(x + i, 16), v128.load(logs + i, 16))
+    v128.store(s + i, s0), v128.store(s + i, s1, 16)
+  }
+  for (let i = pairs; i < width; i += 4) store<f32>(s + i, first(next(v128.load_splat<f32>(s + i), v128.load_splat<f32>(x + i), v128.load_splat<f32>(logs + i))))
+}
+
 // @ts-ignore: decorator
 @inline
-function next(inputGate: v128, decayGate: v128, decay: v128, v: v128, s: v128, reset: bool): v128 {
-  const gated = f32x4.mul(sigmoid(inputGate), v)
-  if (reset) return gated
-  const m = expm1(f32x4.mul(decay, sigmoid(decayGate)))
+function next(s: v128, x: v128, log: v128): v128 {
+  const m = expm1(log)
   const a = f32x4.add(m, f32x4.splat(1))
   const rest = f32x4.sqrt(f32x4.mul(f32x4.neg(m), f32x4.add(m, f32x4.splat(2))))
-  return f32x4.add(f32x4.mul(a, s), f32x4.mul(rest, gated))
+  return f32x4.add(f32x4.mul(a, s), f32x4.mul(rest, x))
+}
+
+/** out = x ⊙ y. */
+function multiply(out: usize, x: usize, y: usize, width: usize): void {
+  const pairs = width & ~31
+  for (let i: usize = 0; i < pairs; i += 32) {
+    const p0 = f32x4.mul(v128.load(x + i), v128.load(y + i)), p1 = f32x4.mul(v128.load(x + i, 16), v128.load(y + i, 16))
+    v128.store(out + i, p0), v128.store(out + i, p1, 16)
+  }
+  for (let i = pairs; i < width; i += 4) store<f32>(out + i, load<f32>(x + i) * load<f32>(y + i))
 }

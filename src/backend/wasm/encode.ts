@@ -56,6 +56,7 @@ export function encodeQuantize({ inputs: { x } }: Linear, to: DataView, at: Addr
 export function scratchOf(step: Step): number {
   if (step.op === 'linear') return BLOCK_ROWS * 64
   if (step.op === 'blockLinear') return TILE * 32
+  if (step.op === 'rgLru') return (8 * columnsOf(step.output)) / step.params.heads
   if (step.op !== 'attention') return 0
   const n = step.inputs.k.shape[2]!
   const r = columnsOf(step.inputs.q) / step.params.heads
