@@ -1,4 +1,4 @@
-// npm run build: AssemblyScript → build/*.wasm, esbuild → build/worker.txt, then dist/*.js with all inlined, tsc → dist/*.d.ts.
+// npm run build: AssemblyScript → build/*.wasm (why its passes are listed: assembly/lib/gemm.ts), esbuild → build/worker.txt, then dist/*.js with all inlined, tsc → dist/*.d.ts.
 import { execFileSync } from 'node:child_process'
 import { chmod, copyFile, readdir, readFile, rm } from 'node:fs/promises'
 import { build } from 'esbuild'

@@ -3,6 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { BUILD_BOUNDS } from '../src/backend/selfTest.ts'
 import { chooseBuild } from '../src/backend/wasm/builds.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
+import { keepsOrder } from '../src/platform/platform.ts'
+import { weightsOf } from '../src/program/program.ts'
+import { Recorder } from '../src/program/record.ts'
 import { runnable } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { loadModel, models } from './models.ts'
@@ -29,6 +32,48 @@ describe.each(models)('$name', async ({ name, given }) => {
       const error = values.reduce((most, value, index) => Math.max(most, Math.abs(value - want[output]![index]!)), 0) / largest
       expect(error, output).toBeLessThanOrEqual(BUILD_BOUNDS[build])
     }
+  })
+})
+
+describe('four steps of a product in one turn of its loop', () => {
+  test.each([
+    ['Node.js/24', true], ['Node.js/22', false], ['', false], ['Deno/2.9.6', true], ['Bun/1.4.0', false],
+    ['Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36', true],
+    ['Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0', false],
+  ])('in "%s": %s', (userAgent, want) => {
+    expect(keepsOrder(userAgent)).toBe(want)
+  })
+
+  const [rows, k, n] = [7, 51, 21]
+  const ops = new Recorder(1, 1, new Map([['kernel', { name: 'kernel', kind: 'matrix', blocks: 1, rows: k, columns: n }]]))
+  const pixels = ops.pixels(1, 1, 'f32')
+  const x = { ...pixels, buffer: { ...pixels.buffer, size: rows * k }, shape: [1, 1, rows, k], stride: k }
+  const program = ops.end(x, { y: ops.linear('product', x, 'kernel') })
+  const noise = (size: number) => Float32Array.from({ length: size }, (_, index) => Math.sin(index + 1))
+
+  test.each(builds)('has the bits of one step a turn: %s', async (build) => {
+    const own = Object.getOwnPropertyDescriptor(globalThis, 'navigator')
+    const outputs = []
+    for (const userAgent of ['Node.js/22', 'Node.js/24']) {
+      Object.defineProperty(globalThis, 'navigator', { value: { userAgent }, configurable: true })
+      const backend = await WasmBackend.create(weightsOf(program.steps[0]!), undefined, build).finally(() => {
+        if (own) Object.defineProperty(globalThis, 'navigator', own)
+        else Reflect.deleteProperty(globalThis, 'navigator')
+      })
+      backend.write(weightsOf(program.steps[0]!)[0]!, noise(k * n), 0, n, 0)
+      outputs.push(await (await backend.prepare(program)).run(await backend.createState([]), 0, noise(rows * k)))
+      backend.dispose()
+    }
+    expectSame('y', outputs[0]!['y']!, outputs[1]!['y']!)
+  })
+
+  // A sum that is made of a sum: Binaryen has put the steps of one element together, and no register is left (assembly/lib/gemm.ts).
+  test('leaves Binaryen in the order of the source', async () => {
+    const { default: bytes } = await import('../build/relaxed.wasm')
+    const fused = [0xfd, 0x85, 0x02]
+    const count = (sequence: number[]) => bytes.reduce((sum, _, at) => sum + +sequence.every((byte, offset) => bytes[at + offset] === byte), 0)
+    expect(count(fused)).toBeGreaterThan(100)
+    expect(count([...fused, ...fused])).toBe(0)
   })
 })
 

@@ -10,6 +10,10 @@
  *
  * w comes in panels of 8 columns, k rows of 32 bytes one after another; 16 columns are two panels.
  *
+ * Operations must reach the registers in the order in which they stand here. Whoever moves the sums of four steps together needs
+ * the w of all four at once, spills, and loses a quarter to a half of the speed. Binaryen does so when it simplifies locals, so that
+ * asconfig.json has a list of passes without that; engines that do so get one step at a time (UNROLLS).
+ *
  * Every element begins with `from` (a bias, zeros, or the sum over earlier k) and adds over k in order, so results do not depend on
  * tile, block or number of rows, and `wide` has the bits of `simd`.
  */
@@ -23,42 +27,35 @@ export const PANEL: i32 = 8
 export const TILE: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5
 /** Sixteen zeros, for sums that begin with nothing. */
 export const ZEROS: usize = memory.data(2 * PANEL * 4, 16)
+/** Whether this engine keeps the order of four steps of k in one turn of a loop (builds.ts); those that can run the wide builds do. */
+// @ts-ignore: decorator
+@external('env', 'unrolls')
+declare const UNROLLS: bool
 
 /**
  * One tile of float32. Strides are in bytes; that of `from` is 0 when all rows begin alike.
  * @param next bytes from w to the panel beside it, of which the tile then takes 8 columns more, only in WIDE builds; or 0
  */
 export function tile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, next: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
-  if (WIDE && next) wideTileFor(false, c, ldc, x, ldx, w, w + next, k, rows, from, ldf)
-  else tileFor(false, c, ldc, x, ldx, w, k, rows, from, ldf)
+  if (WIDE && next) tileFor(false, true, c, ldc, x, ldx, w, w + next, k, rows, from, ldf)
+  else tileFor(false, false, c, ldc, x, ldx, w, 0, k, rows, from, ldf)
 }
 
 /** The same of whole numbers: k counts lanes, c and from are int32. */
 export function wholeTile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, next: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
-  if (WIDE && next) wideTileFor(true, c, ldc, x, ldx, w, w + next, k, rows, from, ldf)
-  else tileFor(true, c, ldc, x, ldx, w, k, rows, from, ldf)
+  if (WIDE && next) tileFor(true, true, c, ldc, x, ldx, w, w + next, k, rows, from, ldf)
+  else tileFor(true, false, c, ldc, x, ldx, w, 0, k, rows, from, ldf)
 }
 
 // @ts-ignore: decorator
 @inline
-function tileFor(whole: bool, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
-  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) tileOf(whole, 6, c, ldc, x, ldx, w, k, from, ldf)
-  else if (rows >= 5) tileOf(whole, 5, c, ldc, x, ldx, w, k, from, ldf)
-  else if (rows == 4) tileOf(whole, 4, c, ldc, x, ldx, w, k, from, ldf)
-  else if (rows == 3) tileOf(whole, 3, c, ldc, x, ldx, w, k, from, ldf)
-  else if (rows == 2) tileOf(whole, 2, c, ldc, x, ldx, w, k, from, ldf)
-  else tileOf(whole, 1, c, ldc, x, ldx, w, k, from, ldf)
-}
-
-// @ts-ignore: decorator
-@inline
-function wideTileFor(whole: bool, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
-  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) wideTileOf(whole, 6, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows >= 5) wideTileOf(whole, 5, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows == 4) wideTileOf(whole, 4, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows == 3) wideTileOf(whole, 3, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows == 2) wideTileOf(whole, 2, c, ldc, x, ldx, w, v, k, from, ldf)
-  else wideTileOf(whole, 1, c, ldc, x, ldx, w, v, k, from, ldf)
+function tileFor(whole: bool, wide: bool, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) tileOf(whole, wide, 6, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows >= 5) tileOf(whole, wide, 5, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows == 4) tileOf(whole, wide, 4, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows == 3) tileOf(whole, wide, 3, c, ldc, x, ldx, w, v, k, from, ldf)
+  else if (rows == 2) tileOf(whole, wide, 2, c, ldc, x, ldx, w, v, k, from, ldf)
+  else tileOf(whole, wide, 1, c, ldc, x, ldx, w, v, k, from, ldf)
 }
 
 /**
@@ -72,106 +69,87 @@ function madd(whole: bool, x: v128, w: v128, sum: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(x, w, sum) : f32x4.add(sum, f32x4.mul(x, w))
 }
 
+/** A wide tile takes 8 columns more, of the panel v: V8 pairs what stands side by side, a with b, and c with d. */
 // @ts-ignore: decorator
 @inline
-function tileOf(whole: bool, rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, from: usize, ldf: usize): void {
-  let a0 = v128.load(from), b0 = v128.load(from, 16), a1 = a0, b1 = b0, a2 = a0, b2 = b0, a3 = a0, b3 = b0, a4 = a0, b4 = b0, a5 = a0, b5 = b0
-  if (rows > 1) from += ldf, a1 = v128.load(from), b1 = v128.load(from, 16)
-  if (rows > 2) from += ldf, a2 = v128.load(from), b2 = v128.load(from, 16)
-  if (rows > 3) from += ldf, a3 = v128.load(from), b3 = v128.load(from, 16)
-  if (rows > 4) from += ldf, a4 = v128.load(from), b4 = v128.load(from, 16)
-  if (rows > 5) from += ldf, a5 = v128.load(from), b5 = v128.load(from, 16)
-  let x0 = x, x1 = x0 + ldx, x2 = x1 + ldx, x3 = x2 + ldx, x4 = x3 + ldx, x5 = x4 + ldx
-  const unrolled = w + ((<usize>k >> 2) << 7)
-  while (w < unrolled) {
-    // Four steps of k: pointers move once, each step has its offset in the instruction.
-    let wa = v128.load(w), wb = v128.load(w, 16)
-    let s = v128.load_splat<f32>(x0)
-    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
-    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1)
-    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2)
-    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3)
-    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4)
-    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5)
-    wa = v128.load(w, 32), wb = v128.load(w, 48)
-    s = v128.load_splat<f32>(x0, 4)
-    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
-    if (rows > 1) s = v128.load_splat<f32>(x1, 4), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1)
-    if (rows > 2) s = v128.load_splat<f32>(x2, 4), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2)
-    if (rows > 3) s = v128.load_splat<f32>(x3, 4), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3)
-    if (rows > 4) s = v128.load_splat<f32>(x4, 4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4)
-    if (rows > 5) s = v128.load_splat<f32>(x5, 4), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5)
-    wa = v128.load(w, 64), wb = v128.load(w, 80)
-    s = v128.load_splat<f32>(x0, 8)
-    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
-    if (rows > 1) s = v128.load_splat<f32>(x1, 8), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1)
-    if (rows > 2) s = v128.load_splat<f32>(x2, 8), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2)
-    if (rows > 3) s = v128.load_splat<f32>(x3, 8), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3)
-    if (rows > 4) s = v128.load_splat<f32>(x4, 8), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4)
-    if (rows > 5) s = v128.load_splat<f32>(x5, 8), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5)
-    wa = v128.load(w, 96), wb = v128.load(w, 112)
-    s = v128.load_splat<f32>(x0, 12)
-    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
-    if (rows > 1) s = v128.load_splat<f32>(x1, 12), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1)
-    if (rows > 2) s = v128.load_splat<f32>(x2, 12), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2)
-    if (rows > 3) s = v128.load_splat<f32>(x3, 12), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3)
-    if (rows > 4) s = v128.load_splat<f32>(x4, 12), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4)
-    if (rows > 5) s = v128.load_splat<f32>(x5, 12), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5)
-    w += 128
-    x0 += 16
-    if (rows > 1) x1 += 16
-    if (rows > 2) x2 += 16
-    if (rows > 3) x3 += 16
-    if (rows > 4) x4 += 16
-    if (rows > 5) x5 += 16
-  }
-  for (let left = k & 3; left > 0; left--) {
-    const wa = v128.load(w), wb = v128.load(w, 16)
-    let s = v128.load_splat<f32>(x0)
-    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
-    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1)
-    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2)
-    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3)
-    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4)
-    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5)
-    w += 32
-    x0 += 4, x1 += 4, x2 += 4, x3 += 4, x4 += 4, x5 += 4
-  }
-  v128.store(c, a0), v128.store(c, b0, 16)
-  if (rows > 1) c += ldc, v128.store(c, a1), v128.store(c, b1, 16)
-  if (rows > 2) c += ldc, v128.store(c, a2), v128.store(c, b2, 16)
-  if (rows > 3) c += ldc, v128.store(c, a3), v128.store(c, b3, 16)
-  if (rows > 4) c += ldc, v128.store(c, a4), v128.store(c, b4, 16)
-  if (rows > 5) c += ldc, v128.store(c, a5), v128.store(c, b5, 16)
-}
-
-/** V8 pairs what stands side by side: a with b, and c with d. */
-// @ts-ignore: decorator
-@inline
-function wideTileOf(whole: bool, rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, from: usize, ldf: usize): void {
-  let a0 = v128.load(from), b0 = v128.load(from, 16), c0 = v128.load(from, 32), d0 = v128.load(from, 48)
+function tileOf(whole: bool, wide: bool, rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, from: usize, ldf: usize): void {
+  let a0 = v128.load(from), b0 = v128.load(from, 16), c0 = a0, d0 = b0
+  if (wide) c0 = v128.load(from, 32), d0 = v128.load(from, 48)
   let a1 = a0, b1 = b0, c1 = c0, d1 = d0
   let a2 = a0, b2 = b0, c2 = c0, d2 = d0
   let a3 = a0, b3 = b0, c3 = c0, d3 = d0
   let a4 = a0, b4 = b0, c4 = c0, d4 = d0
   let a5 = a0, b5 = b0, c5 = c0, d5 = d0
-  if (rows > 1) from += ldf, a1 = v128.load(from), b1 = v128.load(from, 16), c1 = v128.load(from, 32), d1 = v128.load(from, 48)
-  if (rows > 2) from += ldf, a2 = v128.load(from), b2 = v128.load(from, 16), c2 = v128.load(from, 32), d2 = v128.load(from, 48)
-  if (rows > 3) from += ldf, a3 = v128.load(from), b3 = v128.load(from, 16), c3 = v128.load(from, 32), d3 = v128.load(from, 48)
-  if (rows > 4) from += ldf, a4 = v128.load(from), b4 = v128.load(from, 16), c4 = v128.load(from, 32), d4 = v128.load(from, 48)
-  if (rows > 5) from += ldf, a5 = v128.load(from), b5 = v128.load(from, 16), c5 = v128.load(from, 32), d5 = v128.load(from, 48)
+  if (rows > 1) { from += ldf, a1 = v128.load(from), b1 = v128.load(from, 16); if (wide) c1 = v128.load(from, 32), d1 = v128.load(from, 48) }
+  if (rows > 2) { from += ldf, a2 = v128.load(from), b2 = v128.load(from, 16); if (wide) c2 = v128.load(from, 32), d2 = v128.load(from, 48) }
+  if (rows > 3) { from += ldf, a3 = v128.load(from), b3 = v128.load(from, 16); if (wide) c3 = v128.load(from, 32), d3 = v128.load(from, 48) }
+  if (rows > 4) { from += ldf, a4 = v128.load(from), b4 = v128.load(from, 16); if (wide) c4 = v128.load(from, 32), d4 = v128.load(from, 48) }
+  if (rows > 5) { from += ldf, a5 = v128.load(from), b5 = v128.load(from, 16); if (wide) c5 = v128.load(from, 32), d5 = v128.load(from, 48) }
   let x0 = x, x1 = x0 + ldx, x2 = x1 + ldx, x3 = x2 + ldx, x4 = x3 + ldx, x5 = x4 + ldx
-  const end = w + (<usize>k << 5)
-  while (w < end) {
-    const wa = v128.load(w), wb = v128.load(w, 16), wc = v128.load(v), wd = v128.load(v, 16)
-    let s = v128.load_splat<f32>(x0)
-    a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0), c0 = madd(whole, s, wc, c0), d0 = madd(whole, s, wd, d0)
-    if (rows > 1) s = v128.load_splat<f32>(x1), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1), c1 = madd(whole, s, wc, c1), d1 = madd(whole, s, wd, d1)
-    if (rows > 2) s = v128.load_splat<f32>(x2), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2), c2 = madd(whole, s, wc, c2), d2 = madd(whole, s, wd, d2)
-    if (rows > 3) s = v128.load_splat<f32>(x3), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3), c3 = madd(whole, s, wc, c3), d3 = madd(whole, s, wd, d3)
-    if (rows > 4) s = v128.load_splat<f32>(x4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4), c4 = madd(whole, s, wc, c4), d4 = madd(whole, s, wd, d4)
-    if (rows > 5) s = v128.load_splat<f32>(x5), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5), c5 = madd(whole, s, wc, c5), d5 = madd(whole, s, wd, d5)
-    w += 32, v += 32
+  let wa = a0, wb = a0, wc = a0, wd = a0, s = a0
+  let left = k
+  if (WIDE || UNROLLS) {
+    left &= 3
+    const unrolled = w + ((<usize>k >> 2) << 7)
+    while (w < unrolled) {
+      wa = v128.load(w), wb = v128.load(w, 16)
+      if (wide) wc = v128.load(v), wd = v128.load(v, 16)
+      s = v128.load_splat<f32>(x0), a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
+      if (wide) c0 = madd(whole, s, wc, c0), d0 = madd(whole, s, wd, d0)
+      if (rows > 1) { s = v128.load_splat<f32>(x1), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1); if (wide) c1 = madd(whole, s, wc, c1), d1 = madd(whole, s, wd, d1) }
+      if (rows > 2) { s = v128.load_splat<f32>(x2), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2); if (wide) c2 = madd(whole, s, wc, c2), d2 = madd(whole, s, wd, d2) }
+      if (rows > 3) { s = v128.load_splat<f32>(x3), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3); if (wide) c3 = madd(whole, s, wc, c3), d3 = madd(whole, s, wd, d3) }
+      if (rows > 4) { s = v128.load_splat<f32>(x4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4); if (wide) c4 = madd(whole, s, wc, c4), d4 = madd(whole, s, wd, d4) }
+      if (rows > 5) { s = v128.load_splat<f32>(x5), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5); if (wide) c5 = madd(whole, s, wc, c5), d5 = madd(whole, s, wd, d5) }
+      wa = v128.load(w, 32), wb = v128.load(w, 48)
+      if (wide) wc = v128.load(v, 32), wd = v128.load(v, 48)
+      s = v128.load_splat<f32>(x0, 4), a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
+      if (wide) c0 = madd(whole, s, wc, c0), d0 = madd(whole, s, wd, d0)
+      if (rows > 1) { s = v128.load_splat<f32>(x1, 4), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1); if (wide) c1 = madd(whole, s, wc, c1), d1 = madd(whole, s, wd, d1) }
+      if (rows > 2) { s = v128.load_splat<f32>(x2, 4), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2); if (wide) c2 = madd(whole, s, wc, c2), d2 = madd(whole, s, wd, d2) }
+      if (rows > 3) { s = v128.load_splat<f32>(x3, 4), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3); if (wide) c3 = madd(whole, s, wc, c3), d3 = madd(whole, s, wd, d3) }
+      if (rows > 4) { s = v128.load_splat<f32>(x4, 4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4); if (wide) c4 = madd(whole, s, wc, c4), d4 = madd(whole, s, wd, d4) }
+      if (rows > 5) { s = v128.load_splat<f32>(x5, 4), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5); if (wide) c5 = madd(whole, s, wc, c5), d5 = madd(whole, s, wd, d5) }
+      wa = v128.load(w, 64), wb = v128.load(w, 80)
+      if (wide) wc = v128.load(v, 64), wd = v128.load(v, 80)
+      s = v128.load_splat<f32>(x0, 8), a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
+      if (wide) c0 = madd(whole, s, wc, c0), d0 = madd(whole, s, wd, d0)
+      if (rows > 1) { s = v128.load_splat<f32>(x1, 8), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1); if (wide) c1 = madd(whole, s, wc, c1), d1 = madd(whole, s, wd, d1) }
+      if (rows > 2) { s = v128.load_splat<f32>(x2, 8), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2); if (wide) c2 = madd(whole, s, wc, c2), d2 = madd(whole, s, wd, d2) }
+      if (rows > 3) { s = v128.load_splat<f32>(x3, 8), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3); if (wide) c3 = madd(whole, s, wc, c3), d3 = madd(whole, s, wd, d3) }
+      if (rows > 4) { s = v128.load_splat<f32>(x4, 8), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4); if (wide) c4 = madd(whole, s, wc, c4), d4 = madd(whole, s, wd, d4) }
+      if (rows > 5) { s = v128.load_splat<f32>(x5, 8), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5); if (wide) c5 = madd(whole, s, wc, c5), d5 = madd(whole, s, wd, d5) }
+      wa = v128.load(w, 96), wb = v128.load(w, 112)
+      if (wide) wc = v128.load(v, 96), wd = v128.load(v, 112)
+      s = v128.load_splat<f32>(x0, 12), a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
+      if (wide) c0 = madd(whole, s, wc, c0), d0 = madd(whole, s, wd, d0)
+      if (rows > 1) { s = v128.load_splat<f32>(x1, 12), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1); if (wide) c1 = madd(whole, s, wc, c1), d1 = madd(whole, s, wd, d1) }
+      if (rows > 2) { s = v128.load_splat<f32>(x2, 12), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2); if (wide) c2 = madd(whole, s, wc, c2), d2 = madd(whole, s, wd, d2) }
+      if (rows > 3) { s = v128.load_splat<f32>(x3, 12), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3); if (wide) c3 = madd(whole, s, wc, c3), d3 = madd(whole, s, wd, d3) }
+      if (rows > 4) { s = v128.load_splat<f32>(x4, 12), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4); if (wide) c4 = madd(whole, s, wc, c4), d4 = madd(whole, s, wd, d4) }
+      if (rows > 5) { s = v128.load_splat<f32>(x5, 12), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5); if (wide) c5 = madd(whole, s, wc, c5), d5 = madd(whole, s, wd, d5) }
+      w += 128
+      if (wide) v += 128
+      x0 += 16
+      if (rows > 1) x1 += 16
+      if (rows > 2) x2 += 16
+      if (rows > 3) x3 += 16
+      if (rows > 4) x4 += 16
+      if (rows > 5) x5 += 16
+    }
+  }
+  for (; left > 0; left--) {
+    wa = v128.load(w), wb = v128.load(w, 16)
+    if (wide) wc = v128.load(v), wd = v128.load(v, 16)
+    s = v128.load_splat<f32>(x0), a0 = madd(whole, s, wa, a0), b0 = madd(whole, s, wb, b0)
+    if (wide) c0 = madd(whole, s, wc, c0), d0 = madd(whole, s, wd, d0)
+    if (rows > 1) { s = v128.load_splat<f32>(x1), a1 = madd(whole, s, wa, a1), b1 = madd(whole, s, wb, b1); if (wide) c1 = madd(whole, s, wc, c1), d1 = madd(whole, s, wd, d1) }
+    if (rows > 2) { s = v128.load_splat<f32>(x2), a2 = madd(whole, s, wa, a2), b2 = madd(whole, s, wb, b2); if (wide) c2 = madd(whole, s, wc, c2), d2 = madd(whole, s, wd, d2) }
+    if (rows > 3) { s = v128.load_splat<f32>(x3), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3); if (wide) c3 = madd(whole, s, wc, c3), d3 = madd(whole, s, wd, d3) }
+    if (rows > 4) { s = v128.load_splat<f32>(x4), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4); if (wide) c4 = madd(whole, s, wc, c4), d4 = madd(whole, s, wd, d4) }
+    if (rows > 5) { s = v128.load_splat<f32>(x5), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5); if (wide) c5 = madd(whole, s, wc, c5), d5 = madd(whole, s, wd, d5) }
+    w += 32
+    if (wide) v += 32
     x0 += 4
     if (rows > 1) x1 += 4
     if (rows > 2) x2 += 4
@@ -179,10 +157,11 @@ function wideTileOf(whole: bool, rows: i32, c: usize, ldc: usize, x: usize, ldx:
     if (rows > 4) x4 += 4
     if (rows > 5) x5 += 4
   }
-  v128.store(c, a0), v128.store(c, b0, 16), v128.store(c, c0, 32), v128.store(c, d0, 48)
-  if (rows > 1) c += ldc, v128.store(c, a1), v128.store(c, b1, 16), v128.store(c, c1, 32), v128.store(c, d1, 48)
-  if (rows > 2) c += ldc, v128.store(c, a2), v128.store(c, b2, 16), v128.store(c, c2, 32), v128.store(c, d2, 48)
-  if (rows > 3) c += ldc, v128.store(c, a3), v128.store(c, b3, 16), v128.store(c, c3, 32), v128.store(c, d3, 48)
-  if (rows > 4) c += ldc, v128.store(c, a4), v128.store(c, b4, 16), v128.store(c, c4, 32), v128.store(c, d4, 48)
-  if (rows > 5) c += ldc, v128.store(c, a5), v128.store(c, b5, 16), v128.store(c, c5, 32), v128.store(c, d5, 48)
+  v128.store(c, a0), v128.store(c, b0, 16)
+  if (wide) v128.store(c, c0, 32), v128.store(c, d0, 48)
+  if (rows > 1) { c += ldc, v128.store(c, a1), v128.store(c, b1, 16); if (wide) v128.store(c, c1, 32), v128.store(c, d1, 48) }
+  if (rows > 2) { c += ldc, v128.store(c, a2), v128.store(c, b2, 16); if (wide) v128.store(c, c2, 32), v128.store(c, d2, 48) }
+  if (rows > 3) { c += ldc, v128.store(c, a3), v128.store(c, b3, 16); if (wide) v128.store(c, c3, 32), v128.store(c, d3, 48) }
+  if (rows > 4) { c += ldc, v128.store(c, a4), v128.store(c, b4, 16); if (wide) v128.store(c, c4, 32), v128.store(c, d4, 48) }
+  if (rows > 5) { c += ldc, v128.store(c, a5), v128.store(c, b5, 16); if (wide) v128.store(c, c5, 32), v128.store(c, d5, 48) }
 }

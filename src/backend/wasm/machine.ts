@@ -1,4 +1,4 @@
-import { breathe } from '../../platform/platform.ts'
+import { breathe, keepsOrder } from '../../platform/platform.ts'
 import { createMemory, type Kernels } from './kernels.ts'
 
 /** Which values of a weight `pack` puts where: the elements from `first` on of an array [blocks, rows, width] into columns at..at+width−1. */
@@ -78,7 +78,7 @@ export class Here implements Machine {
   }
 
   protected static async kernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Kernels> {
-    return (await WebAssembly.instantiate(module, { env: { memory } })).exports as unknown as Kernels
+    return (await WebAssembly.instantiate(module, { env: { memory, unrolls: +keepsOrder() } })).exports as unknown as Kernels
   }
 
   get size(): number {
