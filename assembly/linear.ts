@@ -4,10 +4,9 @@
  * x [rows, k], out, multiply and add [rows, n], each with its own stride; f acts on columns 0..activated−1. kernel in panels of 8
  * columns, [⌈n/8⌉, k, 8], zero where there is no column; bias [n], readable up to a multiple of 8; table [tableRows, n].
  *
- * A block of rows of x (640 KB at most) stays in the second-level cache while the panels pass by; 512 rows of a panel (16 KB, or of two) and the rows
- * of a tile (12 KB) stay in the first while the tiles walk down the block. Sums begin with the bias and grow in `scratch`, which stays in the
- * first-level cache too; only what is finished goes to `out`, whose rows lie so far apart that few of them fit there at once.
- * A unit of work is a panel.
+ * BLOCK_K columns of a block of rows of x (600 KB) stay in the second-level cache while the panels pass by, each once; those of the rows of a tile
+ * (18 KB) stay in the first while it takes a panel (24 KB), or two. Sums begin with the bias and grow in `scratch`; only what is finished goes to
+ * `out`, whose rows lie so far apart that few of them fit into the first-level cache at once. A unit of work is a panel.
  *
  * With factors [rows] and scales [n], x and kernel are whole numbers as lib/quantize.ts makes them, and k counts lanes of them: the sum is exact, and
  * becomes factors[i]·scales[j]·Σ_k x[i, k]·kernel[k, j] + bias[j].
@@ -15,12 +14,10 @@
 import { PANEL, TILE, tile, WIDE, wholeTile, ZEROS } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
 
-/** Rows of a block at most, whole tiles; `scratch` holds them (encode.ts). */
+/** Rows of a block at most, whole tiles; `scratch` holds their sums (encode.ts). */
 const BLOCK_ROWS: i32 = 200 / TILE * TILE
-/** Numbers of a block of x at most. */
-const BLOCK: i32 = 160000
-/** Rows of a panel that are used at a time. */
-const BLOCK_K: i32 = 512
+/** Columns of x that are used at a time, at most. */
+const BLOCK_K: i32 = 768
 /** Values of `activation`. */
 const GELU: i32 = 1
 const TANH: i32 = 2
@@ -48,38 +45,50 @@ export class LinearArgs {
   scales: usize
 }
 
-/** @param scratch working memory of BLOCK_ROWS rows of two panels */
+/** @param scratch working memory for BLOCK_ROWS rows of two panels, or of all if k > BLOCK_K */
 export function linear(args: LinearArgs, scratch: usize, begin: i32, end: i32): void {
-  // Blocks of about the same size, whole tiles each.
-  const blocks = max((args.rows + BLOCK_ROWS - 1) / BLOCK_ROWS, <i32>((<i64>args.rows * args.k + BLOCK - 1) / BLOCK))
-  const blockRows = (args.rows + blocks * TILE - 1) / (blocks * TILE) * TILE
+  const blockRows = blockOf(args.rows, BLOCK_ROWS, TILE)
+  const blockK = blockOf(args.k, BLOCK_K, 4)
   for (let row = 0; row < args.rows; row += blockRows) {
     const rows = min(blockRows, args.rows - row)
-    for (let panel = begin; panel < end;) {
-      const panels = WIDE && panel + 1 < end ? 2 : 1
-      products(args, scratch, row, rows, panel, panels)
-      if (args.factors) scale(args, scratch, row, rows, panel, panels)
-      finish(args, scratch, <usize>panels << 5, row, rows, panel * PANEL, min(panels * PANEL, args.n - panel * PANEL))
-      panel += panels
+    for (let k = 0; k < args.k; k += blockK) {
+      const last = k + blockK >= args.k
+      let c = scratch
+      for (let panel = begin; panel < end;) {
+        const panels = WIDE && panel + 1 < end ? 2 : 1
+        products(args, c, row, rows, panel, panels, k, min(blockK, args.k - k))
+        if (last) {
+          if (args.factors) scale(args, c, row, rows, panel, panels)
+          finish(args, c, <usize>panels << 5, row, rows, panel * PANEL, min(panels * PANEL, args.n - panel * PANEL))
+        }
+        panel += panels
+        // Where all of k comes at once, the same place serves all panels, and stays in the first-level cache.
+        if (blockK < args.k) c += <usize>(rows * panels) << 5
+      }
     }
   }
 }
 
-/** c[rows, 8·panels] = bias + x[row.., :] · kernel[:, panel..], one panel or two. */
-function products(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, panels: i32): void {
+/** The size of blocks of about the same size, each a multiple of `whole` and none larger than `most`. */
+// @ts-ignore: decorator
+@inline
+function blockOf(size: i32, most: i32, whole: i32): i32 {
+  const blocks = (size + most - 1) / most
+  return (size + blocks * whole - 1) / (blocks * whole) * whole
+}
+
+/** c[rows, 8·panels] = bias, or c where k > 0, + x[row.., k..] · kernel[k.., panel..] over `count` columns of x, one panel or two. */
+function products(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, panels: i32, k: i32, count: i32): void {
   const ldc = <usize>panels << 5
   const ldx = <usize>args.xStride << 2
+  const x = args.x + <usize>row * ldx + (<usize>k << 2)
+  const w = args.kernel + ((<usize>panel * args.k + k) << 5)
   const next = panels > 1 ? <usize>args.k << 5 : 0
   const bias = args.bias && !args.factors ? args.bias + (<usize>panel << 5) : ZEROS
-  for (let k = 0; k < args.k; k += BLOCK_K) {
-    const x = args.x + <usize>row * ldx + (<usize>k << 2)
-    const w = args.kernel + ((<usize>panel * args.k + k) << 5)
-    const count = min(BLOCK_K, args.k - k)
-    for (let i = 0; i < rows; i += TILE) {
-      const at = c + <usize>i * ldc
-      if (args.factors) wholeTile(at, ldc, x + <usize>i * ldx, ldx, w, next, count, rows - i, k ? at : bias, k ? ldc : 0)
-      else tile(at, ldc, x + <usize>i * ldx, ldx, w, next, count, rows - i, k ? at : bias, k ? ldc : 0)
-    }
+  for (let i = 0; i < rows; i += TILE) {
+    const at = c + <usize>i * ldc
+    if (args.factors) wholeTile(at, ldc, x + <usize>i * ldx, ldx, w, next, count, rows - i, k ? at : bias, k ? ldc : 0)
+    else tile(at, ldc, x + <usize>i * ldx, ldx, w, next, count, rows - i, k ? at : bias, k ? ldc : 0)
   }
 }
 

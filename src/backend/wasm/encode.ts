@@ -27,6 +27,8 @@ export interface Addresses {
 const TILE = 6
 /** Rows of a block of a product, at most (BLOCK_ROWS in assembly/linear.ts). */
 const BLOCK_ROWS = 200
+/** Columns of x that a product uses at a time, at most (BLOCK_K in assembly/linear.ts). */
+const BLOCK_K = 768
 
 /** Numbers of a lane of 32 bits in products of whole numbers (GROUP in assembly/lib/quantize.ts). */
 const groupOf = (build: Build): number => (build.includes('relaxed') ? 4 : 2)
@@ -54,7 +56,10 @@ export function encodeQuantize({ inputs: { x } }: Linear, to: DataView, at: Addr
 
 /** Bytes of working memory that each thread wants for a step, beside its tensors. */
 export function scratchOf(step: Step): number {
-  if (step.op === 'linear') return BLOCK_ROWS * 64
+  if (step.op === 'linear') {
+    const { rows, columns } = step.weights.kernel
+    return BLOCK_ROWS * 32 * (rows > BLOCK_K ? Math.max(2, Math.ceil(columns / 8)) : 2)
+  }
   if (step.op === 'blockLinear') return TILE * 32
   if (step.op === 'rgLru') return (8 * columnsOf(step.output)) / step.params.heads
   if (step.op !== 'attention') return 0
