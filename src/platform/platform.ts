@@ -46,7 +46,7 @@ const ORDERLY: Readonly<Record<string, number>> = { 'Chrome': 136, 'Node.js': 24
  * Turboshaft. Before that, and in JavaScriptCore and SpiderMonkey, long loops are slower (2026-11: Node 20 and 22, Bun 1.4, Firefox 153).
  * @param userAgent of `navigator`, which Node 20 does not have
  */
-export function keepsOrder(userAgent = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ?? ''): boolean {
+export function keepsOrder(userAgent: string = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ?? ''): boolean {
   const [, name = '', version] = /(Chrome|Node\.js|Deno)\/(\d+)/.exec(userAgent) ?? []
   return Number(version) >= (ORDERLY[name] ?? Infinity)
 }
