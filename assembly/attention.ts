@@ -66,8 +66,9 @@ function tiles(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, pan
   const next = <usize>k << 5
   for (let panel = 0; panel < panels;) {
     const together = WIDE && panel + 1 < panels ? 2 : 1
-    tile(c + (<usize>panel << 5), ldc, x, ldx, w + <usize>panel * next, together > 1 ? next : 0, k, rows, ZEROS, 0)
+    tile(c + (<usize>panel << 5), ldc, x, ldx, w, together > 1 ? next : 0, k, rows, ZEROS, 0, w)
     panel += together
+    w += <usize>together * next
   }
 }
 

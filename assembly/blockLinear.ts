@@ -41,10 +41,10 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
       const rows = min(TILE, args.rows - row)
       const out = args.out + <usize>row * ldo + (<usize>column << 2)
       const x = args.x + <usize>row * ldx + (<usize>(block * k) << 2)
-      if (columns == PANEL) tile(out, ldo, x, ldx, w, next, k, rows, bias, 0)
+      if (columns == PANEL) tile(out, ldo, x, ldx, w, next, k, rows, bias, 0, w)
       else {
         // The last panel of a block has fewer than 8 columns: beside the matrix, then only those are copied.
-        tile(edge, PANEL << 2, x, ldx, w, 0, k, rows, bias, 0)
+        tile(edge, PANEL << 2, x, ldx, w, 0, k, rows, bias, 0, w)
         for (let i = 0; i < rows; i++) memory.copy(out + <usize>i * ldo, edge + (<usize>i << 5), <usize>columns << 2)
       }
     }

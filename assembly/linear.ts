@@ -56,7 +56,7 @@ export function linear(args: LinearArgs, scratch: usize, begin: i32, end: i32): 
       let c = scratch
       for (let panel = begin; panel < end;) {
         const panels = WIDE && panel + 1 < end ? 2 : 1
-        products(args, c, row, rows, panel, panels, k, min(blockK, args.k - k))
+        products(args, c, row, rows, panel, panels, panel + panels < end, k, min(blockK, args.k - k))
         if (last) {
           if (args.factors) scale(args, c, row, rows, panel, panels)
           finish(args, c, <usize>panels << 5, row, rows, panel * PANEL, min(panels * PANEL, args.n - panel * PANEL))
@@ -77,18 +77,22 @@ function blockOf(size: i32, most: i32, whole: i32): i32 {
   return (size + blocks * whole - 1) / (blocks * whole) * whole
 }
 
-/** c[rows, 8·panels] = bias, or c where k > 0, + x[row.., k..] · kernel[k.., panel..] over `count` columns of x, one panel or two. */
-function products(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, panels: i32, k: i32, count: i32): void {
+/** c[rows, 8·panels] = bias, or c where k > 0, + x[row.., k..] · kernel[k.., panel..] over `count` columns of x, one panel or two, after which others may come. */
+function products(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, panels: i32, more: bool, k: i32, count: i32): void {
   const ldc = <usize>panels << 5
   const ldx = <usize>args.xStride << 2
   const x = args.x + <usize>row * ldx + (<usize>k << 2)
   const w = args.kernel + ((<usize>panel * args.k + k) << 5)
-  const next = panels > 1 ? <usize>args.k << 5 : 0
+  const next = <usize>args.k << 5
+  const following = more ? w + <usize>panels * next : w
   const bias = args.bias && !args.factors ? args.bias + (<usize>panel << 5) : ZEROS
   for (let i = 0; i < rows; i += TILE) {
     const at = c + <usize>i * ldc
-    if (args.factors) wholeTile(at, ldc, x + <usize>i * ldx, ldx, w, next, count, rows - i, k ? at : bias, k ? ldc : 0)
-    else tile(at, ldc, x + <usize>i * ldx, ldx, w, next, count, rows - i, k ? at : bias, k ? ldc : 0)
+    // Sixteen tiles fetch one of the panels that follow.
+    const nth = i / TILE
+    const ahead = nth >> 4 < panels ? following + <usize>(nth >> 4) * next + <usize>(nth & 15) * (<usize>count << 1) : w
+    if (args.factors) wholeTile(at, ldc, x + <usize>i * ldx, ldx, w, panels > 1 ? next : 0, count, rows - i, k ? at : bias, k ? ldc : 0, ahead)
+    else tile(at, ldc, x + <usize>i * ldx, ldx, w, panels > 1 ? next : 0, count, rows - i, k ? at : bias, k ? ldc : 0, ahead)
   }
 }
 

@@ -35,27 +35,28 @@ declare const UNROLLS: bool
 /**
  * One tile of float32. Strides are in bytes; that of `from` is 0 when all rows begin alike.
  * @param next bytes from w to the panel beside it, of which the tile then takes 8 columns more, only in WIDE builds; or 0
+ * @param ahead 2·k bytes that will be wanted later: read now, a few at a time, they come from memory while there is something to compute
  */
-export function tile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, next: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
-  if (WIDE && next) tileFor(false, true, c, ldc, x, ldx, w, w + next, k, rows, from, ldf)
-  else tileFor(false, false, c, ldc, x, ldx, w, 0, k, rows, from, ldf)
+export function tile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, next: usize, k: i32, rows: i32, from: usize, ldf: usize, ahead: usize): void {
+  if (WIDE && next) tileFor(false, true, c, ldc, x, ldx, w, w + next, k, rows, from, ldf, ahead)
+  else tileFor(false, false, c, ldc, x, ldx, w, 0, k, rows, from, ldf, ahead)
 }
 
 /** The same of whole numbers: k counts lanes, c and from are int32. */
-export function wholeTile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, next: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
-  if (WIDE && next) tileFor(true, true, c, ldc, x, ldx, w, w + next, k, rows, from, ldf)
-  else tileFor(true, false, c, ldc, x, ldx, w, 0, k, rows, from, ldf)
+export function wholeTile(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, next: usize, k: i32, rows: i32, from: usize, ldf: usize, ahead: usize): void {
+  if (WIDE && next) tileFor(true, true, c, ldc, x, ldx, w, w + next, k, rows, from, ldf, ahead)
+  else tileFor(true, false, c, ldc, x, ldx, w, 0, k, rows, from, ldf, ahead)
 }
 
 // @ts-ignore: decorator
 @inline
-function tileFor(whole: bool, wide: bool, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, rows: i32, from: usize, ldf: usize): void {
-  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) tileOf(whole, wide, 6, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows >= 5) tileOf(whole, wide, 5, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows == 4) tileOf(whole, wide, 4, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows == 3) tileOf(whole, wide, 3, c, ldc, x, ldx, w, v, k, from, ldf)
-  else if (rows == 2) tileOf(whole, wide, 2, c, ldc, x, ldx, w, v, k, from, ldf)
-  else tileOf(whole, wide, 1, c, ldc, x, ldx, w, v, k, from, ldf)
+function tileFor(whole: bool, wide: bool, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, rows: i32, from: usize, ldf: usize, ahead: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD && rows >= 6) tileOf(whole, wide, 6, c, ldc, x, ldx, w, v, k, from, ldf, ahead)
+  else if (rows >= 5) tileOf(whole, wide, 5, c, ldc, x, ldx, w, v, k, from, ldf, ahead)
+  else if (rows == 4) tileOf(whole, wide, 4, c, ldc, x, ldx, w, v, k, from, ldf, ahead)
+  else if (rows == 3) tileOf(whole, wide, 3, c, ldc, x, ldx, w, v, k, from, ldf, ahead)
+  else if (rows == 2) tileOf(whole, wide, 2, c, ldc, x, ldx, w, v, k, from, ldf, ahead)
+  else tileOf(whole, wide, 1, c, ldc, x, ldx, w, v, k, from, ldf, ahead)
 }
 
 /**
@@ -72,7 +73,7 @@ function madd(whole: bool, x: v128, w: v128, sum: v128): v128 {
 /** A wide tile takes 8 columns more, of the panel v: V8 pairs what stands side by side, a with b, and c with d. */
 // @ts-ignore: decorator
 @inline
-function tileOf(whole: bool, wide: bool, rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, from: usize, ldf: usize): void {
+function tileOf(whole: bool, wide: bool, rows: i32, c: usize, ldc: usize, x: usize, ldx: usize, w: usize, v: usize, k: i32, from: usize, ldf: usize, ahead: usize): void {
   let a0 = v128.load(from), b0 = v128.load(from, 16), c0 = a0, d0 = b0
   if (wide) c0 = v128.load(from, 32), d0 = v128.load(from, 48)
   let a1 = a0, b1 = b0, c1 = c0, d1 = d0
@@ -128,6 +129,7 @@ function tileOf(whole: bool, wide: bool, rows: i32, c: usize, ldc: usize, x: usi
       if (rows > 3) { s = v128.load_splat<f32>(x3, 12), a3 = madd(whole, s, wa, a3), b3 = madd(whole, s, wb, b3); if (wide) c3 = madd(whole, s, wc, c3), d3 = madd(whole, s, wd, d3) }
       if (rows > 4) { s = v128.load_splat<f32>(x4, 12), a4 = madd(whole, s, wa, a4), b4 = madd(whole, s, wb, b4); if (wide) c4 = madd(whole, s, wc, c4), d4 = madd(whole, s, wd, d4) }
       if (rows > 5) { s = v128.load_splat<f32>(x5, 12), a5 = madd(whole, s, wa, a5), b5 = madd(whole, s, wb, b5); if (wide) c5 = madd(whole, s, wc, c5), d5 = madd(whole, s, wd, d5) }
+      load<u64>(ahead), ahead += 8
       w += 128
       if (wide) v += 128
       x0 += 16
