@@ -11,7 +11,7 @@
  * With factors [rows] and scales [n], x and kernel are whole numbers as lib/quantize.ts makes them, and k counts lanes of them: the sum is exact, and
  * becomes factors[i]·scales[j]·Σ_k x[i, k]·kernel[k, j] + bias[j].
  */
-import { PANEL, TILE, tile, WIDE, wholeTile, ZEROS } from './lib/gemm'
+import { PANEL, TILE, tile, WIDE, wholeRows, wholeTile, ZEROS } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
 
 /** Rows of a block at most, whole tiles; `scratch` holds their sums (encode.ts). */
@@ -86,10 +86,11 @@ function products(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, p
   const next = <usize>args.k << 5
   const following = more ? w + <usize>panels * next : w
   const bias = args.bias && !args.factors ? args.bias + (<usize>panel << 5) : ZEROS
-  for (let i = 0; i < rows; i += TILE) {
+  const tall = args.factors ? wholeRows() : TILE
+  for (let i = 0; i < rows; i += tall) {
     const at = c + <usize>i * ldc
     // Sixteen tiles fetch one of the panels that follow.
-    const nth = i / TILE
+    const nth = i / tall
     const ahead = nth >> 4 < panels ? following + <usize>(nth >> 4) * next + <usize>(nth & 15) * (<usize>count << 1) : w
     if (args.factors) wholeTile(at, ldc, x + <usize>i * ldx, ldx, w, panels > 1 ? next : 0, count, rows - i, k ? at : bias, k ? ldc : 0, ahead)
     else tile(at, ldc, x + <usize>i * ldx, ldx, w, panels > 1 ? next : 0, count, rows - i, k ? at : bias, k ? ldc : 0, ahead)

@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest'
 import { BUILD_BOUNDS } from '../src/backend/selfTest.ts'
 import { chooseBuild } from '../src/backend/wasm/builds.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
+import { quantize, scalesOf } from '../src/model/int8.ts'
 import { keepsOrder } from '../src/platform/platform.ts'
-import { weightsOf } from '../src/program/program.ts'
-import { Recorder } from '../src/program/record.ts'
+import type { Weight } from '../src/program/program.ts'
 import { runnable } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { loadModel, models } from './models.ts'
-import { expectSame } from './ops.ts'
+import { expectSame, noise, rowsWeight, runOp, type OpCase } from './ops.ts'
 
 const builds = await runnable()
 
@@ -44,27 +44,28 @@ describe('four steps of a product in one turn of its loop', () => {
     expect(keepsOrder(userAgent)).toBe(want)
   })
 
-  const [rows, k, n] = [7, 51, 21]
-  const ops = new Recorder(1, 1, new Map([['kernel', { name: 'kernel', kind: 'matrix', blocks: 1, rows: k, columns: n }]]))
-  const pixels = ops.pixels(1, 1, 'f32')
-  const x = { ...pixels, buffer: { ...pixels.buffer, size: rows * k }, shape: [1, 1, rows, k], stride: k }
-  const program = ops.end(x, { y: ops.linear('product', x, 'kernel') })
-  const noise = (size: number) => Float32Array.from({ length: size }, (_, index) => Math.sin(index + 1))
+  /** Rows for whole tiles and others, k for whole turns and a rest, panels for two and one. */
+  const [rows, k, n] = [16, 51, 21]
+  const { values, scales } = quantize(noise(k * n, 2), n)
+  const products: readonly OpCase[] = [
+    { kernel: { kind: 'matrix' as const, blocks: 1, rows: k, columns: n, values: noise(k * n, 2) } },
+    { kernel: { kind: 'int8' as const, blocks: 1, rows: k, columns: n, values }, [scalesOf('kernel')]: rowsWeight(1, n, scales) },
+  ].map((weights) => ({
+    name: weights.kernel.kind, inputs: { x: { shape: [1, 1, rows, k], values: noise(rows * k, 1) } }, weights,
+    record: (ops, inputs) => ops.linear('op', inputs['x']!, 'kernel'), bound: () => [],
+  }))
+  /** A backend whose kernels are told of the engine what need not be so. */
+  const told = (build: (typeof builds)[number], unrolls: number, dots: number) => async (weights: readonly Weight[]) => {
+    const { instantiate } = WebAssembly
+    WebAssembly.instantiate = ((module: WebAssembly.Module, { env }: WebAssembly.Imports) => instantiate(module, { env: { ...env, unrolls, dots } })) as typeof instantiate
+    return WasmBackend.create(weights, undefined, build).finally(() => (WebAssembly.instantiate = instantiate))
+  }
 
-  test.each(builds)('has the bits of one step a turn: %s', async (build) => {
-    const own = Object.getOwnPropertyDescriptor(globalThis, 'navigator')
-    const outputs = []
-    for (const userAgent of ['Node.js/22', 'Node.js/24']) {
-      Object.defineProperty(globalThis, 'navigator', { value: { userAgent }, configurable: true })
-      const backend = await WasmBackend.create(weightsOf(program.steps[0]!), undefined, build).finally(() => {
-        if (own) Object.defineProperty(globalThis, 'navigator', own)
-        else Reflect.deleteProperty(globalThis, 'navigator')
-      })
-      backend.write(weightsOf(program.steps[0]!)[0]!, noise(k * n), 0, n, 0)
-      outputs.push(await (await backend.prepare(program)).run(await backend.createState([]), 0, noise(rows * k)))
-      backend.dispose()
-    }
-    expectSame('y', outputs[0]!['y']!, outputs[1]!['y']!)
+  describe.each(products)('$name', (op) => {
+    test.each(builds)('has the bits of one step a turn, dot products in one operation those of two: %s', async (build) => {
+      const { output } = await runOp(told(build, 0, 0), op)
+      for (const [unrolls, dots] of [[0, 1], [1, 0], [1, 1]] as const) expectSame('y', (await runOp(told(build, unrolls, dots), op)).output, output)
+    })
   })
 
   // A sum that is made of a sum: Binaryen has put the steps of one element together, and no register is left (assembly/lib/gemm.ts).
@@ -77,6 +78,30 @@ describe('four steps of a product in one turn of its loop', () => {
   })
 })
 
+/** The major version of Node, or 0. */
+const node = 'process' in globalThis && !('Deno' in globalThis) && !('Bun' in globalThis) ? Number(process.versions.node?.split('.')[0]) : 0
+
+// V8 says which operations it makes one of. A block that is left between two of them is enough for it to give up a whole kernel.
+if (node >= 24) {
+  describe('V8 pairs every product of a tile', async () => {
+    const { execFileSync } = await import('node:child_process')
+    const flags = ['--experimental-wasm-revectorize', '--trace-wasm-revectorize', '--no-liftoff', '--no-wasm-lazy-compilation', '--single-threaded']
+    const paired = ({ default: input }: { default: Uint8Array }, operation: string) => {
+      const trace = execFileSync(process.execPath, [...flags, '-e', 'new WebAssembly.Module(require("fs").readFileSync(0))'], { input, encoding: 'utf8', maxBuffer: 2 ** 30 })
+      return trace.split(`PackNode [${operation}](`).length - 1
+    }
+    /** Two pairs in a wide tile and one in the other; four steps of k in one loop and one in the next; tiles of 1 to so many rows. */
+    const pairs = (rows: number) => (2 + 1) * (4 + 1) * (rows * (rows + 1)) / 2
+
+    test.each([['F32x4Mul', pairs(5)], ['I32x4DotI16x8S', pairs(5)]])('of wide: %s', async (operation, least) => {
+      expect(paired(await import('../build/wide.wasm'), operation)).toBeGreaterThanOrEqual(least)
+    })
+    test.each([['F32x4Qfma', pairs(6)], ['I32x4DotI8x16I7x16AddS', pairs(6)], ['I16x8DotI8x16I7x16S', pairs(5)]])('of wide-relaxed: %s', async (operation, least) => {
+      expect(paired(await import('../build/wide-relaxed.wasm'), operation)).toBeGreaterThanOrEqual(least)
+    })
+  })
+}
+
 describe('the choice', () => {
   const passes = async (): Promise<null> => null
   // Bun's engine knows the instruction and rounds twice: there nothing is gained.
@@ -88,7 +113,6 @@ describe('the choice', () => {
   })
 
   test('revectorised only by Node 24 and later, which says so', async () => {
-    const node = 'process' in globalThis && !('Deno' in globalThis) && !('Bun' in globalThis) ? Number(process.versions.node?.split('.')[0]) : 0
     const chosen = await chooseBuild({ deterministic: true, experimentalRevectorize: true }, passes)
     expect(chosen).toEqual(node >= 24 ? { build: 'wide', reason: null } : { build: 'simd', reason: 'revectorisation needs Node 24 or later' })
   })

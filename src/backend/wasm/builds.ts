@@ -5,6 +5,7 @@ import simd from '../../../build/trecvit.wasm'
 import { TrecvitError } from '../../error.ts'
 import { builtinModule } from '../../platform/platform.ts'
 import { unshared } from './kernels.ts'
+import { fuses } from './probes.ts'
 
 /**
  * `simd` and `wide` have the same bits on every engine; the relaxed ones fuse multiplication and addition. The wide ones are for an engine that
@@ -81,22 +82,3 @@ function cannotRevectorize(): string | null {
   const node = versions && !versions['deno'] && !versions['bun'] ? Number(versions['node']?.split('.')[0]) : 0
   return node >= 24 ? null : 'revectorisation needs Node 24 or later'
 }
-
-/**
- * Whether relaxed multiply-add is there and rounds once: 16777218·3 + 3 is 50331656 then, and 50331660 else. Not fused it would be slower than the
- * other build, which is made for that.
- */
-function fuses(): boolean {
-  try {
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(PROBE))
-    return (exports['f'] as () => number)() === 50331656
-  } catch {
-    return false
-  }
-}
-
-/** (func (export "f") (result f32) (f32x4.extract_lane 0 (f32x4.relaxed_madd (splat 16777218) (splat 3) (splat 3)))) */
-const PROBE = Uint8Array.of(
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 125, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 31, 1, 29, 0,
-  67, 1, 0, 128, 75, 253, 19, 67, 0, 0, 64, 64, 253, 19, 67, 0, 0, 64, 64, 253, 19, 253, 133, 2, 253, 31, 0, 11,
-)

@@ -1,5 +1,6 @@
 import { breathe, keepsOrder } from '../../platform/platform.ts'
 import { createMemory, type Kernels } from './kernels.ts'
+import { dots } from './probes.ts'
 
 /** Which values of a weight `pack` puts where: the elements from `first` on of an array [blocks, rows, width] into columns at..at+width−1. */
 export interface Packing {
@@ -78,7 +79,7 @@ export class Here implements Machine {
   }
 
   protected static async kernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Kernels> {
-    return (await WebAssembly.instantiate(module, { env: { memory, unrolls: +keepsOrder() } })).exports as unknown as Kernels
+    return (await WebAssembly.instantiate(module, { env: { memory, unrolls: +keepsOrder(), dots: +dots() } })).exports as unknown as Kernels
   }
 
   get size(): number {
