@@ -195,11 +195,14 @@ const entriesOf = ({ steps }: Program): number => steps.length + steps.filter(is
 /** Bytes that products of whole numbers share for their rows, and for the factors of those. */
 function wholeBytes({ steps }: Program, build: Build): { rows: number; factors: number } {
   const all = steps.map((step) => quantizedBytes(step, build))
-  return { rows: aligned(Math.max(...all.map(({ rows }) => rows))), factors: aligned(Math.max(...all.map(({ factors }) => factors))) }
+  return { rows: aligned(largest(all.map(({ rows }) => rows))), factors: aligned(largest(all.map(({ factors }) => factors))) }
 }
 
 /** Working memory of a thread; not in the cache line of another's. */
-const scratchBytes = (program: Program): number => aligned(Math.max(...program.steps.map(scratchOf)))
+const scratchBytes = (program: Program): number => aligned(largest(program.steps.map(scratchOf)))
+
+/** Not `Math.max(...sizes)`, whose arguments a worker's stack has no room for where a bench repeats a step 100,000 times. */
+const largest = (sizes: readonly number[]): number => sizes.reduce((most, size) => Math.max(most, size), 0)
 
 const aligned = (count: number): number => Math.ceil(count / 64) * 64
 
