@@ -30,7 +30,7 @@ export const TILE: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5
 export const ZEROS: usize = memory.data(2 * PANEL * 4, 16)
 /** Eight ones, of 16 bits. */
 const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1], 16)
-/** Whether this engine keeps the order of four steps of k in one turn of a loop (builds.ts); those that can run the wide builds do. */
+/** Whether this engine keeps the order of four steps of k in one turn of a loop (platform.ts); those that can run the wide builds do. */
 // @ts-ignore: decorator
 @external('env', 'unrolls')
 declare const UNROLLS: bool
