@@ -43,6 +43,7 @@ function problem({ name = '', b = 1, t, n = 1, e, k, past, ...given }: Problem):
 testOp('sizes', [
   ...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17].map((e) => problem({ t: 2, n: 3, e, k: 4 })),
   ...[1, 2, 3, 4, 5, 9].flatMap((t) => [1, 2, 3, 4, 5].map((k) => problem({ b: 2, t, n: 2, e: 6, k, past: noise(2 * (k - 1) * 2 * 6, 4) }))),
+  ...[1, 2, 3, 4, 5].map((t) => problem({ b: 2, t, n: 2, e: 21, k: 4, past: noise(2 * 3 * 2 * 21, 4) })),
   problem({ b: 3, t: 5, n: 17, e: 33, k: 4 }),
 ])
 
@@ -53,9 +54,9 @@ testOp('extreme values', [
   problem({ name: 'NaN leaves after k frames', t: 6, e: 5, k: 4, x: noise(30, 1).map((value, i) => (i === 2 ? NaN : value)) }),
 ])
 
-const x = { shape: [2, 5, 3, 5], values: noise(150, 1) }
-for (const k of [1, 2, 4]) {
-  testSplits(`splits with ${k} taps`, 5, (from, to) => problem({ b: 2, t: to - from, n: 3, e: 5, k, x: framesOf(x, from, to).values as Float32Array }))
+for (const [k, e] of [[1, 5], [2, 5], [4, 5], [4, 21]] as const) {
+  const x = { shape: [2, 5, 3, e], values: noise(2 * 5 * 3 * e, 1) }
+  testSplits(`splits with ${k} taps of ${e} channels`, 5, (from, to) => problem({ b: 2, t: to - from, n: 3, e, k, x: framesOf(x, from, to).values as Float32Array }))
 }
 
 describe.each(backends)('goldens on $name', async ({ create }) => {
