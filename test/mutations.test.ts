@@ -33,12 +33,12 @@ const softmaxOfMean = `{
     })(meanOverClips(clipLogits, b, clips, c)),`
 
 const mutations: readonly (Edit & { readonly name: string })[] = [
-  { name: 'gelu with erf', file: 'assembly/lib/math.ts', from: '  const inner = f32x4.add(x,', to: `${erfGelu}\n  const inner = f32x4.add(x,` },
+  { name: 'gelu with erf', file: 'assembly/lib/math.ts', from: '  const inner = madd(', to: `${erfGelu}\n  const inner = madd(` },
   { name: 'RMSNorm that scales by scale instead of 1 + scale', file: 'assembly/rmsNorm.ts', from: 'f32x4.add(one, v128.load(args.scale + i))', to: 'v128.load(args.scale + i)' },
   { name: 'variance over d − 1', file: 'assembly/layerNorm.ts', from: 'sqrt<f32>(sum / <f32>args.d +', to: 'sqrt<f32>(sum / <f32>(args.d - 1) +' },
   { name: 'epsilon 1e-5 in LayerNorm', file: 'assembly/layerNorm.ts', from: '<f32>1e-6', to: '<f32>1e-5' },
   { name: 'epsilon 1e-5 in RMSNorm', file: 'assembly/rmsNorm.ts', from: '<f32>1e-6', to: '<f32>1e-5' },
-  { name: 'taps of the convolution in reverse', file: 'assembly/conv1d.ts', from: 'args.kernel + <usize>(history - j) * e', to: 'args.kernel + <usize>j * e' },
+  { name: 'taps of the convolution in reverse', file: 'assembly/conv1d.ts', from: 'const k1 = kernel + e, k2 = k1 + e, k3 = k2 + e', to: 'const k3 = kernel, k2 = k3 + e, k1 = k2 + e; kernel = k1 + e' },
   { name: 'past of the convolution newest first', file: 'assembly/conv1d.ts', from: 'past + <usize>((args.k - 1 + t) * args.n) * e', to: 'past + <usize>((-1 - t) * args.n) * e' },
   { name: '√(1 − a²) on the first frame too', file: 'assembly/rgLru.ts', from: 'memory.copy(s, scratch, width)', to: 'memory.fill(s, 0, width), recur(s, scratch, scratch + width, width)' },
   { name: 'no √(1 − a²)', file: 'assembly/rgLru.ts', from: 'f32x4.mul(rest, x)', to: 'x' },
