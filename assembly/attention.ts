@@ -37,6 +37,7 @@ export function attention(args: AttentionArgs, scratch: usize, begin: i32, end: 
   const sums = scores + <usize>TILE * scoreStride
   const sumStride = <usize>valuePanels << 5
   const ldq = <usize>args.qStride << 2
+  const ldo = <usize>args.outStride << 2
   const scale: f32 = 1 / sqrt<f32>(<f32>r)
   for (let unit = begin; unit < end; unit++) {
     const frame = unit / args.heads
@@ -52,11 +53,15 @@ export function attention(args: AttentionArgs, scratch: usize, begin: i32, end: 
         const total = f32x4.splat(exponentials(p, p, n, scale))
         for (let j: usize = 0; j < scoreStride; j += PANEL << 2) {
           const p0 = f32x4.div(v128.load(p + j), total), p1 = f32x4.div(v128.load(p + j, 16), total)
-          v128.store(p + j, p0), v128.store(p + j, p1, 16)
+          v128.store(p + j, p1, 16), v128.store(p + j, p0)
         }
       }
-      tiles(sums, sumStride, scores, scoreStride, values, n, valuePanels, rows)
-      for (let row = 0; row < rows; row++) memory.copy(args.out + (<usize>(frame * args.nq + i + row) * args.outStride << 2) + column, sums + <usize>row * sumStride, <usize>r << 2)
+      const out = args.out + <usize>(frame * args.nq + i) * ldo + column
+      if (r % PANEL == 0) tiles(out, ldo, scores, scoreStride, values, n, valuePanels, rows)
+      else {
+        tiles(sums, sumStride, scores, scoreStride, values, n, valuePanels, rows)
+        for (let row = 0; row < rows; row++) memory.copy(out + <usize>row * ldo, sums + <usize>row * sumStride, <usize>r << 2)
+      }
     }
   }
 }
@@ -75,12 +80,33 @@ function tiles(c: usize, ldc: usize, x: usize, ldx: usize, w: usize, k: i32, pan
 /** to[panel, c, j] = from[8·panel + j, c]: rows become columns; zero where there is no row. */
 function packColumns(to: usize, from: usize, stride: usize, rows: i32, columns: i32): void {
   for (let row = 0; row < rows; row += PANEL) {
-    for (let j = 0; j < PANEL; j++) {
-      const source = from + <usize>(row + j) * stride
-      for (let c = 0; c < columns; c++) store<f32>(to + (<usize>(c * PANEL + j) << 2), row + j < rows ? load<f32>(source + (<usize>c << 2)) : 0)
+    const source = from + <usize>row * stride
+    let column = 0
+    if (row + PANEL <= rows) {
+      for (; column + 4 <= columns; column += 4) {
+        const at = source + (<usize>column << 2), target = to + (<usize>column << 5)
+        transpose(target, at, stride)
+        transpose(target + 16, at + 4 * stride, stride)
+      }
+    }
+    for (; column < columns; column++) {
+      for (let j = 0; j < PANEL; j++) store<f32>(to + (<usize>(column * PANEL + j) << 2), row + j < rows ? load<f32>(source + <usize>j * stride + (<usize>column << 2)) : 0)
     }
     to += <usize>columns << 5
   }
+}
+
+/** Four numbers of each of four rows, to four rows of a panel. */
+// @ts-ignore: decorator
+@inline
+function transpose(to: usize, from: usize, stride: usize): void {
+  const a = v128.load(from), b = v128.load(from + stride), c = v128.load(from + 2 * stride), d = v128.load(from + 3 * stride)
+  const ab = v128.shuffle<i32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<i32>(c, d, 0, 4, 1, 5)
+  const ef = v128.shuffle<i32>(a, b, 2, 6, 3, 7), gh = v128.shuffle<i32>(c, d, 2, 6, 3, 7)
+  v128.store(to, v128.shuffle<i64>(ab, cd, 0, 2))
+  v128.store(to, v128.shuffle<i64>(ab, cd, 1, 3), 32)
+  v128.store(to, v128.shuffle<i64>(ef, gh, 0, 2), 64)
+  v128.store(to, v128.shuffle<i64>(ef, gh, 1, 3), 96)
 }
 
 /** to[panel, row, j] = from[row, 8·panel + j]; zero where there is no column. */
@@ -90,7 +116,7 @@ function packRows(to: usize, from: usize, stride: usize, rows: i32, columns: i32
       const source = from + <usize>row * stride + (<usize>column << 2)
       if (column + PANEL <= columns) {
         const left = v128.load(source), right = v128.load(source, 16)
-        v128.store(to, left), v128.store(to, right, 16)
+        v128.store(to, right, 16), v128.store(to, left)
       } else {
         for (let j = 0; j < PANEL; j++) store<f32>(to + (<usize>j << 2), column + j < columns ? load<f32>(source + (<usize>j << 2)) : 0)
       }
