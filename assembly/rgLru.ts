@@ -64,7 +64,7 @@ function open(out: usize, gate: usize, x: usize, width: usize): void {
   const pairs = width & ~31
   for (let i: usize = 0; i < pairs; i += 32) {
     const p0 = f32x4.mul(sigmoid(v128.load(gate + i)), v128.load(x + i)), p1 = f32x4.mul(sigmoid(v128.load(gate + i, 16)), v128.load(x + i, 16))
-    v128.store(out + i, p0), v128.store(out + i, p1, 16)
+    v128.store(out + i, p1, 16), v128.store(out + i, p0)
   }
   for (let i = pairs; i < width; i += 4) store<f32>(out + i, first(f32x4.mul(sigmoid(v128.load_splat<f32>(gate + i)), v128.load_splat<f32>(x + i))))
 }
@@ -74,7 +74,7 @@ function recur(s: usize, x: usize, logs: usize, width: usize): void {
   const pairs = width & ~31
   for (let i: usize = 0; i < pairs; i += 32) {
     const s0 = next(v128.load(s + i), v128.load(x + i), v128.load(logs + i)), s1 = next(v128.load(s + i, 16), v128.load(x + i, 16), v128.load(logs + i, 16))
-    v128.store(s + i, s0), v128.store(s + i, s1, 16)
+    v128.store(s + i, s1, 16), v128.store(s + i, s0)
   }
   for (let i = pairs; i < width; i += 4) store<f32>(s + i, first(next(v128.load_splat<f32>(s + i), v128.load_splat<f32>(x + i), v128.load_splat<f32>(logs + i))))
 }
@@ -93,7 +93,7 @@ function multiply(out: usize, x: usize, y: usize, width: usize): void {
   const pairs = width & ~31
   for (let i: usize = 0; i < pairs; i += 32) {
     const p0 = f32x4.mul(v128.load(x + i), v128.load(y + i)), p1 = f32x4.mul(v128.load(x + i, 16), v128.load(y + i, 16))
-    v128.store(out + i, p0), v128.store(out + i, p1, 16)
+    v128.store(out + i, p1, 16), v128.store(out + i, p0)
   }
   for (let i = pairs; i < width; i += 4) store<f32>(out + i, load<f32>(x + i) * load<f32>(y + i))
 }

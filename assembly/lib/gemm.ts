@@ -15,6 +15,8 @@
  * the w of all four at once, spills, and loses a quarter to a half of the speed. Binaryen does so when it simplifies locals, so that
  * asconfig.json has a list of passes without that; engines that do so get one step at a time (UNROLLS).
  *
+ * Where V8 makes one store of two, in this file and others, the upper half comes first: it would store a lower half that comes first by itself, too.
+ *
  * Every element begins with `from` (a bias, zeros, or the sum over earlier k) and adds over k in order, so results do not depend on
  * tile, block or number of rows, and `wide` has the bits of `simd`.
  */
@@ -189,11 +191,11 @@ function tileOf(kind: i32, wide: bool, rows: i32, c: usize, ldc: usize, x: usize
     if (rows > 4) x4 += 4
     if (rows > 5) x5 += 4
   }
-  v128.store(c, a0), v128.store(c, b0, 16)
-  if (wide) v128.store(c, c0, 32), v128.store(c, d0, 48)
-  if (rows > 1) { c += ldc, v128.store(c, a1), v128.store(c, b1, 16); if (wide) v128.store(c, c1, 32), v128.store(c, d1, 48) }
-  if (rows > 2) { c += ldc, v128.store(c, a2), v128.store(c, b2, 16); if (wide) v128.store(c, c2, 32), v128.store(c, d2, 48) }
-  if (rows > 3) { c += ldc, v128.store(c, a3), v128.store(c, b3, 16); if (wide) v128.store(c, c3, 32), v128.store(c, d3, 48) }
-  if (rows > 4) { c += ldc, v128.store(c, a4), v128.store(c, b4, 16); if (wide) v128.store(c, c4, 32), v128.store(c, d4, 48) }
-  if (rows > 5) { c += ldc, v128.store(c, a5), v128.store(c, b5, 16); if (wide) v128.store(c, c5, 32), v128.store(c, d5, 48) }
+  v128.store(c, b0, 16), v128.store(c, a0)
+  if (wide) v128.store(c, d0, 48), v128.store(c, c0, 32)
+  if (rows > 1) { c += ldc, v128.store(c, b1, 16), v128.store(c, a1); if (wide) v128.store(c, d1, 48), v128.store(c, c1, 32) }
+  if (rows > 2) { c += ldc, v128.store(c, b2, 16), v128.store(c, a2); if (wide) v128.store(c, d2, 48), v128.store(c, c2, 32) }
+  if (rows > 3) { c += ldc, v128.store(c, b3, 16), v128.store(c, a3); if (wide) v128.store(c, d3, 48), v128.store(c, c3, 32) }
+  if (rows > 4) { c += ldc, v128.store(c, b4, 16), v128.store(c, a4); if (wide) v128.store(c, d4, 48), v128.store(c, c4, 32) }
+  if (rows > 5) { c += ldc, v128.store(c, b5, 16), v128.store(c, a5); if (wide) v128.store(c, d5, 48), v128.store(c, c5, 32) }
 }
