@@ -114,7 +114,7 @@ function scale(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, pane
   }
 }
 
-/** From c[rows, columns] to the same place of out, which begins at [row, column]. The usual endings have loops of their own. */
+/** From c[rows, columns] to the same place of out, which begins at [row, column]. The usual endings have loops of their own, whose vectors V8 can pair. */
 function finish(args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, column: i32, columns: i32): void {
   const activated = min(max(args.activated - column, 0), columns)
   const plain = !args.multiply && !args.table && columns % PANEL == 0
@@ -131,9 +131,11 @@ function finishWith(activation: i32, adds: bool, args: LinearArgs, c: usize, ldc
     const out = args.out + ((<usize>(row + i) * args.outStride + column) << 2)
     const add = args.add + ((<usize>(row + i) * args.addStride + column) << 2)
     for (let o: usize = 0; o < <usize>columns << 2; o += PANEL << 2) {
-      let v = activate(activation, v128.load(c + o)), u = activate(activation, v128.load(c + o, 16))
-      if (adds) v = f32x4.add(v, v128.load(add + o)), u = f32x4.add(u, v128.load(add + o, 16))
-      v128.store(out + o, v), v128.store(out + o, u, 16)
+      const from = c + o, to = out + o, plus = add + o
+      const a = v128.load(from), b = v128.load(from, 16)
+      const v = activation == GELU ? gelu(a) : a, u = activation == GELU ? gelu(b) : b
+      const p = adds ? f32x4.add(v, v128.load(plus)) : v, q = adds ? f32x4.add(u, v128.load(plus, 16)) : u
+      v128.store(to, q, 16), v128.store(to, p)
     }
     c += ldc
   }

@@ -18,8 +18,8 @@ export function packPanels(to: usize, from: usize, first: i32, count: i32, rows:
       const target = at + column
       const p = to + (<usize>((block * panels + target / PANEL) * rows + row) * PANEL + target % PANEL << 2)
       if (target % PANEL == 0 && column + PANEL <= end) {
-        v128.store(p, v128.load(from))
-        v128.store(p, v128.load(from, 16), 16)
+        const left = v128.load(from), right = v128.load(from, 16)
+        v128.store(p, right, 16), v128.store(p, left)
         column += PANEL
         from += PANEL << 2
       } else {
