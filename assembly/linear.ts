@@ -4,8 +4,8 @@
  * x [rows, k], out, multiply and add [rows, n], each with its own stride; f acts on columns 0..activated−1. kernel in panels of 8
  * columns, [⌈n/8⌉, k, 8], zero where there is no column; bias [n], readable up to a multiple of 8; table [tableRows, n].
  *
- * BLOCK_K columns of a block of rows of x (600 KB) stay in the second-level cache while the panels pass by, each once; those of the rows of a tile
- * (18 KB) stay in the first while it takes a panel (24 KB), or two. Sums begin with the bias and grow in `scratch`; only what is finished goes to
+ * BLOCK_K columns of a block of rows of x (300 or 600 KB) stay in the second-level cache while the panels pass by, each once; those of the rows of a
+ * tile (18 KB) stay in the first while it takes a panel (24 KB), or two. Sums begin with the bias and grow in `scratch`; only what is finished goes to
  * `out`, whose rows lie so far apart that few of them fit into the first-level cache at once. A unit of work is a panel.
  *
  * With factors [rows] and scales [n], x and kernel are whole numbers as lib/quantize.ts makes them, and k counts lanes of them: the sum is exact, and
@@ -14,8 +14,8 @@
 import { PANEL, TILE, tile, WIDE, wholeRows, wholeTile, ZEROS } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
 
-/** Rows of a block at most, whole tiles; `scratch` holds their sums (encode.ts). */
-const BLOCK_ROWS: i32 = 200 / TILE * TILE
+/** Rows of a block at most, whole tiles; `scratch` holds their sums (encode.ts). All of a frame in the wide builds, which weights reach too slowly as it is, else half. */
+const BLOCK_ROWS: i32 = (WIDE ? 200 : 102) / TILE * TILE
 /** Columns of x that are used at a time, at most. */
 const BLOCK_K: i32 = 768
 /** Values of `activation`. */
