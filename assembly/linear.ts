@@ -81,19 +81,21 @@ function blockOf(size: i32, most: i32, whole: i32): i32 {
 function products(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, panels: i32, more: bool, k: i32, count: i32): void {
   const ldc = <usize>panels << 5
   const ldx = <usize>args.xStride << 2
-  const x = args.x + <usize>row * ldx + (<usize>k << 2)
   const w = args.kernel + ((<usize>panel * args.k + k) << 5)
   const next = <usize>args.k << 5
   const following = more ? w + <usize>panels * next : w
   const bias = args.bias && !args.factors ? args.bias + (<usize>panel << 5) : ZEROS
-  const tall = args.factors ? wholeRows() : TILE
-  for (let i = 0; i < rows; i += tall) {
-    const at = c + <usize>i * ldc
+  const whole = args.factors != 0
+  const tall = whole ? wholeRows() : TILE
+  let x = args.x + <usize>row * ldx + (<usize>k << 2)
+  for (let left = rows, tiles = 0; left > 0; left -= tall, tiles++) {
+    const from = k ? c : bias, ldf = k ? ldc : 0
     // Sixteen tiles fetch one of the panels that follow.
-    const nth = i / tall
-    const ahead = nth >> 4 < panels ? following + <usize>(nth >> 4) * next + <usize>(nth & 15) * (<usize>count << 1) : w
-    if (args.factors) wholeTile(at, ldc, x + <usize>i * ldx, ldx, w, panels > 1 ? next : 0, count, rows - i, k ? at : bias, k ? ldc : 0, ahead)
-    else tile(at, ldc, x + <usize>i * ldx, ldx, w, panels > 1 ? next : 0, count, rows - i, k ? at : bias, k ? ldc : 0, ahead)
+    const ahead = tiles >> 4 < panels ? following + <usize>(tiles >> 4) * next + <usize>(tiles & 15) * (<usize>count << 1) : w
+    if (whole) wholeTile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
+    else tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
+    c += <usize>tall * ldc
+    x += <usize>tall * ldx
   }
 }
 
@@ -127,18 +129,25 @@ function finish(args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, col
 // @ts-ignore: decorator
 @inline
 function finishWith(activation: i32, adds: bool, args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, column: i32, columns: i32): void {
-  for (let i = 0; i < rows; i++) {
-    const out = args.out + ((<usize>(row + i) * args.outStride + column) << 2)
-    const add = args.add + ((<usize>(row + i) * args.addStride + column) << 2)
-    for (let o: usize = 0; o < <usize>columns << 2; o += PANEL << 2) {
-      const from = c + o, to = out + o, plus = add + o
-      const a = v128.load(from), b = v128.load(from, 16)
-      const v = activation == GELU ? gelu(a) : a, u = activation == GELU ? gelu(b) : b
-      const p = adds ? f32x4.add(v, v128.load(plus)) : v, q = adds ? f32x4.add(u, v128.load(plus, 16)) : u
-      v128.store(to, q, 16), v128.store(to, p)
-    }
-    c += ldc
+  const ldo = <usize>args.outStride << 2, lda = <usize>args.addStride << 2
+  const end = c + <usize>rows * ldc
+  let out = args.out + <usize>row * ldo + (<usize>column << 2)
+  let add = args.add + <usize>row * lda + (<usize>column << 2)
+  while (c < end) {
+    finishPanel(activation, adds, out, c, add)
+    if (WIDE && columns > PANEL) finishPanel(activation, adds, out + 32, c + 32, add + 32)
+    c += ldc, out += ldo
+    if (adds) add += lda
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function finishPanel(activation: i32, adds: bool, out: usize, c: usize, add: usize): void {
+  const a = v128.load(c), b = v128.load(c, 16)
+  const v = activation == GELU ? gelu(a) : a, u = activation == GELU ? gelu(b) : b
+  const p = adds ? f32x4.add(v, v128.load(add)) : v, q = adds ? f32x4.add(u, v128.load(add, 16)) : u
+  v128.store(out, q, 16), v128.store(out, p)
 }
 
 function finishAny(args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, column: i32, columns: i32, activated: i32): void {
