@@ -47,6 +47,7 @@ testOp('extreme values', [
   problem({ name: 'spread over 200', rows: 3, n: 9, x: around(0, 100) }),
   problem({ name: 'spread over 1e30', rows: 3, n: 9, x: around(0, 1e30) }),
   problem({ name: 'largest in the last column', rows: 1, n: 9, x: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 99) }),
+  problem({ name: 'two largest in any columns', rows: 35, n: 35, x: noise(35 * 35, 1).map((value, i) => (i % 36 < 2 ? 300 - i % 36 : value)) }),
   problem({ name: '−infinity', rows: 3, n: 9, x: noise(27, 1).map((value, i) => (i % 9 === 4 || i % 9 === 8 ? -Infinity : value)) }),
   problem({ name: 'NaN and infinity stay in their row', rows: 3, n: 9, x: noise(27, 1).map((value, i) => (i === 3 ? NaN : i === 26 ? Infinity : value)) }),
 ], fullBackends)
