@@ -48,7 +48,7 @@ export class LinearArgs {
 /** @param scratch working memory for BLOCK_ROWS rows of two panels, or of all if k > BLOCK_K */
 export function linear(args: LinearArgs, scratch: usize, begin: i32, end: i32): void {
   const blockRows = blockOf(args.rows, BLOCK_ROWS, TILE)
-  const blockK = blockOf(args.k, BLOCK_K, 4)
+  const blockK = blockOf(args.k, BLOCK_K, 8)
   for (let row = 0; row < args.rows; row += blockRows) {
     const rows = min(blockRows, args.rows - row)
     for (let k = 0; k < args.k; k += blockK) {

@@ -11,8 +11,8 @@
  *
  * w comes in panels of 8 columns, k rows of 32 bytes one after another; 16 columns are two panels.
  *
- * Operations must reach the registers in the order in which they stand here. Whoever moves the sums of four steps together needs
- * the w of all four at once, spills, and loses a quarter to a half of the speed. Binaryen does so when it simplifies locals, so that
+ * Operations must reach the registers in the order in which they stand here. Whoever moves the sums of several steps together needs
+ * the w of all at once, spills, and loses a quarter to a half of the speed. Binaryen does so when it simplifies locals, so that
  * asconfig.json has a list of passes without that; engines that do so get one step at a time (UNROLLS).
  *
  * Where V8 makes one store of two, in this file and others, the upper half comes first: it would store a lower half that comes first by itself, too.
@@ -32,7 +32,7 @@ export const TILE: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5
 export const ZEROS: usize = memory.data(2 * PANEL * 4, 16)
 /** Eight ones, of 16 bits. */
 const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1], 16)
-/** Whether this engine keeps the order of four steps of k in one turn of a loop (platform.ts); those that can run the wide builds do. */
+/** Whether this engine keeps the order of eight steps of k in one turn of a loop (platform.ts); those that can run the wide builds do. */
 // @ts-ignore: decorator
 @external('env', 'unrolls')
 declare const UNROLLS: bool
@@ -122,8 +122,8 @@ function tileOf(kind: i32, wide: bool, rows: i32, c: usize, ldc: usize, x: usize
   const ones = v128.load(ONES)
   let left = k
   if (WIDE || UNROLLS) {
-    left &= 3
-    const unrolled = w + ((<usize>k >> 2) << 7)
+    left &= 7
+    const unrolled = w + ((<usize>k >> 3) << 8)
     while (w < unrolled) {
       wa = v128.load(w), wb = v128.load(w, 16)
       if (wide) wc = v128.load(v), wd = v128.load(v, 16)
@@ -161,15 +161,51 @@ function tileOf(kind: i32, wide: bool, rows: i32, c: usize, ldc: usize, x: usize
       if (rows > 3) { s = v128.load_splat<f32>(x3, 12), a3 = madd(kind, s, wa, a3, ones), b3 = madd(kind, s, wb, b3, ones); if (wide) c3 = madd(kind, s, wc, c3, ones), d3 = madd(kind, s, wd, d3, ones) }
       if (rows > 4) { s = v128.load_splat<f32>(x4, 12), a4 = madd(kind, s, wa, a4, ones), b4 = madd(kind, s, wb, b4, ones); if (wide) c4 = madd(kind, s, wc, c4, ones), d4 = madd(kind, s, wd, d4, ones) }
       if (rows > 5) { s = v128.load_splat<f32>(x5, 12), a5 = madd(kind, s, wa, a5, ones), b5 = madd(kind, s, wb, b5, ones); if (wide) c5 = madd(kind, s, wc, c5, ones), d5 = madd(kind, s, wd, d5, ones) }
-      load<u64>(ahead), ahead += 8
-      w += 128
-      if (wide) v += 128
-      x0 += 16
-      if (rows > 1) x1 += 16
-      if (rows > 2) x2 += 16
-      if (rows > 3) x3 += 16
-      if (rows > 4) x4 += 16
-      if (rows > 5) x5 += 16
+      wa = v128.load(w, 128), wb = v128.load(w, 144)
+      if (wide) wc = v128.load(v, 128), wd = v128.load(v, 144)
+      s = v128.load_splat<f32>(x0, 16), a0 = madd(kind, s, wa, a0, ones), b0 = madd(kind, s, wb, b0, ones)
+      if (wide) c0 = madd(kind, s, wc, c0, ones), d0 = madd(kind, s, wd, d0, ones)
+      if (rows > 1) { s = v128.load_splat<f32>(x1, 16), a1 = madd(kind, s, wa, a1, ones), b1 = madd(kind, s, wb, b1, ones); if (wide) c1 = madd(kind, s, wc, c1, ones), d1 = madd(kind, s, wd, d1, ones) }
+      if (rows > 2) { s = v128.load_splat<f32>(x2, 16), a2 = madd(kind, s, wa, a2, ones), b2 = madd(kind, s, wb, b2, ones); if (wide) c2 = madd(kind, s, wc, c2, ones), d2 = madd(kind, s, wd, d2, ones) }
+      if (rows > 3) { s = v128.load_splat<f32>(x3, 16), a3 = madd(kind, s, wa, a3, ones), b3 = madd(kind, s, wb, b3, ones); if (wide) c3 = madd(kind, s, wc, c3, ones), d3 = madd(kind, s, wd, d3, ones) }
+      if (rows > 4) { s = v128.load_splat<f32>(x4, 16), a4 = madd(kind, s, wa, a4, ones), b4 = madd(kind, s, wb, b4, ones); if (wide) c4 = madd(kind, s, wc, c4, ones), d4 = madd(kind, s, wd, d4, ones) }
+      if (rows > 5) { s = v128.load_splat<f32>(x5, 16), a5 = madd(kind, s, wa, a5, ones), b5 = madd(kind, s, wb, b5, ones); if (wide) c5 = madd(kind, s, wc, c5, ones), d5 = madd(kind, s, wd, d5, ones) }
+      wa = v128.load(w, 160), wb = v128.load(w, 176)
+      if (wide) wc = v128.load(v, 160), wd = v128.load(v, 176)
+      s = v128.load_splat<f32>(x0, 20), a0 = madd(kind, s, wa, a0, ones), b0 = madd(kind, s, wb, b0, ones)
+      if (wide) c0 = madd(kind, s, wc, c0, ones), d0 = madd(kind, s, wd, d0, ones)
+      if (rows > 1) { s = v128.load_splat<f32>(x1, 20), a1 = madd(kind, s, wa, a1, ones), b1 = madd(kind, s, wb, b1, ones); if (wide) c1 = madd(kind, s, wc, c1, ones), d1 = madd(kind, s, wd, d1, ones) }
+      if (rows > 2) { s = v128.load_splat<f32>(x2, 20), a2 = madd(kind, s, wa, a2, ones), b2 = madd(kind, s, wb, b2, ones); if (wide) c2 = madd(kind, s, wc, c2, ones), d2 = madd(kind, s, wd, d2, ones) }
+      if (rows > 3) { s = v128.load_splat<f32>(x3, 20), a3 = madd(kind, s, wa, a3, ones), b3 = madd(kind, s, wb, b3, ones); if (wide) c3 = madd(kind, s, wc, c3, ones), d3 = madd(kind, s, wd, d3, ones) }
+      if (rows > 4) { s = v128.load_splat<f32>(x4, 20), a4 = madd(kind, s, wa, a4, ones), b4 = madd(kind, s, wb, b4, ones); if (wide) c4 = madd(kind, s, wc, c4, ones), d4 = madd(kind, s, wd, d4, ones) }
+      if (rows > 5) { s = v128.load_splat<f32>(x5, 20), a5 = madd(kind, s, wa, a5, ones), b5 = madd(kind, s, wb, b5, ones); if (wide) c5 = madd(kind, s, wc, c5, ones), d5 = madd(kind, s, wd, d5, ones) }
+      wa = v128.load(w, 192), wb = v128.load(w, 208)
+      if (wide) wc = v128.load(v, 192), wd = v128.load(v, 208)
+      s = v128.load_splat<f32>(x0, 24), a0 = madd(kind, s, wa, a0, ones), b0 = madd(kind, s, wb, b0, ones)
+      if (wide) c0 = madd(kind, s, wc, c0, ones), d0 = madd(kind, s, wd, d0, ones)
+      if (rows > 1) { s = v128.load_splat<f32>(x1, 24), a1 = madd(kind, s, wa, a1, ones), b1 = madd(kind, s, wb, b1, ones); if (wide) c1 = madd(kind, s, wc, c1, ones), d1 = madd(kind, s, wd, d1, ones) }
+      if (rows > 2) { s = v128.load_splat<f32>(x2, 24), a2 = madd(kind, s, wa, a2, ones), b2 = madd(kind, s, wb, b2, ones); if (wide) c2 = madd(kind, s, wc, c2, ones), d2 = madd(kind, s, wd, d2, ones) }
+      if (rows > 3) { s = v128.load_splat<f32>(x3, 24), a3 = madd(kind, s, wa, a3, ones), b3 = madd(kind, s, wb, b3, ones); if (wide) c3 = madd(kind, s, wc, c3, ones), d3 = madd(kind, s, wd, d3, ones) }
+      if (rows > 4) { s = v128.load_splat<f32>(x4, 24), a4 = madd(kind, s, wa, a4, ones), b4 = madd(kind, s, wb, b4, ones); if (wide) c4 = madd(kind, s, wc, c4, ones), d4 = madd(kind, s, wd, d4, ones) }
+      if (rows > 5) { s = v128.load_splat<f32>(x5, 24), a5 = madd(kind, s, wa, a5, ones), b5 = madd(kind, s, wb, b5, ones); if (wide) c5 = madd(kind, s, wc, c5, ones), d5 = madd(kind, s, wd, d5, ones) }
+      wa = v128.load(w, 224), wb = v128.load(w, 240)
+      if (wide) wc = v128.load(v, 224), wd = v128.load(v, 240)
+      s = v128.load_splat<f32>(x0, 28), a0 = madd(kind, s, wa, a0, ones), b0 = madd(kind, s, wb, b0, ones)
+      if (wide) c0 = madd(kind, s, wc, c0, ones), d0 = madd(kind, s, wd, d0, ones)
+      if (rows > 1) { s = v128.load_splat<f32>(x1, 28), a1 = madd(kind, s, wa, a1, ones), b1 = madd(kind, s, wb, b1, ones); if (wide) c1 = madd(kind, s, wc, c1, ones), d1 = madd(kind, s, wd, d1, ones) }
+      if (rows > 2) { s = v128.load_splat<f32>(x2, 28), a2 = madd(kind, s, wa, a2, ones), b2 = madd(kind, s, wb, b2, ones); if (wide) c2 = madd(kind, s, wc, c2, ones), d2 = madd(kind, s, wd, d2, ones) }
+      if (rows > 3) { s = v128.load_splat<f32>(x3, 28), a3 = madd(kind, s, wa, a3, ones), b3 = madd(kind, s, wb, b3, ones); if (wide) c3 = madd(kind, s, wc, c3, ones), d3 = madd(kind, s, wd, d3, ones) }
+      if (rows > 4) { s = v128.load_splat<f32>(x4, 28), a4 = madd(kind, s, wa, a4, ones), b4 = madd(kind, s, wb, b4, ones); if (wide) c4 = madd(kind, s, wc, c4, ones), d4 = madd(kind, s, wd, d4, ones) }
+      if (rows > 5) { s = v128.load_splat<f32>(x5, 28), a5 = madd(kind, s, wa, a5, ones), b5 = madd(kind, s, wb, b5, ones); if (wide) c5 = madd(kind, s, wc, c5, ones), d5 = madd(kind, s, wd, d5, ones) }
+      load<u64>(ahead), ahead += 16
+      w += 256
+      if (wide) v += 256
+      x0 += 32
+      if (rows > 1) x1 += 32
+      if (rows > 2) x2 += 32
+      if (rows > 3) x3 += 32
+      if (rows > 4) x4 += 32
+      if (rows > 5) x5 += 32
     }
   }
   for (; left > 0; left--) {
