@@ -1,7 +1,7 @@
 /**
  * Functions of four lanes at once: additions, multiplications, divisions, square roots and bit moves only, so that they have the same bits on
  * every engine; in the relaxed builds, where it can, an engine fuses a multiplication with an addition. Polynomials are those of Cephes
- * (S. Moshier) expf and tanhf.
+ * (S. Moshier) expf, exp2f and tanhf.
  *
  * Constants are loaded from memory: V8 of Node ≥ 24 rebuilds a v128.const at each use, which makes a hot loop four times slower.
  */
@@ -25,12 +25,22 @@ const table = memory.data<f32>([
   -3.33332819422e-1,
   0.625, //              17 where tanh changes from the polynomial to the exponential
   2.0, //                18
-  -1.5957691216057308, //19 −2·√(2/π)
-  0.044715, //           20
+  -2.3022081984, //      19 −2·√(2/π)·log2(e)
+  -0.1029432396, //      20 the same, times 0.044715
   -64.0, //              21 below: gelu(x) is zero in float32
   -0.0, //               22 the sign bit
   12582912.0, //         23 1.5·2^23: added to a small number, leaves the nearest whole number in its lowest bits
+  1.535336188319500e-4, // 24..29 (2^r − 1) / r
+  1.339887440266574e-3,
+  9.618437357674640e-3,
+  5.550332471162809e-2,
+  2.402264791363012e-1,
+  6.931472028550421e-1,
+  -126.0, //             30 below: 2^x is no longer a normal number
+  127.0, //              31 above: 2^128 would soon be needed
 ])
+/** log2(e): e^x = 2^(LOG2E·x). */
+export const LOG2E: f64 = 1.4426950408889634
 
 // @ts-ignore: decorator
 @inline
@@ -90,6 +100,21 @@ export function exp(x: v128): v128 {
   return f32x4.mul(f32x4.add(expm1Reduced(reduce(x, n)), c(11)), powerOfTwo(shifted))
 }
 
+/** 2^x, clamped to the range of normal numbers: fewer operations than e^x, as nothing of x is lost when its whole part goes. */
+// @ts-ignore: decorator
+@inline
+export function exp2(x: v128): v128 {
+  x = f32x4.pmin(f32x4.pmax(x, c(30)), c(31))
+  const shifted = f32x4.add(x, c(23))
+  const r = f32x4.sub(x, f32x4.sub(shifted, c(23)))
+  let p = madd(c(24), r, c(25))
+  p = madd(p, r, c(26))
+  p = madd(p, r, c(27))
+  p = madd(p, r, c(28))
+  p = madd(p, r, c(29))
+  return f32x4.mul(madd(p, r, c(11)), powerOfTwo(shifted))
+}
+
 /** e^x − 1 for x ≤ 0, without the loss of digits near 0: 2^n·(e^r − 1) + (2^n − 1). */
 // @ts-ignore: decorator
 @inline
@@ -127,8 +152,8 @@ export function tanh(x: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function gelu(x: v128): v128 {
-  const inner = madd(f32x4.mul(f32x4.mul(c(20), x), x), x, x)
-  return f32x4.div(f32x4.pmax(x, c(21)), f32x4.add(c(11), exp(f32x4.mul(c(19), inner))))
+  const power = f32x4.mul(madd(f32x4.mul(x, x), c(20), c(19)), x)
+  return f32x4.div(f32x4.pmax(x, c(21)), f32x4.add(c(11), exp2(power)))
 }
 
 /** Sum of the lanes, always in the same order. */
