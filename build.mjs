@@ -1,16 +1,20 @@
 // npm run build: AssemblyScript → build/*.wasm (why its passes are listed: assembly/lib/gemm.ts), esbuild → build/worker.txt, then dist/*.js with all inlined, tsc → dist/*.d.ts.
-import { execFileSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { chmod, copyFile, readdir, readFile, rm } from 'node:fs/promises'
 import { build } from 'esbuild'
 
 const { dependencies, optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
-const run = (script, ...args) => execFileSync(process.execPath, [script, ...args], { stdio: 'inherit' })
+const run = (script, ...args) => new Promise((done, fail) => {
+  const ended = (code) => (code === 0 ? done() : fail(new Error(`${script} ${args.join(' ')} failed`)))
+  spawn(process.execPath, [script, ...args], { stdio: 'inherit' }).on('error', fail).on('exit', ended)
+})
 
 /** A shader without its comments and spare spaces, which are half of it. */
 const bare = (wgsl) => wgsl.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '').replace(/\s+/g, ' ').replace(/ ?([{}();,]) ?/g, '$1').trim()
 
 await rm('dist', { recursive: true, force: true })
-for (const target of Object.keys(JSON.parse(await readFile('asconfig.json', 'utf8')).targets)) run('node_modules/assemblyscript/bin/asc.js', '--target', target)
+const targets = Object.keys(JSON.parse(await readFile('asconfig.json', 'utf8')).targets)
+await Promise.all([...targets.map((target) => run('node_modules/assemblyscript/bin/asc.js', '--target', target)), run('node_modules/typescript/bin/tsc')])
 await build({ entryPoints: ['src/backend/wasm/worker.ts'], outfile: 'build/worker.txt', bundle: true, minify: true, format: 'iife', target: 'es2022' })
 await build({
   entryPoints: { index: 'src/index.ts', files: 'src/files.ts', motion: 'src/motion.ts', 'video/index': 'src/video/index.ts', 'cli/index': 'src/cli/index.ts' },
@@ -26,7 +30,6 @@ await build({
   external: ['node:*', 'webgpu', ...Object.keys({ ...dependencies, ...optionalDependencies })],
   sourcemap: true,
 })
-run('node_modules/typescript/bin/tsc')
 await copyFile('build/trecvit.wasm', 'dist/trecvit.wasm')
 await copyFile('build/worker.txt', 'dist/worker.js')
 await chmod('dist/cli/index.js', 0o755)
