@@ -35,7 +35,7 @@ const softmaxOfMean = `{
 const mutations: readonly (Edit & { readonly name: string })[] = [
   { name: 'gelu with erf', file: 'assembly/lib/math.ts', from: '  const power = f32x4.mul(madd(', to: `${erfGelu}\n  const power = f32x4.mul(madd(` },
   { name: 'RMSNorm that scales by scale instead of 1 + scale', file: 'assembly/rmsNorm.ts', from: 'f32x4.add(one, v128.load(args.scale + i))', to: 'v128.load(args.scale + i)' },
-  { name: 'variance over d − 1', file: 'assembly/layerNorm.ts', from: 'sqrt<f32>(sum / <f32>args.d +', to: 'sqrt<f32>(sum / <f32>(args.d - 1) +' },
+  { name: 'variance over d − 1', file: 'assembly/layerNorm.ts', from: 'mean) / <f32>args.d +', to: 'mean) / <f32>(args.d - 1) +' },
   { name: 'epsilon 1e-5 in LayerNorm', file: 'assembly/layerNorm.ts', from: '<f32>1e-6', to: '<f32>1e-5' },
   { name: 'epsilon 1e-5 in RMSNorm', file: 'assembly/rmsNorm.ts', from: '<f32>1e-6', to: '<f32>1e-5' },
   { name: 'taps of the convolution in reverse', file: 'assembly/conv1d.ts', from: 'const k1 = kernel + e, k2 = k1 + e, k3 = k2 + e', to: 'const k3 = kernel, k2 = k3 + e, k1 = k2 + e; kernel = k1 + e' },
