@@ -6,7 +6,6 @@
  * scores (5·n or 6·n numbers, 5 KB) never leave the first-level cache between the two products. A unit of work is one head of one frame.
  */
 import { PANEL, TILE, tile, WIDE, ZEROS } from './lib/gemm'
-import { LOG2E } from './lib/math'
 import { exponentials } from './lib/softmaxRow'
 
 @unmanaged
@@ -39,7 +38,7 @@ export function attention(args: AttentionArgs, scratch: usize, begin: i32, end: 
   const sumStride = <usize>valuePanels << 5
   const ldq = <usize>args.qStride << 2
   const ldo = <usize>args.outStride << 2
-  const scale = <f32>(LOG2E / sqrt<f64>(<f64>r))
+  const scale: f32 = 1 / sqrt<f32>(<f32>r)
   for (let unit = begin; unit < end; unit++) {
     const frame = unit / args.heads
     const column = <usize>(unit % args.heads * r) << 2

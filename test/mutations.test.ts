@@ -42,7 +42,7 @@ const mutations: readonly (Edit & { readonly name: string })[] = [
   { name: 'past of the convolution newest first', file: 'assembly/conv1d.ts', from: 'past + <usize>((args.k - 1 + t) * args.n) * e', to: 'past + <usize>((-1 - t) * args.n) * e' },
   { name: '√(1 − a²) on the first frame too', file: 'assembly/rgLru.ts', from: 'memory.copy(s, scratch, width)', to: 'memory.fill(s, 0, width), recur(s, scratch, scratch + width, width)' },
   { name: 'no √(1 − a²)', file: 'assembly/rgLru.ts', from: 'f32x4.mul(rest, x)', to: 'x' },
-  { name: 'no 1/√r in attention', file: 'assembly/attention.ts', from: 'LOG2E / sqrt<f64>(<f64>r)', to: 'LOG2E' },
+  { name: 'no 1/√r in attention', file: 'assembly/attention.ts', from: '1 / sqrt<f32>(<f32>r)', to: '1' },
   { name: 'bytes divided by 256', file: 'assembly/patchify.ts', from: 'f32x4.splat(255)', to: 'f32x4.splat(256)' },
   { name: 'sum over tokens instead of mean', file: 'assembly/pool.ts', from: 'f32x4.div(v128.load(out + i), counts)', to: 'v128.load(out + i)' },
   { name: 'gelu on linear_x', file: 'src/model/graph.ts', from: 'activated: e', to: 'activated: 2 * e' },

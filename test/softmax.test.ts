@@ -22,9 +22,9 @@ function problem({ name = '', rows, n, x = noise(rows * n, 1, 5) }: Problem): Op
         const part = (of: Float32Array) => Array.from(of.subarray(row * n, (row + 1) * n))
         const largest = Math.max(...part(x))
         const p = part(want)
-        // Each exponential: a rounded difference times a rounded log2(e) as argument, 4 units of its own. Then their sum, and a quotient.
-        // Exponentials end at the smallest normal number.
-        const relative = part(x).map((value, j) => (p[j] ? 3 * unit * Math.abs(value - largest) + 4 * unit : 0))
+        // Each exponential: a rounded difference as argument, 4 units of its own. Then their sum, and a quotient. Exponentials end at the
+        // smallest normal number.
+        const relative = part(x).map((value, j) => (p[j] ? unit * Math.abs(value - largest) + 4 * unit : 0))
         const total = p.reduce((sum, value, j) => sum + value * relative[j]!, 0) + gamma(n, precision)
         p.forEach((value, j) => (bounds[row * n + j] = value * (relative[j]! + total + 2 * unit) + (n + 1) * 2 ** -126))
       }

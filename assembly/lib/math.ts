@@ -39,8 +39,6 @@ const table = memory.data<f32>([
   -126.0, //             30 below: 2^x is no longer a normal number
   127.0, //              31 above: 2^128 would soon be needed
 ])
-/** log2(e): e^x = 2^(LOG2E·x). */
-export const LOG2E: f64 = 1.4426950408889634
 
 // @ts-ignore: decorator
 @inline
@@ -100,10 +98,13 @@ export function exp(x: v128): v128 {
   return f32x4.mul(f32x4.add(expm1Reduced(reduce(x, n)), c(11)), powerOfTwo(shifted))
 }
 
-/** 2^x, clamped to the range of normal numbers: fewer operations than e^x, as nothing of x is lost when its whole part goes. */
+/**
+ * 2^x, clamped to the range of normal numbers: fewer operations than e^x, as nothing of x is lost when its whole part goes. Not a way to e^x where that
+ * must be good to some units: x·log2(e) is off by x units.
+ */
 // @ts-ignore: decorator
 @inline
-export function exp2(x: v128): v128 {
+function exp2(x: v128): v128 {
   x = f32x4.pmin(f32x4.pmax(x, c(30)), c(31))
   const shifted = f32x4.add(x, c(23))
   const r = f32x4.sub(x, f32x4.sub(shifted, c(23)))

@@ -1,6 +1,6 @@
-import { exp2, first, maxOf, sumOf } from './math'
+import { exp, first, maxOf, sumOf } from './math'
 
-/** out[j] = 2^(scale·(x[j] − max x)) over n columns; returns their sum. x and out may be the same. scale > 0. */
+/** out[j] = e^(scale·(x[j] − max x)) over n columns; returns their sum. x and out may be the same. scale > 0. */
 export function exponentials(out: usize, x: usize, n: i32, scale: f32): f32 {
   const bytes = <usize>n << 2
   const vectors = bytes & ~15
@@ -21,18 +21,18 @@ export function exponentials(out: usize, x: usize, n: i32, scale: f32): f32 {
   // Two vectors at a time, which V8 makes one of in the wide builds.
   i = 0
   for (const pairs = bytes & ~31; i < pairs; i += 32) {
-    const p = exp2(f32x4.mul(f32x4.sub(v128.load(x + i), largests), scales)), q = exp2(f32x4.mul(f32x4.sub(v128.load(x + i, 16), largests), scales))
+    const p = exp(f32x4.mul(f32x4.sub(v128.load(x + i), largests), scales)), q = exp(f32x4.mul(f32x4.sub(v128.load(x + i, 16), largests), scales))
     v128.store(out + i, q, 16), v128.store(out + i, p)
     lanes = f32x4.add(f32x4.add(lanes, p), q)
   }
   for (; i < vectors; i += 16) {
-    const p = exp2(f32x4.mul(f32x4.sub(v128.load(x + i), largests), scales))
+    const p = exp(f32x4.mul(f32x4.sub(v128.load(x + i), largests), scales))
     v128.store(out + i, p)
     lanes = f32x4.add(lanes, p)
   }
   let sum = sumOf(lanes)
   for (let i = vectors; i < bytes; i += 4) {
-    const p = first(exp2(f32x4.splat((load<f32>(x + i) - largest) * scale)))
+    const p = first(exp(f32x4.splat((load<f32>(x + i) - largest) * scale)))
     store<f32>(out + i, p)
     sum += p
   }
