@@ -156,11 +156,9 @@ fn tile(group: vec3u, local: u32) {
     staged[KERNEL_BEGIN + local + 3u * INVOCATIONS] = numbers(kernel3);
   }
 
-  meet(block, row, column, 0u, local, a0, b0, a1, b1);
-  meet(block, row, column, 1u, local, a2, b2, a3, b3);
-  meet(block, row, column, 2u, local, a4, b4, a5, b5);
-  meet(block, row, column, 3u, local, a6, b6, a7, b7);
-  meet(block, row, column, 4u, local, a8, b8, a9, b9);
+  meet(block, row, column, 0u, 8u, local, a0, b0, a1, b1, a2, b2, a3, b3);
+  meet(block, row, column, 4u, 8u, local, a4, b4, a5, b5, a6, b6, a7, b7);
+  meet(block, row, column, 8u, 4u, local, a8, b8, a9, b9, vec4f(), vec4f(), vec4f(), vec4f());
 }
 
 /** Where a row of x begins in a block of columns; rows beyond the last repeat it. */
@@ -185,21 +183,27 @@ fn kernelRow(k: u32) -> u32 {
   return min(k, p.k - 1u);
 }
 
-/** Adds up what the slices have for rows down + 8·pair and down + 8·pair + 4 and finishes them: an invocation has at most one vec4 of the sums. */
-fn meet(block: u32, row: u32, column: u32, pair: u32, local: u32, a: vec4f, b: vec4f, nextA: vec4f, nextB: vec4f) {
+/**
+ * Adds up what the slices have for rows down + 4·first, down + 4·(first + 1), .., of which there are two `parts` each, and finishes them. Four
+ * rows at a time, so that each invocation has something to add, and few barriers are needed.
+ */
+fn meet(block: u32, row: u32, column: u32, first: u32, parts: u32, local: u32, a0: vec4f, b0: vec4f, a1: vec4f, b1: vec4f, a2: vec4f, b2: vec4f, a3: vec4f, b3: vec4f) {
   workgroupBarrier();
-  staged[local] = a;
-  staged[local + INVOCATIONS] = b;
-  staged[local + 2u * INVOCATIONS] = nextA;
-  staged[local + 3u * INVOCATIONS] = nextB;
+  staged[local] = a0;
+  staged[local + INVOCATIONS] = b0;
+  staged[local + 2u * INVOCATIONS] = a1;
+  staged[local + 3u * INVOCATIONS] = b1;
+  staged[local + 4u * INVOCATIONS] = a2;
+  staged[local + 5u * INVOCATIONS] = b2;
+  staged[local + 6u * INVOCATIONS] = a3;
+  staged[local + 7u * INVOCATIONS] = b3;
   workgroupBarrier();
-  let part = local / SLICE;
   let within = local % SLICE;
-  if (part < 4u) {
+  for (var part = local / SLICE; part < parts; part += SLICES) {
     var sum = vec4f();
     for (var slice = 0u; slice < SLICES; slice++) {
       sum += staged[part * INVOCATIONS + slice * SLICE + within];
     }
-    finish(block, row + within / 4u + (2u * pair + part / 2u) * 4u, (column + within % 4u + part % 2u * 4u) * 4u, sum);
+    finish(block, row + within / 4u + (first + part / 2u) * 4u, (column + within % 4u + part % 2u * 4u) * 4u, sum);
   }
 }
