@@ -1,7 +1,7 @@
 // out = (x − μ) / √(σ² + 1e-6) · scale + bias, μ and σ² the mean and (biased) variance of the row.
 //
-// x, out [rows, d]; scale, bias [d]. Two passes for μ and σ², because E[x²] − μ² loses its digits when |μ| ≫ σ. A workgroup a row: 64
-// invocations sum every 64th element each, and their sums meet in lib/rows.wgsl.
+// x, out [rows, d]; scale, bias [⌈d/4⌉] vec4. Two passes for μ and σ², because E[x²] − μ² loses its digits when |μ| ≫ σ. A workgroup a row
+// (lib/norm.wgsl, which keeps the row for the second pass); the sums of its invocations meet in lib/rows.wgsl.
 
 struct Params {
   rows: u32,
@@ -14,9 +14,9 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read> scale: array<f32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(3) var<storage, read> scale: array<vec4f>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -24,20 +24,36 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (row >= p.rows) {
     return;
   }
-  let base = p.xOffset + row * p.xStride;
-  var sum = 0.0;
-  for (var i = local; i < p.d; i += 64u) {
-    sum += x[base + i];
+  let quads = (p.d + 3u) / 4u;
+  let x0 = xAt(row, local);
+  let x1 = xAt(row, local + 64u);
+  let x2 = xAt(row, local + 128u);
+  let x3 = xAt(row, local + 192u);
+  var sums = x0 + x1 + x2 + x3;
+  for (var i = local + 256u; i < quads; i += 64u) {
+    sums += xAt(row, i);
   }
-  let mean = sumOf(local, sum, 0u) / f32(p.d);
+  let mean = sumOf(local, dot(sums, vec4f(1.0)), 0u) / f32(p.d);
 
-  sum = 0.0;
-  for (var i = local; i < p.d; i += 64u) {
-    let v = x[base + i] - mean;
-    sum += v * v;
+  let v0 = inside(local, x0 - mean);
+  let v1 = inside(local + 64u, x1 - mean);
+  let v2 = inside(local + 128u, x2 - mean);
+  let v3 = inside(local + 192u, x3 - mean);
+  sums = v0 * v0 + v1 * v1 + v2 * v2 + v3 * v3;
+  for (var i = local + 256u; i < quads; i += 64u) {
+    let v = inside(i, xAt(row, i) - mean);
+    sums += v * v;
   }
-  let deviation = sqrt(sumOf(local, sum, 1u) / f32(p.d) + 1e-6);
-  for (var i = local; i < p.d; i += 64u) {
-    out[p.outOffset + row * p.outStride + i] = (x[base + i] - mean) / deviation * scale[i] + bias[i];
+  let deviation = sqrt(sumOf(local, dot(sums, vec4f(1.0)), 1u) / f32(p.d) + 1e-6);
+  store(row, local, v0 / deviation);
+  store(row, local + 64u, v1 / deviation);
+  store(row, local + 128u, v2 / deviation);
+  store(row, local + 192u, v3 / deviation);
+  for (var i = local + 256u; i < quads; i += 64u) {
+    store(row, i, (xAt(row, i) - mean) / deviation);
   }
+}
+
+fn scaled(quad: u32, v: vec4f) -> vec4f {
+  return v * scale[quad] + bias[quad];
 }

@@ -43,7 +43,7 @@ function problem({ name = '', rows, d, ...given }: Problem): OpCase {
 }
 
 testOp('sizes', [
-  ...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 96, 193].map((d) => problem({ rows: 3, d })),
+  ...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 96, 193, 258, 516, 771, 1024, 1027, 1340].map((d) => problem({ rows: 3, d })),
   ...[1, 2, 5, 17].map((rows) => problem({ rows, d: 10 })),
 ], fullBackends)
 

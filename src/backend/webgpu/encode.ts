@@ -92,9 +92,12 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
       return call([output, v, gates, y, step.weights.decay], params, spread(count / 64))
     }
     case 'rmsNorm':
-      return call([output, step.inputs.x, step.weights.scale], [rows, columnsOf(output), ...view(output), ...view(step.inputs.x)], spread(rows))
-    case 'layerNorm':
-      return call([output, step.inputs.x, step.weights.scale, step.weights.bias], [rows, columnsOf(output), ...view(output), ...view(step.inputs.x)], spread(rows))
+    case 'layerNorm': {
+      const { x } = step.inputs
+      const { scale } = step.weights
+      const bindings = step.op === 'layerNorm' ? [output, x, scale, step.weights.bias] : [output, x, scale]
+      return call(bindings, [rows, columnsOf(output), ...view(output), ...view(x)], spread(rows), { ALIGNED: aligned([x], [columnsOf(output)]) })
+    }
     case 'attention': {
       const { q, k, v } = step.inputs
       const { heads } = step.params

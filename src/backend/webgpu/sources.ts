@@ -6,6 +6,7 @@ import layerNorm from '../../../gpu/layerNorm.wgsl'
 import exponential from '../../../gpu/lib/exponential.wgsl'
 import kernelOfHalves from '../../../gpu/lib/kernel.half.wgsl'
 import kernel from '../../../gpu/lib/kernel.wgsl'
+import norm from '../../../gpu/lib/norm.wgsl'
 import rowsOfSubgroups from '../../../gpu/lib/rows.subgroups.wgsl'
 import rows from '../../../gpu/lib/rows.wgsl'
 import tile from '../../../gpu/lib/tile.wgsl'
@@ -18,10 +19,10 @@ import softmax from '../../../gpu/softmax.wgsl'
 import type { MatrixDType } from '../backend.ts'
 import type { Op } from '../../program/program.ts'
 
-/** Each operation's kernel, behind the parts of gpu/lib that it calls. WGSL needs no more than that: declarations may stand in any order. */
+/** Each operation's kernel, behind the parts of gpu/lib that it calls. Declarations may stand in any order; directives, which only `rows` has, come first. */
 const sources: Record<Op, readonly string[]> = {
   patchify: [patchify], linear: [kernel, tile, exponential, linear], blockLinear: [kernel, tile, blockLinear], conv1d: [conv1d], rgLru: [rgLru],
-  rmsNorm: [rows, rmsNorm], layerNorm: [rows, layerNorm], attention: [exponential, attention], pool: [pool], average: [average],
+  rmsNorm: [rows, norm, rmsNorm], layerNorm: [rows, norm, layerNorm], attention: [exponential, attention], pool: [pool], average: [average],
   softmax: [rows, softmax],
 }
 
