@@ -4,7 +4,7 @@ import { recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
 import { flopsOf, listing } from '../src/program/listing.ts'
 import { bytesOf, plan } from '../src/program/plan.ts'
-import { inputsOf, type Buffer, type Program, type Weight } from '../src/program/program.ts'
+import { inputsOf, sizeOf, type Buffer, type Program, type Weight } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
 
 const base = { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false } as const
@@ -37,6 +37,16 @@ describe('recording', () => {
     const pixels = recorder.pixels(4, 6, 'u8')
     recorder.patchify('p', pixels, { lead: 0, patchSize: [2, 2] })
     expect(() => recorder.patchify('p', pixels, { lead: 0, patchSize: [2, 2] })).toThrow('a name of its own')
+  })
+
+  test('rows of an even number of lines of 128 bytes have a line between them', () => {
+    const stridesOf = (recorder: Recorder) => ([[8, 8], [16, 16], [4, 8], [2, 2], [16, 48]] as const).map((patchSize, index) => {
+      const { shape, stride, buffer } = recorder.patchify(`p${index}`, recorder.pixels(16, 48, 'u8'), { lead: 0, patchSize })
+      expect(buffer.size).toBe(sizeOf(shape.slice(0, -1)) * stride)
+      return [shape.at(-1), stride]
+    })
+    expect(stridesOf(ops())).toEqual([[192, 224], [768, 800], [96, 96], [12, 12], [2304, 2336]])
+    expect(stridesOf(new Recorder(1, 1, weights)).at(-1), 'a single row').toEqual([2304, 2304])
   })
 
   test('views of columns and tokens share the buffer', () => {

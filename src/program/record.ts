@@ -165,7 +165,7 @@ export class Recorder {
   #step(step: StepWithoutOutput, shape: readonly number[]): Tensor {
     if (this.#names.has(step.name)) throw new TrecvitError(`${step.op} "${step.name}" expected a name of its own, an earlier step has it`)
     this.#names.add(step.name)
-    const output = tensorOf(step.name, shape, 'f32')
+    const output = apart(step.name, shape)
     this.#steps.push({ ...step, output } as Step)
     return output
   }
@@ -196,6 +196,20 @@ export class Recorder {
 
 type WithoutOutput<S> = S extends Step ? Omit<S, 'output'> : never
 type StepWithoutOutput = WithoutOutput<Step>
+
+/** Elements of 128 bytes: a line of a GPU's cache, two of most processors'. */
+const LINE = 32
+
+/**
+ * A tensor of float32 in a buffer of its own. Rows that are an even number of lines have a line between them: else many begin at the same few
+ * places of the first-level cache, and loads wait for stores to addresses that end alike.
+ */
+function apart(name: string, shape: readonly number[]): Tensor {
+  const columns = shape[shape.length - 1]!
+  const rows = sizeOf(shape) / columns
+  const stride = rows > 1 && columns % (2 * LINE) === 0 ? columns + LINE : columns
+  return { buffer: { name, dtype: 'f32', size: rows * stride }, offset: 0, shape, stride }
+}
 
 function tensorOf(name: string, shape: readonly number[], dtype: Buffer['dtype']): Tensor {
   return { buffer: { name, dtype, size: sizeOf(shape) }, offset: 0, shape, stride: shape[shape.length - 1]! }
