@@ -28,12 +28,12 @@ execFileSync('tar', ['-C', kit, '-cJf', join(kit, 'runtime.tar.xz'), 'node', 'no
 for (const unpacked of ['node', 'node_modules']) await rm(join(kit, unpacked), { recursive: true })
 
 await bundleTests(join(kit, 'tests.mjs'))
-await build({
-  stdin: {
-    contents: 'import { bench } from "./speed.ts"\nimport { main } from "../lib/main.ts"\nawait main(bench)\nprocess.exit()', resolveDir: join(root, 'bench/gpu'),
-  },
-  outfile: join(kit, 'speed.mjs'), bundle: true, format: 'esm', target: 'es2022', platform: 'node', packages: 'external', logLevel: 'error',
-  loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
-})
+for (const bench of ['speed', 'frame', 'products']) {
+  await build({
+    stdin: { contents: `import { bench } from "./${bench}.ts"\nimport { main } from "../lib/main.ts"\nawait main(bench)\nprocess.exit()`, resolveDir: join(root, 'bench/gpu') },
+    outfile: join(kit, `${bench}.mjs`), bundle: true, format: 'esm', target: 'es2022', platform: 'node', packages: 'external', logLevel: 'error',
+    loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
+  })
+}
 const bytes = Number(execFileSync('du', ['-sb', kit], { encoding: 'utf8' }).split('\t')[0])
 console.log(`build/gpu: ${(bytes / 2 ** 20).toFixed(1)} MiB. On the machine with the GPU, in a copy of the working tree: bash bench/gpu/run.sh RESULTS`)

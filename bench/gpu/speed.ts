@@ -1,46 +1,38 @@
 /**
- * A stream on a GPU: latency, throughput, chunks, and where the time goes. For each set of Dawn's toggles and number format of the matrices.
+ * A stream on a GPU: latency, throughput, chunks (frame.ts tells where the time goes). For each set of Dawn's toggles and number format of the matrices.
  * --size Ti,S,B --seconds 1 --toggles "disable_workgroup_init disable_workgroup_init,disable_robustness"
  */
-import { create } from 'webgpu'
 import { WebGpuBackend } from '../../src/backend/webgpu/webgpu.ts'
 import { configOf, type Config, type Size } from '../../src/model/config.ts'
 import { recordModel } from '../../src/model/graph.ts'
 import { loadWeights } from '../../src/model/load.ts'
 import { weightTable } from '../../src/model/weights.ts'
-import { everything, OPTIONAL } from '../../src/platform/gpu.ts'
 import { flopsOf } from '../../src/program/listing.ts'
-import { sizeOf, type Step } from '../../src/program/program.ts'
+import { sizeOf } from '../../src/program/program.ts'
 import { settingsOf, type Options } from '../../src/bench/lib/options.ts'
-import type { Report, Table } from '../../src/bench/lib/report.ts'
+import type { Report } from '../../src/bench/lib/report.ts'
 import { median, quantile } from '../../src/bench/lib/stats.ts'
-import { kindOf } from '../../src/bench/lib/steps.ts'
 import { noise, randomCheckpoint } from '../../src/bench/lib/weights.ts'
+import { Gpu } from './gpu.ts'
 
 /** Frames of a chunk by videos side by side: a live stream, many of them, files. */
 const SHAPES = [[1, 1], [4, 1], [1, 8], [1, 16]] as const
-/** Runs step by step that the table of operations is made of. */
-const PROFILED = 5
 
 const defaults = { size: 'Ti,S,B', seconds: 1, toggles: 'disable_workgroup_init disable_workgroup_init,disable_robustness disable_workgroup_init,disable_robustness,skip_validation' }
 
 export async function bench(options: Options): Promise<Report> {
   const { size: sizes, seconds, toggles } = settingsOf(options, defaults)
-  const tables: Table[] = []
   const frames: Record<string, string | number>[] = []
   const faults: string[] = []
-  let facts: Record<string, string | number> = {}
+  let facts: Report['facts'] = {}
   for (const set of toggles.split(' ')) {
     for (const size of sizes.split(',') as Size[]) {
       for (const dtype of ['f32', 'f16'] as const) {
         const label = `${size} ${dtype}, ${set}`
         try {
-          const entry = create([`enable-dawn-features=${set}`, 'disable-dawn-features=timestamp_quantization'])
-          const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' })
-          if (!adapter) throw new Error('There is no adapter: set VK_DRIVER_FILES to the driver')
-          const device = await adapter.requestDevice(everything(adapter))
-          const { vendor, architecture, description } = adapter.info
-          facts = { date: new Date().toISOString(), adapter: description, vendor, architecture, node: process.version, features: OPTIONAL.filter((feature) => adapter.features.has(feature)).join(' ') }
+          const gpu = await Gpu.open(set)
+          const { device } = gpu
+          facts = gpu.facts
           const config = configOf(size)
           const start = performance.now()
           const backend = await WebGpuBackend.create(device, weightTable(config), dtype)
@@ -48,7 +40,6 @@ export async function bench(options: Options): Promise<Report> {
           await device.queue.onSubmittedWorkDone()
           const loaded = performance.now() - start
           for (const [b, t] of SHAPES) frames.push({ label, b, t, 'load ms': loaded, ...await speed(backend, config, b, t, seconds) })
-          if (set === toggles.split(' ')[0]) tables.push({ title: `Where a frame of ${label} goes: time on the GPU, median of ${PROFILED} runs step by step`, rows: await operations(backend, config) })
           backend.dispose()
           device.destroy()
         } catch (error) {
@@ -58,7 +49,7 @@ export async function bench(options: Options): Promise<Report> {
     }
   }
   return {
-    bench: 'gpu', facts, tables: [{ title: 'Frames of streams; p50 and p95 of one chunk from pixels to logits, frames a second with two chunks under way', rows: frames }, ...tables],
+    bench: 'gpu', facts, tables: [{ title: 'Frames of streams; p50 and p95 of one chunk from pixels to logits, frames a second with two chunks under way', rows: frames }],
     verdict: faults.length ? { holds: false, text: faults.join('; ') } : null,
   }
 }
@@ -99,26 +90,4 @@ async function speed(backend: WebGpuBackend, config: Config, b: number, t: numbe
   replay.dispose()
   const flops = program.steps.reduce((sum, step) => sum + flopsOf(step), 0)
   return { 'p50 ms': median(times), 'p95 ms': quantile(times, 0.95), 'frames/s': throughput, 'TFLOP/s': (flops * throughput) / (b * t) / 1e12, steps: program.steps.length, 'prepare ms': prepared, 'first ms': warmed }
-}
-
-/** Time of the steps of a kind together in a program of one frame; `watch` gives each a pass of its own. */
-async function operations(backend: WebGpuBackend, config: Config): Promise<Table['rows']> {
-  const program = recordModel(config, { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false })
-  const replay = await backend.prepare(program)
-  const state = await backend.createState(program.states)
-  const pixels = new Uint8Array(sizeOf(program.pixels.shape))
-  const kinds = new Map<string, { steps: Set<Step>; runs: number[] }>()
-  for (let run = 0; run < PROFILED; run++) {
-    await replay.run(state, run, pixels, (step, milliseconds) => {
-      const kind = kinds.get(kindOf(step)) ?? { steps: new Set(), runs: new Array<number>(PROFILED).fill(0) }
-      kinds.set(kindOf(step), kind)
-      kind.steps.add(step)
-      kind.runs[run]! += milliseconds
-    })
-  }
-  state.dispose()
-  replay.dispose()
-  const rows = [...kinds].map(([operation, { steps, runs }]) => ({ operation, steps: steps.size, ms: median(runs), flops: [...steps].reduce((sum, step) => sum + flopsOf(step), 0) }))
-  const total = rows.reduce((sum, { ms }) => sum + ms, 0)
-  return rows.sort((one, other) => other.ms - one.ms).map(({ flops, ...row }) => ({ ...row, 'share %': (100 * row.ms) / total, ...(flops > 0 && { 'TFLOP/s': flops / row.ms / 1e9 }) }))
 }

@@ -1,0 +1,88 @@
+/**
+ * What each kind of step costs within a frame: the GPU's time of the one pass that a frame is, and by how much it is shorter without them. Steps that are timed in a
+ * pass of their own look some 7 µs dearer each. --size B --rounds 15
+ */
+import { encode, weightBytes } from '../../src/backend/webgpu/encode.ts'
+import { Kernels } from '../../src/backend/webgpu/kernels.ts'
+import { settingsOf, sizesOf, type Options } from '../../src/bench/lib/options.ts'
+import type { Report, Table } from '../../src/bench/lib/report.ts'
+import { kindOf } from '../../src/bench/lib/steps.ts'
+import { configOf, type Size } from '../../src/model/config.ts'
+import { recordModel } from '../../src/model/graph.ts'
+import { weightTable } from '../../src/model/weights.ts'
+import { flopsOf } from '../../src/program/listing.ts'
+import { planSlots } from '../../src/program/plan.ts'
+import { sizeOf, type Step } from '../../src/program/program.ts'
+import { Gpu } from './gpu.ts'
+
+const defaults = { size: 'B', rounds: 15, toggles: 'disable_workgroup_init,disable_robustness,skip_validation' }
+
+interface Dispatch {
+  readonly step: Step
+  readonly encode: (pass: GPUComputePassEncoder) => void
+}
+
+export async function bench(options: Options): Promise<Report> {
+  const { size, rounds, toggles } = settingsOf(options, defaults)
+  const gpu = await Gpu.open(toggles)
+  const tables: Table[] = []
+  for (const name of sizesOf(size)) tables.push(await costs(gpu, name, rounds))
+  return { bench: 'gpu frame', facts: gpu.facts, tables, verdict: null }
+}
+
+async function costs(gpu: Gpu, size: Size, rounds: number): Promise<Table> {
+  const dispatches = await frame(gpu, size)
+  const kinds = [...new Set(dispatches.map(({ step }) => kindOf(step)))]
+  const steps = new Map(kinds.map((kind) => [kind, dispatches.filter(({ step }) => kindOf(step) === kind)]))
+  const passes = [dispatches, ...kinds.map((kind) => dispatches.filter((dispatch) => !steps.get(kind)!.includes(dispatch)))]
+    .map((list) => (pass: GPUComputePassEncoder) => list.forEach(({ encode }) => encode(pass)))
+  const [whole, ...rest] = await gpu.inTurn(passes, rounds, 500) as [number, ...number[]]
+  const rows = kinds.map((operation, index) => {
+    const ms = whole - rest[index]!
+    const of = steps.get(operation)!
+    const flops = of.reduce((sum, { step }) => sum + flopsOf(step), 0)
+    return { operation, steps: of.length, ms, 'share %': (100 * ms) / whole, 'µs each': (1000 * ms) / of.length, ...(flops > 0 && { 'TFLOP/s': flops / ms / 1e9 }) }
+  })
+  return {
+    title: `A frame of ${size}, float32: the pass takes ${whole.toFixed(3)} ms; of it`,
+    rows: rows.sort((one, other) => other.ms - one.ms),
+  }
+}
+
+/** The dispatches of a frame that is not the first, with made-up weights. */
+async function frame(gpu: Gpu, size: Size): Promise<Dispatch[]> {
+  const { device } = gpu
+  const kernels = Kernels.of(device)
+  const config = configOf(size)
+  const program = recordModel(config, { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false })
+  // Small enough that nothing grows beyond all bounds, decays less than none.
+  const weights = new Map(weightTable(config).map((weight) => [weight.name, gpu.buffer(weightBytes(weight, 'f32'), weight.kind === 'matrix' ? Math.sqrt(3 / weight.rows) : 0.1)]))
+  const { of, bytes } = planSlots(program)
+  const slots = bytes.map((slot) => gpu.buffer(slot))
+  const none = gpu.buffer(16)
+  const count = gpu.uniform([1])
+  const states = program.states.map((state) => device.createBindGroup({
+    layout: kernels.streamLayout, entries: [{ binding: 0, resource: { buffer: count, size: 4 } }, { binding: 1, resource: { buffer: gpu.buffer(4 * sizeOf(state.shape)) } }],
+  }))
+  const dispatches: Dispatch[] = []
+  for (const step of program.steps) {
+    const call = encode(step, 'f32', device.limits.maxComputeWorkgroupStorageSize)
+    const pipeline = await kernels.pipeline(call)
+    const buffers = call.bindings.map((bound) => (!bound ? none : 'buffer' in bound ? slots[of.get(bound.buffer)!]! : weights.get(bound.name)!))
+    const group = device.createBindGroup({
+      layout: kernels.layout(call),
+      entries: [{ buffer: gpu.uniform(call.params) }, ...buffers.map((buffer) => ({ buffer }))].map((resource, binding) => ({ binding, resource })),
+    })
+    const state = call.state && states[program.states.indexOf(call.state)]!
+    dispatches.push({
+      step,
+      encode: (pass) => {
+        pass.setPipeline(pipeline)
+        pass.setBindGroup(0, group)
+        if (state) pass.setBindGroup(1, state)
+        pass.dispatchWorkgroups(...call.groups)
+      },
+    })
+  }
+  return dispatches
+}

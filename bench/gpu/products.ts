@@ -1,0 +1,94 @@
+/**
+ * Forms of the tile of products (forms.ts) beside the one in gpu/lib/tile.wgsl, at the shapes of a Base frame and of a chunk of eight: what is right, and how
+ * fast on the GPU, weights coming from memory. --rounds 7 --only direct
+ */
+import exponential from '../../gpu/lib/exponential.wgsl'
+import kernel from '../../gpu/lib/kernel.wgsl'
+import shipped from '../../gpu/lib/tile.wgsl'
+import linear from '../../gpu/linear.wgsl'
+import { settingsOf, type Options } from '../../src/bench/lib/options.ts'
+import type { Report, Table } from '../../src/bench/lib/report.ts'
+import { nameOf, sizesOf, sourceOf, type Form } from './forms.ts'
+import { Gpu } from './gpu.ts'
+
+const defaults = { rounds: 7, only: '', pool: 400, toggles: 'disable_workgroup_init,disable_robustness,skip_validation' }
+
+const SHAPES = [[197, 768, 3072], [197, 3072, 768], [197, 768, 768], [1576, 3072, 768]] as const
+
+const now: Form = { rows: 10, vectors: 2, across: 4, down: 4, slices: 8, quads: 2 }
+const alone: Form = { rows: 8, vectors: 2, across: 4, down: 4, slices: 8, quads: 1, direct: true }
+const FORMS: readonly Form[] = [
+  now,
+  ...([['x'], ['kernel'], ['x', 'kernel'], ['loads'], ['stores'], ['loads', 'stores'], ['x', 'kernel', 'loads'], ['x', 'kernel', 'loads', 'stores']] as const).map((without): Form => ({ ...now, without })),
+  { ...now, unrolled: true }, { ...now, doubled: true }, { ...now, loose: true }, { ...now, across: 6, down: 10, slices: 4, doubled: true, unrolled: true },
+  alone, { ...alone, slices: 16 }, { ...alone, rows: 10 }, { ...alone, rows: 10, slices: 16 }, { ...alone, across: 8 }, { ...alone, down: 8, slices: 4 }, { ...alone, loose: true },
+  { ...alone, rows: 5, down: 8 },
+]
+
+export async function bench(options: Options): Promise<Report> {
+  const { rounds, only, pool: megabytes, toggles } = settingsOf(options, defaults)
+  const gpu = await Gpu.open(toggles)
+  const pool = gpu.buffer(1e6 * megabytes, 0.03)
+  const tables: Table[] = []
+  const wrong: string[] = []
+  for (const [rows, k, n] of SHAPES) {
+    const job = await products(gpu, pool, 1e6 * megabytes, rows, k, n)
+    const shippedForm = await job('gpu/lib/tile.wgsl', shipped, { tileRows: 40, tileColumns: 32, constants: { INVOCATIONS: 128, ALIGNED: 1, WHOLE: 1 } })
+    const forms = FORMS.filter((form) => nameOf(form).includes(only) && k % sizesOf(form).stage === 0 && sizesOf(form).bytes <= gpu.device.limits.maxComputeWorkgroupStorageSize)
+    const jobs = [shippedForm]
+    for (const form of forms) jobs.push(await job(nameOf(form), sourceOf(form), { ...sizesOf(form), constants: {} }))
+    for (const [index, { name, differs }] of jobs.entries()) if (index && !forms[index - 1]!.without && !(differs < 1e-4)) wrong.push(`${name} by ${differs}`)
+    const times = await gpu.inTurn(jobs.map(({ pass }) => pass), rounds, 250)
+    tables.push({
+      title: `${rows} × ${k} → ${n}`,
+      rows: jobs.map(({ name, count }, index) => ({ form: name, 'µs': (1000 * times[index]!) / count, 'TFLOP/s': (2 * rows * k * n * count) / times[index]! / 1e9 })),
+    })
+  }
+  return { bench: 'gpu products', facts: gpu.facts, tables, verdict: wrong.length ? { holds: false, text: `wrong: ${wrong.join('; ')}` } : null }
+}
+
+interface Job {
+  readonly name: string
+  readonly pass: (pass: GPUComputePassEncoder) => void
+  /** Products of a pass. */
+  readonly count: number
+  /** The largest difference from the first job. */
+  readonly differs: number
+}
+
+/** Makes jobs of one shape, whose products take one part of the pool after another. */
+async function products(gpu: Gpu, pool: GPUBuffer, bytes: number, rows: number, k: number, n: number) {
+  const { device } = gpu
+  const out = gpu.buffer(4 * rows * n)
+  const none = gpu.buffer(16)
+  const x = gpu.buffer(4 * rows * k, 1)
+  const gelu = n > k
+  const params = gpu.uniform([rows, k, n, 0, n, 0, k, 0, 0, 0, n, 1, Number(gelu), n, 0, Number(!gelu), 0])
+  const [add, bias] = [gpu.buffer(4 * rows * n, 1), gpu.buffer(4 * n, 1)]
+  const layout = gpu.layout(['uniform', 'storage', 'storage', 'read-only-storage', 'read-only-storage', 'storage', 'read-only-storage', 'read-only-storage'])
+  const count = Math.max(1, Math.min(24, Math.floor(bytes / (4 * k * n))))
+  const groups = Array.from({ length: count }, (_, index) => device.createBindGroup({
+    layout,
+    entries: [
+      { buffer: params }, { buffer: out }, { buffer: x }, { buffer: none }, { buffer: add }, { buffer: pool, offset: 4 * k * n * index, size: 4 * k * n }, { buffer: bias }, { buffer: none },
+    ].map((resource, binding) => ({ binding, resource })),
+  }))
+  let want: Float32Array | undefined
+  return async (name: string, tile: string, { tileRows, tileColumns, constants }: { tileRows: number; tileColumns: number; constants: Record<string, number> }): Promise<Job> => {
+    const module = device.createShaderModule({ code: [kernel, tile, exponential, linear].join('\n') })
+    const pipeline = await device.createComputePipelineAsync({ layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }), compute: { module, entryPoint: 'main', constants } })
+    const pass = (of: readonly GPUBindGroup[]) => (pass: GPUComputePassEncoder) => {
+      pass.setPipeline(pipeline)
+      for (const group of of) {
+        pass.setBindGroup(0, group)
+        pass.dispatchWorkgroups(Math.ceil(n / tileColumns), Math.ceil(rows / tileRows))
+      }
+    }
+    await gpu.time(pass(groups.slice(0, 1)))
+    const got = await gpu.read(out, rows * n)
+    want ??= got
+    // What is not a number differs beyond all bounds.
+    const differs = got.reduce((most, value, index) => Math.max(most, Math.abs(value - want![index]!) >= 0 ? Math.abs(value - want![index]!) : Infinity), 0)
+    return { name, pass: pass(groups), count, differs }
+  }
+}
