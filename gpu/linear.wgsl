@@ -1,7 +1,7 @@
 // out[i, j] = f(Σ_k x[i, k]·kernel[k, j] + bias[j]) · multiply[i, j] + add[i, j] + table[i mod tableRows, j]
 //
 // x [rows, k], out, multiply and add [rows, n], each with its own stride; f acts on columns 0..activated−1. kernel [k, n]; bias [⌈n/4⌉] vec4;
-// table [tableRows, ⌈n/4⌉] vec4. How a product ends is a parameter and no constant: it is asked once for 8 rows, and one pipeline serves
+// table [tableRows, ⌈n/4⌉] vec4. How a product ends is a parameter and no constant: it is asked once for 16 rows, and one pipeline serves
 // all layers.
 //
 // main: the tile of lib/tile.wgsl, which also tells how the kernel lies.

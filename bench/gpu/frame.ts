@@ -12,7 +12,7 @@ import { recordModel } from '../../src/model/graph.ts'
 import { weightTable } from '../../src/model/weights.ts'
 import { flopsOf } from '../../src/program/listing.ts'
 import { planSlots } from '../../src/program/plan.ts'
-import { sizeOf, type Step } from '../../src/program/program.ts'
+import { sizeOf, type Step, type Weight } from '../../src/program/program.ts'
 import { Gpu } from './gpu.ts'
 
 const defaults = { size: 'B', rounds: 15, toggles: 'disable_workgroup_init,disable_robustness,skip_validation' }
@@ -55,8 +55,9 @@ async function frame(gpu: Gpu, size: Size): Promise<Dispatch[]> {
   const kernels = Kernels.of(device)
   const config = configOf(size)
   const program = recordModel(config, { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false })
-  // Small enough that nothing grows beyond all bounds, decays less than none.
-  const weights = new Map(weightTable(config).map((weight) => [weight.name, gpu.buffer(weightBytes(weight, 'f32'), weight.kind === 'matrix' ? Math.sqrt(3 / weight.rows) : 0.1)]))
+  // Nothing grows without end: a matrix keeps the size of what it is multiplied with, and a decay, which must not be positive, is 0.
+  const spreadOf = ({ kind, name, rows }: Weight) => (name.endsWith('decay') ? 0 : kind === 'matrix' ? Math.sqrt(3 / rows) : 0.1)
+  const weights = new Map(weightTable(config).map((weight) => [weight.name, gpu.buffer(weightBytes(weight, 'f32'), spreadOf(weight))]))
   const { of, bytes } = planSlots(program)
   const slots = bytes.map((slot) => gpu.buffer(slot))
   const none = gpu.buffer(16)

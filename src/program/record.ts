@@ -165,7 +165,7 @@ export class Recorder {
   #step(step: StepWithoutOutput, shape: readonly number[]): Tensor {
     if (this.#names.has(step.name)) throw new TrecvitError(`${step.op} "${step.name}" expected a name of its own, an earlier step has it`)
     this.#names.add(step.name)
-    const output = apart(step.name, shape)
+    const output = tensorOf(step.name, shape, 'f32', strideOf(shape))
     this.#steps.push({ ...step, output } as Step)
     return output
   }
@@ -201,16 +201,15 @@ type StepWithoutOutput = WithoutOutput<Step>
 const LINE = 32
 
 /**
- * A tensor of float32 in a buffer of its own. Rows that are an even number of lines have a line between them: else many begin at the same few
- * places of the first-level cache, and loads wait for stores to addresses that end alike.
+ * Elements from one row to the next. Rows that are an even number of lines have a line between them: else many begin at the same few places of
+ * the first-level cache, and loads wait for stores to addresses that end alike.
  */
-function apart(name: string, shape: readonly number[]): Tensor {
+function strideOf(shape: readonly number[]): number {
   const columns = shape[shape.length - 1]!
-  const rows = sizeOf(shape) / columns
-  const stride = rows > 1 && columns % (2 * LINE) === 0 ? columns + LINE : columns
-  return { buffer: { name, dtype: 'f32', size: rows * stride }, offset: 0, shape, stride }
+  return sizeOf(shape) > columns && columns % (2 * LINE) === 0 ? columns + LINE : columns
 }
 
-function tensorOf(name: string, shape: readonly number[], dtype: Buffer['dtype']): Tensor {
-  return { buffer: { name, dtype, size: sizeOf(shape) }, offset: 0, shape, stride: shape[shape.length - 1]! }
+/** A tensor in a buffer of its own. */
+function tensorOf(name: string, shape: readonly number[], dtype: Buffer['dtype'], stride = shape[shape.length - 1]!): Tensor {
+  return { buffer: { name, dtype, size: (sizeOf(shape) / shape[shape.length - 1]!) * stride }, offset: 0, shape, stride }
 }
