@@ -15,8 +15,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read_write> x: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> kernel: array<Four>;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(3) var<storage, read> kernel: array<Four>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 
 @compute @workgroup_size(INVOCATIONS)

@@ -35,10 +35,10 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read_write> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
 @group(0) @binding(3) var<storage, read> multiply: array<vec4f>;
 @group(0) @binding(4) var<storage, read> add: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> kernel: array<Four>;
+@group(0) @binding(5) var<storage, read> kernel: array<Four>;
 @group(0) @binding(6) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(7) var<storage, read> table: array<vec4f>;
 

@@ -57,10 +57,10 @@ export class Kernels {
     return found
   }
 
-  #layout({ op, bindings, early, state }: Call): Layout {
+  #layout({ op, bindings, state }: Call): Layout {
     let found = this.#layouts.get(op)
     if (!found) {
-      const step = layoutOf(this.#device, ['uniform', 'storage', ...bindings.slice(1).map((bound) => (bound && early.includes(bound) ? 'storage' : 'read-only-storage'))])
+      const step = layoutOf(this.#device, ['uniform', 'storage', ...bindings.slice(1).map((): GPUBufferBindingType => 'read-only-storage')])
       const pipeline = this.#device.createPipelineLayout({ bindGroupLayouts: state ? [step, this.streamLayout] : [step] })
       this.#layouts.set(op, (found = { step, pipeline }))
     }
