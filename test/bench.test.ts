@@ -68,9 +68,10 @@ test('growth: tokens, width, streams, frames', async () => {
   expectProgress(shares)
   expect(report.tables.map(({ rows }) => rows.length)).toEqual([5, 4, 5, 5])
   expect(report.tables[0]!.rows.map(({ tokens }) => tokens)).toEqual([17, 65, 145, 257, 401])
-  // 23 times the tokens are far more work than what can be noise.
-  expect(Number(report.tables[0]!.rows[4]!['of the first'])).toBeGreaterThan(5)
-  expect(Number(report.tables[1]!.rows[3]!['of the first'])).toBeGreaterThan(5)
+  // 23 times the tokens are more than 23 times the work. A first row of few and short samples takes up to twice its time beside other work.
+  expect(Number(report.tables[0]!.rows[4]!['work of the first'])).toBeGreaterThan(23)
+  expect(Number(report.tables[0]!.rows[4]!['of the first'])).toBeGreaterThan(2)
+  expect(Number(report.tables[1]!.rows[3]!['of the first'])).toBeGreaterThan(2)
 })
 
 test('ended before its time, a bench reports what is there', async () => {

@@ -7,6 +7,7 @@ import type { MatrixDType, Replay, StreamState, Watch } from '../backend.ts'
 import { allocate, largestPiece } from './allocate.ts'
 import { encode, type Call } from './encode.ts'
 import { Kernels } from './kernels.ts'
+import { Pace } from './pace.ts'
 import type { WebGpuState } from './state.ts'
 import type { Span, Submits } from './submits.ts'
 import { Timer } from './timer.ts'
@@ -40,6 +41,7 @@ export class WebGpuReplay implements Replay {
   readonly #slots: readonly GPUBuffer[]
   readonly #slotOf: ReadonlyMap<Buffer, number>
   readonly #params: GPUBuffer
+  readonly #pace = new Pace()
 
   private constructor(device: GPUDevice, submits: Submits, program: Program, slots: readonly GPUBuffer[], slotOf: ReadonlyMap<Buffer, number>, params: GPUBuffer, dispatches: readonly Dispatch[]) {
     this.#device = device
@@ -113,7 +115,7 @@ export class WebGpuReplay implements Replay {
         const pass = encoder.beginComputePass()
         for (const dispatch of this.#dispatches) encodeTo(pass, dispatch, stream)
         pass.end()
-      })
+      }, this.#pace)
     }
     return Object.fromEntries(outputs.map(([name, tensor], index) => [name, rowsFrom(tensor, values[index]!)]))
   }

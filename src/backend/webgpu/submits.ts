@@ -1,7 +1,17 @@
+import type { Pace } from './pace.ts'
 import { COPY_DST, MAP_READ, READ } from './usage.ts'
 
+const { navigator } = globalThis as { navigator?: { userAgent?: string; gpu?: GPU } }
+
 /** Milliseconds between submits of nothing while results are awaited: Firefox looks for them every 100 ms, and with every submit. */
-const NUDGE = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent?.includes('Firefox/') ? 1 : 0
+const NUDGE = navigator?.userAgent?.includes('Firefox/') ? 1 : 0
+
+/**
+ * Whether results are looked for in every turn of the event loop from when they are asked for, as Dawn does in Node and Bun. That takes a
+ * processor, and what each look leaves behind goes only with a full collection of garbage: a stream on an H200 stood still for 100 ms in
+ * every second. So they are asked for shortly before they are due.
+ */
+const SPINS = !navigator?.gpu
 
 /** Consecutive bytes of a buffer; both numbers are multiples of 4. */
 export interface Span {
@@ -27,9 +37,10 @@ export class Submits {
    * One command buffer, one submit and one mapping. Everything up to the submit happens before this returns, so calls keep their order.
    * @param spans what is copied back after the work
    * @param encode encodes the work, and may write to buffers
+   * @param pace of works like this, to sleep while it is under way
    * @throws Error if the GPU refuses any of it, or whatever mapAsync rejects with, as when the device is lost; results are never stale
    */
-  async run(spans: readonly Span[], encode: (encoder: GPUCommandEncoder) => void): Promise<ArrayBuffer[]> {
+  async run(spans: readonly Span[], encode: (encoder: GPUCommandEncoder) => void, pace?: Pace): Promise<ArrayBuffer[]> {
     const bytes = Math.max(4, spans.reduce((sum, span) => sum + span.bytes, 0))
     const size = 2 ** Math.max(8, Math.ceil(Math.log2(bytes)))
     this.#device.pushErrorScope('validation')
@@ -42,9 +53,14 @@ export class Submits {
       at += span.bytes
     }
     this.#device.queue.submit([encoder.finish()])
+    const began = performance.now()
+    const paced = SPINS ? pace : undefined
+    const nap = paced?.sleep(began, paced.begin(began))
     const nudging = NUDGE ? setInterval(() => this.#device.queue.submit([]), NUDGE) : undefined
     try {
-      const [refused] = await Promise.all([this.#device.popErrorScope(), staging.mapAsync(READ, 0, bytes)])
+      const map = () => staging.mapAsync(READ, 0, bytes)
+      const [refused] = await Promise.all([this.#device.popErrorScope(), nap ? new Promise((resolve) => setTimeout(resolve, nap)).then(map) : map()])
+      paced?.end(began, performance.now())
       if (refused) throw new Error(`The GPU refused its work: ${refused.message}`)
     } catch (error) {
       staging.destroy()
