@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Parity, then speed, on the GPU of this machine: bash bench/gpu/run.sh RESULTS [options of speed.ts]. Needs build/gpu, which pack.mjs makes.
-# Writes RESULTS/tests.txt, frame.txt, speed.txt and speed.json. VK_DRIVER_FILES chooses the driver, where the loader does not find it.
+# Speed, then parity, on the GPU of this machine: bash bench/gpu/run.sh RESULTS [options of speed.ts]. Needs build/gpu, which pack.mjs makes.
+# Writes RESULTS/frame.txt, speed.txt, speed.json and, after a minute or more, tests.txt. VK_DRIVER_FILES chooses the driver, where the loader does not find it.
 # Forms of the tile beside the one that products have: build/gpu/node build/gpu/products.mjs
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,6 +13,6 @@ nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | t
 # Clocks and power over time: both fall when a GPU gets hot or shares its supply.
 nvidia-smi --query-gpu=timestamp,clocks.sm,power.draw,temperature.gpu --format=csv,noheader --loop-ms=1000 >"$results/clocks.txt" 2>/dev/null &
 trap 'kill %1 2>/dev/null' EXIT
-build/gpu/node build/gpu/tests.mjs 2>&1 | tee "$results/tests.txt"
 build/gpu/node build/gpu/frame.mjs 2>&1 | tee "$results/frame.txt"
 build/gpu/node build/gpu/speed.mjs --out "$results/speed.json" "$@" 2>&1 | tee "$results/speed.txt"
+build/gpu/node build/gpu/tests.mjs 2>&1 | tee "$results/tests.txt"
