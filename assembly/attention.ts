@@ -3,7 +3,8 @@
  *
  * q, out [frames, nq, heads·r]; k, v [frames, n, heads·r], each with its own row stride. k and v of one head are packed into panels of
  * 8 columns first (k transposed): 2·n·r numbers, 100 KB for Base, stay in the second-level cache. Then TILE rows of q at a time: their
- * scores (5·n or 6·n numbers, 5 KB) never leave the first-level cache between the two products. A unit of work is one head of one frame.
+ * scores (5·n or 6·n numbers, 5 KB) never leave the first-level cache between the two products. A unit of work is one head of one frame, of a share of
+ * the rows of q: two threads would share the three heads of Tiny badly.
  */
 import { PANEL, TILE, tile, WIDE, ZEROS } from './lib/gemm'
 import { exponentials } from './lib/softmaxRow'
@@ -22,6 +23,8 @@ export class AttentionArgs {
   n: i32
   heads: i32
   r: i32
+  /** Shares of the rows of a frame. */
+  shares: i32
 }
 
 /** @param scratch working memory of 32·(⌈n/8⌉·r + ⌈r/8⌉·n) + 4·TILE·(8·⌈n/8⌉ + 8·⌈r/8⌉) bytes: packed k, packed v, scores, sums */
@@ -39,13 +42,16 @@ export function attention(args: AttentionArgs, scratch: usize, begin: i32, end: 
   const ldq = <usize>args.qStride << 2
   const ldo = <usize>args.outStride << 2
   const scale: f32 = 1 / sqrt<f32>(<f32>r)
+  const shareRows = (args.nq + args.shares * TILE - 1) / (args.shares * TILE) * TILE
   for (let unit = begin; unit < end; unit++) {
-    const frame = unit / args.heads
+    const frame = unit / (args.shares * args.heads)
+    const share = unit / args.heads % args.shares
+    const last = min(args.nq, (share + 1) * shareRows)
     const column = <usize>(unit % args.heads * r) << 2
     packColumns(keys, args.k + (<usize>(frame * n) * args.kStride << 2) + column, <usize>args.kStride << 2, n, r)
     packRows(values, args.v + (<usize>(frame * n) * args.vStride << 2) + column, <usize>args.vStride << 2, n, r)
-    for (let i = 0; i < args.nq; i += TILE) {
-      const rows = min(TILE, args.nq - i)
+    for (let i = share * shareRows; i < last; i += TILE) {
+      const rows = min(TILE, last - i)
       const q = args.q + <usize>(frame * args.nq + i) * ldq + column
       tiles(scores, scoreStride, q, ldq, keys, r, keyPanels, rows)
       for (let row = 0; row < rows; row++) {

@@ -3,7 +3,7 @@
  *
  * x [rows, blocks·k], out [rows, blocks·n]. kernel in panels of 8 columns for each block, [blocks, ⌈n/8⌉, k, 8]; bias [blocks·n],
  * readable up to a multiple of 8. Blocks are small (128 × 256 for Base), so a panel (4 KB) and five rows of x lie in the first-level
- * cache without blocking. Sums begin with the bias. A unit of work is a panel of a block.
+ * cache without blocking. Sums begin with the bias. A unit of work is a panel of a block, of a share of the rows.
  */
 import { PANEL, TILE, tile, WIDE } from './lib/gemm'
 
@@ -18,6 +18,9 @@ export class BlockLinearArgs {
   rows: i32
   k: i32
   n: i32
+  /** Units of a share of the rows, and how many shares there are. */
+  units: i32
+  shares: i32
 }
 
 /** @param edge working memory of TILE rows of a panel */
@@ -27,18 +30,22 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
   const panels = (n + PANEL - 1) / PANEL
   const ldo = <usize>args.outStride << 2
   const ldx = <usize>args.xStride << 2
+  const shareRows = (args.rows + args.shares * TILE - 1) / (args.shares * TILE) * TILE
   for (let unit = begin; unit < end;) {
-    const block = unit / panels
-    const panel = unit % panels
+    const share = unit / args.units
+    const within = unit % args.units
+    const block = within / panels
+    const panel = within % panels
+    const last = min(args.rows, (share + 1) * shareRows)
     // Two panels that are whole and of one block may go together.
     const together = WIDE && unit + 1 < end && (panel + 2) * PANEL <= n ? 2 : 1
     const next = together > 1 ? <usize>k << 5 : 0
-    const w = args.kernel + (<usize>unit * k << 5)
+    const w = args.kernel + (<usize>within * k << 5)
     const columns = min(PANEL, n - panel * PANEL)
     const column = block * n + panel * PANEL
     const bias = args.bias + (<usize>column << 2)
-    for (let row = 0; row < args.rows; row += TILE) {
-      const rows = min(TILE, args.rows - row)
+    for (let row = share * shareRows; row < last; row += TILE) {
+      const rows = min(TILE, last - row)
       const out = args.out + <usize>row * ldo + (<usize>column << 2)
       const x = args.x + <usize>row * ldx + (<usize>(block * k) << 2)
       if (columns == PANEL) tile(out, ldo, x, ldx, w, next, k, rows, bias, 0, w)

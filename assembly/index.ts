@@ -15,7 +15,7 @@ import { conv1d, Conv1dArgs } from './conv1d'
 import { layerNorm, LayerNormArgs } from './layerNorm'
 import { WIDE } from './lib/gemm'
 import { quantize, QuantizeArgs } from './lib/quantize'
-import { deal, dealt, meet } from './lib/team'
+import { deal, dealt, meet, PARTS } from './lib/team'
 import { linear, LinearArgs } from './linear'
 import { patchify, PatchifyArgs } from './patchify'
 import { pool, PoolArgs } from './pool'
@@ -31,16 +31,19 @@ const GRAIN: i32 = WIDE ? 2 : 1
 
 /**
  * One thread's part of a run; the whole of it if it is alone. Every thread of a team calls this with the same program and its own scratch.
- * They take units of each step as they can, many at first and single ones at the end, so that all arrive together although some are slower,
- * and meet before the next step. Which thread computes a unit changes no bit of it.
+ * Each begins with its own part of the units of a step, many at first and single ones at the end, and then helps the others, so that all arrive
+ * together although some are slower; they meet before the next step. Units go by rows first, so that a thread mostly reads the rows that it has
+ * written itself. Which thread computes a unit changes no bit of it.
  *
  * @param team where the threads meet (lib/team.ts)
+ * @param thread which of them this is
  * @param scratch working memory of this thread
  * @param table first step of the program
  * @param state memory of the stream
  * @param frame frames of the stream since its reset
  */
-export function run(team: usize, threads: i32, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64): void {
+export function run(team: usize, thread: i32, threads: i32, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64): void {
+  const parts = min(threads, PARTS)
   for (let index = begin; index < end; index++) {
     const step = table + <usize>index * STEP
     const units = load<i32>(step, 4)
@@ -48,17 +51,27 @@ export function run(team: usize, threads: i32, scratch: usize, table: usize, beg
       compute(step, scratch, state, frame, 0, units)
       continue
     }
-    let from = dealt(team)
-    while (from < units) {
-      const to = min(units, from + max(1, (units - from) / (2 * threads * GRAIN)) * GRAIN)
-      const seen = deal(team, from, to)
-      if (seen == from) {
-        compute(step, scratch, state, frame, from, to)
-        from = dealt(team)
-      } else from = seen
+    for (let other = 0; other < parts; other++) {
+      const part = (thread + other) % parts
+      const first = beginOf(part, parts, units)
+      const count = beginOf(part + 1, parts, units) - first
+      let from = dealt(team, part)
+      while (from < count) {
+        const to = min(count, from + max(1, (count - from) / (2 * GRAIN)) * GRAIN)
+        const seen = deal(team, part, from, to)
+        if (seen == from) {
+          compute(step, scratch, state, frame, first + from, first + to)
+          from = dealt(team, part)
+        } else from = seen
+      }
     }
     meet(team, threads)
   }
+}
+
+/** The first unit of a part. */
+function beginOf(part: i32, parts: i32, units: i32): i32 {
+  return part == parts ? units : units / GRAIN * part / parts * GRAIN
 }
 
 function compute(step: usize, scratch: usize, state: usize, frame: f64, begin: i32, end: i32): void {

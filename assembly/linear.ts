@@ -6,7 +6,7 @@
  *
  * BLOCK_K columns of a block of rows of x (300 or 600 KB) stay in the second-level cache while the panels pass by, each once; those of the rows of a
  * tile (18 KB) stay in the first while it takes a panel (24 KB), or two. Sums begin with the bias and grow in `scratch`; only what is finished goes to
- * `out`, whose rows lie so far apart that few of them fit into the first-level cache at once. A unit of work is a panel.
+ * `out`, whose rows lie so far apart that few of them fit into the first-level cache at once. A unit of work is a panel of a block of rows.
  *
  * With factors [rows] and scales [n], x and kernel are whole numbers as lib/quantize.ts makes them, and k counts lanes of them: the sum is exact, and
  * becomes factors[i]·scales[j]·Σ_k x[i, k]·kernel[k, j] + bias[j].
@@ -14,8 +14,6 @@
 import { PANEL, TILE, tile, WIDE, wholeRows, wholeTile, ZEROS } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
 
-/** Rows of a block at most, whole tiles; `scratch` holds their sums (encode.ts). All of a frame in the wide builds, which weights reach too slowly as it is, else half. */
-const BLOCK_ROWS: i32 = (WIDE ? 200 : 102) / TILE * TILE
 /** Columns of x that are used at a time, at most. */
 const BLOCK_K: i32 = 768
 /** Values of `activation`. */
@@ -43,37 +41,48 @@ export class LinearArgs {
   activated: i32
   factors: usize
   scales: usize
+  /** Blocks of rows; `scratch` holds the sums of one (encode.ts). */
+  blocks: i32
 }
 
-/** @param scratch working memory for BLOCK_ROWS rows of two panels, or of all if k > BLOCK_K */
+/** @param scratch working memory for the rows of a block of two panels, or of all if k > BLOCK_K */
 export function linear(args: LinearArgs, scratch: usize, begin: i32, end: i32): void {
-  const blockRows = blockOf(args.rows, BLOCK_ROWS, TILE)
-  const blockK = blockOf(args.k, BLOCK_K, 8)
-  for (let row = 0; row < args.rows; row += blockRows) {
-    const rows = min(blockRows, args.rows - row)
-    for (let k = 0; k < args.k; k += blockK) {
-      const last = k + blockK >= args.k
-      let c = scratch
-      for (let panel = begin; panel < end;) {
-        const panels = WIDE && panel + 1 < end ? 2 : 1
-        products(args, c, row, rows, panel, panels, panel + panels < end, k, min(blockK, args.k - k))
-        if (last) {
-          if (args.factors) scale(args, c, row, rows, panel, panels)
-          finish(args, c, <usize>panels << 5, row, rows, panel * PANEL, min(panels * PANEL, args.n - panel * PANEL))
-        }
-        panel += panels
-        // Where all of k comes at once, the same place serves all panels, and stays in the first-level cache.
-        if (blockK < args.k) c += <usize>(rows * panels) << 5
+  const panels = (args.n + PANEL - 1) / PANEL
+  const blockRows = blockOf(args.rows, args.blocks, TILE)
+  for (let unit = begin; unit < end;) {
+    const block = unit / panels
+    const first = block * panels
+    const row = block * blockRows
+    // Blocks are whole tiles, so that the last may have nothing left.
+    if (row < args.rows) panelsOf(args, scratch, row, min(blockRows, args.rows - row), unit - first, min(panels, end - first))
+    unit = first + panels
+  }
+}
+
+/** The panels begin..end−1 of a block of rows. */
+function panelsOf(args: LinearArgs, scratch: usize, row: i32, rows: i32, begin: i32, end: i32): void {
+  const blockK = blockOf(args.k, (args.k + BLOCK_K - 1) / BLOCK_K, 8)
+  for (let k = 0; k < args.k; k += blockK) {
+    const last = k + blockK >= args.k
+    let c = scratch
+    for (let panel = begin; panel < end;) {
+      const panels = WIDE && panel + 1 < end ? 2 : 1
+      products(args, c, row, rows, panel, panels, panel + panels < end, k, min(blockK, args.k - k))
+      if (last) {
+        if (args.factors) scale(args, c, row, rows, panel, panels)
+        finish(args, c, <usize>panels << 5, row, rows, panel * PANEL, min(panels * PANEL, args.n - panel * PANEL))
       }
+      panel += panels
+      // Where all of k comes at once, the same place serves all panels, and stays in the first-level cache.
+      if (blockK < args.k) c += <usize>(rows * panels) << 5
     }
   }
 }
 
-/** The size of blocks of about the same size, each a multiple of `whole` and none larger than `most`. */
+/** The size of so many blocks, a multiple of `whole`. */
 // @ts-ignore: decorator
 @inline
-function blockOf(size: i32, most: i32, whole: i32): i32 {
-  const blocks = (size + most - 1) / most
+function blockOf(size: i32, blocks: i32, whole: i32): i32 {
   return (size + blocks * whole - 1) / (blocks * whole) * whole
 }
 

@@ -47,9 +47,9 @@ async function gpuBackends(name: string, descriptor: GPUDeviceDescriptor | null)
   return [{ name, unit: (software ? 1 : 5) * 2 ** -24, smallest: 2 ** -126, finiteOnly: !software, create: (weights) => WebGpuBackend.create(device, weights) }]
 }
 
-/** The CPU as far as it is beside the caller, with machines of its own for each backend: what a whole model runs on. */
+/** The CPU as far as it is beside the caller, with machines of its own for each backend: what a whole model runs on. Nine threads are more than parts that a step has. */
 export const beside: readonly BackendUnderTest[] = [
-  ...[1, 2, 3, 4].map((threads) => onMachine(`wasm on ${threads} threads`, async () => Team.start(await compile('simd', true), threads, undefined))),
+  ...[1, 2, 3, 4, 9].map((threads) => onMachine(`wasm on ${threads} threads`, async () => Team.start(await compile('simd', true), threads, undefined))),
   onMachine('wasm in a worker', async () => Away.start(await compile('simd', false), undefined)),
 ]
 

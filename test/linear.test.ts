@@ -93,12 +93,12 @@ function matrix(rows: number, columns: number, values: Float32Array): WeightInpu
 const sizes = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17]
 const both = [false, true]
 
-testOp('around tiles of 5 × 8 and blocks of 200 rows and 512 k', [
+testOp('around tiles of 5 × 8 and blocks of 100 and 200 rows and 768 k', [
   ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((rows) => problem({ rows, k: 13, n: 11 })),
   ...sizes.map((k) => problem({ rows: 3, k, n: 9 })),
   ...sizes.map((n) => problem({ rows: 6, k: 5, n })),
-  ...[197, 198, 199, 200, 201, 396, 400, 401].map((rows) => problem({ rows, k: 3, n: 9, bias: true, table: 197 })),
-  ...[511, 512, 513, 1023, 1024, 1025].map((k) => problem({ rows: 6, k, n: 18, bias: true, activation: 'tanh' })),
+  ...[99, 100, 101, 102, 103, 197, 198, 199, 200, 201, 204, 205, 396, 400, 401].map((rows) => problem({ rows, k: 3, n: 9, bias: true, table: 197 })),
+  ...[511, 512, 513, 767, 768, 769, 1023, 1024, 1025].map((k) => problem({ rows: 6, k, n: 18, bias: true, activation: 'tanh' })),
   problem({ rows: 203, k: 1030, n: 12, bias: true, activation: 'gelu', activated: 9, multiply: true, add: true, table: 7 }),
 ])
 

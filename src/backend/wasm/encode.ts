@@ -25,8 +25,10 @@ export interface Addresses {
 
 /** Rows of the tallest tile of any build (TILE in assembly/lib/gemm.ts). */
 const TILE = 6
-/** Rows of a block of a product, at most (BLOCK_ROWS in assembly/linear.ts). */
+/** Rows of a block of a product, at most, 600 KB of x; half of that in the narrow builds, and where threads share a frame and its matrix is not large. */
 const BLOCK_ROWS = 200
+/** Weights of a matrix that reach the wide builds too slowly to pass by twice: 4 MB. */
+const LARGE = 1 << 20
 /** Columns of x that a product uses at a time, at most (BLOCK_K in assembly/linear.ts). */
 const BLOCK_K = 768
 
@@ -58,7 +60,7 @@ export function encodeQuantize({ inputs: { x } }: Linear, to: DataView, at: Addr
 export function scratchOf(step: Step): number {
   if (step.op === 'linear') {
     const { rows, columns } = step.weights.kernel
-    return BLOCK_ROWS * 32 * (rows > BLOCK_K ? Math.max(2, Math.ceil(columns / 8)) : 2)
+    return (BLOCK_ROWS + TILE) * 32 * (rows > BLOCK_K ? Math.max(2, Math.ceil(columns / 8)) : 2)
   }
   if (step.op === 'blockLinear') return TILE * 32
   if (step.op === 'rgLru') return (8 * columnsOf(step.output)) / step.params.heads
@@ -79,14 +81,17 @@ function put(to: DataView, code: number, units: number, args: readonly number[])
 /**
  * Writes one step of the table: operation, units of work, arguments in the order of the class in assembly/<op>.ts.
  * @param quantized where a product of whole numbers finds its rows
+ * @param threads that share the work
  */
-export function encode(step: Step, to: DataView, at: Addresses, build: Build, quantized: Quantized): void {
+export function encode(step: Step, to: DataView, at: Addresses, build: Build, quantized: Quantized, threads: number): void {
   const pointer = (tensor: Tensor) => pointerOf(tensor, at)
   const view = (tensor: Tensor | undefined) => (tensor ? [pointer(tensor), tensor.stride] : [0, 0])
   const weight = (found: Weight | undefined) => (found ? at.weight(found) : 0)
   const puts = (units: number, args: readonly number[]) => put(to, codes[step.op], units, args)
   const rows = rowsOf(step.output)
   const [b = 1, t = 1, n = 1, d = 1] = step.output.shape
+  // The rows of one frame are halved, so that a thread finds in its cache what it has written; of several frames, each has its own.
+  const shares = threads > 1 && b * t < threads && n > 2 * TILE ? 2 : 1
 
   switch (step.op) {
     case 'patchify': {
@@ -101,15 +106,18 @@ export function encode(step: Step, to: DataView, at: Addresses, build: Build, qu
       const { x, multiply, add } = step.inputs
       const { kernel, scales, bias, table } = step.weights
       const { activation, activated } = step.params
-      return puts(Math.ceil(kernel.columns / 8), [
+      const tall = build.startsWith('wide') && (shares === 1 || kernel.rows * kernel.columns > LARGE)
+      const blocks = Math.ceil(rows / (tall ? BLOCK_ROWS : BLOCK_ROWS / 2))
+      return puts(blocks * Math.ceil(kernel.columns / 8), [
         ...view(step.output), ...(scales ? [quantized.at, lanesOf(kernel.rows, build)] : view(x)), ...view(multiply), ...view(add),
         weight(kernel), weight(bias), weight(table), table?.rows ?? 1,
-        rows, scales ? lanesOf(kernel.rows, build) : kernel.rows, kernel.columns, activations[activation], activated, scales ? quantized.factors : 0, weight(scales),
+        rows, scales ? lanesOf(kernel.rows, build) : kernel.rows, kernel.columns, activations[activation], activated, scales ? quantized.factors : 0, weight(scales), blocks,
       ])
     }
     case 'blockLinear': {
       const { kernel, bias } = step.weights
-      return puts(kernel.blocks * Math.ceil(kernel.columns / 8), [...view(step.output), ...view(step.inputs.x), weight(kernel), weight(bias), rows, kernel.rows, kernel.columns])
+      const units = kernel.blocks * Math.ceil(kernel.columns / 8)
+      return puts(shares * units, [...view(step.output), ...view(step.inputs.x), weight(kernel), weight(bias), rows, kernel.rows, kernel.columns, units, shares])
     }
     case 'conv1d': {
       const { kernel, bias } = step.weights
@@ -126,7 +134,7 @@ export function encode(step: Step, to: DataView, at: Addresses, build: Build, qu
     case 'attention': {
       const { q, k, v } = step.inputs
       const { heads } = step.params
-      return puts(b * t * heads, [...view(step.output), ...view(q), ...view(k), ...view(v), n, k.shape[2]!, heads, d / heads])
+      return puts(b * t * shares * heads, [...view(step.output), ...view(q), ...view(k), ...view(v), n, k.shape[2]!, heads, d / heads, shares])
     }
     case 'pool':
       return puts(b * t, [...view(step.output), ...view(step.inputs.x), step.inputs.x.shape[2]!, d])

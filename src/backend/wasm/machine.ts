@@ -48,7 +48,7 @@ export interface Machine {
 
 const PAGE = 65536
 /** Bytes where the threads of a team meet (assembly/lib/team.ts). */
-const TEAM = 256
+const TEAM = 1024
 /** Values that `pack` takes through linear memory at a time. */
 const STAGE = 1 << 18
 /** Milliseconds of work after which a thread lets its event loop turn. */
@@ -128,7 +128,7 @@ export class Here implements Machine {
 
   /** The part of thread `index` of a team. */
   work(index: number, threads: number, { table, begin, end, state, frame, scratch, scratchBytes }: Job): void {
-    this.#kernels.run(PAGE, threads, scratch + index * scratchBytes, table, begin, end, state, frame)
+    this.#kernels.run(PAGE, index, threads, scratch + index * scratchBytes, table, begin, end, state, frame)
   }
 
   dispose(): void {}

@@ -145,7 +145,7 @@ class WasmReplay implements Replay {
     for (const step of program.steps) {
       this.#begins.push(entry)
       if (isWhole(step)) encodeQuantize(step, next(), addresses, quantized)
-      encode(step, next(), addresses, build, quantized)
+      encode(step, next(), addresses, build, quantized, machine.threads)
     }
     this.#begins.push(entry)
     machine.write(table, steps)
