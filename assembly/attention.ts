@@ -6,7 +6,7 @@
  * scores (5·n or 6·n numbers, 5 KB) never leave the first-level cache between the two products. A unit of work is one head of one frame, of a share of
  * the rows of q: two threads would share the three heads of Tiny badly.
  */
-import { PANEL, TILE, tile, WIDE, ZEROS } from './lib/gemm'
+import { blockOf, PANEL, TILE, tile, WIDE, ZEROS } from './lib/gemm'
 import { exponentials } from './lib/softmaxRow'
 
 @unmanaged
@@ -42,7 +42,7 @@ export function attention(args: AttentionArgs, scratch: usize, begin: i32, end: 
   const ldq = <usize>args.qStride << 2
   const ldo = <usize>args.outStride << 2
   const scale: f32 = 1 / sqrt<f32>(<f32>r)
-  const shareRows = (args.nq + args.shares * TILE - 1) / (args.shares * TILE) * TILE
+  const shareRows = blockOf(args.nq, args.shares, TILE)
   for (let unit = begin; unit < end; unit++) {
     const frame = unit / (args.shares * args.heads)
     const share = unit / args.heads % args.shares

@@ -5,7 +5,7 @@
  * readable up to a multiple of 8. Blocks are small (128 × 256 for Base), so a panel (4 KB) and five rows of x lie in the first-level
  * cache without blocking. Sums begin with the bias. A unit of work is a panel of a block, of a share of the rows.
  */
-import { PANEL, TILE, tile, WIDE } from './lib/gemm'
+import { blockOf, PANEL, TILE, tile, WIDE } from './lib/gemm'
 
 @unmanaged
 export class BlockLinearArgs {
@@ -30,7 +30,7 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
   const panels = (n + PANEL - 1) / PANEL
   const ldo = <usize>args.outStride << 2
   const ldx = <usize>args.xStride << 2
-  const shareRows = (args.rows + args.shares * TILE - 1) / (args.shares * TILE) * TILE
+  const shareRows = blockOf(args.rows, args.shares, TILE)
   for (let unit = begin; unit < end;) {
     const share = unit / args.units
     const within = unit % args.units

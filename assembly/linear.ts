@@ -11,7 +11,7 @@
  * With factors [rows] and scales [n], x and kernel are whole numbers as lib/quantize.ts makes them, and k counts lanes of them: the sum is exact, and
  * becomes factors[i]·scales[j]·Σ_k x[i, k]·kernel[k, j] + bias[j].
  */
-import { PANEL, TILE, tile, WIDE, wholeRows, wholeTile, ZEROS } from './lib/gemm'
+import { blockOf, PANEL, TILE, tile, WIDE, wholeRows, wholeTile, ZEROS } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
 
 /** Columns of x that are used at a time, at most. */
@@ -77,13 +77,6 @@ function panelsOf(args: LinearArgs, scratch: usize, row: i32, rows: i32, begin: 
       if (blockK < args.k) c += <usize>(rows * panels) << 5
     }
   }
-}
-
-/** The size of so many blocks, a multiple of `whole`. */
-// @ts-ignore: decorator
-@inline
-function blockOf(size: i32, blocks: i32, whole: i32): i32 {
-  return (size + blocks * whole - 1) / (blocks * whole) * whole
 }
 
 /** c[rows, 8·panels] = bias, or c where k > 0, + x[row.., k..] · kernel[k.., panel..] over `count` columns of x, one panel or two, after which others may come. */

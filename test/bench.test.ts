@@ -64,14 +64,15 @@ test('frame: time, frames a second, and every step', async () => {
 
 test('growth: tokens, width, streams, frames', async () => {
   const { follow, shares } = followed()
-  const report = await growth({ seconds: '0.02' }, follow)
+  // Long enough for V8 to have optimised the smallest model as well as the largest, and for samples that neighbours do not upset.
+  const report = await growth({ seconds: '0.2' }, follow)
   expectProgress(shares)
   expect(report.tables.map(({ rows }) => rows.length)).toEqual([5, 4, 5, 5])
   expect(report.tables[0]!.rows.map(({ tokens }) => tokens)).toEqual([17, 65, 145, 257, 401])
-  // 23 times the tokens are more than 23 times the work. A first row of few and short samples takes up to twice its time beside other work.
+  // 23 times the tokens are more than 23 times the work, and far more time than what can be noise.
   expect(Number(report.tables[0]!.rows[4]!['work of the first'])).toBeGreaterThan(23)
-  expect(Number(report.tables[0]!.rows[4]!['of the first'])).toBeGreaterThan(2)
-  expect(Number(report.tables[1]!.rows[3]!['of the first'])).toBeGreaterThan(2)
+  expect(Number(report.tables[0]!.rows[4]!['of the first'])).toBeGreaterThan(5)
+  expect(Number(report.tables[1]!.rows[3]!['of the first'])).toBeGreaterThan(5)
 })
 
 test('ended before its time, a bench reports what is there', async () => {

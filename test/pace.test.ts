@@ -20,7 +20,7 @@ function simulate(costs: readonly number[], under: number): { late: number; slep
   const seen: { late: number; slept: number }[] = []
   let [now, free] = [0, 0]
   for (const cost of costs) {
-    const nap = pace.sleep(now, pace.begin(now))
+    const nap = pace.begin(now)
     flying.push({ began: now, from: Math.max(now, free), ends: (free = Math.max(now, free) + cost), wakes: now + (nap && nap + LATE) })
     if (flying.length < under) continue
     const { began, from, ends, wakes } = flying.shift()!

@@ -235,3 +235,10 @@ function tileOf(kind: i32, wide: bool, rows: i32, c: usize, ldc: usize, x: usize
   if (rows > 4) { c += ldc, v128.store(c, b4, 16), v128.store(c, a4); if (wide) v128.store(c, d4, 48), v128.store(c, c4, 32) }
   if (rows > 5) { c += ldc, v128.store(c, b5, 16), v128.store(c, a5); if (wide) v128.store(c, d5, 48), v128.store(c, c5, 32) }
 }
+
+/** The size of so many blocks, a multiple of `whole`. */
+// @ts-ignore: decorator
+@inline
+export function blockOf(size: i32, blocks: i32, whole: i32): i32 {
+  return (size + blocks * whole - 1) / (blocks * whole) * whole
+}

@@ -3,7 +3,7 @@ const LATELY = 8
 /** Of the time that a work takes, what is slept through. The rest is looked for, so that what has become faster is seen to be. */
 const SLEPT = 0.75
 
-/** When the results of a work are due that is done again and again, one after another. Times are milliseconds of any one clock. */
+/** How long to leave alone a work that is done again and again, one after another. Times are milliseconds of any one clock. */
 export class Pace {
   /** What each of the latest works took, at most LATELY. */
   readonly #took: number[] = []
@@ -14,21 +14,11 @@ export class Pace {
   /** When the latest work to end did. */
   #ended = 0
 
-  /** What a work is likely to take: the least that any took lately, 0 until enough have ended. */
-  get takes(): number {
-    return this.#took.length < LATELY ? 0 : Math.min(...this.#took)
-  }
-
-  /** A work begins. Returns when it is likely to end. */
+  /** A work begins. Returns how long one may sleep before one looks for its results; 0 if that is not worth a timer. */
   begin(now: number): number {
     this.#under++
-    this.#free = Math.max(now, this.#free) + this.takes
-    return this.#free
-  }
-
-  /** How long one may sleep before one looks for results that are due then; 0 if it is not worth a timer. */
-  sleep(now: number, due: number): number {
-    return Math.max(0, Math.floor(due - (1 - SLEPT) * this.takes - now))
+    this.#free = Math.max(now, this.#free) + this.#takes
+    return Math.max(0, Math.floor(this.#free - (1 - SLEPT) * this.#takes - now))
   }
 
   /** The first of the works under way, begun then, has ended. */
@@ -36,6 +26,11 @@ export class Pace {
     this.#took.push(now - Math.max(began, this.#ended))
     if (this.#took.length > LATELY) this.#took.shift()
     this.#ended = now
-    this.#free = now + this.takes * --this.#under
+    this.#free = now + this.#takes * --this.#under
+  }
+
+  /** What a work is likely to take: the least that any took lately, 0 until enough have ended. */
+  get #takes(): number {
+    return this.#took.length < LATELY ? 0 : Math.min(...this.#took)
   }
 }

@@ -55,17 +55,17 @@ export class Submits {
     this.#device.queue.submit([encoder.finish()])
     const began = performance.now()
     const paced = SPINS ? pace : undefined
-    const nap = paced?.sleep(began, paced.begin(began))
+    const nap = paced?.begin(began)
     const nudging = NUDGE ? setInterval(() => this.#device.queue.submit([]), NUDGE) : undefined
     try {
       const map = () => staging.mapAsync(READ, 0, bytes)
       const [refused] = await Promise.all([this.#device.popErrorScope(), nap ? new Promise((resolve) => setTimeout(resolve, nap)).then(map) : map()])
-      paced?.end(began, performance.now())
       if (refused) throw new Error(`The GPU refused its work: ${refused.message}`)
     } catch (error) {
       staging.destroy()
       throw error
     } finally {
+      paced?.end(began, performance.now())
       clearInterval(nudging)
     }
     const mapped = staging.getMappedRange(0, bytes)
