@@ -26,8 +26,9 @@ import { softmax, SoftmaxArgs } from './softmax'
 export { packPanels, packRows, packWhole } from './lib/pack'
 
 const STEP: usize = 128
-/** Units that are dealt are a multiple of this: panels that a wide tile takes together stay together. */
-const GRAIN: i32 = WIDE ? 2 : 1
+/** Codes of ops whose units are panels. */
+const LINEAR: i32 = 1
+const BLOCK_LINEAR: i32 = 2
 
 /**
  * One thread's part of a run; the whole of it if it is alone. Every thread of a team calls this with the same program and its own scratch.
@@ -37,12 +38,13 @@ const GRAIN: i32 = WIDE ? 2 : 1
  *
  * @param team where the threads meet (lib/team.ts)
  * @param thread which of them this is
+ * @param crowded whether there are more of them than cores
  * @param scratch working memory of this thread
  * @param table first step of the program
  * @param state memory of the stream
  * @param frame frames of the stream since its reset
  */
-export function run(team: usize, thread: i32, threads: i32, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64): void {
+export function run(team: usize, thread: i32, threads: i32, crowded: bool, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64): void {
   const parts = min(threads, PARTS)
   for (let index = begin; index < end; index++) {
     const step = table + <usize>index * STEP
@@ -51,13 +53,14 @@ export function run(team: usize, thread: i32, threads: i32, scratch: usize, tabl
       compute(step, scratch, state, frame, 0, units)
       continue
     }
+    const grain = grainOf(step)
     for (let other = 0; other < parts; other++) {
       const part = (thread + other) % parts
-      const first = beginOf(part, parts, units)
-      const count = beginOf(part + 1, parts, units) - first
+      const first = beginOf(part, parts, units, grain)
+      const count = beginOf(part + 1, parts, units, grain) - first
       let from = dealt(team, part)
       while (from < count) {
-        const to = min(count, from + max(1, (count - from) / (2 * GRAIN)) * GRAIN)
+        const to = min(count, from + max(1, (count - from) / (2 * grain)) * grain)
         const seen = deal(team, part, from, to)
         if (seen == from) {
           compute(step, scratch, state, frame, first + from, first + to)
@@ -65,21 +68,27 @@ export function run(team: usize, thread: i32, threads: i32, scratch: usize, tabl
         } else from = seen
       }
     }
-    meet(team, threads)
+    meet(team, threads, crowded)
   }
 }
 
+/** Units of a step that are dealt together: two panels that one wide tile takes. */
+function grainOf(step: usize): i32 {
+  const op = load<i32>(step)
+  return WIDE && (op == LINEAR || op == BLOCK_LINEAR) ? 2 : 1
+}
+
 /** The first unit of a part. */
-function beginOf(part: i32, parts: i32, units: i32): i32 {
-  return part == parts ? units : units / GRAIN * part / parts * GRAIN
+function beginOf(part: i32, parts: i32, units: i32, grain: i32): i32 {
+  return part == parts ? units : units / grain * part / parts * grain
 }
 
 function compute(step: usize, scratch: usize, state: usize, frame: f64, begin: i32, end: i32): void {
   const args = step + 8
   switch (load<i32>(step)) {
     case 0: patchify(changetype<PatchifyArgs>(args), begin, end); break
-    case 1: linear(changetype<LinearArgs>(args), scratch, begin, end); break
-    case 2: blockLinear(changetype<BlockLinearArgs>(args), scratch, begin, end); break
+    case LINEAR: linear(changetype<LinearArgs>(args), scratch, begin, end); break
+    case BLOCK_LINEAR: blockLinear(changetype<BlockLinearArgs>(args), scratch, begin, end); break
     case 3: conv1d(changetype<Conv1dArgs>(args), state, begin, end); break
     case 4: rgLru(changetype<RgLruArgs>(args), state, scratch, frame == 0, begin, end); break
     case 5: rmsNorm(changetype<RmsNormArgs>(args), begin, end); break
