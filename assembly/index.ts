@@ -15,7 +15,7 @@ import { conv1d, Conv1dArgs } from './conv1d'
 import { layerNorm, LayerNormArgs } from './layerNorm'
 import { WIDE } from './lib/gemm'
 import { quantize, QuantizeArgs } from './lib/quantize'
-import { deal, dealt, meet, PARTS } from './lib/team'
+import { deal, dealt, meet, PARTS, SPINS } from './lib/team'
 import { linear, LinearArgs } from './linear'
 import { patchify, PatchifyArgs } from './patchify'
 import { pool, PoolArgs } from './pool'
@@ -38,14 +38,14 @@ const BLOCK_LINEAR: i32 = 2
  *
  * @param team where the threads meet (lib/team.ts)
  * @param thread which of them this is
- * @param crowded whether there are more of them than cores
  * @param scratch working memory of this thread
  * @param table first step of the program
  * @param state memory of the stream
  * @param frame frames of the stream since its reset
  */
-export function run(team: usize, thread: i32, threads: i32, crowded: bool, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64): void {
+export function run(team: usize, thread: i32, threads: i32, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64): void {
   const parts = min(threads, PARTS)
+  let spins = SPINS
   for (let index = begin; index < end; index++) {
     const step = table + <usize>index * STEP
     const units = load<i32>(step, 4)
@@ -68,7 +68,7 @@ export function run(team: usize, thread: i32, threads: i32, crowded: bool, scrat
         } else from = seen
       }
     }
-    meet(team, threads, crowded)
+    spins = meet(team, threads, spins)
   }
 }
 

@@ -18,12 +18,11 @@ const DEALT: usize = 192
 export const PARTS: i32 = 8
 
 /**
- * Looks at the barrier before a thread goes to sleep: 40 µs in V8, 200 in JavaScriptCore. That is what a sleeper takes to wake up, and longer
- * than the last units of most steps differ; a tenth of it makes frames take 1.02 (Small) to 1.15 (the built-in model) times as long.
+ * Looks at the barrier before a thread goes to sleep, at first and at most: 4 and 40 µs in V8, ten times that in JavaScriptCore. A sleeper takes 40 µs to
+ * wake up, and the last units of most steps differ by less. But where other work keeps a core from the thread that is waited for, who looks for long is in its way.
  */
-const SPINS: i32 = 100000
-/** The same where there are more threads than cores: who spins keeps another from its work. */
-const SPINS_CROWDED: i32 = 10000
+export const SPINS: i32 = 10000
+const MOST_SPINS: i32 = 100000
 
 /** Units of a part that are dealt. */
 export function dealt(team: usize, part: i32): i32 {
@@ -37,9 +36,10 @@ export function deal(team: usize, part: i32, from: i32, to: i32): i32 {
 
 /**
  * Ends a step: returns when all threads have come. The last one to come readies the counters for the next step.
- * @param crowded whether there are more threads than cores
+ * @param spins how often to look before sleeping
+ * @returns how often to look next time: more after looking has sufficed, as at first after a sleep
  */
-export function meet(team: usize, threads: i32, crowded: bool): void {
+export function meet(team: usize, threads: i32, spins: i32): i32 {
   const generation = atomic.load<i32>(team + GENERATION)
   if (atomic.add<i32>(team + ARRIVED, 1) == threads - 1) {
     atomic.store<i32>(team + ARRIVED, 0)
@@ -47,11 +47,11 @@ export function meet(team: usize, threads: i32, crowded: bool): void {
     atomic.store<i32>(team + GENERATION, generation + 1)
     // Who counts itself asleep after this look finds the generation changed, and does not wait.
     if (atomic.load<i32>(team + ASLEEP)) atomic.notify(team + GENERATION, -1)
-    return
+    return spins
   }
-  const spins = crowded ? SPINS_CROWDED : SPINS
-  for (let spin = 0; spin < spins; spin++) if (atomic.load<i32>(team + GENERATION) != generation) return
+  for (let spin = 0; spin < spins; spin++) if (atomic.load<i32>(team + GENERATION) != generation) return min(2 * spins, MOST_SPINS)
   atomic.add<i32>(team + ASLEEP, 1)
   while (atomic.load<i32>(team + GENERATION) == generation) atomic.wait<i32>(team + GENERATION, generation, -1)
   atomic.sub<i32>(team + ASLEEP, 1)
+  return SPINS
 }

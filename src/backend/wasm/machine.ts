@@ -1,5 +1,4 @@
 import { breathe, keepsOrder } from '../../platform/platform.ts'
-import { availableThreads } from '../../platform/worker.ts'
 import { createMemory, type Kernels } from './kernels.ts'
 import { dots } from './probes.ts'
 
@@ -129,7 +128,7 @@ export class Here implements Machine {
 
   /** The part of thread `index` of a team. */
   work(index: number, threads: number, { table, begin, end, state, frame, scratch, scratchBytes }: Job): void {
-    this.#kernels.run(PAGE, index, threads, threads > availableThreads(), scratch + index * scratchBytes, table, begin, end, state, frame)
+    this.#kernels.run(PAGE, index, threads, scratch + index * scratchBytes, table, begin, end, state, frame)
   }
 
   dispose(): void {}
