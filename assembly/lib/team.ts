@@ -18,8 +18,9 @@ const DEALT: usize = 192
 export const PARTS: i32 = 8
 
 /**
- * Looks at the barrier before a thread goes to sleep, at first and at most: 4 and 40 µs in V8, ten times that in JavaScriptCore. A sleeper takes 40 µs to
- * wake up, and the last units of most steps differ by less. But where other work keeps a core from the thread that is waited for, who looks for long is in its way.
+ * Looks at the barrier before a thread goes to sleep, at first and at most: 4 and 40 µs in V8, ten times that in JavaScriptCore. A sleeper takes up to
+ * 50 µs to wake up, and the last units of most steps differ by less. But where other work keeps a core from the thread that is waited for, who
+ * looks for long is in its way.
  */
 export const SPINS: i32 = 10000
 const MOST_SPINS: i32 = 100000
