@@ -26,9 +26,8 @@ import { softmax, SoftmaxArgs } from './softmax'
 export { packPanels, packRows, packWhole } from './lib/pack'
 
 const STEP: usize = 128
-/** Codes of ops whose units are panels. */
-const LINEAR: i32 = 1
-const BLOCK_LINEAR: i32 = 2
+/** Codes of the ops, as in encode.ts. */
+const enum Op { patchify, linear, blockLinear, conv1d, rgLru, rmsNorm, layerNorm, attention, pool, average, softmax, quantize }
 
 /**
  * One thread's part of a run; the whole of it if it is alone. Every thread of a team calls this with the same program and its own scratch.
@@ -75,7 +74,7 @@ export function run(team: usize, thread: i32, threads: i32, scratch: usize, tabl
 /** Units of a step that are dealt together: two panels that one wide tile takes. */
 function grainOf(step: usize): i32 {
   const op = load<i32>(step)
-  return WIDE && (op == LINEAR || op == BLOCK_LINEAR) ? 2 : 1
+  return WIDE && (op == Op.linear || op == Op.blockLinear) ? 2 : 1
 }
 
 /** The first unit of a part. */
@@ -86,17 +85,17 @@ function beginOf(part: i32, parts: i32, units: i32, grain: i32): i32 {
 function compute(step: usize, scratch: usize, state: usize, frame: f64, begin: i32, end: i32): void {
   const args = step + 8
   switch (load<i32>(step)) {
-    case 0: patchify(changetype<PatchifyArgs>(args), begin, end); break
-    case LINEAR: linear(changetype<LinearArgs>(args), scratch, begin, end); break
-    case BLOCK_LINEAR: blockLinear(changetype<BlockLinearArgs>(args), scratch, begin, end); break
-    case 3: conv1d(changetype<Conv1dArgs>(args), state, begin, end); break
-    case 4: rgLru(changetype<RgLruArgs>(args), state, scratch, frame == 0, begin, end); break
-    case 5: rmsNorm(changetype<RmsNormArgs>(args), begin, end); break
-    case 6: layerNorm(changetype<LayerNormArgs>(args), begin, end); break
-    case 7: attention(changetype<AttentionArgs>(args), scratch, begin, end); break
-    case 8: pool(changetype<PoolArgs>(args), begin, end); break
-    case 9: average(changetype<AverageArgs>(args), state, frame, begin, end); break
-    case 10: softmax(changetype<SoftmaxArgs>(args), begin, end); break
-    case 11: quantize(changetype<QuantizeArgs>(args), begin, end); break
+    case Op.patchify: patchify(changetype<PatchifyArgs>(args), begin, end); break
+    case Op.linear: linear(changetype<LinearArgs>(args), scratch, begin, end); break
+    case Op.blockLinear: blockLinear(changetype<BlockLinearArgs>(args), scratch, begin, end); break
+    case Op.conv1d: conv1d(changetype<Conv1dArgs>(args), state, begin, end); break
+    case Op.rgLru: rgLru(changetype<RgLruArgs>(args), state, scratch, frame == 0, begin, end); break
+    case Op.rmsNorm: rmsNorm(changetype<RmsNormArgs>(args), begin, end); break
+    case Op.layerNorm: layerNorm(changetype<LayerNormArgs>(args), begin, end); break
+    case Op.attention: attention(changetype<AttentionArgs>(args), scratch, begin, end); break
+    case Op.pool: pool(changetype<PoolArgs>(args), begin, end); break
+    case Op.average: average(changetype<AverageArgs>(args), state, frame, begin, end); break
+    case Op.softmax: softmax(changetype<SoftmaxArgs>(args), begin, end); break
+    case Op.quantize: quantize(changetype<QuantizeArgs>(args), begin, end); break
   }
 }
