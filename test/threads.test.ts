@@ -59,21 +59,19 @@ describe('the event loop', () => {
     const engine = await createEngine(config, 1, { threads: 2 })
     const pixels = randomFrame(config, 0)
     for (let frame = 0; frame < 2; frame++) await engine.advance(pixels)
-    const active: number[] = []
-    const frames: number[] = []
-    for (let frame = 0; frame < 8; frame++) {
+    let active = Infinity
+    // What inference does it does in every frame. What takes the event loop's processor away on a busy machine does so in many, not in all.
+    for (let frame = 0; active >= 4 && frame < 100; frame++) {
       const before = performance.eventLoopUtilization()
       const start = performance.now()
       // A turn of its own for what stands here.
       await sleep(0)
       await engine.advance(pixels)
-      frames.push(performance.now() - start)
-      active.push(performance.eventLoopUtilization(before).active)
+      expect(performance.now() - start).toBeGreaterThan(20)
+      active = performance.eventLoopUtilization(before).active
     }
     engine.backend.dispose()
-    // What inference does it does in every frame; what the machine does besides, now and then.
-    expect(Math.min(...active)).toBeLessThan(4)
-    expect(Math.min(...frames)).toBeGreaterThan(20)
+    expect(active).toBeLessThan(4)
   })
 
   test('and processor time is left alone while nothing is asked for', async () => {
