@@ -15,7 +15,7 @@ import { conv1d, Conv1dArgs } from './conv1d'
 import { layerNorm, LayerNormArgs } from './layerNorm'
 import { WIDE } from './lib/gemm'
 import { quantize, QuantizeArgs } from './lib/quantize'
-import { deal, dealt, meet, PARTS, SPINS } from './lib/team'
+import { deal, dealt, meet, MOST_LOOKS, PARTS } from './lib/team'
 import { linear, LinearArgs } from './linear'
 import { patchify, PatchifyArgs } from './patchify'
 import { pool, PoolArgs } from './pool'
@@ -44,7 +44,8 @@ const enum Op { patchify, linear, blockLinear, conv1d, rgLru, rmsNorm, layerNorm
  */
 export function run(team: usize, thread: i32, threads: i32, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64): void {
   const parts = min(threads, PARTS)
-  let spins = SPINS
+  // At first the others are still waking up.
+  let looks = MOST_LOOKS
   for (let index = begin; index < end; index++) {
     const step = table + <usize>index * STEP
     const units = load<i32>(step, 4)
@@ -67,7 +68,7 @@ export function run(team: usize, thread: i32, threads: i32, scratch: usize, tabl
         } else from = seen
       }
     }
-    spins = meet(team, threads, spins)
+    looks = meet(team, threads, looks)
   }
 }
 
