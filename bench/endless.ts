@@ -22,7 +22,8 @@ export async function bench(options: Options): Promise<Report> {
   const frames = Math.max(2 * WINDOW, settings.frames)
   watchMemories()
   const config = configOf('mu', { depth: 2, imageSize: [32, 32], repSize: 64, numClasses: 10 })
-  const model = await TRecViT.load(await checkpointBytes(randomCheckpoint(config, 1)), { device: 'wasm' })
+  // One thread: of several, one sometimes sleeps at the end of steps as short as these, and a frame takes 0.1 or 1 ms.
+  const model = await TRecViT.load(await checkpointBytes(randomCheckpoint(config, 1)), { device: 'wasm', threads: 1 })
   const pictures = Array.from({ length: 16 }, (_, index) => ({ data: randomFrame(config, index), shape: [...config.imageSize, 3] }))
   /** Milliseconds that a stream takes for frame number `frame`. */
   const push = async (to: Stream, frame: number) => {
