@@ -18,12 +18,16 @@ const DEALT: usize = 192
 export const PARTS: i32 = 8
 
 /**
- * How often a thread looks at the barrier before it sleeps, at most and at least: for 20 and 2 µs. Most steps end for all threads within that, and a
- * sleeper takes up to 50 µs to wake up, in which the other does the next step alone and, if that is short, falls asleep, too. But where other work keeps a core from the thread that is waited for, who looks for long is in its way.
+ * How often a thread looks at the barrier before it sleeps, at most and at least: for 20 and 2 µs. Most steps end for all threads within that. A sleeper
+ * takes up to 50 µs to wake up, in which the other does the next step alone and, if that is short, falls asleep, too. But where other work keeps a core
+ * from the thread that is waited for, who looks for long is in its way.
  */
 export const MOST_LOOKS: i32 = 4000
 const FEWEST_LOOKS: i32 = 400
-/** Divides once a look, which makes a look 5 ns long in every engine; a load alone takes 0.4 ns in V8, 5 in JavaScriptCore. Not a power of two, by which an engine may multiply instead. */
+/**
+ * Divides once a look, which makes a look 5 ns long in V8 and in JavaScriptCore; a load alone takes 0.4 and 5. Not a power of two, by which an engine may
+ * multiply instead.
+ */
 const PACE: f64 = 1.00000001
 
 /** Units of a part that are dealt. */

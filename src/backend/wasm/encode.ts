@@ -6,7 +6,7 @@ import type { Build } from './builds.ts'
 /** Bytes of a step in the table (STEP in assembly/index.ts). */
 export const STEP = 128
 
-/** Number of each operation in the table (the switch in assembly/index.ts). */
+/** Number of each operation in the table (Op in assembly/index.ts). */
 const codes: Record<Op, number> = {
   patchify: 0, linear: 1, blockLinear: 2, conv1d: 3, rgLru: 4, rmsNorm: 5, layerNorm: 6, attention: 7, pool: 8, average: 9, softmax: 10,
 }
