@@ -34,6 +34,21 @@ export interface Snapshot {
   readonly values: readonly Float32Array[]
 }
 
+/** Bytes that the fields of a header other than `states` take at most. */
+const OTHER_FIELDS = 1024
+
+/**
+ * The largest number of bytes that a snapshot with these states can have, in any form. A window
+ * costs b·frames·d elements, so the limit for all streams of a model follows from the states of
+ * `model.session({ b, recent: { frames: 4096 }, encoded: false })`.
+ */
+export function snapshotBytes(states: readonly State[]): number {
+  const header = new TextEncoder().encode(JSON.stringify(states)).length + OTHER_FIELDS
+  const values = states.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
+  // Deflate adds at most 5 bytes to each 16 KB that it cannot compress, and its own frame.
+  return 16 + header + values + Math.ceil(values / 1024) + 64
+}
+
 export function encodeSnapshot({ header, values }: Snapshot): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(header))
   const size = values.reduce((sum, value) => sum + value.byteLength, 0)
