@@ -1,5 +1,14 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+
+/** @throws Error if kernels are older than their source: the tests would run something else */
+async function checkKernels(wasm: string): Promise<void> {
+  const { mtimeMs: built } = await stat(wasm)
+  for (const name of await readdir('assembly', { recursive: true })) {
+    if (name.endsWith('.ts') && (await stat(join('assembly', name))).mtimeMs > built) throw new Error(`${wasm} is older than assembly/${name}; run "npm run build"`)
+  }
+}
 
 export default defineConfig({
   plugins: [{
@@ -9,6 +18,7 @@ export default defineConfig({
     async load(id) {
       if (/\.(wgsl|txt)$/.test(id)) return `export default ${JSON.stringify(await readFile(id, 'utf8'))}`
       if (!/\.(wasm|safetensors)$/.test(id)) return null
+      if (/\/build\/[\w-]+\.wasm$/.test(id)) await checkKernels(id)
       const base64 = (await readFile(id)).toString('base64')
       return `export default Uint8Array.from(atob(${JSON.stringify(base64)}), (c) => c.charCodeAt(0))`
     },

@@ -22,19 +22,19 @@ export class AverageArgs {
   xStride: i32
   past: usize
   mode: i32
-  /** Frames of the window. */
-  frames: i32
-  /** Frames until a frame counts half. */
-  halfLife: f32
   t: i32
   c: i32
 }
 
-/** @param frame frames since the reset before this chunk */
-export function average(args: AverageArgs, state: usize, frame: f64, begin: i32, end: i32): void {
+/**
+ * @param frame frames since the reset before this chunk
+ * @param averageFrames frames of the window, or until a frame counts half
+ */
+export function average(args: AverageArgs, state: usize, frame: f64, averageFrames: f64, begin: i32, end: i32): void {
   const bytes = <usize>args.c << 2
-  const slots = args.mode == WINDOW ? args.frames : 2
-  const decay = first(exp(f32x4.splat(-0.6931471805599453 / args.halfLife)))
+  const frames = <i32>averageFrames
+  const slots = args.mode == WINDOW ? frames : 2
+  const decay = first(exp(f32x4.splat(-0.6931471805599453 / <f32>averageFrames)))
   for (let video = begin; video < end; video++) {
     const past = args.past + state + <usize>(video * slots) * bytes
     for (let t = 0; t < args.t; t++) {
@@ -43,7 +43,7 @@ export function average(args: AverageArgs, state: usize, frame: f64, begin: i32,
       const out = args.out + (row * args.outStride << 2)
       const seen = frame + <f64>t
       if (args.mode == ALL) addExactly(out, x, past, bytes, <f32>(seen + 1))
-      else if (args.mode == WINDOW) window(out, x, past, bytes, args.frames, seen)
+      else if (args.mode == WINDOW) window(out, x, past, bytes, frames, seen)
       else fade(out, x, past, bytes, decay)
     }
   }

@@ -41,8 +41,9 @@ const enum Op { patchify, linear, blockLinear, conv1d, rgLru, rmsNorm, layerNorm
  * @param table first step of the program
  * @param state memory of the stream
  * @param frame frames of the stream since its reset
+ * @param averageFrames frames of the stream's window, or until a weight halves
  */
-export function run(team: usize, thread: i32, threads: i32, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64): void {
+export function run(team: usize, thread: i32, threads: i32, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64, averageFrames: f64): void {
   const parts = min(threads, PARTS)
   // At first the others are still waking up.
   let looks = MOST_LOOKS
@@ -50,7 +51,7 @@ export function run(team: usize, thread: i32, threads: i32, scratch: usize, tabl
     const step = table + <usize>index * STEP
     const units = load<i32>(step, 4)
     if (threads == 1) {
-      compute(step, scratch, state, frame, 0, units)
+      compute(step, scratch, state, frame, averageFrames, 0, units)
       continue
     }
     const grain = grainOf(step)
@@ -63,7 +64,7 @@ export function run(team: usize, thread: i32, threads: i32, scratch: usize, tabl
         const to = min(count, from + max(1, (count - from) / (2 * grain)) * grain)
         const seen = deal(team, part, from, to)
         if (seen == from) {
-          compute(step, scratch, state, frame, first + from, first + to)
+          compute(step, scratch, state, frame, averageFrames, first + from, first + to)
           from = dealt(team, part)
         } else from = seen
       }
@@ -83,7 +84,7 @@ function beginOf(part: i32, parts: i32, units: i32, grain: i32): i32 {
   return part == parts ? units : units / grain * part / parts * grain
 }
 
-function compute(step: usize, scratch: usize, state: usize, frame: f64, begin: i32, end: i32): void {
+function compute(step: usize, scratch: usize, state: usize, frame: f64, averageFrames: f64, begin: i32, end: i32): void {
   const args = step + 8
   switch (load<i32>(step)) {
     case Op.patchify: patchify(changetype<PatchifyArgs>(args), begin, end); break
@@ -95,7 +96,7 @@ function compute(step: usize, scratch: usize, state: usize, frame: f64, begin: i
     case Op.layerNorm: layerNorm(changetype<LayerNormArgs>(args), begin, end); break
     case Op.attention: attention(changetype<AttentionArgs>(args), scratch, begin, end); break
     case Op.pool: pool(changetype<PoolArgs>(args), begin, end); break
-    case Op.average: average(changetype<AverageArgs>(args), state, frame, begin, end); break
+    case Op.average: average(changetype<AverageArgs>(args), state, frame, averageFrames, begin, end); break
     case Op.softmax: softmax(changetype<SoftmaxArgs>(args), begin, end); break
     case Op.quantize: quantize(changetype<QuantizeArgs>(args), begin, end); break
   }

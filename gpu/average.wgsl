@@ -15,10 +15,6 @@ struct Params {
   count: u32,
   t: u32,
   c: u32,
-  /** Frames of the window. */
-  frames: u32,
-  /** Frames until a frame counts half. */
-  halfLife: f32,
   /** 0, which the compiler does not know. */
   zero: u32,
   outOffset: u32,
@@ -27,11 +23,17 @@ struct Params {
   xStride: u32,
 }
 
+struct Stream {
+  /** Frames since the reset, before this chunk. */
+  frame: u32,
+  /** Frames of the window, a whole number, or until a frame counts half. */
+  averageFrames: f32,
+}
+
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
-/** Frames since the reset, before this chunk. */
-@group(1) @binding(0) var<uniform> frame: u32;
+@group(1) @binding(0) var<uniform> stream: Stream;
 @group(1) @binding(1) var<storage, read_write> past: array<f32>;
 
 @compute @workgroup_size(64)
@@ -42,11 +44,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   }
   let video = index / p.c;
   let column = index % p.c;
-  let at = video * select(2u, p.frames, MODE == 1u) * p.c + column;
+  let at = video * select(2u, u32(stream.averageFrames), MODE == 1u) * p.c + column;
   for (var t = 0u; t < p.t; t++) {
     let row = video * p.t + t;
     let value = x[p.xOffset + row * p.xStride + column];
-    let seen = frame + t;
+    let seen = stream.frame + t;
     var mean: f32;
     if (MODE == 0u) {
       mean = addExactly(at, value) / f32(seen + 1u);
@@ -79,18 +81,19 @@ fn rounded(x: f32) -> f32 {
 }
 
 fn window(at: u32, value: f32, seen: u32) -> f32 {
-  let slot = seen % p.frames;
+  let frames = u32(stream.averageFrames);
+  let slot = seen % frames;
   past[at + slot * p.c] = value;
-  let count = min(p.frames, seen + 1u);
+  let count = min(frames, seen + 1u);
   var sum = 0.0;
   for (var age = count; age > 0u; age--) {
-    sum += past[at + (slot + 1u + p.frames - age) % p.frames * p.c];
+    sum += past[at + (slot + 1u + frames - age) % frames * p.c];
   }
   return sum / f32(count);
 }
 
 fn fade(at: u32, value: f32) -> f32 {
-  let decay = exp2(-1.0 / p.halfLife);
+  let decay = exp2(-1.0 / stream.averageFrames);
   let sum = past[at] * decay + value;
   let weight = past[at + p.c] * decay + 1.0;
   past[at] = sum;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Average } from '../src/program/program.ts'
+import { kindOf, type Average } from '../src/program/program.ts'
 import { backends, type BackendUnderTest } from './backends.ts'
 import { framesOf, gamma, noise, runOp, testOp, testSplits, type OpCase } from './ops.ts'
 
@@ -17,7 +17,8 @@ function problem({ name = '', b = 1, t, c, over, x = noise(b * t * c, 1) }: Prob
     name: `${name} ${b}×${t} frames, ${c} channels, over ${JSON.stringify(over)}`.trim(),
     b, t,
     inputs: { x: { shape: [b, t, 1, c], values: x } },
-    record: (ops, inputs) => ops.average('op', inputs['x']!, over),
+    average: over,
+    record: (ops, inputs) => ops.average('op', inputs['x']!, kindOf(over)),
     bound: (precision, want) => want.map((value, at) => {
       const [frame, first] = [Math.floor(at / c) % t, Math.floor(at / (t * c)) * t * c + (at % c)]
       return boundOf(over, Array.from({ length: frame + 1 }, (_, i) => x[first + i * c]!), value, precision)

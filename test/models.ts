@@ -7,10 +7,13 @@ import { checkTensors, inferConfig } from '../src/model/infer.ts'
 import { loadWeights } from '../src/model/load.ts'
 import { weightTable } from '../src/model/weights.ts'
 import { recordModel, type ProgramOptions } from '../src/model/graph.ts'
-import type { Program } from '../src/program/program.ts'
+import type { SessionOptions } from '../src/model/trecvit.ts'
+import { kindOf, type Program } from '../src/program/program.ts'
 import { Session } from '../src/stream/session.ts'
 import type { BackendUnderTest } from './backends.ts'
 import { goldenUrl } from './goldens.ts'
+
+export type { SessionOptions }
 
 /** The golden models: files and what their tensors do not tell. */
 export const models: readonly { readonly name: string; readonly given: Partial<Config> }[] = [
@@ -18,9 +21,6 @@ export const models: readonly { readonly name: string; readonly given: Partial<C
   { name: 'small', given: { framesPerClip: 6 } },
   { name: 'small_gap', given: { framesPerClip: 6, imageSize: [64, 64] } },
 ]
-
-/** How a session of a golden model is opened. */
-export type SessionOptions = Pick<ProgramOptions, 'b' | 'recent' | 'encoded'>
 
 /** A golden model on one backend. */
 export interface GoldenModel {
@@ -47,6 +47,9 @@ export async function loadModel(create: BackendUnderTest['create'], name: string
   }
   return {
     config, program,
-    session: (options) => new Session({ current: engine, get: none, replace: none }, options.b, (t, pixels) => program({ ...options, t, pixels })),
+    session: ({ b, recent, encoded }) => {
+      const kind = kindOf(recent)
+      return new Session({ current: engine, get: none, replace: none }, b, (t, pixels) => program({ b, t, pixels, recent: kind, encoded }), recent)
+    },
   }
 }

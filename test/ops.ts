@@ -5,7 +5,7 @@
  * and around the states lies NaN: what it reads beside its inputs shows too.
  */
 import { describe, expect, test } from 'vitest'
-import { rowsOf, sizeOf, columnsOf, type Buffer, type Program, type State, type Step, type Tensor, type Weight } from '../src/program/program.ts'
+import { rowsOf, sizeOf, statesFor, columnsOf, type Average, type Buffer, type Program, type State, type Step, type Tensor, type Weight } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
 import { backends, team, type BackendUnderTest } from './backends.ts'
 import { ReferenceBackend } from './reference.ts'
@@ -32,6 +32,8 @@ export interface OpCase {
   readonly weights?: Readonly<Record<string, WeightInput>>
   /** Frames since the reset; 0 unless given. */
   readonly frame?: number
+  /** Average of the stream; 'all' unless given. */
+  readonly average?: Average
   /** What the states hold before; zero unless given. */
   readonly states?: readonly Float32Array[]
   /** Calls the operation once. */
@@ -58,7 +60,7 @@ const POISON = Math.fround(-7.77e33)
  * @param gap elements between the end of a row and the next, in inputs and output
  */
 export async function runOp(create: BackendUnderTest['create'], op: OpCase, gap = 0): Promise<OpResult> {
-  const { b = 1, t = 1 } = op
+  const { b = 1, t = 1, average = 'all' } = op
   const table = Object.entries(op.weights ?? {}).map(([name, { values, ...weight }]) => ({ name, values, ...weight }))
   const bytes = Object.values(op.inputs).some(({ values }) => values instanceof Uint8Array)
   const recorder = new Recorder(b, t, new Map(table.map((weight) => [weight.name, weight])))
@@ -114,9 +116,9 @@ export async function runOp(create: BackendUnderTest['create'], op: OpCase, gap 
   const backend = await create(table)
   for (const weight of table) backend.write(weight, weight.values, 0, weight.columns, 0)
   const replay = await backend.prepare(program)
-  const stream = await backend.createState(program.states)
+  const stream = await backend.createState(program.states, average)
   const nan = new Float32Array(16).fill(NaN)
-  await stream.write([nan, ...(op.states ?? states.map(({ shape }) => new Float32Array(sizeOf(shape)))), nan])
+  await stream.write([nan, ...(op.states ?? statesFor(states, average).map(({ shape }) => new Float32Array(sizeOf(shape)))), nan])
   const { written, ...read } = await replay.run(stream, op.frame ?? 0, sent)
   const [before, ...after] = await stream.read()
   for (const part of [replay, stream, backend]) part.dispose()

@@ -4,7 +4,7 @@ import { recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
 import { flopsOf, listing } from '../src/program/listing.ts'
 import { bytesOf, plan } from '../src/program/plan.ts'
-import { inputsOf, sizeOf, type Buffer, type Program, type Weight } from '../src/program/program.ts'
+import { inputsOf, sizeOf, statesFor, type Buffer, type Program, type Weight } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
 
 const base = { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false } as const
@@ -49,6 +49,17 @@ describe('recording', () => {
     expect(stridesOf(new Recorder(1, 1, weights)).at(-1), 'a single row').toEqual([2304, 2304])
   })
 
+  test('a window is the last state, and each stream gives it its size', () => {
+    const recorder = ops()
+    const x = recorder.pool('p', recorder.patchify('x', recorder.pixels(4, 6, 'u8'), { lead: 0, patchSize: [2, 2] }))
+    recorder.average('all', x, 'all')
+    recorder.average('last', x, 'window')
+    expect(() => recorder.average('later', x, 'halfLife')).toThrow('State "later/past" expected a place before the window "last/past"')
+    const { states } = recorder.end(x, {})
+    expect(statesFor(states, { frames: 5 })).toEqual([{ name: 'all/past', shape: [2, 2, 12] }, { name: 'last/past', shape: [2, 5, 12] }])
+    expect(() => statesFor(states, { halfLife: 5 })).toThrow('State "last/past" expected a window { frames }, got {"halfLife":5}')
+  })
+
   test('views of columns and tokens share the buffer', () => {
     const recorder = ops()
     const patches = recorder.patchify('p', recorder.pixels(4, 6, 'u8'), { lead: 1, patchSize: [2, 2] })
@@ -61,7 +72,7 @@ describe('recording', () => {
 describe('plan', () => {
   const programs: [string, Program][] = [
     ['Ti', recordModel(configOf('Ti'), base)],
-    ['mu, every token, 3 frames', recordModel(configOf('mu'), { ...base, t: 3, encoded: true, recent: { frames: 4 } })],
+    ['mu, every token, 3 frames', recordModel(configOf('mu'), { ...base, t: 3, encoded: true, recent: 'window' })],
     ['gap with MLP', recordModel(configOf('mu', { poolType: 'gap', useMlp: true, posemb: 'sincos2d' }), { ...base, b: 2 })],
   ]
 

@@ -4,8 +4,8 @@
  */
 import type { Backend, Device, Replay, StreamState, Watch } from '../src/backend/backend.ts'
 import {
-  rowsOf, sizeOf, columnsOf,
-  type Attention, type AverageStep, type BlockLinear, type Buffer, type Conv1d, type LayerNorm, type Linear, type Patchify, type Pool,
+  averageFrames, rowsOf, sizeOf, statesFor, columnsOf,
+  type Attention, type Average, type AverageStep, type BlockLinear, type Buffer, type Conv1d, type LayerNorm, type Linear, type Patchify, type Pool,
   type Program, type RgLru, type RmsNorm, type Softmax, type State, type Step, type Tensor, type Weight,
 } from '../src/program/program.ts'
 
@@ -17,6 +17,8 @@ interface Memory {
   state(state: State): Float64Array
   /** Frames since the reset, before this chunk. */
   readonly frame: number
+  /** Frames of the stream's window, or until a weight halves. */
+  readonly averageFrames: number
 }
 
 const EPSILON = 1e-6
@@ -217,7 +219,7 @@ function average({ output, inputs, states, params: { over } }: AverageStep, memo
   const past = memory.state(states.past)
   const x = memory.rows(inputs.x)
   const out = memory.rows(output)
-  const slots = states.past.shape[1]!
+  const slots = over === 'window' ? memory.averageFrames : 2
   for (let row = 0; row < b * t; row++) {
     const slot = (index: number) => past.subarray((Math.floor(row / t) * slots + index) * c, (Math.floor(row / t) * slots + index + 1) * c)
     const count = memory.frame + (row % t) + 1
@@ -226,12 +228,12 @@ function average({ output, inputs, states, params: { over } }: AverageStep, memo
         slot(0)[i] = slot(0)[i]! + slot(1)[i]! + x[row]![i]!
         slot(1)[i] = 0
         out[row]![i] = slot(0)[i]! / count
-      } else if ('frames' in over) {
+      } else if (over === 'window') {
         slot((count - 1) % slots)[i] = x[row]![i]!
         const seen = Math.min(count, slots)
         out[row]![i] = sum(Array.from({ length: seen }, (_, index) => slot(index)[i]!)) / seen
       } else {
-        const decay = 2 ** (-1 / over.halfLife)
+        const decay = 2 ** (-1 / memory.averageFrames)
         slot(0)[i] = slot(0)[i]! * decay + x[row]![i]!
         slot(1)[i] = slot(1)[i]! * decay + 1
         out[row]![i] = slot(0)[i]! / slot(1)[i]!
@@ -264,8 +266,8 @@ export class ReferenceBackend implements Backend {
     return { run: (state, frame, pixels, watch) => this.#run(program, state as ReferenceState, frame, pixels, watch), dispose: () => {} }
   }
 
-  async createState(states: readonly State[]): Promise<StreamState> {
-    return new ReferenceState(states)
+  async createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
+    return new ReferenceState(statesFor(states, average), averageFrames(average))
   }
 
   dispose(): void {}
@@ -283,7 +285,7 @@ export class ReferenceBackend implements Backend {
       rows(tensor).forEach((row, index) => values.set(row, index * row.length))
       return values
     }
-    const memory: Memory = { rows, frame, weight: (weight) => this.#weights.get(weight.name)!, state: (found) => state.values.get(found.name)! }
+    const memory: Memory = { rows, frame, averageFrames: state.averageFrames, weight: (weight) => this.#weights.get(weight.name)!, state: (found) => state.values.get(found.name)! }
     for (const step of program.steps) {
       const start = performance.now()
       const operation = operations[step.op] as (step: Step, memory: Memory) => void
@@ -296,8 +298,10 @@ export class ReferenceBackend implements Backend {
 
 class ReferenceState implements StreamState {
   readonly values: Map<string, Float64Array>
+  readonly averageFrames: number
 
-  constructor(states: readonly State[]) {
+  constructor(states: readonly State[], averageFrames: number) {
+    this.averageFrames = averageFrames
     this.values = new Map(states.map(({ name, shape }) => [name, new Float64Array(sizeOf(shape))]))
   }
 

@@ -8,7 +8,7 @@ import { recordModel, type ProgramOptions } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
 import { environment } from '../src/platform/platform.ts'
 import { bytesOf, planSlots } from '../src/program/plan.ts'
-import { inputsOf, sizeOf, type Buffer, type Program, type Weight } from '../src/program/program.ts'
+import { inputsOf, sizeOf, statesFor, type Buffer, type Program, type Weight } from '../src/program/program.ts'
 import { adapter, openDevice } from './gpu.ts'
 import { noise, rowsWeight, runOp, type OpCase } from './ops.ts'
 
@@ -19,7 +19,8 @@ test('CI has an adapter', () => {
 })
 
 const config = configOf('mu', { imageSize: [32, 48], numClasses: 11, repSize: 20, useMlp: true })
-const options: ProgramOptions = { b: 1, t: 1, pixels: 'u8', recent: { frames: 3 }, encoded: false }
+const window = { frames: 3 }
+const options: ProgramOptions = { b: 1, t: 1, pixels: 'u8', recent: 'window', encoded: false }
 const weights = weightTable(config)
 const frames = 6
 
@@ -61,7 +62,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
   /** The logits of every frame, in chunks of these sizes. */
   async function run(chunks: readonly number[], features: GPUFeatureName[] = [], watched = false): Promise<number[]> {
     const { backend, program, pixels } = await open({}, features.length ? await openDevice({ requiredFeatures: features }) : device)
-    const state = await backend.createState(program.states)
+    const state = await backend.createState(program.states, window)
     const all: number[] = []
     let from = 0
     for (const t of chunks) {
@@ -100,7 +101,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
   test('chunks under way at the same time keep their order', async () => {
     const { backend, program, pixels } = await open()
     const want = await run(singles)
-    const state = await backend.createState(program.states)
+    const state = await backend.createState(program.states, window)
     const replay = await backend.prepare(program)
     const results = await Promise.all(singles.map((_, frame) => replay.run(state, frame, pixels.subarray((frame * pixels.length) / frames, ((frame + 1) * pixels.length) / frames))))
     expect(results.flatMap((outputs) => [...outputs['logits']!, ...outputs['recent/logits']!])).toEqual(want)
@@ -114,14 +115,14 @@ describe.skipIf(!adapter)('on a GPU', async () => {
   test('a state that is read, cleared and written goes on as if nothing had been', async () => {
     const { backend, program, pixels } = await open()
     const want = await run(singles)
-    const state = await backend.createState(program.states)
+    const state = await backend.createState(program.states, window)
     const replay = await backend.prepare(program)
     const got: number[] = []
     for (const frame of singles.keys()) {
       const outputs = await replay.run(state, frame, pixels.subarray((frame * pixels.length) / frames, ((frame + 1) * pixels.length) / frames))
       got.push(...outputs['logits']!, ...outputs['recent/logits']!)
       const values = await state.read()
-      expect(values.map(({ length }) => length)).toEqual(program.states.map(({ shape }) => sizeOf(shape)))
+      expect(values.map(({ length }) => length)).toEqual(statesFor(program.states, window).map(({ shape }) => sizeOf(shape)))
       await state.clear()
       expect((await state.read()).every((zeros) => zeros.every((value) => value === 0))).toBe(true)
       await state.write(values)
@@ -174,7 +175,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
       expect((refused as Error).message).toMatch(/^The activations of 20000 frames need \d+ MB on the GPU, of which "[^"]+" \d+ MB in one piece/)
       frames = Number(/at most (\d+) frames at once/.exec((refused as Error).message)![1])
       await expect(backend.prepare(recordModel(config, { ...options, t: frames + 1 }))).rejects.toThrow(`at most ${frames} frames at once`)
-      await expect(backend.createState(recordModel(config, { ...options, b: 30_000 }).states)).rejects.toThrow(/^The state of a stream need/)
+      await expect(backend.createState(recordModel(config, { ...options, b: 30_000 }).states, window)).rejects.toThrow(/^The state of a stream need/)
       expect(taken).toBe(0)
     } finally {
       prototype.createBuffer = createBuffer
@@ -204,7 +205,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     })
     const { backend, program, pixels } = await open({}, counting)
     const replay = await backend.prepare(program)
-    const state = await backend.createState(program.states)
+    const state = await backend.createState(program.states, window)
     await replay.run(state, 0, pixels.subarray(0, pixels.length / frames))
     await replay.run(state, 1, pixels.subarray(0, pixels.length / frames), async (_, __, read) => void await read())
     await state.read()
@@ -216,7 +217,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
   test('work that the GPU refuses is an error, never an old result', async () => {
     const { backend, program, pixels } = await open()
     const replay = await backend.prepare(program)
-    const state = await backend.createState(program.states)
+    const state = await backend.createState(program.states, window)
     const frame = pixels.subarray(0, pixels.length / frames)
     await replay.run(state, 0, frame)
     state.dispose()
@@ -229,7 +230,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const own = await openDevice()
     const { backend, program, pixels } = await open({}, own)
     const replay = await backend.prepare(program)
-    const state = await backend.createState(program.states)
+    const state = await backend.createState(program.states, window)
     const frame = pixels.subarray(0, pixels.length / frames)
     const first = expect(replay.run(state, 0, frame)).rejects.toThrow()
     own.destroy()
@@ -242,7 +243,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
   test('frames are counted in 32 bits', async () => {
     const { backend, program, pixels } = await open()
     const replay = await backend.prepare(program)
-    const state = await backend.createState(program.states)
+    const state = await backend.createState(program.states, window)
     const frame = pixels.subarray(0, pixels.length / frames)
     await replay.run(state, 2 ** 32 - 2, frame)
     await expect(replay.run(state, 2 ** 32 - 1, frame)).rejects.toThrow('A stream on WebGPU expected at most 4294967295 frames since its reset')

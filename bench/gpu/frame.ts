@@ -61,9 +61,10 @@ async function frame(gpu: Gpu, size: Size): Promise<Dispatch[]> {
   const { of, bytes } = planSlots(program)
   const slots = bytes.map((slot) => gpu.buffer(slot))
   const none = gpu.buffer(16)
-  const count = gpu.uniform([1])
+  // Frames since the reset, and those of a window or half-life, which no step here reads.
+  const count = gpu.uniform([1, 0])
   const states = program.states.map((state) => device.createBindGroup({
-    layout: kernels.streamLayout, entries: [{ binding: 0, resource: { buffer: count, size: 4 } }, { binding: 1, resource: { buffer: gpu.buffer(4 * sizeOf(state.shape)) } }],
+    layout: kernels.streamLayout, entries: [{ binding: 0, resource: { buffer: count, size: 8 } }, { binding: 1, resource: { buffer: gpu.buffer(4 * sizeOf(state.shape)) } }],
   }))
   const dispatches: Dispatch[] = []
   for (const step of program.steps) {

@@ -1,4 +1,4 @@
-import type { Program, State, Step, Weight } from '../program/program.ts'
+import type { Average, Program, State, Step, Weight } from '../program/program.ts'
 
 /**
  * Number format of the matrices of a model, where they lie in memory; sums and everything else are float32. With `int8` those of the encoder's layers
@@ -66,6 +66,11 @@ export interface Backend {
    */
   write(weight: Weight, values: Float32Array | Int8Array, first: number, width: number, at: number): void
   prepare(program: Program): Promise<Replay>
-  createState(states: readonly State[]): Promise<StreamState>
+  /**
+   * Allocates the states of one stream, all zero.
+   * @param average how many frames the `average` steps of its programs count; 'all' unless given
+   * @throws TrecvitError if they do not fit
+   */
+  createState(states: readonly State[], average?: Average): Promise<StreamState>
   dispose(): void
 }

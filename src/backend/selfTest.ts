@@ -32,7 +32,7 @@ const stepOf = (rows: number): number => Math.sqrt(3 / rows) / LEVELS
 export async function selfTest(create: (weights: readonly Weight[]) => Promise<Backend>, bound: number, dtype: MatrixDType = 'f32'): Promise<string | null> {
   const weights = weightTable(config, dtype)
   const steps = new Map(weights.filter(({ kind }) => kind === 'int8').map(({ name, rows }) => [scalesOf(name), stepOf(rows)]))
-  const program = recordModel(config, { b: 2, t: 3, pixels: 'u8', recent: { frames: 2 }, dtype, encoded: true })
+  const program = recordModel(config, { b: 2, t: 3, pixels: 'u8', recent: 'window', dtype, encoded: true })
   const answers = async (backend: Backend) => {
     let seed = 1
     const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) | 0) / 2 ** 31
@@ -55,7 +55,7 @@ export async function selfTest(create: (weights: readonly Weight[]) => Promise<B
     }
     const pixels = Uint8Array.from({ length: sizeOf(program.pixels.shape) }, () => Math.abs(random()) * 256)
     const replay = await backend.prepare(program)
-    const state = await backend.createState(program.states)
+    const state = await backend.createState(program.states, { frames: 2 })
     // Twice, so that the second chunk begins with what the first one carried over.
     await replay.run(state, 0, pixels)
     const outputs = await replay.run(state, 3, pixels)

@@ -3,7 +3,7 @@
  * trecvit/modules.py, [R] google-deepmind/recurrentgemma jax/modules.py and jax/layers.py, [F] flax.linen.
  */
 import type { MatrixDType } from '../backend/backend.ts'
-import type { Average, Program, Tensor } from '../program/program.ts'
+import type { AverageKind, Program, Tensor } from '../program/program.ts'
 import { Recorder } from '../program/record.ts'
 import type { Config } from './config.ts'
 import { weightTable } from './weights.ts'
@@ -16,8 +16,8 @@ export interface ProgramOptions {
   readonly t: number
   /** Pixels as bytes 0..255 or float32 0..1. */
   readonly pixels: 'u8' | 'f32'
-  /** Frames that a second answer, `recent`, is averaged over; with 'all' there is none beside the model's own. */
-  readonly recent: Average
+  /** Kind of average of a second answer, `recent`; with 'all' there is only the model's own. */
+  readonly recent: AverageKind
   /** Number format of the matrices; float32 unless given. */
   readonly dtype?: MatrixDType
   /** Also give the encoded tokens [b, t, n, d], which costs the rows of the last block that a class token makes superfluous. */
@@ -55,7 +55,7 @@ export function recordModel(config: Config, { b, t, pixels: pixelType, recent, d
   const answers = { ...answer('', 'all'), ...(recent !== 'all' && answer('recent/', recent)) }
   return ops.end(pixels, { ...encoded, frame_features: features, ...answers })
 
-  function answer(path: string, over: Average): Record<string, Tensor> {
+  function answer(path: string, over: AverageKind): Record<string, Tensor> {
     const preLogits = ops.average(`${path}pre_logits`, features, over)
     // cls_head, softmax
     const logits = ops.linear(`${path}logits`, preLogits, 'decoder/cls_head/kernel', { bias: 'decoder/cls_head/bias' })

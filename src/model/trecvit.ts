@@ -7,7 +7,7 @@ import { openCheckpoint } from '../checkpoint/checkpoint.ts'
 import { TrecvitError } from '../error.ts'
 import { breathe } from '../platform/platform.ts'
 import { flopsOf } from '../program/listing.ts'
-import type { Program } from '../program/program.ts'
+import { kindOf, type Average, type Program } from '../program/program.ts'
 import { Session, type Outputs } from '../stream/session.ts'
 import { checkStreamOptions, restore, Stream, type StreamOptions } from '../stream/stream.ts'
 import type { ClassifyOptions, ClassifyResult, VideoSource } from './classify.ts'
@@ -61,6 +61,12 @@ export interface ForwardResult {
   readonly clipProbs: NdArray<Float32Array>
   /** [b, clips, rep]: mean over the frames of a clip. */
   readonly preLogits: NdArray<Float32Array>
+}
+
+/** How a session is opened. */
+export interface SessionOptions extends Pick<ProgramOptions, 'b' | 'encoded'> {
+  /** Frames that the second answer, `recent`, is averaged over; with 'all' there is only the model's own. */
+  readonly recent: Average
 }
 
 /** One step of a program, timed. */
@@ -213,8 +219,9 @@ export class TRecViT {
   }
 
   /** Videos with their carried state, chunk by chunk: what `stream`, `forward` and `features` are made of. */
-  session(options: Pick<ProgramOptions, 'b' | 'recent' | 'encoded'>): Session {
-    return new Session(this.#engines, options.b, (t, pixels) => this.#program({ ...options, t, pixels }))
+  session({ b, recent, encoded }: SessionOptions): Session {
+    const kind = kindOf(recent)
+    return new Session(this.#engines, b, (t, pixels) => this.#program({ b, t, pixels, recent: kind, encoded }), recent)
   }
 
   /** Frees the memory of the device and ends its threads. Work that is not done by then rejects. */

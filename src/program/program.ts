@@ -1,3 +1,5 @@
+import { TrecvitError } from '../error.ts'
+
 /**
  * A recorded model: a flat list of steps over tensors. Backends turn it into their own form and replay it for every chunk of frames.
  */
@@ -27,6 +29,11 @@ export interface Tensor {
 export interface State {
   readonly name: string
   readonly shape: readonly number[]
+  /**
+   * Set for the ring of a window, [b, 1, c] in a program. Each stream has as many frames there as
+   * its window (`statesFor`), so only the last state of a program can be one.
+   */
+  readonly ring?: true
 }
 
 /**
@@ -45,8 +52,11 @@ export interface Weight {
 /** f(x) at the end of `linear`; gelu is the tanh form. */
 export type Activation = 'none' | 'gelu' | 'tanh'
 
-/** How `average` weighs the frames before the current one. */
+/** How a stream weighs the frames before the current one. */
 export type Average = 'all' | { readonly frames: number } | { readonly halfLife: number }
+
+/** The part of an average that a program is recorded for. How many frames is up to each stream. */
+export type AverageKind = 'all' | 'window' | 'halfLife'
 
 interface StepOf<Op extends string, Inputs, Weights, States, Params> {
   readonly op: Op
@@ -90,10 +100,11 @@ export type Attention = StepOf<'attention', { readonly q: Tensor; readonly k: Te
 /** output[b, t] = mean over the tokens of x[b, t]. */
 export type Pool = StepOf<'pool', { readonly x: Tensor }, None, None, None>
 /**
- * output[b, t] = mean of x[b] over the frames since the reset: all of them, the last n, or weighted by 2^(−age/halfLife). The state `past`
- * is [b, 2, c], a sum and its rounding error (all) or a sum and its weights (half-life), or [b, n, c], a ring of the last n frames.
+ * output[b, t] = mean of x[b] over the frames since the reset: all of them, the last n, or weighted by 2^(−age/halfLife). n and halfLife
+ * come with the stream. The state `past` is [b, 2, c], a sum and its rounding error (all) or a sum and its weights (half-life), or [b, n, c],
+ * a ring of the last n frames.
  */
-export type AverageStep = StepOf<'average', { readonly x: Tensor }, None, { readonly past: State }, { readonly over: Average }>
+export type AverageStep = StepOf<'average', { readonly x: Tensor }, None, { readonly past: State }, { readonly over: AverageKind }>
 /** output = softmax over the last axis. */
 export type Softmax = StepOf<'softmax', { readonly x: Tensor }, None, None, None>
 
@@ -115,6 +126,27 @@ export interface Program {
   readonly outputs: Readonly<Record<string, Tensor>>
   /** Carried numbers, in the order in which a snapshot stores them. */
   readonly states: readonly State[]
+}
+
+/** The kind of program that a stream with this average replays. */
+export function kindOf(average: Average): AverageKind {
+  if (average === 'all') return 'all'
+  return 'frames' in average ? 'window' : 'halfLife'
+}
+
+/** Frames of a window, or until a weight halves; 0 for all frames. */
+export function averageFrames(average: Average): number {
+  if (average === 'all') return 0
+  return 'frames' in average ? average.frames : average.halfLife
+}
+
+/** The states of a program as a stream with this average has them: rings have their size. */
+export function statesFor(states: readonly State[], average: Average): State[] {
+  return states.map(({ name, shape, ring }) => {
+    if (!ring) return { name, shape }
+    if (kindOf(average) !== 'window') throw new TrecvitError(`State "${name}" expected a window { frames }, got ${JSON.stringify(average)}`)
+    return { name, shape: shape.map((side, axis) => (axis === 1 ? averageFrames(average) : side)) }
+  })
 }
 
 /** Elements of a shape. */

@@ -2,7 +2,7 @@ import { TrecvitError } from '../error.ts'
 import { scalesOf } from '../model/int8.ts'
 import {
   columnsOf, rowsOf, sizeOf,
-  type Activation, type Average, type Buffer, type Program, type State, type Step, type Tensor, type Weight,
+  type Activation, type AverageKind, type Buffer, type Program, type State, type Step, type Tensor, type Weight,
 } from './program.ts'
 
 /** The weights that a recording may use, by name. */
@@ -145,10 +145,11 @@ export class Recorder {
   }
 
   /** x [b, t, 1, c] → mean over the frames since the reset, for each frame, [b, t, 1, c]. */
-  average(name: string, x: Tensor, over: Average): Tensor {
+  average(name: string, x: Tensor, over: AverageKind): Tensor {
     const [b, , n, c] = this.#frames('average', x)
     this.#expect('average', name, 'x', x, n === 1, 'one row a frame')
-    const past = this.#state(`${name}/past`, [b, typeof over === 'object' && 'frames' in over ? over.frames : 2, c])
+    const path = `${name}/past`
+    const past = over === 'window' ? this.#state(path, [b, 1, c], true) : this.#state(path, [b, 2, c])
     return this.#step({ op: 'average', name, inputs: { x }, weights: {}, states: { past }, params: { over } }, x.shape)
   }
 
@@ -170,8 +171,11 @@ export class Recorder {
     return output
   }
 
-  #state(name: string, shape: readonly number[]): State {
-    const state: State = { name, shape }
+  #state(name: string, shape: readonly number[], ring?: true): State {
+    // Where a state begins in memory must not depend on the size of a window.
+    const ringBefore = this.#states.find((state) => state.ring)
+    if (ringBefore) throw new TrecvitError(`State "${name}" expected a place before the window "${ringBefore.name}"; record the window last`)
+    const state: State = { name, shape, ...(ring && { ring }) }
     this.#states.push(state)
     return state
   }

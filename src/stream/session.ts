@@ -2,7 +2,7 @@ import type { NdArray } from '../array.ts'
 import type { StreamState, Watch } from '../backend/backend.ts'
 import type { Engine, EngineSource, Kind } from '../backend/engine.ts'
 import { TrecvitError } from '../error.ts'
-import type { Program, State } from '../program/program.ts'
+import { statesFor, type Average, type Program, type State } from '../program/program.ts'
 import { History } from './history.ts'
 
 /** What one chunk gives: the program's outputs, row-major, by name. */
@@ -48,6 +48,7 @@ export class Session {
   frame = 0
   readonly #engines: EngineSource
   readonly #programFor: ProgramFor
+  readonly #average: Average
   readonly #waiting: Job<never>[] = []
   readonly #underWay: { readonly job: Job<never>; readonly result: Promise<never> }[] = []
   readonly #history = new History()
@@ -58,15 +59,17 @@ export class Session {
   #losses = 0
   #running = false
 
-  constructor(engines: EngineSource, b: number, programFor: ProgramFor) {
+  /** @param average of the second answer of its programs, of whose kind it is */
+  constructor(engines: EngineSource, b: number, programFor: ProgramFor, average: Average = 'all') {
     this.#engines = engines
     this.b = b
     this.#programFor = programFor
+    this.#average = average
   }
 
   /** The states that a snapshot of this session holds. */
   get states(): readonly State[] {
-    return this.#programFor(1, 'u8').states
+    return statesFor(this.#programFor(1, 'u8').states, this.#average)
   }
 
   /** What it computes on, or will. */
@@ -127,7 +130,7 @@ export class Session {
       const engine = await this.#engines.get(kind)
       return async (state) => {
         const values = await state.read()
-        const moved = await engine.backend.createState(states)
+        const moved = await engine.backend.createState(states, this.#average)
         await moved.write(values)
         return { engine, values, moved }
       }
@@ -201,7 +204,7 @@ export class Session {
   async #settle(): Promise<Home> {
     if (this.#home) return this.#home
     const engine = (this.#next ??= this.#engines.current)
-    const state = await engine.backend.createState(this.states)
+    const state = await engine.backend.createState(this.states, this.#average)
     const { saved, chunks } = this.#history
     if (saved.values) await state.write(saved.values)
     let frame = saved.frame

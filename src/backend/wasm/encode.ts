@@ -1,5 +1,5 @@
 import {
-  columnsOf, rowsOf, sizeOf, type Activation, type Buffer, type Linear, type Op, type State, type Step, type Tensor, type Weight,
+  columnsOf, rowsOf, sizeOf, type Activation, type AverageKind, type Buffer, type Linear, type Op, type State, type Step, type Tensor, type Weight,
 } from '../../program/program.ts'
 import type { Build } from './builds.ts'
 
@@ -15,6 +15,8 @@ const codes: Record<Op, number> = {
 const QUANTIZE = 11
 
 const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
+
+const averages: Record<AverageKind, number> = { all: 0, window: 1, halfLife: 2 }
 
 /** Where things lie in linear memory; states relative to the stream's own memory. */
 export interface Addresses {
@@ -139,11 +141,8 @@ export function encode(step: Step, to: DataView, at: Addresses, build: Build, qu
     case 'pool':
       return puts(b * t, [...view(step.output), ...view(step.inputs.x), step.inputs.x.shape[2]!, d])
     case 'average': {
-      const { over } = step.params
-      const mode = over === 'all' ? 0 : 'frames' in over ? 1 : 2
-      puts(b, [...view(step.output), ...view(step.inputs.x), at.state(step.states.past), mode, over !== 'all' && 'frames' in over ? over.frames : 0, 0, t, d])
-      to.setFloat32(4 * 9, over !== 'all' && 'halfLife' in over ? over.halfLife : 1, true)
-      return
+      const mode = averages[step.params.over]
+      return puts(b, [...view(step.output), ...view(step.inputs.x), at.state(step.states.past), mode, t, d])
     }
     case 'softmax':
       return puts(rows, [...view(step.output), ...view(step.inputs.x), columnsOf(step.output)])

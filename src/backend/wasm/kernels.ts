@@ -2,7 +2,7 @@ import { TrecvitError } from '../../error.ts'
 
 /** What assembly/index.ts exports. */
 export interface Kernels {
-  run(team: number, thread: number, threads: number, scratch: number, table: number, begin: number, end: number, state: number, frame: number): void
+  run(team: number, thread: number, threads: number, scratch: number, table: number, begin: number, end: number, state: number, frame: number, averageFrames: number): void
   packPanels(to: number, from: number, first: number, count: number, rows: number, width: number, columns: number, at: number): void
   packWhole(to: number, from: number, first: number, count: number, rows: number, width: number, columns: number, at: number): void
   packRows(to: number, from: number, first: number, count: number, width: number, columns: number, at: number): void

@@ -20,6 +20,8 @@ export interface Job {
   readonly end: number
   readonly state: number
   readonly frame: number
+  /** Frames of the stream's window, or until a weight halves. */
+  readonly averageFrames: number
   /** Working memory, `scratchBytes` for each thread. */
   readonly scratch: number
   readonly scratchBytes: number
@@ -127,8 +129,8 @@ export class Here implements Machine {
   }
 
   /** The part of thread `index` of a team. */
-  work(index: number, threads: number, { table, begin, end, state, frame, scratch, scratchBytes }: Job): void {
-    this.#kernels.run(PAGE, index, threads, scratch + index * scratchBytes, table, begin, end, state, frame)
+  work(index: number, threads: number, { table, begin, end, state, frame, averageFrames, scratch, scratchBytes }: Job): void {
+    this.#kernels.run(PAGE, index, threads, scratch + index * scratchBytes, table, begin, end, state, frame, averageFrames)
   }
 
   dispose(): void {}

@@ -1,5 +1,8 @@
 import { plan } from '../../program/plan.ts'
-import { columnsOf, rowsOf, sizeOf, type Linear, type Program, type State, type Step, type Tensor, type Weight } from '../../program/program.ts'
+import {
+  averageFrames, columnsOf, rowsOf, sizeOf, statesFor,
+  type Average, type Linear, type Program, type State, type Step, type Tensor, type Weight,
+} from '../../program/program.ts'
 import type { Backend, Device, Replay, StreamState, Watch } from '../backend.ts'
 import type { Build } from './builds.ts'
 import { encode, encodeQuantize, quantizedBytes, scratchOf, stateBytes, STEP, weightBytes, type Addresses } from './encode.ts'
@@ -53,8 +56,8 @@ export class WasmBackend implements Backend {
     return WasmReplay.create(program, this.#machine, this.#memory, this.#weights, this.#turns, this.#build)
   }
 
-  createState(states: readonly State[]): Promise<StreamState> {
-    return WasmState.create(states, this.#machine, this.#memory)
+  async createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
+    return WasmState.create(statesFor(states, average), averageFrames(average), this.#machine, this.#memory)
   }
 
   /** Memory goes with the machine. */
@@ -76,19 +79,22 @@ class Turns {
 
 class WasmState implements StreamState {
   readonly at: number
+  readonly averageFrames: number
   readonly #states: readonly State[]
   readonly #machine: Machine
   readonly #memory: LinearMemory
 
-  private constructor(at: number, states: readonly State[], machine: Machine, memory: LinearMemory) {
+  private constructor(at: number, states: readonly State[], averageFrames: number, machine: Machine, memory: LinearMemory) {
     this.at = at
     this.#states = states
+    this.averageFrames = averageFrames
     this.#machine = machine
     this.#memory = memory
   }
 
-  static async create(states: readonly State[], machine: Machine, memory: LinearMemory): Promise<WasmState> {
-    return new WasmState(await memory.take(offsetsOf(states).bytes, 'The state of a stream'), states, machine, memory)
+  static async create(states: readonly State[], averageFrames: number, machine: Machine, memory: LinearMemory): Promise<WasmState> {
+    const at = await memory.take(offsetsOf(states).bytes, 'The state of a stream')
+    return new WasmState(at, states, averageFrames, machine, memory)
   }
 
   read(): Promise<Float32Array[]> {
@@ -160,7 +166,8 @@ class WasmReplay implements Replay {
 
   run(state: StreamState, frame: number, pixels: Uint8Array | Float32Array, watch?: Watch): Promise<Record<string, Float32Array>> {
     const { steps, outputs, pixels: input } = this.#program
-    const job = { table: this.#table, state: (state as WasmState).at, frame, ...this.#scratch }
+    const { at, averageFrames } = state as WasmState
+    const job = { table: this.#table, state: at, frame, averageFrames, ...this.#scratch }
     // From the pixels to the outputs the activations belong to this run.
     return this.#turns.take(async () => {
       this.#machine.write(this.#arena + this.#offsets.get(input.buffer)!, pixels)

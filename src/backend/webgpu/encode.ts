@@ -1,4 +1,4 @@
-import { columnsOf, rowsOf, statesOf, type Activation, type Op, type State, type Step, type Tensor, type Weight } from '../../program/program.ts'
+import { columnsOf, rowsOf, statesOf, type Activation, type AverageKind, type Op, type State, type Step, type Tensor, type Weight } from '../../program/program.ts'
 import type { MatrixDType } from '../backend.ts'
 
 /** One step in the form that the GPU gets it. */
@@ -29,6 +29,7 @@ const TILE_BYTES = 18688
 const MANY_TILES = 384
 
 const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
+const averages: Record<AverageKind, number> = { all: 0, window: 1, halfLife: 2 }
 
 /**
  * What to run for a step.
@@ -112,10 +113,9 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
       return call([output, x], [count, x.shape[2]!, d, ...view(output), ...view(x)], spread(count / 64))
     }
     case 'average': {
-      const { over } = step.params
-      const [mode, frames, halfLife] = over === 'all' ? [0, 0, 1] : 'frames' in over ? [1, over.frames, 1] : [2, 0, over.halfLife]
       const count = b * d
-      return call([output, step.inputs.x], [count, t, d, frames, bitsOf(halfLife), 0, ...view(output), ...view(step.inputs.x)], spread(count / 64), { MODE: mode })
+      const MODE = averages[step.params.over]
+      return call([output, step.inputs.x], [count, t, d, 0, ...view(output), ...view(step.inputs.x)], spread(count / 64), { MODE })
     }
     case 'softmax':
       return call([output, step.inputs.x], [rows, columnsOf(output), ...view(output), ...view(step.inputs.x)], spread(rows))
@@ -152,9 +152,4 @@ function spread(groups: number): [number, number, number] {
 
 function tiles(columns: number, width: number, rows: number, height: number, z = 1): [number, number, number] {
   return [Math.ceil(columns / width), Math.ceil(rows / height), z]
-}
-
-/** A float32 number as a word. */
-function bitsOf(value: number): number {
-  return new Uint32Array(Float32Array.of(value).buffer)[0]!
 }

@@ -7,20 +7,22 @@ import { COPY_DST, UNIFORM } from './usage.ts'
 
 /** The carried numbers of one stream, one buffer each, changed in place by the kernels. */
 export class WebGpuState implements StreamState {
-  /** Group 1 of a kernel for each state, in order: frames since the reset, and the state. */
+  /** Group 1 of a kernel for each state, in order: frames since the reset and of the average, and the state. */
   readonly groups: readonly GPUBindGroup[]
   readonly #device: GPUDevice
   readonly #submits: Submits
   readonly #bytes: readonly number[]
   readonly #buffers: readonly GPUBuffer[]
+  /** Frames since the reset, u32; then those of the window, or until a weight halves, f32. */
   readonly #frame: GPUBuffer
 
-  private constructor(device: GPUDevice, submits: Submits, bytes: readonly number[], buffers: readonly GPUBuffer[]) {
+  private constructor(device: GPUDevice, submits: Submits, bytes: readonly number[], buffers: readonly GPUBuffer[], averageFrames: number) {
     this.#device = device
     this.#submits = submits
     this.#bytes = bytes
     this.#buffers = buffers
-    this.#frame = device.createBuffer({ label: 'frame', size: 4, usage: UNIFORM | COPY_DST })
+    this.#frame = device.createBuffer({ label: 'frame', size: 8, usage: UNIFORM | COPY_DST })
+    device.queue.writeBuffer(this.#frame, 4, Float32Array.of(averageFrames))
     const { streamLayout: layout } = Kernels.of(device)
     this.groups = buffers.map((buffer) => device.createBindGroup({
       layout,
@@ -29,10 +31,10 @@ export class WebGpuState implements StreamState {
   }
 
   /** @throws TrecvitError if the states do not fit */
-  static async create(device: GPUDevice, submits: Submits, states: readonly State[]): Promise<WebGpuState> {
+  static async create(device: GPUDevice, submits: Submits, states: readonly State[], averageFrames: number): Promise<WebGpuState> {
     const bytes = states.map(({ shape }) => 4 * sizeOf(shape))
     const buffers = await allocate(device, 'The state of a stream', states.map(({ name }, index) => ({ name, bytes: bytes[index]! })), 'fewer videos side by side')
-    return new WebGpuState(device, submits, bytes, buffers)
+    return new WebGpuState(device, submits, bytes, buffers, averageFrames)
   }
 
   /** Tells the kernels of the next submit how many frames came before it. */

@@ -1,4 +1,4 @@
-import type { Program, State, Weight } from '../../program/program.ts'
+import { averageFrames, statesFor, type Average, type Program, type State, type Weight } from '../../program/program.ts'
 import type { Backend, Device, MatrixDType, Replay, StreamState } from '../backend.ts'
 import { nameOf, OPTIONAL } from '../../platform/gpu.ts'
 import { allocate } from './allocate.ts'
@@ -78,8 +78,8 @@ export class WebGpuBackend implements Backend {
     return WebGpuReplay.create(this.#device, this.#submits, program, this.#weights, this.#none, this.#dtype)
   }
 
-  createState(states: readonly State[]): Promise<StreamState> {
-    return WebGpuState.create(this.#device, this.#submits, states)
+  async createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
+    return WebGpuState.create(this.#device, this.#submits, statesFor(states, average), averageFrames(average))
   }
 
   /** Frees the weights; the device lives on. */
