@@ -52,6 +52,11 @@ describe('y4m', () => {
     ['444', 'yuv444p', 'left', [15, 15, 15]],
     ['444p10', 'yuv444p10', 'left', [30, 30, 30]],
     ['mono', 'gray', 'left', [15]],
+    ['420p12', 'yuv420p12', 'left', [30, 12, 12]],
+    ['422p12', 'yuv422p12', 'left', [30, 18, 18]],
+    ['444p12', 'yuv444p12', 'left', [30, 30, 30]],
+    ['mono10', 'gray10', 'left', [30]],
+    ['mono12', 'gray12', 'left', [30]],
   ] as const)('C%s', async (space, format, siting, sizes) => {
     const total = sizes.reduce((a: number, b) => a + b, 0)
     const frames = await framesOf(y4m(`W5 H3 F30000:1001 Ip A1:1 C${space} XYSCSS=420`, total, 3))

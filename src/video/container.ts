@@ -7,7 +7,7 @@ import { TrecvitError } from '../error.ts'
 import { decodeBrowser, decodePlanes } from './browser.ts'
 import { describeCodec } from './codec.ts'
 import { decodeFfmpeg } from './ffmpeg.ts'
-import { checkSize, JFIF, RGB, untaggedMatrix, type Colour, type Frame, type FrameFormat } from './frame.ts'
+import { checkSize, JFIF, RGB, untaggedMatrix, type Colour, type Frame } from './frame.ts'
 import { checkIsobmff } from './isobmff.ts'
 import { checkMatroska } from './matroska.ts'
 import { capital, onServer, type Media } from './media.ts'
@@ -201,14 +201,14 @@ async function frameRate(video: InputVideoTrack): Promise<number | null> {
 }
 
 /** The file's tags, not the decoder's: decoders guess what is missing, each in its own way. */
-function colourOf(tags: VideoColorSpaceInit, picture: { format: FrameFormat; height: number }, kind: string): Colour {
+function colourOf(tags: VideoColorSpaceInit, picture: Decoded, kind: string): Colour {
   if (picture.format === 'rgba') return RGB
   if (kind === 'mjpeg') return JFIF
   const matrices: Readonly<Record<string, Colour['matrix']>> = { bt709: 'bt709', bt470bg: 'bt601', smpte170m: 'bt601', 'bt2020-ncl': 'bt2020' }
-  const rgb = tags.matrix === 'rgb' && picture.format.startsWith('yuv444p')
+  const rgb = picture.matrix === 'rgb' || (tags.matrix === 'rgb' && picture.format.startsWith('yuv444p'))
   return {
     matrix: rgb ? 'rgb' : (matrices[tags.matrix ?? ''] ?? untaggedMatrix(picture.height)),
-    fullRange: tags.fullRange === true,
+    fullRange: tags.fullRange ?? rgb,
     siting: 'left',
   }
 }

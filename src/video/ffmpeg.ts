@@ -1,5 +1,6 @@
 /**
- * Decoding by the system's ffmpeg, as a child process: packets go in as Matroska, exact planes come out as y4m.
+ * Decoding by the system's ffmpeg, as a child process: packets go in as Matroska,
+ * raw planes come out.
  */
 import type { ChildProcessByStdio } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
@@ -7,19 +8,21 @@ import { EncodedVideoPacketSource, MkvOutputFormat, Output, StreamTarget, type V
 import { TrecvitError } from '../error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { ByteReader } from './byteReader.ts'
-import { splitPlanes } from './frame.ts'
+import { checkSize, frameBytes, splitPlanes } from './frame.ts'
+import { PIXEL_FORMATS, pixelFormat } from './pixelFormat.ts'
 import { Clock, DecoderFault, isHidden, type Decoded, type Track } from './track.ts'
-import { readY4mFrame, readY4mHeader } from './y4m.ts'
 
 /**
- * showinfo reports the size of each picture (ffmpeg scales a changed one in silence); setpts and -r take a picture's number for its time,
- * so that none is doubled or dropped; -xerror stops at the first damage.
+ * format converts what no frame format holds. showinfo reports format and size of each picture
+ * (ffmpeg scales a changed one in silence). setpts and -r take a picture's number for its time, so
+ * that none is doubled or dropped. -xerror stops at the first damage.
  */
 const ARGUMENTS: readonly string[] = [
-  ...['-hide_banner', '-nostats', '-loglevel', 'level+info', '-xerror', '-noautorotate', '-f', 'matroska', '-i', 'pipe:0', '-map', '0:v:0'],
-  ...['-vf', 'showinfo=checksum=0,setpts=N/25/TB', '-r', '25', '-strict', '-1', '-f', 'yuv4mpegpipe', 'pipe:1'],
+  ...['-hide_banner', '-nostats', '-loglevel', 'level+info', '-xerror', '-noautorotate'],
+  ...['-f', 'matroska', '-i', 'pipe:0', '-map', '0:v:0'],
+  ...['-vf', `format=${PIXEL_FORMATS.join('|')},showinfo=checksum=0,setpts=N/25/TB`],
+  ...['-r', '25', '-f', 'rawvideo', 'pipe:1'],
 ]
-const OUTPUT = 'the output of ffmpeg'
 
 /**
  * Every picture of the track, in order of presentation.
@@ -30,46 +33,67 @@ export async function* decodeFfmpeg(track: Track, signal: AbortSignal): AsyncGen
   const child = await start()
   const kill = (): void => void child.kill('SIGKILL')
   signal.addEventListener('abort', kill)
+  if (signal.aborted) kill()
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   const log = new Log(child.stderr)
   const reader = new ByteReader(chunks(child.stdout))
   const clock = new Clock()
-  const fed = feed(track, child.stdin, clock).catch((error: unknown) => {
-    kill()
-    return error
+  let closing = false
+  let feedFault: unknown
+  feed(track, child.stdin, clock).catch((error: unknown) => {
+    feedFault = error
+    if (!closing) kill()
   })
-  /** What went wrong, once ffmpeg has ended. */
+  /** Waits for the exit code. ffmpeg may be waiting for packets that never come. */
+  const close = async (): Promise<number | null> => {
+    closing = true
+    child.stdin.destroy()
+    // Node reports the end of a process only once nothing is left to read from its output.
+    await reader.cancel()
+    return ended
+  }
+  /** Called at the end of the output: throws what went wrong, if anything did. */
   const check = async (): Promise<void> => {
-    const code = await ended
+    const code = await close()
     signal.throwIfAborted()
     if (code === 0) return
-    const fault = await fed
-    if (fault instanceof TrecvitError) throw fault
-    throw new DecoderFault(`ffmpeg reports ${log.error ?? `exit code ${code}`}`, { cause: fault })
-  }
-  const orCheck = async (error: Error): Promise<never> => {
-    await check()
-    throw new DecoderFault(error.message, { cause: error })
+    if (feedFault instanceof TrecvitError) throw feedFault
+    const reason = log.error ?? `exit code ${code}`
+    throw new DecoderFault(`ffmpeg reports ${reason}`, { cause: feedFault })
   }
   try {
-    const header = await readY4mHeader(reader, OUTPUT).catch(orCheck)
-    for (let index = 0; ; index++) {
-      const data = await readY4mFrame(reader, header, index, OUTPUT).catch(orCheck)
-      if (data === null) return await check()
+    const first = await log.next()
+    if (first === null) {
+      await check()
+      throw new DecoderFault('ffmpeg gives no picture')
+    }
+    const known = pixelFormat(first.format)
+    if (known === null) {
+      throw new DecoderFault(`ffmpeg gives the pixel format ${first.format}, which is not read`)
+    }
+    checkSize('A picture of ffmpeg', first.width, first.height)
+    for (let picture: Picture | null = first; ; picture = await log.next()) {
+      if (picture !== null && picture.format !== first.format) {
+        throw new DecoderFault(`the pixel format changes from ${first.format} to ${picture.format}`)
+      }
+      const data = new Uint8Array(frameBytes(known.format, first.width, first.height))
+      const got = await reader.fill(data)
+      if (got < data.length) {
+        await check()
+        if (got === 0 && picture === null) return
+        throw new DecoderFault(`ffmpeg ends after ${got} of the ${data.length} bytes of a picture`)
+      }
       signal.throwIfAborted()
-      const size = await log.nextSize()
-      // To a video of very few pictures, ffmpeg may add the last one again; showinfo does not see that.
-      if (size === null && index > 0) continue
-      if (size === null) throw new DecoderFault('ffmpeg does not tell the size of a picture: 4.3 or later is needed')
-      const planes = splitPlanes(header.format, header.width, header.height, data)
+      // To a video of very few pictures, ffmpeg may add the last one again after showinfo.
+      if (picture === null) continue
+      const planes = splitPlanes(known.format, first.width, first.height, data)
       // With the size before ffmpeg's scaling, so that a change is seen.
-      yield { format: header.format, ...size, planes, time: clock.next() }
+      yield { ...known, width: picture.width, height: picture.height, planes, time: clock.next() }
     }
   } finally {
     signal.removeEventListener('abort', kill)
     kill()
-    await reader.cancel()
-    await ended
+    await close()
   }
 }
 
@@ -81,7 +105,8 @@ async function start(): Promise<Child> {
   const child = spawn('ffmpeg', ARGUMENTS, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, windowsHide: true })
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
-    child.once('error', (error: NodeJS.ErrnoException) => {
+    // Not once: an error without a listener ends the process.
+    child.on('error', (error: NodeJS.ErrnoException) => {
       reject(new DecoderFault(error.code === 'ENOENT' ? 'ffmpeg is not installed' : `ffmpeg cannot be started (${error.message})`, { cause: error }))
     })
   })
@@ -125,11 +150,19 @@ function chunks(stdout: Readable): ReadableStream<Uint8Array> {
   )
 }
 
-/** ffmpeg's messages: sizes of pictures as showinfo tells them, and the first error. */
+/** One picture, as showinfo reports it. */
+interface Picture {
+  /** FFmpeg's name of its pixel format. */
+  readonly format: string
+  readonly width: number
+  readonly height: number
+}
+
+/** ffmpeg's messages: the pictures that showinfo reports, and the first error. */
 class Log {
   /** The first line that ffmpeg marks as an error. */
   error: string | null = null
-  readonly #sizes: { width: number; height: number }[] = []
+  readonly #pictures: Picture[] = []
   #text = ''
   #ended = false
   #wake = (): void => {}
@@ -148,15 +181,20 @@ class Log {
     })
   }
 
-  /** The size of the next picture, in order; null when ffmpeg has ended without telling it. */
-  async nextSize(): Promise<{ width: number; height: number } | null> {
-    while (this.#sizes.length === 0 && !this.#ended) await new Promise<void>((resolve) => (this.#wake = resolve))
-    return this.#sizes.shift() ?? null
+  /** The next picture, in order; null when ffmpeg has ended without reporting one. */
+  async next(): Promise<Picture | null> {
+    while (this.#pictures.length === 0 && !this.#ended) {
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+    return this.#pictures.shift() ?? null
   }
 
   #read(line: string): void {
-    const size = /Parsed_showinfo.* n: *\d+ .* s:(\d+)x(\d+) /.exec(line)
-    if (size !== null) this.#sizes.push({ width: Number(size[1]), height: Number(size[2]) })
-    else if (/\[(error|fatal|panic)\]/.test(line)) this.error ??= line.replace(/\[[^\]]*\] */g, '').split('. ')[0]!.slice(0, 160)
+    const info = /Parsed_showinfo.* n: *\d+ .* fmt:(\w+) .* s:(\d+)x(\d+) /.exec(line)
+    if (info !== null) {
+      this.#pictures.push({ format: info[1]!, width: Number(info[2]), height: Number(info[3]) })
+    } else if (/\[(error|fatal|panic)\]/.test(line)) {
+      this.error ??= line.replace(/\[[^\]]*\] */g, '').split('. ')[0]!.slice(0, 160)
+    }
   }
 }

@@ -3,15 +3,21 @@
  */
 import { TrecvitError } from '../error.ts'
 
-/** How a picture is stored. `p10`: 10 bits a sample in 16-bit little-endian words; all others have 8-bit samples. */
+/**
+ * How a picture is stored. A number at the end is the depth, 10 or 12 bits, in 16-bit little-endian
+ * words. All others have 8-bit samples.
+ */
 export type FrameFormat =
-  'yuv420p' | 'yuv422p' | 'yuv444p' | 'yuv420p10' | 'yuv422p10' | 'yuv444p10' | 'gray' | 'rgb24' | 'rgba'
+  | 'yuv420p' | 'yuv422p' | 'yuv440p' | 'yuv444p'
+  | 'yuv420p10' | 'yuv422p10' | 'yuv440p10' | 'yuv444p10'
+  | 'yuv420p12' | 'yuv422p12' | 'yuv440p12' | 'yuv444p12'
+  | 'gray' | 'gray10' | 'gray12' | 'rgb24' | 'rgba'
 
 /** What turns samples into colour. */
 export interface Colour {
   /** YUV to RGB. `rgb`: none; `yuv444p` planes then hold G, B, R (RGB-coded H.264). */
   readonly matrix: 'bt601' | 'bt709' | 'bt2020' | 'rgb'
-  /** True: 0..255 is black to white; false: 16..235 (chroma 16..240), at 10 bits four times that. */
+  /** True: 0..255 is black to white; false: 16..235 (chroma 16..240), at 10 bits 4 times that, at 12 bits 16 times. */
   readonly fullRange: boolean
   /**
    * Where chroma samples sit on the luma grid. `left`: on the even columns, between the rows (MPEG-2, H.264 and all that do not say);
@@ -51,7 +57,7 @@ export interface Layout {
   /** Bits by which chroma is narrower and lower than luma. */
   readonly shiftX: 0 | 1
   readonly shiftY: 0 | 1
-  readonly depth: 8 | 10
+  readonly depth: 8 | 10 | 12
   /** Interleaved samples of a pixel in one plane. */
   readonly channels: 1 | 3 | 4
 }
@@ -60,11 +66,19 @@ export interface Layout {
 export const LAYOUTS: Readonly<Record<FrameFormat, Layout>> = {
   yuv420p: { planes: 3, shiftX: 1, shiftY: 1, depth: 8, channels: 1 },
   yuv422p: { planes: 3, shiftX: 1, shiftY: 0, depth: 8, channels: 1 },
+  yuv440p: { planes: 3, shiftX: 0, shiftY: 1, depth: 8, channels: 1 },
   yuv444p: { planes: 3, shiftX: 0, shiftY: 0, depth: 8, channels: 1 },
   yuv420p10: { planes: 3, shiftX: 1, shiftY: 1, depth: 10, channels: 1 },
   yuv422p10: { planes: 3, shiftX: 1, shiftY: 0, depth: 10, channels: 1 },
+  yuv440p10: { planes: 3, shiftX: 0, shiftY: 1, depth: 10, channels: 1 },
   yuv444p10: { planes: 3, shiftX: 0, shiftY: 0, depth: 10, channels: 1 },
+  yuv420p12: { planes: 3, shiftX: 1, shiftY: 1, depth: 12, channels: 1 },
+  yuv422p12: { planes: 3, shiftX: 1, shiftY: 0, depth: 12, channels: 1 },
+  yuv440p12: { planes: 3, shiftX: 0, shiftY: 1, depth: 12, channels: 1 },
+  yuv444p12: { planes: 3, shiftX: 0, shiftY: 0, depth: 12, channels: 1 },
   gray: { planes: 1, shiftX: 0, shiftY: 0, depth: 8, channels: 1 },
+  gray10: { planes: 1, shiftX: 0, shiftY: 0, depth: 10, channels: 1 },
+  gray12: { planes: 1, shiftX: 0, shiftY: 0, depth: 12, channels: 1 },
   rgb24: { planes: 1, shiftX: 0, shiftY: 0, depth: 8, channels: 3 },
   rgba: { planes: 1, shiftX: 0, shiftY: 0, depth: 8, channels: 4 },
 }

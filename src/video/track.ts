@@ -20,8 +20,11 @@ export interface Track {
   packets(): AsyncGenerator<EncodedPacket>
 }
 
-/** A picture as a decoder gives it. `time` is the container's own. */
-export type Decoded = Pick<Frame, 'format' | 'width' | 'height' | 'planes' | 'time'>
+/**
+ * A picture as a decoder gives it. `time` is the container's own. `matrix` is given where the
+ * decoder knows that the planes hold G, B and R, whatever the container says.
+ */
+export type Decoded = Pick<Frame, 'format' | 'width' | 'height' | 'planes' | 'time'> & { readonly matrix?: 'rgb' }
 
 /** This decoder cannot go on; another one might. The message is a clause without the video's name. */
 export class DecoderFault extends TrecvitError {}

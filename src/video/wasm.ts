@@ -3,7 +3,8 @@
  * when a video needs it.
  */
 import { builtinModule, breathe } from '../platform/platform.ts'
-import { checkSize, LAYOUTS, planeShapes, type FrameFormat, type Plane } from './frame.ts'
+import { checkSize, planeShapes, type Plane } from './frame.ts'
+import { pixelFormat } from './pixelFormat.ts'
 import { DecoderFault, NO_MODULE, type Decoded, type Track } from './track.ts'
 
 /** What decoder/decoder.c exports; texts are addresses of bytes that end with a zero. */
@@ -135,11 +136,10 @@ class Decoder {
     const field = (slot: number): number => view.getInt32(4 * slot, true)
     const name = this.#text(field(0))
     const [width, height, index] = [field(1), field(2), field(3)]
-    // j is full range, le the byte order, gbrp the planes of RGB.
-    const format = name.replace('yuvj', 'yuv').replace(/le$/, '').replace('gbrp', 'yuv444p') as FrameFormat
-    if (!(format in LAYOUTS)) throw new DecoderFault(`FFmpeg gives pictures of the kind ${name}, which are not read`)
+    const known = pixelFormat(name)
+    if (known === null) throw new DecoderFault(`FFmpeg gives the pixel format ${name}, which is not read`)
     checkSize('A picture of FFmpeg', width, height)
-    const planes: Plane[] = planeShapes(format, width, height).map(({ stride, rows }, plane) => {
+    const planes: Plane[] = planeShapes(known.format, width, height).map(({ stride, rows }, plane) => {
       const from = field(4 + 2 * plane)
       const pitch = field(5 + 2 * plane)
       const data = new Uint8Array(stride * rows)
@@ -148,7 +148,7 @@ class Decoder {
     })
     const time = this.#times.get(index)!
     this.#times.delete(index)
-    return { format, width, height, planes, time }
+    return { ...known, width, height, planes, time }
   }
 
   #check(code: number): number {

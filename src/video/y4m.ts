@@ -28,11 +28,16 @@ const COLOURS: Readonly<Record<string, readonly [FrameFormat, Colour['siting']]>
   '420mpeg2': ['yuv420p', 'left'],
   '420paldv': ['yuv420p', 'topleft'],
   '420p10': ['yuv420p10', 'left'],
+  '420p12': ['yuv420p12', 'left'],
   '422': ['yuv422p', 'left'],
   '422p10': ['yuv422p10', 'left'],
+  '422p12': ['yuv422p12', 'left'],
   '444': ['yuv444p', 'left'],
   '444p10': ['yuv444p10', 'left'],
+  '444p12': ['yuv444p12', 'left'],
   mono: ['gray', 'left'],
+  mono10: ['gray10', 'left'],
+  mono12: ['gray12', 'left'],
 }
 
 /**

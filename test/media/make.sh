@@ -19,6 +19,15 @@ clip 96x64 0.4 -c:v libx264rgb -crf 34 rgb.mp4
 clip 128x96 0.6 -pix_fmt yuv420p10le -c:v libx265 -x265-params log-level=none -crf 34 -tag:v hvc1 hevc10.mp4
 ff -f lavfi -i testsrc=size=321x241:rate=10:duration=0.8 -pix_fmt yuv420p -c:v libvpx-vp9 -b:v 60k odd.webm
 ff -f lavfi -i testsrc=size=97x73:rate=10:duration=0.6 -pix_fmt gray -c:v libaom-av1 -cpu-used 8 -crf 40 gray.mp4
+# More than 10 bits, grey of more than 8, 4:4:0, RGB and alpha, which few decoders hand out.
+hevc="-c:v libx265 -x265-params log-level=none -crf 34 -tag:v hvc1"
+clip 160x120 0.4 -pix_fmt gray10le $hevc gray10.mp4
+clip 96x64 0.4 -pix_fmt yuv422p12le $hevc twelve422.mp4
+clip 97x65 0.4 -pix_fmt gbrp12le $hevc rgb12.mp4
+clip 96x64 0.4 -pix_fmt gray12le -c:v libaom-av1 -cpu-used 8 -crf 40 gray12.mp4
+clip 97x65 0.4 -pix_fmt yuv420p12le -c:v libvpx-vp9 -b:v 40k twelve.webm
+clip 97x65 0.4 -pix_fmt yuv440p -c:v libvpx-vp9 -b:v 40k four40.webm
+clip 64x48 0.2 -pix_fmt yuva444p10le -c:v prores_ks -q:v 20 alpha.mov
 # VP8 with frames that are never shown: they need two passes.
 for pass in 1 2; do
   clip 96x64 3 -pix_fmt yuv420p -c:v libvpx -b:v 40k -auto-alt-ref 1 -lag-in-frames 16 -pass $pass -passlogfile vp8 -f webm vp8.webm
@@ -43,12 +52,12 @@ node - <<'EOF'
 const { execFileSync } = require('node:child_process')
 const { createHash } = require('node:crypto')
 const { writeFileSync } = require('node:fs')
-const clips = ['h264', 'full709', 'full', 'bt709', 'ten', 'ten422', 'yuv444', 'odd444', 'rgb', 'hevc10', 'gray', 'rotated', 'cut', 'vfr'].map((name) => `${name}.mp4`)
-clips.push('odd.webm', 'vp8.webm', 'mjpeg.mov', 'picture.png', '../../models/tour.mp4', '../../models/short.webm')
+const clips = ['h264', 'full709', 'full', 'bt709', 'ten', 'ten422', 'yuv444', 'odd444', 'rgb', 'hevc10', 'gray', 'rotated', 'cut', 'vfr', 'gray10', 'twelve422', 'rgb12', 'gray12'].map((name) => `${name}.mp4`)
+clips.push('odd.webm', 'vp8.webm', 'mjpeg.mov', 'twelve.webm', 'four40.webm', 'alpha.mov', 'picture.png', '../../models/tour.mp4', '../../models/short.webm')
 const planes = {}
 for (const clip of clips) {
   const probe = execFileSync('ffprobe', ['-v', 'error', '-select_streams', 'v', '-show_entries', 'stream=pix_fmt', '-of', 'json', clip])
-  const format = clip.endsWith('.png') ? 'rgba' : JSON.parse(probe).streams[0].pix_fmt
+  const format = clip.endsWith('.png') ? 'rgba' : JSON.parse(probe).streams[0].pix_fmt.replace('yuva', 'yuv')
   const options = ['-v', 'error', '-noautorotate', '-i', clip, '-map', '0:v:0', '-vsync', '0', '-pix_fmt', format]
   const hashes = execFileSync('ffmpeg', [...options, '-f', 'framehash', '-hash', 'sha256', '-'], { encoding: 'utf8' })
   const frames = hashes.split('\n').filter((line) => /^\d/.test(line)).map((line) => line.split(',').at(-1).trim())
