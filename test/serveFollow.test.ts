@@ -8,7 +8,7 @@ import { noise } from './commandLine.ts'
 import { FRAME, media, model } from './serving.ts'
 
 function sharing(model: TRecViT): Shared {
-  return { model, maxFrame: 1e6, averages: new Set() }
+  return { model, maxFrame: 1e6 }
 }
 
 /** The opening message and then frames, which are counted as they are taken; like a socket it ends once `fail` was called. */

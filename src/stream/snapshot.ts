@@ -71,7 +71,7 @@ export function encodeSnapshot({ header, values }: Snapshot): Uint8Array {
  * @throws TrecvitError if the bytes are no snapshot, of another version, damaged, or do not hold what their header says
  */
 export function decodeSnapshot(bytes: Uint8Array): Snapshot {
-  const fail = (what: string) => {
+  const fail = (what: string): never => {
     throw new TrecvitError(`The snapshot ${what}`)
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -98,29 +98,37 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
 }
 
 /** A correct checksum says that the bytes are as they were written, not that a friend wrote them. */
-function headerOf(json: Uint8Array, fail: (what: string) => void): SnapshotHeader {
+function headerOf(json: Uint8Array, fail: (what: string) => never): SnapshotHeader {
   let header: Partial<SnapshotHeader> | null = null
   try {
     header = JSON.parse(new TextDecoder().decode(json)) as Partial<SnapshotHeader>
   } catch {
     fail('has a header that is not JSON')
   }
-  const whole = (value: unknown, least: number) => Number.isSafeInteger(value) && (value as number) >= least
   const isState = (state: unknown) => {
     const { name, shape } = (state ?? {}) as Partial<State>
     return typeof name === 'string' && Array.isArray(shape) && shape.every((side) => whole(side, 0)) && Number.isSafeInteger(sizeOf(shape))
   }
-  const fits = header && typeof header.model === 'string' && whole(header.b, 1) && whole(header.frame, 0) && isAverage(header.recent) &&
+  const recent = averageOf(header?.recent)
+  const fits = header && typeof header.model === 'string' && whole(header.b, 1) && whole(header.frame, 0) && recent &&
     Array.isArray(header.states) && header.states.every(isState)
-  if (!fits) fail('has a header without the fields model, b, frame, recent and states')
-  return header as SnapshotHeader
+  if (!fits) return fail('has a header without the fields model, b, frame, recent and states')
+  return { ...(header as SnapshotHeader), recent }
 }
 
-/** Whether a value says how frames are averaged: 'all', { frames: 1..4096 } or { halfLife: up to 1e5 frames }. Beyond that the weight of a frame is too near to that of the next for float32. */
-export function isAverage(value: unknown): value is Average {
-  if (value === 'all') return true
-  if (value === null || typeof value !== 'object') return false
+/**
+ * Reads an average: 'all', { frames: 1..4096 } or { halfLife: up to 1e5 frames }. Beyond that the
+ * weights of two frames in turn differ by too little for float32.
+ * @returns the average without other fields, or null if the value is none
+ */
+export function averageOf(value: unknown): Average | null {
+  if (value === 'all') return value
+  if (value === null || typeof value !== 'object') return null
   const { frames, halfLife } = value as { frames?: unknown; halfLife?: unknown }
-  if (halfLife === undefined) return Number.isInteger(frames) && (frames as number) >= 1 && (frames as number) <= 4096
-  return frames === undefined && typeof halfLife === 'number' && halfLife > 0 && halfLife <= 1e5
+  if (halfLife === undefined) return whole(frames, 1) && frames <= 4096 ? { frames } : null
+  return frames === undefined && typeof halfLife === 'number' && halfLife > 0 && halfLife <= 1e5 ? { halfLife } : null
+}
+
+function whole(value: unknown, least: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least
 }

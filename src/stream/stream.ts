@@ -5,7 +5,7 @@ import { topOf, type Class } from '../model/labels.ts'
 import type { Average } from '../program/program.ts'
 import { toInput, type FrameLike } from './input.ts'
 import type { Session } from './session.ts'
-import { decodeSnapshot, encodeSnapshot, isAverage } from './snapshot.ts'
+import { averageOf, decodeSnapshot, encodeSnapshot } from './snapshot.ts'
 
 /** How a stream is opened. */
 export interface StreamOptions {
@@ -138,9 +138,10 @@ export class Stream {
  * Checks the options of a stream and fills in what is not given.
  * @throws TrecvitError naming the option, what was expected and what came
  */
-export function checkStreamOptions({ b = 1, average = 'all', topK = 5 }: StreamOptions): Required<StreamOptions> {
+export function checkStreamOptions({ b = 1, average: wanted = 'all', topK = 5 }: StreamOptions): Required<StreamOptions> {
   if (!Number.isInteger(b) || b < 1) throw new TrecvitError(`"b" expected a whole number of videos, at least 1, got ${b}`)
-  if (!isAverage(average)) throw new TrecvitError(`"average" expected 'all', { frames: 1..4096 } or { halfLife: up to 1e5 }, got ${JSON.stringify(average)}`)
+  const average = averageOf(wanted)
+  if (!average) throw new TrecvitError(`"average" expected 'all', { frames: 1..4096 } or { halfLife: up to 1e5 }, got ${JSON.stringify(wanted)}`)
   if (!Number.isInteger(topK) || topK < 1) throw new TrecvitError(`"topK" expected a whole number of classes, at least 1, got ${topK}`)
   return { b, average, topK }
 }

@@ -54,7 +54,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   const { imageSize, numClasses } = model.config
   const streams = new Slots(maxStreams)
   const requests = new Slots(maxStreams)
-  const shared = { model, maxFrame: maxBody, averages: new Set<string>() }
+  const shared = { model, maxFrame: maxBody }
   closing.addEventListener('abort', () => requests.close(new HTTPException(503, { message: 'The server is being shut down' })))
 
   const app = new Hono<{ Bindings: Bindings }>()

@@ -4,7 +4,7 @@
 import { TrecvitError } from '../../error.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import type { Average } from '../../program/program.ts'
-import { decodeSnapshot, isAverage } from '../../stream/snapshot.ts'
+import { averageOf, decodeSnapshot } from '../../stream/snapshot.ts'
 import type { FrameAnswer, Stream } from '../../stream/stream.ts'
 import { checkSize, RGB, type Frame } from '../../video/frame.ts'
 import { decodeImage } from '../../video/image.ts'
@@ -37,19 +37,13 @@ export interface Shared {
   readonly model: TRecViT
   /** Bytes of a frame, decoded. */
   readonly maxFrame: number
-  /** The kinds of average that were asked for: each is a program of its own, whose memory is held. */
-  readonly averages: Set<string>
 }
-
-/** Kinds of average that one server takes on. */
-const MAX_AVERAGES = 32
 
 /**
  * Answers until the messages end.
  * @throws TrecvitError if a message does not fit; what was asked for before it has been answered
  */
-export async function follow(shared: Shared, { messages, send, fail }: Channel): Promise<void> {
-  const { model, maxFrame } = shared
+export async function follow({ model, maxFrame }: Shared, { messages, send, fail }: Channel): Promise<void> {
   let opening: Opening | undefined
   let stream: Stream | undefined
   let sent = Promise.resolve()
@@ -57,11 +51,11 @@ export async function follow(shared: Shared, { messages, send, fail }: Channel):
     for await (const message of messages) {
       if (!opening) {
         opening = readOpening(message, model.config.numClasses, maxFrame)
-        if (!opening.resume) stream = model.stream({ average: admit(shared, opening.average), topK: opening.topK })
+        if (!opening.resume) stream = model.stream({ average: opening.average, topK: opening.topK })
         continue
       }
       if (!stream) {
-        stream = await resume(shared, message, opening.topK)
+        stream = await resume(model, message, opening.topK)
         continue
       }
       const answer: Promise<string | Uint8Array> = typeof message === 'string' ? snapshot(stream, message) : stream.push(await toFrame(message, opening, maxFrame)).then(toLine)
@@ -80,14 +74,15 @@ export async function follow(shared: Shared, { messages, send, fail }: Channel):
 
 function readOpening(message: string | Uint8Array, c: number, maxFrame: number): Opening {
   if (typeof message !== 'string') throw new TrecvitError(`The first message of a stream expected JSON text, got ${message.length} bytes; send {} before pictures, or {"width":320,"height":240} before raw RGB frames of that size`)
-  const { width, height, average, topK = Math.min(5, c), resume = false, ...unknown } = objectOf(message, 'The first message')
+  const { width, height, average: wanted, topK = Math.min(5, c), resume = false, ...unknown } = objectOf(message, 'The first message')
   const [odd] = Object.keys(unknown)
   if (odd !== undefined) throw new TrecvitError(`The first message expected "width", "height", "average", "topK" and "resume", got ${shown(odd)}`)
-  if (average !== undefined && !isAverage(average)) throw new TrecvitError(`"average" expected "all", {"frames":1..4096} or {"halfLife":up to 1e5}, got ${shown(average)}`)
+  const average = averageOf(wanted === undefined ? 'all' : wanted)
+  if (!average) throw new TrecvitError(`"average" expected "all", {"frames":1..4096} or {"halfLife":up to 1e5}, got ${shown(wanted)}`)
   if (!isWhole(topK, 1, c)) throw new TrecvitError(`"topK" expected a whole number from 1 to ${c}, got ${shown(topK)}`)
   if (typeof resume !== 'boolean') throw new TrecvitError(`"resume" expected true or false, got ${shown(resume)}`)
-  if (resume && average !== undefined) throw new TrecvitError('"average" cannot be given with "resume": the stream goes on as it was begun')
-  return { size: sizeOfFrames(width, height, maxFrame), average: average ?? 'all', topK, resume }
+  if (resume && wanted !== undefined) throw new TrecvitError('"average" cannot be given with "resume": the stream goes on as it was begun')
+  return { size: sizeOfFrames(width, height, maxFrame), average, topK, resume }
 }
 
 function sizeOfFrames(width: unknown, height: unknown, maxFrame: number): Opening['size'] {
@@ -97,22 +92,11 @@ function sizeOfFrames(width: unknown, height: unknown, maxFrame: number): Openin
   return { width, height }
 }
 
-/** The average without anything beside it, if the server may still take it on. */
-function admit({ averages }: Shared, average: Average): Average {
-  const { frames, halfLife } = average as { frames?: number; halfLife?: number }
-  const bare = frames ? { frames } : halfLife ? { halfLife } : 'all'
-  const name = JSON.stringify(bare)
-  if (!averages.has(name) && averages.size >= MAX_AVERAGES) throw new TrecvitError(`"average" expected one of the ${MAX_AVERAGES} that streams of this server have had so far, got ${name}; each takes memory, and no more are taken on`)
-  averages.add(name)
-  return bare
-}
-
-function resume(shared: Shared, message: string | Uint8Array, topK: number): Promise<Stream> {
+function resume(model: TRecViT, message: string | Uint8Array, topK: number): Promise<Stream> {
   if (typeof message === 'string') throw new TrecvitError(`After "resume" the stream expected the bytes of a snapshot, got ${shown(message)}`)
-  const { b, recent } = decodeSnapshot(message).header
+  const { b } = decodeSnapshot(message).header
   if (b !== 1) throw new TrecvitError(`The snapshot expected one video, got ${b}`)
-  admit(shared, recent)
-  return shared.model.resume(message, { topK })
+  return model.resume(message, { topK })
 }
 
 /** A picture, or raw pixels; without a copy. */
