@@ -1,5 +1,6 @@
-import { checkArray, type NdArray } from '../array.ts'
+import { checkArray, checkPixels, type NdArray } from '../array.ts'
 import { TrecvitError } from '../error.ts'
+import { asBytes, asUrl, isBlob } from '../realm.ts'
 import { toInput, type FrameLike } from '../stream/input.ts'
 import type { SampleOptions } from '../video/sample.ts'
 import { frameSizeOf } from './config.ts'
@@ -118,16 +119,17 @@ async function hold(model: TRecViT, source: VideoSource, options: ClassifyOption
 async function* pixelsOf(model: TRecViT, source: VideoSource, options: ClassifyOptions, views: number): AsyncGenerator<(Uint8Array | Float32Array)[], void, undefined> {
   const [height, width] = model.config.imageSize
   if (typeof source === 'object' && 'shape' in source) {
-    checkArray('video', source)
+    const pixels = checkArray('video', source)
     if (views !== 1) throw new TrecvitError(`"views" of ${views} expected a video whose frames can be cropped, got pixels of the model's size`)
     const size = frameSizeOf(model.config)
     if (String(source.shape.slice(1)) !== String([height, width, 3])) throw new TrecvitError(`"video" expected shape [t,${height},${width},3], got [${source.shape}]`)
-    for (let frame = 0; frame < source.shape[0]!; frame++) yield [source.data.subarray(frame * size, (frame + 1) * size)]
+    checkPixels('video', pixels)
+    for (let frame = 0; frame < source.shape[0]!; frame++) yield [pixels.subarray(frame * size, (frame + 1) * size)]
     return
   }
   const { openVideo, sample, toPixels } = await import('../video/index.ts')
-  const isFile = typeof source === 'string' || source instanceof URL || source instanceof ArrayBuffer || source instanceof Uint8Array || source instanceof Blob
-  const video = isFile ? await openVideo(source, options.signal ? { signal: options.signal } : {}) : undefined
+  const isFile = typeof source === 'string' || asUrl(source) || asBytes(source) || isBlob(source)
+  const video = isFile ? await openVideo(source as string | URL | Blob | ArrayBuffer | Uint8Array, options.signal ? { signal: options.signal } : {}) : undefined
   try {
     const frames = video ? sample(video, options) : (source as AsyncIterable<FrameLike>)
     for await (const frame of frames) {

@@ -1,4 +1,4 @@
-import { checkArray, describe, type NdArray } from '../array.ts'
+import { checkArray, checkPixels, describe, type NdArray } from '../array.ts'
 import type { Backend, Device, MatrixDType } from '../backend/backend.ts'
 import { Engines } from '../backend/engine.ts'
 import type { CpuOptions } from '../backend/wasm/open.ts'
@@ -202,14 +202,14 @@ export class TRecViT {
 
   /** Every named tensor of a run over these frames [t, H, W, 3] from an empty state, as one clip. */
   trace(frames: NdArray): Promise<Map<string, NdArray<Float32Array>>> {
-    return this.#whole(frames, (session, t) => session.trace(frames.data, t))
+    return this.#whole(frames, (session, pixels, t) => session.trace(pixels, t))
   }
 
   /** Time of every step of a run over these frames [t, H, W, 3] from an empty state, after one run to warm up. */
   async profile(frames: NdArray): Promise<Timing[]> {
     const timings: Timing[] = []
-    await this.#whole(frames, (session, t) => session.advance(frames.data, t, () => {}))
-    await this.#whole(frames, (session, t) => session.advance(frames.data, t, (step, milliseconds) => void timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) })))
+    await this.#whole(frames, (session, pixels, t) => session.advance(pixels, t, () => {}))
+    await this.#whole(frames, (session, pixels, t) => session.advance(pixels, t, (step, milliseconds) => void timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) })))
     return timings
   }
 
@@ -249,20 +249,21 @@ export class TRecViT {
     if (this.config.numClasses === 0) throw new TrecvitError(`"${what}" expected a model with a class head, this one has an encoder only; use "features"`)
   }
 
-  /** [b, t] of frames [t, H, W, 3] or [b, t, H, W, 3]. */
-  #checkFrames(frames: NdArray): [b: number, t: number] {
-    checkArray('frames', frames)
+  /** Checks frames [t, H, W, 3] or [b, t, H, W, 3] and their values. */
+  #checkFrames(frames: NdArray): { pixels: NdArray['data']; b: number; t: number } {
+    const pixels = checkArray('frames', frames)
     const shape = frames.shape.length === 4 ? [1, ...frames.shape] : frames.shape
     const expected = [...this.config.imageSize, 3]
     if (shape.length !== 5 || String(shape.slice(2)) !== String(expected) || shape[0]! < 1 || shape[1]! < 1) {
       throw new TrecvitError(`"frames" expected shape [t,${expected}] or [b,t,${expected}], got [${frames.shape}]`)
     }
-    return [shape[0]!, shape[1]!]
+    checkPixels('frames', pixels)
+    return { pixels, b: shape[0]!, t: shape[1]! }
   }
 
   /** Runs every clip of every video from an empty state, in chunks; `rest` holds the chunks' outputs for each clip. */
   async #clips(frames: NdArray, encoded: boolean, { onProgress, signal }: RunOptions): Promise<{ b: number; t: number; clips: number; rest: Outputs[][] }> {
-    const [b, t] = this.#checkFrames(frames)
+    const { pixels, b, t } = this.#checkFrames(frames)
     const clips = Math.max(Math.floor(t / this.config.framesPerClip), 1)
     if (t % clips) throw new TrecvitError(`"frames" of ${t} expected a multiple of their ${clips} clips (of about ${this.config.framesPerClip} frames); drop ${t % clips} of them`)
     const session = this.session({ b: 1, recent: 'all', encoded })
@@ -272,7 +273,7 @@ export class TRecViT {
         const size = (t / clips) * frameSizeOf(this.config)
         if (clip) await session.reset()
         const chunks: Outputs[] = []
-        for await (const outputs of this.chunks(session, frames.data.subarray(clip * size, (clip + 1) * size))) {
+        for await (const outputs of this.chunks(session, pixels.subarray(clip * size, (clip + 1) * size))) {
           chunks.push(outputs)
           signal?.throwIfAborted()
           onProgress?.(clip * (t / clips) + session.frame, b * t)
@@ -300,12 +301,12 @@ export class TRecViT {
   }
 
   /** Runs one video as one clip, with the encoded tokens. */
-  async #whole<T>(frames: NdArray, run: (session: Session, t: number) => Promise<T>): Promise<T> {
-    const [b, t] = this.#checkFrames(frames)
+  async #whole<T>(frames: NdArray, run: (session: Session, pixels: NdArray['data'], t: number) => Promise<T>): Promise<T> {
+    const { pixels, b, t } = this.#checkFrames(frames)
     if (b !== 1) throw new TrecvitError(`"frames" expected one video, got ${b}`)
     const session = this.session({ b, recent: 'all', encoded: true })
     try {
-      return await run(session, t)
+      return await run(session, pixels, t)
     } finally {
       await session.dispose()
     }

@@ -2,7 +2,7 @@
  * Open Inference Protocol v2: what stands in a request to infer, and in its answer. Tensors are JSON, or with the extension
  * binary_tensor_data bytes behind it.
  */
-import type { NdArray } from '../../array.ts'
+import { checkPixels, type NdArray } from '../../array.ts'
 import { TrecvitError } from '../../error.ts'
 import type { Config } from '../../model/config.ts'
 import { sizeOf } from '../../program/program.ts'
@@ -83,7 +83,7 @@ function framesOf({ name, shape, datatype, parameters, data }: Json, frame: read
   if (bytes !== undefined) new Uint8Array(values.buffer).set(body.subarray(split))
   // Flat, or nested as the shape says.
   else fill(values, data, Array.isArray((data as unknown[])[0]) ? shape : [size], 0)
-  check(values)
+  checkPixels('frames', values, 'send 0 to 255 as UINT8')
   return { data: values, shape }
 }
 
@@ -105,14 +105,6 @@ function fill(values: Uint8Array | Float32Array, list: unknown, shape: readonly 
     const value: unknown = list[i]
     if (typeof value !== 'number' || (isByte && !isWhole(value, 0, 255))) throw new TrecvitError(`"data" of "frames" expected ${isByte ? 'a whole number from 0 to 255' : 'a number from 0 to 1'} at value ${at + i}, got ${shown(value)}`)
     values[at + i] = value
-  }
-}
-
-/** Bytes sent as floats are the usual mistake. */
-function check(values: Uint8Array | Float32Array): void {
-  if (values instanceof Uint8Array) return
-  for (let i = 0; i < values.length; i++) {
-    if (!(values[i]! >= 0 && values[i]! <= 1)) throw new TrecvitError(`"frames" of datatype FP32 expected numbers from 0 to 1, got ${values[i]} at value ${i}; send 0 to 255 as UINT8`)
   }
 }
 
