@@ -6,6 +6,7 @@
  * Reference: numpy/lib/format.py.
  */
 import { TrecvitError } from '../error.ts'
+import { decodeText, encodeText } from '../web.ts'
 import { crc32 } from './crc32.ts'
 import { countValues, type DType } from './dtype.ts'
 import type { Fill, Layout } from './values.ts'
@@ -51,7 +52,7 @@ export async function readNpyHeader(fill: Fill, what: string): Promise<NpyHeader
   const bytes = new Uint8Array(lead + length)
   bytes.set(start.subarray(0, lead))
   await fill(bytes.subarray(lead))
-  const text = new TextDecoder(version === 3 ? 'utf-8' : 'latin1').decode(bytes.subarray(lead))
+  const text = decodeText(bytes.subarray(lead), version === 3 ? 'utf-8' : 'latin1')
   return { bytes, ...parseHeader(text, what) }
 }
 
@@ -110,7 +111,7 @@ export function encodeNpy(data: Float32Array | Uint8Array, shape: readonly numbe
   bytes.set(MAGIC)
   bytes[6] = 1
   new DataView(bytes.buffer).setUint16(8, start - 10, true)
-  bytes.set(new TextEncoder().encode(header.padEnd(start - 11) + '\n'), 10)
+  bytes.set(encodeText(header.padEnd(start - 11) + '\n'), 10)
   bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), start)
   return bytes
 }
@@ -127,7 +128,7 @@ export function encodeNpz(arrays: Iterable<readonly [name: string, array: NpyArr
   for (const [name, { data, shape }] of arrays) {
     if (names.has(name)) throw new TrecvitError(`An .npz cannot hold two arrays named ${JSON.stringify(name)}`)
     names.add(name)
-    const encoded = new TextEncoder().encode(`${name}.npy`)
+    const encoded = encodeText(`${name}.npy`)
     if (encoded.length > 0xffff) throw new TrecvitError(`The name of an array in an .npz has ${encoded.length} bytes, more than 65535`)
     const contents = encodeNpy(data, shape)
     const record = new DataView(new ArrayBuffer(46 + encoded.length))

@@ -6,6 +6,7 @@
  * Reference: https://github.com/huggingface/safetensors#format
  */
 import { TrecvitError } from '../error.ts'
+import { decodeText } from '../web.ts'
 import type { Checkpoint, TensorInfo } from './checkpoint.ts'
 import { countValues, type DType, itemBytes } from './dtype.ts'
 import { quote } from './quote.ts'
@@ -39,7 +40,7 @@ export async function openSafetensors(source: Source, headerBytes: number): Prom
   await source.read(8, bytes)
   let text
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    text = decodeText(bytes, 'utf-8', { fatal: true, ignoreBOM: true })
   } catch (error) {
     throw new TrecvitError(`The header of ${file} is not UTF-8: the file is damaged`, { cause: error })
   }

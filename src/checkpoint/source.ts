@@ -2,6 +2,7 @@
  * Bytes at an offset, wherever they are: a file, an HTTP server, a Blob or memory. Readers of checkpoints see nothing else.
  */
 import { TrecvitError } from '../error.ts'
+import { asBytes, asUrl, isBlob, readBlob } from '../realm.ts'
 import { checkRange } from './checkRange.ts'
 import { openFile } from './fileSource.ts'
 import { openHttp } from './httpSource.ts'
@@ -43,14 +44,15 @@ async function openAny(from: SourceLike, signal: AbortSignal | undefined): Promi
     if (/^https?:\/\//i.test(from)) return openHttp(parseUrl(from), signal)
     return openFile(/^file:\/\//i.test(from) ? parseUrl(from) : from)
   }
-  if (from instanceof URL) {
-    if (from.protocol === 'http:' || from.protocol === 'https:') return openHttp(from, signal)
-    if (from.protocol === 'file:') return openFile(from)
-    throw new TrecvitError(`A checkpoint URL must start with http:, https: or file:, not ${quote(from.protocol)}`)
+  const url = asUrl(from)
+  if (url) {
+    if (url.protocol === 'http:' || url.protocol === 'https:') return openHttp(url, signal)
+    if (url.protocol === 'file:') return openFile(url)
+    throw new TrecvitError(`A checkpoint URL must start with http:, https: or file:, not ${quote(url.protocol)}`)
   }
-  if (from instanceof Blob) return openBlob(from)
-  if (from instanceof Uint8Array) return openBytes(from, 'Uint8Array')
-  if (from instanceof ArrayBuffer) return openBytes(new Uint8Array(from), 'ArrayBuffer')
+  if (isBlob(from)) return openBlob(from)
+  const bytes = asBytes(from)
+  if (bytes) return openBytes(bytes, ArrayBuffer.isView(from) ? 'Uint8Array' : 'ArrayBuffer')
   throw new TrecvitError(`A checkpoint is opened from a path, URL, Blob, ArrayBuffer or Uint8Array, not from ${from === null ? 'null' : typeof from}`)
 }
 
@@ -82,7 +84,7 @@ function openBlob(blob: Blob): Source {
       checkRange(this, offset, into.length)
       let bytes
       try {
-        bytes = new Uint8Array(await blob.slice(offset, offset + into.length).arrayBuffer())
+        bytes = await readBlob(blob, offset, offset + into.length)
       } catch (error) {
         // A File whose file on disk was changed or removed since it was chosen ends here.
         throw new TrecvitError(`Checkpoint ${quote(this.name)} cannot be read any more: choose the file again`, { cause: error })

@@ -1,5 +1,6 @@
 /** Writes .safetensors, a chunk at a time in bounded memory. */
 import { TrecvitError } from '../error.ts'
+import { encodeText } from '../web.ts'
 import { countValues, itemBytes } from './dtype.ts'
 import { toHalves } from './f16.ts'
 import { quote } from './quote.ts'
@@ -68,7 +69,7 @@ function encodeHeader(tensors: readonly TensorSource[], metadata: Readonly<Recor
     at = end
   }
   const members = Array.from(entries, ([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`)
-  const text = new TextEncoder().encode(`{${members.join(',')}}`)
+  const text = encodeText(`{${members.join(',')}}`)
   const length = Math.ceil(text.length / 8) * 8
   if (length > MAX_HEADER) throw new TrecvitError(`A safetensors header of ${length} bytes is larger than the ${MAX_HEADER} that are read: use fewer tensors or less metadata`)
   const bytes = new Uint8Array(8 + length).fill(0x20)

@@ -7,6 +7,7 @@
  * Reference: PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (directory), 4.3.14-16 (ends), 4.5.3 (zip64 field).
  */
 import { TrecvitError } from '../error.ts'
+import { decodeText } from '../web.ts'
 import { quote } from './quote.ts'
 import type { Source } from './source.ts'
 
@@ -163,7 +164,7 @@ export async function locateData(read: ReadAt, entry: ZipEntry, file: string): P
 
 function decodeName(bytes: Uint8Array, file: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return decodeText(bytes, 'utf-8', { fatal: true, ignoreBOM: true })
   } catch {
     throw new TrecvitError(`Checkpoint ${file} holds an entry whose name is not UTF-8: rename it`)
   }

@@ -1,5 +1,6 @@
 /** The contents of a zip entry, from front to back. */
 import { TrecvitError } from '../error.ts'
+import { webClasses } from '../web.ts'
 import type { ReadAt, ZipEntry } from './zip.ts'
 
 /** Bytes of deflated data handed on at once: few at first, when only a header is wanted; never so many that a bomb could fill memory. */
@@ -45,6 +46,7 @@ function stored(read: ReadAt, at: number): EntryReader {
 function inflated(read: ReadAt, at: number, stop: number, what: string): EntryReader {
   let piece = FIRST_PIECE
   let failure: unknown
+  const { ReadableStream, DecompressionStream } = webClasses()
   const packed = new ReadableStream<BufferSource>(
     {
       async pull(controller) {

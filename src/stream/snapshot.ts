@@ -1,5 +1,6 @@
 import { crc32 } from '../checkpoint/crc32.ts'
 import { TrecvitError } from '../error.ts'
+import { decodeText, encodeText } from '../web.ts'
 import { sizeOf, type Average, type State } from '../program/program.ts'
 
 /**
@@ -50,7 +51,7 @@ export function snapshotBytes(states: readonly State[]): number {
 }
 
 export function encodeSnapshot({ header, values }: Snapshot): Uint8Array {
-  const json = new TextEncoder().encode(JSON.stringify(header))
+  const json = encodeText(JSON.stringify(header))
   const size = values.reduce((sum, value) => sum + value.byteLength, 0)
   const bytes = new Uint8Array(12 + json.length + size + 4)
   const view = new DataView(bytes.buffer)
@@ -101,7 +102,7 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
 function headerOf(json: Uint8Array, fail: (what: string) => never): SnapshotHeader {
   let header: Partial<SnapshotHeader> | null = null
   try {
-    header = JSON.parse(new TextDecoder().decode(json)) as Partial<SnapshotHeader>
+    header = JSON.parse(decodeText(json)) as Partial<SnapshotHeader>
   } catch {
     fail('has a header that is not JSON')
   }

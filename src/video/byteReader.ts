@@ -1,3 +1,5 @@
+import { asBytes } from '../realm.ts'
+
 /**
  * Exact numbers of bytes and whole lines out of a stream of chunks, with back-pressure: nothing is read before it is asked for.
  */
@@ -48,7 +50,7 @@ export class ByteReader {
         async pull(controller) {
           const value = start.shift() ?? (await reader.read()).value
           if (value === undefined) controller.close()
-          else controller.enqueue(value)
+          else controller.enqueue(asBytes(value) ?? value)
         },
         cancel: (reason) => reader.cancel(reason),
       },

@@ -1,10 +1,11 @@
 /**
  * Where a video comes from: a path, an address, a Blob, memory or a stream. Formats are recognised by `head`, never by a name.
  */
-import { BlobSource, BufferSource, FilePathSource, ReadableStreamSource, UrlSource, type Source } from 'mediabunny'
+import { BlobSource, BufferSource, CustomSource, FilePathSource, ReadableStreamSource, UrlSource, type Source } from 'mediabunny'
 import { quote } from '../checkpoint/quote.ts'
 import { TrecvitError } from '../error.ts'
 import { builtinModule } from '../platform/platform.ts'
+import { asBytes, asUrl, isBlob, isStream, readBlob } from '../realm.ts'
 import { ByteReader } from './byteReader.ts'
 
 /** One file or stream that can be opened as a video. */
@@ -55,26 +56,30 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
     if (!URL.canParse(source, base)) throw new TrecvitError(`${quote(source)} is not a valid URL`)
     return openAny(new URL(source, base), signal)
   }
-  if (source instanceof URL) {
-    if (source.protocol !== 'file:') return openUrl(source, signal)
+  const address = asUrl(source)
+  if (address) {
+    if (address.protocol !== 'file:') return openUrl(address, signal)
     const url = builtinModule('node:url')
-    if (!url) throw new TrecvitError(`${quote(source.href)} cannot be opened, because this runtime has no file system: pass a Blob`)
-    return openPath(url.fileURLToPath(source))
+    if (!url) throw new TrecvitError(`${quote(address.href)} cannot be opened, because this runtime has no file system: pass a Blob`)
+    return openPath(url.fileURLToPath(address))
   }
-  if (source instanceof Blob) {
-    const head = new Uint8Array(await source.slice(0, HEAD).arrayBuffer())
+  if (isBlob(source)) {
+    const head = await readBlob(source, 0, HEAD)
+    // The Blob of jsdom, or of another realm, is none to mediabunny.
+    const whole = source instanceof Blob && typeof source.stream === 'function'
+    const read = (start: number, end: number) => readBlob(source, start, end)
     const name = 'name' in source && typeof source.name === 'string' ? quote(source.name) : 'the Blob'
     return {
       name,
       head,
       size: source.size,
-      read: async (offset, length) => new Uint8Array(await source.slice(offset, offset + length).arrayBuffer()),
-      stream: async () => source.stream(),
-      container: () => new BlobSource(source),
+      read: (offset, length) => read(offset, offset + length),
+      stream: async () => (whole ? source.stream() : oneChunk(await read(0, source.size))),
+      container: () => (whole ? new BlobSource(source) : new CustomSource({ getSize: () => source.size, read })),
     }
   }
-  if (source instanceof ArrayBuffer || source instanceof Uint8Array) {
-    const bytes = source instanceof Uint8Array ? source : new Uint8Array(source)
+  const bytes = asBytes(source)
+  if (bytes) {
     return {
       name: 'the video in memory',
       head: bytes.slice(0, HEAD),
@@ -84,7 +89,7 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
       container: () => new BufferSource(bytes),
     }
   }
-  if (source instanceof ReadableStream) return openStream(source, 'the stream')
+  if (isStream(source)) return openStream(source, 'the stream')
   const kind = source === null ? 'null' : typeof source
   throw new TrecvitError(`A video is opened from a path, URL, Blob, ArrayBuffer, Uint8Array or ReadableStream, not from ${kind}`)
 }

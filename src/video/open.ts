@@ -39,6 +39,9 @@ export interface OpenOptions {
 export async function openVideo(source: VideoSource | readonly VideoSource[], options: OpenOptions = {}): Promise<Video> {
   const { signal, fps = 25 } = options
   signal?.throwIfAborted()
+  if (typeof ReadableStream === 'undefined') {
+    throw new TrecvitError('A video needs the global class ReadableStream, which jsdom lacks: set it to that of "node:stream/web"')
+  }
   if (!(fps > 0 && Number.isFinite(fps))) throw new TrecvitError(`fps must be a positive number, not ${fps}`)
   const stop = new AbortController()
   const onAbort = (): void => stop.abort(signal?.reason)

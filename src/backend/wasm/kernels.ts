@@ -9,7 +9,7 @@ export interface Kernels {
 }
 
 /** The import of a memory that is shared and has a maximum, as it stands in the binary: "env", "memory", kind 2, limits 3. */
-const SHARED = [3, ...new TextEncoder().encode('env'), 6, ...new TextEncoder().encode('memory'), 2, 3]
+const SHARED = [...'\x03env\x06memory\x02\x03'].map((character) => character.charCodeAt(0))
 
 /** The same binary for a memory that is not shared, for where there is no SharedArrayBuffer; kernels of one thread never wait. */
 export function unshared(bytes: Uint8Array): Uint8Array {
