@@ -1,0 +1,133 @@
+/**
+ * Runs cases of one format in a process of its own. Writes a line for each case before it begins, so
+ * that run.mjs can name the case that hangs or ends the process; a line for each fault; and at last
+ * the counts.
+ */
+import { readdirSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Format, Opened } from './format.ts'
+import { judgeError, Meter, watchAllocations, type Fault } from './judge.ts'
+import { damage, MAX_FILE, mutate } from './mutate.ts'
+import { write, type Group, type Written } from './parts.ts'
+import { Random } from './random.ts'
+
+const formats: Readonly<Record<string, () => Promise<Format>>> = {
+  npz: async () => (await import('./formats/checkpoints.ts')).npz,
+  npy: async () => (await import('./formats/checkpoints.ts')).npyInZip,
+  safetensors: async () => (await import('./formats/checkpoints.ts')).safetensors,
+  snapshot: async () => (await import('./formats/snapshot.ts')).snapshot,
+  y4m: async () => (await import('./formats/y4m.ts')).y4m,
+  png: async () => (await import('./formats/pictures.ts')).pngs,
+  jpeg: async () => (await import('./formats/pictures.ts')).jpegs,
+  mp4: async () => (await import('./formats/mp4.ts')).mp4,
+  'mp4-decoded': async () => (await import('./formats/mp4.ts')).mp4Decoded,
+  'mp4-auto': async () => (await import('./formats/mp4.ts')).mp4Auto,
+  matroska: async () => (await import('./formats/matroska.ts')).matroska,
+  'matroska-decoded': async () => (await import('./formats/matroska.ts')).matroskaDecoded,
+  infer: async () => (await import('./formats/server.ts')).infer,
+  messages: async () => (await import('./formats/server.ts')).messages,
+}
+
+/** Cases between two looks at open files and processes. */
+const LOOK = 100
+
+const [name = '', seed = '0', from = '0', to = '1', save = ''] = process.argv.slice(2)
+process.on('SIGINT', () => {})
+watchAllocations()
+let current = Number(from)
+const tell = (line: string): void => void writeSync(1, `${line}\n`)
+const report = (fault: Fault): void => tell(`! ${JSON.stringify({ case: current, ...fault })}`)
+const onStray = (error: unknown): void => report({ kind: 'error', text: `Nobody caught: ${error instanceof Error ? error.stack : String(error)}` })
+process.on('uncaughtException', onStray)
+process.on('unhandledRejection', onStray)
+process.on('warning', (warning) => /garbage collection/.test(warning.message) && report({ kind: 'handles', text: warning.message }))
+
+const format = await formats[name]!()
+const counts = { opened: 0, refused: 0, slowest: 0, slowestCase: 0, memory: 0, kinds: [] as string[] }
+const kinds = new Set<string>()
+
+await warmUp()
+const handles = countHandles()
+for (; current < Number(to); current++) {
+  tell(String(current))
+  const file = make()
+  if (save) writeFileSync(join(save, `${name}-${seed}-${current}`), file.data)
+  let fault = await judge(file, true)
+  // Once more: another program, or the collector of garbage, may have had its turn.
+  if (fault && ['time', 'memory'].includes(fault.kind)) fault = await judge(make(), false)
+  if (fault) report(fault)
+  if (current % LOOK === LOOK - 1) await checkHandles()
+}
+await checkHandles()
+tell(`. ${JSON.stringify({ ...counts, kinds: [...kinds] })}`)
+process.exit()
+
+/** The file of the current case. */
+function make(): Written {
+  const random = new Random(seed, name, current)
+  const pick = (): Group => random.pick(format.seeds)()
+  const root = pick()
+  mutate(root, random, { other: pick, nest: format.nest })
+  const written = write(root)
+  const data = random.once(5) ? damage(written.data, random, () => write(pick()).data) : written.data
+  if (data === written.data && data.length <= MAX_FILE) return written
+  // Parts no longer fit the bytes: a request or a message is what is left at their places.
+  const cut = data.slice(0, MAX_FILE)
+  let at = 0
+  const parts = written.parts.map(({ part, data: { length } }) => ({ part, data: cut.slice(at, (at += length)) }))
+  return { data: cut, parts }
+}
+
+async function judge(file: Written, counted: boolean): Promise<Fault | null> {
+  if (process.memoryUsage.rss() > 1 << 29) globalThis.gc?.()
+  const random = new Random(seed, name, current, 'open')
+  const meter = new Meter()
+  let opened: Opened | void = undefined
+  let fault: Fault | null = null
+  let error: unknown
+  try {
+    opened = await format.open(file, random)
+  } catch (thrown) {
+    error = thrown
+    fault = judgeError(thrown)
+  }
+  const measured = meter.stop(file.data.length, opened?.decoded ?? 0)
+  if (counted) count(error, measured.time, measured.memory)
+  return fault ?? measured.fault
+}
+
+function count(error: unknown, time: number, memory: number): void {
+  if (error) {
+    counts.refused++
+    if (kinds.size < 500) kinds.add(String((error as Error).message).replace(/"(?:[^"\\]|\\.)*"|\d+/g, '#').slice(0, 80))
+  } else counts.opened++
+  if (time > counts.slowest) [counts.slowest, counts.slowestCase] = [time, current]
+  counts.memory = Math.max(counts.memory, memory)
+}
+
+/** Opens the seeds as they are: the first must open, or nothing behind its refusal is tested. */
+async function warmUp(): Promise<void> {
+  for (const [i, seed] of format.seeds.entries()) {
+    for (let kind = 0; kind < 8; kind++) {
+      const thrown = await format.open(write(seed()), new Random('warm', kind)).then(() => null, (error: unknown) => error)
+      if (i === 0 && thrown) report({ kind: 'error', text: `The file without a mutation is refused: ${String(thrown)}` })
+    }
+  }
+}
+
+function countHandles(): { files: number; resources: number } {
+  const resources = process.getActiveResourcesInfo().filter((kind) => !/Immediate|Timeout|TTY|Pipe/.test(kind)).length
+  return { files: process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0, resources }
+}
+
+/** Files, processes and requests that cases left open. */
+async function checkHandles(): Promise<void> {
+  let now = countHandles()
+  for (let wait = 0; wait < 20 && (now.files > handles.files || now.resources > handles.resources); wait++) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    now = countHandles()
+  }
+  if (now.files <= handles.files && now.resources <= handles.resources) return
+  report({ kind: 'handles', text: `The last ${LOOK} cases left ${now.files - handles.files} files and ${now.resources - handles.resources} other handles open` })
+  Object.assign(handles, now)
+}

@@ -1,0 +1,41 @@
+/** Snapshots of streams. */
+import { crc32 } from '../../../src/checkpoint/crc32.ts'
+import type { Format } from '../format.ts'
+import { bytes, group, json, latin, number, type Group } from '../parts.ts'
+import { frameOf, model } from '../model.ts'
+
+async function seed(): Promise<Uint8Array> {
+  const stream = (await model()).stream()
+  await stream.push(frameOf(1))
+  const snapshot = await stream.snapshot()
+  await stream.dispose()
+  return snapshot
+}
+
+const file = await seed()
+
+function parse(): Group {
+  const data = Buffer.from(file)
+  const size = data.readUInt32LE(8)
+  const header = json(JSON.parse(data.toString('utf8', 12, 12 + size)))
+  const values = new Uint8Array(data.subarray(12 + size, -4))
+  const half = values.length >> 1
+  const before = group('signed', [
+    latin('TRVS'), number(4, 'little', data.readUInt32LE(4)), number(4, 'little', (places) => places.size(header)), header,
+    bytes(values.slice(0, half)), bytes(values.slice(half)),
+  ])
+  return group('file', [before, number(4, 'little', (places) => crc32(places.bytes(before)), true)])
+}
+
+export const snapshot: Format = {
+  name: 'snapshot', share: 60, seeds: [parse],
+  async open({ data }) {
+    const stream = await (await model()).resume(data)
+    try {
+      await stream.push(frameOf(2))
+      await stream.snapshot()
+    } finally {
+      await stream.dispose()
+    }
+  },
+}

@@ -1,0 +1,40 @@
+/** Opens mutated files as videos. */
+import { openVideo, type OpenOptions } from '../../../src/video/open.ts'
+import type { Opened } from '../format.ts'
+import type { Written } from '../parts.ts'
+import type { Random } from '../random.ts'
+import { sourceOf } from '../sources.ts'
+
+/** Frames of a case at most. */
+const FRAMES = 200
+
+/** A module in the place of FFmpeg that gives a small picture for each packet. */
+const stub = new URL('stub.wasm', import.meta.url)
+
+/** Reads the frames, or some of them. */
+async function read({ data }: Written, random: Random, options: OpenOptions): Promise<Opened> {
+  const leave = random.once(10) ? random.below(3) : FRAMES
+  const video = await openVideo(await sourceOf(data, random, true), options)
+  let count = 0
+  let decoded = 0
+  try {
+    if (leave > 0) for await (const { planes } of video) {
+      decoded = Math.max(decoded, planes.reduce((sum, plane) => sum + plane.data.length, 0))
+      if (++count >= leave) break
+    }
+  } finally {
+    await video.close()
+  }
+  return { decoded }
+}
+
+/** Demuxed, and decoded by the stub. */
+export const openDemuxed = (file: Written, random: Random): Promise<Opened> => read(file, random, { decoder: 'wasm', decoderUrl: stub })
+
+/** Decoded by FFmpeg in WebAssembly. */
+export const openDecoded = (file: Written, random: Random): Promise<Opened> =>
+  read(file, random, { decoder: 'wasm', decoderUrl: new URL('../decoder/decoder.wasm', import.meta.url) })
+
+/** Decoded by whatever decodes here. */
+export const openAuto = (file: Written, random: Random): Promise<Opened> => read(file, random, {})
+

@@ -1,0 +1,153 @@
+/**
+ * Fuzzes every parser: mutated files of each format, in a child process a format.
+ *
+ *     npm run fuzz -- [--cases 1000000] [--minutes M] [--seed S] [--format mp4] [--case 4567] [--save FOLDER]
+ *
+ * --case runs one case again; --save writes its input. Ends with `N passed, N failed`.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { buildFuzz } from './build.mjs'
+
+/** Cases of 1000, by format. */
+const SHARES = {
+  npz: 140, npy: 60, safetensors: 110, snapshot: 60, y4m: 80, png: 60, jpeg: 80, mp4: 170, 'mp4-decoded': 8, 'mp4-auto': 1,
+  matroska: 150, 'matroska-decoded': 6, infer: 80, messages: 75,
+}
+/** Cases before each format has had its turn. */
+const ROUND = 50_000
+/** Milliseconds without a line of the child, after which its case hangs. */
+const PATIENCE = 20_000
+
+const { values } = parseArgs({ options: {
+  cases: { type: 'string' }, minutes: { type: 'string' }, seed: { type: 'string' }, format: { type: 'string' }, case: { type: 'string' }, save: { type: 'string' },
+} })
+const seed = values.seed ?? String(Date.now() % 2 ** 31)
+const one = values.case === undefined ? null : Number(values.case)
+const wanted = one !== null ? 1 : Number(values.cases ?? (values.minutes ? Infinity : 1_000_000))
+const end = values.minutes ? Date.now() + 60_000 * Number(values.minutes) : Infinity
+if (values.format && !(values.format in SHARES)) throw new Error(`--format expected one of ${Object.keys(SHARES).join(', ')}`)
+if (values.save) mkdirSync(values.save, { recursive: true })
+const decodes = existsSync(new URL('../../build/decoder/decoder.wasm', import.meta.url))
+if (!decodes) console.log('Without build/decoder (npm run build:decoder), nothing is decoded by FFmpeg in WebAssembly')
+const shares = Object.entries(SHARES).filter(([name]) => (values.format ? name === values.format : decodes || !name.endsWith('-decoded')))
+const sum = shares.reduce((total, [, share]) => total + share, 0)
+
+const child = await buildFuzz(fileURLToPath(new URL('../../build/fuzz/', import.meta.url)))
+console.log(`seed ${seed}`)
+const start = Date.now()
+const tables = new Map(shares.map(([name]) => [name, { cases: 0, opened: 0, refused: 0, faults: 0, slowest: 0, memory: 0, kinds: new Set() }]))
+const faults = new Map()
+let done = 0
+let stopped = false
+let told = start
+let running
+process.on('SIGINT', () => {
+  stopped = true
+  running?.kill('SIGKILL')
+})
+
+const next = new Map(shares.map(([name]) => [name, one ?? 0]))
+while (!over()) {
+  const round = Math.min(ROUND, wanted - done)
+  for (const [name, share] of shares) {
+    const from = next.get(name)
+    const to = from + Math.max(1, Math.round((round * share) / sum))
+    for (let at = from; at < to && !over();) at = await runCases(name, at, to)
+    next.set(name, to)
+  }
+}
+finish()
+
+function over() {
+  return stopped || done >= wanted || Date.now() >= end
+}
+
+/** Runs cases until the child ends; the number of the case to go on with. */
+async function runCases(name, from, to) {
+  running = spawn(process.execPath, ['--expose-gc', child, name, seed, from, to, values.save ?? ''].map(String), { stdio: ['ignore', 'pipe', 'pipe'] })
+  const process_ = running
+  const table = tables.get(name)
+  let current = null
+  let ended = false
+  let text = ''
+  let stderr = ''
+  let timer
+  const watch = () => {
+    clearTimeout(timer)
+    timer = setTimeout(() => {
+      fault(name, current ?? from, { kind: 'hang', text: `no answer within ${PATIENCE / 1000} s` })
+      process_.kill('SIGKILL')
+    }, PATIENCE)
+  }
+  watch()
+  process_.stderr.on('data', (part) => (stderr = (stderr + part).slice(-4000)))
+  process_.stdout.on('data', (part) => {
+    watch()
+    const lines = (text + part).split('\n')
+    text = lines.pop()
+    for (const line of lines) {
+      if (line.startsWith('! ')) fault(name, JSON.parse(line.slice(2)).case, JSON.parse(line.slice(2)))
+      else if (line.startsWith('. ')) {
+        ended = true
+        const { opened, refused, slowest, memory, kinds } = JSON.parse(line.slice(2))
+        table.opened += opened
+        table.refused += refused
+        table.slowest = Math.max(table.slowest, slowest)
+        table.memory = Math.max(table.memory, memory)
+        for (const kind of kinds) table.kinds.add(kind)
+      } else if (/^\d+$/.test(line)) {
+        current = Number(line)
+        table.cases++
+        done++
+        progress()
+        // What is left of the time is not known beforehand.
+        if (Date.now() >= end && !stopped) {
+          stopped = true
+          process_.kill('SIGKILL')
+        }
+      }
+    }
+  })
+  const [code, signal] = await new Promise((resolve) => process_.on('close', (...how) => resolve(how)))
+  clearTimeout(timer)
+  if (ended || stopped) return to
+  if (signal !== 'SIGKILL') fault(name, current ?? from, { kind: 'crash', text: `the process ended with ${signal ?? `code ${code}`} ${stderr.trim().slice(-600)}` })
+  return (current ?? from) + 1
+}
+
+/** Counts a fault; the first of its kind is printed. */
+function fault(name, number, { kind, text }) {
+  tables.get(name).faults++
+  const key = `${name} ${kind} ${text.replace(/\d+|"(?:[^"\\]|\\.)*"/g, '#').slice(0, 160)}`
+  const known = faults.get(key)
+  if (known) return void known.count++
+  faults.set(key, { count: 1, name, number, kind, text })
+  console.log(`FAIL  ${kind} in ${name}, case ${number}: ${text.slice(0, 1500)}\n      npm run fuzz -- --format ${name} --seed ${seed} --case ${number}`)
+}
+
+function progress() {
+  if (Date.now() - told < 10_000) return
+  told = Date.now()
+  const part = Math.max(done / wanted, (Date.now() - start) / (end - start))
+  const left = ((Date.now() - start) / 60_000) * (1 / part - 1)
+  console.error(`${done} cases${Number.isFinite(wanted) ? ` of ${wanted}` : ''}, ${faults.size} kinds of faults, ${left.toFixed(1)} min left`)
+}
+
+function finish() {
+  console.log('\n| format | cases | opened | refused | kinds of refusals | faults | slowest, ms | most memory, MB |\n|---|---|---|---|---|---|---|---|')
+  let failed = 0
+  for (const [name, { cases, opened, refused, kinds, faults, slowest, memory }] of tables) {
+    failed += faults
+    console.log(`| ${name} | ${cases} | ${opened} | ${refused} | ${kinds.size} | ${faults} | ${slowest.toFixed(0)} | ${(memory / 1e6).toFixed(0)} |`)
+  }
+  if (faults.size) console.log('')
+  for (const { count, name, number, kind, text } of faults.values()) {
+    console.log(`FAIL  ${kind}, ${count} times: npm run fuzz -- --format ${name} --seed ${seed} --case ${number}: ${text.split('\n')[0].slice(0, 200)}`)
+  }
+  console.log(`seed ${seed}, ${((Date.now() - start) / 60_000).toFixed(1)} min`)
+  console.log(`${done - Math.min(done, failed)} passed, ${failed} failed`)
+  process.exit(failed || stopped && one !== null ? 1 : 0)
+}

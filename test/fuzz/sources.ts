@@ -1,0 +1,36 @@
+/** The same bytes as a user may have them: in memory, as a Blob, a stream or a file. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { VideoSource } from '../../src/video/media.ts'
+import type { Random } from './random.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'trecvit-fuzz-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+
+/** @param streams whether the parser takes streams */
+export async function sourceOf(data: Uint8Array, random: Random, streams: boolean): Promise<VideoSource> {
+  const kind = random.below(streams ? 8 : 6)
+  if (kind === 5) {
+    const path = join(folder, 'input')
+    await writeFile(path, data)
+    return path
+  }
+  if (kind === 4) return new Blob([data.slice()])
+  if (kind > 5) return streamOf(data, random)
+  return data
+}
+
+/** In pieces of random sizes. */
+function streamOf(data: Uint8Array, random: Random): ReadableStream<Uint8Array> {
+  const piece = random.once(2) ? random.few(1 << 16) + Math.floor(data.length / 1000) : data.length
+  let at = 0
+  return new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (at >= data.length) return controller.close()
+      controller.enqueue(data.slice(at, at + piece))
+      at += piece
+    },
+  }, { highWaterMark: 0 })
+}
