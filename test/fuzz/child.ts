@@ -3,11 +3,12 @@
  * that run.mjs can name the case that hangs or ends the process; a line for each fault; and at last
  * the counts.
  */
-import { readdirSync, writeFileSync, writeSync } from 'node:fs'
+import { readdirSync, readlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Format, Opened } from './format.ts'
 import { judgeError, Meter, watchAllocations, type Fault } from './judge.ts'
-import { damage, MAX_FILE, mutate } from './mutate.ts'
+import { MAX_FILE } from './limits.ts'
+import { damage, mutate } from './mutate.ts'
 import { write, type Group, type Written } from './parts.ts'
 import { Random } from './random.ts'
 
@@ -47,7 +48,7 @@ const counts = { opened: 0, refused: 0, slowest: 0, slowestCase: 0, memory: 0, k
 const kinds = new Set<string>()
 
 await warmUp()
-const handles = countHandles()
+const handles = listHandles()
 for (; current < Number(to); current++) {
   tell(String(current))
   const file = make()
@@ -115,19 +116,30 @@ async function warmUp(): Promise<void> {
   }
 }
 
-function countHandles(): { files: number; resources: number } {
-  const resources = process.getActiveResourcesInfo().filter((kind) => !/Immediate|Timeout|TTY|Pipe/.test(kind)).length
-  return { files: process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0, resources }
+/** Open files, and what keeps the event loop alive, by their names. */
+function listHandles(): string[] {
+  const resources = process.getActiveResourcesInfo().filter((kind) => !/Immediate|Timeout|TTY|Pipe/.test(kind))
+  const files = process.platform === 'linux' ? readdirSync('/proc/self/fd').map(targetOf).filter((path) => !/^.(dev|proc)./.test(path)) : []
+  return [...resources, ...files]
+}
+
+function targetOf(descriptor: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`)
+  } catch {
+    return 'the list itself'
+  }
 }
 
 /** Files, processes and requests that cases left open. */
 async function checkHandles(): Promise<void> {
-  let now = countHandles()
-  for (let wait = 0; wait < 20 && (now.files > handles.files || now.resources > handles.resources); wait++) {
+  let more: string[] = []
+  for (let wait = 0; wait < 20; wait++) {
+    const known = [...handles]
+    more = listHandles().filter((one) => !known.includes(one) || known.splice(known.indexOf(one), 1).length === 0)
+    if (more.length === 0) return
     await new Promise((resolve) => setTimeout(resolve, 50))
-    now = countHandles()
   }
-  if (now.files <= handles.files && now.resources <= handles.resources) return
-  report({ kind: 'handles', text: `The last ${LOOK} cases left ${now.files - handles.files} files and ${now.resources - handles.resources} other handles open` })
-  Object.assign(handles, now)
+  report({ kind: 'handles', text: `The last ${LOOK} cases left open: ${more.join(', ').slice(0, 300)}` })
+  handles.push(...more)
 }

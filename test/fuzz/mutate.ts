@@ -3,8 +3,8 @@ import { mutateJson } from './mutateJson.ts'
 import { bytes, copy, text, type Group, type Num, type Part, type Text } from './parts.ts'
 import type { Random } from './random.ts'
 
-/** Bytes of a mutated file at most: the bounds of time and memory are for files of this size. */
-export const MAX_FILE = 1 << 20
+/** Parts of a tree at most, after which it is not mutated any further. */
+const MAX_PARTS = 50_000
 
 /** What mutations need of a format. */
 export interface Source {
@@ -18,6 +18,7 @@ export interface Source {
 export function mutate(root: Group, random: Random, source: Source): void {
   for (let left = random.few(5); left > 0; left--) {
     const { leaves, groups } = partsOf(root)
+    if (leaves.length > MAX_PARTS) return
     const kind = random.below(10)
     if (kind < 6) {
       const leaf = random.pick(leaves)

@@ -1,4 +1,5 @@
 /** Mutations of a JSON value. */
+import { MAX_FILE } from './limits.ts'
 import type { Random } from './random.ts'
 
 const SCALARS: readonly unknown[] = [
@@ -14,12 +15,17 @@ export function mutateJson(value: unknown, random: Random): unknown {
   switch (random.below(12)) {
     case 0: return nest(random.few(5000), random.once(2))
     case 1: return Array.from({ length: random.few(1 << 16) }, () => 0)
-    case 2: return Array.from({ length: random.few(64) }, () => value)
-    case 3: return Object.fromEntries(Array.from({ length: random.few(5000) }, (_, i) => [`k${i}`, value]))
+    case 2: return Array.from({ length: Math.min(random.few(64), room(value)) }, () => value)
+    case 3: return Object.fromEntries(Array.from({ length: Math.min(random.few(5000), room(value)) }, (_, i) => [`k${i}`, value]))
     case 4: return typeof value === 'number' ? value + random.pick([-1, 1, 0.5]) : String(value)
     case 5: return typeof value === 'number' ? value * random.pick([-1, 2, 1e6, 1e300]) : [value]
     default: return structuredClone(random.pick(SCALARS))
   }
+}
+
+/** How often a value fits the largest file. */
+function room(value: unknown): number {
+  return Math.ceil(MAX_FILE / (JSON.stringify(value).length + 1))
 }
 
 function mutateInside(value: object, random: Random): unknown {
