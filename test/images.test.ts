@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createHash } from 'node:crypto'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/error.ts'
 import { openVideo, type Frame, type OpenOptions, type VideoSource } from '../src/video/index.ts'
 import { expected, media } from './clips.ts'
@@ -42,6 +42,23 @@ test('a JPEG is near the PNG of the same picture, and the same bytes everywhere'
   const difference = a!.planes[0]!.data.reduce((sum, value, i) => sum + Math.abs(value - b!.planes[0]!.data[i]!), 0) / a!.planes[0]!.data.length
   expect(difference).toBeLessThan(4)
   expect(sha256(a!)).toBe('db0839d673a2aa30b1e4660bbfec5e333c14ca23b0959d632557b715b23ebaee')
+})
+
+describe('after many damaged pictures', () => {
+  // Without a fresh state the decoders fail for good from about these counts on.
+  test.each([[png, 800], [jpg, 100]])('the next good one is decoded', async (path, count) => {
+    const [before] = await framesOf(path)
+    const print = vi.spyOn(console, 'error')
+    const damaged = readFileSync(path)
+    // The pixels of the PNG; the number of the first table of the JPEG.
+    if (path === png) damaged.fill(0x55, 3000, 4000)
+    else damaged[damaged.indexOf(Buffer.of(0xff, 0xdb)) + 4] = 0x0a
+    for (let i = 0; i < count; i++) expect(await errorOf(damaged)).toMatch(/is a damaged (PNG|JPEG) file \(the decoder reports [^()]+\): save/)
+    expect(print).not.toHaveBeenCalled()
+    print.mockRestore()
+    const [after] = await framesOf(path)
+    expect(sha256(after!)).toBe(sha256(before!))
+  })
 })
 
 describe('sequences', () => {

@@ -2,10 +2,10 @@
  * One PNG or JPEG picture. JPEG decoding is not exact by its standard, so everyone uses the same decoder: @jsquash, in WebAssembly.
  */
 import { TrecvitError } from '../error.ts'
-import { builtinModule } from '../platform/platform.ts'
 import { ByteReader } from './byteReader.ts'
 import { checkSize, RGB, type Frame } from './frame.ts'
-import { capital, onServer, type Media } from './media.ts'
+import { capital, type Media } from './media.ts'
+import { decodeJpeg, decodePng } from './pictureDecoders.ts'
 
 /** A decoded picture and how it was stored. */
 export interface Image {
@@ -37,8 +37,7 @@ export async function decodeImage(media: Media, time: number, maxPixels?: number
   const size = kind === 'PNG' ? pngSize(bytes) : jpegSize(bytes)
   if (size === null) throw new TrecvitError(`${capital(media.name)} is a ${kind} file that is cut short or damaged: save or download it again`)
   checkSize(capital(media.name), size.width, size.height, maxPixels)
-  const decode = await (kind === 'PNG' ? pngDecoder() : jpegDecoder())
-  const { data, width, height } = await decode(bytes).catch((error: Error) => {
+  const { data, width, height } = await (kind === 'PNG' ? decodePng : decodeJpeg)(bytes).catch((error: Error) => {
     throw new TrecvitError(`${capital(media.name)} is a damaged ${kind} file (${error.message}): save or download it again`, { cause: error })
   })
   const planes = [{ data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), stride: width * 4 }]
@@ -93,35 +92,4 @@ function jpegSize(bytes: ArrayBuffer): Size | null {
 function hasEnd(scan: Uint8Array): boolean {
   for (let at = scan.length - 1; at > 0; at--) if (scan[at] === 0xd9 && scan[at - 1] === 0xff) return true
   return false
-}
-
-type Decode = (bytes: ArrayBuffer) => Promise<ImageData>
-
-let png: Promise<Decode> | undefined
-let jpeg: Promise<Decode> | undefined
-
-function pngDecoder(): Promise<Decode> {
-  return (png ??= (async () => {
-    const { decode, init } = await import('@jsquash/png/decode.js')
-    await init(await wasmOf('@jsquash/png/codec/pkg/squoosh_png_bg.wasm'))
-    return (bytes) => decode(bytes)
-  })())
-}
-
-function jpegDecoder(): Promise<Decode> {
-  return (jpeg ??= (async () => {
-    const { default: decode, init } = await import('@jsquash/jpeg/decode.js')
-    const wasm = await wasmOf('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm')
-    // Its types leave out the first parameter.
-    if (wasm !== undefined) await (init as unknown as (wasm: WebAssembly.Module) => Promise<void>)(wasm)
-    return (bytes) => decode(bytes)
-  })())
-}
-
-/** In browsers the packages fetch their WebAssembly themselves: undefined. */
-async function wasmOf(path: string): Promise<WebAssembly.Module | undefined> {
-  if (!onServer()) return undefined
-  const { createRequire } = builtinModule('node:module')!
-  const { readFile } = builtinModule('node:fs/promises')!
-  return WebAssembly.compile(await readFile(createRequire(import.meta.url).resolve(path)))
 }
