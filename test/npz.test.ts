@@ -266,6 +266,13 @@ describe('refused, with the reason', () => {
 
   test('a hostile name cannot write to the terminal', async () => {
     await expectRefusal(makeZip([{ name: '\x1b[2J\x9b31m\u202e' + 'x'.repeat(5000), contents: sixBytes }]), /"\\u001b\[2J\\u009b31m\\u202ex+…"/)
+    await expectRefusal(makeZip([{ name: 'a.npy', contents: makeNpy(npyHeader('>f\x9b\x85', '(6,)'), sixBytes) }]), /dtype ">f\\u009b\\u0085"/)
+  })
+
+  test('a message is no longer than a few lines, however a name is escaped', async () => {
+    const name = '\0'.repeat(300)
+    await expectRefusal(makeZip([{ name: `${name}.txt`, contents: sixBytes }]), /^.{100,300}$/)
+    await expectRefusal(makeZip([{ name: `${name}.npy`, contents: sixBytes }]), /^.{100,300}$/)
   })
 })
 

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/array.ts'
 import { crc32 } from '../src/checkpoint/crc32.ts'
 import { TRecViT, TrecvitError, type FrameAnswer, type StreamOptions } from '../src/index.ts'
+import { encodeSnapshot } from '../src/stream/snapshot.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
 
 let model: TRecViT
@@ -124,6 +125,11 @@ describe('snapshot', () => {
   test('of another model is refused', async () => {
     const other = await TRecViT.load(goldenUrl('small_gap.npz'), { config: { imageSize: [64, 64] } })
     await expect(other.resume(await model.stream().snapshot())).rejects.toThrow(/was taken from model [0-9a-f]{16}, and this one is [0-9a-f]{16}/)
+  })
+
+  test('whose fingerprint is no fingerprint is refused without repeating it', async () => {
+    const header = { model: '\x1b[2J\n'.repeat(1000), b: 1, frame: 0, recent: 'all' as const, states: [] }
+    await expect(model.resume(encodeSnapshot({ header, values: [] }))).rejects.toThrow(/^The snapshot has a header without the fields model, b/)
   })
 
   test('any flipped bit, cut or added byte is noticed', async () => {

@@ -9,6 +9,7 @@ import { TrecvitError } from '../error.ts'
 import { decodeText, encodeText } from '../web.ts'
 import { crc32 } from './crc32.ts'
 import { countValues, type DType } from './dtype.ts'
+import { quote } from './quote.ts'
 import type { Fill, Layout } from './values.ts'
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
@@ -86,7 +87,7 @@ function parseDescr(descr: string, what: string): DType {
   const dtype = kind === '?' ? 'bool' : formats[kind + bytes]
   if (dtype !== undefined) return dtype
   throw new TrecvitError(
-    `${what} ${refusals[kind] ?? 'is of a kind that is not read'} (dtype ${JSON.stringify(descr.slice(0, 40))}): save it as numbers, for example float32`,
+    `${what} ${refusals[kind] ?? 'is of a kind that is not read'} (dtype ${quote(descr.slice(0, 40))}): save it as numbers, for example float32`,
   )
 }
 
@@ -126,7 +127,7 @@ export function encodeNpz(arrays: Iterable<readonly [name: string, array: NpyArr
   const names = new Set<string>()
   let at = 0
   for (const [name, { data, shape }] of arrays) {
-    if (names.has(name)) throw new TrecvitError(`An .npz cannot hold two arrays named ${JSON.stringify(name)}`)
+    if (names.has(name)) throw new TrecvitError(`An .npz cannot hold two arrays named ${quote(name)}`)
     names.add(name)
     const encoded = encodeText(`${name}.npy`)
     if (encoded.length > 0xffff) throw new TrecvitError(`The name of an array in an .npz has ${encoded.length} bytes, more than 65535`)

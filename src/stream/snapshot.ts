@@ -111,7 +111,8 @@ function headerOf(json: Uint8Array, fail: (what: string) => never): SnapshotHead
     return typeof name === 'string' && Array.isArray(shape) && shape.every((side) => whole(side, 0)) && Number.isSafeInteger(sizeOf(shape))
   }
   const recent = averageOf(header?.recent)
-  const fits = header && typeof header.model === 'string' && whole(header.b, 1) && whole(header.frame, 0) && recent &&
+  // A fingerprint stands in messages.
+  const fits = header && typeof header.model === 'string' && /^\w{1,64}$/.test(header.model) && whole(header.b, 1) && whole(header.frame, 0) && recent &&
     Array.isArray(header.states) && header.states.every(isState)
   if (!fits) return fail('has a header without the fields model, b, frame, recent and states')
   return { ...(header as SnapshotHeader), recent }

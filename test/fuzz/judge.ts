@@ -29,7 +29,7 @@ export function judgeError(error: unknown): Fault | null {
     : /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u.test(message) ? 'it has control characters'
     : !/^["A-Z]/.test(message) ? 'it begins in lower case'
     : /[.\s]$/.test(message) || /[.!?] +[A-Z]/.test(bare) ? 'it is not one sentence without a full stop'
-    : /\bundefined\b|\bNaN\b|\[object /.test(bare) ? 'it shows a value that is none'
+    : /\bundefined\b|\[object /.test(bare) ? 'it shows a value that is none'
     : null
   return wrong === null ? null : { kind: 'sentence', text: `${wrong}: ${JSON.stringify(message.slice(0, 600))}` }
 }

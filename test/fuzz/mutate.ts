@@ -5,6 +5,8 @@ import type { Random } from './random.ts'
 
 /** Parts of a tree at most, after which it is not mutated any further. */
 const MAX_PARTS = 50_000
+/** The same for groups, which may lie in each other. */
+const MAX_GROUPS = 4000
 
 /** What mutations need of a format. */
 export interface Source {
@@ -18,7 +20,7 @@ export interface Source {
 export function mutate(root: Group, random: Random, source: Source): void {
   for (let left = random.few(5); left > 0; left--) {
     const { leaves, groups } = partsOf(root)
-    if (leaves.length > MAX_PARTS) return
+    if (leaves.length > MAX_PARTS || groups.length > MAX_GROUPS) return
     const kind = random.below(10)
     if (kind < 6) {
       const leaf = random.pick(leaves)
@@ -99,14 +101,14 @@ const NUMBERS = ['0', '1', '-1', '00', '1e9', '0.5', '-0', 'NaN', 'Infinity', '6
 const WORDS = ['', ' ', '\n', '\0', '"', "'", '\\', '{', '}', '(', ')', '[', ',', ':', '\u{1f600}', 'é', '\x1b[31m', '\u202e', 'True', 'None', '=']
 
 function mutateText({ text }: Text, random: Random): string {
-  const words = text.split(/(\d+|[a-zA-Z_]+|[^\w])/).filter((word) => word !== '')
+  let words = text.split(/(\d+|[a-zA-Z_]+|[^\w])/).filter((word) => word !== '')
   const numbers = words.flatMap((word, at) => (/^\d/.test(word) ? [at] : []))
   const at = numbers.length > 0 && random.once(2) ? random.pick(numbers) : random.below(words.length + 1)
   const fresh = random.once(2) ? random.pick(NUMBERS) : random.pick(WORDS)
   switch (random.below(7)) {
     case 0: words.splice(at, 1); break
     case 1: words.splice(at, 0, fresh); break
-    case 2: words.splice(at, 0, ...words.slice(random.below(words.length + 1))); break
+    case 2: words = [...words.slice(0, at), ...words.slice(random.below(words.length + 1))]; break
     case 3: words.splice(at, 0, random.pick([' ', 'x', '0', '(', '[', '{"a":', '1,', '\n']).repeat(random.few(1 << 17))); break
     case 4: return text.slice(0, random.below(text.length + 1))
     default: words[at] = fresh

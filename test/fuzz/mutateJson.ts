@@ -13,11 +13,11 @@ export function mutateJson(value: unknown, random: Random): unknown {
   const nested = value !== null && typeof value === 'object' && Object.keys(value).length > 0
   if (nested && !random.once(6)) return mutateInside(value, random)
   switch (random.below(12)) {
-    case 0: return nest(random.few(5000), random.once(2))
+    case 0: return nest(random.few(300), random.once(2))
     case 1: return Array.from({ length: random.few(1 << 16) }, () => 0)
     case 2: return Array.from({ length: Math.min(random.few(64), room(value)) }, () => value)
     case 3: return Object.fromEntries(Array.from({ length: Math.min(random.few(5000), room(value)) }, (_, i) => [`k${i}`, value]))
-    case 4: return typeof value === 'number' ? value + random.pick([-1, 1, 0.5]) : String(value)
+    case 4: return typeof value === 'number' ? value + random.pick([-1, 1, 0.5]) : JSON.stringify(value)
     case 5: return typeof value === 'number' ? value * random.pick([-1, 2, 1e6, 1e300]) : [value]
     default: return structuredClone(random.pick(SCALARS))
   }
