@@ -3,8 +3,12 @@ import { quote } from '../checkpoint/quote.ts'
 import { builtinModule } from '../platform/platform.ts'
 
 /**
- * The files of a directory (PNG and JPEG by their names, in the order of the numbers in them) or of a printf pattern (from 0 or 1 on, to
- * the first that is missing); null where the path is neither.
+ * Lists the pictures of a directory or of a printf pattern.
+ *
+ * Those of a directory are its PNG and JPEG files by name, in the order of the numbers in the names.
+ * Folders and hidden files, like the "._" companions that macOS writes, are left out. Those of a
+ * pattern are numbered from 0 or 1 on, to the first that is missing.
+ * @returns null where the path is neither
  * @throws TrecvitError when there is not one picture
  */
 export async function listImages(path: string): Promise<string[] | null> {
@@ -13,7 +17,12 @@ export async function listImages(path: string): Promise<string[] | null> {
   const exists = (file: string): Promise<boolean> => fs.access(file).then(() => true, () => false)
   const stat = await fs.stat(path).catch(() => null)
   if (stat?.isDirectory()) {
-    const names = (await fs.readdir(path)).filter((name) => /\.(png|jpe?g)$/i.test(name))
+    const isFolder = (name: string): Promise<boolean> =>
+      fs.stat(join(path, name)).then((found) => found.isDirectory(), () => false)
+    const names: string[] = []
+    for (const name of await fs.readdir(path)) {
+      if (/^[^.].*\.(png|jpe?g)$/i.test(name) && !(await isFolder(name))) names.push(name)
+    }
     if (names.length === 0) throw new TrecvitError(`The directory ${quote(path)} holds no PNG or JPEG files: give a video, or a directory of pictures`)
     return names.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).map((name) => join(path, name))
   }
