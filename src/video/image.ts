@@ -1,11 +1,14 @@
 /**
- * One PNG or JPEG picture. JPEG decoding is not exact by its standard, so everyone uses the same decoder: @jsquash, in WebAssembly.
+ * One PNG or JPEG picture.
  */
 import { TrecvitError } from '../error.ts'
 import { ByteReader } from './byteReader.ts'
+import type { Turn } from './exif.ts'
 import { checkSize, RGB, type Frame } from './frame.ts'
+import { readJpegHeader } from './jpeg.ts'
 import { capital, type Media } from './media.ts'
-import { decodeJpeg, decodePng } from './pictureDecoders.ts'
+import { decoders, type Pixels } from './pictureDecoders.ts'
+import { readPng } from './png.ts'
 
 /** A decoded picture and how it was stored. */
 export interface Image {
@@ -25,23 +28,56 @@ export function imageKind(head: Uint8Array): Image['kind'] | null {
 }
 
 /**
- * Decodes a picture to `rgba`. Rotation in EXIF is not applied.
+ * Decodes a picture to `rgba`. The rotation of the frame is that of EXIF; a mirrored picture is
+ * mirrored back.
  * @param time of the frame, in seconds
- * @param maxPixels what the picture may have, where that is less than any reader takes
- * @throws TrecvitError when it is no PNG or JPEG, too large, cut short or damaged
+ * @param maxPixels most pixels that the picture may have; default: what any reader takes
+ * @throws TrecvitError when it is no PNG or JPEG, too large, cut short, damaged or not supported
  */
 export async function decodeImage(media: Media, time: number, maxPixels?: number): Promise<Image> {
   const kind = imageKind(media.head)
-  if (kind === null) throw new TrecvitError(`${capital(media.name)} is neither PNG nor JPEG: give pictures of these kinds`)
-  const bytes = await readAll(media)
-  const size = kind === 'PNG' ? pngSize(bytes) : jpegSize(bytes)
-  if (size === null) throw new TrecvitError(`${capital(media.name)} is a ${kind} file that is cut short or damaged: save or download it again`)
-  checkSize(capital(media.name), size.width, size.height, maxPixels)
-  const { data, width, height } = await (kind === 'PNG' ? decodePng : decodeJpeg)(bytes).catch((error: Error) => {
-    throw new TrecvitError(`${capital(media.name)} is a damaged ${kind} file (${error.message}): save or download it again`, { cause: error })
-  })
-  const planes = [{ data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), stride: width * 4 }]
-  return { frame: { format: 'rgba', width, height, planes, time, rotation: 0, ...RGB }, kind, decoder: `@jsquash/${kind.toLowerCase()}` }
+  const name = capital(media.name)
+  if (kind === null) {
+    throw new TrecvitError(`${name} is neither PNG nor JPEG: give pictures of these kinds`)
+  }
+  const bytes = new Uint8Array(await readAll(media))
+  const header = kind === 'PNG' ? readPng(bytes) : readJpegHeader(bytes)
+  if (header === null) {
+    const fault = 'cut short or damaged: save or download it again'
+    throw new TrecvitError(`${name} is a ${kind} file that is ${fault}`)
+  }
+  checkSize(name, header.width, header.height, maxPixels)
+  if ('components' in header && header.components === 4) {
+    const advice = 'save it in RGB, like magick IN.jpg -colorspace sRGB OUT.jpg'
+    throw new TrecvitError(`${name} is a JPEG file in CMYK, which is not supported: ${advice}`)
+  }
+  const decoded = decoders[kind].decode('pixels' in header ? header.pixels : bytes)
+  const pixels = await decoded.catch((error: Error) => refuse(name, kind, error))
+  const frame = toFrame(pixels, header.turn, time)
+  return { frame, kind, decoder: `@jsquash/${kind.toLowerCase()}` }
+}
+
+function refuse(name: string, kind: string, error: Error): never {
+  if (error instanceof TrecvitError) throw error
+  const cause = error
+  if (/unsupported|not supported|sorry/i.test(error.message)) {
+    const fault = `of a kind that is not supported (${error.message})`
+    throw new TrecvitError(`${name} is a ${kind} file ${fault}: save it as 8-bit RGB`, { cause })
+  }
+  const fault = `a damaged ${kind} file (${error.message})`
+  throw new TrecvitError(`${name} is ${fault}: save or download it again`, { cause })
+}
+
+/** The picture that the decoder made, which is not used elsewhere; it is mirrored in place. */
+function toFrame(pixels: Pixels, { mirrored, rotation }: Turn, time: number): Frame {
+  const { width, height, data } = pixels
+  const stride = 4 * width
+  for (let y = 0; mirrored && y < height; y++) {
+    new Uint32Array(data.buffer, data.byteOffset + y * stride, width).reverse()
+  }
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  const planes = [{ data: bytes, stride }]
+  return { format: 'rgba', width, height, planes, time, rotation, ...RGB }
 }
 
 async function readAll(media: Media): Promise<ArrayBuffer> {
@@ -62,34 +98,4 @@ async function readAll(media: Media): Promise<ArrayBuffer> {
   } finally {
     await reader.cancel()
   }
-}
-
-type Size = { width: number; height: number }
-
-/** From the IHDR chunk, which comes first. */
-function pngSize(bytes: ArrayBuffer): Size | null {
-  if (bytes.byteLength < 24) return null
-  const view = new DataView(bytes)
-  return { width: view.getUint32(16), height: view.getUint32(20) }
-}
-
-/** From the frame header; null, too, when there is no end marker behind the scan: the decoder would fill up with grey in silence. */
-function jpegSize(bytes: ArrayBuffer): Size | null {
-  const view = new DataView(bytes)
-  let size: Size | null = null
-  for (let at = 2; at + 9 < bytes.byteLength; ) {
-    if (view.getUint8(at) !== 0xff) return null
-    const marker = view.getUint8(at + 1)
-    // Start of frame of any coding; C4, C8 and CC are tables.
-    if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) size = { height: view.getUint16(at + 5), width: view.getUint16(at + 7) }
-    if (marker === 0xda) return hasEnd(new Uint8Array(bytes, at)) ? size : null
-    // Any number of FF bytes may stand before a marker.
-    at += marker === 0xff ? 1 : 2 + view.getUint16(at + 2)
-  }
-  return null
-}
-
-function hasEnd(scan: Uint8Array): boolean {
-  for (let at = scan.length - 1; at > 0; at--) if (scan[at] === 0xd9 && scan[at - 1] === 0xff) return true
-  return false
 }

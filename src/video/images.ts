@@ -16,15 +16,16 @@ import type { Reading } from './video.ts'
 export async function openImages(sources: readonly VideoSource[], opened: Media | null, fps: number, signal: AbortSignal): Promise<Reading> {
   if (sources.length === 0) throw new TrecvitError('The list of pictures is empty: give at least one')
   const first = await decodeImage(opened ?? (await openMedia(sources[0]!, signal)), 0)
-  const { width, height } = first.frame
+  const { width, height, rotation } = uprightOf(first.frame)
   async function* frames(): AsyncGenerator<Frame> {
     yield first.frame
     for (let i = 1; i < sources.length; i++) {
       signal.throwIfAborted()
       const media = await openMedia(sources[i]!, signal)
       const { frame } = await decodeImage(media, i / fps)
-      if (frame.width !== width || frame.height !== height) {
-        const sizes = `${frame.width}x${frame.height} pixels, the pictures before it ${width}x${height}`
+      const size = uprightOf(frame)
+      if (size.width !== width || size.height !== height) {
+        const sizes = `${size.width}x${size.height} pixels, the pictures before it ${width}x${height}`
         throw new TrecvitError(`${capital(media.name)} has ${sizes}: a sequence must keep its size`)
       }
       yield frame
@@ -32,8 +33,15 @@ export async function openImages(sources: readonly VideoSource[], opened: Media 
   }
   const { kind: codec, decoder } = first
   return {
-    info: { container: 'images', codec, width, height, rotation: 0, frames: sources.length, duration: sources.length / fps, fps, decoder },
+    info: { container: 'images', codec, width, height, rotation, frames: sources.length, duration: sources.length / fps, fps, decoder },
     frames: frames(),
     release() {},
   }
+}
+
+/** The size of a frame after rotation. */
+function uprightOf(frame: Frame): Pick<Frame, 'width' | 'height' | 'rotation'> {
+  const { width, height, rotation } = frame
+  const turned = rotation % 180 !== 0
+  return { width: turned ? height : width, height: turned ? width : height, rotation }
 }

@@ -1,111 +1,73 @@
 /**
- * The PNG and JPEG decoders of @jsquash, in WebAssembly. A failed decode leaves their stack and memory
- * in use: after about a thousand damaged pictures they would fail for every picture. So each failure
- * ends an instance, and the next picture gets a new one.
+ * The decoders of PNG and JPEG: those of @jsquash, in WebAssembly. JPEG decoding is not exact by its
+ * standard, so every runtime uses the same decoder.
+ *
+ * A decode that fails leaves the stack and the memory of its instance in use, and memory never
+ * shrinks. So an instance is dropped after a failure or when it has grown; the next picture gets a
+ * new one.
  */
+import { TrecvitError } from '../error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { onServer } from './media.ts'
 
-/** RGBA, 8 bits a sample. */
-export type Pixels = Pick<ImageData, 'data' | 'width' | 'height'>
-
-/** A running decoder. Throws an Error whose message is a clause. */
-type Decode = (bytes: ArrayBuffer) => Pixels | Promise<Pixels>
-
-/** Bytes of memory beyond which an instance is not kept: it never gives any back. */
-const MOST_MEMORY = 2 ** 26
-
-let png: Promise<Decode> | undefined
-let pngModule: Promise<WebAssembly.Module> | undefined
-let jpeg: Promise<Decode> | undefined
-let jpegModule: Promise<WebAssembly.Module | undefined> | undefined
-
-/**
- * Decodes a PNG.
- * @throws Error that says in a clause what is wrong
- */
-export async function decodePng(bytes: ArrayBuffer): Promise<Pixels> {
-  pngModule ??= loadPng()
-  pngModule.catch(() => (pngModule = undefined))
-  png ??= pngModule.then(startPng)
-  png.catch(() => (png = undefined))
-  return (await png)(bytes)
+/** A decoded picture: RGBA bytes. */
+export interface Pixels {
+  readonly data: Uint8Array | Uint8ClampedArray
+  readonly width: number
+  readonly height: number
 }
 
-/**
- * Decodes a JPEG.
- * @throws Error that says in a clause what is wrong
- */
-export async function decodeJpeg(bytes: ArrayBuffer): Promise<Pixels> {
-  jpegModule ??= wasmOf('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm')
-  jpegModule.catch(() => (jpegModule = undefined))
-  jpeg ??= jpegModule.then(startJpeg)
-  jpeg.catch(() => (jpeg = undefined))
-  return (await jpeg)(bytes)
+/** A decoder with memory of its own. */
+interface Instance {
+  /** @throws an error, after which the instance is not to be used */
+  decode(bytes: Uint8Array): Pixels
+  /** Number of bytes of its memory. */
+  readonly size: number
 }
 
-async function loadPng(): Promise<WebAssembly.Module> {
-  const module = await wasmOf('@jsquash/png/codec/pkg/squoosh_png_bg.wasm')
-  if (module !== undefined) return module
-  const { default: start } = await import('@jsquash/png/codec/pkg/squoosh_png.js')
-  await start()
-  return (start as unknown as { __wbindgen_wasm_module: WebAssembly.Module }).__wbindgen_wasm_module
+/** Number of bytes of memory up to which an instance is kept for the next picture. */
+const KEPT = 2 ** 26
+
+/** One decoder: makes its instances, and keeps one. */
+export class Decoder {
+  readonly #open: () => Promise<Instance>
+  #kept: Instance | undefined
+
+  constructor(open: () => Promise<Instance>) {
+    this.#open = open
+  }
+
+  /**
+   * @throws TrecvitError when the decoder cannot be loaded; the next call tries again
+   * @throws an error that says what is wrong with the picture
+   */
+  async decode(bytes: Uint8Array): Promise<Pixels> {
+    const instance = this.#kept ?? (await this.#open().catch(notLoaded))
+    this.#kept = undefined
+    const pixels = instance.decode(bytes)
+    if (instance.size <= KEPT) this.#kept = instance
+    return pixels
+  }
 }
 
+function notLoaded(error: Error): never {
+  throw new TrecvitError(`The decoder of pictures cannot be loaded (${error.message}): try again`, {
+    cause: error,
+  })
+}
+
+/** The decoders by the kind of picture. */
+export const decoders: Readonly<Record<'PNG' | 'JPEG', Decoder>> = {
+  PNG: new Decoder(openPng),
+  JPEG: new Decoder(openJpeg),
+}
+
+/** What wasm-bindgen made of the PNG decoder. */
 interface PngExports {
   readonly memory: WebAssembly.Memory
-  readonly __wbindgen_malloc: (size: number, align: number) => number
-  readonly __wbindgen_free: (at: number, size: number, align: number) => void
-  readonly decode: (at: number, size: number) => number
-}
-
-/** The package itself starts its module only once. */
-async function startPng(module: WebAssembly.Module): Promise<Decode> {
-  let pixels: Pixels | undefined
-  const host: Record<string, (...numbers: number[]) => number> = {}
-  for (const { name } of WebAssembly.Module.imports(module)) {
-    host[name] = () => 0
-    if (name === '__wbindgen_throw') host[name] = () => fail()
-    if (!name.startsWith('__wbg_newwithownedu8clampedarray')) continue
-    host[name] = (at, size, width, height) => {
-      pixels = { data: new Uint8ClampedArray(memory.buffer, at! >>> 0, size!).slice(), width: width! >>> 0, height: height! >>> 0 }
-      free(at!, size!, 1)
-      return 0
-    }
-  }
-  const { exports } = await WebAssembly.instantiate(module, { wbg: host })
-  const { memory, decode, __wbindgen_malloc: allocate, __wbindgen_free: free } = exports as unknown as PngExports
-  return (bytes) => {
-    try {
-      const at = allocate(bytes.byteLength, 1)
-      new Uint8Array(memory.buffer).set(new Uint8Array(bytes), at >>> 0)
-      decode(at, bytes.byteLength)
-      if (memory.buffer.byteLength > MOST_MEMORY) png = undefined
-      return pixels ?? fail()
-    } catch (error) {
-      png = undefined
-      throw error instanceof WebAssembly.RuntimeError ? new Error(DAMAGE, { cause: error }) : error
-    } finally {
-      pixels = undefined
-    }
-  }
-}
-
-async function startJpeg(module: WebAssembly.Module | undefined): Promise<Decode> {
-  const { default: decode, init } = await import('@jsquash/jpeg/decode.js')
-  let said = ''
-  // Its types leave out the first parameter. What it prints would stand on the console.
-  const start = init as unknown as (module: WebAssembly.Module | undefined, options: { printErr(line: string): void }) => Promise<void>
-  await start(module, { printErr: (line) => (said = line) })
-  return async (bytes) => {
-    said = ''
-    try {
-      return await decode(bytes)
-    } catch (error) {
-      jpeg = undefined
-      throw new Error(said === '' || said.startsWith('Aborted') ? DAMAGE : `${DAMAGE}, "${said}"`, { cause: error })
-    }
-  }
+  __wbindgen_malloc(size: number, align: number): number
+  __wbindgen_free(at: number, size: number, align: number): void
+  decode(at: number, size: number): number
 }
 
 const DAMAGE = 'the decoder reports damage'
@@ -114,10 +76,153 @@ function fail(): never {
   throw new Error(DAMAGE)
 }
 
-/** In browsers the packages fetch their WebAssembly themselves: undefined. */
-async function wasmOf(path: string): Promise<WebAssembly.Module | undefined> {
-  if (!onServer()) return undefined
+/** Makes an instance of the package's module; the package itself makes only one. */
+async function openPng(): Promise<Instance> {
+  const module = await pngModule()
+  let pixels: Pixels | undefined
+  const wbg: Record<string, (at: number, size: number, width: number, height: number) => void> = {}
+  for (const { name } of WebAssembly.Module.imports(module)) {
+    wbg[name] = () => 0
+    // The rest of the name is a hash.
+    if (!name.startsWith('__wbg_newwithownedu8clampedarray')) continue
+    wbg[name] = (at, size, width, height) => {
+      const data = new Uint8Array(memory.buffer, at >>> 0, size).slice()
+      pixels = { data, width, height }
+      png.__wbindgen_free(at, size, 1)
+    }
+  }
+  wbg['__wbindgen_throw'] = fail
+  const { exports } = await WebAssembly.instantiate(module, { wbg })
+  const png = exports as unknown as PngExports
+  const { memory } = png
+  return {
+    decode(bytes) {
+      pixels = undefined
+      const at = png.__wbindgen_malloc(bytes.length, 1)
+      new Uint8Array(memory.buffer).set(bytes, at >>> 0)
+      try {
+        png.decode(at, bytes.length)
+      } catch (error) {
+        throw new Error(DAMAGE, { cause: error })
+      }
+      return pixels ?? fail()
+    },
+    get size() {
+      return memory.buffer.byteLength
+    },
+  }
+}
+
+async function pngModule(): Promise<WebAssembly.Module> {
+  if (onServer()) return serverModule('@jsquash/png/codec/pkg/squoosh_png_bg.wasm')
+  // Bundlers find the WebAssembly by the package's own URL.
+  const { default: init } = await import('@jsquash/png/codec/pkg/squoosh_png.js')
+  await init()
+  return (init as unknown as { readonly __wbindgen_wasm_module: WebAssembly.Module })
+    .__wbindgen_wasm_module
+}
+
+/** What Emscripten made of the JPEG decoder. */
+interface JpegModule {
+  readonly HEAPU8: Uint8Array
+  decode(bytes: Uint8Array, preserveOrientation: boolean): Pixels | null
+}
+
+type JpegFactory = (options: {
+  noInitialRun: boolean
+  printErr: (line: string) => void
+  instantiateWasm?: Instantiate
+}) => Promise<JpegModule>
+
+async function openJpeg(): Promise<Instance> {
+  const codec: { readonly default: unknown } =
+    await import('@jsquash/jpeg/codec/dec/mozjpeg_dec.js')
+  const factory = codec.default as JpegFactory
+  const module = onServer()
+    ? await serverModule('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm')
+    : undefined
+  let said = ''
+  const decoder = await lendGlobals(() =>
+    factory({
+      noInitialRun: true,
+      // The reason of libjpeg, which its exit code does not tell.
+      printErr: (line) => (said = line),
+      ...(module && { instantiateWasm: instantiator(module) }),
+    }),
+  )
+  return {
+    decode(bytes) {
+      said = ''
+      try {
+        return lendGlobals(() => decoder.decode(bytes, false)) ?? fail()
+      } catch (error) {
+        const reason = said === '' || said.startsWith('Aborted') ? 'damage' : `"${said}"`
+        throw new Error(`the decoder reports ${reason}`, { cause: error })
+      }
+    },
+    get size() {
+      return decoder.HEAPU8.length
+    },
+  }
+}
+
+type Instantiate = (
+  imports: WebAssembly.Imports,
+  use: (made: WebAssembly.Instance) => void,
+) => object
+
+function instantiator(module: WebAssembly.Module): Instantiate {
+  return (imports, use) => {
+    const instance = new WebAssembly.Instance(module, imports)
+    use(instance)
+    return instance.exports
+  }
+}
+
+const modules = new Map<string, WebAssembly.Module>()
+
+/** Compiles a file of a package once. */
+async function serverModule(path: string): Promise<WebAssembly.Module> {
+  const found = modules.get(path)
+  if (found) return found
   const { createRequire } = builtinModule('node:module')!
   const { readFile } = builtinModule('node:fs/promises')!
-  return WebAssembly.compile(await readFile(createRequire(import.meta.url).resolve(path)))
+  const module = await WebAssembly.compile(
+    await readFile(createRequire(import.meta.url).resolve(path)),
+  )
+  modules.set(path, module)
+  return module
+}
+
+/** The ImageData of servers, which have none. */
+class Picture implements Pixels {
+  readonly data: Uint8ClampedArray
+  readonly width: number
+  readonly height: number
+
+  constructor(data: Uint8ClampedArray, width: number, height: number) {
+    this.data = data
+    this.width = width
+    this.height = height
+  }
+}
+
+/**
+ * Runs work of the JPEG decoder, which makes its result with the global ImageData. On servers it sets
+ * that and `self.location`; both are as before after the call.
+ */
+function lendGlobals<T>(work: () => T): T {
+  if (!onServer()) return work()
+  const scope = globalThis as { ImageData?: unknown }
+  const names = ['ImageData', 'location']
+  const before = names.map((name) => Object.getOwnPropertyDescriptor(scope, name))
+  scope.ImageData ??= Picture
+  try {
+    return work()
+  } finally {
+    before.forEach((descriptor, i) => {
+      if (descriptor) Object.defineProperty(scope, names[i]!, descriptor)
+      else Reflect.deleteProperty(scope, names[i]!)
+    })
+  }
 }

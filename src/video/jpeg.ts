@@ -1,0 +1,85 @@
+/**
+ * The header of a JPEG: the segments before the first scan. What libjpeg skips is skipped here, too:
+ * stray bytes and fill bytes between segments, and markers without a length.
+ *
+ *     FF D8 | FF marker, length (u16, counts itself), data | ... | FF DA scan | FF D9
+ *
+ * Reference: ITU-T T.81, annex B.
+ */
+import { turnOf, UPRIGHT, type Turn } from './exif.ts'
+
+/** What the header of a JPEG says. */
+export interface JpegHeader {
+  /** Pixels, as stored. */
+  readonly width: number
+  /** Pixels, as stored. */
+  readonly height: number
+  /** Colours of a pixel: 1 grey, 3 YCbCr or RGB, 4 CMYK or YCCK. */
+  readonly components: number
+  readonly turn: Turn
+}
+
+const SCAN = 0xda
+const END = 0xd9
+const APP1 = 0xe1
+/** "Exif", then two zero bytes. */
+const EXIF = [0x45, 0x78, 0x69, 0x66, 0, 0]
+
+/**
+ * Reads the header.
+ * @returns null if it is cut short or damaged, or no end marker follows the scan: the decoder would
+ *   fill up the picture with grey in silence
+ */
+export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let frame: Omit<JpegHeader, 'turn'> | null = null
+  let turn: Turn | null = null
+  for (let at = 2; ;) {
+    at = nextMarker(bytes, at)
+    if (at + 4 > bytes.length) return null
+    const marker = bytes[at + 1]!
+    if (marker === END) return null
+    if (marker === SCAN)
+      return frame !== null && hasEnd(bytes, at) ? { ...frame, turn: turn ?? UPRIGHT } : null
+    at += 2
+    if (hasNoLength(marker)) continue
+    const length = view.getUint16(at)
+    if (length < 2 || at + length > bytes.length) return null
+    const data = bytes.subarray(at + 2, at + length)
+    if (isFrame(marker)) {
+      if (data.length < 6) return null
+      frame = {
+        height: view.getUint16(at + 3),
+        width: view.getUint16(at + 5),
+        components: data[5]!,
+      }
+    }
+    if (marker === APP1 && EXIF.every((byte, i) => byte === data[i]))
+      turn ??= turnOf(data.subarray(EXIF.length))
+    at += length
+  }
+}
+
+/** Returns the position of the next marker's FF, after stray and fill bytes. */
+function nextMarker(bytes: Uint8Array, from: number): number {
+  for (let at = from; at + 1 < bytes.length; at++) {
+    if (bytes[at] === 0xff && bytes[at + 1] !== 0xff && bytes[at + 1] !== 0) return at
+  }
+  return bytes.length
+}
+
+/** TEM and the restart markers. */
+function hasNoLength(marker: number): boolean {
+  return marker === 1 || (marker >= 0xd0 && marker <= 0xd7)
+}
+
+/** Start of frame of any coding; C4, C8 and CC are tables. */
+function isFrame(marker: number): boolean {
+  return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
+}
+
+function hasEnd(bytes: Uint8Array, scan: number): boolean {
+  for (let at = bytes.length - 1; at > scan; at--)
+    if (bytes[at] === END && bytes[at - 1] === 0xff) return true
+  return false
+}

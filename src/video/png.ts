@@ -1,0 +1,59 @@
+/**
+ * The chunks of a PNG. Only those that make the pixels reach the decoder: it refuses a picture for a
+ * damaged profile or a missing end, which browsers and libpng tolerate.
+ *
+ *     signature (8 bytes) | length (u32), type, data, CRC-32 | ...
+ *
+ * Reference: PNG specification, third edition, section 5.
+ */
+import { turnOf, UPRIGHT, type Turn } from './exif.ts'
+
+/** What the chunks of a PNG say. */
+export interface PngHeader {
+  /** Pixels, as stored. */
+  readonly width: number
+  /** Pixels, as stored. */
+  readonly height: number
+  readonly turn: Turn
+  /** The PNG without the chunks that do not make its pixels. */
+  readonly pixels: Uint8Array
+}
+
+const SIGNATURE = 8
+/** Number of bytes of a chunk beside its data. */
+const AROUND = 12
+/** Number of bytes of the signature and the first chunk. */
+const IHDR_END = SIGNATURE + AROUND + 13
+const IEND = Uint8Array.of(0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82)
+
+/**
+ * Reads the chunks.
+ * @returns null if the first of them, the header, is missing
+ */
+export function readPng(bytes: Uint8Array): PngHeader | null {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (bytes.length < IHDR_END || typeAt(bytes, SIGNATURE) !== 'IHDR') return null
+  const pixels = new Uint8Array(bytes.length + IEND.length)
+  pixels.set(bytes.subarray(0, IHDR_END))
+  let length = IHDR_END
+  let turn = UPRIGHT
+  for (let at = IHDR_END; at + AROUND <= bytes.length;) {
+    const type = typeAt(bytes, at)
+    if (type === 'IEND') break
+    const end = at + AROUND + view.getUint32(at)
+    if (type === 'eXIf') turn = turnOf(bytes.subarray(at + 8, end - 4))
+    if (/^(PLTE|tRNS|IDAT)$/.test(type)) {
+      const chunk = bytes.subarray(at, end)
+      pixels.set(chunk, length)
+      length += chunk.length
+    }
+    at = end
+  }
+  pixels.set(IEND, length)
+  const size = { width: view.getUint32(16), height: view.getUint32(20) }
+  return { ...size, turn, pixels: pixels.subarray(0, length + IEND.length) }
+}
+
+function typeAt(bytes: Uint8Array, at: number): string {
+  return String.fromCharCode(...bytes.subarray(at + 4, at + 8))
+}
