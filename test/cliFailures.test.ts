@@ -57,10 +57,10 @@ describe('bad input gets one sentence', () => {
   test.each<[string, () => Promise<Uint8Array> | Uint8Array | undefined, RegExp]>([
     ['missing', () => undefined, /no file/i],
     ['empty', () => new Uint8Array(0), /empty/],
-    ['cut short', () => readFileSync(tour).subarray(0, 40_000), /cut short|damaged|index/],
+    ['cut short before its first frame', () => readFileSync(tour).subarray(0, 9_000), /cut short|damaged|index/],
     ['sound only', soundOnly, /no video/],
     ['a text', () => Buffer.from('This is not a video at all, but it is long enough to be one.'), /no video of a known kind/],
-    ['y4m cut short', () => y4m(4, 33, 17).subarray(0, -5), /cut short/],
+    ['y4m without a whole frame', () => y4m(1, 33, 17).subarray(0, -5), /cut short/],
   ])('a video that is %s', async (_, make, message) => {
     const bytes = await make()
     const path = bytes ? file('bad.mp4', bytes) : join(folder, 'nowhere.mp4')
@@ -72,7 +72,10 @@ describe('bad input gets one sentence', () => {
   })
 
   test('raw pictures of a wrong size', async () => {
-    await refused([['classify', '-', '--raw', '20x20', '--model', model], /cut short.*20x20|20x20.*cut short/, noise(3000)])
+    const refusal = /cut short.*20x20/
+    await refused([['classify', '-', '--raw', '20x20', '--model', model], refusal, noise(1000)])
+    // After whole pictures, the answer about those is kept.
+    expect(await pipe(noise(3000), 'classify', '-', '--raw', '20x20', '--model', model)).toMatchObject({ code: 1, stderr: expect.stringMatching(refusal) })
   })
 
   test('snapshots that are damaged, of another model, or none', async () => {
@@ -197,9 +200,63 @@ describe('an end before the end', () => {
     expect(readdirSync(folder)).toEqual(before)
   })
 
+  test.skipIf(process.platform === 'win32').each(['SIGHUP', 'SIGTERM'] as const)('%s writes the snapshot, and leaves no other file', async (signal) => {
+    const before = readdirSync(folder)
+    const { code, stdout, stderr } = await endless(raw('--model', model, '--snapshot', join(folder, 'hung.up')), (child) => void child.kill(signal))
+    expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
+    expect(readdirSync(folder).sort()).toEqual([...before, 'hung.up'].sort())
+    const next = await pipe(frames(1), ...raw('--model', model, '--resume', join(folder, 'hung.up')))
+    expect(JSON.parse(next.stdout).frame).toBe(lines(stdout).length)
+    rmSync(join(folder, 'hung.up'))
+  })
+
   test('when nobody reads any more, it ends in silence', async () => {
     const { code, stderr } = await endless(raw('--model', model), (child) => child.stdout!.destroy())
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  })
+})
+
+describe('a video that breaks off', () => {
+  const damaged = () => readFileSync(tour).fill(0, 12_000, 15_000)
+  const kinds: [string, Uint8Array, string[], RegExp][] = [
+    ['raw pictures', frames(5).subarray(0, -700), ['--raw', '20x20'], /cut short: frame 4 has 500 of the 1200 bytes/],
+    ['y4m', y4m(5, 33, 17).subarray(0, -5), [], /cut short: frame 4 has/],
+    ['y4m with garbage', Buffer.concat([y4m(4, 33, 17), Buffer.from('\n\nnonsense')]), [], /where frame 4 of the y4m stream should start/],
+    ['an mp4 cut short', readFileSync(tour).subarray(0, 12_000), [], /is cut short: frames that its index names lie beyond its end/],
+    ['a damaged mp4', damaged(), ['--decoder', 'ffmpeg'], /cannot be decoded beyond .*: it is damaged there/],
+  ]
+
+  test.each(kinds)('%s: classify and stream keep the answers so far', async (_, bytes, options, message) => {
+    const state = join(folder, 'broken.state')
+    const classify = ['classify', '-', ...options, '--json', '--model', model]
+    const [streamed, classified, views] = await Promise.all([
+      pipe(bytes, 'stream', '-', ...options, '--json', '--model', model, '--snapshot', state), pipe(bytes, ...classify), pipe(bytes, ...classify, '--views', '3'),
+    ])
+    expect(streamed).toMatchObject({ code: 1, stderr: expect.stringMatching(/^trecvit: [^\n]+\n$/) })
+    expect(streamed.stderr).toMatch(message)
+    const count = lines(streamed.stdout).length
+    expect(count).toBeGreaterThanOrEqual(4)
+    // The snapshot is that of a stream that ends there.
+    const next = await pipe(frames(1), ...raw('--model', model, '--resume', state))
+    expect(JSON.parse(next.stdout).frame).toBe(count)
+    rmSync(state)
+
+    expect(classified).toMatchObject({ code: 1, stderr: expect.stringMatching(/^interrupted: this is the answer after \d+ frames\ntrecvit: [^\n]+\n$/) })
+    const { error, frames: answers } = JSON.parse(classified.stdout)
+    expect(error).toMatch(message)
+    expect(answers.length).toBe(count)
+    // With one clip and three views of it, too.
+    expect(JSON.parse(views.stdout).error).toMatch(message)
+  })
+
+  test.each(['npy', 'npz'])('features keeps the frames so far in an .%s', async (kind) => {
+    const [bytes, whole] = [join(folder, `broken.${kind}`), join(folder, `whole.${kind}`)]
+    const broken = await pipe(frames(5).subarray(0, -700), 'features', '-', '--raw', '20x20', '--model', model, '-o', bytes)
+    expect(broken).toEqual({ code: 1, stdout: `${bytes}: float32 [4, 5, 8]\n`, stderr: expect.stringMatching(/^trecvit: .*cut short: frame 4 has 500/) })
+    expect((await pipe(frames(4), 'features', '-', '--raw', '20x20', '--model', model, '-o', whole)).code).toBe(0)
+    expect(readFileSync(bytes)).toEqual(readFileSync(whole))
+    rmSync(bytes)
+    rmSync(whole)
   })
 })
 

@@ -15,7 +15,7 @@ export function held(): Held {
     ? readdirSync('/proc/self/task').flatMap((task) => readFileSync(`/proc/self/task/${task}/children`, 'utf8').split(' ').filter((pid) => pid !== ''))
     : process.getActiveResourcesInfo().filter((name) => name === 'ProcessWrap')
   const files = process.platform === 'linux' ? readdirSync('/proc/self/fd').flatMap(target) : []
-  const temporary = readdirSync(tmpdir()).filter((name) => name.startsWith('trecvit-video-'))
+  const temporary = readdirSync(tmpdir()).filter((name) => /^trecvit-.*\.(part|video)$/.test(name))
   return { children: children.sort(), files: files.sort(), temporary: temporary.sort() }
 }
 

@@ -57,14 +57,14 @@ async function bench(names: readonly string[], options: BenchOptions, signal: Ab
     progress.stop()
   }
   if (options.json) print(JSON.stringify(reports, null, 2))
-  await write(options.out, async () => `${JSON.stringify(reports, null, 2)}\n`, options)
-  await write(options.html, async () => (await import('../bench/lib/html.ts')).pageOf(reports), options)
+  await write(options.out, async () => `${JSON.stringify(reports, null, 2)}\n`, options, signal)
+  await write(options.html, async () => (await import('../bench/lib/html.ts')).pageOf(reports), options, signal)
 }
 
-async function write(path: string | undefined, contents: () => Promise<string>, { quiet }: GlobalOptions): Promise<void> {
+async function write(path: string | undefined, contents: () => Promise<string>, { quiet }: GlobalOptions, signal: AbortSignal): Promise<void> {
   if (path === undefined) return
   const { writeOutput } = await import('./output.ts')
   const text = await contents()
-  await writeOutput(path, { replace: true }, (output) => output.write(new TextEncoder().encode(text)))
+  await writeOutput(path, { replace: true, signal }, (output) => output.write(new TextEncoder().encode(text)))
   if (!quiet) note(`Wrote ${path}`)
 }

@@ -62,7 +62,9 @@ async function classify(source: string | undefined, options: ClassifyOptions, si
     const name = source === '-' ? 'standard input' : source ?? 'models/tour.mp4'
     if (options.json) printJson(model, video, options, name, result, seconds, signal.aborted)
     else printText(model, video, options, name, result, seconds)
-    if (signal.aborted && !options.quiet) note(`interrupted: this is the answer after ${result.count} frames`)
+    const broken = video.broken()
+    if ((signal.aborted || broken) && !options.quiet) note(`interrupted: this is the answer after ${result.count} frames`)
+    if (broken) throw broken
     await debugTimes(model, options)
   } finally {
     await video.close()
@@ -108,13 +110,14 @@ function endOf(moments: readonly Moment[], fps: number | null): number {
   return before ? before.time + 1 / (fps ?? 25) : 0
 }
 
-function printJson(model: TRecViT, { info }: InputVideo, options: ClassifyOptions, source: string, result: Result, seconds: number, interrupted: boolean): void {
+function printJson(model: TRecViT, { info, broken }: InputVideo, options: ClassifyOptions, source: string, result: Result, seconds: number, interrupted: boolean): void {
   const { top, probs, logits, count, moments } = result
   print(JSON.stringify({
     model: { source: options.model, fingerprint: model.fingerprint, config: model.config, warnings: model.warnings },
     device: model.device,
     video: { source, ...info },
     ...(interrupted && { interrupted }),
+    ...(broken() && { error: broken()!.message }),
     top, probs: [...probs], logits: [...logits],
     ...(moments.length && { segments: segmentsOf(moments, endOf(moments, info.fps)), frames: moments }),
     timing: { frames: count, seconds, fps: count / seconds },

@@ -49,7 +49,7 @@ async function convert(from: string, to: string, options: ConvertOptions, signal
     let done = 0
     let written = 0
     try {
-      await writeOutput(to, { replace: options.force === true }, (output) => writeSafetensors(
+      await writeOutput(to, { replace: options.force === true, signal }, (output) => writeSafetensors(
         tensors.flatMap(({ name, shape }): TensorSource[] => {
           const read = (sink: Sink) => checkpoint.read(name, async (values, at) => {
             await sink(values, at)

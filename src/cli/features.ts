@@ -43,14 +43,20 @@ async function features(source: string, options: FeaturesOptions, signal: AbortS
   try {
     const rows = tokensOfFrames(video)
     let count = 0
-    await writeOutput(options.output, { replace: true }, async (output) => {
+    await writeOutput(options.output, { replace: true, signal }, async (output) => {
       count = await (kind === '.npy' ? writeNpy : writeNpz)(output, rows, rowShape)
       signal.throwIfAborted()
       if (!count) throw new TrecvitError('The video has no frames')
     })
     const shape = [count, ...rowShape]
-    if (options.json) print(JSON.stringify({ output: options.output, dtype: 'float32', shape, model: options.model, config, video: { source, ...video.info } }))
-    else if (!options.quiet) print(`${options.output}: float32 [${shape.join(', ')}]`)
+    const broken = video.broken()
+    if (options.json) {
+      print(JSON.stringify({
+        output: options.output, dtype: 'float32', shape, model: options.model, config,
+        video: { source, ...video.info }, ...(broken && { error: broken.message }),
+      }))
+    } else if (!options.quiet) print(`${options.output}: float32 [${shape.join(', ')}]`)
+    if (broken) throw broken
   } finally {
     await video.close()
   }

@@ -11,9 +11,10 @@ import { addConvert } from './convert.ts'
 import { addDoctor } from './doctor.ts'
 import { addFeatures } from './features.ts'
 import { addInspect } from './inspect.ts'
-import { exitCodes, report } from './run.ts'
+import { exitCodes, outputFailed, report } from './run.ts'
 import { addServe } from './serve.ts'
 import { addStream } from './stream.ts'
+import { printBytes } from './terminal.ts'
 
 const program = new Command('trecvit')
   .description('Runs TRecViT, a causal recurrent video transformer: names what a video shows, frame by frame.')
@@ -21,7 +22,10 @@ const program = new Command('trecvit')
   .option('--json', 'write JSON to standard output')
   .option('-q, --quiet', 'no progress, warnings or confirmations')
   .configureHelp({ showGlobalOptions: true })
-  .configureOutput({ outputError: (text, write) => write(`${text.replace(/^error: /, 'trecvit: ').trim().replace(/\s*\n\s*/g, ' ')} (--help shows what is possible)\n`) })
+  .configureOutput({
+    writeOut: (text) => printBytes(Buffer.from(text)),
+    outputError: (text, write) => write(`${text.replace(/^error: /, 'trecvit: ').trim().replace(/\s*\n\s*/g, ' ')} (--help shows what is possible)\n`),
+  })
   .exitOverride()
 
 for (const add of [addClassify, addStream, addFeatures, addInspect, addConvert, addServe, addBench, addDoctor]) add(program)
@@ -35,7 +39,8 @@ Examples:
 
 Exit codes:
   ${exitCodes.ok}    done
-  ${exitCodes.wrongInput}    the input, the model or an option does not fit; standard error says why in one sentence
+  ${exitCodes.wrongInput}    the input, the model or an option does not fit; standard error says why in one sentence;
+       of a video that breaks off, the answer, the features or the snapshot so far are written
   ${exitCodes.usage}    the command line cannot be understood
   ${exitCodes.unexpected}   an unexpected error
   ${exitCodes.interrupted}  ended by Ctrl-C, after writing what was there so far
@@ -45,12 +50,18 @@ Environment:
                   4: the first step that leaves the CPU's
   NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`)
 
-// Nobody reads on, as when help is piped into head. A command that runs has a listener of its own (run.ts), which ends it in order.
-process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
-  if (code === 'EPIPE' && process.stdout.listenerCount('error') === 1) process.exit()
+// A command that runs has a listener of its own (run.ts), which ends it in order; help has none.
+process.stdout.on('error', (error) => {
+  if (process.stdout.listenerCount('error') === 1) process.exit(outputFailed(error))
 })
+process.stderr.on('error', () => {})
 // What fails outside of any await, like an event of a child process.
 process.on('uncaughtException', (error) => process.exit(report(error)))
+// Node's code for a promise that nothing can settle any more, which it does not explain.
+process.on('exit', () => {
+  if (process.exitCode !== 13) return
+  process.exitCode = report(new Error('The command waits for something that never comes'))
+})
 
 try {
   await program.parseAsync()

@@ -1,6 +1,7 @@
 /**
  * A video, as the options of a command say.
  */
+import { TrecvitError } from '../error.ts'
 import { breathe } from '../platform/platform.ts'
 import type { Frame } from '../video/frame.ts'
 import type { VideoInfo } from '../video/video.ts'
@@ -11,8 +12,13 @@ export interface InputVideo {
   readonly info: VideoInfo
   /** Frames to come, or null if that cannot be known. */
   readonly expected: number | null
-  /** The frames that the options ask for. They end early, without an error, once the signal is aborted. */
+  /**
+   * The frames that the options ask for. They end early, without an error, once the signal is
+   * aborted or the video breaks off after its first frame.
+   */
   readonly frames: AsyncIterable<Frame>
+  /** Why the frames ended early, in one sentence; null while nothing is wrong. */
+  broken(): TrecvitError | null
   close(): Promise<void>
 }
 
@@ -29,11 +35,25 @@ export async function openInput(source: string | URL, options: VideoOptions, sig
     ...(options.rate !== undefined && { fps: options.rate }),
   })
   const { fps, stride, frames } = options
+  let broken: TrecvitError | null = null
+  async function* whole(): AsyncGenerator<Frame> {
+    let count = 0
+    try {
+      for await (const frame of sample(video, sampling)) {
+        yield frame
+        count++
+      }
+    } catch (error) {
+      if (count === 0 || !(error instanceof TrecvitError)) throw error
+      broken = error
+    }
+  }
   const sampling = { ...(fps !== undefined && { fps }), ...(stride !== undefined && { stride }), ...(frames !== undefined && { frames }) }
   return {
     info: video.info,
     expected: expectedFrames(video.info, options),
-    frames: untilAborted(sample(video, sampling), signal),
+    frames: untilAborted(whole(), signal),
+    broken: () => broken,
     close: () => video.close(),
   }
 }

@@ -1,42 +1,99 @@
 /**
- * Files that are whole or not there: written under another name beside their place, renamed at the end.
+ * Files that are written whole or not at all: under another name, and renamed at the end.
  */
+import { randomUUID } from 'node:crypto'
+import { rmSync, type Stats } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { TrecvitError } from '../error.ts'
+import { isStandardOutput, openThrough, writeAll, type Through } from './through.ts'
 
 /** A file that is being written. */
 export interface Output {
-  /** Appends, or writes over what is at `position`. The bytes may change once the promise resolves. */
+  /** Appends, or overwrites at `position`. The bytes may change once the promise resolves. */
   write(bytes: Uint8Array, position?: number): Promise<void>
 }
 
+/** How to write a file. */
+export interface OutputOptions {
+  /** Whether an ordinary file that exists may be replaced. */
+  readonly replace: boolean
+  /** Ends the wait for the reader of a named pipe. */
+  readonly signal: AbortSignal
+}
+
 /**
- * Writes a file; if the work fails, nothing is left behind.
- * @throws TrecvitError if the file is there already (and may not be replaced) or cannot be written; and whatever the work throws
+ * Writes a file. If the work fails, nothing is left behind, and what was there stays. The file
+ * behind a symbolic link is replaced, not the link. A device, a named pipe, standard output and
+ * a file that is mounted by itself cannot be replaced: they get the whole at the end.
+ * @throws TrecvitError if the file exists and may not be replaced, or cannot be written; and
+ * whatever the work throws
  */
-export async function writeOutput(path: string, { replace }: { replace: boolean }, work: (output: Output) => Promise<void>): Promise<void> {
+export async function writeOutput(
+  path: string, { replace, signal }: OutputOptions, work: (output: Output) => Promise<void>,
+): Promise<void> {
   const fs = await import('node:fs/promises')
+  const { tmpdir } = await import('node:os')
   const refuse = (error: NodeJS.ErrnoException): never => {
-    throw new TrecvitError(`"${path}" cannot be written (${error.code ?? error.message}); check that its folder exists, may be written to and has room`, { cause: error })
+    signal.throwIfAborted()
+    const reason = error.code ?? error.message
+    const advice = 'check that its folder exists, may be written to and has room'
+    throw new TrecvitError(`"${path}" cannot be written (${reason}); ${advice}`, { cause: error })
   }
-  const stat = await fs.stat(path).catch(() => undefined)
-  if (stat?.isDirectory()) throw new TrecvitError(`"${path}" is a directory; give the name of a file`)
-  if (stat && !replace) throw new TrecvitError(`"${path}" is there already; give another name, or --force to replace it`)
-  const temporary = `${path}.${process.pid}.part`
-  const file = await fs.open(temporary, 'wx').catch(refuse)
+  const target = await followLinks(path).catch(refuse)
+  const stat = await fs.stat(target).catch(() => undefined)
+  if (stat?.isDirectory()) {
+    throw new TrecvitError(`"${path}" is a directory; give the name of a file`)
+  }
+  const special = stat !== undefined && (!stat.isFile() || isStandardOutput(stat))
+  if (stat && !special && !replace) {
+    const advice = 'give another name, or --force to replace it'
+    throw new TrecvitError(`"${path}" is there already; ${advice}`)
+  }
+
+  // Opened before the work: a place that cannot be written is better known now than after hours.
+  let through: Through | undefined
+  const openExisting = async (found: Stats): Promise<void> => {
+    through = await openThrough(path, found, signal).catch(refuse)
+  }
+  if (special) await openExisting(stat)
+  const name = `${randomUUID().slice(0, 8)}.part`
+  let temporary = special ? `${tmpdir()}/trecvit-${name}` : `${target}.${name}`
+  const create = (): Promise<FileHandle> => fs.open(temporary, 'wx', special ? 0o600 : stat?.mode)
+  const file = await create().catch(async (error: NodeJS.ErrnoException) => {
+    if (!stat || special) return refuse(error)
+    // The folder may be closed to us, and the file open.
+    await openExisting(stat)
+    temporary = `${tmpdir()}/trecvit-${name}`
+    return create().catch(refuse)
+  })
+  const remove = (): void => rmSync(temporary, { force: true })
+  process.once('exit', remove)
   try {
-    await work({
-      async write(bytes, position) {
-        for (let done = 0; done < bytes.length;) {
-          const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position === undefined ? null : position + done).catch(refuse)
-          done += bytesWritten
-        }
-      },
-    })
+    await work({ write: (bytes, position) => writeAll(file, bytes, position).catch(refuse) })
     await file.close()
-    await fs.rename(temporary, path).catch(refuse)
-  } catch (error) {
+    if (!through) {
+      await fs.rename(temporary, target).catch((error: NodeJS.ErrnoException) => {
+        if (!stat || error.code !== 'EBUSY') return refuse(error)
+        return openExisting(stat)
+      })
+    }
+    await through?.copy(temporary).catch(refuse)
+  } finally {
+    await through?.close()
     await file.close().catch(() => {})
-    await fs.rm(temporary, { force: true })
-    throw error
+    remove()
+    process.removeListener('exit', remove)
   }
+}
+
+/** The file behind symbolic links, which need not exist; a device or a pipe as it is named. */
+async function followLinks(path: string): Promise<string> {
+  const fs = await import('node:fs/promises')
+  const { dirname, resolve } = await import('node:path')
+  const stat = await fs.stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+  })
+  if (stat) return stat.isFile() && !isStandardOutput(stat) ? fs.realpath(path) : path
+  const to = await fs.readlink(path).catch(() => undefined)
+  return to === undefined ? path : followLinks(resolve(dirname(path), to))
 }

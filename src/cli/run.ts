@@ -35,25 +35,37 @@ export function action<Options extends GlobalOptions>(
   return async (...parameters) => {
     const command = parameters.pop() as Command
     const stop = new AbortController()
-    process.once('SIGINT', () => stop.abort(new Stop(exitCodes.interrupted)))
-    process.once('SIGTERM', () => stop.abort(new Stop(exitCodes.interrupted)))
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (stop.signal.aborted) return
-      const closed = error.code === 'EPIPE'
-      if (!closed) note(`trecvit: Standard output cannot be written (${error.code ?? error.message})`)
-      stop.abort(new Stop(closed ? exitCodes.ok : exitCodes.wrongInput))
+    const interrupt = (): void => stop.abort(new Stop(exitCodes.interrupted))
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt)
+    process.stdout.on('error', (error) => {
+      if (!stop.signal.aborted) stop.abort(new Stop(outputFailed(error)))
     })
-    process.stderr.on('error', () => {})
     let code: number = exitCodes.ok
     try {
       await work(command.processedArgs as (string | undefined)[], command.optsWithGlobals<Options>(), stop.signal)
     } catch (error) {
       if (!stop.signal.aborted) code = report(error)
     }
-    if (stop.signal.reason instanceof Stop) code = stop.signal.reason.exitCode
     // A decoder or standard input that is still open must not keep the process; what was written must be out.
-    process.stdout.write('', () => process.exit(code))
+    process.stdout.write('', () => {
+      // An error of the last write is emitted after this is called.
+      setImmediate(() => {
+        const { reason } = stop.signal
+        process.exit(code === exitCodes.ok && reason instanceof Stop ? reason.exitCode : code)
+      })
+    })
   }
+}
+
+/**
+ * Says why standard output cannot be written, and gives the exit code. A reader that has ended, as
+ * head does, is no error.
+ */
+export function outputFailed({ code, message }: NodeJS.ErrnoException): number {
+  if (code === 'EPIPE') return exitCodes.ok
+  const reason = code ?? message
+  note(`trecvit: Standard output cannot be written (${reason}); check that there is room for it`)
+  return exitCodes.wrongInput
 }
 
 /** Says what went wrong in one sentence, and gives the exit code. */

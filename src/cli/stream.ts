@@ -28,7 +28,7 @@ export function addStream(program: Command): void {
   addVideoOptions(addModelOptions(command))
     .option('-k, --top-k <n>', 'classes in each line of JSON', whole(1), 5)
     .option('--average <how>', 'frames that an answer stands for: all, the last <n>, or half:<n> (weights halve every n frames) (default: all)', average)
-    .option('--snapshot <file>', 'write the state of the stream there at the end, or at Ctrl-C')
+    .option('--snapshot <file>', 'write the state of the stream there at the end, at Ctrl-C, or where the video breaks off')
     .option('--resume <file>', 'go on from such a state')
     .addHelpText('after', `
 Examples:
@@ -68,11 +68,13 @@ async function stream(source: string | undefined, options: StreamOptions, signal
     if (options.snapshot === undefined) await answerAll()
     else {
       // Opened before the first frame: a place that cannot be written to is better known now than after hours.
-      await writeOutput(options.snapshot, { replace: true }, async (output) => {
+      await writeOutput(options.snapshot, { replace: true, signal }, async (output) => {
         await answerAll()
         await output.write(await answers.snapshot())
       })
     }
+    const broken = video.broken()
+    if (broken) throw broken
   } finally {
     progress.stop()
     await video.close()

@@ -1,6 +1,7 @@
 /**
  * What is written, where, and in which colours.
  */
+import { fstatSync, writeSync } from 'node:fs'
 import { styleText } from 'node:util'
 import { environment } from '../platform/platform.ts'
 
@@ -26,7 +27,19 @@ export function columns(): number {
 
 /** One line (or several) on standard output. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`)
+  printBytes(Buffer.from(`${text}\n`))
+}
+
+/** Bytes on standard output. If that fails, `process.stdout` emits an error. */
+export function printBytes(bytes: Uint8Array): void {
+  const { fd } = process.stdout
+  if (!fstatSync(fd).isFile()) return void process.stdout.write(bytes)
+  // On a full disk, Node's own stream takes the part of a line that was written for all of it.
+  try {
+    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
+  } catch (error) {
+    process.stdout.destroy(error as Error)
+  }
 }
 
 /** One line on standard error. */
