@@ -61,6 +61,9 @@ function mutateLeaf(part: Exclude<Part, Group>, parent: Group, random: Random): 
   else part.value = mutateJson(part.value, random)
 }
 
+/** Sides of pictures: the largest that are read, and near them. */
+const SIDES = [1000, 4096, 8192, 16384, 16385, 65500]
+
 /** Values at which comparisons, sums and products go wrong. */
 function boundary({ width, order, value }: Num, parent: Group, random: Random): Num['value'] {
   const most = 2n ** BigInt(order === 'vint' ? 7 * width : 8 * width) - 1n
@@ -75,6 +78,7 @@ function boundary({ width, order, value }: Num, parent: Group, random: Random): 
     () => near(random.pick([-1, 1, -4, 4, -8, 8, 16, 1000])),
     () => BigInt(random.few(2 ** 31)),
     () => BigInt(random.next()),
+    () => BigInt(random.pick(SIDES)),
     () => (places) => places.size(parent) + random.pick([-1, 0, 1, 8]),
     () => (places) => places.offset(parent),
   ])()
@@ -97,7 +101,7 @@ function mutateBytes(data: Uint8Array, random: Random): Uint8Array {
   }
 }
 
-const NUMBERS = ['0', '1', '-1', '00', '1e9', '0.5', '-0', 'NaN', 'Infinity', '65535', '65536', '2147483648', '4294967295', '9007199254740993', '99999999999999999999', '0x10', '1_000']
+const NUMBERS = ['0', '1', '-1', '1000', '4096', '16384', '00', '1e9', '0.5', '-0', 'NaN', 'Infinity', '65535', '65536', '2147483648', '4294967295', '9007199254740993', '99999999999999999999', '0x10', '1_000']
 const WORDS = ['', ' ', '\n', '\0', '"', "'", '\\', '{', '}', '(', ')', '[', ',', ':', '\u{1f600}', 'é', '\x1b[31m', '\u202e', 'True', 'None', '=']
 
 function mutateText({ text }: Text, random: Random): string {

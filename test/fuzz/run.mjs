@@ -5,11 +5,11 @@
  *
  * --case runs one case again; --save writes its input. Ends with `N passed, N failed`.
  */
-import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { buildFuzz } from './build.mjs'
+import { runCases } from './cases.mjs'
 
 /** Cases of 1000, by format. */
 const SHARES = {
@@ -44,10 +44,7 @@ let done = 0
 let stopped = false
 let told = start
 let running
-process.on('SIGINT', () => {
-  stopped = true
-  running?.kill('SIGKILL')
-})
+process.on('SIGINT', stop)
 
 const next = new Map(shares.map(([name]) => [name, one ?? 0]))
 while (!over()) {
@@ -55,7 +52,7 @@ while (!over()) {
   for (const [name, share] of shares) {
     const from = next.get(name)
     const to = from + Math.max(1, Math.round((round * share) / sum))
-    for (let at = from; at < to && !over();) at = await runCases(name, at, to)
+    for (let at = from; at < to && !over();) at = await runSome(name, at, to)
     next.set(name, to)
   }
 }
@@ -66,56 +63,30 @@ function over() {
 }
 
 /** Runs cases until the child ends; the number of the case to go on with. */
-async function runCases(name, from, to) {
-  running = spawn(process.execPath, ['--expose-gc', child, name, seed, from, to, values.save ?? ''].map(String), { stdio: ['ignore', 'pipe', 'pipe'] })
-  const process_ = running
+async function runSome(name, from, to) {
   const table = tables.get(name)
-  let current = null
-  let ended = false
-  let text = ''
-  let stderr = ''
-  let timer
-  const watch = () => {
-    clearTimeout(timer)
-    timer = setTimeout(() => {
-      fault(name, current ?? from, { kind: 'hang', text: `no answer within ${PATIENCE / 1000} s` })
-      process_.kill('SIGKILL')
-    }, PATIENCE)
-  }
-  watch()
-  process_.stderr.on('data', (part) => (stderr = (stderr + part).slice(-4000)))
-  process_.stdout.on('data', (part) => {
-    watch()
-    const lines = (text + part).split('\n')
-    text = lines.pop()
-    for (const line of lines) {
-      if (line.startsWith('! ')) fault(name, JSON.parse(line.slice(2)).case, JSON.parse(line.slice(2)))
-      else if (line.startsWith('. ')) {
-        ended = true
-        const { opened, refused, slowest, memory, kinds } = JSON.parse(line.slice(2))
-        table.opened += opened
-        table.refused += refused
-        table.slowest = Math.max(table.slowest, slowest)
-        table.memory = Math.max(table.memory, memory)
-        for (const kind of kinds) table.kinds.add(kind)
-      } else if (/^\d+$/.test(line)) {
-        current = Number(line)
-        table.cases++
-        done++
-        progress()
-        // What is left of the time is not known beforehand.
-        if (Date.now() >= end && !stopped) {
-          stopped = true
-          process_.kill('SIGKILL')
-        }
-      }
-    }
+  running = runCases(child, { name, seed, from, to, save: values.save }, PATIENCE, {
+    onCase() {
+      table.cases++
+      done++
+      progress()
+      if (Date.now() >= end) stop()
+    },
+    onFault: (number, found) => fault(name, number, found),
+    onEnd({ opened, refused, slowest, memory, kinds }) {
+      table.opened += opened
+      table.refused += refused
+      table.slowest = Math.max(table.slowest, slowest)
+      table.memory = Math.max(table.memory, memory)
+      for (const kind of kinds) table.kinds.add(kind)
+    },
   })
-  const [code, signal] = await new Promise((resolve) => process_.on('close', (...how) => resolve(how)))
-  clearTimeout(timer)
-  if (ended || stopped) return to
-  if (signal !== 'SIGKILL') fault(name, current ?? from, { kind: 'crash', text: `the process ended with ${signal ?? `code ${code}`} ${stderr.trim().slice(-600)}` })
-  return (current ?? from) + 1
+  return running.next
+}
+
+function stop() {
+  stopped = true
+  running?.stop()
 }
 
 /** Counts a fault; the first of its kind is printed. */

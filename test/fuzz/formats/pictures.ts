@@ -53,8 +53,8 @@ function pixels(data: Buffer): Group {
 }
 
 /** A small picture of any kind. */
-function smallPng(depth: number, colour: number, interlace: number): Group {
-  const header = Buffer.from([0, 0, 0, 8, 0, 0, 0, 8, depth, colour, 0, 0, interlace])
+function smallPng(depth: number, colour: number, interlace: number, side = 8): Group {
+  const header = Buffer.from([0, 0, side >> 8, side & 255, 0, 0, side >> 8, side & 255, depth, colour, 0, 0, interlace])
   const extra = [
     chunk('PLTE', [bytes(new Uint8Array(48))]),
     chunk('tRNS', [bytes(new Uint8Array(2))]),
@@ -70,14 +70,20 @@ function smallPng(depth: number, colour: number, interlace: number): Group {
   ])
 }
 
-function jpeg(file: Buffer): Group {
+function frameOf(data: Buffer, side: number | undefined): Part[] {
+  const parts = fields(data, 1, 2, 2, 1, 1, 1, 1)
+  return side === undefined ? parts : [parts[0]!, number(2, 'big', side), number(2, 'big', side), ...parts.slice(3)]
+}
+
+/** @param side claimed in the frame header, instead of the true ones */
+function jpeg(file: Buffer, side?: number): Group {
   const parts: Part[] = [number(2, 'big', 0xffd8)]
   for (let at = 2; at < file.length;) {
     const marker = file[at + 1]!
     const length = file.readUInt16BE(at + 2)
     const data = file.subarray(at + 4, at + 2 + length)
     const frame = marker >= 0xc0 && marker <= 0xc2
-    const body = group(`segment ${marker}`, frame ? fields(data, 1, 2, 2, 1, 1, 1, 1) : fields(data, 1))
+    const body = group(`segment ${marker}`, frame ? frameOf(data, side) : fields(data, 1))
     const size = number(2, 'big', (places) => places.size(body) + 2)
     parts.push(group('segment', [number(1, 'big', 0xff), number(1, 'big', marker), size, body]))
     at += 2 + length
@@ -93,7 +99,9 @@ export const pngs: Format = {
   name: 'png', share: 60, open: openDemuxed,
   seeds: [
     () => png(read('picture.png')), () => smallPng(8, 3, 0), () => smallPng(16, 6, 1), () => smallPng(1, 0, 0), () => smallPng(8, 2, 1),
+    // Claims more than there is.
+    () => smallPng(8, 6, 0, 4096),
   ],
 }
 
-export const jpegs: Format = { name: 'jpeg', share: 80, open: openDemuxed, seeds: [() => jpeg(read('picture.jpg'))] }
+export const jpegs: Format = { name: 'jpeg', share: 80, open: openDemuxed, seeds: [() => jpeg(read('picture.jpg')), () => jpeg(read('picture.jpg'), 4096)] }
