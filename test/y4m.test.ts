@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/error.ts'
 import { openVideo, type Frame, type OpenOptions, type VideoSource } from '../src/video/index.ts'
 
@@ -116,6 +116,31 @@ describe('y4m', () => {
     expect(await errorOf(text('FRAME\nabc'), { format: 'y4m' })).toBe('The video in memory is not y4m: it must start with "YUV4MPEG2 ", not with "FRAME"')
     expect(await errorOf(text('YUV4MPEG2 ' + 'x'.repeat(5000)))).toMatch(/^The y4m header/)
   })
+})
+
+/** Calls `work` and returns the largest array that was made of a number of bytes. */
+async function largestArray(work: () => Promise<unknown>): Promise<number> {
+  let largest = 0
+  vi.stubGlobal('Uint8Array', new Proxy(Uint8Array, {
+    construct(target, args) {
+      if (typeof args[0] === 'number') largest = Math.max(largest, args[0])
+      return Reflect.construct(target, args) as object
+    },
+  }))
+  await work().finally(() => vi.unstubAllGlobals())
+  return largest
+}
+
+test('memory is not taken before the bytes have come', async () => {
+  const size = { width: 8192, height: 8192 }
+  const frame = (size: number, value: number) => Buffer.concat([text('FRAME\n'), new Uint8Array(size).fill(value)])
+  const header = Buffer.concat([text('YUV4MPEG2 W8192 H8192 C444p10\n'), frame(5e6, 1)])
+  expect(await largestArray(() => errorOf(header))).toBeLessThan(20e6)
+  expect(await largestArray(() => errorOf(new Uint8Array(5e6), { format: { rawvideo: 'rgb24', ...size } }))).toBeLessThan(20e6)
+  const picture = 2048 * 1536
+  const frames = await framesOf(Buffer.concat([text('YUV4MPEG2 W2048 H1536 C444\n'), frame(3 * picture, 7), frame(3 * picture, 9)]))
+  expect(frames.map(({ planes }) => planes.map(({ data }) => data.length))).toEqual(Array(2).fill(Array(3).fill(picture)))
+  expect(frames.map(({ planes }) => [planes[0]!.data[0], planes[2]!.data.at(-1)])).toEqual([[7, 7], [9, 9]])
 })
 
 describe('raw RGB', () => {

@@ -1,5 +1,8 @@
 import { asBytes } from '../realm.ts'
 
+/** Bytes that are allocated before any has come: a picture of 1920x1080, 4:2:0, fits. */
+const FIRST = 1 << 22
+
 /**
  * Exact numbers of bytes and whole lines out of a stream of chunks, with back-pressure: nothing is read before it is asked for.
  */
@@ -21,6 +24,21 @@ export class ByteReader {
       this.#rest = this.#rest.subarray(part.length)
     }
     return done
+  }
+
+  /**
+   * Returns the next `count` bytes, fewer only where the stream ended. Memory grows as they come,
+   * because a header may claim more than there is.
+   */
+  async take(count: number): Promise<Uint8Array> {
+    let bytes = new Uint8Array(Math.min(count, FIRST))
+    for (let done = 0; ; ) {
+      done += await this.fill(bytes.subarray(done))
+      if (done < bytes.length || done === count) return bytes.subarray(0, done)
+      const grown = new Uint8Array(Math.min(count, 2 * done))
+      grown.set(bytes)
+      bytes = grown
+    }
   }
 
   /** The next line as Latin-1 text without its newline, cut at `limit` bytes; null at the end of the stream. */

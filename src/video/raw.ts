@@ -54,12 +54,11 @@ export async function openRaw(media: Media, { width, height }: RawFormat, fps: n
   signal.addEventListener('abort', release)
   async function* frames(): AsyncGenerator<Frame> {
     for (let i = 0; ; i++) {
-      const data = new Uint8Array(bytes)
-      const got = await reader.fill(data).catch(rethrow(signal))
+      const data = await reader.take(bytes).catch(rethrow(signal))
       signal.throwIfAborted()
-      if (got === 0) return
-      if (got < bytes) {
-        throw new TrecvitError(`${capital(media.name)} is cut short: frame ${i} has ${got} of the ${bytes} bytes of ${width}x${height} rgb24, or its size is another`)
+      if (data.length === 0) return
+      if (data.length < bytes) {
+        throw new TrecvitError(`${capital(media.name)} is cut short: frame ${i} has ${data.length} of the ${bytes} bytes of ${width}x${height} rgb24, or its size is another`)
       }
       yield { format: 'rgb24', width, height, planes: [{ data, stride: width * 3 }], time: i / fps, rotation: 0, ...RGB }
     }

@@ -80,8 +80,8 @@ export async function readY4mFrame(reader: ByteReader, header: Y4mHeader, index:
   if (line !== 'FRAME' && !line.startsWith('FRAME ')) {
     throw new TrecvitError(`${capital(name)} has ${quote(line.slice(0, 20))} where frame ${index} of the y4m stream should start with "FRAME": it is damaged`)
   }
-  const data = new Uint8Array(frameBytes(header.format, header.width, header.height))
-  const got = await reader.fill(data)
-  if (got < data.length) throw new TrecvitError(`${capital(name)} is cut short: frame ${index} has ${got} of ${data.length} bytes`)
+  const bytes = frameBytes(header.format, header.width, header.height)
+  const data = await reader.take(bytes)
+  if (data.length < bytes) throw new TrecvitError(`${capital(name)} is cut short: frame ${index} has ${data.length} of ${bytes} bytes`)
   return data
 }
