@@ -52,13 +52,28 @@ export function parseInfer(body: Uint8Array, jsonLength: string | undefined, { i
   const { inputs } = request
   const id = request['id'] ?? undefined
   if (id !== undefined && typeof id !== 'string') throw new TrecvitError(`"id" expected a string, got ${shown(id)}`)
-  const { topK = Math.min(5, numClasses), binary_data_output: binary = false, ...unknown } = recordOf(request['parameters'] ?? {}, '"parameters"')
-  const [odd] = Object.keys(unknown)
-  if (odd !== undefined) throw new TrecvitError(`"parameters" expected "topK" and "binary_data_output", got ${shown(odd)}`)
+  const parameters = recordOf(request['parameters'] ?? {}, '"parameters"')
+  checkNames(parameters)
+  const { topK = Math.min(5, numClasses), binary_data_output: binary = false } = parameters
   if (!isWhole(topK, 1, numClasses)) throw new TrecvitError(`"topK" expected a whole number from 1 to ${numClasses}, got ${shown(topK)}`)
   if (typeof binary !== 'boolean') throw new TrecvitError(`"binary_data_output" expected true or false, got ${shown(binary)}`)
   if (!Array.isArray(inputs) || inputs.length !== 1) throw new TrecvitError(`"inputs" expected a list of one tensor, "frames", got ${Array.isArray(inputs) ? `${inputs.length} of them` : shown(inputs)}`)
   return { id, frames: framesOf(recordOf(inputs[0], 'The input'), frame, body, split), topK, outputs: outputsOf(request['outputs'] ?? [], binary) }
+}
+
+/** Parameters of a request that change its answer. */
+const PARAMETERS = ['topK', 'binary_data_output']
+
+/**
+ * Clients send parameters for other servers (timeout, priority, sequence_id), which are ignored. One
+ * that is spelt almost like one of this server is a mistake.
+ */
+function checkNames(parameters: Json): void {
+  const bare = (name: string) => name.replaceAll(/[_-]/g, '').toLowerCase()
+  for (const name of Object.keys(parameters)) {
+    const meant = PARAMETERS.find((known) => known !== name && bare(known) === bare(name))
+    if (meant !== undefined) throw new TrecvitError(`"parameters" expected "${meant}", got ${shown(name)}`)
+  }
 }
 
 function framesOf({ name, shape, datatype, parameters, data }: Json, frame: readonly number[], body: Uint8Array, split: number): NdArray {
