@@ -13,3 +13,6 @@ export const demoPage: URL = new URL('../dist/demo/', import.meta.url)
 
 /** The package as programs import it; only where it was built. */
 export const library: URL = new URL('../dist/index.js', import.meta.url)
+
+/** The worker of `trecvit serve`; only where it was built. */
+export const serveWorker: URL = new URL('../dist/cli/serveWorker.js', import.meta.url)

@@ -25,7 +25,7 @@ const home = join(folder, 'node_modules/trecvit')
 const run = (...args) => execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
 
 const paths = execFileSync('tar', ['-tzf', packed], { encoding: 'utf8' }).trim().split('\n').map((path) => path.replace('package/', ''))
-for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/video/index.js', 'dist/trecvit.wasm', 'dist/worker.js', 'dist/decoder.wasm', 'dist/decoder.LICENSE', 'dist/decoder.NOTICE', 'dist/cli/index.js', 'models/tour.mp4', 'LICENSE', 'README.md']) assert(paths.includes(path), `${path} is not in the package`)
+for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/video/index.js', 'dist/trecvit.wasm', 'dist/worker.js', 'dist/decoder.wasm', 'dist/decoder.LICENSE', 'dist/decoder.NOTICE', 'dist/cli/index.js', 'dist/cli/serveWorker.js', 'models/tour.mp4', 'LICENSE', 'README.md']) assert(paths.includes(path), `${path} is not in the package`)
 assert(!paths.some((path) => /^(src|test|bench|assembly|build)\//.test(path)), 'sources or tests are in the package')
 console.log(`packed ${(readFileSync(packed).length / 1e6).toFixed(2)} MB, ${paths.length} files`)
 

@@ -1,0 +1,62 @@
+/**
+ * Work that takes longer than the event loop may be blocked: a picture of 8 megapixels takes 0.2 s,
+ * a body of 32 MB of JSON 0.4 s.
+ */
+import type { NdArray } from '../../array.ts'
+import type { Config } from '../../model/config.ts'
+import { RGB, type Frame } from '../../video/frame.ts'
+import { decodeImage } from '../../video/image.ts'
+import { openMedia } from '../../video/media.ts'
+import { toPixels } from '../../video/pixels.ts'
+import { parseInfer, type InferRequest } from './tensors.ts'
+
+/** A frame as a client sends it. */
+export interface FrameTask {
+  readonly bytes: Uint8Array
+  /** Of raw RGB pixels; null for a PNG or JPEG picture. */
+  readonly size: { readonly width: number; readonly height: number } | null
+  /** Pixels that a picture may have. */
+  readonly maxPixels: number
+  /** What the model takes. */
+  readonly imageSize: readonly [height: number, width: number]
+}
+
+/** The body of a request to infer. */
+export interface ParseTask {
+  readonly body: Uint8Array
+  /** Value of the header JSON_LENGTH. */
+  readonly jsonLength: string | undefined
+  readonly config: Config
+}
+
+/** The tasks, on the calling thread or on others. */
+export interface Tasks {
+  /**
+   * The pixels [H, W, 3] that the model takes, 0..255.
+   * @throws TrecvitError if the picture is damaged or too large
+   */
+  toModel(task: FrameTask): Promise<NdArray<Uint8Array>>
+  /** @throws TrecvitError if the request does not fit */
+  parse(task: ParseTask): Promise<InferRequest>
+}
+
+/** The tasks on the calling thread. */
+export const tasks: Tasks = {
+  async toModel({ bytes, size, maxPixels, imageSize: [height, width] }) {
+    const frame = size ? rawFrame(bytes, size) : await decode(bytes, maxPixels)
+    return { data: toPixels(frame, { height, width }), shape: [height, width, 3] }
+  },
+  async parse({ body, jsonLength, config }) {
+    return parseInfer(body, jsonLength, config)
+  },
+}
+
+async function decode(bytes: Uint8Array, maxPixels: number): Promise<Frame> {
+  const media = { ...await openMedia(bytes, undefined), name: 'the frame' }
+  return (await decodeImage(media, 0, maxPixels)).frame
+}
+
+function rawFrame(data: Uint8Array, { width, height }: NonNullable<FrameTask['size']>): Frame {
+  const planes = [{ data, stride: 3 * width }]
+  return { format: 'rgb24', width, height, planes, time: 0, rotation: 0, ...RGB }
+}

@@ -1,0 +1,29 @@
+/**
+ * The tasks of a server in a worker of its pool. Errors of the package go back as their messages,
+ * because a thread cannot send an instance of a class.
+ */
+import { move, transferableSymbol, valueSymbol } from 'piscina'
+import { TrecvitError } from '../../error.ts'
+import { tasks, type FrameTask, type ParseTask } from './tasks.ts'
+
+/** What a worker answers. */
+export type Outcome<T> = { readonly result: T } | { readonly refused: string }
+
+export const toModel = (task: FrameTask): Promise<unknown> =>
+  outcome(tasks.toModel(task), ({ data }) => data)
+
+export const parse = (task: ParseTask): Promise<unknown> =>
+  outcome(tasks.parse(task), ({ frames }) => frames.data)
+
+/** @param array the part of the result that is moved to the other thread, not copied */
+async function outcome<T>(
+  work: Promise<T>, array: (result: T) => Uint8Array | Float32Array,
+): Promise<unknown> {
+  try {
+    const result = await work
+    return move({ [transferableSymbol]: array(result).buffer, [valueSymbol]: { result } })
+  } catch (error) {
+    if (error instanceof TrecvitError) return { refused: error.message } satisfies Outcome<T>
+    throw error
+  }
+}

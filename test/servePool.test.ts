@@ -1,0 +1,79 @@
+/** Pictures and large bodies on threads of their own: the same answers, and a free event loop. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openPool, type Pool } from '../src/cli/serve/pool.ts'
+import { tasks, type FrameTask } from '../src/cli/serve/tasks.ts'
+import { TrecvitError } from '../src/index.ts'
+import { noise } from './commandLine.ts'
+import { appOf, expected, FRAME, infer, media, outputsOf, post, request } from './serving.ts'
+
+let pool: Pool
+beforeAll(() => void (pool = openPool(8)))
+afterAll(() => pool.end())
+
+const frameTask = (bytes: Uint8Array, size: FrameTask['size'] = null): FrameTask =>
+  ({ bytes, size, maxPixels: 1e8, imageSize: [24, 16] })
+
+test('frames have the same bits as on the calling thread', async () => {
+  const raw = { width: 301, height: 200 }
+  for (const [bytes, size] of [[media('picture.png'), null], [media('picture.jpg'), null], [noise(301 * 200 * 3), raw]] as const) {
+    const want = await tasks.toModel(frameTask(bytes, size))
+    // The bytes may be a part of a buffer that others use, and must then stay.
+    const shared = Buffer.concat([Buffer.alloc(3), bytes, Buffer.alloc(5)]).subarray(3, 3 + bytes.length)
+    expect(await pool.tasks.toModel(frameTask(shared, size))).toEqual(want)
+    expect(Buffer.from(bytes).equals(shared)).toBe(true)
+    expect(await pool.tasks.toModel(frameTask(Uint8Array.from(bytes), size))).toEqual(want)
+  }
+})
+
+test('what does not fit is refused with the same sentence', async () => {
+  for (const bytes of [noise(100), media('picture.png').subarray(0, 500), Buffer.alloc(0)]) {
+    const error = await tasks.toModel(frameTask(bytes)).catch((reason: Error) => reason)
+    expect(error).toBeInstanceOf(TrecvitError)
+    const refused = await pool.tasks.toModel(frameTask(bytes)).catch((reason: Error) => reason)
+    expect(refused).toBeInstanceOf(TrecvitError)
+    expect((refused as Error).message).toBe((error as Error).message)
+  }
+})
+
+test('large bodies are parsed there, and answered as small ones are', async () => {
+  const app = appOf({ tasks: pool.tasks })
+  const frames = noise(150 * FRAME)
+  const shape = [1, 150, 16, 16, 3]
+  const want = await expected(frames)
+  const answer = await app.request(infer, post(request([...frames], shape)))
+  expect(outputsOf(await answer.json() as Record<string, unknown>)).toEqual(want)
+  const bytes = await app.request(infer, post(frames, { 'Inference-Header-Content-Length': '0' }))
+  expect(outputsOf(await bytes.json() as Record<string, unknown>)).toEqual(want)
+  const wrong = await app.request(infer, post(request([...frames, 1], shape)))
+  expect([wrong.status, await wrong.json()]).toEqual([400, { error: expect.stringMatching(/115200 numbers .*, got 115201/) }])
+  expect((await app.request(infer, post(`{"inputs":${'['.repeat(200_000)}`))).status).toBe(400)
+})
+
+test('the event loop turns while a large picture is resized', async () => {
+  const task = () => frameTask(new Uint8Array(3264 * 2448 * 3).fill(7), { width: 3264, height: 2448 })
+  // Starts the threads.
+  await pool.tasks.toModel(task())
+  const longest = async (work: Promise<unknown>) => {
+    let done = false
+    void work.finally(() => (done = true))
+    let most = 0
+    for (let last = performance.now(); !done; last = performance.now()) {
+      await new Promise((resolve) => setImmediate(resolve))
+      most = Math.max(most, performance.now() - last)
+    }
+    return most
+  }
+  const turns = []
+  for (let i = 0; i < 3; i++) turns.push(await longest(pool.tasks.toModel(task())))
+  const blocked = await longest(Promise.resolve().then(() => tasks.toModel(task())))
+  // The best of some, because others use this machine.
+  expect(Math.min(...turns)).toBeLessThan(blocked / 3)
+})
+
+test('more tasks than threads wait in turn; more than are allowed are refused', async () => {
+  const outcomes = await Promise.allSettled(Array.from({ length: 40 }, () => pool.tasks.toModel(frameTask(media('picture.jpg')))))
+  expect(outcomes.slice(0, 8).every(({ status }) => status === 'fulfilled')).toBe(true)
+  expect(outcomes.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(0)
+  expect(pool.waiting).toBe(0)
+  expect((await pool.tasks.toModel(frameTask(media('picture.jpg')))).shape).toEqual([24, 16, 3])
+})
