@@ -1,10 +1,13 @@
 /** trecvit serve behind a real port: many at once, hostile ones, and streams. */
+import { EventEmitter } from 'node:events'
 import { connect } from 'node:net'
 import { Hono } from 'hono'
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { Bindings, ServeOptions } from '../src/cli/serve/app.ts'
 import { listen, type Listening } from '../src/cli/serve/listen.ts'
+import { largestSnapshot } from '../src/cli/serve/follow.ts'
+import { ReadAhead, Socket } from '../src/cli/serve/socket.ts'
 import { noise } from './commandLine.ts'
 import { appOf, expected, FRAME, infer, media, model, outputsOf, post, request, unexpected } from './serving.ts'
 
@@ -318,7 +321,8 @@ describe('a stream', () => {
   })
 })
 
-test('nobody is read faster than answered', async () => {
+/** A server that takes one message of a stream and stops there, until it is let go. */
+async function startStuck(maxBody: number): Promise<{ read(): number; go(): void }> {
   let read = 0
   let go = () => {}
   const app = new Hono<{ Bindings: Bindings }>().get('*', (c) => {
@@ -330,8 +334,13 @@ test('nobody is read faster than answered', async () => {
     })
     return c.body(null)
   })
-  server = await listen(app, { host: '127.0.0.1', port: 0, timeout: 10_000, maxBody: 4e6, onError: (error) => unexpected.push(error) })
+  server = await listen(app, { host: '127.0.0.1', port: 0, timeout: 10_000, maxBody, onError: (error) => unexpected.push(error) })
   base = `127.0.0.1:${server.address.port}`
+  return { read: () => read, go: () => go() }
+}
+
+test('nobody is read faster than answered', async () => {
+  const { read, go } = await startStuck(4e6)
   const socket = await open()
   const message = noise(3e6)
   for (let i = 0; i < 30; i++) socket.send(message)
@@ -339,8 +348,110 @@ test('nobody is read faster than answered', async () => {
   // Of 90 MB the server has taken a few messages, and the system what it holds for a connection.
   expect(socket.bufferedAmount).toBeGreaterThan(60e6)
   go()
-  expect(await until(() => read === 30)).toBe(true)
+  expect(await until(() => read() === 30)).toBe(true)
   socket.close()
+})
+
+test('pings are answered at once while frames wait', async () => {
+  const { read, go } = await startStuck(1e6)
+  const socket = await open()
+  for (let i = 0; i < 1000; i++) socket.send(noise(FRAME))
+  const pong = new Promise<string>((resolve) => socket.once('pong', (data) => resolve(data.toString())))
+  socket.ping('hello')
+  expect(await pong).toBe('hello')
+  expect(read()).toBe(1)
+  go()
+  expect(await until(() => read() === 1000)).toBe(true)
+  socket.close()
+})
+
+test('while a pong waits to be written, only the newest ping is kept', () => {
+  const sent: [data: string, done: () => void][] = []
+  const fake = Object.assign(new EventEmitter(), {
+    pong: (data: Buffer, _: boolean, done: () => void) => void sent.push([data.toString(), done]),
+  })
+  new Socket(fake as unknown as WebSocket, 1000, new ReadAhead(1000))
+  for (let i = 0; i < 1000; i++) fake.emit('ping', Buffer.from(`${i}`))
+  expect(sent.map(([data]) => data)).toEqual(['0'])
+  sent[0]![1]()
+  expect(sent.map(([data]) => data)).toEqual(['0', '999'])
+  sent[1]![1]()
+  fake.emit('ping', Buffer.from('again'))
+  expect(sent.map(([data]) => data)).toEqual(['0', '999', 'again'])
+})
+
+test('a live stream drops frames that wait, counts them, and keeps the newest', async () => {
+  await start()
+  const socket = await open()
+  socket.send('{"width":16,"height":16,"live":true}')
+  const count = 2000
+  for (let i = 1; i < count; i++) socket.send(noise(FRAME, 1))
+  socket.send(noise(FRAME, 2))
+  await until(() => {
+    const { frame, dropped } = socket.lines().at(-1) ?? {}
+    return frame + 1 + dropped === count
+  })
+  const lines = socket.lines()
+  const { frame, dropped, probs } = lines.at(-1)!
+  expect([frame + 1 + dropped, lines.length]).toEqual([count, frame + 1])
+  expect(dropped).toBeGreaterThan(0)
+  const stream = model.stream()
+  let last
+  for (let i = 0; i <= frame; i++) last = await stream.push({ data: noise(FRAME, i < frame ? 1 : 2), shape: [16, 16, 3] })
+  await stream.dispose()
+  expect(probs).toEqual([...last!.probs.data])
+  socket.close()
+})
+
+test('a live stream goes on from a snapshot, which is not dropped', async () => {
+  await start()
+  const one = await open()
+  one.send('{"width":16,"height":16}')
+  one.send(noise(FRAME))
+  one.send('{"snapshot":true}')
+  const [, snapshot] = await one.got(2)
+  const two = await open()
+  two.send('{"width":16,"height":16,"resume":true,"live":true}')
+  two.send(snapshot!)
+  two.send(noise(FRAME, 2))
+  await two.got(1)
+  expect(two.lines()).toEqual([expect.objectContaining({ frame: 1, dropped: 0 })])
+  const three = await open()
+  three.send('{"live":1}')
+  expect(await three.ended).toBe(1008)
+  expect(three.lines()).toEqual([{ error: expect.stringMatching(/"live" expected true or false, got 1/) }])
+})
+
+test('a snapshot that was handed out is taken back, whatever bodies may have', async () => {
+  const maxBody = 2000
+  const app = appOf({ maxBody })
+  const onError = (error: unknown) => void unexpected.push(error)
+  const limits = { timeout: 10_000, maxBody: Math.max(maxBody, largestSnapshot(model)), onError }
+  server = await listen(app, { ...limits, host: '127.0.0.1', port: 0 })
+  base = `127.0.0.1:${server.address.port}`
+  const opening = { width: 16, height: 16, average: { frames: 4096 } }
+  const one = await open()
+  one.send(JSON.stringify(opening))
+  for (let i = 0; i < 3; i++) one.send(noise(FRAME, i))
+  one.send('{"snapshot":true}')
+  const snapshot = (await one.got(4))[3]!
+  expect(snapshot.length).toBeGreaterThan(10 * maxBody)
+  expect(snapshot.length).toBeLessThanOrEqual(limits.maxBody)
+  const two = await open()
+  two.send('{"width":16,"height":16,"resume":true}')
+  two.send(snapshot)
+  for (const socket of [one, two]) socket.send(noise(FRAME, 9))
+  await Promise.all([one.got(5), two.got(1)])
+  expect(two.lines()[0]).toEqual(one.lines()[3])
+  // Only a snapshot may be that large.
+  const three = await open()
+  three.send('{}')
+  three.send(snapshot)
+  expect(await three.ended).toBe(1009)
+  expect(three.lines()).toEqual([{ error: expect.stringMatching(/A frame expected at most 2000 bytes, got \d+/) }])
+  const four = await open()
+  four.send(`{"topK":${'1'.repeat(5000)}}`)
+  expect(await four.ended).toBe(1009)
 })
 
 /** Whether something becomes true within some seconds. */

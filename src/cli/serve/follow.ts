@@ -1,15 +1,16 @@
 /**
  * A stream over a socket: an opening message, then frames in, and for each a line of JSON out, in order.
  */
+import type { NdArray } from '../../array.ts'
 import { TrecvitError } from '../../error.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import type { Average } from '../../program/program.ts'
-import { averageOf, decodeSnapshot } from '../../stream/snapshot.ts'
+import { averageOf, decodeSnapshot, snapshotBytes } from '../../stream/snapshot.ts'
 import type { FrameAnswer, Stream } from '../../stream/stream.ts'
-import { checkSize, RGB, type Frame } from '../../video/frame.ts'
-import { decodeImage } from '../../video/image.ts'
-import { openMedia } from '../../video/media.ts'
+import { checkSize } from '../../video/frame.ts'
+import { Health } from './health.ts'
 import { isWhole, parseJson, recordOf, shown, type Json } from './json.ts'
+import { tasks, type Tasks } from './tasks.ts'
 
 /** Messages of one client: text, or bytes. */
 export interface Channel {
@@ -19,7 +20,14 @@ export interface Channel {
   send(message: string | Uint8Array): Promise<void>
   /** Ends `messages` with an error. */
   fail(why: unknown): void
+  /** From now on, a frame that waits is dropped when the next one comes. */
+  keepNewest?(): void
+  /** Frames that were dropped so far. */
+  readonly dropped?: number
 }
+
+/** A message that is larger than the server takes. */
+export class TooLarge extends TrecvitError {}
 
 /** What the opening message says. */
 interface Opening {
@@ -30,20 +38,42 @@ interface Opening {
   readonly topK: number
   /** The first bytes are a snapshot to go on from. */
   readonly resume: boolean
+  /** Frames that wait are dropped when newer ones come. */
+  readonly live: boolean
 }
 
 /** What streams of one server share. */
 export interface Shared {
   readonly model: TRecViT
-  /** Bytes of a frame, decoded. */
+  /** Bytes of a frame, as sent and decoded. */
   readonly maxFrame: number
+  /** Decoding and resizing; on the calling thread by default. */
+  readonly tasks?: Tasks
+  /** Told about answers and failures of the model. */
+  readonly health?: Health
+  /** Called with the seconds from taking a frame to its answer. */
+  readonly onFrame?: (seconds: number) => void
+}
+
+/** Characters of a message of text. */
+const MAX_TEXT = 4096
+
+/** Frames of the longest window of an average. */
+const MAX_WINDOW = 4096
+
+/** Bytes of the largest snapshot of a stream of this model. */
+export function largestSnapshot(model: TRecViT): number {
+  const session = model.session({ b: 1, recent: { frames: MAX_WINDOW }, encoded: false })
+  return snapshotBytes(session.states)
 }
 
 /**
  * Answers until the messages end.
  * @throws TrecvitError if a message does not fit; what was asked for before it has been answered
  */
-export async function follow({ model, maxFrame }: Shared, { messages, send, fail }: Channel): Promise<void> {
+export async function follow(shared: Shared, channel: Channel): Promise<void> {
+  const { model, maxFrame, health = new Health(model) } = shared
+  const { messages, send, fail } = channel
   let opening: Opening | undefined
   let stream: Stream | undefined
   let sent = Promise.resolve()
@@ -52,13 +82,25 @@ export async function follow({ model, maxFrame }: Shared, { messages, send, fail
       if (!opening) {
         opening = readOpening(message, model.config.numClasses, maxFrame)
         if (!opening.resume) stream = model.stream({ average: opening.average, topK: opening.topK })
+        if (stream && opening.live) channel.keepNewest?.()
         continue
       }
       if (!stream) {
         stream = await resume(model, message, opening.topK)
+        if (opening.live) channel.keepNewest?.()
         continue
       }
-      const answer: Promise<string | Uint8Array> = typeof message === 'string' ? snapshot(stream, message) : stream.push(await toFrame(message, opening, maxFrame)).then(toLine)
+      let answer: Promise<string | Uint8Array>
+      if (typeof message === 'string') answer = snapshot(stream, message)
+      else {
+        const start = performance.now()
+        const dropped = opening.live ? { dropped: channel.dropped ?? 0 } : {}
+        const frame = await toFrame(shared, message, opening)
+        answer = health.watch(stream.push(frame)).then((result) => {
+          shared.onFrame?.((performance.now() - start) / 1000)
+          return JSON.stringify({ ...lineOf(result), ...dropped })
+        })
+      }
       answer.catch(() => {})
       // Two are under way at most: the next frame is decoded while this one is computed.
       const before = sent
@@ -74,15 +116,16 @@ export async function follow({ model, maxFrame }: Shared, { messages, send, fail
 
 function readOpening(message: string | Uint8Array, c: number, maxFrame: number): Opening {
   if (typeof message !== 'string') throw new TrecvitError(`The first message of a stream expected JSON text, got ${message.length} bytes; send {} before pictures, or {"width":320,"height":240} before raw RGB frames of that size`)
-  const { width, height, average: wanted, topK = Math.min(5, c), resume = false, ...unknown } = objectOf(message, 'The first message')
+  const { width, height, average: wanted, topK = Math.min(5, c), resume = false, live = false, ...unknown } = objectOf(message, 'The first message')
   const [odd] = Object.keys(unknown)
-  if (odd !== undefined) throw new TrecvitError(`The first message expected "width", "height", "average", "topK" and "resume", got ${shown(odd)}`)
+  if (odd !== undefined) throw new TrecvitError(`The first message expected "width", "height", "average", "topK", "resume" and "live", got ${shown(odd)}`)
   const average = averageOf(wanted === undefined ? 'all' : wanted)
   if (!average) throw new TrecvitError(`"average" expected "all", {"frames":1..4096} or {"halfLife":up to 1e5}, got ${shown(wanted)}`)
   if (!isWhole(topK, 1, c)) throw new TrecvitError(`"topK" expected a whole number from 1 to ${c}, got ${shown(topK)}`)
   if (typeof resume !== 'boolean') throw new TrecvitError(`"resume" expected true or false, got ${shown(resume)}`)
+  if (typeof live !== 'boolean') throw new TrecvitError(`"live" expected true or false, got ${shown(live)}`)
   if (resume && wanted !== undefined) throw new TrecvitError('"average" cannot be given with "resume": the stream goes on as it was begun')
-  return { size: sizeOfFrames(width, height, maxFrame), average, topK, resume }
+  return { size: sizeOfFrames(width, height, maxFrame), average, topK, resume, live }
 }
 
 function sizeOfFrames(width: unknown, height: unknown, maxFrame: number): Opening['size'] {
@@ -99,12 +142,22 @@ function resume(model: TRecViT, message: string | Uint8Array, topK: number): Pro
   return model.resume(message, { topK })
 }
 
-/** A picture, or raw pixels; without a copy. */
-async function toFrame(bytes: Uint8Array, { size }: Opening, maxFrame: number): Promise<Frame> {
-  if (!size) return (await decodeImage({ ...await openMedia(bytes, undefined), name: 'the frame' }, 0, Math.floor(maxFrame / 4))).frame
-  const { width, height } = size
-  if (bytes.length !== 3 * width * height) throw new TrecvitError(`A raw frame of ${width}x${height} expected ${3 * width * height} bytes, got ${bytes.length}`)
-  return { format: 'rgb24', width, height, planes: [{ data: bytes, stride: 3 * width }], time: 0, rotation: 0, ...RGB }
+/** The pixels of a picture, or raw ones, as the model takes them. */
+async function toFrame(shared: Shared, bytes: Uint8Array, { size }: Opening): Promise<NdArray> {
+  const { model: { config: { imageSize } }, maxFrame, tasks: { toModel } = tasks } = shared
+  if (bytes.length > maxFrame) {
+    throw new TooLarge(`A frame expected at most ${maxFrame} bytes, got ${bytes.length}; ` +
+      'send smaller ones, or start the server with a larger "--max-body"')
+  }
+  if (size) {
+    const { width, height } = size
+    const want = 3 * width * height
+    if (bytes.length !== want) {
+      throw new TrecvitError(`A raw frame of ${width}x${height} expected ${want} bytes, got ${bytes.length}`)
+    }
+    if (height === imageSize[0] && width === imageSize[1]) return { data: bytes, shape: [height, width, 3] }
+  }
+  return toModel({ bytes, size, maxPixels: Math.floor(maxFrame / 4), imageSize })
 }
 
 function snapshot(stream: Stream, message: string): Promise<Uint8Array> {
@@ -114,10 +167,11 @@ function snapshot(stream: Stream, message: string): Promise<Uint8Array> {
 }
 
 function objectOf(text: string, what: string): Json {
+  if (text.length > MAX_TEXT) throw new TooLarge(`${what} expected at most ${MAX_TEXT} characters, got ${text.length}`)
   return recordOf(parseJson(new TextEncoder().encode(text), what), what)
 }
 
 /** As in `trecvit stream --json`. */
-function toLine({ frame, top, probs }: FrameAnswer): string {
-  return JSON.stringify({ frame, ...top[0], top, probs: [...probs.data] })
+function lineOf({ frame, top, probs }: FrameAnswer): object {
+  return { frame, ...top[0], top, probs: [...probs.data] }
 }

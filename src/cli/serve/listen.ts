@@ -2,7 +2,7 @@
  * An app behind a port of this machine, with WebSockets, and an end that cuts nobody off.
  */
 import { once } from 'node:events'
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createAdaptorServer } from '@hono/node-server'
@@ -11,7 +11,7 @@ import { WebSocketServer } from 'ws'
 import { quote } from '../../checkpoint/quote.ts'
 import { TrecvitError } from '../../error.ts'
 import type { Bindings } from './app.ts'
-import { Socket } from './socket.ts'
+import { ReadAhead, Socket } from './socket.ts'
 
 /** Where and how it listens. */
 export interface ListenOptions {
@@ -29,7 +29,7 @@ export interface ListenOptions {
 /** A server that listens. */
 export interface Listening {
   readonly address: AddressInfo
-  /** Takes no more requests, waits for those under way, and closes all connections. */
+  /** Takes no more requests, waits for those under way until the timeout, and closes all connections. */
   close(): Promise<void>
 }
 
@@ -37,6 +37,10 @@ export interface Listening {
 const MAX_CONNECTIONS = 512
 /** Milliseconds for the head of a request. */
 const HEAD_TIMEOUT = 10_000
+/** Largest messages that wait, of all streams together. */
+const READ_AHEAD = 4
+/** Milliseconds for an answer that is late to be written. */
+const GRACE = 1000
 
 /**
  * @throws TrecvitError if the address or the port cannot be had
@@ -51,10 +55,16 @@ export async function listen(app: Hono<{ Bindings: Bindings }>, { host, port, ti
   server.maxConnections = MAX_CONNECTIONS
   server.setTimeout(2 * timeout + 5000)
 
-  const webSockets = new WebSocketServer({ noServer: true, maxPayload: maxBody })
+  const webSockets = new WebSocketServer({ noServer: true, maxPayload: maxBody, autoPong: false })
+  const readAhead = new ReadAhead(READ_AHEAD * maxBody)
   const sockets = new Set<Socket>()
   server.on('upgrade', (request: IncomingMessage, connection: Duplex, head: Buffer) => void upgrade(request, connection, head).catch(onError))
 
+  // A body that is refused by its declared size need not be sent.
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    if (!(Number(request.headers['content-length']) > maxBody)) response.writeContinue()
+    server.emit('request', request, response)
+  })
   let underWay = 0
   let closing = false
   server.on('request', (_, response) => {
@@ -82,8 +92,10 @@ export async function listen(app: Hono<{ Bindings: Bindings }>, { host, port, ti
       const closed = once(server, 'close')
       server.close()
       if (underWay === 0) server.closeAllConnections()
+      const late = setTimeout(() => server.closeAllConnections(), timeout + GRACE)
       await Promise.all([...sockets].map((socket) => socket.end()))
       await closed
+      clearTimeout(late)
     },
   }
 
@@ -98,7 +110,7 @@ export async function listen(app: Hono<{ Bindings: Bindings }>, { host, port, ti
     let opened = false
     webSockets.handleUpgrade(request, connection, head, (webSocket) => {
       opened = true
-      const socket = new Socket(webSocket, timeout)
+      const socket = new Socket(webSocket, timeout, readAhead)
       sockets.add(socket)
       void socket.run(run, onError).finally(() => sockets.delete(socket))
     })
@@ -112,7 +124,7 @@ function requestOf({ url, headers }: IncomingMessage): Request | { error: string
   const { upgrade = '', host = 'localhost' } = headers
   if (upgrade.toLowerCase() !== 'websocket') return { error: `"Upgrade" expected "websocket", got ${quote(upgrade)}` }
   if (!url?.startsWith('/') || !URL.canParse(url, `http://${host}`)) return { error: `The address expected a path, got ${quote(url ?? '')}` }
-  return new Request(new URL(url, `http://${host}`), { headers: { host, ...(headers.origin !== undefined && { origin: headers.origin }) } })
+  return new Request(new URL(url, `http://${host}`), { headers: { host, ...(headers.origin !== undefined && { origin: headers.origin }), ...(headers.authorization !== undefined && { authorization: headers.authorization }) } })
 }
 
 /** A whole answer on a connection that Node has let go of. */

@@ -1,73 +1,217 @@
 /**
- * A WebSocket as a channel: read only as fast as it is answered, and given up when the other side neither sends nor takes.
+ * A WebSocket as a channel. Messages that wait are bounded in bytes and number; beyond that the
+ * connection is not read until they are answered (back-pressure). Pings are answered at once as
+ * long as the connection is read. A client that neither sends nor receives is disconnected.
+ *
+ * ```mermaid
+ * stateDiagram-v2
+ *   [*] --> reading
+ *   reading --> paused: too much waits
+ *   paused --> reading: half of it is answered
+ *   reading --> draining: the server ends
+ *   paused --> draining: the server ends
+ *   draining --> closed: all is answered, or the time is over
+ *   reading --> closed: the client leaves, or a message does not fit
+ * ```
  */
-import { on } from 'node:events'
 import type { WebSocket } from 'ws'
 import { TrecvitError } from '../../error.ts'
-import type { Channel } from './follow.ts'
+import { TooLarge, type Channel } from './follow.ts'
+import { EngineError } from './health.ts'
 
-/** Messages that wait, whole, before the connection is read no further. */
-const WAITING = 2
+/** Messages that wait, of one socket. */
+const MAX_WAITING = 1024
+/** Messages that one socket may hold whatever the others hold. */
+const MIN_WAITING = 2
 /** Milliseconds for the other side to say goodbye. */
 const FAREWELL = 1000
+/** Codes with which a WebSocket closes (RFC 6455, section 7.4.1). */
+const CODE = { done: 1000, shutdown: 1001, policy: 1008, tooLarge: 1009, internal: 1011 } as const
+
+/** What a client is told about an error that only the log explains. */
+export const UNEXPECTED =
+  'Something unexpected went wrong; the server has said more on its standard error'
+
+function codeOf(error: unknown): number {
+  if (error instanceof TooLarge) return CODE.tooLarge
+  return error instanceof TrecvitError ? CODE.policy : CODE.internal
+}
+
+/** Bytes of messages that wait, of all sockets of a server together. */
+export class ReadAhead {
+  readonly #most: number
+  bytes = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** 1 when no more should be read. */
+  get fill(): number {
+    return this.bytes / this.#most
+  }
+}
 
 export class Socket {
   readonly #webSocket: WebSocket
   readonly #timeout: number
-  readonly #stop = new AbortController()
+  readonly #readAhead: ReadAhead
+  readonly #waiting: (string | Buffer)[] = []
+  #dropped = 0
+  #newestOnly = false
+  /** Why no more messages are read, if that is no error of the server. */
+  #end: 'closed' | 'shutdown' | undefined
+  #failure: unknown
+  #wake: () => void = () => {}
   #done: Promise<void> = Promise.resolve()
-  #ending = false
+  /** The newest ping that waits until the pong before it is written. */
+  #ping: Buffer | undefined
+  #ponging = false
 
   /** @param timeout milliseconds for the next message to come, and for a message to be taken */
-  constructor(webSocket: WebSocket, timeout: number) {
+  constructor(webSocket: WebSocket, timeout: number, readAhead: ReadAhead) {
     this.#webSocket = webSocket
     this.#timeout = timeout
+    this.#readAhead = readAhead
     webSocket.binaryType = 'nodebuffer'
+    webSocket.on('message', (data: Buffer, isBinary) => {
+      this.#take(isBinary ? data : data.toString())
+    })
+    webSocket.on('ping', (data) => this.#pong(data))
+    webSocket.on('close', () => this.#finish('closed'))
     // Closing says enough.
     webSocket.on('error', () => {})
   }
 
   /** Runs the work with the messages of the socket, says how it ended, and closes. */
-  run(work: (channel: Channel) => Promise<void>, onError: (error: unknown) => void): Promise<void> {
-    const messages = on(this.#webSocket, 'message', { close: ['close'], signal: this.#stop.signal, highWaterMark: WAITING, lowWaterMark: 1 }) as AsyncIterator<[data: Buffer, isBinary: boolean]>
+  run(
+    work: (channel: Channel) => Promise<void>, onError: (error: unknown) => void,
+  ): Promise<void> {
     this.#done = (async () => {
       try {
-        await work({ messages: this.#read(messages), send: (message) => this.#send(message), fail: (why) => this.#stop.abort(why) })
-        await this.#close(this.#ending ? 1001 : 1000)
+        await work(this.#channel())
+        await this.#close(this.#end === 'shutdown' ? CODE.shutdown : CODE.done)
       } catch (error) {
-        const expected = error instanceof TrecvitError
-        if (!expected && this.#webSocket.readyState === this.#webSocket.OPEN) onError(error)
-        await this.#send(JSON.stringify({ error: expected ? error.message : 'Something unexpected went wrong; the server has said more on its standard error' })).catch(() => {})
-        await this.#close(expected ? 1008 : 1011)
+        const known = error instanceof TrecvitError || error instanceof EngineError
+        if (!known && this.#webSocket.readyState === this.#webSocket.OPEN) onError(error)
+        const message = known ? error.message : UNEXPECTED
+        await this.#send(JSON.stringify({ error: message })).catch(() => {})
+        await this.#close(codeOf(error))
       }
     })()
     return this.#done
   }
 
-  /** Answers what has come, then closes. */
-  end(): Promise<void> {
-    this.#ending = true
-    this.#stop.abort()
-    return this.#done
+  /** Answers the messages that have come, as long as the time allows, then closes. */
+  async end(): Promise<void> {
+    this.#finish('shutdown')
+    const late = setTimeout(() => this.#drop(), this.#timeout)
+    const tooLate = setTimeout(() => this.#webSocket.terminate(), this.#timeout + FAREWELL)
+    await this.#done
+    clearTimeout(late)
+    clearTimeout(tooLate)
   }
 
-  async *#read(messages: AsyncIterator<[data: Buffer, isBinary: boolean]>): AsyncGenerator<string | Uint8Array> {
-    const late = () => this.#stop.abort(new TrecvitError(`The stream expected a message within ${this.#timeout / 1000} s, got none; it can be resumed from a snapshot`))
-    try {
-      for (;;) {
-        const timer = setTimeout(late, this.#timeout)
-        const { done, value } = await messages.next().finally(() => clearTimeout(timer))
-        if (done) return
-        const [data, isBinary] = value
-        yield isBinary ? data : data.toString()
-      }
-    } catch {
-      // What breaks the rules of WebSockets (a message that is too large, text that is no UTF-8) has been closed with its code already.
-      if (!this.#stop.signal.aborted || this.#ending) return
-      throw this.#stop.signal.reason
-    } finally {
-      await messages.return?.()
+  #channel(): Channel {
+    const socket = this
+    return {
+      messages: this.#read(),
+      send: (message) => this.#send(message),
+      fail: (why) => {
+        this.#failure ??= why
+        this.#wake()
+      },
+      keepNewest: () => {
+        this.#newestOnly = true
+        const waiting = this.#waiting.slice()
+        this.#drop()
+        for (const message of waiting) this.#add(message)
+      },
+      get dropped() {
+        return socket.#dropped
+      },
     }
+  }
+
+  #take(message: string | Buffer): void {
+    if (this.#end) return
+    this.#add(message)
+    this.#flow()
+    this.#wake()
+  }
+
+  #add(message: string | Buffer): void {
+    const last = this.#waiting.at(-1)
+    if (this.#newestOnly && last instanceof Buffer && message instanceof Buffer) {
+      this.#readAhead.bytes -= last.length
+      this.#waiting.pop()
+      this.#dropped++
+    }
+    this.#readAhead.bytes += message.length
+    this.#waiting.push(message)
+  }
+
+  /** Stops reading when too much waits, and goes on when half of it is answered. */
+  #flow(): void {
+    const { length } = this.#waiting
+    const fill = length < MIN_WAITING ? 0 : Math.max(this.#readAhead.fill, length / MAX_WAITING)
+    if (fill >= 1) this.#webSocket.pause()
+    else if (fill <= 0.5) this.#webSocket.resume()
+  }
+
+  #finish(why: 'closed' | 'shutdown'): void {
+    this.#end ??= why
+    // Nobody is there to take the answers.
+    if (why === 'closed') this.#drop()
+    this.#wake()
+  }
+
+  #drop(): void {
+    for (const { length } of this.#waiting.splice(0)) this.#readAhead.bytes -= length
+  }
+
+  async *#read(): AsyncGenerator<string | Uint8Array> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure
+      const message = this.#waiting.shift()
+      if (message !== undefined) {
+        this.#readAhead.bytes -= message.length
+        this.#flow()
+        yield message
+      } else if (this.#end) return
+      else await this.#next()
+    }
+  }
+
+  /** Waits for a message, the end, or a failure: none of them in time is one. */
+  #next(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        const seconds = this.#timeout / 1000
+        this.#failure ??= new TrecvitError(`The stream expected a message within ${seconds} s, ` +
+          'got none; it can be resumed from a snapshot')
+        resolve()
+      }, this.#timeout)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  /** While a pong waits to be written only the newest ping counts (RFC 6455, section 5.5.3). */
+  #pong(data: Buffer): void {
+    if (this.#ponging) {
+      this.#ping = data
+      return
+    }
+    this.#ponging = true
+    this.#webSocket.pong(data, false, () => {
+      this.#ponging = false
+      const next = this.#ping
+      this.#ping = undefined
+      if (next) this.#pong(next)
+    })
   }
 
   #send(message: string | Uint8Array): Promise<void> {
@@ -83,8 +227,12 @@ export class Socket {
 
   #close(code: number): Promise<void> {
     const webSocket = this.#webSocket
+    this.#end ??= 'closed'
     return new Promise((resolve) => {
       if (webSocket.readyState === webSocket.CLOSED) return resolve()
+      this.#drop()
+      // A paused connection would never hear the other side's goodbye.
+      webSocket.resume()
       const timer = setTimeout(() => webSocket.terminate(), FAREWELL)
       webSocket.once('close', () => {
         clearTimeout(timer)

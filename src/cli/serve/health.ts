@@ -1,0 +1,79 @@
+/**
+ * Whether the model can answer.
+ *
+ * ```mermaid
+ * stateDiagram-v2
+ *   [*] --> unknown
+ *   unknown --> ready: an answer, or a probe succeeds
+ *   unknown --> failed: a probe fails
+ *   ready --> unknown: 5 s without an answer
+ *   ready --> failed: the model fails
+ *   failed --> ready: an answer, or a probe succeeds
+ * ```
+ */
+import { TrecvitError } from '../../error.ts'
+import type { TRecViT } from '../../model/trecvit.ts'
+
+/** Milliseconds after an answer in which the model counts as ready without a probe. */
+const FRESH = 5000
+/** Milliseconds for the answer to a probe. */
+const PATIENCE = 5000
+
+/** The model failed, although its input was right: a device was lost, memory is used up. */
+export class EngineError extends Error {}
+
+export class Health {
+  readonly #model: TRecViT
+  #answered = -Infinity
+  #failure: string | null = null
+  #probe: Promise<void> | undefined
+
+  constructor(model: TRecViT) {
+    this.#model = model
+  }
+
+  /**
+   * The result of work of the model with an input that was checked.
+   * @param signal aborted when the client gives the work up, which tells nothing about the model
+   * @throws EngineError if the model failed
+   */
+  async watch<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+    try {
+      const result = await work
+      this.answered()
+      return result
+    } catch (error) {
+      if (signal?.aborted) throw error
+      this.#failure = error instanceof Error ? error.message : String(error)
+      throw error instanceof TrecvitError ? new EngineError(error.message, { cause: error }) : error
+    }
+  }
+
+  /** Notes that the model has answered. */
+  answered(): void {
+    this.#answered = performance.now()
+    this.#failure = null
+  }
+
+  /** Why the model cannot answer, or null. Runs one frame if it has not answered lately. */
+  async check(): Promise<string | null> {
+    const isFresh = performance.now() - this.#answered < FRESH
+    if (this.#failure !== null || !isFresh) {
+      this.#probe ??= this.#run().finally(() => (this.#probe = undefined))
+      await this.#probe
+    }
+    return this.#failure
+  }
+
+  async #run(): Promise<void> {
+    const [height, width] = this.#model.config.imageSize
+    const frame = { data: new Uint8Array(height * width * 3), shape: [1, height, width, 3] }
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise<never>((_, reject) => {
+      const error = new Error(`A frame took longer than ${PATIENCE / 1000} s`)
+      timer = setTimeout(() => reject(error), PATIENCE)
+    })
+    await this.watch(Promise.race([this.#model.forward(frame), late])).catch(() => {})
+    clearTimeout(timer)
+  }
+}
