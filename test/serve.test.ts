@@ -37,6 +37,22 @@ describe('the protocol', () => {
     expect((await app.request(infer)).headers.get('allow')).toBe('POST')
   })
 
+  test('paths may name the version, which is 1', async () => {
+    const app = appOf()
+    const versioned = '/v2/models/tiny/versions/1'
+    expect(await ask(app, versioned)).toEqual(await ask(app, '/v2/models/tiny'))
+    expect(await ask(app, `${versioned}/ready`)).toEqual({ status: 200, name: 'tiny', ready: true })
+    const body = post(noise(FRAME), { 'Inference-Header-Content-Length': '0' })
+    expect(await ask(app, `${versioned}/infer`, body)).toEqual(await ask(app, infer, body))
+    expect((await app.request(`${versioned}/infer`)).headers.get('allow')).toBe('POST')
+    expect(await ask(app, `${versioned}/stream`)).toEqual({ status: 426, error: expect.stringMatching(/WebSocket/) })
+    for (const path of ['', '/ready', '/stream']) {
+      expect(await ask(app, `/v2/models/tiny/versions/2${path}`)).toEqual({ status: 404, error: expect.stringMatching(/no version "2" of "tiny".*"1"/) })
+      expect(await ask(app, `/v2/models/other/versions/1${path}`)).toEqual({ status: 404, error: expect.stringMatching(/no model "other"/) })
+    }
+    expect(await ask(app, '/v2/models/tiny/versions/2/infer', body)).toMatchObject({ status: 404 })
+  })
+
   test('pages of allowed origins, and its own, may use it', async () => {
     const app = appOf({ origins: ['http://localhost:5173'] })
     const answer = await app.request('/v2', { headers: { origin: 'http://localhost:5173' } })
@@ -150,6 +166,28 @@ describe('infer', () => {
     expect(await ask(appOf(), infer, post(body, headers))).toEqual({ status: 400, error: expect.stringMatching(error) })
   })
 
+  test('parameters for other servers are ignored; one that is misspelt is not', async () => {
+    const app = appOf()
+    const want = outputsOf(await ask(app, infer, post(request(one))))
+    const odd = { timeout: 1_000_000, priority: 1, sequence_id: 7, sequence_start: true, sequence_end: false, content_type: 'np', headers: { x: 'y' }, constructor: null, __proto__: 1 }
+    const everywhere = request(one, undefined, { parameters: odd, model_name: 'tiny', outputs: [{ name: 'probs', parameters: { classification: 2 } }] })
+    Object.assign(everywhere.inputs[0]!, { parameters: { content_type: 'np' } })
+    expect(outputsOf(await ask(app, infer, post(everywhere)))).toEqual({ probs: want['probs'] })
+    for (const parameters of [{ top_k: 1 }, { TOPK: 1 }, { binaryDataOutput: true }, { 'binary-data-output': true }]) {
+      expect(await ask(app, infer, post(request(one, undefined, { parameters })))).toEqual({ status: 400, error: expect.stringMatching(/"parameters" expected "(topK|binary_data_output)", got/) })
+    }
+  })
+
+  test('the coding of a body that is no coding may be spelt in any way', async () => {
+    const app = appOf()
+    for (const coding of ['Identity', 'IDENTITY', ' identity ']) {
+      expect((await app.request(infer, post(request(one), { 'content-encoding': coding }))).status).toBe(200)
+    }
+    for (const coding of ['GZIP', 'deflate', 'identity, gzip', 'x']) {
+      expect(await ask(app, infer, post(request(one), { 'content-encoding': coding }))).toMatchObject({ status: 415 })
+    }
+  })
+
   test('any JSON, and any change of a good request, gets an answer or a sentence', async () => {
     const app = appOf()
     const good = request([...one], undefined, { id: 'x', parameters: { topK: 2 }, outputs: [{ name: 'probs', parameters: { binary_data: false } }] })
@@ -196,6 +234,10 @@ describe('infer', () => {
     const [first, second] = await Promise.all([ask(hurried, infer, long), hurried.request(infer, post(request(one)))])
     expect(first).toEqual({ status: 504, error: expect.stringMatching(/longer than 0\.2 s/) })
     expect([second.status, second.headers.get('retry-after'), await second.json()]).toEqual([503, '1', { error: expect.stringMatching(/No place became free within 0\.1 s/) }])
+    // So many wait at most.
+    const crowd = await Promise.all([long, ...Array.from({ length: 300 }, () => post('{}'))].map((init) => hurried.request(infer, init)))
+    const errors = await Promise.all(crowd.map(async (response) => (await response.json() as { error: string }).error))
+    expect(errors.filter((error) => /^256 requests wait already/.test(error)).length).toBe(44)
     // All places are free again.
     expect((await ask(hurried, infer, post(request(one)))).status).toBe(200)
   })

@@ -1,6 +1,7 @@
 /** The command itself: what it prints, how it ends, and the README's examples. */
 import { execFile, type ChildProcess } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
+import { get } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -81,9 +82,45 @@ describe('trecvit serve', () => {
     const { port } = taken.address() as AddressInfo
     expect(await run('serve', '--model', model, '--port', String(port))).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(/^trecvit: Port \d+ of "127\.0\.0\.1" cannot be listened on \(another program[^\n]+\n$/) })
     taken.close()
-    for (const args of [['--port', '70000'], ['--max-body', '0'], ['--timeout', 'x'], ['--allow-origin', 'http://a.example/path']]) {
+    for (const args of [['--port', '70000'], ['--max-body', '0'], ['--timeout', 'x'], ['--allow-origin', 'http://a.example/path'], ['--allow-host', 'http://a.example'], ['--allow-host', 'a.example:80'], ['--token', ''], ['--token', 'two words']]) {
       expect(await run('serve', ...args)).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(/^trecvit: [^\n]+\n$/) })
     }
+  })
+
+  test('--allow-host and a token, which the environment may hold', async () => {
+    const server = (child = start(['serve', '--port', '0', '--model', model, '--allow-host', 'A.example', 'b.example'], { TRECVIT_TOKEN: 'secret' }))
+    const ended = outcome(server)
+    const [address] = /http:\/\/[^/]+/.exec(await new Promise<string>((resolve) => server.stdout!.once('data', (part: Buffer) => resolve(part.toString()))))!
+    const status = (headers: Record<string, string>) => new Promise((resolve, reject) => {
+      get(`${address}/v2`, { headers }, ({ statusCode }) => resolve(statusCode)).on('error', reject)
+    })
+    const authorization = 'Bearer secret'
+    expect(await status({})).toBe(401)
+    expect(await status({ authorization })).toBe(200)
+    expect(await status({ authorization, host: 'a.example:80' })).toBe(200)
+    expect(await status({ authorization, host: 'b.example' })).toBe(200)
+    expect(await status({ authorization, host: 'evil.example' })).toBe(403)
+    server.kill('SIGTERM')
+    expect(await ended).toMatchObject({ code: 130, stderr: '' })
+  })
+
+  test('SIGTERM answers the frames that wait, for as long as --timeout says', async () => {
+    const { address, ended, child } = await serve('--model', model, '--timeout', '1')
+    const socket = new WebSocket(`${address.replace('http', 'ws')}/v2/models/a%20tiny%20model/stream`)
+    const lines: string[] = []
+    socket.on('message', (data) => lines.push(String(data)))
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    await new Promise((resolve) => socket.on('open', resolve))
+    // 500 large frames take longer than a second.
+    socket.send('{"width":400,"height":400}')
+    for (let i = 0; i < 500; i++) socket.send(new Uint8Array(480_000))
+    while (!lines.length) await new Promise((resolve) => setTimeout(resolve, 5))
+    const begin = performance.now()
+    child.kill('SIGTERM')
+    expect(await closed).toBe(1001)
+    expect(await ended).toMatchObject({ code: 130, stderr: '' })
+    expect(performance.now() - begin).toBeLessThan(10_000)
+    expect(lines.every((line, frame) => JSON.parse(line).frame === frame)).toBe(true)
   })
 
   test('with TRECVIT_DEBUG every answer is a line', async () => {

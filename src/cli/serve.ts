@@ -1,8 +1,10 @@
 /**
  * trecvit serve: the page, and the model over HTTP and WebSockets.
  */
-import { InvalidArgumentError, type Command } from 'commander'
+import type { AddressInfo } from 'node:net'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { TrecvitError } from '../error.ts'
+import type { TRecViT } from '../model/trecvit.ts'
 import { environment } from '../platform/platform.ts'
 import { deviceOf, openModel } from './model.ts'
 import { addModelOptions, whole, type ModelOptions } from './options.ts'
@@ -16,6 +18,8 @@ interface ServeOptions extends ModelOptions {
   readonly maxStreams: number
   readonly timeout: number
   readonly allowOrigin?: readonly string[]
+  readonly allowHost?: readonly string[]
+  readonly token?: string
 }
 
 export function addServe(program: Command): void {
@@ -28,6 +32,8 @@ export function addServe(program: Command): void {
     .option('--max-streams <n>', 'streams at once, and as many requests; each holds a state, and what it has been sent', whole(1, 4096), 16)
     .option('--timeout <s>', 'seconds from a request to its answer, and for the next frame of a stream', whole(1, 86400), 30)
     .option('--allow-origin <origin...>', 'other origins whose pages may use it, like http://localhost:5173', origin)
+    .option('--allow-host <name...>', 'other host names of this server, like trecvit.example.com behind a proxy (default: loopback names and --host)', hostName)
+    .addOption(new Option('--token <text>', 'bearer token that requests to /v2 and /metrics need; other users of this machine can read arguments, so prefer the variable').env('TRECVIT_TOKEN').argParser(bearerToken))
   addModelOptions(command)
     .addHelpText('after', `
 Examples:
@@ -35,6 +41,7 @@ Examples:
   $ trecvit serve --model trecvit_b.npz --device auto --max-streams 4
   $ trecvit serve --host 0.0.0.0 --port 8080        # for everybody who reaches this machine
   $ curl http://127.0.0.1:8000/v2/models/builtin
+  $ curl http://127.0.0.1:8000/metrics              # counts and latencies, for Prometheus
   $ ffmpeg -i clip.mp4 -vf scale=96:96 -f rawvideo -pix_fmt rgb24 - |
       curl --data-binary @- -H 'Inference-Header-Content-Length: 0' http://127.0.0.1:8000/v2/models/builtin/infer`)
     .action(action<ServeOptions>((_, options, signal) => serve(options, signal)))
@@ -45,6 +52,17 @@ function origin(text: string, before: readonly string[] = []): string[] {
   return [...before, text]
 }
 
+function hostName(text: string, before: readonly string[] = []): string[] {
+  const name = text.toLowerCase()
+  if (!/^[\w-]+(\.[\w-]+)*$/.test(name)) throw new InvalidArgumentError('Expected a host name without scheme and port, like example.com.')
+  return [...before, name]
+}
+
+function bearerToken(text: string): string {
+  if (!/^[\w.~+/-]+=*$/.test(text)) throw new InvalidArgumentError('Expected letters, digits and any of -._~+/, as in RFC 6750.')
+  return text
+}
+
 async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
   const model = await openModel(options, signal)
   if (model.config.numClasses === 0) throw new TrecvitError('"serve" expected a model with a class head, this one has an encoder only; use "features"')
@@ -53,19 +71,41 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   const { createApp } = await import('./serve/app.ts')
   const { listen } = await import('./serve/listen.ts')
   const { openPage } = await import('./serve/page.ts')
+  const { openPool } = await import('./serve/pool.ts')
+  const { largestSnapshot } = await import('./serve/follow.ts')
   const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { version: string }
-  const limits = { maxBody: options.maxBody * 1e6, maxStreams: options.maxStreams, timeout: options.timeout * 1000 }
+  const { host, port, token, maxStreams } = options
+  const limits = { maxBody: options.maxBody * 1e6, timeout: options.timeout * 1000 }
   const name = nameOf(options.model)
   const onError = (error: unknown) => void report(error)
-  const app = createApp({ model, name, version, ...limits, origins: options.allowOrigin ?? [], page: await openPage(), closing: signal, onError, ...(environment('TRECVIT_DEBUG') && { onAnswer: (line: string) => note(`debug: ${line}`) }) })
-  const { address: { address, port }, close } = await listen(app, { ...limits, host: options.host, port: options.port, onError })
+  // A stream decodes one frame at a time, a request parses one body.
+  const pool = openPool(2 * maxStreams)
+  const app = createApp({
+    model, name, version, ...limits, maxStreams, page: await openPage(), closing: signal, onError,
+    address: host, hosts: options.allowHost ?? [], origins: options.allowOrigin ?? [],
+    tasks: pool.tasks, waitingTasks: () => pool.waiting, processMetrics: true,
+    ...(token !== undefined && { token }),
+    ...(environment('TRECVIT_DEBUG') && { onAnswer: (line: string) => note(`debug: ${line}`) }),
+  })
+  const maxMessage = Math.max(limits.maxBody, largestSnapshot(model))
+  const { address, close } = await listen(app, { ...limits, maxBody: maxMessage, host, port, onError })
 
-  const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}/`
-  if (!/^(127\.|::1$)/.test(address) && !options.quiet) note(`warning: everybody who reaches ${address} can use this server; it asks for no password and does not encrypt`)
-  if (options.json) print(JSON.stringify({ address: base, model: { source: options.model, name, fingerprint: model.fingerprint }, device: model.device }))
-  else print(`${base}  ${options.model} on ${deviceOf(model)}\n${base}v2/models/${encodeURIComponent(name)}  (Ctrl-C ends it)`)
+  announce(options, name, model, address)
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   await close()
+  await pool.end()
+}
+
+/** Says where the server is, and warns if others can reach it. */
+function announce(options: ServeOptions, name: string, model: TRecViT, { address, port }: AddressInfo): void {
+  const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}/`
+  if (!/^(127\.|::1$)/.test(address) && !options.quiet) {
+    note(options.token === undefined
+      ? `warning: everybody who reaches ${address} can use this server; it asks for no password and does not encrypt`
+      : `warning: the connection to ${address} is not encrypted; use a proxy with TLS, or others can read the token`)
+  }
+  if (options.json) print(JSON.stringify({ address: base, model: { source: options.model, name, fingerprint: model.fingerprint }, device: model.device }))
+  else print(`${base}  ${options.model} on ${deviceOf(model)}\n${base}v2/models/${encodeURIComponent(name)}  (Ctrl-C ends it)`)
 }
 
 /** The model in addresses: its file without folders and ending. */

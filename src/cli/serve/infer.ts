@@ -8,9 +8,13 @@ import { nameOf } from '../terminal.ts'
 import type { InferRequest, OutputTensor } from './tensors.ts'
 
 /**
+ * @param onFrames called with the number of frames of each chunk that is done
  * @throws the reason of the signal, if that is aborted between two chunks of frames
  */
-export async function infer(model: TRecViT, { frames, topK, outputs }: InferRequest, signal: AbortSignal): Promise<OutputTensor[]> {
+export async function infer(
+  model: TRecViT, { frames, topK, outputs }: InferRequest, signal: AbortSignal,
+  onFrames: (count: number) => void,
+): Promise<OutputTensor[]> {
   const { numClasses: c } = model.config
   const b = frames.shape[0]!
   const logits = new Float32Array(b * c)
@@ -20,8 +24,11 @@ export async function infer(model: TRecViT, { frames, topK, outputs }: InferRequ
   try {
     for (let video = 0; video < b; video++) {
       if (video) await session.reset()
+      let before = 0
       for await (const chunk of model.chunks(session, pixelsOf(frames, video))) {
         signal.throwIfAborted()
+        onFrames(session.frame - before)
+        before = session.frame
         logits.set(chunk['logits']!.subarray(-c), video * c)
         probs.set(chunk['probs']!.subarray(-c), video * c)
       }

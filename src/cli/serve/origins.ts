@@ -14,7 +14,7 @@ export function allowOrigins(origins: readonly string[]): MiddlewareHandler {
     if (origin === undefined || isOwn(origin, c.req.header('Host'))) return next()
     if (!origins.includes(origin)) throw new HTTPException(403, { message: `Pages of ${quote(origin)} may not use this server; start it with "--allow-origin ${origin}" if they shall` })
     const headers = { 'Access-Control-Allow-Origin': origin, 'Access-Control-Expose-Headers': JSON_LENGTH, Vary: 'Origin' }
-    if (c.req.method === 'OPTIONS') return c.body(null, 204, { ...headers, 'Access-Control-Allow-Methods': 'GET, POST', 'Access-Control-Allow-Headers': `Content-Type, ${JSON_LENGTH}` })
+    if (c.req.method === 'OPTIONS') return c.body(null, 204, { ...headers, 'Access-Control-Allow-Methods': 'GET, POST', 'Access-Control-Allow-Headers': `Authorization, Content-Type, ${JSON_LENGTH}` })
     await next()
     for (const [name, value] of Object.entries(headers)) c.header(name, value)
     return undefined

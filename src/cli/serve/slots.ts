@@ -2,13 +2,25 @@
  * Places for so much work at once.
  */
 export class Slots {
+  readonly #count: number
   #free: number
   /** Those who wait, in their order. */
   readonly #waiting = new Set<{ readonly resolve: () => void; readonly reject: (why: unknown) => void }>()
   #closed: unknown
 
   constructor(count: number) {
+    this.#count = count
     this.#free = count
+  }
+
+  /** Places that are taken. */
+  get taken(): number {
+    return this.#count - this.#free
+  }
+
+  /** Callers that wait for a place. */
+  get waiting(): number {
+    return this.#waiting.size
   }
 
   /** A place, to be disposed of after the work, or null if there is none now. */

@@ -1,0 +1,111 @@
+/**
+ * What a server counts, for Prometheus. Names and units follow its conventions.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Device } from '../../backend/backend.ts'
+
+/** Upper ends of the buckets of a latency, in seconds: a small model's frame to a long video. */
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+/** The state of a server at this moment. */
+export interface Snapshot {
+  /** The device that new streams run on; another object after a loss. */
+  readonly device: Device
+  readonly streams: number
+  /** Work that waits, by queue. */
+  readonly queues: Readonly<Record<string, number>>
+}
+
+/** The metrics of one server, in a registry of its own. */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #requests: Counter<'method' | 'route' | 'status'>
+  readonly #seconds: Histogram<'route'>
+  readonly #frames: Counter<'kind'>
+  readonly #frameSeconds: Histogram
+  readonly #losses: Counter
+  readonly #now: () => Snapshot
+  #device: Device
+
+  /**
+   * @param now called for every scrape
+   * @param ofProcess also measures the process: event loop, memory, files. Once a process.
+   */
+  constructor(now: () => Snapshot, ofProcess: boolean) {
+    const registers = [this.#registry]
+    this.#now = now
+    this.#device = now().device
+    if (ofProcess) collectDefaultMetrics({ register: this.#registry })
+    this.#requests = new Counter({
+      name: 'trecvit_http_requests_total', help: 'Answers by method, route and status.',
+      labelNames: ['method', 'route', 'status'], registers,
+    })
+    this.#seconds = new Histogram({
+      name: 'trecvit_http_request_duration_seconds', help: 'Time from a request to its answer.',
+      labelNames: ['route'], buckets: BUCKETS, registers,
+    })
+    this.#frames = new Counter({
+      name: 'trecvit_frames_total', help: 'Frames answered, by kind: infer or stream.',
+      labelNames: ['kind'], registers,
+    })
+    this.#frameSeconds = new Histogram({
+      name: 'trecvit_stream_frame_duration_seconds',
+      help: 'Time from the moment a frame of a stream is taken to its answer.',
+      buckets: BUCKETS, registers,
+    })
+    this.#losses = new Counter({
+      name: 'trecvit_device_losses_total', help: 'Devices that were lost and replaced.', registers,
+    })
+    new Gauge({
+      name: 'trecvit_streams', help: 'Streams that are open.', registers,
+      collect() { this.set(now().streams) },
+    })
+    new Gauge({
+      name: 'trecvit_queue_depth', help: 'Work that waits, by queue.', labelNames: ['queue'],
+      registers,
+      collect() {
+        for (const [queue, depth] of Object.entries(now().queues)) this.set({ queue }, depth)
+      },
+    })
+    new Gauge({
+      name: 'trecvit_device_info', help: 'The device that new streams run on; always 1.',
+      labelNames: ['backend', 'kernels', 'threads'], registers,
+      collect() {
+        const { backend, kernels, threads } = now().device
+        this.reset()
+        this.set({ backend, kernels, threads: String(threads) }, 1)
+      },
+    })
+  }
+
+  /** Counts an answer. */
+  request(method: string, route: string, status: number, seconds: number): void {
+    this.#requests.inc({ method, route, status: String(status) })
+    this.#seconds.observe({ route }, seconds)
+    this.#watchDevice()
+  }
+
+  /** Counts the frames of a request to infer. */
+  inferred(frames: number): void {
+    this.#frames.inc({ kind: 'infer' }, frames)
+  }
+
+  /** Counts a frame of a stream. */
+  streamed(seconds: number): void {
+    this.#frames.inc({ kind: 'stream' })
+    this.#frameSeconds.observe(seconds)
+    this.#watchDevice()
+  }
+
+  /** All metrics in Prometheus' text format, and its media type. */
+  async text(): Promise<{ text: string; type: string }> {
+    this.#watchDevice()
+    return { text: await this.#registry.metrics(), type: this.#registry.contentType }
+  }
+
+  #watchDevice(): void {
+    const { device } = this.#now()
+    if (device !== this.#device) this.#losses.inc()
+    this.#device = device
+  }
+}
