@@ -12,4 +12,5 @@ export { TRecViT, type ForwardResult, type LoadOptions, type ModelSource, type R
 export { listing } from './program/listing.ts'
 export type { Average, Program } from './program/program.ts'
 export type { FrameLike, ImageDataLike } from './stream/input.ts'
+export type { SnapshotOptions } from './stream/snapshot.ts'
 export type { Answer, FrameAnswer, Stream, StreamOptions } from './stream/stream.ts'

@@ -36,6 +36,7 @@ describe('the kind of a file', () => {
 
 test.each([['of the runtime', crc32], ['of our own', crc32Anywhere]])('CRC-32 %s for every alignment and length around a turn, joined at any place', (_, crc32) => {
   expect(crc32(new TextEncoder().encode('123456789'))).toBe(0xcbf43926)
+  expect(crc32(new Uint8Array(new ArrayBuffer(0)), 5)).toBe(5)
   const bytes = Uint8Array.from({ length: 100 }, (_, i) => i * 37 + (i >> 2))
   // The definition, a bit at a time.
   const reference = (part: Uint8Array): number => {

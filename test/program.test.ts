@@ -56,7 +56,7 @@ describe('recording', () => {
     recorder.average('last', x, 'window')
     expect(() => recorder.average('later', x, 'halfLife')).toThrow('State "later/past" expected a place before the window "last/past"')
     const { states } = recorder.end(x, {})
-    expect(statesFor(states, { frames: 5 })).toEqual([{ name: 'all/past', shape: [2, 2, 12] }, { name: 'last/past', shape: [2, 5, 12] }])
+    expect(statesFor(states, { frames: 5 })).toEqual([{ name: 'all/past', shape: [2, 2, 12], sum: true }, { name: 'last/past', shape: [2, 5, 12] }])
     expect(() => statesFor(states, { halfLife: 5 })).toThrow('State "last/past" expected a window { frames }, got {"halfLife":5}')
   })
 

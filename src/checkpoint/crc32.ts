@@ -23,7 +23,8 @@ const native = builtinModule('node:zlib')?.crc32
  * @param crc CRC of the bytes before, to continue from: crc32(b, crc32(a)) is the CRC of a and b joined
  */
 export function crc32(bytes: Uint8Array, crc = 0): number {
-  return native ? native(bytes, crc) : crc32Anywhere(bytes, crc)
+  // Node's forgets the bytes before when an ArrayBuffer is empty.
+  return native && bytes.length ? native(bytes, crc) : crc32Anywhere(bytes, crc)
 }
 
 /** The same without help of the runtime. */

@@ -1,38 +1,17 @@
 /** The contents of a zip entry, from front to back. */
-import { TrecvitError } from '../error.ts'
-import { webClasses } from '../web.ts'
+import { inflated, type ContentReader } from './inflate.ts'
 import type { ReadAt, ZipEntry } from './zip.ts'
-
-/** Bytes of deflated data handed on at once: few at first, when only a header is wanted; never so many that a bomb could fill memory. */
-const FIRST_PIECE = 1 << 10
-const LAST_PIECE = 1 << 15
-
-/** Gives the contents of an entry in order. */
-export interface EntryReader {
-  /**
-   * Fills `into` with the next bytes.
-   * @throws TrecvitError when there are fewer
-   */
-  fill(into: Uint8Array): Promise<void>
-  /**
-   * To be called after the last byte.
-   * @throws TrecvitError when there are more
-   */
-  end(): Promise<void>
-  /** Frees what is held, at the end or before. */
-  close(): void
-}
 
 /**
  * @param at offset of the entry's data
  * @param skip stored contents to leave out; 0 for a deflated entry
  * @param what the array, for messages
  */
-export function readEntry(read: ReadAt, entry: ZipEntry, at: number, skip: number, what: string): EntryReader {
+export function readEntry(read: ReadAt, entry: ZipEntry, at: number, skip: number, what: string): ContentReader {
   return entry.deflated ? inflated(read, at, at + entry.packed, what) : stored(read, at + skip)
 }
 
-function stored(read: ReadAt, at: number): EntryReader {
+function stored(read: ReadAt, at: number): ContentReader {
   return {
     async fill(into) {
       await read(at, into)
@@ -40,61 +19,5 @@ function stored(read: ReadAt, at: number): EntryReader {
     },
     async end() {},
     close() {},
-  }
-}
-
-function inflated(read: ReadAt, at: number, stop: number, what: string): EntryReader {
-  let piece = FIRST_PIECE
-  let failure: unknown
-  const { ReadableStream, DecompressionStream } = webClasses()
-  const packed = new ReadableStream<BufferSource>(
-    {
-      async pull(controller) {
-        const bytes = new Uint8Array(Math.min(piece, stop - at))
-        if (bytes.length === 0) return controller.close()
-        try {
-          await read(at, bytes)
-        } catch (error) {
-          failure = error
-          throw error
-        }
-        at += bytes.length
-        piece = Math.min(2 * piece, LAST_PIECE)
-        controller.enqueue(bytes)
-      },
-    },
-    { highWaterMark: 0 },
-  )
-  const reader = packed.pipeThrough(new DecompressionStream('deflate-raw')).getReader()
-  let rest: Uint8Array = new Uint8Array(0)
-
-  async function more(): Promise<boolean> {
-    try {
-      const { value, done } = await reader.read()
-      rest = value ?? new Uint8Array(0)
-      return !done
-    } catch (error) {
-      if (failure !== undefined) throw failure
-      throw new TrecvitError(`${what} cannot be inflated (${error instanceof Error ? error.message : error}): the file is damaged`, { cause: error })
-    }
-  }
-
-  return {
-    async fill(into) {
-      for (let done = 0; done < into.length; ) {
-        if (rest.length === 0 && !(await more())) throw new TrecvitError(`${what} inflates to fewer bytes than its directory says: the file is damaged`)
-        const part = rest.subarray(0, into.length - done)
-        into.set(part, done)
-        done += part.length
-        rest = rest.subarray(part.length)
-      }
-    },
-    async end() {
-      while (rest.length === 0) if (!(await more())) return
-      throw new TrecvitError(`${what} inflates to more bytes than its directory says: the file is damaged`)
-    },
-    close() {
-      reader.cancel().catch(() => {})
-    },
   }
 }

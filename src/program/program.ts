@@ -34,6 +34,8 @@ export interface State {
    * its window (`statesFor`), so only the last state of a program can be one.
    */
   readonly ring?: true
+  /** Set for sums over all frames. Rounded to half-precision they would spoil each later answer. */
+  readonly sum?: true
 }
 
 /**
@@ -100,9 +102,10 @@ export type Attention = StepOf<'attention', { readonly q: Tensor; readonly k: Te
 /** output[b, t] = mean over the tokens of x[b, t]. */
 export type Pool = StepOf<'pool', { readonly x: Tensor }, None, None, None>
 /**
- * output[b, t] = mean of x[b] over the frames since the reset: all of them, the last n, or weighted by 2^(−age/halfLife). n and halfLife
- * come with the stream. The state `past` is [b, 2, c], a sum and its rounding error (all) or a sum and its weights (half-life), or [b, n, c],
- * a ring of the last n frames.
+ * output[b, t] = mean of x[b] over the frames since the reset: all of them, the last n, or weighted
+ * by 2^(−age/halfLife). n and halfLife come with the stream. The state `past` is [b, 2, c], a sum
+ * and its rounding error (all) or a sum and its weights (half-life), or [b, n, c], a ring of the
+ * last n frames.
  */
 export type AverageStep = StepOf<'average', { readonly x: Tensor }, None, { readonly past: State }, { readonly over: AverageKind }>
 /** output = softmax over the last axis. */
@@ -142,9 +145,13 @@ export function averageFrames(average: Average): number {
 
 /** The states of a program as a stream with this average has them: rings have their size. */
 export function statesFor(states: readonly State[], average: Average): State[] {
-  return states.map(({ name, shape, ring }) => {
-    if (!ring) return { name, shape }
-    if (kindOf(average) !== 'window') throw new TrecvitError(`State "${name}" expected a window { frames }, got ${JSON.stringify(average)}`)
+  return states.map((state) => {
+    const { name, shape, ring } = state
+    if (!ring) return state
+    if (kindOf(average) !== 'window') {
+      const got = JSON.stringify(average)
+      throw new TrecvitError(`State "${name}" expected a window { frames }, got ${got}`)
+    }
     return { name, shape: shape.map((side, axis) => (axis === 1 ? averageFrames(average) : side)) }
   })
 }

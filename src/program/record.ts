@@ -148,8 +148,9 @@ export class Recorder {
   average(name: string, x: Tensor, over: AverageKind): Tensor {
     const [b, , n, c] = this.#frames('average', x)
     this.#expect('average', name, 'x', x, n === 1, 'one row a frame')
-    const path = `${name}/past`
-    const past = over === 'window' ? this.#state(path, [b, 1, c], true) : this.#state(path, [b, 2, c])
+    const past = over === 'window'
+      ? this.#state(`${name}/past`, [b, 1, c], { ring: true })
+      : this.#state(`${name}/past`, [b, 2, c], { sum: true })
     return this.#step({ op: 'average', name, inputs: { x }, weights: {}, states: { past }, params: { over } }, x.shape)
   }
 
@@ -171,11 +172,13 @@ export class Recorder {
     return output
   }
 
-  #state(name: string, shape: readonly number[], ring?: true): State {
+  #state(name: string, shape: readonly number[], kind: Pick<State, 'ring' | 'sum'> = {}): State {
     // Where a state begins in memory must not depend on the size of a window.
-    const ringBefore = this.#states.find((state) => state.ring)
-    if (ringBefore) throw new TrecvitError(`State "${name}" expected a place before the window "${ringBefore.name}"; record the window last`)
-    const state: State = { name, shape, ...(ring && { ring }) }
+    const window = this.#states.find((state) => state.ring)
+    if (window) {
+      throw new TrecvitError(`State "${name}" expected a place before the window "${window.name}"`)
+    }
+    const state: State = { name, shape, ...kind }
     this.#states.push(state)
     return state
   }

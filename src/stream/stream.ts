@@ -5,7 +5,9 @@ import { topOf, type Class } from '../model/labels.ts'
 import type { Average } from '../program/program.ts'
 import { toInput, type FrameLike } from './input.ts'
 import type { Session } from './session.ts'
-import { averageOf, decodeSnapshot, encodeSnapshot } from './snapshot.ts'
+import {
+  averageOf, checkSnapshotOptions, decodeSnapshot, encodeSnapshot, type SnapshotOptions,
+} from './snapshot.ts'
 
 /** How a stream is opened. */
 export interface StreamOptions {
@@ -102,11 +104,18 @@ export class Stream {
     return this.#session.reset()
   }
 
-  /** The whole state after the frames pushed so far, as bytes that `model.resume` takes, on any backend and in any runtime. */
-  async snapshot(): Promise<Uint8Array> {
+  /**
+   * Returns the whole state after the frames pushed so far, as bytes that `model.resume` takes, on
+   * any backend and in any runtime. The default form is exact; the others are smaller.
+   * @throws TrecvitError if an option is wrong
+   */
+  async snapshot(options: SnapshotOptions = {}): Promise<Uint8Array> {
+    checkSnapshotOptions(options)
     const { b, average: recent } = this.#options
     const { frame, values } = await this.#session.read()
-    return encodeSnapshot({ header: { model: this.#model.fingerprint, b, frame, recent, states: this.#session.states }, values })
+    const { fingerprint: model } = this.#model
+    const { states } = this.#session
+    return encodeSnapshot({ header: { model, b, frame, recent, states }, values }, options)
   }
 
   /**
@@ -158,6 +167,6 @@ export async function restore(bytes: Uint8Array, fingerprint: string, open: (opt
   const fits = expected.length === header.states.length &&
     expected.every(({ name, shape }, index) => name === header.states[index]!.name && String(shape) === String(header.states[index]!.shape))
   if (!fits) throw new TrecvitError('The snapshot does not hold the states of this model, although it names it; it was not written by this runtime')
-  await session.write(header.frame, values)
+  await session.write(header.frame, await values())
   return { session, b: header.b, average: header.recent }
 }

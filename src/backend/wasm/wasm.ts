@@ -57,7 +57,8 @@ export class WasmBackend implements Backend {
   }
 
   async createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
-    return WasmState.create(statesFor(states, average), averageFrames(average), this.#machine, this.#memory)
+    const sized = statesFor(states, average)
+    return WasmState.create(sized, averageFrames(average), this.#machine, this.#memory)
   }
 
   /** Memory goes with the machine. */
@@ -84,7 +85,10 @@ class WasmState implements StreamState {
   readonly #machine: Machine
   readonly #memory: LinearMemory
 
-  private constructor(at: number, states: readonly State[], averageFrames: number, machine: Machine, memory: LinearMemory) {
+  private constructor(
+    at: number, states: readonly State[], averageFrames: number,
+    machine: Machine, memory: LinearMemory,
+  ) {
     this.at = at
     this.#states = states
     this.averageFrames = averageFrames
@@ -92,7 +96,9 @@ class WasmState implements StreamState {
     this.#memory = memory
   }
 
-  static async create(states: readonly State[], averageFrames: number, machine: Machine, memory: LinearMemory): Promise<WasmState> {
+  static async create(
+    states: readonly State[], averageFrames: number, machine: Machine, memory: LinearMemory,
+  ): Promise<WasmState> {
     const at = await memory.take(offsetsOf(states).bytes, 'The state of a stream')
     return new WasmState(at, states, averageFrames, machine, memory)
   }

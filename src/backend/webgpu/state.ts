@@ -7,7 +7,7 @@ import { COPY_DST, UNIFORM } from './usage.ts'
 
 /** The carried numbers of one stream, one buffer each, changed in place by the kernels. */
 export class WebGpuState implements StreamState {
-  /** Group 1 of a kernel for each state, in order: frames since the reset and of the average, and the state. */
+  /** Group 1 of a kernel for each state, in order: the numbers of #frame, and the state. */
   readonly groups: readonly GPUBindGroup[]
   readonly #device: GPUDevice
   readonly #submits: Submits
@@ -16,7 +16,10 @@ export class WebGpuState implements StreamState {
   /** Frames since the reset, u32; then those of the window, or until a weight halves, f32. */
   readonly #frame: GPUBuffer
 
-  private constructor(device: GPUDevice, submits: Submits, bytes: readonly number[], buffers: readonly GPUBuffer[], averageFrames: number) {
+  private constructor(
+    device: GPUDevice, submits: Submits, bytes: readonly number[], buffers: readonly GPUBuffer[],
+    averageFrames: number,
+  ) {
     this.#device = device
     this.#submits = submits
     this.#bytes = bytes
@@ -31,7 +34,9 @@ export class WebGpuState implements StreamState {
   }
 
   /** @throws TrecvitError if the states do not fit */
-  static async create(device: GPUDevice, submits: Submits, states: readonly State[], averageFrames: number): Promise<WebGpuState> {
+  static async create(
+    device: GPUDevice, submits: Submits, states: readonly State[], averageFrames: number,
+  ): Promise<WebGpuState> {
     const bytes = states.map(({ shape }) => 4 * sizeOf(shape))
     const buffers = await allocate(device, 'The state of a stream', states.map(({ name }, index) => ({ name, bytes: bytes[index]! })), 'fewer videos side by side')
     return new WebGpuState(device, submits, bytes, buffers, averageFrames)

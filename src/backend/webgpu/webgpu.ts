@@ -1,4 +1,6 @@
-import { averageFrames, statesFor, type Average, type Program, type State, type Weight } from '../../program/program.ts'
+import {
+  averageFrames, statesFor, type Average, type Program, type State, type Weight,
+} from '../../program/program.ts'
 import type { Backend, Device, MatrixDType, Replay, StreamState } from '../backend.ts'
 import { nameOf, OPTIONAL } from '../../platform/gpu.ts'
 import { allocate } from './allocate.ts'
@@ -79,7 +81,8 @@ export class WebGpuBackend implements Backend {
   }
 
   async createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
-    return WebGpuState.create(this.#device, this.#submits, statesFor(states, average), averageFrames(average))
+    const sized = statesFor(states, average)
+    return WebGpuState.create(this.#device, this.#submits, sized, averageFrames(average))
   }
 
   /** Frees the weights; the device lives on. */
