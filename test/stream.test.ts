@@ -129,7 +129,7 @@ describe('snapshot', () => {
 
   test('whose fingerprint is no fingerprint is refused without repeating it', async () => {
     const header = { model: '\x1b[2J\n'.repeat(1000), b: 1, frame: 0, recent: 'all' as const, states: [] }
-    await expect(model.resume(encodeSnapshot({ header, values: [] }))).rejects.toThrow(/^The snapshot has a header without the fields model, b/)
+    await expect(model.resume(await encodeSnapshot({ header, values: [] }))).rejects.toThrow(/^The snapshot has a header without the fields model, b/)
   })
 
   test('any flipped bit, cut or added byte is noticed', async () => {
