@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import { TRecViT } from '../src/index.ts'
+import { decodeSnapshot } from '../src/stream/snapshot.ts'
 import { readAll, readTensor } from './checkpointFiles.ts'
 import { file, folder, lines, outcome, pipe, raw, rawFrames as frames, run, start, tiny, tinyNpz, tinyTensors, y4m } from './commandLine.ts'
 
@@ -151,6 +152,20 @@ describe('stream', () => {
     const facts = ({ stdout }: { stdout: string }) => lines(stdout).map((line) => JSON.parse(line)).map(({ frame, probs }) => ({ frame, probs }))
     expect(facts(whole).length).toBe(12)
     expect([...facts(first), ...facts(rest)]).toEqual(facts(whole))
+    rmSync(state)
+  })
+
+  test.each(['exact', 'deflate', 'f16', 'f16-deflate'])('writes a snapshot in the form %s, and goes on from it', async (form) => {
+    const all = frames(6)
+    const whole = await pipe(all, ...raw('--model', model))
+    const state = join(folder, form)
+    await pipe(all.subarray(0, 5 * 1200), ...raw('--model', model, '--snapshot', state, '--snapshot-form', form))
+    const { header } = decodeSnapshot(readFileSync(state))
+    expect({ compress: header.compress === 'deflate', half: header.states.some(({ dtype }) => dtype === 'f16') }).toEqual({ compress: form.endsWith('deflate'), half: form.startsWith('f16') })
+    const { probs } = JSON.parse((await pipe(all.subarray(5 * 1200), ...raw('--model', model, '--resume', state))).stdout)
+    const wanted = JSON.parse(lines(whole.stdout)[5]!).probs
+    if (!form.startsWith('f16')) expect(probs).toEqual(wanted)
+    else wanted.forEach((value: number, index: number) => expect(probs[index]).toBeCloseTo(value, 3))
     rmSync(state)
   })
 })

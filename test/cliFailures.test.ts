@@ -101,6 +101,7 @@ describe('bad input gets one sentence', () => {
       [['convert', model, join(folder, 'out.npz')], /\.safetensors/],
       [['stream', '--average', '100000'], /average/],
       [['stream', '--snapshot', join(folder, 'nowhere', 'state')], /cannot be written/],
+      [['stream', '--snapshot-form', 'f16'], /"--snapshot-form" expected "--snapshot <file>"/],
     )
   })
 

@@ -1,10 +1,11 @@
 /**
  * trecvit stream: one line for every frame, as it comes.
  */
-import { InvalidArgumentError, type Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { TrecvitError } from '../error.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import type { Average } from '../program/program.ts'
+import type { SnapshotOptions } from '../stream/snapshot.ts'
 import type { FrameAnswer, Stream } from '../stream/stream.ts'
 import { openInput } from './input.ts'
 import { debugTimes, openModel } from './model.ts'
@@ -14,10 +15,19 @@ import { follow } from './progress.ts'
 import { action } from './run.ts'
 import { nameOf, percent, print } from './terminal.ts'
 
+/** Forms of a snapshot by name. */
+const forms = {
+  exact: {},
+  deflate: { compress: 'deflate' },
+  f16: { dtype: 'f16' },
+  'f16-deflate': { dtype: 'f16', compress: 'deflate' },
+} as const satisfies Record<string, SnapshotOptions>
+
 interface StreamOptions extends ModelOptions, VideoOptions {
   readonly topK: number
   readonly average?: Average
   readonly snapshot?: string
+  readonly snapshotForm?: keyof typeof forms
   readonly resume?: string
 }
 
@@ -29,6 +39,10 @@ export function addStream(program: Command): void {
     .option('-k, --top-k <n>', 'classes in each line of JSON', whole(1), 5)
     .option('--average <how>', 'frames that an answer stands for: all, the last <n>, or half:<n> (weights halve every n frames) (default: all)', average)
     .option('--snapshot <file>', 'write the state of the stream there at the end, at Ctrl-C, or where the video breaks off')
+    .addOption(new Option(
+      '--snapshot-form <name>',
+      'deflate is exact and 14 % smaller, f16 is half as large and not exact (default: exact)',
+    ).choices(Object.keys(forms)))
     .option('--resume <file>', 'go on from such a state')
     .addHelpText('after', `
 Examples:
@@ -48,6 +62,10 @@ function average(text: string): Average {
 async function stream(source: string | undefined, options: StreamOptions, signal: AbortSignal): Promise<void> {
   if (options.resume !== undefined && options.average !== undefined) {
     throw new TrecvitError('"--average" cannot be given with "--resume": the stream goes on as it was begun')
+  }
+  const { snapshotForm = 'exact' } = options
+  if (options.snapshotForm !== undefined && options.snapshot === undefined) {
+    throw new TrecvitError('"--snapshot-form" expected "--snapshot <file>" beside it')
   }
   const model = await openModel(options, signal)
   const answers = options.resume === undefined
@@ -70,7 +88,7 @@ async function stream(source: string | undefined, options: StreamOptions, signal
       // Opened before the first frame: a place that cannot be written to is better known now than after hours.
       await writeOutput(options.snapshot, { replace: true, signal }, async (output) => {
         await answerAll()
-        await output.write(await answers.snapshot())
+        await output.write(await answers.snapshot(forms[snapshotForm]))
       })
     }
     const broken = video.broken()
