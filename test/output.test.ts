@@ -163,3 +163,11 @@ describe('a file', () => {
     expect(readdirSync(place).sort()).toEqual(['host', 'inside', 'plain'])
   })
 })
+
+test.skipIf(!posix)('too few file descriptors get one sentence', async () => {
+  const outcomes = await Promise.all([40, 46, 52, 58].map((limit) => shell(`ulimit -n ${limit}; $T classify --frames 2 --model tiny.npz`)))
+  // With fewer than Node itself needs for its modules, Node says so; with enough, there is an answer.
+  const ours = outcomes.filter(({ code, stderr }) => code !== 0 && !stderr.startsWith('node:'))
+  for (const { code, stderr } of ours) expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^trecvit: [^\n]*\(EMFILE\)[^\n]*ulimit -n[^\n]*\n$/) })
+  expect(ours.length).toBeGreaterThan(0)
+})

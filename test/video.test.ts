@@ -163,8 +163,8 @@ describe('the same frames from every kind of source', () => {
   })
 
   test('a server that says no', async () => {
-    expect(await errorOf(`${origin}/nothing?key=secret`)).toBe(`"${origin}/nothing" answered with HTTP 404 Not Found`)
-    expect(await errorOf('http://127.0.0.1:9/clip.mp4')).toMatch(/^"http:\/\/127\.0\.0\.1:9\/clip\.mp4" cannot be reached \(.*\)$/)
+    expect(await errorOf(`${origin}/nothing?key=secret`)).toBe(`URL "${origin}/nothing" answered with HTTP 404 Not Found`)
+    expect(await errorOf('http://127.0.0.1:9/clip.mp4')).toMatch(/^URL "http:\/\/127\.0\.0\.1:9\/clip\.mp4" cannot be reached \(.*\)$/)
   })
 })
 

@@ -1,6 +1,7 @@
 import { TrecvitError } from '../error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { checkRange } from './checkRange.ts'
+import { cannotOpen, pathOf } from './filePath.ts'
 import { quote } from './quote.ts'
 import type { Source } from './source.ts'
 
@@ -8,20 +9,20 @@ import type { Source } from './source.ts'
  * A file on disk, in Node, Deno or Bun.
  * @throws TrecvitError when there is no such file, it is not a regular file, it cannot be opened, or this runtime has no files
  */
-export async function openFile(path: string | URL): Promise<Source> {
-  const shown = quote(String(path))
+export async function openFile(from: string | URL): Promise<Source> {
+  const shown = quote(String(from))
   const fs = builtinModule('node:fs/promises')
   if (!fs) throw new TrecvitError(`Path ${shown} cannot be opened, because this runtime has no file system: pass a URL object or a Blob`)
+  const path = typeof from === 'string' ? from : pathOf(from)
   const refuse = (error: NodeJS.ErrnoException): never => {
-    if (error.code === 'ENOENT') throw new TrecvitError(`There is no file at ${shown}`)
-    throw new TrecvitError(`The file at ${shown} cannot be opened (${error.code ?? error.message})`, { cause: error })
+    throw cannotOpen(String(from), error)
   }
   // Asked before opening: to open a pipe would wait for its writer.
   const stat = await fs.stat(path).catch(refuse)
   if (!stat.isFile()) throw new TrecvitError(`Path ${shown} is ${stat.isDirectory() ? 'a directory' : 'not a regular file'}: give the path of a checkpoint file`)
   const file = await fs.open(path, 'r').catch(refuse)
   const source: Source = {
-    name: String(path).split(/[\\/]/).at(-1) ?? '',
+    name: path.split(/[\\/]/).at(-1) ?? '',
     size: stat.size,
     async read(offset, into) {
       checkRange(this, offset, into.length)

@@ -4,6 +4,9 @@
  */
 import { TrecvitError } from '../error.ts'
 import { checkRange } from './checkRange.ts'
+import {
+  bodyOf, BrokenConnection, contentRange, promisedSize, pull, request, show, type Reader,
+} from './httpRequest.ts'
 import { quote } from './quote.ts'
 import type { Source } from './source.ts'
 
@@ -16,8 +19,12 @@ const FIRST_WINDOW = 1 << 20
 const LAST_WINDOW = 1 << 25
 /** Piece of a body that is kept in memory. */
 const SEGMENT = 1 << 23
-
-type Reader = ReadableStreamDefaultReader<Uint8Array>
+/** Bytes of the largest body that is kept in memory: what WebAssembly can address. */
+const MAX_WHOLE = 2 ** 32
+/** Connections that may break without `PROGRESS` bytes between them, and the first pause in ms. */
+const MAX_BREAKS = 3
+const PROGRESS = 1 << 20
+const PAUSE = 250
 
 /** A response being read: its next byte is `at` in the file, its last one `end - 1`. */
 interface Body {
@@ -28,21 +35,34 @@ interface Body {
 }
 
 /**
+ * Opens a file for reading at any offset. Without Range requests, all of it is kept in memory.
  * @param signal aborts opening and every later request
  * @throws TrecvitError when the server is out of reach or answers with an error
  */
 export async function openHttp(url: URL, signal: AbortSignal | undefined): Promise<Source> {
+  const answer = await requestFile(url, signal)
+  return answer instanceof Response ? readWhole(url, answer, signal) : answer
+}
+
+/**
+ * Opens a file by ranges, or returns the answer with all of it from a server without them.
+ * @param signal aborts opening and every later request
+ * @throws TrecvitError when the server is out of reach or answers with an error
+ */
+export async function requestFile(
+  url: URL, signal: AbortSignal | undefined,
+): Promise<Source | Response> {
   const response = await request(url, { Range: `bytes=0-${PROBE - 1}` }, signal)
   if (response.status === 206) {
     const range = contentRange(response)
     if (range?.start === 0) return openRanges(url, range, response, signal)
     // A browser hides Content-Range from other origins unless the server exposes it: without it the size is unknown.
     await response.body?.cancel()
-    return openWhole(url, await request(url, {}, signal), signal)
+    return request(url, {}, signal)
   }
   // An empty file has no first byte.
-  if (response.status === 416) throw new TrecvitError(`Checkpoint ${show(url)} is empty (0 bytes)`)
-  return openWhole(url, response, signal)
+  if (response.status !== 416) return response
+  throw new TrecvitError(`${show(url)} is empty (0 bytes): save or download it again`)
 }
 
 function openRanges(url: URL, first: { end: number; size: number }, response: Response, signal: AbortSignal | undefined): Source {
@@ -51,6 +71,17 @@ function openRanges(url: URL, first: { end: number; size: number }, response: Re
   let window = FIRST_WINDOW
   let last = 0
   let closed = false
+  let breaks = 0
+  let received = 0
+
+  /** Waits before the next try, or throws the error if there were too many. */
+  async function borne(error: unknown): Promise<void> {
+    if (!(error instanceof BrokenConnection) || closed) throw error
+    breaks = received < PROGRESS ? breaks + 1 : 1
+    received = 0
+    if (breaks > MAX_BREAKS) throw error
+    await pause(PAUSE * 2 ** (breaks - 1), signal)
+  }
 
   async function open(start: number, length: number): Promise<Body> {
     const end = Math.min(size, start + length)
@@ -60,9 +91,9 @@ function openRanges(url: URL, first: { end: number; size: number }, response: Re
       return { reader: bodyOf(response, url), at: start, end, rest: new Uint8Array(0) }
     }
     await response.body?.cancel()
-    if (range !== undefined && range.size !== size) throw new TrecvitError(`URL ${show(url)} changed from ${size} to ${range.size} bytes while it was read`)
+    if (range !== undefined && range.size !== size) throw new TrecvitError(`${show(url)} changed from ${size} to ${range.size} bytes while it was read`)
     throw new TrecvitError(
-      `URL ${show(url)} was asked for bytes ${start} to ${end - 1} and answered with HTTP ${response.status}, Content-Range ${quote(response.headers.get('content-range') ?? 'none')}`,
+      `${show(url)} was asked for bytes ${start} to ${end - 1} and answered with HTTP ${response.status}, Content-Range ${quote(response.headers.get('content-range') ?? 'none')}`,
     )
   }
 
@@ -81,10 +112,19 @@ function openRanges(url: URL, first: { end: number; size: number }, response: Re
       window = onward ? Math.min(2 * window, LAST_WINDOW) : FIRST_WINDOW
       last = offset + into.length
       for (let done = 0; done < into.length; ) {
-        if (body === undefined || body.at === body.end) {
-          body = await open(offset + done, Math.max(into.length - done, onward ? window : 0))
+        let bytes
+        try {
+          if (body === undefined || body.at === body.end) {
+            body = await open(offset + done, Math.max(into.length - done, onward ? window : 0))
+          }
+          bytes = await next(body, url, signal)
+        } catch (error) {
+          if (body !== undefined) drop(body)
+          body = undefined
+          await borne(error)
+          continue
         }
-        const bytes = await next(body, url, signal)
+        if (body.rest.length === 0) received += bytes.length
         const skip = Math.min(bytes.length, offset + done - body.at)
         const used = bytes.subarray(skip, skip + into.length - done)
         into.set(used, done)
@@ -107,7 +147,10 @@ function openRanges(url: URL, first: { end: number; size: number }, response: Re
 /** Bytes of the response that are there, never none, never past its promised end. */
 async function next(body: Body, url: URL, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const bytes = body.rest.length > 0 ? body.rest : await pull(body.reader, url, signal)
-  if (bytes === undefined) throw new TrecvitError(`The answer of ${show(url)} ended at byte ${body.at}, before the promised ${body.end}`)
+  if (bytes === undefined) {
+    const end = `ended at byte ${body.at}, before the promised ${body.end}`
+    throw new BrokenConnection(`The answer of ${show(url)} ${end}: try again`)
+  }
   return bytes.subarray(0, body.end - body.at)
 }
 
@@ -115,23 +158,36 @@ function drop(body: Body): void {
   body.reader.cancel().catch(() => {})
 }
 
-/** The whole body in memory. In pieces: its length is known only at its end, and one array would have to grow. */
-async function openWhole(url: URL, response: Response, signal: AbortSignal | undefined): Promise<Source> {
-  const reader = bodyOf(response, url)
+/**
+ * Reads the whole body into memory. In pieces: its length is known only at its end, and one array
+ * would have to grow.
+ * @throws TrecvitError when it is larger than `limit` bytes, or ends before the promised size
+ */
+export async function readWhole(
+  url: URL, response: Response, signal: AbortSignal | undefined, limit: number = MAX_WHOLE,
+): Promise<Source> {
+  const reader = checkedBody(url, response, signal).getReader()
   const segments: Uint8Array[] = []
+  const check = async (size: number): Promise<void> => {
+    if (size <= limit) return
+    await reader.cancel()
+    const reason = `sends more than ${limit} bytes from a server without Range requests`
+    throw new TrecvitError(`${show(url)} ${reason}: download it, and give its path`)
+  }
+  await check(promisedSize(response) ?? 0)
   let size = 0
-  for (let bytes = await pull(reader, url, signal); bytes !== undefined; bytes = await pull(reader, url, signal)) {
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    let bytes = part.value
+    await check(size + bytes.length)
     while (bytes.length > 0) {
       const at = size % SEGMENT
       if (at === 0) segments.push(new Uint8Array(SEGMENT))
-      const part = bytes.subarray(0, SEGMENT - at)
-      segments.at(-1)!.set(part, at)
-      size += part.length
-      bytes = bytes.subarray(part.length)
+      const fits = bytes.subarray(0, SEGMENT - at)
+      segments.at(-1)!.set(fits, at)
+      size += fits.length
+      bytes = bytes.subarray(fits.length)
     }
   }
-  const promised = response.headers.get('content-encoding') === null ? response.headers.get('content-length') : null
-  if (promised !== null && Number(promised) !== size) throw new TrecvitError(`URL ${show(url)} promised ${promised} bytes and sent ${size}: try again`)
   const source: Source = {
     name: nameOf(url),
     size,
@@ -149,55 +205,44 @@ async function openWhole(url: URL, response: Response, signal: AbortSignal | und
   return source
 }
 
-async function request(url: URL, headers: Record<string, string>, signal: AbortSignal | undefined): Promise<Response> {
-  let response
-  try {
-    response = await fetch(url, { headers, ...(signal && { signal }) })
-  } catch (error) {
-    signal?.throwIfAborted()
-    throw new TrecvitError(`URL ${show(url)} cannot be reached (${reason(error)})`, { cause: error })
-  }
-  if (response.ok || response.status === 416) return response
-  await response.body?.cancel()
-  throw new TrecvitError(`URL ${show(url)} answered with HTTP ${response.status} ${response.statusText}`.trimEnd())
+/** The body of an answer; an error instead of an end before the promised size. */
+export function checkedBody(
+  url: URL, response: Response, signal: AbortSignal | undefined,
+): ReadableStream<Uint8Array> {
+  const reader = bodyOf(response, url)
+  const promised = promisedSize(response)
+  let size = 0
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const bytes = await pull(reader, url, signal)
+        if (bytes !== undefined) {
+          size += bytes.length
+          return controller.enqueue(bytes)
+        }
+        if (promised !== null && promised !== size) {
+          const lack = `promised ${promised} bytes and sent ${size}`
+          throw new BrokenConnection(`${show(url)} ${lack}: try again`)
+        }
+        controller.close()
+      },
+      cancel: (cause) => reader.cancel(cause),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
-/** The next non-empty chunk, or undefined at the end. */
-async function pull(reader: Reader, url: URL, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
-  try {
-    for (;;) {
-      const { value, done } = await reader.read()
-      if (done) return undefined
-      if (value.length > 0) return value
+async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(done, milliseconds)
+    signal?.addEventListener('abort', done)
+    function done(): void {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
     }
-  } catch (error) {
-    signal?.throwIfAborted()
-    throw new TrecvitError(`The connection to ${show(url)} broke (${reason(error)}): try again`, { cause: error })
-  }
-}
-
-/** `Content-Range: bytes 0-99/1234` as start, end (exclusive) and size; undefined when absent, hidden, unknown or absurd. */
-function contentRange(response: Response): { start: number; end: number; size: number } | undefined {
-  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(response.headers.get('content-range') ?? '')
-  if (match === null) return undefined
-  const range = { start: Number(match[1]), end: Number(match[2]) + 1, size: Number(match[3]) }
-  return range.start < range.end && range.end <= range.size ? range : undefined
-}
-
-function bodyOf(response: Response, url: URL): Reader {
-  if (response.body === null) throw new TrecvitError(`URL ${show(url)} answered with HTTP ${response.status} and no body`)
-  return response.body.getReader()
-}
-
-/** fetch says "fetch failed" and hides why one level deeper. */
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.cause instanceof Error ? error.cause.message : error.message
-}
-
-/** Without user name and query: signed URLs carry secrets there. */
-function show(url: URL): string {
-  return quote(url.origin + url.pathname)
+  })
+  signal?.throwIfAborted()
 }
 
 function nameOf(url: URL): string {

@@ -41,8 +41,7 @@ export async function openSource(from: SourceLike, options: { readonly signal?: 
 
 async function openAny(from: SourceLike, signal: AbortSignal | undefined): Promise<Source> {
   if (typeof from === 'string') {
-    if (/^https?:\/\//i.test(from)) return openHttp(parseUrl(from), signal)
-    return openFile(/^file:\/\//i.test(from) ? parseUrl(from) : from)
+    return /^[a-z][a-z0-9+.-]*:\/\//i.test(from) ? openAny(parseUrl(from), signal) : openFile(from)
   }
   const url = asUrl(from)
   if (url) {

@@ -68,10 +68,14 @@ export function outputFailed({ code, message }: NodeJS.ErrnoException): number {
   return exitCodes.wrongInput
 }
 
+const TOO_MANY_FILES =
+  'Too many files are open (EMFILE): close some, or raise the limit with ulimit -n'
+
 /** Says what went wrong in one sentence, and gives the exit code. */
 export function report(error: unknown): number {
-  const expected = error instanceof TrecvitError
-  const message = error instanceof Error ? error.message : String(error)
+  const isLimit = ['EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException | null)?.code ?? '')
+  const expected = error instanceof TrecvitError || isLimit
+  const message = isLimit ? TOO_MANY_FILES : error instanceof Error ? error.message : String(error)
   const sentence = message.replace(/\s*\n\s*/g, ' ')
   if (expected) note(`trecvit: ${sentence}`)
   else note(`trecvit: Unexpected error: ${sentence}; please report it with the output of "trecvit doctor" and of this command with TRECVIT_DEBUG=1`)

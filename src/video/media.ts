@@ -1,12 +1,18 @@
 /**
  * Where a video comes from: a path, an address, a Blob, memory or a stream. Formats are recognised by `head`, never by a name.
  */
-import { BlobSource, BufferSource, CustomSource, FilePathSource, ReadableStreamSource, UrlSource, type Source } from 'mediabunny'
+import { BlobSource, BufferSource, CustomSource, ReadableStreamSource, type Source } from 'mediabunny'
+import { cannotOpen, pathOf } from '../checkpoint/filePath.ts'
+import { show } from '../checkpoint/httpRequest.ts'
+import { checkedBody, requestFile } from '../checkpoint/httpSource.ts'
 import { quote } from '../checkpoint/quote.ts'
 import { TrecvitError } from '../error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { asBytes, asUrl, isBlob, isStream, readBlob } from '../realm.ts'
 import { ByteReader } from './byteReader.ts'
+import { fileBytes } from './fileBytes.ts'
+import { seekable } from './seekable.ts'
+import { readPrefix, spool } from './spool.ts'
 
 /** One file or stream that can be opened as a video. */
 export type VideoSource = string | URL | Blob | ArrayBuffer | Uint8Array | ReadableStream<Uint8Array>
@@ -28,7 +34,7 @@ export interface Media {
 }
 
 /** Enough for every format's magic. */
-const HEAD = 64
+export const HEAD = 64
 
 /** True where files, processes and native packages exist: Node, Deno and Bun. */
 export function onServer(): boolean {
@@ -51,17 +57,15 @@ export function capital(name: string): string {
 
 async function openAny(source: VideoSource, signal: AbortSignal | undefined): Promise<Media> {
   if (typeof source === 'string') {
-    if (onServer() && !/^(https?|file):\/\//i.test(source)) return openPath(source)
+    if (onServer() && !/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) return openPath(source, signal)
     const base = globalThis.location?.href
     if (!URL.canParse(source, base)) throw new TrecvitError(`${quote(source)} is not a valid URL`)
     return openAny(new URL(source, base), signal)
   }
   const address = asUrl(source)
   if (address) {
-    if (address.protocol !== 'file:') return openUrl(address, signal)
-    const url = builtinModule('node:url')
-    if (!url) throw new TrecvitError(`${quote(address.href)} cannot be opened, because this runtime has no file system: pass a Blob`)
-    return openPath(url.fileURLToPath(address))
+    if (address.protocol === 'file:') return openPath(pathOf(address), signal)
+    return openUrl(address, signal)
   }
   if (isBlob(source)) {
     const head = await readBlob(source, 0, HEAD)
@@ -89,45 +93,22 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
       container: () => new BufferSource(bytes),
     }
   }
-  if (isStream(source)) return openStream(source, 'the stream')
+  if (isStream(source)) return openStream(source, 'the stream', signal)
   const kind = source === null ? 'null' : typeof source
   throw new TrecvitError(`A video is opened from a path, URL, Blob, ArrayBuffer, Uint8Array or ReadableStream, not from ${kind}`)
 }
 
-async function openPath(path: string): Promise<Media> {
+async function openPath(path: string, signal: AbortSignal | undefined): Promise<Media> {
   const name = quote(path)
   const fs = builtinModule('node:fs/promises')!
-  const open = (): Promise<FileHandle> =>
-    fs.open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') throw new TrecvitError(`There is no file at ${name}`)
-      throw new TrecvitError(`The file at ${name} cannot be opened (${error.code ?? error.message})`, { cause: error })
-    })
-  const file = await open()
+  const file = await fs.open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    throw cannotOpen(path, error)
+  })
   const stat = await file.stat()
-  if (stat.isDirectory()) {
-    await file.close()
-    throw new TrecvitError(`${name} is a directory: give the path of a video file`)
-  }
-  // A pipe (<(command), /dev/stdin) can be read once and only in order.
-  if (!stat.isFile()) return openStream(fileStream(file), name)
+  if (stat.isFile()) return seekable(fileBytes(file, name, stat.size), signal)
+  if (!stat.isDirectory()) return openStream(fileStream(file), name, signal)
   await file.close()
-  const read = async (offset: number, length: number): Promise<Uint8Array> => {
-    const file = await open()
-    try {
-      const { buffer, bytesRead } = await file.read(new Uint8Array(Math.min(length, Math.max(0, stat.size - offset))), 0, null, offset)
-      return buffer.subarray(0, bytesRead)
-    } finally {
-      await file.close()
-    }
-  }
-  return {
-    name,
-    head: await read(0, HEAD),
-    size: stat.size,
-    read,
-    stream: async () => fileStream(await open()),
-    container: () => new FilePathSource(path),
-  }
+  throw new TrecvitError(`${name} is a directory: give the path of a video file`)
 }
 
 type FileHandle = Awaited<ReturnType<(typeof import('node:fs/promises'))['open']>>
@@ -148,41 +129,48 @@ function fileStream(file: FileHandle): ReadableStream<Uint8Array> {
   )
 }
 
-async function openStream(stream: ReadableStream<Uint8Array>, name: string): Promise<Media> {
+/** A pipe (standard input, <(command)) can be read once and only in order. */
+async function openStream(
+  stream: ReadableStream<Uint8Array>, name: string, signal: AbortSignal | undefined,
+): Promise<Media> {
   const reader = new ByteReader(stream)
-  const head = new Uint8Array(HEAD)
-  const got = head.subarray(0, await reader.fill(head))
-  const whole = (): ReadableStream<Uint8Array> => reader.remainder(got)
-  return { name, head: got, size: null, read: null, stream: async () => whole(), container: () => new ReadableStreamSource(whole()) }
+  // Ends a read that waits, too.
+  signal?.addEventListener('abort', () => void reader.cancel(), { once: true })
+  const first = new Uint8Array(HEAD)
+  const head = first.subarray(0, await reader.fill(first))
+  const { bytes, isIndexLast } = await readPrefix(reader, head)
+  signal?.throwIfAborted()
+  if (isIndexLast) return spool(reader, bytes, name, signal)
+  const whole = (): ReadableStream<Uint8Array> => reader.remainder(bytes)
+  return {
+    name,
+    head,
+    size: null,
+    read: null,
+    stream: async () => whole(),
+    // An error of the stream comes again with the next read.
+    container: () => new ReadableStreamSource(whole(), { handleUnhandledError() {} }),
+  }
 }
 
 async function openUrl(url: URL, signal: AbortSignal | undefined): Promise<Media> {
-  // Without user name and query: signed addresses carry secrets there.
-  const name = quote(url.origin === 'null' ? url.href.slice(0, 40) : url.origin + url.pathname)
-  const get = async (headers: Record<string, string>): Promise<ReadableStream<Uint8Array>> => {
-    const response = await fetch(url, { headers, ...(signal && { signal }) }).catch((error: Error) => {
-      signal?.throwIfAborted()
-      const reason = error.cause instanceof Error ? error.cause.message : error.message
-      throw new TrecvitError(`${name} cannot be reached (${reason})`, { cause: error })
-    })
-    // An empty file has no first byte.
-    if (response.status === 416) throw new TrecvitError(`${name} is empty (0 bytes): save or download it again`)
-    if (!response.ok || response.body === null) throw new TrecvitError(`${name} answered with HTTP ${response.status} ${response.statusText}`.trimEnd())
-    return response.body
+  const name = show(url)
+  if (!/^(https?|data|blob):$/.test(url.protocol)) {
+    const place = `${url.protocol}//${url.host}${url.pathname}`
+    const command = `ffmpeg -i ${place} -f yuv4mpegpipe - | trecvit stream -`
+    throw new TrecvitError(
+      `${quote(place)} is not read directly, only http:, https: and file: are: ` +
+        `download it, or pipe it, ${command}`,
+    )
   }
-  const reader = new ByteReader(await get({ Range: `bytes=0-${HEAD - 1}` }))
-  const head = new Uint8Array(HEAD)
-  const got = await reader.fill(head)
-  await reader.cancel()
-  return {
-    name,
-    head: head.subarray(0, got),
-    size: null,
-    read: null,
-    stream: () => get({}),
-    // mediabunny would try for ever.
-    container: () => new UrlSource(url, { getRetryDelay: (attempts) => (attempts < 3 ? 0.25 * 2 ** attempts : null) }),
+  const file = await requestFile(url, signal)
+  if (file instanceof Response) return openStream(checkedBody(url, file, signal), name, signal)
+  const read = async (offset: number, length: number): Promise<Uint8Array> => {
+    const into = new Uint8Array(length)
+    await file.read(offset, into)
+    return into
   }
+  return seekable({ name, size: file.size, read, close: () => file.close() }, signal)
 }
 
 function oneChunk(bytes: Uint8Array): ReadableStream<Uint8Array> {

@@ -1,0 +1,84 @@
+/**
+ * Requests over HTTP whose failures are sentences.
+ */
+import { TrecvitError } from '../error.ts'
+import { quote } from './quote.ts'
+
+export type Reader = ReadableStreamDefaultReader<Uint8Array>
+
+/** The connection failed or ended early. Another try may succeed. */
+export class BrokenConnection extends TrecvitError {}
+
+/**
+ * Returns an answer whose status is 2xx or 416.
+ * @throws BrokenConnection when there is no answer
+ * @throws TrecvitError when the status is another
+ */
+export async function request(
+  url: URL, headers: Record<string, string>, signal: AbortSignal | undefined,
+): Promise<Response> {
+  let response
+  try {
+    response = await fetch(url, { headers, ...(signal && { signal }) })
+  } catch (error) {
+    signal?.throwIfAborted()
+    const message = `${show(url)} cannot be reached (${reason(error)})`
+    throw new BrokenConnection(message, { cause: error })
+  }
+  if (response.ok || response.status === 416) return response
+  await response.body?.cancel()
+  const status = `HTTP ${response.status} ${response.statusText}`.trimEnd()
+  throw new TrecvitError(`${show(url)} answered with ${status}`)
+}
+
+/** Returns a reader of the body. */
+export function bodyOf(response: Response, url: URL): Reader {
+  if (response.body !== null) return response.body.getReader()
+  throw new TrecvitError(`${show(url)} answered with HTTP ${response.status} and no body`)
+}
+
+/** Returns the next non-empty chunk, or undefined at the end. */
+export async function pull(
+  reader: Reader, url: URL, signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
+  try {
+    for (;;) {
+      const { value, done } = await reader.read()
+      if (done) return undefined
+      if (value.length > 0) return value
+    }
+  } catch (error) {
+    signal?.throwIfAborted()
+    const message = `The connection to ${show(url)} broke (${reason(error)}): try again`
+    throw new BrokenConnection(message, { cause: error })
+  }
+}
+
+/** Returns the bytes that the answer promises; null if it does not say. */
+export function promisedSize({ headers }: Response): number | null {
+  // That of a compressed answer counts compressed bytes.
+  const text = headers.get('content-encoding') === null ? headers.get('content-length') : null
+  return text === null ? null : Number(text)
+}
+
+/** Parses `Content-Range: bytes 0-99/1234`; undefined when absent, hidden, unknown or absurd. */
+export function contentRange(
+  response: Response,
+): { start: number; end: number; size: number } | undefined {
+  const text = response.headers.get('content-range') ?? ''
+  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(text)
+  if (match === null) return undefined
+  const range = { start: Number(match[1]), end: Number(match[2]) + 1, size: Number(match[3]) }
+  return range.start < range.end && range.end <= range.size ? range : undefined
+}
+
+/** Names an address without user name and query, where signed addresses carry secrets. */
+export function show(url: URL): string {
+  return `URL ${quote(url.origin === 'null' ? url.href.slice(0, 40) : url.origin + url.pathname)}`
+}
+
+/** fetch says "fetch failed" and hides why one level deeper. */
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause instanceof Error ? error.cause.message : error.message
+}

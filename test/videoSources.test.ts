@@ -1,0 +1,214 @@
+/** Streams that cannot be read in order, connections that break, and addresses of other kinds. */
+import { readFileSync } from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { openSource } from '../src/checkpoint/source.ts'
+import { readWhole } from '../src/checkpoint/httpSource.ts'
+import { TrecvitError } from '../src/error.ts'
+import { openVideo, type VideoSource } from '../src/video/index.ts'
+import { expected, hashesOf, media } from './clips.ts'
+import { expectReleased, held, type Held } from './held.ts'
+
+const clip = new Uint8Array(readFileSync(media('h264.mp4')))
+const { sha256 } = expected['h264.mp4']!
+
+let before: Held
+beforeEach(() => {
+  before = held()
+})
+afterEach(async () => {
+  vi.restoreAllMocks()
+  vi.unstubAllEnvs()
+  await expectReleased(before)
+})
+
+async function errorOf(source: VideoSource): Promise<string> {
+  const error = await openVideo(source).then(hashesOf).catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(TrecvitError)
+  return (error as Error).message
+}
+
+describe('an MP4 with its index at the end, through a pipe', () => {
+  const index = Buffer.from(clip).indexOf('moov') - 4
+
+  /** The clip with a box of 40 MB before its index. */
+  async function* parts(): AsyncGenerator<Uint8Array> {
+    yield clip.subarray(0, index)
+    const free = Buffer.alloc(1 << 20)
+    free.writeUInt32BE(40 * free.length)
+    free.write('free', 4)
+    for (let i = 0; i < 40; i++) yield i === 0 ? free : Buffer.alloc(1 << 20)
+    yield clip.subarray(index)
+  }
+  const pipe = (from = parts()) => new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { value, done } = await from.next()
+      if (done) controller.close()
+      else controller.enqueue(value)
+    },
+  })
+
+  test('has the frames of the file, and leaves no temporary file', async () => {
+    expect(clip.subarray(4, 8)).toEqual(new TextEncoder().encode('ftyp'))
+    expect(index).toBeGreaterThan(3000)
+    const video = await openVideo(pipe())
+    // It has no name while it is read.
+    expect(held().temporary).toEqual(before.temporary)
+    expect(held().files.length).toBeGreaterThan(before.files.length)
+    expect(await hashesOf(video)).toMatchObject({ sha256 })
+    for await (const _ of await openVideo(pipe())) break
+    await (await openVideo(pipe())).close()
+  })
+
+  test('has them without a file system, too', async () => {
+    const module = process.getBuiltinModule
+    vi.spyOn(process, 'getBuiltinModule').mockImplementation(((name: string) => (name === 'node:os' ? undefined : module(name))) as typeof module)
+    const video = await openVideo(pipe())
+    vi.restoreAllMocks()
+    expect(await hashesOf(video)).toMatchObject({ sha256 })
+  })
+
+  test('needs room, and says so', async () => {
+    vi.stubEnv('TMPDIR', '/nowhere')
+    expect(await errorOf(pipe())).toBe('The stream cannot be read in order, because its index is at its end, and it cannot be stored in /nowhere (ENOENT): give a file')
+  })
+
+  test('ends at an abort while it waits, and where the stream breaks', async () => {
+    const stop = new AbortController()
+    setTimeout(() => stop.abort(new Error('enough')), 200)
+    const silent = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(clip.subarray(0, index)) })
+    await expect(openVideo(silent, { signal: stop.signal })).rejects.toThrow('enough')
+    const nothing = new ReadableStream<Uint8Array>()
+    const again = new AbortController()
+    setTimeout(() => again.abort(new Error('enough')), 50)
+    await expect(openVideo(nothing, { signal: again.signal })).rejects.toThrow('enough')
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      yield clip.subarray(0, index)
+      throw new TrecvitError('The camera is gone')
+    }
+    expect(await errorOf(pipe(broken()))).toBe('The camera is gone')
+  })
+
+  test('a stream with its index in front is read as it comes', async () => {
+    // Only what comes after the opening is missing: a live stream shows its frames.
+    const tour = new Uint8Array(readFileSync(media('tour.mp4')))
+    const live = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(tour.subarray(0, 60_000)) })
+    const video = await openVideo(live)
+    let frames = 0
+    for await (const _ of video) if (++frames === 50) break
+    expect(frames).toBe(50)
+  })
+})
+
+describe('a server', () => {
+  let server: Server
+  let answer: RequestListener
+  let requests = 0
+  let origin = ''
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      requests++
+      answer(request, response)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/clip.mp4?key=secret`
+  })
+  afterAll(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  beforeEach(() => {
+    requests = 0
+    for (const method of ['error', 'warn', 'info', 'log'] as const) vi.spyOn(console, method).mockImplementation((...words) => void said.push(words))
+  })
+  const said: unknown[] = []
+  afterEach(() => expect(said).toEqual([]))
+
+  /** Honours ranges, and breaks the nth answer off after so many bytes. */
+  const ranges = (cutAfter: (n: number) => number, bytes = clip): RequestListener => (request, response) => {
+    const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range!)!
+    const end = Math.min(bytes.length, to === '' ? Infinity : Number(to) + 1)
+    const cut = cutAfter(requests - 1)
+    response.writeHead(206, { 'Content-Range': `bytes ${from}-${end - 1}/${bytes.length}`, 'Content-Length': end - Number(from) })
+    const body = bytes.subarray(Number(from), Math.min(end, Number(from) + cut))
+    if (body.length === end - Number(from)) response.end(body)
+    else response.write(body, () => setTimeout(() => response.destroy(), 10))
+  }
+
+  test('whose connections all break ends the reading after a few tries', async () => {
+    answer = ranges(() => 500)
+    expect(await errorOf(origin)).toMatch(/^The connection to URL "http:[^"?]*\/clip\.mp4" broke \(.*\): try again$/)
+    expect(requests).toBeGreaterThan(2)
+    expect(requests).toBeLessThan(8)
+  }, 20_000)
+
+  test('whose connection breaks now and then costs nothing but time', async () => {
+    answer = ranges((n) => (n % 3 === 0 ? 2000 : Infinity))
+    expect(await hashesOf(await openVideo(origin))).toMatchObject({ sha256 })
+    expect(requests).toBeLessThan(8)
+  }, 20_000)
+
+  test('that breaks after megabytes is asked for the rest, for as long as there is progress', async () => {
+    // Eight breaks, more than are borne in a row.
+    const large = new Uint8Array(9 << 20).map((_, at) => Math.imul(at, 0x9e3779b1) >>> 24)
+    answer = ranges((n) => (n > 8 ? Infinity : 1.1 * 2 ** 20), large)
+    const source = await openSource(origin)
+    const into = new Uint8Array(large.length)
+    await source.read(0, into)
+    await source.close()
+    expect(Buffer.compare(into, large)).toBe(0)
+  }, 20_000)
+
+  test('an abort ends the pause before another try', async () => {
+    answer = ranges(() => 500)
+    const stop = new AbortController()
+    setTimeout(() => stop.abort(new Error('enough')), 300)
+    await expect(openVideo(origin, { signal: stop.signal })).rejects.toThrow('enough')
+  })
+
+  const CUTS = [0, 1, 7, 100, 1000, 3000, 5000, clip.length - 1]
+  test.each(CUTS)('without ranges that breaks off after %i bytes', async (cut) => {
+    answer = (_, response) => {
+      response.writeHead(200, { 'Content-Length': clip.length })
+      response.write(clip.subarray(0, cut), () => setTimeout(() => response.destroy(), 10))
+    }
+    expect(await errorOf(origin)).toMatch(/^The connection to URL "http:[^"?]*\/clip\.mp4" broke \(.*\): try again$/)
+    expect(requests).toBeLessThan(3)
+  })
+  test.each(CUTS)('without ranges or a length that ends after %i bytes', async (cut) => {
+    answer = (_, response) => void response.end(clip.subarray(0, cut))
+    expect(await errorOf(origin)).toMatch(/is empty|cut short|no video of a known kind|damaged|no index/)
+    expect(requests).toBeLessThan(3)
+  })
+
+  test('without ranges gives the frames, from large files too', async () => {
+    const index = Buffer.from(clip).indexOf('moov') - 4
+    const free = Buffer.alloc(40 << 20)
+    free.writeUInt32BE(free.length)
+    free.write('free', 4)
+    answer = (_, response) => void response.end(Buffer.concat([clip.subarray(0, index), free, clip.subarray(index)]))
+    expect(await hashesOf(await openVideo(origin))).toMatchObject({ sha256 })
+    expect(requests).toBe(1)
+  })
+
+  test('that sends a checkpoint without ranges is believed up to a limit', async () => {
+    answer = (_, response) => void response.writeHead(200, { 'Content-Length': 5e9 }).flushHeaders()
+    await expect(openSource(origin)).rejects.toThrow(/^URL "http:[^"?]*" sends more than 4294967296 bytes from a server without Range requests: download it, and give its path$/)
+    const endless = new Response(new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1000)) }))
+    await expect(readWhole(new URL(origin), endless, undefined, 10_000)).rejects.toThrow(/sends more than 10000 bytes/)
+  })
+})
+
+test('addresses that name no file here', async () => {
+  expect(await errorOf('file://base.mp4')).toBe('URL "file://base.mp4/" has the host "base.mp4" before its path: give the path itself, or file:///PATH')
+  expect(await errorOf('file:///a%2Fb.mp4')).toMatch(/^URL "file:\/\/\/a%2Fb\.mp4" has an encoded "\/" or another forbidden path/)
+  expect(await errorOf(new URL('file://base.mp4'))).toMatch(/has the host "base\.mp4"/)
+  expect(await errorOf('file:///nowhere/a.mp4')).toBe('There is no file at "/nowhere/a.mp4"')
+  const rtsp = '"rtsp://camera/" is not read directly, only http:, https: and file: are: download it, or pipe it, ffmpeg -i rtsp://camera/ -f yuv4mpegpipe - | trecvit stream -'
+  expect(await errorOf('rtsp://me:secret@camera/')).toBe(rtsp)
+  expect(await errorOf(new URL('rtsp://camera/'))).toBe(rtsp)
+  await expect(openSource('file://base.npz')).rejects.toThrow(/has the host "base\.npz"/)
+  await expect(openSource('file:///a%2Fb.npz')).rejects.toThrow(/has an encoded "\/" or another forbidden path/)
+  await expect(openSource('s3://bucket/a.npz')).rejects.toThrow('A checkpoint URL must start with http:, https: or file:, not "s3:"')
+})
