@@ -17,15 +17,16 @@ export function configOf({ imageSize, framesPerClip }: ConfigOptions): Partial<C
 }
 
 /**
- * The lines of a file of labels; empty lines at its end do not count.
+ * Reads a file of labels.
  * @throws TrecvitError if it cannot be read
  */
 export async function readLabels(path: string): Promise<string[]> {
   const { readFile } = await import('node:fs/promises')
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const { parseLabels } = await import('../model/labels.ts')
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     throw new TrecvitError(`The labels at "${path}" cannot be read (${error.code ?? error.message}); give a text file with one name a line`, { cause: error })
   })
-  return text.trimEnd().split(/\r?\n/)
+  return parseLabels(bytes, path)
 }
 
 /**

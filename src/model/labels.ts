@@ -1,4 +1,6 @@
+import { quote } from '../checkpoint/quote.ts'
 import { TrecvitError } from '../error.ts'
+import { decodeText } from '../web.ts'
 
 /** One class of an answer. */
 export interface Class {
@@ -36,6 +38,29 @@ function parse(json: string): string[] {
     throw new TrecvitError('The checkpoint carries labels that are not a JSON list of strings; give "labels" instead')
   }
   return labels as string[]
+}
+
+/**
+ * Reads a file of labels: one name a line, in UTF-8, or in UTF-16 with a byte-order mark. Lines end
+ * as on any system; empty lines at the end do not count.
+ * @param name of the file, for messages
+ * @throws TrecvitError if the bytes are in another encoding
+ */
+export function parseLabels(bytes: Uint8Array, name: string): string[] {
+  const mark = (bytes[0] ?? 0) * 256 + (bytes[1] ?? 0)
+  const encoding = mark === 0xfffe ? 'utf-16le' : mark === 0xfeff ? 'utf-16be' : 'utf-8'
+  let text
+  try {
+    text = decodeText(bytes, encoding, { fatal: true })
+  } catch (cause) {
+    const fault = `are not ${encoding} text`
+    throw new TrecvitError(`The labels at ${quote(name)} ${fault}: save them as UTF-8`, { cause })
+  }
+  // UTF-16 without its mark, or no text at all.
+  if (text.includes('\0')) {
+    throw new TrecvitError(`The labels at ${quote(name)} hold zero bytes: save them as UTF-8`)
+  }
+  return text.trimEnd().split(/\r\n|\n|\r/)
 }
 
 /** The k most probable classes, the most probable first; equal ones in the order of their index. */
