@@ -224,7 +224,7 @@ describe('refused, with the reason', () => {
     ['.npy version 4', array(npyHeader('<f4', '(6,)'), sixBytes, 4), /version 4/],
     ['no .npy', makeZip([{ name: 'w.npy', contents: new Uint8Array(200) }]), /not in \.npy format/],
     ['no array', makeZip([]), /without any array/],
-    ['a text in the zip', makeZip([good, { name: 'readme.txt', contents: sixBytes }]), /"readme\.txt"/],
+    ['nothing but a text', makeZip([{ name: 'readme.txt', contents: sixBytes }]), /"readme\.txt"/],
     ['a PyTorch file', makeZip([{ name: 'archive/data.pkl', contents: sixBytes }]), /PyTorch/],
     ['a name twice', makeZip([good, good]), /two entries named "w\.npy"/],
     ['a name that is not UTF-8', makeZip([good]).map((byte) => (byte === 'w'.charCodeAt(0) ? 0xff : byte)), /not UTF-8/],

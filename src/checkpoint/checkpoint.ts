@@ -25,6 +25,11 @@ export interface Checkpoint {
   readonly size: number
   /** In the order of their data: reading in this order is fastest, over HTTP by far. */
   readonly tensors: ReadonlyMap<string, TensorInfo>
+  /**
+   * Entries that hold no numbers, by name: text, dates, Python objects, other files. The value is a
+   * sentence that says why. Their contents are never read.
+   */
+  readonly skipped: ReadonlyMap<string, string>
   /** `__metadata__` of a safetensors file, without a prototype; empty for npz. */
   readonly metadata: Readonly<Record<string, string>>
   /**

@@ -19,6 +19,17 @@ const MAX_HEADER = 1 << 16
 /** `'key': value,` in the header. A value that begins with [ lists the fields of a structure. */
 const FIELD = /\s*(?<quote>['"])(?<key>\w+)\k<quote>\s*:\s*(?:(?<list>\[)|(?:(?<mark>['"])(?<text>[^'"]*)\k<mark>|(?<bool>True|False)|\((?<tuple>[\d\s,L]*)\))\s*(?:,|(?=\})))/y
 
+/** Thrown for an array that is not of numbers that are supported, but not damaged. */
+export class NotNumbers extends TrecvitError {
+  /** Number of bytes of its values, or null where they cannot be counted. */
+  readonly bytes: number | null
+
+  constructor(message: string, bytes: number | null) {
+    super(message)
+    this.bytes = bytes
+  }
+}
+
 /** What a .npy header says. */
 export interface NpyHeader extends Layout {
   /** The header as stored, magic included: the values follow it. */
@@ -29,15 +40,32 @@ const formats: Readonly<Record<string, DType>> = {
   b1: 'bool', u1: 'u8', i1: 'i8', u2: 'u16', i2: 'i16', f2: 'f16', u4: 'u32', i4: 'i32', f4: 'f32', u8: 'u64', i8: 'i64', f8: 'f64',
 }
 
-const refusals: Readonly<Record<string, string>> = {
-  O: 'holds Python objects (a pickle), which are never loaded because loading them runs their code',
-  U: 'holds text', S: 'holds text', a: 'holds text', V: 'holds raw bytes or a structure', c: 'holds complex numbers', M: 'holds dates', m: 'holds time spans',
+/** A kind of values that is not supported. */
+interface Refusal {
+  readonly holds: string
+  /** Number of bytes of a value, by the number in the dtype; null where values differ. */
+  readonly bytes: (size: number) => number | null
+}
+
+const asIs = (size: number): number => size
+const pickle = 'Python objects (a pickle), which are never loaded because loading them runs their code'
+const refusals: Readonly<Record<string, Refusal>> = {
+  O: { holds: `holds ${pickle}`, bytes: () => null },
+  U: { holds: 'holds text', bytes: (characters) => 4 * characters },
+  S: { holds: 'holds text', bytes: asIs },
+  a: { holds: 'holds text', bytes: asIs },
+  V: { holds: 'holds raw bytes or a structure', bytes: asIs },
+  c: { holds: 'holds complex numbers', bytes: asIs },
+  M: { holds: 'holds dates', bytes: asIs },
+  m: { holds: 'holds time spans', bytes: asIs },
+  f: { holds: 'is of a kind that is not read', bytes: asIs },
 }
 
 /**
  * Reads the header of a .npy.
  * @param what the array, for messages
- * @throws TrecvitError when it is no .npy, or an array of anything but numbers
+ * @throws NotNumbers when it is an array of anything but numbers
+ * @throws TrecvitError when it is no .npy, or damaged
  */
 export async function readNpyHeader(fill: Fill, what: string): Promise<NpyHeader> {
   const start = new Uint8Array(12)
@@ -66,7 +94,10 @@ function parseHeader(text: string, what: string): Layout {
   for (let match = FIELD.exec(text); match !== null; match = FIELD.exec(text)) {
     last = FIELD.lastIndex
     const field = match.groups!
-    if (field['list'] !== undefined) throw new TrecvitError(`${what} holds a structure of several fields, not numbers of one kind: save each field as an array`)
+    if (field['list'] !== undefined) {
+      const holds = 'holds a structure of several fields, not numbers of one kind'
+      throw new NotNumbers(`${what} ${holds}: save each field as an array`, null)
+    }
     if (fields.has(field['key']!)) throw damaged
     fields.set(field['key']!, field)
   }
@@ -75,20 +106,26 @@ function parseHeader(text: string, what: string): Layout {
   const order = fields.get('fortran_order')?.['bool']
   const dims = fields.get('shape')?.['tuple']
   if (descr === undefined || order === undefined || dims === undefined) throw damaged
-  const dtype = parseDescr(descr, what)
   const shape = dims.trim() === '' ? [] : dims.split(',')
   if (shape.length > 1 && shape.at(-1)!.trim() === '') shape.pop() // a tuple of one ends in a comma
   if (!shape.every((n) => /^\s*\d+L?\s*$/.test(n))) throw damaged // L: a long integer of Python 2
-  return { dtype, shape: shape.map((n) => Number.parseFloat(n)), bigEndian: descr.startsWith('>'), fortran: order === 'True' }
+  const sides = shape.map((n) => Number.parseFloat(n))
+  const dtype = parseDescr(descr, sides, what)
+  return { dtype, shape: sides, bigEndian: descr.startsWith('>'), fortran: order === 'True' }
 }
 
-function parseDescr(descr: string, what: string): DType {
-  const [, kind = '', bytes = ''] = /^[<>|=]?([a-zA-Z?])(\d*)$/.exec(descr) ?? []
-  const dtype = kind === '?' ? 'bool' : formats[kind + bytes]
-  if (dtype !== undefined) return dtype
-  throw new TrecvitError(
-    `${what} ${refusals[kind] ?? 'is of a kind that is not read'} (dtype ${quote(descr.slice(0, 40))}): save it as numbers, for example float32`,
-  )
+function parseDescr(descr: string, shape: readonly number[], what: string): DType {
+  const [, kind = '', size = ''] = /^[<>|=]?([a-zA-Z?])(\d*)(?:\[[^\]]*\])?$/.exec(descr) ?? []
+  const dtype = kind === '?' ? 'bool' : formats[kind + size]
+  if (dtype !== undefined && !descr.endsWith(']')) return dtype
+  const refusal = refusals[kind]
+  const holds = refusal?.holds ?? 'is of a kind that is not read'
+  const shown = quote(descr.slice(0, 40))
+  const message = `${what} ${holds} (dtype ${shown}): save it as numbers, for example float32`
+  if (refusal === undefined) throw new TrecvitError(message)
+  const bytes = refusal.bytes(Number(size))
+  const count = countValues(shape, 'u8')
+  throw new NotNumbers(message, bytes === null || count === undefined ? bytes : bytes * count)
 }
 
 /** An array to be written: float32, or bytes. */

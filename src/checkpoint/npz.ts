@@ -3,7 +3,7 @@ import { TrecvitError } from '../error.ts'
 import type { Checkpoint, TensorInfo } from './checkpoint.ts'
 import { crc32 } from './crc32.ts'
 import { countValues, itemBytes } from './dtype.ts'
-import { readNpyHeader } from './npy.ts'
+import { NotNumbers, readNpyHeader } from './npy.ts'
 import { quote } from './quote.ts'
 import type { Source } from './source.ts'
 import { type Layout, ScratchPool, streamValues } from './values.ts'
@@ -26,31 +26,47 @@ interface Located {
   readonly headerCrc: number
 }
 
+/** An array that holds no numbers, and why it is not read. */
+interface Refused {
+  readonly name: string
+  readonly refusal: string
+}
+
 /**
- * Reads the directory of an .npz and the header of every array in it.
- * @throws TrecvitError when the file is damaged or holds anything but arrays of numbers
+ * Reads the directory of an .npz and the header of every array in it. What is no array of numbers
+ * is skipped.
+ * @throws TrecvitError when the file is damaged or holds no array of numbers
  */
 export async function openNpz(source: Source, signal?: AbortSignal): Promise<Checkpoint> {
   const file = quote(source.name)
   const entries = (await readDirectory(source)).filter((entry) => !entry.name.endsWith('/'))
-  for (const { name } of entries) {
-    if (/(^|\/)data\.pkl$/.test(name)) throw new TrecvitError(`Checkpoint ${file} is a PyTorch file, which holds a pickle: save it as .safetensors`)
-    if (!name.endsWith('.npy')) throw new TrecvitError(`Checkpoint ${file} is a zip with an entry ${quote(name)}, but the entries of an .npz are .npy arrays`)
+  if (!entries.some(isArray) && entries.some(({ name }) => /(^|\/)data\.pkl$/.test(name))) {
+    const kind = 'a PyTorch file, which holds a pickle'
+    throw new TrecvitError(`Checkpoint ${file} is ${kind}: save it as .safetensors`)
   }
-  if (entries.length === 0) throw new TrecvitError(`Checkpoint ${file} is an .npz without any array`)
-
   const arrays = new Map<string, Located>()
-  for (const located of await locateAll(source, entries, signal)) arrays.set(located.info.name, located)
+  const skipped = new Map<string, string>()
+  for (const located of await locateAll(source, entries, signal)) {
+    if ('refusal' in located) skipped.set(located.name, located.refusal)
+    else arrays.set(located.info.name, located)
+  }
+  if (arrays.size === 0) {
+    const [first = `Checkpoint ${file} is an .npz without any array`] = skipped.values()
+    throw new TrecvitError(first)
+  }
   const pool = new ScratchPool()
   return {
     name: source.name,
     format: 'npz',
     size: source.size,
     tensors: new Map(Array.from(arrays, ([name, { info }]) => [name, info])),
+    skipped,
     metadata: {},
     async read(name, sink, signal) {
       const array = arrays.get(name)
-      if (array === undefined) throw new TrecvitError(`Checkpoint ${file} has no array ${quote(name)}`)
+      if (array === undefined) {
+        throw new TrecvitError(skipped.get(name) ?? `Checkpoint ${file} has no array ${quote(name)}`)
+      }
       const { entry, at, headerBytes, headerCrc, layout } = array
       const what = describe(entry, file)
       const reader = readEntry((offset, into) => source.read(offset, into), entry, at, headerBytes, what)
@@ -73,14 +89,16 @@ export async function openNpz(source: Source, signal?: AbortSignal): Promise<Che
 }
 
 /** Entries whose headers are close together share a read; several reads are under way at once, because a server answers slowly. */
-async function locateAll(source: Source, entries: readonly ZipEntry[], signal: AbortSignal | undefined): Promise<Located[]> {
+async function locateAll(
+  source: Source, entries: readonly ZipEntry[], signal: AbortSignal | undefined,
+): Promise<(Located | Refused)[]> {
   const groups: ZipEntry[][] = []
   for (const entry of entries) {
     const group = groups.at(-1)
     if (group !== undefined && entry.at - group[0]!.at < WINDOW) group.push(entry)
     else groups.push([entry])
   }
-  const located: Located[][] = []
+  const located: (Located | Refused)[][] = []
   let next = 0
   async function scan(): Promise<void> {
     while (next < groups.length) {
@@ -98,7 +116,9 @@ async function locateAll(source: Source, entries: readonly ZipEntry[], signal: A
   return located.flat()
 }
 
-async function locateGroup(source: Source, group: readonly ZipEntry[]): Promise<Located[]> {
+async function locateGroup(
+  source: Source, group: readonly ZipEntry[],
+): Promise<(Located | Refused)[]> {
   const file = quote(source.name)
   const start = group[0]!.at
   const window = new Uint8Array(Math.min(WINDOW, source.size - start))
@@ -108,14 +128,20 @@ async function locateGroup(source: Source, group: readonly ZipEntry[]): Promise<
     if (from + into.length <= window.length) into.set(window.subarray(from, from + into.length))
     else await source.read(offset, into)
   }
-  const located = []
+  const located: (Located | Refused)[] = []
   for (const entry of group) located.push(await locate(read, entry, file))
   return located
 }
 
-async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Located> {
+async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Located | Refused> {
   const what = describe(entry, file)
   const at = await locateData(read, entry, file)
+  const name = nameOf(entry)
+  if (!isArray(entry)) {
+    const kind = 'but the entries of an .npz are .npy arrays'
+    return { name, refusal: `Checkpoint ${file} is a zip with an entry ${quote(name)}, ${kind}` }
+  }
+  if (entry.refusal !== null) return { name, refusal: entry.refusal }
   const reader = readEntry(read, entry, at, 0, what)
   let left = entry.size
   try {
@@ -128,17 +154,27 @@ async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Loca
     if (count === undefined || count * itemBytes[layout.dtype] !== left) {
       throw new TrecvitError(`${what} is ${layout.dtype} of shape [${layout.shape.slice(0, 64).join(', ')}], which does not fit its ${left} bytes: the file is damaged`)
     }
-    const info = { name: arrayName(entry), shape: layout.shape, dtype: layout.dtype }
+    const info = { name, shape: layout.shape, dtype: layout.dtype }
     return { entry, info, layout, at, headerBytes: bytes.length, headerCrc: crc32(bytes) }
+  } catch (error) {
+    // Text that is not as long as its dtype says is damaged numbers.
+    const isWhole = error instanceof NotNumbers && (error.bytes ?? left) === left
+    if (!isWhole) throw error
+    return { name, refusal: error.message }
   } finally {
     reader.close()
   }
 }
 
-function arrayName(entry: ZipEntry): string {
-  return entry.name.slice(0, -'.npy'.length)
+function isArray({ name }: ZipEntry): boolean {
+  return name.endsWith('.npy')
+}
+
+/** The name of an array, or of a file that is none. */
+function nameOf(entry: ZipEntry): string {
+  return isArray(entry) ? entry.name.slice(0, -'.npy'.length) : entry.name
 }
 
 function describe(entry: ZipEntry, file: string): string {
-  return `Array ${quote(arrayName(entry))} of ${file}`
+  return `Array ${quote(nameOf(entry))} of ${file}`
 }

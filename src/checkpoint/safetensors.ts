@@ -23,16 +23,24 @@ const formats: ReadonlyMap<string, DType> = new Map<string, DType>([
 ])
 
 /** A tensor and its place in the file. */
-interface Located {
+interface Place {
   readonly info: TensorInfo
   readonly layout: Layout
   readonly at: number
 }
 
+/** Tensors by name, and why others are not read. */
+interface Located {
+  readonly located: ReadonlyMap<string, Place>
+  readonly skipped: ReadonlyMap<string, string>
+}
+
 /**
- * Reads the header of a .safetensors file.
+ * Reads the header of a .safetensors file. Tensors in number formats that are not supported are
+ * skipped.
  * @param headerBytes the first number of the file, checked to lie inside it
- * @throws TrecvitError when the header is damaged or its tensors do not cover the file exactly
+ * @throws TrecvitError when the header is damaged, its tensors do not cover the file exactly, or
+ *   none of them is supported
  */
 export async function openSafetensors(source: Source, headerBytes: number): Promise<Checkpoint> {
   const file = quote(source.name)
@@ -45,17 +53,20 @@ export async function openSafetensors(source: Source, headerBytes: number): Prom
     throw new TrecvitError(`The header of ${file} is not UTF-8: the file is damaged`, { cause: error })
   }
   const header = parseHeader(text, file)
-  const located = locate(header, 8 + headerBytes, source.size, file)
+  const { located, skipped } = locate(header, 8 + headerBytes, source.size, file)
   const pool = new ScratchPool()
   return {
     name: source.name,
     format: 'safetensors',
     size: source.size,
     tensors: new Map(Array.from(located, ([name, { info }]) => [name, info])),
+    skipped,
     metadata: header.metadata,
     async read(name, sink, signal) {
       const tensor = located.get(name)
-      if (tensor === undefined) throw new TrecvitError(`Checkpoint ${file} has no tensor ${quote(name)}`)
+      if (tensor === undefined) {
+        throw new TrecvitError(skipped.get(name) ?? `Checkpoint ${file} has no tensor ${quote(name)}`)
+      }
       let { at } = tensor
       const fill = async (into: Uint8Array): Promise<void> => {
         await source.read(at, into)
@@ -68,23 +79,36 @@ export async function openSafetensors(source: Source, headerBytes: number): Prom
 }
 
 /** In the order of the data, which must be covered from its first byte to its last. */
-function locate(header: Header, start: number, size: number, file: string): Map<string, Located> {
-  const located = new Map<string, Located>()
+function locate(header: Header, start: number, size: number, file: string): Located {
+  const located = new Map<string, Place>()
+  const skipped = new Map<string, string>()
   const entries = [...header.tensors].sort(([, a], [, b]) => a.offsets[0] - b.offsets[0] || a.offsets[1] - b.offsets[1])
   let at = start
   for (const [name, { dtype: format, shape, offsets }] of entries) {
     const what = `Tensor ${quote(name)} of ${file}`
     const dtype = formats.get(format)
-    if (dtype === undefined) throw new TrecvitError(`${what} has dtype ${quote(format)}: ${[...formats.keys()].join(', ')} are read`)
-    const count = countValues(shape, dtype)
-    if (count === undefined || count * itemBytes[dtype] !== offsets[1] - offsets[0]) {
+    const length = offsets[1] - offsets[0]
+    if (dtype ? bytesOf(shape, dtype) !== length : length < 0) {
       throw new TrecvitError(`${what} is ${format} of shape [${shape.join(', ')}], which does not fit its bytes ${offsets[0]} to ${offsets[1]}: the file is damaged`)
     }
     if (start + offsets[0] !== at) throw new TrecvitError(`${what} begins at byte ${start + offsets[0]} of the file, but the tensor before it ends at ${at}: the file is damaged`)
-    const layout = { dtype, shape, bigEndian: false, fortran: false }
-    located.set(name, { info: { name, shape, dtype }, layout, at })
+    if (dtype) {
+      const layout = { dtype, shape, bigEndian: false, fortran: false }
+      located.set(name, { info: { name, shape, dtype }, layout, at })
+    } else {
+      const known = [...formats.keys()].join(', ')
+      skipped.set(name, `${what} has dtype ${quote(format)}: ${known} are read`)
+    }
     at = start + offsets[1]
   }
   if (at !== size) throw new TrecvitError(`Checkpoint ${file} has ${size} bytes, but its tensors end at byte ${at}: the file is cut short or damaged`)
-  return located
+  const [first] = skipped.values()
+  if (located.size === 0 && first !== undefined) throw new TrecvitError(first)
+  return { located, skipped }
+}
+
+/** Number of bytes of a tensor, or undefined if its shape is none. */
+function bytesOf(shape: readonly number[], dtype: DType): number | undefined {
+  const count = countValues(shape, dtype)
+  return count === undefined ? undefined : count * itemBytes[dtype]
 }

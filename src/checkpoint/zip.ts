@@ -28,6 +28,11 @@ const MAX_INFLATION = 1032
 /** One file inside a zip, as the central directory has it. */
 export interface ZipEntry {
   readonly name: string
+  /** Why its contents cannot be read; null if they can. */
+  readonly refusal: string | null
+  readonly flags: number
+  /** Compression. */
+  readonly method: number
   readonly deflated: boolean
   /** CRC-32 of the contents. */
   readonly crc: number
@@ -45,9 +50,9 @@ export interface ZipEntry {
 export type ReadAt = (offset: number, into: Uint8Array) => Promise<void>
 
 /**
- * The entries of a zip, in the order of their data.
- * @throws TrecvitError when the directory is missing or damaged, or an entry is encrypted, repeated, overlapping another, or of an
- * unknown compression
+ * Reads the entries of a zip, in the order of their data.
+ * @throws TrecvitError when the directory is missing or damaged, or an entry is repeated or
+ *   overlaps another
  */
 export async function readDirectory(source: Source): Promise<ZipEntry[]> {
   const file = quote(source.name)
@@ -104,10 +109,14 @@ function parseEntries(directory: Uint8Array, count: number, file: string): Omit<
     const extraEnd = nameEnd + view.getUint16(at + 30, true)
     const next = extraEnd + view.getUint16(at + 32, true)
     if (next > directory.length) throw damaged(file)
-    const name = decodeName(directory.subarray(at + CENTRAL_BYTES, nameEnd), file)
+    const { name, isText } = decodeName(directory.subarray(at + CENTRAL_BYTES, nameEnd))
     const what = `Entry ${quote(name)} of ${file}`
-    if (flags & ENCRYPTED) throw new TrecvitError(`${what} is encrypted: save it without a password`)
-    if (method !== STORED && method !== DEFLATED) throw new TrecvitError(`${what} is compressed by method ${method}: only stored and deflated entries are read`)
+    const refusal =
+      !isText ? `Checkpoint ${file} holds an entry whose name is not UTF-8: rename it`
+      : flags & ENCRYPTED ? `${what} is encrypted: save it without a password`
+      : method !== STORED && method !== DEFLATED
+        ? `${what} is compressed by method ${method}: only stored and deflated entries are read`
+      : null
     const wide = zip64Fields(directory.subarray(nameEnd, extraEnd), file)
     const field = (offset: number): number => {
       const value = view.getUint32(at + offset, true)
@@ -116,8 +125,9 @@ function parseEntries(directory: Uint8Array, count: number, file: string): Omit<
     // In this order: the zip64 field holds only those that do not fit, one after the other.
     const size = field(24)
     const packed = field(20)
-    const entry = { name, deflated: method === DEFLATED, crc: view.getUint32(at + 16, true), packed, size, at: field(42) }
-    if (entry.deflated ? size > MAX_INFLATION * packed : size !== packed) {
+    const entry = { name, refusal, flags, method, deflated: method === DEFLATED, crc: view.getUint32(at + 16, true), packed, size, at: field(42) }
+    const fits = entry.deflated ? size <= MAX_INFLATION * packed : size === packed
+    if (refusal === null && !fits) {
       throw new TrecvitError(`${what} cannot hold ${size} bytes in ${packed}: the file is damaged`)
     }
     entries.push(entry)
@@ -147,7 +157,8 @@ function zip64Fields(extra: Uint8Array, file: string): () => number {
 /**
  * Offset of an entry's data, behind its local header.
  * @param file name for messages, quoted
- * @throws TrecvitError when the local header is not there, names another entry, or the data runs into what follows
+ * @throws TrecvitError when the local header is not there or disagrees with the directory, or the
+ *   data runs into what follows
  */
 export async function locateData(read: ReadAt, entry: ZipEntry, file: string): Promise<number> {
   const header = new Uint8Array(LOCAL_BYTES)
@@ -158,15 +169,19 @@ export async function locateData(read: ReadAt, entry: ZipEntry, file: string): P
   if (view.getUint32(0, true) !== 0x04034b50) throw new TrecvitError(`Entry ${quote(entry.name)} is not where the directory of ${file} says: the file is damaged`)
   if (at + entry.packed > entry.limit) throw overlap(entry, file)
   await read(entry.at + LOCAL_BYTES, name)
-  if (decodeName(name, file) !== entry.name) throw new TrecvitError(`Entry ${quote(entry.name)} of ${file} has another name in its own header: the file is damaged`)
+  if (decodeName(name).name !== entry.name) throw new TrecvitError(`Entry ${quote(entry.name)} of ${file} has another name in its own header: the file is damaged`)
+  const flags = view.getUint16(6, true) ^ entry.flags
+  const agrees = view.getUint16(8, true) === entry.method && (flags & ENCRYPTED) === 0
+  if (entry.refusal !== null && !agrees) throw new TrecvitError(entry.refusal)
   return at
 }
 
-function decodeName(bytes: Uint8Array, file: string): string {
+/** The name of an entry; byte by byte if it is not UTF-8. */
+function decodeName(bytes: Uint8Array): { name: string; isText: boolean } {
   try {
-    return decodeText(bytes, 'utf-8', { fatal: true, ignoreBOM: true })
+    return { name: decodeText(bytes, 'utf-8', { fatal: true, ignoreBOM: true }), isText: true }
   } catch {
-    throw new TrecvitError(`Checkpoint ${file} holds an entry whose name is not UTF-8: rename it`)
+    return { name: decodeText(bytes, 'latin1'), isText: false }
   }
 }
 

@@ -37,9 +37,9 @@ async function convert(from: string, to: string, options: ConvertOptions, signal
   const { writeSafetensors } = await import('../checkpoint/writeSafetensors.ts')
   const { quantize, scalesOf } = await import('../model/int8.ts')
   const { wholeParameters } = await import('../model/weights.ts')
-  const { checkpoint, config, ignored, labels } = await describeCheckpoint(from, options, signal)
+  const { checkpoint, config, ignored, labels, warnings } = await describeCheckpoint(from, options, signal)
   try {
-    if (!options.quiet) for (const name of ignored) note(`warning: "${name}" is no part of the model and is left out`)
+    if (!options.quiet) for (const warning of warnings) note(`warning: ${warning}`)
     const tensors = [...checkpoint.tensors.values()].filter(({ name }) => !ignored.includes(name))
     const broken = tensors.find(({ dtype }) => !/^b?f\d/.test(dtype))
     if (broken) throw new TrecvitError(`"${broken.name}" in ${checkpoint.name} expected floating-point values, got ${broken.dtype}`)

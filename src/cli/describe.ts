@@ -2,10 +2,11 @@
  * What a checkpoint says about itself, without its weights: for inspect and convert.
  */
 import { openBuiltin } from '../builtin.ts'
-import { openCheckpoint, type Checkpoint } from '../checkpoint/checkpoint.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import type { Config } from '../model/config.ts'
 import { carriedConfig, checkTensors, inferConfig } from '../model/infer.ts'
 import { labelsFor } from '../model/labels.ts'
+import { nameWarnings, openOfficial } from '../model/official.ts'
 import { configOf, readLabels } from './model.ts'
 import type { ConfigOptions } from './options.ts'
 
@@ -17,6 +18,8 @@ export interface Description {
   readonly sources: { readonly framesPerClip: Origin; readonly imageSize: Origin }
   /** Tensors that are no part of the model. */
   readonly ignored: readonly string[]
+  /** Sentences about the names in the file. */
+  readonly warnings: readonly string[]
   readonly labels: readonly string[] | null
 }
 
@@ -28,16 +31,18 @@ export type Origin = 'option' | 'metadata' | 'shapes' | 'default'
  * @throws TrecvitError if it cannot be read or is no TRecViT
  */
 export async function describeCheckpoint(source: string, options: ConfigOptions, signal: AbortSignal): Promise<Description> {
-  const checkpoint = await openCheckpoint(source === 'builtin' ? await openBuiltin() : source, { signal })
+  const official = await openOfficial(source === 'builtin' ? await openBuiltin() : source, { signal })
+  const { checkpoint } = official
   try {
     const carried = carriedConfig(checkpoint.metadata['config'])
     const given = configOf(options)
-    const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carried, ...given })
+    const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carried, ...given }, checkpoint.skipped)
     const originOf = (field: 'framesPerClip' | 'imageSize', otherwise: Origin) => (given[field] ? 'option' : carried[field] ? 'metadata' : otherwise)
+    const ignored = checkTensors(checkpoint.name, checkpoint.tensors, config, checkpoint.skipped)
     return {
-      checkpoint, config,
+      checkpoint, config, ignored,
+      warnings: nameWarnings(official, ignored),
       sources: { framesPerClip: originOf('framesPerClip', 'default'), imageSize: originOf('imageSize', 'shapes') },
-      ignored: checkTensors(checkpoint.name, checkpoint.tensors, config),
       labels: await labelsOf(config, options, checkpoint.metadata['labels']),
     }
   } catch (error) {

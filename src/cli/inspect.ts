@@ -51,7 +51,7 @@ async function inspect(source: string, options: InspectOptions, signal: AbortSig
     const tensors = found ? [...found.checkpoint.tensors.values()] : (await parameters(config)).map((tensor) => ({ ...tensor, dtype: 'f32' as const }))
     const count = (await parameters(config)).reduce((sum, { shape }) => sum + product(shape), 0)
     const work = await workOf(config, options.chunk)
-    if (!options.quiet) for (const name of found?.ignored ?? []) note(`warning: "${name}" is no part of the model and is ignored`)
+    if (!options.quiet) for (const warning of found?.warnings ?? []) note(`warning: ${warning}`)
     if (options.json) {
       const { listing, ...rest } = work
       print(JSON.stringify({

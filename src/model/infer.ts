@@ -23,16 +23,22 @@ export function carriedConfig(json: string | undefined): Partial<Config> {
 
 const parts = ['tokenizer/', 'encoder/', 'decoder/']
 
+/** Entries of a checkpoint that hold no numbers, and why each is not read. */
+type Skipped = ReadonlyMap<string, string>
+
 /**
  * Reads the configuration from names and shapes. What they do not tell is given: the frames of a clip (32 as in the official
  * configuration unless given), and the image size when positions are not learned or the grid of patches is not square. With numClasses
  * 0 given, a head in the file is left aside.
+ * @param skipped entries that hold no numbers: an error says so if the model needs one of them
  * @throws TrecvitError naming the tensor or field that is missing or does not fit
  */
-export function inferConfig(file: string, tensors: Shapes, given: Partial<Config>): Config {
+export function inferConfig(
+  file: string, tensors: Shapes, given: Partial<Config>, skipped: Skipped = new Map(),
+): Config {
   const shapeOf = (name: string, axes: number): readonly number[] => {
     const found = tensors.get(name)
-    if (!found) throw new TrecvitError(`${file} has no tensor "${name}", so it is not a TRecViT checkpoint with official names`)
+    if (!found) throw new TrecvitError(skipped.get(name) ?? `${file} has no tensor "${name}", so it is not a TRecViT checkpoint with official names`)
     if (found.shape.length !== axes) throw new TrecvitError(`"${name}" in ${file} expected ${axes} axes, got shape [${found.shape}]`)
     return found.shape
   }
@@ -74,27 +80,31 @@ export function inferConfig(file: string, tensors: Shapes, given: Partial<Config
 }
 
 /**
- * Holds the tensors of a file against a configuration, names and shapes both ways.
- * @returns names outside the model's three parts (as the official loader, these are ignored), and those of a head that is left aside
+ * Compares the tensors of a file with a configuration, names and shapes both ways.
+ * @param skipped entries that hold no numbers
+ * @returns names outside the model's three parts, which the official loader ignores, too; and those
+ *   of a head that is left aside
  * @throws TrecvitError naming the first tensor that is missing, unknown within the three parts, or of another shape
  */
-export function checkTensors(file: string, tensors: Shapes, config: Config): string[] {
+export function checkTensors(
+  file: string, tensors: Shapes, config: Config, skipped: Skipped = new Map(),
+): string[] {
   const expected = new Map(parametersOf(config).map(({ name, shape }) => [name, shape]))
   for (const [name, shape] of expected) {
     const found = tensors.get(name)
-    if (!found) throw new TrecvitError(`${file} has no tensor "${name}" [${shape}], which this configuration needs`)
+    if (!found) throw new TrecvitError(skipped.get(name) ?? `${file} has no tensor "${name}" [${shape}], which this configuration needs`)
     if (String(found.shape) !== String(shape)) throw new TrecvitError(`"${name}" in ${file} expected shape [${shape}], got [${found.shape}]`)
   }
   const scales = new Map([...wholeParameters(config)].filter(([name]) => tensors.get(name)!.dtype === 'i8').map(([name, { blocks, columns }]) => [scalesOf(name), blocks * columns]))
   for (const [name, count] of scales) {
     const found = tensors.get(name)
-    if (!found) throw new TrecvitError(`${file} has no tensor "${name}" [${count}], which its matrix of int8 numbers needs`)
+    if (!found) throw new TrecvitError(skipped.get(name) ?? `${file} has no tensor "${name}" [${count}], which its matrix of int8 numbers needs`)
     if (String(found.shape) !== String([count])) throw new TrecvitError(`"${name}" in ${file} expected shape [${count}], got [${found.shape}]`)
   }
-  return [...tensors.keys()].filter((name) => {
+  return [...tensors.keys(), ...skipped.keys()].filter((name) => {
     if (expected.has(name) || scales.has(name)) return false
     const inModel = parts.some((part) => name.startsWith(part)) && !(config.numClasses === 0 && name.startsWith('decoder/'))
-    if (inModel) throw new TrecvitError(`${file} has a tensor "${name}" [${tensors.get(name)!.shape}] that this configuration does not know; it would change the answer, so it is not ignored`)
+    if (inModel) throw new TrecvitError(skipped.get(name) ?? `${file} has a tensor "${name}" [${tensors.get(name)!.shape}] that this configuration does not know; it would change the answer, so it is not ignored`)
     return true
   })
 }

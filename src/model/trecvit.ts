@@ -3,7 +3,6 @@ import type { Backend, Device, MatrixDType } from '../backend/backend.ts'
 import { Engines } from '../backend/engine.ts'
 import type { CpuOptions } from '../backend/wasm/open.ts'
 import { openBuiltin } from '../builtin.ts'
-import { openCheckpoint } from '../checkpoint/checkpoint.ts'
 import { TrecvitError } from '../error.ts'
 import { breathe } from '../platform/platform.ts'
 import { flopsOf } from '../program/listing.ts'
@@ -16,6 +15,7 @@ import { recordModel, type ProgramOptions } from './graph.ts'
 import { carriedConfig, checkTensors, inferConfig } from './infer.ts'
 import { labelsFor } from './labels.ts'
 import { loadWeights, storedDType, type Loaded } from './load.ts'
+import { nameWarnings, openOfficial } from './official.ts'
 import { weightTable } from './weights.ts'
 
 /** Where a model comes from: a path or URL of an .npz or .safetensors file, its bytes, or the model that ships with the package. */
@@ -117,10 +117,11 @@ export class TRecViT {
     const { threads } = cpu
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) throw new TrecvitError(`"threads" expected a whole number from 1 to 64, got ${describe(threads)}`)
     const from = source === 'builtin' ? await openBuiltin() : source
-    const checkpoint = await openCheckpoint(from, signal ? { signal } : {})
+    const official = await openOfficial(from, signal ? { signal } : {})
+    const { checkpoint } = official
     try {
-      const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carriedConfig(checkpoint.metadata['config']), ...given })
-      const ignored = checkTensors(checkpoint.name, checkpoint.tensors, config)
+      const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carriedConfig(checkpoint.metadata['config']), ...given }, checkpoint.skipped)
+      const ignored = checkTensors(checkpoint.name, checkpoint.tensors, config, checkpoint.skipped)
       const names = await labelsFor(config.numClasses, labels, checkpoint.metadata['labels'])
       const dtype = wanted ?? storedDType(checkpoint.tensors, config)
       let loaded: Loaded | undefined
@@ -132,7 +133,7 @@ export class TRecViT {
       const { fingerprint, warnings } = loaded!
       return new TRecViT(config, dtype, names, engines, {
         fingerprint,
-        warnings: ignored.length ? [...warnings, `${checkpoint.name} has tensors outside the model, which are ignored: ${ignored.join(', ')}`] : warnings,
+        warnings: [...warnings, ...nameWarnings(official, ignored)],
       })
     } finally {
       await checkpoint.close()
@@ -322,9 +323,9 @@ function chunkOf(n: number): number {
 
 /** @throws TrecvitError if the file is not what it was when the model was loaded */
 async function reload(from: Exclude<ModelSource, 'builtin'>, config: Config, dtype: MatrixDType, backend: Backend, fingerprint: string): Promise<void> {
-  const checkpoint = await openCheckpoint(from)
+  const { checkpoint } = await openOfficial(from)
   try {
-    checkTensors(checkpoint.name, checkpoint.tensors, config)
+    checkTensors(checkpoint.name, checkpoint.tensors, config, checkpoint.skipped)
     const again = await loadWeights(checkpoint, config, backend, { dtype })
     if (again.fingerprint !== fingerprint) throw new TrecvitError(`${checkpoint.name} has changed since the model was loaded, so the model cannot go on on another device; load it again`)
   } finally {

@@ -24,7 +24,7 @@ export function randomCheckpoint(config: Config, seed: number): Checkpoint {
   const tensors = new Map(parametersOf(config).map(({ name, shape }): [string, TensorInfo] => [name, { name, shape, dtype: 'f32' }]))
   const order = [...tensors.keys()]
   return {
-    name: 'random', format: 'safetensors', size: 0, tensors, metadata: {},
+    name: 'random', format: 'safetensors', size: 0, tensors, skipped: new Map(), metadata: {},
     async read(name, sink) {
       const { shape } = tensors.get(name)!
       const next = noise(seed * 100_003 + order.indexOf(name))

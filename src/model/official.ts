@@ -1,0 +1,101 @@
+/**
+ * A checkpoint under the official names of its tensors.
+ */
+import { openCheckpoint, type Checkpoint, type TensorInfo } from '../checkpoint/checkpoint.ts'
+import { quote } from '../checkpoint/quote.ts'
+import type { SourceLike } from '../checkpoint/source.ts'
+import { TrecvitError } from '../error.ts'
+
+/** A checkpoint whose tensors have official names. */
+export interface Official {
+  readonly checkpoint: Checkpoint
+  /** The start of the names in the file that the official names lack; '' for most files. */
+  readonly prefix: string
+}
+
+/** A tensor of every model. */
+const MARK = 'tokenizer/embedding/kernel'
+/** Flax saves parameters under "params/", and trainers save models under "model/". */
+const PREFIXED = new RegExp(`^((?:params/|model/)+)${MARK}$`)
+
+/**
+ * Opens a checkpoint, without the prefix that Flax puts before the names.
+ * @param options.signal aborts opening and, for HTTP, every later request
+ * @throws TrecvitError when the file cannot be read, or holds several models
+ */
+export async function openOfficial(
+  from: SourceLike,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Official> {
+  const checkpoint = await openCheckpoint(from, options)
+  try {
+    const prefix = prefixOf(checkpoint)
+    return { checkpoint: prefix === '' ? checkpoint : without(prefix, checkpoint), prefix }
+  } catch (error) {
+    await checkpoint.close()
+    throw error
+  }
+}
+
+/**
+ * Returns the warnings about the names of a checkpoint.
+ * @param ignored names that are no part of the model
+ */
+export function nameWarnings(
+  { checkpoint: { name }, prefix }: Official,
+  ignored: readonly string[],
+): string[] {
+  const warnings: string[] = []
+  if (prefix !== '') {
+    warnings.push(`The names of the tensors in ${name} begin with "${prefix}", which is left out`)
+  }
+  if (ignored.length > 0) {
+    const shown = ignored.slice(0, SHOWN).map(bare).join(', ')
+    const more = ignored.length > SHOWN ? ` and ${ignored.length - SHOWN} more` : ''
+    warnings.push(`${name} has entries outside the model, which are ignored: ${shown}${more}`)
+  }
+  return warnings
+}
+
+/** Names in a warning. */
+const SHOWN = 20
+
+/** A name from a file, with control characters escaped. */
+function bare(name: string): string {
+  return quote(name).slice(1, -1)
+}
+
+function prefixOf({ name, tensors }: Checkpoint): string {
+  if (tensors.has(MARK)) return ''
+  const prefixes = [...tensors.keys()].flatMap((key) => PREFIXED.exec(key)?.[1] ?? [])
+  if (prefixes.length < 2) return prefixes[0] ?? ''
+  const list = prefixes.map((prefix) => `"${prefix}"`).join(' and ')
+  throw new TrecvitError(`${name} holds a model under each of ${list}: save one of them alone`)
+}
+
+/** The same checkpoint without a prefix of its names; names without the prefix stay as they are. */
+function without(prefix: string, checkpoint: Checkpoint): Checkpoint {
+  const stored = new Map<string, string>()
+  const official = (name: string): string => {
+    const short = name.startsWith(prefix) ? name.slice(prefix.length) : name
+    if (stored.has(short)) {
+      throw new TrecvitError(
+        `${checkpoint.name} has ${quote(short)} with and without "${prefix}": save one of them alone`,
+      )
+    }
+    stored.set(short, name)
+    return short
+  }
+  const tensors = new Map<string, TensorInfo>()
+  for (const info of checkpoint.tensors.values()) {
+    const name = official(info.name)
+    tensors.set(name, { ...info, name })
+  }
+  const skipped = new Map(Array.from(checkpoint.skipped, ([name, why]) => [official(name), why]))
+  return {
+    ...checkpoint,
+    tensors,
+    skipped,
+    read: (name, sink, signal) => checkpoint.read(stored.get(name) ?? name, sink, signal),
+  }
+}
