@@ -25,6 +25,7 @@ const formats: Readonly<Record<string, () => Promise<Format>>> = {
   'mp4-auto': async () => (await import('./formats/mp4.ts')).mp4Auto,
   matroska: async () => (await import('./formats/matroska.ts')).matroska,
   'matroska-decoded': async () => (await import('./formats/matroska.ts')).matroskaDecoded,
+  model: async () => (await import('./formats/model.ts')).models,
   infer: async () => (await import('./formats/server.ts')).infer,
   messages: async () => (await import('./formats/server.ts')).messages,
 }

@@ -5,7 +5,7 @@ import { parametersOf } from '../../src/model/weights.ts'
 import { encodeNpz } from '../../src/checkpoint/npy.ts'
 import { Random } from './random.ts'
 
-const config = configOf('mu', {
+export const config = configOf('mu', {
   width: 8, depth: 1, mlpDim: 16, numHeads: 2, numClasses: 3, repSize: 4, lruWidth: 16, framesPerClip: 32, imageSize: [16, 16], patchSize: [8, 8],
 })
 

@@ -14,7 +14,7 @@ import { runCases } from './cases.mjs'
 /** Cases of 1000, by format. */
 const SHARES = {
   npz: 140, npy: 60, safetensors: 110, snapshot: 60, y4m: 80, png: 60, jpeg: 80, mp4: 170, 'mp4-decoded': 8, 'mp4-auto': 1,
-  matroska: 150, 'matroska-decoded': 6, infer: 80, messages: 75,
+  matroska: 150, 'matroska-decoded': 6, infer: 75, messages: 70, model: 10,
 }
 /** Cases before each format has had its turn. */
 const ROUND = 50_000
