@@ -28,10 +28,13 @@ export interface Prefix {
 /** Reads the boxes at the beginning of a stream until one is the index or holds pictures. */
 export async function readPrefix(reader: ByteReader, head: Uint8Array): Promise<Prefix> {
   let bytes = head
+  // Twice as long each time: a MB of small boxes is not copied for each of them.
+  let room = head
   const reach = async (end: number): Promise<boolean> => {
+    if (room.length < end) room = grown(bytes, 2 * end)
     if (bytes.length < end) {
-      const more = new Uint8Array(end - bytes.length)
-      bytes = joined(bytes, more.subarray(0, await reader.fill(more)))
+      const got = await reader.fill(room.subarray(bytes.length, end))
+      bytes = room.subarray(0, bytes.length + got)
     }
     return bytes.length >= end
   }
@@ -126,9 +129,8 @@ function unordered(name: string): string {
   return `${capital(name)} cannot be read in order, because its index is at its end`
 }
 
-function joined(one: Uint8Array, two: Uint8Array): Uint8Array {
-  const all = new Uint8Array(one.length + two.length)
-  all.set(one)
-  all.set(two, one.length)
+function grown(bytes: Uint8Array, length: number): Uint8Array {
+  const all = new Uint8Array(length)
+  all.set(bytes)
   return all
 }

@@ -11,9 +11,7 @@ export interface Opened {
 /** A parser, and files that it takes. */
 export interface Format {
   readonly name: string
-  /** Cases out of 1000. */
-  readonly share: number
-  /** Cases that are opened before anything is measured: compilation costs time and memory once. */
+  /** Trees of files that open, new ones for each call; the first must open. */
   readonly seeds: readonly (() => Group)[]
   /** Elements inside each other to a depth. */
   readonly nest?: (random: Random, depth: number) => Uint8Array

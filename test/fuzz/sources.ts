@@ -9,9 +9,10 @@ import type { Random } from './random.ts'
 const folder = mkdtempSync(join(tmpdir(), 'trecvit-fuzz-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
-/** @param streams whether the parser takes streams */
-export async function sourceOf(data: Uint8Array, random: Random, streams: boolean): Promise<VideoSource> {
-  const kind = random.below(streams ? 8 : 6)
+/** @param kinds what the parser takes */
+export async function sourceOf(data: Uint8Array, random: Random, kinds: 'files' | 'all' | 'streams' = 'all'): Promise<VideoSource> {
+  if (kinds === 'streams') return streamOf(data, random)
+  const kind = random.below(kinds === 'all' ? 8 : 6)
   if (kind === 5) {
     const path = join(folder, 'input')
     await writeFile(path, data)

@@ -10,7 +10,7 @@ import { sourceOf } from '../sources.ts'
 
 /** Reads each tensor to its end. */
 async function open({ data }: Written, random: Random): Promise<void> {
-  const checkpoint = await openCheckpoint((await sourceOf(data, random, false)) as SourceLike)
+  const checkpoint = await openCheckpoint((await sourceOf(data, random, 'files')) as SourceLike)
   try {
     for (const name of checkpoint.tensors.keys()) await checkpoint.read(name, () => {})
   } finally {
@@ -78,13 +78,13 @@ function zip(deflate: boolean, zip64: boolean): Group {
 }
 
 export const npz: Format = {
-  name: 'npz', share: 150, open,
+  name: 'npz', open,
   seeds: [() => zip(false, false), () => zip(true, false), () => zip(true, true)],
 }
 
 /** One array and a directory that fits: the mutations hit its header. */
 export const npyInZip: Format = {
-  name: 'npy', share: 60, open,
+  name: 'npy', open,
   seeds: arrays.map((array) => () => {
     const { local, central } = entry('array.npy', array(), false, false)
     const directory = group('directory', [central])
@@ -102,7 +102,7 @@ function tensors(header: unknown, size: number): Group {
 }
 
 export const safetensors: Format = {
-  name: 'safetensors', share: 120, open,
+  name: 'safetensors', open,
   seeds: [
     () => tensors({
       __metadata__: { format: 'pt', note: 'é' },

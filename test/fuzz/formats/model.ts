@@ -24,9 +24,9 @@ function tiny(): Group {
 }
 
 export const models: Format = {
-  name: 'model', share: 20, seeds: [tiny],
+  name: 'model', seeds: [tiny],
   async open({ data }, random) {
-    const model = await TRecViT.load((await sourceOf(data, random, false)) as ModelSource, { device: 'wasm', threads: 1 })
+    const model = await TRecViT.load((await sourceOf(data, random, 'files')) as ModelSource, { device: 'wasm', threads: 1 })
     try {
       const stream = model.stream()
       if (model.config.imageSize.join() === '16,16') await stream.push(frameOf(1))

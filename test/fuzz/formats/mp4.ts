@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { Format } from '../format.ts'
 import { bytes, group, latin, number, type Group, type Part } from '../parts.ts'
 import type { Random } from '../random.ts'
-import { openAuto, openDecoded, openDemuxed } from './video.ts'
+import { openAuto, openDecoded, openDemuxed, openStreamed } from './video.ts'
 
 const CONTAINERS = new Set(['moov', 'trak', 'mdia', 'minf', 'stbl', 'edts', 'dinf', 'udta', 'mvex', 'moof', 'traf', 'mfra'])
 /** Tables of numbers of 32 bits. */
@@ -109,10 +109,12 @@ const seeds = [
   media('mjpeg.mov'), media('audio.mp4'), () => parse('test/media/h264.mp4', true), () => fragmented('test/media/h264.mp4'),
 ]
 
-export const mp4: Format = { name: 'mp4', share: 190, open: openDemuxed, nest, seeds }
+export const mp4: Format = { name: 'mp4', open: openDemuxed, nest, seeds }
+
+export const mp4Streamed: Format = { name: 'mp4-streamed', open: openStreamed, nest, seeds }
 
 /** The same through FFmpeg in WebAssembly. */
-export const mp4Decoded: Format = { name: 'mp4-decoded', share: 10, open: openDecoded, nest, seeds }
+export const mp4Decoded: Format = { name: 'mp4-decoded', open: openDecoded, nest, seeds }
 
 /** The same through node-webcodecs or the system's ffmpeg. */
-export const mp4Auto: Format = { name: 'mp4-auto', share: 2, open: openAuto, nest, seeds }
+export const mp4Auto: Format = { name: 'mp4-auto', open: openAuto, nest, seeds }

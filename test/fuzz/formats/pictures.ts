@@ -4,7 +4,7 @@ import { deflateSync, inflateSync } from 'node:zlib'
 import { crc32 } from '../../../src/checkpoint/crc32.ts'
 import type { Format } from '../format.ts'
 import { bytes, group, latin, number, type Group, type Part } from '../parts.ts'
-import { openDemuxed } from './video.ts'
+import { openDecoderless } from './video.ts'
 
 const read = (name: string): Buffer => readFileSync(`test/media/${name}`)
 
@@ -96,7 +96,7 @@ function jpeg(file: Buffer, side?: number): Group {
 }
 
 export const pngs: Format = {
-  name: 'png', share: 60, open: openDemuxed,
+  name: 'png', open: openDecoderless,
   seeds: [
     () => png(read('picture.png')), () => smallPng(8, 3, 0), () => smallPng(16, 6, 1), () => smallPng(1, 0, 0), () => smallPng(8, 2, 1),
     // Claims more than there is.
@@ -104,4 +104,4 @@ export const pngs: Format = {
   ],
 }
 
-export const jpegs: Format = { name: 'jpeg', share: 80, open: openDemuxed, seeds: [() => jpeg(read('picture.jpg')), () => jpeg(read('picture.jpg'), 4096)] }
+export const jpegs: Format = { name: 'jpeg', open: openDecoderless, seeds: [() => jpeg(read('picture.jpg')), () => jpeg(read('picture.jpg'), 4096)] }

@@ -27,7 +27,7 @@ const inputs = (datatype: string, rest: object, shape: readonly number[] = [1, 1
 const rows = () => [[Array.from({ length: 16 }, () => Array.from({ length: 16 }, () => [0, 128, 255]))]]
 
 export const infer: Format = {
-  name: 'infer', share: 100,
+  name: 'infer', 
   seeds: [
     () => group('body', [json({ id: 'x', inputs: inputs('UINT8', { data: pixels() }), parameters: { topK: 2 }, outputs: [{ name: 'probs' }] })]),
     () => group('body', [json({ inputs: inputs('UINT8', { data: rows() }) })]),
@@ -57,7 +57,7 @@ const fileOf = (format: Format): Part => bytes(write(format.seeds[0]!()).data)
 const ask = json({ snapshot: true })
 
 export const messages: Format = {
-  name: 'messages', share: 80,
+  name: 'messages', 
   seeds: [
     stream({ width: 16, height: 16, average: { frames: 4 }, topK: 2 }, frame(), ask, frame()),
     stream({ width: 16, height: 16, average: { halfLife: 8 } }, frame(), frame(), ask),

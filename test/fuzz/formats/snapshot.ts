@@ -28,7 +28,7 @@ function parse(): Group {
 }
 
 export const snapshot: Format = {
-  name: 'snapshot', share: 60, seeds: [parse],
+  name: 'snapshot', seeds: [parse],
   async open({ data }) {
     const stream = await (await model()).resume(data)
     try {

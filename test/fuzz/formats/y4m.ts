@@ -1,7 +1,7 @@
 /** y4m. */
 import type { Format } from '../format.ts'
 import { bytes, group, latin, text, type Group } from '../parts.ts'
-import { openDemuxed } from './video.ts'
+import { openDecoderless } from './video.ts'
 
 function clip(header: string, size: number): Group {
   const frames = Array.from({ length: 3 }, () => group('frame', [text('FRAME'), latin('\n'), bytes(new Uint8Array(size))]))
@@ -9,7 +9,7 @@ function clip(header: string, size: number): Group {
 }
 
 export const y4m: Format = {
-  name: 'y4m', share: 80, open: openDemuxed,
+  name: 'y4m', open: openDecoderless,
   seeds: [
     () => clip('W16 H8 F25:1 Ip A1:1 C420jpeg XYSCSS=420JPEG', 192),
     () => clip('W7 H5 F30000:1001 C422p10', 150),
