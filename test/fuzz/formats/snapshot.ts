@@ -1,34 +1,43 @@
-/** Snapshots of streams. */
+/** Snapshots of streams, in every form. */
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { crc32 } from '../../../src/checkpoint/crc32.ts'
+import type { SnapshotOptions } from '../../../src/index.ts'
 import type { Format } from '../format.ts'
 import { bytes, group, json, latin, number, type Group } from '../parts.ts'
 import { frameOf, model } from '../model.ts'
 
-async function seed(): Promise<Uint8Array> {
+async function seed(form: SnapshotOptions): Promise<Uint8Array> {
   const stream = (await model()).stream()
   await stream.push(frameOf(1))
-  const snapshot = await stream.snapshot()
+  const snapshot = await stream.snapshot(form)
   await stream.dispose()
   return snapshot
 }
 
-const file = await seed()
+const files = await Promise.all([
+  seed({}), seed({ compress: 'deflate' }), seed({ dtype: 'f16' }),
+  seed({ dtype: 'f16', compress: 'deflate' }),
+])
 
-function parse(): Group {
+function parse(file: Uint8Array): Group {
   const data = Buffer.from(file)
   const size = data.readUInt32LE(8)
-  const header = json(JSON.parse(data.toString('utf8', 12, 12 + size)))
-  const values = new Uint8Array(data.subarray(12 + size, -4))
+  const fields = JSON.parse(data.toString('utf8', 12, 12 + size))
+  const header = json(fields)
+  const payload = data.subarray(12 + size, -4)
+  const values = new Uint8Array(fields.compress ? inflateRawSync(payload) : payload)
   const half = values.length >> 1
+  const states = group('states', [bytes(values.slice(0, half)), bytes(values.slice(half))],
+    fields.compress && ((content) => deflateRawSync(content)))
   const before = group('signed', [
     latin('TRVS'), number(4, 'little', data.readUInt32LE(4)), number(4, 'little', (places) => places.size(header)), header,
-    bytes(values.slice(0, half)), bytes(values.slice(half)),
+    states,
   ])
   return group('file', [before, number(4, 'little', (places) => crc32(places.bytes(before)), true)])
 }
 
 export const snapshot: Format = {
-  name: 'snapshot', seeds: [parse],
+  name: 'snapshot', seeds: files.map((file) => () => parse(file)),
   async open({ data }) {
     const stream = await (await model()).resume(data)
     try {
