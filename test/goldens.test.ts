@@ -36,7 +36,7 @@ describe.each([{ name: 'reference', create: async (weights) => new ReferenceBack
       }
       for (let from = 0; from < frames; from += clip) {
         const session = open()
-        const { outputs } = await session.advance(pixels(from, from + clip), clip, async (step, _, read) => put(step.name, await read(), step.output.shape))
+        const { outputs } = await session.advance(pixels(from, from + clip), clip, { watch: async (step, _, read) => put(step.name, await read(), step.output.shape) })
         // The answer of a clip is that of its last frame.
         for (const [want, output] of [['pre_logits', 'pre_logits'], ['clip_logits', 'logits'], ['clip_probs', 'probs']] as const) {
           put(`last ${want}`, outputs[output]!.slice(-outputs[output]!.length / clip), [1])

@@ -133,7 +133,7 @@ describe('what fails rejects', () => {
     ['a worker', async () => Away.start(await compile('simd', false), undefined)],
   ])('%s whose kernels trap, now and from then on', async (_, start) => {
     const machine = await start()
-    await expect(machine.run({ ...job, table: 2 ** 32 - 64 })).rejects.toThrow(/A thread of the CPU backend failed \(.*out of bounds.*\); load the model again/)
+    await expect(machine.run({ ...job, table: 2 ** 32 - 64 })).rejects.toThrow(/A thread of the CPU backend failed \(.*out of bounds.*\)/)
     if (machine instanceof Team) await expect(machine.run(job)).rejects.toThrow(TrecvitError)
     machine.dispose()
   })

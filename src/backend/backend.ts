@@ -60,6 +60,8 @@ export interface Replay {
 /** One device with the weights of one model on it. */
 export interface Backend {
   readonly device: Device
+  /** Why it can compute no more (a lost GPU, a thread that died), or null. */
+  readonly failure: string | null
   /**
    * Puts the elements from `first` on of a row-major array [blocks, rows, width] into columns at..at+width−1 of a weight.
    * @param values Int8Array for a weight of kind int8

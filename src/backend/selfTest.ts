@@ -72,3 +72,24 @@ export async function selfTest(create: (weights: readonly Weight[]) => Promise<B
   }
   return null
 }
+
+const tested = new Map<string, Promise<string | null>>()
+
+/**
+ * What a build of the CPU's kernels computes wrongly with matrices of a number format, or null. Each
+ * is tested once in a process.
+ */
+export async function testBuild(build: Build, dtype: MatrixDType): Promise<string | null> {
+  return await testOnce(build, 'f32') ?? (dtype === 'int8' ? testOnce(build, dtype) : null)
+}
+
+function testOnce(build: Build, dtype: MatrixDType): Promise<string | null> {
+  const key = `${build} ${dtype}`
+  let found = tested.get(key)
+  if (!found) {
+    found = selfTest((weights) => WasmBackend.create(weights, undefined, build), BUILD_BOUNDS[build], dtype)
+    tested.set(key, found)
+    found.catch(() => tested.delete(key))
+  }
+  return found
+}

@@ -1,6 +1,7 @@
 import { checkArray, checkPixels, type NdArray } from '../array.ts'
 import { TrecvitError } from '../error.ts'
 import { asBytes, asUrl, isBlob } from '../realm.ts'
+import { ahead } from '../stream/ahead.ts'
 import { toInput, type FrameLike } from '../stream/input.ts'
 import type { SampleOptions } from '../video/sample.ts'
 import { frameSizeOf } from './config.ts'
@@ -51,7 +52,7 @@ export async function classify(model: TRecViT, source: VideoSource, options: Cla
   const session = model.session({ b: 1, recent: 'all', encoded: false })
   try {
     if (clips === undefined && views === 1) {
-      for await (const pixels of pixelsOf(model, source, options, 1)) {
+      for await (const pixels of ahead(pixelsOf(model, source, options, 1))) {
         const { outputs } = await session.advance(pixels[0]!, 1)
         signal?.throwIfAborted()
         frames++

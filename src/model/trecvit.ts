@@ -1,9 +1,10 @@
 import { checkArray, checkPixels, describe, type NdArray } from '../array.ts'
 import type { Backend, Device, MatrixDType } from '../backend/backend.ts'
-import { Engines } from '../backend/engine.ts'
+import { disposedError, Engines, type Health } from '../backend/engines.ts'
 import type { CpuOptions } from '../backend/wasm/open.ts'
 import { openBuiltin } from '../builtin.ts'
 import { TrecvitError } from '../error.ts'
+import { Lru } from '../lru.ts'
 import { breathe } from '../platform/platform.ts'
 import { flopsOf } from '../program/listing.ts'
 import { kindOf, type Average, type Program } from '../program/program.ts'
@@ -78,7 +79,13 @@ export interface Timing {
   readonly flops: number
 }
 
-/** A TRecViT with its weights, ready to run. */
+/** Programs that a model keeps: recording one anew takes milliseconds. */
+const MOST_PROGRAMS = 32
+
+/**
+ * A TRecViT with its weights, ready to run, until it is disposed of. What is asked of it afterwards
+ * rejects, and so does work that is not done by then.
+ */
 export class TRecViT {
   /** What the model is made of, read from the checkpoint. */
   readonly config: Config
@@ -91,7 +98,7 @@ export class TRecViT {
   /** Sentences about the checkpoint: values that are not numbers, tensors that were ignored. */
   readonly warnings: readonly string[]
   readonly #engines: Engines
-  readonly #programs = new Map<string, Program>()
+  readonly #programs = new Lru<string, Program>(MOST_PROGRAMS)
 
   private constructor(config: Config, dtype: MatrixDType, labels: readonly string[] | null, engines: Engines, { fingerprint, warnings }: Loaded) {
     this.config = config
@@ -125,11 +132,12 @@ export class TRecViT {
       const names = await labelsFor(config.numClasses, labels, checkpoint.metadata['labels'])
       const dtype = wanted ?? storedDType(checkpoint.tensors, config)
       let loaded: Loaded | undefined
-      const engines = await Engines.open(device, weightTable(config, dtype), dtype, async (backend) => {
+      const fill = async (backend: Backend, closing: AbortSignal): Promise<void> => {
         // A second engine, long after, reads the file again.
-        if (loaded) await reload(from, config, dtype, backend, loaded.fingerprint)
+        if (loaded) await reload(from, config, dtype, backend, loaded.fingerprint, closing)
         else loaded = await loadWeights(checkpoint, config, backend, { dtype, onProgress, signal })
-      }, cpu, gpu)
+      }
+      const engines = await Engines.open(device, { weights: weightTable(config, dtype), dtype, fill, cpu, gpu })
       const { fingerprint, warnings } = loaded!
       return new TRecViT(config, dtype, names, engines, {
         fingerprint,
@@ -209,8 +217,10 @@ export class TRecViT {
   /** Time of every step of a run over these frames [t, H, W, 3] from an empty state, after one run to warm up. */
   async profile(frames: NdArray): Promise<Timing[]> {
     const timings: Timing[] = []
-    await this.#whole(frames, (session, pixels, t) => session.advance(pixels, t, () => {}))
-    await this.#whole(frames, (session, pixels, t) => session.advance(pixels, t, (step, milliseconds) => void timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) })))
+    await this.#whole(frames, (session, pixels, t) => session.advance(pixels, t, { watch: () => {} }))
+    await this.#whole(frames, (session, pixels, t) => session.advance(pixels, t, {
+      watch: (step, milliseconds) => void timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) }),
+    }))
     return timings
   }
 
@@ -221,13 +231,22 @@ export class TRecViT {
 
   /** Videos with their carried state, chunk by chunk: what `stream`, `forward` and `features` are made of. */
   session({ b, recent, encoded }: SessionOptions): Session {
+    if (this.#engines.closed) throw disposedError()
     const kind = kindOf(recent)
     return new Session(this.#engines, b, (t, pixels) => this.#program({ b, t, pixels, recent: kind, encoded }), recent)
   }
 
-  /** Frees the memory of the device and ends its threads. Work that is not done by then rejects. */
-  async dispose(): Promise<void> {
-    await this.#engines.dispose()
+  /** Whether the model can answer, and how often a device or a worker thread was lost. */
+  get health(): Health {
+    return this.#engines.health
+  }
+
+  /**
+   * Frees the memory of the device and ends its threads. Work that is not done by then rejects, and
+   * so does what is asked for later. May be called more than once.
+   */
+  dispose(): Promise<void> {
+    return this.#engines.dispose()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -236,10 +255,7 @@ export class TRecViT {
 
   /** Each program is recorded once. */
   #program(options: ProgramOptions): Program {
-    const key = JSON.stringify(options)
-    let found = this.#programs.get(key)
-    if (!found) this.#programs.set(key, (found = recordModel(this.config, { ...options, dtype: this.dtype })))
-    return found
+    return this.#programs.get(JSON.stringify(options), () => recordModel(this.config, { ...options, dtype: this.dtype }))
   }
 
   #facts(): { fingerprint: string; labels: readonly string[] | null; imageSize: readonly [number, number]; numClasses: number } {
@@ -322,11 +338,11 @@ function chunkOf(n: number): number {
 }
 
 /** @throws TrecvitError if the file is not what it was when the model was loaded */
-async function reload(from: Exclude<ModelSource, 'builtin'>, config: Config, dtype: MatrixDType, backend: Backend, fingerprint: string): Promise<void> {
-  const { checkpoint } = await openOfficial(from)
+async function reload(from: Exclude<ModelSource, 'builtin'>, config: Config, dtype: MatrixDType, backend: Backend, fingerprint: string, signal: AbortSignal): Promise<void> {
+  const { checkpoint } = await openOfficial(from, signal)
   try {
     checkTensors(checkpoint.name, checkpoint.tensors, config, checkpoint.skipped)
-    const again = await loadWeights(checkpoint, config, backend, { dtype })
+    const again = await loadWeights(checkpoint, config, backend, { dtype, signal })
     if (again.fingerprint !== fingerprint) throw new TrecvitError(`${checkpoint.name} has changed since the model was loaded, so the model cannot go on on another device; load it again`)
   } finally {
     await checkpoint.close()

@@ -38,14 +38,33 @@ export function startWorker(script: string, url: string | URL | undefined, event
     }
   }
   if (typeof Worker === 'undefined') throw new Error('there are no workers here')
-  const blob = url ?? URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
-  const worker = new Worker(blob)
-  worker.onmessage = ({ data }) => events.message(data)
+  // The address is needed until the script is loaded, which its first message shows.
+  const blob = url === undefined ? URL.createObjectURL(new Blob([script], { type: 'text/javascript' })) : undefined
+  const revoke = (): void => {
+    if (blob !== undefined) URL.revokeObjectURL(blob)
+  }
+  let worker: Worker
+  try {
+    worker = new Worker(blob ?? url!)
+  } catch (error) {
+    revoke()
+    throw error
+  }
+  worker.onmessage = ({ data }) => {
+    revoke()
+    worker.onmessage = ({ data }) => events.message(data)
+    events.message(data)
+  }
   worker.onerror = (event) => {
     event.preventDefault()
+    revoke()
     events.failed(event.message || 'its script could not be loaded; where a security policy refuses "blob:", give "workerUrl"')
   }
-  return { post: (message) => worker.postMessage(message), keep: () => {}, end: () => worker.terminate() }
+  const end = (): void => {
+    revoke()
+    worker.terminate()
+  }
+  return { post: (message) => worker.postMessage(message), keep: () => {}, end }
 }
 
 /** In a worker: calls `hear` with each message, and gives the way to answer. */

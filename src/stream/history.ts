@@ -1,48 +1,59 @@
-/** A chunk that has been answered. */
+import type { Kind } from '../backend/engine.ts'
+
+/** A chunk of frames that has been answered. */
 export interface Chunk {
   readonly pixels: Uint8Array | Float32Array
   readonly t: number
 }
 
-/** Share of the time of a stream that saving its state may take. */
-const SHARE = 0.03
-/** Frames between two savings, at least, at most, and before anything is known. */
+/**
+ * Share of a stream's time that saving its state may take. On the CPU nothing else runs meanwhile,
+ * and devices are rarely lost.
+ */
+const SHARE: Readonly<Record<Kind, number>> = { webgpu: 0.03, wasm: 0.004 }
+/** Frames between two saved states: at least, at most, and before their cost is known. */
 const LEAST = 8
 const MOST = 256
 const FIRST = 32
 
 /**
- * What it takes to compute the state of a stream again: the last saved one, and the chunks since. How often it is saved follows from what
- * that costs.
+ * What computes the state of a stream again after its device was lost: the last saved state, and the
+ * chunks since. The interval between two saved states follows from what saving costs.
  */
 export class History {
   /** Frames since the reset, and the states after them; null is all zero. */
   saved: { readonly frame: number; readonly values: readonly Float32Array[] | null } = { frame: 0, values: null }
   chunks: Chunk[] = []
+  #frames = 0
   #interval = FIRST
   #since = performance.now()
 
   add(chunk: Chunk): void {
     this.chunks.push(chunk)
+    this.#frames += chunk.t
   }
 
   /** Whether the state should be saved now. */
   get isDue(): boolean {
-    return this.chunks.reduce((sum, { t }) => sum + t, 0) >= this.#interval
+    return this.#frames >= this.#interval
+  }
+
+  /** The states after `frame` frames, from which a lost state is computed again. */
+  save(frame: number, values: readonly Float32Array[] | null): void {
+    this.saved = { frame, values }
+    this.chunks = []
+    this.#frames = 0
+    this.#since = performance.now()
   }
 
   /**
-   * @param milliseconds what it took to read the states, if the time tells anything
+   * Saves as `save` does, and sets the interval.
+   * @param milliseconds what reading the states took
    */
-  save(frame: number, values: readonly Float32Array[] | null, milliseconds?: number): void {
-    const frames = frame - this.saved.frame
-    const now = performance.now()
-    if (milliseconds !== undefined && frames > 0) {
-      const perFrame = (now - this.#since - milliseconds) / frames
-      this.#interval = Math.min(MOST, Math.max(LEAST, Math.ceil(milliseconds / (SHARE * Math.max(perFrame, 1e-3)))))
-    }
-    this.#since = now
-    this.saved = { frame, values }
-    this.chunks = []
+  saveTimed(kind: Kind, frame: number, values: readonly Float32Array[], milliseconds: number): void {
+    const frames = Math.max(1, frame - this.saved.frame)
+    const perFrame = Math.max(1e-3, (performance.now() - this.#since - milliseconds) / frames)
+    this.#interval = Math.min(MOST, Math.max(LEAST, Math.ceil(milliseconds / (SHARE[kind] * perFrame))))
+    this.save(frame, values)
   }
 }

@@ -1,9 +1,11 @@
 import type { NdArray } from '../array.ts'
 import type { StreamState, Watch } from '../backend/backend.ts'
-import type { Engine, EngineSource, Kind } from '../backend/engine.ts'
+import type { Engine, Kind } from '../backend/engine.ts'
+import { disposedError, type EngineSource } from '../backend/engines.ts'
 import { TrecvitError } from '../error.ts'
 import { statesFor, type Average, type Program, type State } from '../program/program.ts'
 import { History } from './history.ts'
+import { Queue, type Job } from './queue.ts'
 
 /** What one chunk gives: the program's outputs, row-major, by name. */
 export type Outputs = Record<string, Float32Array>
@@ -11,24 +13,23 @@ export type Outputs = Record<string, Float32Array>
 /** The programs of a session: one for each number of frames and kind of pixels. */
 export type ProgramFor = (t: number, pixels: 'u8' | 'f32') => Program
 
+/** How a chunk is run. */
+export interface AdvanceOptions {
+  readonly watch?: Watch
+  /** Takes the chunk out of the queue. A chunk that is under way is answered all the same. */
+  readonly signal?: AbortSignal | undefined
+}
+
 /** Jobs under way at once: on a GPU a chunk is encoded while the one before it is computed. */
 const DEPTH: Record<Kind, number> = { wasm: 1, webgpu: 2 }
-/** Losses without a result in between after which only the CPU is tried. */
+/** Losses without a result in between after which a GPU gives way to the CPU, and the CPU gives up. */
 const PATIENCE = 3
 
-/** Puts work on the device at once; the promise tells when it is done. */
-type Issue<T> = (state: StreamState, frame: number) => Promise<T>
-
-/** One thing to do, in its turn. */
-interface Job<T> {
-  /** Frames that it takes the stream on. */
-  readonly frames: number
-  /** Nothing may be under way beside it. */
-  readonly alone: boolean
-  /** Gets what issuing needs of the engine, so that it need not wait. */
-  prepare(engine: Engine): Promise<Issue<T>>
-  done(result: T): void
-  failed(error: unknown): void
+/** A job on the device. */
+interface UnderWay {
+  readonly job: Job
+  /** Resolves with what is to be done in the job's turn. */
+  readonly result: Promise<() => void>
 }
 
 /** Where a session lives. */
@@ -38,26 +39,37 @@ interface Home {
 }
 
 /**
- * b videos with their carried state. Everything happens in the order in which it was asked for. When a device is lost, all that it has not
- * answered is computed again on another, from the last state that was saved: each result comes once, in order, and none of a lost device.
+ * b videos with their carried state. Jobs run in the order in which they were asked for.
+ *
+ *   open ── dispose ──▶ closing ── queue empty ──▶ closed
+ *
+ * An open or closing session has a home (an engine and the state on it) or none:
+ *
+ *   no home ── settle: state from the history ──▶ home ── device lost ──▶ no home
+ *
+ * When a device is lost, all that it has not answered returns to the queue and is computed again on
+ * the engine that follows, from the last saved state. Each result comes once, in order.
  */
 export class Session {
-  /** Videos side by side. */
+  /** Batch size. */
   readonly b: number
   /** Frames since the reset that have been answered. */
   frame = 0
   readonly #engines: EngineSource
   readonly #programFor: ProgramFor
   readonly #average: Average
-  readonly #waiting: Job<never>[] = []
-  readonly #underWay: { readonly job: Job<never>; readonly result: Promise<never> }[] = []
+  readonly #queue = new Queue()
+  readonly #underWay: UnderWay[] = []
   readonly #history = new History()
   #home: Home | undefined
   #next: Engine | undefined
   /** Frames since the reset that have been issued. */
   #issued = 0
   #losses = 0
+  #saving = false
   #running = false
+  #closing: Promise<void> | undefined
+  #closed = (): void => {}
 
   /** @param average of the second answer of its programs, of whose kind it is */
   constructor(engines: EngineSource, b: number, programFor: ProgramFor, average: Average = 'all') {
@@ -72,170 +84,214 @@ export class Session {
     return statesFor(this.#programFor(1, 'u8').states, this.#average)
   }
 
-  /** What it computes on, or will. */
+  /** The engine that the session runs on, or will. */
   get engine(): Engine {
     return this.#home?.engine ?? this.#next ?? this.#engines.current
   }
 
-  /** Runs the next t frames, pixels [b, t, H, W, 3], which may be changed afterwards; `first` is the index of the first of them. */
-  advance(pixels: Uint8Array | Float32Array, t: number, watch?: Watch): Promise<{ first: number; outputs: Outputs }> {
+  /** Jobs that wait or are under way. */
+  get pending(): number {
+    return this.#queue.length + this.#underWay.length
+  }
+
+  /** Resolves when little enough waits that a caller should ask for more. */
+  get ready(): Promise<void> {
+    return this.#queue.ready
+  }
+
+  /**
+   * Runs the next t frames.
+   * @param pixels [b, t, H, W, 3]; copied, so the caller may change them afterwards
+   * @returns the index of the first of the frames since the reset, and the outputs
+   * @throws TrecvitError if the session has ended, its queue is full, or nothing can compute
+   */
+  advance(pixels: Uint8Array | Float32Array, t: number, { watch, signal }: AdvanceOptions = {}): Promise<{ first: number; outputs: Outputs }> {
     const chunk = { pixels: pixels.slice(), t }
-    const program = this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32')
-    return new Promise((resolve, reject) => this.#add<Outputs>({
-      frames: t,
-      alone: watch !== undefined,
-      prepare: async (engine) => {
-        const replay = await engine.replay(program)
-        return (state, frame) => replay.run(state, frame, chunk.pixels, watch)
-      },
-      done: (outputs) => {
-        const first = this.frame
-        this.frame += t
-        if (this.#home!.engine.kind === 'webgpu') this.#keep(chunk)
-        resolve({ first, outputs })
-      },
-      failed: reject,
-    }))
+    return this.#ask(t, watch !== undefined, async (engine) => {
+      const program = this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32')
+      const prepared = await engine.prepare(program)
+      return (state, frame) => prepared.run(state, frame, chunk.pixels, watch)
+    }, (outputs: Outputs) => {
+      const first = this.frame
+      this.frame += t
+      this.#keep(chunk)
+      return { first, outputs }
+    }, signal, chunk.pixels.byteLength)
   }
 
   /** Runs the next t frames as `advance` does, and gives every named tensor. */
   async trace(pixels: Uint8Array | Float32Array, t: number): Promise<Map<string, NdArray<Float32Array>>> {
     const tensors = new Map<string, NdArray<Float32Array>>()
-    await this.advance(pixels, t, async (step, _, read) => void tensors.set(step.name, { data: await read(), shape: step.output.shape }))
+    const watch: Watch = async (step, _, read) => void tensors.set(step.name, { data: await read(), shape: step.output.shape })
+    await this.advance(pixels, t, { watch })
     return tensors
   }
 
   /** Forgets all frames. */
   reset(): Promise<void> {
-    return this.#alone(async () => (state) => state.clear(), () => this.#arrive(0, null))
+    return this.#ask(0, true, async () => (state) => state.clear(), () => this.#arrive(0, null))
   }
 
   /** Copies of the states and the number of frames that led to them. */
   read(): Promise<{ frame: number; values: Float32Array[] }> {
-    return this.#alone(async () => (state) => state.read(), (values) => {
-      this.#save(values)
+    return this.#ask(0, true, async () => (state) => state.read(), (values: Float32Array[]) => {
+      this.#history.save(this.frame, values)
       return { frame: this.frame, values }
     })
   }
 
   /** Replaces the states. */
   write(frame: number, values: readonly Float32Array[]): Promise<void> {
-    return this.#alone(async () => (state) => state.write(values), () => this.#arrive(frame, values))
+    return this.#ask(0, true, async () => (state) => state.write(values), () => this.#arrive(frame, values))
   }
 
-  /** Goes on on another engine, with the state. */
+  /**
+   * Goes on on another engine, with the state.
+   * @throws TrecvitError if there is no such device; the session stays where it is
+   */
   move(kind: Kind): Promise<void> {
-    const states = this.states
-    return this.#alone(async () => {
+    return this.#ask(0, true, async () => {
       const engine = await this.#engines.get(kind)
       return async (state) => {
         const values = await state.read()
-        const moved = await engine.backend.createState(states, this.#average)
-        await moved.write(values)
-        return { engine, values, moved }
+        const moved = await engine.backend.createState(this.states, this.#average)
+        try {
+          await moved.write(values)
+        } catch (error) {
+          moved.dispose()
+          throw error
+        }
+        return { home: { engine, state: moved }, values }
       }
-    }, ({ engine, values, moved }) => {
+    }, ({ home, values }: { home: Home; values: Float32Array[] }) => {
       this.#home!.state.dispose()
-      this.#home = { engine, state: moved }
-      this.#save(values)
+      this.#home = home
+      this.#history.save(this.frame, values)
     })
   }
 
-  /** Frees the state, after all that was asked for before. */
-  async dispose(): Promise<void> {
-    if (!this.#home && !this.#running) return
-    await this.#alone(async () => async (state) => state.dispose(), () => (this.#home = undefined))
+  /** Frees the state, after all that was asked for before. What is asked for afterwards rejects. */
+  dispose(): Promise<void> {
+    if (!this.#closing) {
+      this.#closing = new Promise((resolve) => (this.#closed = resolve))
+      if (!this.#running) this.#close()
+    }
+    return this.#closing
   }
 
-  #alone<T, R>(prepare: () => Promise<Issue<T>>, done: (result: T) => R): Promise<R> {
-    return new Promise((resolve, reject) => this.#add<T>({ frames: 0, alone: true, prepare, done: (result) => resolve(done(result)), failed: reject }))
+  /**
+   * Queues a job.
+   * @param prepare gets all that issuing needs of the engine, so that issuing is synchronous
+   * @param done called with the result in the job's turn
+   */
+  #ask<T, R>(
+    frames: number, alone: boolean, prepare: (engine: Engine) => Promise<(state: StreamState, frame: number) => Promise<T>>,
+    done: (result: T) => R, signal?: AbortSignal, bytes = 0,
+  ): Promise<R> {
+    return new Promise((resolve, reject) => {
+      if (this.#closing) throw new TrecvitError('The stream was disposed of; open another one with "model.stream()"')
+      if (this.#engines.closed) throw disposedError()
+      this.#queue.add({
+        frames, alone, bytes, failed: reject,
+        prepare: async (engine) => {
+          const run = await prepare(engine)
+          return async (state, frame) => {
+            const result = await run(state, frame)
+            return () => resolve(done(result))
+          }
+        },
+      }, signal)
+      if (!this.#running) void this.#run()
+    })
   }
 
+  /** The stream is at another place: nothing before it is needed any more. */
   #arrive(frame: number, values: readonly Float32Array[] | null): void {
     this.frame = frame
     this.#issued = frame
-    this.#save(values)
+    this.#history.save(frame, values)
   }
 
-  /** What the CPU computes is never lost, so a stream on it holds no second copy of its state. */
-  #save(values: readonly Float32Array[] | null, milliseconds?: number): void {
-    this.#history.save(this.frame, this.#home!.engine.kind === 'webgpu' ? values : null, milliseconds)
-  }
-
+  /** Keeps an answered chunk, and saves the state now and then, between two chunks. */
   #keep(chunk: { pixels: Uint8Array | Float32Array; t: number }): void {
     this.#history.add(chunk)
-    if (!this.#history.isDue || this.#waiting.some((job) => job === this.#saving) || this.#underWay.some(({ job }) => job === this.#saving)) return
-    this.#waiting.unshift(this.#saving)
-  }
-
-  /** Saves the state in passing, between two chunks. */
-  readonly #saving: Job<never> = {
-    frames: 0,
-    alone: false,
-    prepare: async () => async (state: StreamState) => {
-      const start = performance.now()
-      const values = await state.read()
-      return { values, milliseconds: performance.now() - start } as never
-    },
-    done: ({ values, milliseconds }: { values: Float32Array[]; milliseconds: number }) => this.#save(values, milliseconds),
-    failed: () => {},
-  }
-
-  #add<T>(job: Job<T>): void {
-    this.#waiting.push(job as unknown as Job<never>)
-    if (!this.#running) void this.#run()
+    if (this.#saving || !this.#history.isDue) return
+    this.#saving = true
+    this.#queue.addFirst({
+      frames: 0, alone: false, bytes: 0,
+      prepare: async () => async (state) => {
+        const start = performance.now()
+        const values = await state.read()
+        const milliseconds = performance.now() - start
+        return () => {
+          this.#saving = false
+          this.#history.saveTimed(this.engine.kind, this.frame, values, milliseconds)
+        }
+      },
+      failed: () => (this.#saving = false),
+    })
   }
 
   async #run(): Promise<void> {
     this.#running = true
-    while (this.#waiting.length || this.#underWay.length) {
+    while (this.pending) {
+      if (this.#engines.closed) {
+        this.#failAll(new TrecvitError('The model was disposed of before its work was done'))
+        break
+      }
       try {
         const home = await this.#settle()
         await this.#issue(home)
         await this.#finish(home)
       } catch (error) {
-        await this.#lose(error)
+        await this.#recover(error)
       }
     }
     this.#running = false
+    if (this.#closing) this.#close()
   }
 
   /** The home, or a new one with the state of the frames answered so far. */
   async #settle(): Promise<Home> {
     if (this.#home) return this.#home
     const engine = (this.#next ??= this.#engines.current)
+    if (engine.lost !== null) throw new Error(engine.lost)
     const state = await engine.backend.createState(this.states, this.#average)
-    const { saved, chunks } = this.#history
-    if (saved.values) await state.write(saved.values)
-    let frame = saved.frame
-    for (const { pixels, t } of chunks) {
-      const replay = await engine.replay(this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32'))
-      await replay.run(state, frame, pixels)
-      frame += t
+    try {
+      const { saved, chunks } = this.#history
+      if (saved.values) await state.write(saved.values)
+      let frame = saved.frame
+      for (const { pixels, t } of chunks) {
+        const prepared = await engine.prepare(this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32'))
+        await prepared.run(state, frame, pixels)
+        frame += t
+      }
+      if (engine.lost !== null) throw new Error(engine.lost)
+    } catch (error) {
+      state.dispose()
+      throw error
     }
-    if (engine.lost) throw new Error(engine.lost)
     this.#issued = this.frame
-    this.#home = { engine, state }
-    if (engine.kind === 'wasm') this.#save(null)
-    return this.#home
+    return (this.#home = { engine, state })
   }
 
   /** Puts as many jobs on the device as may be under way. */
   async #issue({ engine, state }: Home): Promise<void> {
-    while (this.#waiting.length && this.#underWay.length < DEPTH[engine.kind]) {
-      const job = this.#waiting[0]!
-      if (this.#underWay.length && (job.alone || this.#underWay[0]!.job.alone)) return
-      let issue: Issue<never>
+    while (this.#queue.length && this.#underWay.length < DEPTH[engine.kind]) {
+      if (this.#underWay.length && (this.#queue.first!.alone || this.#underWay[0]!.job.alone)) return
+      const job = this.#queue.take()
+      let start: Awaited<ReturnType<Job['prepare']>>
       try {
-        issue = await job.prepare(engine)
+        start = await job.prepare(engine)
       } catch (error) {
-        if (engine.lost || !(error instanceof TrecvitError)) throw error
-        this.#waiting.shift()
+        if (engine.lost !== null || !(error instanceof TrecvitError)) {
+          this.#queue.putBack([job])
+          throw error
+        }
         job.failed(error)
         continue
       }
-      this.#waiting.shift()
-      const result = issue(state, this.#issued)
+      const result = start(state, this.#issued)
       result.catch(() => {})
       this.#issued += job.frames
       this.#underWay.push({ job, result })
@@ -246,30 +302,57 @@ export class Session {
   async #finish({ engine }: Home): Promise<void> {
     const oldest = this.#underWay[0]
     if (!oldest) return
-    const result = await oldest.result
-    if (engine.lost) throw new Error(engine.lost)
+    const done = await oldest.result
+    if (engine.lost !== null) throw new Error(engine.lost)
     this.#underWay.shift()
     this.#losses = 0
-    oldest.job.done(result)
+    done()
   }
 
-  /** On the CPU an error is the job's own. On a GPU the device is given up: all that is not answered is asked for again elsewhere. */
-  async #lose(error: unknown): Promise<void> {
+  /**
+   * After an error of the engine or of a job. If the device is lost, or a GPU fails in a way that
+   * nothing explains, all unanswered jobs are asked for again on the engine that follows. Otherwise
+   * the oldest job has failed, and the state is made again without it.
+   */
+  async #recover(error: unknown): Promise<void> {
+    if (this.#engines.closed) return
     const { engine } = this
-    if (engine.kind === 'wasm' || (error instanceof TrecvitError && !engine.lost)) {
-      const failed = this.#underWay.shift()?.job ?? this.#waiting.shift()
-      this.#issued = this.frame
-      failed?.failed(error)
-      return
-    }
-    this.#waiting.unshift(...this.#underWay.splice(0).map(({ job }) => job))
-    this.#home = undefined
+    const isLoss = engine.lost !== null || (engine.kind === 'webgpu' && !(error instanceof TrecvitError))
+    const failed = isLoss ? undefined : (this.#underWay.shift()?.job ?? this.#queue.take())
+    this.#queue.putBack(this.#underWay.splice(0).map(({ job }) => job))
+    this.#leave()
+    if (failed) return failed.failed(asTrecvitError(error))
     this.#losses++
-    const why = error instanceof Error ? error.message : String(error)
+    const why = engine.lost ?? (error instanceof Error ? error.message : String(error))
     try {
-      this.#next = this.#losses > PATIENCE ? await this.#engines.get('wasm') : await this.#engines.replace(engine, why)
+      const givesUp = this.#losses > PATIENCE
+      if (givesUp && engine.kind === 'wasm') throw new TrecvitError(`The CPU backend failed ${this.#losses} times in a row (${why}); the next frame starts it again`)
+      this.#next = givesUp ? await this.#engines.get('wasm') : await this.#engines.replace(engine, why)
     } catch (hopeless) {
-      for (const job of this.#waiting.splice(0)) job.failed(hopeless)
+      this.#losses = 0
+      this.#failAll(asTrecvitError(hopeless))
     }
   }
+
+  #close(): void {
+    this.#leave()
+    this.#history.save(0, null)
+    this.#closed()
+  }
+
+  #leave(): void {
+    this.#home?.state.dispose()
+    this.#home = undefined
+  }
+
+  #failAll(error: unknown): void {
+    this.#queue.putBack(this.#underWay.splice(0).map(({ job }) => job))
+    while (this.#queue.length) this.#queue.take().failed(error)
+    this.#leave()
+  }
+}
+
+function asTrecvitError(error: unknown): TrecvitError {
+  if (error instanceof TrecvitError) return error
+  return new TrecvitError(`The frame could not be computed (${error instanceof Error ? error.message : String(error)})`, { cause: error })
 }

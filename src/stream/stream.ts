@@ -3,6 +3,7 @@ import type { Device } from '../backend/backend.ts'
 import { TrecvitError } from '../error.ts'
 import { topOf, type Class } from '../model/labels.ts'
 import type { Average } from '../program/program.ts'
+import { ahead } from './ahead.ts'
 import { toInput, type FrameLike } from './input.ts'
 import type { Session } from './session.ts'
 import {
@@ -48,8 +49,20 @@ export interface StreamModel {
   readonly numClasses: number
 }
 
+/** How a frame is pushed. */
+export interface PushOptions {
+  /** Takes the frame out of the queue. A frame that is being computed is answered all the same. */
+  readonly signal?: AbortSignal
+}
+
 /**
- * Endless video, one answer a frame, in constant memory. Frames may be pushed without waiting; answers come in order.
+ * Endless video, one answer a frame, in constant memory, until it or its model is disposed of. Frames
+ * may be pushed without waiting; answers come in order. After the end every call rejects.
+ * @example
+ * for (const frame of frames) {
+ *   await stream.ready
+ *   stream.push(frame).then(show)
+ * }
  */
 export class Stream {
   readonly #model: StreamModel
@@ -73,14 +86,28 @@ export class Stream {
     return this.#session.frame
   }
 
+  /** Frames and other calls that were asked for and are not answered. */
+  get pending(): number {
+    return this.#session.pending
+  }
+
+  /**
+   * Resolves when the queue is short: pushing a frame then keeps the device busy, and holds no more
+   * than three frames. A queue of more than 256 MiB of frames refuses the next one.
+   */
+  get ready(): Promise<void> {
+    return this.#session.ready
+  }
+
   /**
    * Feeds the next frame (of each video) and answers.
    * @param frame [H, W, 3] or [b, H, W, 3] of the model's size, bytes 0..255 or float32 0..1; or an ImageData or decoded video frame of any
    *   size, which is resized (shorter side) and cropped (centre)
-   * @throws TrecvitError if the frame does not fit
+   * @throws TrecvitError if the frame does not fit, too many frames wait, or the stream has ended
+   * @throws the reason of the signal, if that is aborted while the frame waits
    */
-  async push(frame: FrameLike): Promise<FrameAnswer> {
-    const { first, outputs } = await this.#session.advance(toInput(frame, this.#options.b, this.#model.imageSize), 1)
+  async push(frame: FrameLike, options: PushOptions = {}): Promise<FrameAnswer> {
+    const { first, outputs } = await this.#session.advance(toInput(frame, this.#options.b, this.#model.imageSize), 1, options)
     const overall = this.#answer(outputs['logits']!, outputs['probs']!)
     const recent = outputs['recent/logits']
     return { ...(recent ? this.#answer(recent, outputs['recent/probs']!) : overall), frame: first, overall }
@@ -94,9 +121,12 @@ export class Stream {
     return this.#session.trace(toInput(frame, this.#options.b, this.#model.imageSize), 1)
   }
 
-  /** Pushes frames as they come and gives the answers. */
+  /**
+   * Pushes frames as they come and gives the answers. The next frame is fetched while one is computed;
+   * it is pushed when its turn has come, so leaving the loop pushes no frame that is not answered.
+   */
   async *run(frames: AsyncIterable<FrameLike> | Iterable<FrameLike>): AsyncGenerator<FrameAnswer, void, undefined> {
-    for await (const frame of frames) yield await this.push(frame)
+    for await (const frame of ahead(frames)) yield await this.push(frame)
   }
 
   /** Forgets all frames, after those already pushed. */
@@ -126,7 +156,10 @@ export class Stream {
     return this.#session.move(device)
   }
 
-  /** Frees the state. */
+  /**
+   * Frees the state, after all that was asked for before; what is asked for afterwards rejects. May be
+   * called more than once.
+   */
   dispose(): Promise<void> {
     return this.#session.dispose()
   }

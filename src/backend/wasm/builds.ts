@@ -43,6 +43,7 @@ export async function compile(build: Build, shared: boolean): Promise<WebAssembl
     if (!compiled.has(key)) compiled.set(key, compileAnew(build, shared))
     return await compiled.get(key)!
   } catch (cause) {
+    compiled.delete(key)
     throw new TrecvitError('This JavaScript engine cannot compile WebAssembly with SIMD and atomics, which every engine since 2023 can, or its security policy forbids it (\'wasm-unsafe-eval\' allows it)', { cause })
   }
 }

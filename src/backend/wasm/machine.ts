@@ -44,7 +44,13 @@ export interface Machine {
   pack(values: Float32Array | Int8Array, packing: Packing): void
   /** Copies rows whose beginnings lie `stride` elements apart. */
   read(at: number, rows: number, columns: number, stride: number): Promise<Float32Array>
-  run(job: Job): Promise<void>
+  /**
+   * @param timeout seconds after which a worker that does not answer is given up
+   * @throws TrecvitError if a worker failed; the machine is of no use then (`failure`)
+   */
+  run(job: Job, timeout?: number): Promise<void>
+  /** Why the machine can be used no more, or null. */
+  readonly failure: string | null
   dispose(): void
 }
 
@@ -62,17 +68,20 @@ export const BASE: number = PAGE + TEAM + 4 * STAGE
 export class Here implements Machine {
   readonly threads: number = 1
   readonly base: number = BASE
+  readonly failure = null
   readonly #kernels: Kernels
+  readonly #memory: WebAssembly.Memory
   #breathed = 0
-  protected readonly memory: WebAssembly.Memory
 
-  protected constructor(kernels: Kernels, memory: WebAssembly.Memory) {
+  private constructor(kernels: Kernels, memory: WebAssembly.Memory) {
     this.#kernels = kernels
-    this.memory = memory
+    this.#memory = memory
   }
 
   static async open(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Here> {
-    return new Here(await Here.kernels(module, memory), memory)
+    const imports = { env: { memory, unrolls: +keepsOrder(), dots: +dots() } }
+    const { exports } = await WebAssembly.instantiate(module, imports)
+    return new Here(exports as unknown as Kernels, memory)
   }
 
   /** Memory with what every machine begins with. */
@@ -80,25 +89,21 @@ export class Here implements Machine {
     return createMemory(Math.ceil(BASE / PAGE), shared)
   }
 
-  protected static async kernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Kernels> {
-    return (await WebAssembly.instantiate(module, { env: { memory, unrolls: +keepsOrder(), dots: +dots() } })).exports as unknown as Kernels
-  }
-
   get size(): number {
-    return this.memory.buffer.byteLength
+    return this.#memory.buffer.byteLength
   }
 
   async grow(bytes: number): Promise<void> {
-    this.memory.grow(Math.ceil(bytes / PAGE))
+    this.#memory.grow(Math.ceil(bytes / PAGE))
   }
 
   clear(at: number, bytes: number): void {
-    new Uint8Array(this.memory.buffer, at, bytes).fill(0)
+    new Uint8Array(this.#memory.buffer, at, bytes).fill(0)
   }
 
   write(at: number, values: Uint8Array | Int8Array | Float32Array): void {
     if (values instanceof Float32Array) this.#floats(at, values.length).set(values)
-    else new Uint8Array(this.memory.buffer, at, values.length).set(values)
+    else new Uint8Array(this.#memory.buffer, at, values.length).set(values)
   }
 
   pack(values: Float32Array | Int8Array, { kind, to, rows, columns, first, width, at }: Packing): void {
@@ -136,6 +141,6 @@ export class Here implements Machine {
   dispose(): void {}
 
   #floats(at: number, count: number): Float32Array {
-    return new Float32Array(this.memory.buffer, at, count)
+    return new Float32Array(this.#memory.buffer, at, count)
   }
 }

@@ -3,22 +3,35 @@ import { startWorker, type PlatformWorker } from '../../platform/worker.ts'
 import script from '../../../build/worker.txt'
 import type { Answer, Call } from './worker.ts'
 
-/** Calls that wait for their answers. */
+/** A call that waits for its answer. */
 interface Waiting {
   resolve(result: never): void
   reject(error: Error): void
+  /** Seconds until the worker counts as silent. */
+  left: number
 }
 
 /**
- * Milliseconds for a worker to answer first; then another is started in its place. Firefox 153 now and then never runs a worker that was started
- * by a worker while others end, and tells nobody.
+ * Milliseconds for a new worker to answer; then another one is started in its place. Firefox 153
+ * sometimes never runs a worker that was started by a worker while others end, without an event.
  */
-const PATIENCE = [1500, 3000, 6000]
+const START_TIMEOUTS = [1500, 3000, 6000]
 
-/** One worker with a machine, seen from its owner. The process stays alive for it only while an answer is awaited. */
+/** Seconds for the answer to a call, unless the caller allows more. */
+export const CALL_TIMEOUT = 60
+
+/**
+ * One worker with a machine, seen from its owner. The process stays alive for it only while an
+ * answer is awaited.
+ *
+ * A worker can end without an event, for example when a browser runs out of memory. A watchdog
+ * counts the seconds that a call waits, in ticks of the owner's event loop: a process that is
+ * suspended, or a machine on which nothing runs, has no ticks.
+ */
 export class Thread {
   readonly #worker: PlatformWorker
   readonly #waiting = new Map<number, Waiting>()
+  readonly #watchdog: ReturnType<typeof setInterval>
   #failure: Error | undefined
   #calls = 0
 
@@ -28,6 +41,13 @@ export class Thread {
       failed: (reason) => this.end(failed(reason)),
     })
     this.#worker.keep(false)
+    this.#watchdog = setInterval(() => this.#tick(), 1000)
+    ;(this.#watchdog as { unref?(): void }).unref?.()
+  }
+
+  /** Why the worker can be used no more, or null. */
+  get failure(): string | null {
+    return this.#failure?.message ?? null
   }
 
   /**
@@ -36,15 +56,15 @@ export class Thread {
    * @param args of `open` (worker.ts)
    * @returns the thread, and the bytes of memory; rejects if workers are refused, or do not start
    */
-  static async open(url: string | URL | undefined, args: readonly unknown[], [patience, ...further]: readonly number[] = PATIENCE): Promise<{ readonly thread: Thread; readonly size: number }> {
+  static async open(url: string | URL | undefined, args: readonly unknown[], [timeout, ...further]: readonly number[] = START_TIMEOUTS): Promise<{ readonly thread: Thread; readonly size: number }> {
     const thread = new Thread(url)
     let late = false
     const timer = setTimeout(() => {
       late = true
       thread.end(failed('it does not start'))
-    }, patience)
+    }, timeout)
     try {
-      return { thread, size: await thread.call<number>('open', ...args) }
+      return { thread, size: await thread.call<number>('open', args) }
     } catch (error) {
       thread.end(error as Error)
       if (late && further.length) return Thread.open(url, args, further)
@@ -54,29 +74,39 @@ export class Thread {
     }
   }
 
-  /** Calls a method of the machine. */
-  call<T>(method: string, ...args: readonly unknown[]): Promise<T> {
+  /**
+   * Calls a method of the machine.
+   * @param timeout seconds after which a worker without an answer is given up
+   */
+  call<T>(method: string, args: readonly unknown[], timeout: number = CALL_TIMEOUT): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#failure) return reject(this.#failure)
       if (!this.#waiting.size) this.#worker.keep(true)
       const id = this.#calls++
-      this.#waiting.set(id, { resolve, reject })
+      this.#waiting.set(id, { resolve, reject, left: timeout })
       this.#worker.post({ id, method, args } satisfies Call)
     })
   }
 
   /** The same without an answer; an error ends the thread. */
-  tell(method: string, ...args: readonly unknown[]): void {
+  tell(method: string, args: readonly unknown[]): void {
     if (!this.#failure) this.#worker.post({ method, args } satisfies Call)
   }
 
-  /** Ends the worker, whatever it does; all that is called or was not answered yet rejects with this error. */
+  /** Ends the worker, whatever it does. Unanswered and later calls reject with this error. */
   end(error: Error): void {
     if (this.#failure) return
     this.#failure = error
+    clearInterval(this.#watchdog)
     for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()
     this.#worker.end()
+  }
+
+  #tick(): void {
+    for (const call of this.#waiting.values()) {
+      if (--call.left < 0) return this.end(failed('it does not answer'))
+    }
   }
 
   #hear({ id, result, error }: Answer): void {
@@ -92,7 +122,7 @@ export class Thread {
   }
 }
 
-const failed = (why: string): TrecvitError => new TrecvitError(`A thread of the CPU backend failed (${why}); load the model again`, { cause: why })
+const failed = (why: string): TrecvitError => new TrecvitError(`A thread of the CPU backend failed (${why})`, { cause: why })
 
 const disposed = (): TrecvitError => new TrecvitError('The model was disposed of before its work was done')
 

@@ -1,3 +1,5 @@
+import { breathe } from '../../platform/platform.ts'
+import { flopsOf } from '../../program/listing.ts'
 import { plan } from '../../program/plan.ts'
 import {
   averageFrames, columnsOf, rowsOf, sizeOf, statesFor,
@@ -9,6 +11,16 @@ import { encode, encodeQuantize, quantizedBytes, scratchOf, stateBytes, STEP, we
 import type { Machine } from './machine.ts'
 import { LinearMemory } from './memory.ts'
 import { openHere } from './open.ts'
+import { CALL_TIMEOUT } from './thread.ts'
+
+/** Milliseconds of copying after which the event loop turns. */
+const PAUSE = 4
+/**
+ * A run has failed if it takes this many seconds more than its arithmetic would take at SLOWEST
+ * floating-point operations a second, a thousandth of what one core does.
+ */
+const TIMEOUT = CALL_TIMEOUT
+const SLOWEST = 50e6
 
 /** The CPU: SIMD kernels in WebAssembly, on a machine beside the caller or in its own thread. */
 export class WasmBackend implements Backend {
@@ -61,6 +73,10 @@ export class WasmBackend implements Backend {
     return WasmState.create(sized, averageFrames(average), this.#machine, this.#memory)
   }
 
+  get failure(): string | null {
+    return this.#machine.failure
+  }
+
   /** Memory goes with the machine. */
   dispose(): void {
     this.#machine.dispose()
@@ -103,9 +119,19 @@ class WasmState implements StreamState {
     return new WasmState(at, states, averageFrames, machine, memory)
   }
 
-  read(): Promise<Float32Array[]> {
+  /** The state of Base has 58 MB: the event loop turns between its parts. */
+  async read(): Promise<Float32Array[]> {
     const { offsets } = offsetsOf(this.#states)
-    return Promise.all(this.#states.map(({ shape }, index) => this.#machine.read(this.at + offsets[index]!, 1, sizeOf(shape), sizeOf(shape))))
+    const values: Float32Array[] = []
+    let since = performance.now()
+    for (const [index, { shape }] of this.#states.entries()) {
+      const size = sizeOf(shape)
+      values.push(await this.#machine.read(this.at + offsets[index]!, 1, size, size))
+      if (performance.now() - since < PAUSE) continue
+      await breathe()
+      since = performance.now()
+    }
+    return values
   }
 
   async write(values: readonly Float32Array[]): Promise<void> {
@@ -130,6 +156,8 @@ class WasmReplay implements Replay {
   readonly #arena: number
   readonly #offsets: ReadonlyMap<unknown, number>
   readonly #scratch: { readonly scratch: number; readonly scratchBytes: number }
+  /** Seconds for a run: see TIMEOUT. */
+  readonly #timeout: number
   /** Where the entries of each step begin in the table, and where those of the last end. */
   readonly #begins: number[] = []
 
@@ -140,6 +168,7 @@ class WasmReplay implements Replay {
     this.#turns = turns
     this.#table = table
     this.#arena = arena
+    this.#timeout = TIMEOUT + program.steps.reduce((sum, step) => sum + flopsOf(step), 0) / SLOWEST
     const { offsets, bytes } = plan(program)
     this.#offsets = offsets
     const whole = wholeBytes(program, build)
@@ -166,7 +195,11 @@ class WasmReplay implements Replay {
   static async create(program: Program, machine: Machine, memory: LinearMemory, weights: ReadonlyMap<string, number>, turns: Turns, build: Build): Promise<WasmReplay> {
     const table = await memory.take(entriesOf(program) * STEP, 'The steps of a program')
     const whole = wholeBytes(program, build)
-    const arena = await memory.take(plan(program).bytes + whole.rows + whole.factors + machine.threads * scratchBytes(program), 'The activations of a program')
+    const bytes = plan(program).bytes + whole.rows + whole.factors + machine.threads * scratchBytes(program)
+    const arena = await memory.take(bytes, 'The activations of a program').catch((error: unknown) => {
+      memory.free(table)
+      throw error
+    })
     return new WasmReplay(program, machine, memory, turns, weights, build, table, arena)
   }
 
@@ -177,11 +210,11 @@ class WasmReplay implements Replay {
     // From the pixels to the outputs the activations belong to this run.
     return this.#turns.take(async () => {
       this.#machine.write(this.#arena + this.#offsets.get(input.buffer)!, pixels)
-      if (!watch) await this.#machine.run({ ...job, begin: 0, end: this.#begins[steps.length]! })
+      if (!watch) await this.#machine.run({ ...job, begin: 0, end: this.#begins[steps.length]! }, this.#timeout)
       else {
         for (const [index, step] of steps.entries()) {
           const start = performance.now()
-          await this.#machine.run({ ...job, begin: this.#begins[index]!, end: this.#begins[index + 1]! })
+          await this.#machine.run({ ...job, begin: this.#begins[index]!, end: this.#begins[index + 1]! }, this.#timeout)
           await watch(step, performance.now() - start, () => this.#read(step.output))
         }
       }

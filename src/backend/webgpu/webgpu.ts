@@ -16,6 +16,7 @@ const FLUSH = 1 << 25
 /** A GPU, through WebGPU. It computes in float32; matrices may be kept in float16. */
 export class WebGpuBackend implements Backend {
   readonly device: Device
+  failure: string | null = null
   readonly #device: GPUDevice
   readonly #dtype: MatrixDType
   readonly #submits: Submits
@@ -35,6 +36,7 @@ export class WebGpuBackend implements Backend {
         features: OPTIONAL.filter((feature) => device.features.has(feature)), limits: { maxBufferSize, maxStorageBufferBindingSize },
       },
     }
+    void device.lost.then(({ message, reason }) => (this.failure ??= message || reason))
     this.#device = device
     this.#dtype = dtype
     this.#halves = new Halves(device.queue)

@@ -1,4 +1,4 @@
-import { testBuild } from '../../backend/engine.ts'
+import { testBuild } from '../../backend/selfTest.ts'
 import { chooseBuild, type Build } from '../../backend/wasm/builds.ts'
 import { openMachine } from '../../backend/wasm/open.ts'
 import { WasmBackend } from '../../backend/wasm/wasm.ts'

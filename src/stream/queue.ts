@@ -1,0 +1,95 @@
+import type { StreamState } from '../backend/backend.ts'
+import type { Engine } from '../backend/engine.ts'
+import { TrecvitError } from '../error.ts'
+
+/** One thing to do for a stream, in its turn. */
+export interface Job {
+  /** Frames that it takes the stream on. */
+  readonly frames: number
+  /** Nothing may be under way beside it. */
+  readonly alone: boolean
+  /** Bytes that it holds while it waits. */
+  readonly bytes: number
+  /**
+   * Prepares everything that issuing needs, so that issuing is synchronous: the second function puts
+   * the work on the device, and its promise gives what is to be done in the job's turn.
+   */
+  prepare(engine: Engine): Promise<(state: StreamState, frame: number) => Promise<() => void>>
+  failed(error: unknown): void
+}
+
+/** Waiting jobs above which `ready` is pending. */
+const HIGH_WATER = 2
+/** Bytes of waiting frames above which another one is refused. */
+const MOST_BYTES = 2 ** 28
+
+/** The jobs of a stream that wait, in order, with an end to how much may wait. */
+export class Queue {
+  #jobs: Job[] = []
+  #bytes = 0
+  #ready: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
+
+  get length(): number {
+    return this.#jobs.length
+  }
+
+  get first(): Job | undefined {
+    return this.#jobs[0]
+  }
+
+  /** Resolves when few jobs wait. */
+  get ready(): Promise<void> {
+    if (this.#jobs.length < HIGH_WATER) return Promise.resolve()
+    if (!this.#ready) {
+      let resolve = (): void => {}
+      const promise = new Promise<void>((done) => (resolve = done))
+      this.#ready = { promise, resolve }
+    }
+    return this.#ready.promise
+  }
+
+  /**
+   * @param signal takes the job out of the queue while it waits
+   * @throws TrecvitError if too much waits already
+   * @throws the reason of a signal that is already aborted
+   */
+  add(job: Job, signal?: AbortSignal): void {
+    signal?.throwIfAborted()
+    if (this.#jobs.length && this.#bytes + job.bytes > MOST_BYTES) {
+      throw new TrecvitError(`The stream expected at most ${MOST_BYTES} bytes of waiting frames; await "stream.ready" before each push`)
+    }
+    this.#jobs.push(job)
+    this.#bytes += job.bytes
+    signal?.addEventListener('abort', () => this.#remove(job) && job.failed(signal.reason), { once: true })
+  }
+
+  /** Before all others. */
+  addFirst(job: Job): void {
+    this.putBack([job])
+  }
+
+  /** Puts jobs back that were taken, before all others. */
+  putBack(jobs: readonly Job[]): void {
+    this.#jobs.unshift(...jobs)
+    for (const { bytes } of jobs) this.#bytes += bytes
+  }
+
+  /** The first job, which leaves the queue. */
+  take(): Job {
+    const job = this.#jobs[0]!
+    this.#remove(job)
+    return job
+  }
+
+  #remove(job: Job): boolean {
+    const at = this.#jobs.indexOf(job)
+    if (at < 0) return false
+    this.#jobs.splice(at, 1)
+    this.#bytes -= job.bytes
+    if (this.#jobs.length < HIGH_WATER) {
+      this.#ready?.resolve()
+      this.#ready = undefined
+    }
+    return true
+  }
+}
