@@ -4,94 +4,12 @@ import type { NdArray } from '../src/array.ts'
 import { configOf } from '../src/model/config.ts'
 import { TRecViT, TrecvitError, type FrameAnswer, type StreamOptions } from '../src/index.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
+import { fragile, watched } from './faults.ts'
 import { adapter, gpu } from './gpu.ts'
 
 /** Largest logit times this is what a GPU may be off. */
 const BOUND = 1e-4
 const COUNT = 200
-
-/** An entry point of WebGPU whose adapters give devices through `open`. */
-function entryOf(open: (adapter: GPUAdapter, descriptor: GPUDeviceDescriptor) => Promise<GPUDevice>): GPU {
-  return { requestAdapter: async (options: GPURequestAdapterOptions) => {
-    const adapter = await gpu!.requestAdapter(options)
-    return adapter && over(adapter, { requestDevice: (descriptor: GPUDeviceDescriptor) => open(adapter, descriptor) })
-  } } as GPU
-}
-
-/** An object with some of its members replaced. */
-function over<T extends object>(target: T, changes: Partial<Record<keyof T, unknown>>): T {
-  return new Proxy(target, {
-    get(_, property) {
-      if (property in changes) return changes[property as keyof T]
-      const value = Reflect.get(target, property, target) as unknown
-      return typeof value === 'function' ? value.bind(target) as unknown : value
-    },
-  })
-}
-
-/** Real devices, and all that were opened. */
-function watched(change: (device: GPUDevice) => void = () => {}): { gpu: GPU; devices: GPUDevice[] } {
-  const devices: GPUDevice[] = []
-  return { devices, gpu: entryOf(async (adapter, descriptor) => {
-    const device = await adapter.requestDevice(descriptor)
-    change(device)
-    devices.push(device)
-    return device
-  }) }
-}
-
-/**
- * Devices that can be lost 50 times in a test: software GPUs need seconds to compile the kernels for each new one, so behind these is always
- * the same one, with its pipelines. A lost one behaves as the specification says: work vanishes, mappings are refused, `lost` resolves.
- * `alive` names the buffers that were made and not destroyed.
- */
-function fragile(): { gpu: GPU; lose: () => void; opened: () => number; alive: () => string[] } {
-  let real: Promise<GPUDevice> | undefined
-  let count = 0
-  let current = () => {}
-  const pipelines = new Map<string, Promise<GPUComputePipeline>>()
-  const buffers = new Set<GPUBuffer>()
-  return { lose: () => current(), opened: () => count, alive: () => [...buffers].map(({ label }) => label), gpu: entryOf(async (adapter, descriptor) => {
-    const device = await (real ??= adapter.requestDevice(descriptor))
-    count++
-    let isLost = false
-    let tell: (info: object) => void
-    const lost = new Promise((resolve) => (tell = resolve))
-    const destroy = () => {
-      isLost = true
-      tell({ reason: 'destroyed', message: 'taken away by the test' })
-    }
-    current = destroy
-    return over(device, {
-      lost, destroy,
-      queue: over(device.queue, { submit: (buffers: GPUCommandBuffer[]) => isLost || device.queue.submit(buffers) }),
-      createBuffer: (wanted: GPUBufferDescriptor) => {
-        const buffer = device.createBuffer(wanted)
-        buffers.add(buffer)
-        const free = buffer.destroy.bind(buffer)
-        buffer.destroy = () => {
-          buffers.delete(buffer)
-          return free()
-        }
-        if (wanted.label === 'staging') {
-          const map = buffer.mapAsync.bind(buffer)
-          buffer.mapAsync = async (...range) => {
-            if (isLost) throw new Error('The device is lost')
-            await map(...range)
-            if (isLost) throw new Error('The device is lost')
-            return undefined
-          }
-        }
-        return buffer
-      },
-      createComputePipelineAsync: (wanted: GPUComputePipelineDescriptor) => {
-        const key = JSON.stringify([wanted.label, wanted.compute.constants])
-        if (!pipelines.has(key)) pipelines.set(key, device.createComputePipelineAsync(wanted))
-        return pipelines.get(key)
-      },
-    })
-  }) }
-}
 
 let bytes: Uint8Array
 let frames: NdArray<Uint8Array>[]

@@ -70,8 +70,10 @@ export class Engine {
   /**
    * Prepares a program, or finds it prepared.
    * @throws TrecvitError if its activations do not fit
+   * @throws Error if the engine is lost: nothing would free what it made
    */
   async prepare(program: Program): Promise<Prepared> {
+    if (this.lost !== null) throw new Error(this.lost)
     const entry = this.#replays.get(program, () => ({ replay: this.backend.prepare(program), users: 0, evicted: false }))
     entry.users++
     try {

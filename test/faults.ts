@@ -1,0 +1,138 @@
+/** GPUs that can be lost, and worker threads that can die, with a count of what is alive. */
+import { gpu } from './gpu.ts'
+
+/** An entry point of WebGPU whose adapters give devices through `open`. */
+function entryOf(open: (adapter: GPUAdapter, descriptor: GPUDeviceDescriptor) => Promise<GPUDevice>): GPU {
+  return { requestAdapter: async (options: GPURequestAdapterOptions) => {
+    const adapter = await gpu!.requestAdapter(options)
+    return adapter && over(adapter, { requestDevice: (descriptor: GPUDeviceDescriptor) => open(adapter, descriptor) })
+  } } as GPU
+}
+
+/** An object with some of its members replaced. */
+function over<T extends object>(target: T, changes: Partial<Record<keyof T, unknown>>): T {
+  return new Proxy(target, {
+    get(_, property) {
+      if (property in changes) return changes[property as keyof T]
+      const value = Reflect.get(target, property, target) as unknown
+      return typeof value === 'function' ? value.bind(target) as unknown : value
+    },
+  })
+}
+
+/** Real devices, and all that were opened. */
+export function watched(change: (device: GPUDevice) => void = () => {}): { gpu: GPU; devices: GPUDevice[] } {
+  const devices: GPUDevice[] = []
+  return { devices, gpu: entryOf(async (adapter, descriptor) => {
+    const device = await adapter.requestDevice(descriptor)
+    change(device)
+    devices.push(device)
+    return device
+  }) }
+}
+
+/**
+ * Devices that can be lost 50 times in a test: software GPUs need seconds to compile the kernels for each new one, so behind these is always
+ * the same one, with its pipelines. A lost one behaves as the specification says: work vanishes, mappings are refused, `lost` resolves.
+ * `alive` names the buffers that were made and not destroyed.
+ */
+export function fragile(): { gpu: GPU; lose: () => void; opened: () => number; alive: () => string[] } {
+  let real: Promise<GPUDevice> | undefined
+  let count = 0
+  let current = () => {}
+  const pipelines = new Map<string, Promise<GPUComputePipeline>>()
+  const buffers = new Set<GPUBuffer>()
+  return { lose: () => current(), opened: () => count, alive: () => [...buffers].map(({ label }) => label), gpu: entryOf(async (adapter, descriptor) => {
+    const device = await (real ??= adapter.requestDevice(descriptor))
+    count++
+    let isLost = false
+    let tell: (info: object) => void
+    const lost = new Promise((resolve) => (tell = resolve))
+    const destroy = () => {
+      isLost = true
+      tell({ reason: 'destroyed', message: 'taken away by the test' })
+    }
+    current = destroy
+    return over(device, {
+      lost, destroy,
+      queue: over(device.queue, { submit: (buffers: GPUCommandBuffer[]) => isLost || device.queue.submit(buffers) }),
+      createBuffer: (wanted: GPUBufferDescriptor) => {
+        const buffer = device.createBuffer(wanted)
+        buffers.add(buffer)
+        const free = buffer.destroy.bind(buffer)
+        buffer.destroy = () => {
+          buffers.delete(buffer)
+          return free()
+        }
+        if (wanted.label === 'staging') {
+          const map = buffer.mapAsync.bind(buffer)
+          buffer.mapAsync = async (...range) => {
+            if (isLost) throw new Error('The device is lost')
+            await map(...range)
+            if (isLost) throw new Error('The device is lost')
+            return undefined
+          }
+        }
+        return buffer
+      },
+      createComputePipelineAsync: (wanted: GPUComputePipelineDescriptor) => {
+        const key = JSON.stringify([wanted.label, wanted.compute.constants])
+        if (!pipelines.has(key)) pipelines.set(key, device.createComputePipelineAsync(wanted))
+        return pipelines.get(key)
+      },
+    })
+  }) }
+}
+
+/** Ways in which a worker thread fails. */
+export const deaths = ['terminated', 'throws', 'silent'] as const
+
+/** A way in which a worker thread fails. */
+export type Death = (typeof deaths)[number]
+
+/** Worker threads under test. */
+export interface WatchedWorkers {
+  alive(): number
+  started(): number
+  kill(death: Death, index?: number): void
+  /** Whether every worker ends when it is asked to work. */
+  dieAtWork(all: boolean): void
+  restore(): void
+}
+
+/**
+ * Counts the worker threads that are started from now on, and lets them die. A test of silent ones
+ * fakes `setInterval` before it starts them, and passes the time of the watchdog.
+ */
+export function watchedWorkers(): WatchedWorkers {
+  const threads = process.getBuiltinModule('node:worker_threads')
+  const { Worker } = threads
+  const alive = new Set<InstanceType<typeof Worker>>()
+  let started = 0
+  let dying = false
+  threads.Worker = class extends Worker {
+    override postMessage(message: { method?: string }, ...rest: []): void {
+      if (dying && message.method === 'work') void this.terminate()
+      else super.postMessage(message, ...rest)
+    }
+
+    constructor(...args: ConstructorParameters<typeof Worker>) {
+      super(...args)
+      started++
+      alive.add(this)
+      this.once('exit', () => alive.delete(this))
+    }
+  }
+  return {
+    alive: () => alive.size,
+    started: () => started,
+    kill: (death, index = 0) => {
+      const worker = [...alive][index]
+      if (death === 'terminated') void worker?.terminate()
+      else if (death === 'throws') worker?.postMessage({ method: 'no such method', args: [] })
+      else if (worker) worker.postMessage = () => {}
+    },
+    dieAtWork: (all) => void (dying = all),
+    restore: () => void (threads.Worker = Worker),
+  }
+}
