@@ -5,7 +5,7 @@ import type { NdArray } from '../src/array.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { configOf, TRecViT, TrecvitError, type FrameAnswer, type Stream } from '../src/index.ts'
 import { ahead } from '../src/stream/ahead.ts'
-import { deaths, fragile, watched, watchedWorkers } from './faults.ts'
+import { deaths, fragile, watchedWorkers } from './faults.ts'
 import { gpu } from './gpu.ts'
 
 const COUNT = 40
@@ -316,18 +316,19 @@ describe.skipIf(!gpu)('on a GPU', () => {
 
   test('a model that ends while a lost device is replaced opens nothing afterwards', async () => {
     for (const turns of [0, 3, 30, 300]) {
-      const { gpu: entry, devices } = watched()
+      const { gpu: entry, lose, opened, alive } = fragile()
       const model = await load({ device: 'webgpu', gpu: entry })
       const stream = model.stream()
       const answers = Promise.allSettled(frames.slice(0, 6).map((frame) => stream.push(frame)))
-      devices[0]!.destroy()
+      lose()
       for (let turn = 0; turn < turns; turn++) await Promise.resolve()
       await model.dispose()
       for (const result of await answers) if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(TrecvitError)
-      const { length } = devices
+      await stream.dispose()
+      const count = opened()
       await sleep(50)
-      expect(devices).toHaveLength(length)
-      for (const device of devices) expect((await device.lost).reason).toBe('destroyed')
+      expect(opened()).toBe(count)
+      expect(alive()).toEqual([])
     }
   })
 })
