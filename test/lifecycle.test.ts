@@ -315,8 +315,8 @@ describe.skipIf(!gpu)('on a GPU', () => {
   })
 
   test('a model that ends while a lost device is replaced opens nothing afterwards', async () => {
+    const { gpu: entry, lose, opened, alive } = fragile()
     for (const turns of [0, 3, 30, 300]) {
-      const { gpu: entry, lose, opened, alive } = fragile()
       const model = await load({ device: 'webgpu', gpu: entry })
       const stream = model.stream()
       const answers = Promise.allSettled(frames.slice(0, 6).map((frame) => stream.push(frame)))
