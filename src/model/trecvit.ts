@@ -339,7 +339,7 @@ function chunkOf(n: number): number {
 
 /** @throws TrecvitError if the file is not what it was when the model was loaded */
 async function reload(from: Exclude<ModelSource, 'builtin'>, config: Config, dtype: MatrixDType, backend: Backend, fingerprint: string, signal: AbortSignal): Promise<void> {
-  const { checkpoint } = await openOfficial(from, signal)
+  const { checkpoint } = await openOfficial(from, { signal })
   try {
     checkTensors(checkpoint.name, checkpoint.tensors, config, checkpoint.skipped)
     const again = await loadWeights(checkpoint, config, backend, { dtype, signal })
