@@ -266,6 +266,26 @@ test.each([
   )
 })
 
+test('a size that the data cannot hold takes no memory', async () => {
+  const huge = Buffer.from(plain.png)
+  huge.writeUInt32BE(8192, 16)
+  huge.writeUInt32BE(8192, 20)
+  expect(await errorOf(huge)).toBe(
+    'The video in memory is a PNG file that is cut short or damaged: save or download it again',
+  )
+  const wide = Buffer.from(plain.jpg)
+  wide.writeUInt32BE(0x20002000, wide.indexOf(Buffer.from([0xff, 0xc0])) + 5)
+  expect(await errorOf(wide)).toBe(
+    'The video in memory is a JPEG file that is cut short or damaged: save or download it again',
+  )
+  // One colour compresses as far as can be.
+  const row = Buffer.from([0, 0, 16, 0, 0, 0, 16, 0, 8, 0, 0, 0, 0])
+  const data = deflateSync(Buffer.alloc(4096 * 4097), { level: 9 })
+  const black = [chunk('IHDR', row), chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))]
+  const [frame] = await framesOf(Buffer.concat([plain.png.subarray(0, 8), ...black]))
+  expect([frame!.width, frame!.height]).toEqual([4096, 4096])
+})
+
 test('a folder with the companions of macOS, other hidden files and folders', async () => {
   const directory = join(folder, 'mac')
   mkdirSync(directory)
@@ -327,11 +347,11 @@ describe('decoders', () => {
 
   test('damaged pictures leave no memory behind', async () => {
     const header = Buffer.from([0, 0, 8, 0, 0, 0, 8, 0, 8, 2, 0, 0, 0])
-    const half = deflateSync(Buffer.alloc(2048 * 6145)).subarray(0, 8000)
+    const cut = deflateSync(Buffer.alloc(2048 * 6145)).subarray(0, -8)
     const png = Buffer.concat([
       plain.png.subarray(0, 8),
       chunk('IHDR', header),
-      chunk('IDAT', half),
+      chunk('IDAT', cut),
     ])
     await errorOf(png)
     const before = process.memoryUsage().rss

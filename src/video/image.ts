@@ -42,11 +42,11 @@ export async function decodeImage(media: Media, time: number, maxPixels?: number
   }
   const bytes = new Uint8Array(await readAll(media))
   const header = kind === 'PNG' ? readPng(bytes) : readJpegHeader(bytes)
-  if (header === null) {
+  if (header !== null) checkSize(name, header.width, header.height, maxPixels)
+  if (header === null || header.isCut) {
     const fault = 'cut short or damaged: save or download it again'
     throw new TrecvitError(`${name} is a ${kind} file that is ${fault}`)
   }
-  checkSize(name, header.width, header.height, maxPixels)
   if ('components' in header && header.components === 4) {
     const advice = 'save it in RGB, like magick IN.jpg -colorspace sRGB OUT.jpg'
     throw new TrecvitError(`${name} is a JPEG file in CMYK, which is not supported: ${advice}`)

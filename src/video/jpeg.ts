@@ -17,6 +17,8 @@ export interface JpegHeader {
   /** Colours of a pixel: 1 grey, 3 YCbCr or RGB, 4 CMYK or YCCK. */
   readonly components: number
   readonly turn: Turn
+  /** Whether the data is too short for so many pixels: a block of 8x8 takes one bit at least. */
+  readonly isCut: boolean
 }
 
 const SCAN = 0xda
@@ -32,15 +34,18 @@ const EXIF = [0x45, 0x78, 0x69, 0x66, 0, 0]
  */
 export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  let frame: Omit<JpegHeader, 'turn'> | null = null
+  let frame: Omit<JpegHeader, 'turn' | 'isCut'> | null = null
   let turn: Turn | null = null
   for (let at = 2; ;) {
     at = nextMarker(bytes, at)
     if (at + 4 > bytes.length) return null
     const marker = bytes[at + 1]!
     if (marker === END) return null
-    if (marker === SCAN)
-      return frame !== null && hasEnd(bytes, at) ? { ...frame, turn: turn ?? UPRIGHT } : null
+    if (marker === SCAN) {
+      if (frame === null || !hasEnd(bytes, at)) return null
+      const blocks = Math.ceil(frame.width / 8) * Math.ceil(frame.height / 8)
+      return { ...frame, turn: turn ?? UPRIGHT, isCut: blocks > 8 * bytes.length }
+    }
     at += 2
     if (hasNoLength(marker)) continue
     const length = view.getUint16(at)

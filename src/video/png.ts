@@ -15,6 +15,8 @@ export interface PngHeader {
   /** Pixels, as stored. */
   readonly height: number
   readonly turn: Turn
+  /** Whether the data is too short for so many pixels, however well it is compressed. */
+  readonly isCut: boolean
   /** The PNG without the chunks that do not make its pixels. */
   readonly pixels: Uint8Array
 }
@@ -24,6 +26,10 @@ const SIGNATURE = 8
 const AROUND = 12
 /** Number of bytes of the signature and the first chunk. */
 const IHDR_END = SIGNATURE + AROUND + 13
+/** Number of bytes that deflate makes of one, at most. */
+const MAX_INFLATION = 1032
+/** Samples of a pixel, by colour type. */
+const SAMPLES = [1, 0, 3, 1, 2, 0, 4]
 const IEND = Uint8Array.of(0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82)
 
 /**
@@ -50,8 +56,11 @@ export function readPng(bytes: Uint8Array): PngHeader | null {
     at = end
   }
   pixels.set(IEND, length)
-  const size = { width: view.getUint32(16), height: view.getUint32(20) }
-  return { ...size, turn, pixels: pixels.subarray(0, length + IEND.length) }
+  const width = view.getUint32(16)
+  const height = view.getUint32(20)
+  const rowBits = width * bytes[24]! * (SAMPLES[bytes[25]!] ?? 1)
+  const isCut = Math.ceil(rowBits / 8) * height > MAX_INFLATION * length
+  return { width, height, turn, isCut, pixels: pixels.subarray(0, length + IEND.length) }
 }
 
 function typeAt(bytes: Uint8Array, at: number): string {
