@@ -1,9 +1,9 @@
 /**
  * Fuzzes every parser: mutated files of each format, in a child process a format.
  *
- *     npm run fuzz -- [--cases 1000000] [--minutes M] [--seed S] [--format mp4] [--case 4567] [--save FOLDER]
+ *     npm run fuzz -- [--help]
  *
- * --case runs one case again; --save writes its input. Ends with `N passed, N failed`.
+ * Ends with a table and `N passed, N failed`. Ctrl-C ends it with the counts so far.
  */
 import { existsSync, mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -24,15 +24,28 @@ const PATIENCE = 20_000
 /** What is run only when it is asked for: mediabunny reads streams before anything has checked them. */
 const ASKED = ['mp4-streamed', 'matroska-streamed']
 
+const USAGE = `npm run fuzz -- [options]
+  --cases N      cases of all formats (default 1000000)
+  --minutes M    for this long
+  --seed S       default: the time
+  --format F     only ${[...Object.keys(SHARES), ...ASKED].join(', ')}
+  --case N       only this case of a format
+  --save FOLDER  write each input to a folder first`
+
 const { values } = parseArgs({ options: {
-  cases: { type: 'string' }, minutes: { type: 'string' }, seed: { type: 'string' }, format: { type: 'string' }, case: { type: 'string' }, save: { type: 'string' },
+  help: { type: 'boolean' }, cases: { type: 'string' }, minutes: { type: 'string' }, seed: { type: 'string' }, format: { type: 'string' }, case: { type: 'string' }, save: { type: 'string' },
 } })
+if (values.help) {
+  console.log(USAGE)
+  process.exit()
+}
 const seed = values.seed ?? String(Date.now() % 2 ** 31)
 const one = values.case === undefined ? null : Number(values.case)
 const wanted = one !== null ? 1 : Number(values.cases ?? (values.minutes ? Infinity : 1_000_000))
 const end = values.minutes ? Date.now() + 60_000 * Number(values.minutes) : Infinity
 const known = [...Object.keys(SHARES), ...ASKED]
 if (values.format && !known.includes(values.format)) throw new Error(`--format expected one of ${known.join(', ')}`)
+if (values.case && !values.format) throw new Error('--case expected --format, too')
 if (values.save) mkdirSync(values.save, { recursive: true })
 const decodes = existsSync(new URL('../../build/decoder/decoder.wasm', import.meta.url))
 if (!decodes) console.log('Without build/decoder (npm run build:decoder), nothing is decoded by FFmpeg in WebAssembly')
