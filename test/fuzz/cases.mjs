@@ -4,6 +4,9 @@ import { spawn } from 'node:child_process'
 /** Messages of Node that no parser writes. */
 const NODE = /\(node:\d+\)|--trace-/
 
+/** Milliseconds for a case to end when the child is stopped. */
+const GRACE = 2000
+
 /**
  * Runs cases from one number to another, or until one of them ends the process.
  * @param {string} module of build.mjs
@@ -64,5 +67,11 @@ export function runCases(module, { name, seed, from, to, save = '' }, patience, 
     }
     resolve(finished ? to : current + 1)
   }))
-  return { stop: kill, next }
+  const stop = () => {
+    killed = true
+    // With the counts so far, unless the case hangs.
+    child.kill('SIGTERM')
+    setTimeout(kill, GRACE).unref()
+  }
+  return { stop, next }
 }

@@ -36,7 +36,9 @@ const formats: Readonly<Record<string, () => Promise<Format>>> = {
 const LOOK = 100
 
 const [name = '', seed = '0', from = '0', to = '1', save = ''] = process.argv.slice(2)
+let end = Number(to)
 process.on('SIGINT', () => {})
+process.on('SIGTERM', () => (end = 0))
 watchAllocations()
 let current = Number(from)
 const tell = (line: string): void => void writeSync(1, `${line}\n`)
@@ -52,7 +54,7 @@ const kinds = new Set<string>()
 
 await warmUp()
 const handles = listHandles()
-for (; current < Number(to); current++) {
+for (; current < end; current++) {
   tell(String(current))
   const file = make()
   if (save) writeFileSync(join(save, `${name}-${seed}-${current}`), file.data)
@@ -61,6 +63,8 @@ for (; current < Number(to); current++) {
   if (fault && ['time', 'memory'].includes(fault.kind)) fault = await judge(make(), false)
   if (fault) report(fault)
   if (current % LOOK === LOOK - 1) await checkHandles()
+  // Cases that never wait would keep signals out.
+  else if (current % LOOK === LOOK / 2) await new Promise((resolve) => setTimeout(resolve))
 }
 await checkHandles()
 tell(`. ${JSON.stringify({ ...counts, kinds: [...kinds] })}`)
