@@ -6,7 +6,8 @@ import type { ServeOptions } from '../src/cli/serve/app.ts'
 import { listen, type Listening } from '../src/cli/serve/listen.ts'
 import { TRecViT, TrecvitError } from '../src/index.ts'
 import { file, noise, tinyNpz } from './commandLine.ts'
-import { appOf, FRAME, infer, model, post, request, unexpected } from './serving.ts'
+import { watchedWorkers } from './faults.ts'
+import { appOf, FRAME, infer, model, outputsOf, post, request, unexpected } from './serving.ts'
 
 const body = request([...noise(FRAME)])
 
@@ -158,6 +159,30 @@ describe('readiness', () => {
     expect((await app.request(infer, post(body))).status).toBe(200)
   })
 
+  test('a thread that dies costs no answer; threads that die again and again make the server unready until they work', async () => {
+    const workers = watchedWorkers()
+    try {
+      await using mortal = await TRecViT.load(file('mortal.npz', tinyNpz()), { device: 'wasm', deterministic: true, threads: 2 })
+      const app = appOf({ model: mortal })
+      const logits = async () => outputsOf(await (await app.request(infer, post(body))).json() as Record<string, unknown>)['logits']
+      const want = await logits()
+      workers.kill('terminated')
+      expect(await logits()).toEqual(want)
+      expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+      expect(await (await app.request('/metrics')).text()).toMatch(/^trecvit_device_losses_total 1$/m)
+
+      workers.dieAtWork(true)
+      const refused = await app.request(infer, post(body))
+      expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([503, '1', { error: expect.stringMatching(/CPU backend failed/) }])
+      expect(await ask(app, '/v2/health/ready')).toEqual({ status: 503, ready: false, error: expect.stringMatching(/CPU backend failed/) })
+      workers.dieAtWork(false)
+      expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+      expect(await logits()).toEqual(want)
+    } finally {
+      workers.restore()
+    }
+  })
+
   test('does not suffer from wrong input or clients that leave', async () => {
     const app = appOf()
     expect((await app.request(infer, post('{'))).status).toBe(400)
@@ -175,7 +200,7 @@ describe('readiness', () => {
 })
 
 test('metrics count requests, frames, and what waits, each server for itself', async () => {
-  const app = appOf()
+  const app = appOf({ page: (_, next) => next() })
   const other = appOf()
   for (let i = 0; i < 3; i++) await app.request(infer, post(request([...noise(2 * FRAME)], [1, 2, 16, 16, 3])))
   await app.request(infer, post('{'))
@@ -186,7 +211,7 @@ test('metrics count requests, frames, and what waits, each server for itself', a
   for (const line of [
     'trecvit_http_requests_total{method="POST",route="/v2/models/:name/infer",status="200"} 3',
     'trecvit_http_requests_total{method="POST",route="/v2/models/:name/infer",status="400"} 1',
-    'trecvit_http_requests_total{method="GET",route="/v2/*",status="404"} 1',
+    'trecvit_http_requests_total{method="GET",route="*",status="404"} 1',
     'trecvit_http_request_duration_seconds_count{route="/v2/models/:name/infer"} 4',
     'trecvit_frames_total{kind="infer"} 6', 'trecvit_streams 0', 'trecvit_device_losses_total 0',
     'trecvit_queue_depth{queue="requests"} 0', 'trecvit_queue_depth{queue="tasks"} 0',

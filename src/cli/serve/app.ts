@@ -5,7 +5,7 @@
 import { Hono, type Context, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { methodNotAllowed } from 'hono/method-not-allowed'
-import { routePath } from 'hono/route'
+import { matchedRoutes } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { TrecvitError } from '../../error.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
@@ -64,6 +64,11 @@ const HEADERS: Readonly<Record<number, Record<string, string>>> = {
   503: { 'Retry-After': '1' },
 }
 
+/** The path of the route that answers, with its parameters by name; middleware is none. */
+function routeOf(c: Context): string {
+  return matchedRoutes(c).findLast(({ method }) => method !== 'ALL')?.path ?? '*'
+}
+
 export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   const { model, name, version, maxBody, maxStreams, timeout, closing, page } = options
   const { tasks = ownTasks, waitingTasks = () => 0 } = options
@@ -86,7 +91,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
     const { method, path } = c.req
     // A WebSocket is answered by the server below.
     const status = c.res.headers.has('Upgrade') ? 101 : c.res.status
-    metrics.request(method, routePath(c, -1), status, milliseconds / 1000)
+    metrics.request(method, routeOf(c), status, milliseconds / 1000)
     options.onAnswer?.(`${method} ${path} ${status} ${milliseconds.toFixed(0)} ms`)
     // With these a page may share memory between threads.
     c.header('Cross-Origin-Opener-Policy', 'same-origin')
