@@ -422,6 +422,30 @@ test('a live stream goes on from a snapshot, which is not dropped', async () => 
   expect(three.lines()).toEqual([{ error: expect.stringMatching(/"live" expected true or false, got 1/) }])
 })
 
+test('a snapshot may be had smaller', async () => {
+  await start()
+  const socket = await open()
+  socket.send('{"width":16,"height":16}')
+  socket.send(noise(FRAME))
+  for (const options of ['', ',"dtype":"f16"', ',"dtype":"f16","compress":"deflate"']) socket.send(`{"snapshot":true${options}}`)
+  const [, plain, half, deflated] = await socket.got(4)
+  expect(half!.length).toBeLessThan(plain!.length)
+  expect(deflated).not.toEqual(half)
+  const other = await open()
+  other.send('{"width":16,"height":16,"resume":true}')
+  other.send(deflated!)
+  other.send(noise(FRAME))
+  await other.got(1)
+  expect(other.lines()).toEqual([expect.objectContaining({ frame: 1 })])
+  for (const [message, error] of [['{"snapshot":true,"dtype":"int8"}', /"dtype" of a snapshot/], ['{"snapshot":true,"x":1}', /expected \{"snapshot":true\}/]] as const) {
+    const wrong = await open()
+    wrong.send('{}')
+    wrong.send(message)
+    expect(await wrong.ended).toBe(1008)
+    expect(wrong.lines()).toEqual([{ error: expect.stringMatching(error) }])
+  }
+})
+
 test('a snapshot that was handed out is taken back, whatever bodies may have', async () => {
   const maxBody = 2000
   const app = appOf({ maxBody })

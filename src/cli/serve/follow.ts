@@ -160,10 +160,15 @@ async function toFrame(shared: Shared, bytes: Uint8Array, { size }: Opening): Pr
   return toModel({ bytes, size, maxPixels: Math.floor(maxFrame / 4), imageSize })
 }
 
-function snapshot(stream: Stream, message: string): Promise<Uint8Array> {
-  const { snapshot: wanted, ...unknown } = objectOf(message, 'A message')
-  if (wanted !== true || Object.keys(unknown).length) throw new TrecvitError('A message of text expected {"snapshot":true}; frames are sent as bytes')
-  return stream.snapshot()
+/** @throws TrecvitError if an option is wrong */
+async function snapshot(stream: Stream, message: string): Promise<Uint8Array> {
+  const { snapshot: wanted, ...options } = objectOf(message, 'A message')
+  const [odd] = Object.keys(options).filter((name) => name !== 'dtype' && name !== 'compress')
+  if (wanted !== true || odd !== undefined) {
+    throw new TrecvitError('A message of text expected {"snapshot":true}, with "dtype" and "compress" ' +
+      'if wanted; frames are sent as bytes')
+  }
+  return stream.snapshot(options)
 }
 
 function objectOf(text: string, what: string): Json {

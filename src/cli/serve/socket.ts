@@ -16,6 +16,7 @@
  */
 import type { WebSocket } from 'ws'
 import { TrecvitError } from '../../error.ts'
+import { breathe } from '../../platform/platform.ts'
 import { TooLarge, type Channel } from './follow.ts'
 import { EngineError } from './health.ts'
 
@@ -35,6 +36,12 @@ export const UNEXPECTED =
 function codeOf(error: unknown): number {
   if (error instanceof TooLarge) return CODE.tooLarge
   return error instanceof TrecvitError ? CODE.policy : CODE.internal
+}
+
+/** Lets a busy process read what has come meanwhile: timers run before connections are read. */
+async function readOnce(): Promise<void> {
+  await breathe()
+  await breathe()
 }
 
 /** Bytes of messages that wait, of all sockets of a server together. */
@@ -104,6 +111,7 @@ export class Socket {
 
   /** Answers the messages that have come, as long as the time allows, then closes. */
   async end(): Promise<void> {
+    await readOnce()
     this.#finish('shutdown')
     const late = setTimeout(() => this.#drop(), this.#timeout)
     const tooLate = setTimeout(() => this.#webSocket.terminate(), this.#timeout + FAREWELL)
@@ -186,7 +194,9 @@ export class Socket {
   /** Waits for a message, the end, or a failure: none of them in time is one. */
   #next(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
+      const timer = setTimeout(async () => {
+        await readOnce()
+        if (this.#waiting.length || this.#end) return
         const seconds = this.#timeout / 1000
         this.#failure ??= new TrecvitError(`The stream expected a message within ${seconds} s, ` +
           'got none; it can be resumed from a snapshot')
