@@ -1,7 +1,11 @@
 /** Streams that cannot be read in order, connections that break, and addresses of other kinds. */
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { open, writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { openSource } from '../src/checkpoint/source.ts'
 import { readWhole } from '../src/checkpoint/httpSource.ts'
@@ -107,6 +111,38 @@ describe('an MP4 with its index at the end, through a pipe', () => {
     let frames = 0
     for await (const _ of video) if (++frames === 50) break
     expect(frames).toBe(50)
+  })
+})
+
+describe.skipIf(process.platform !== 'linux')('a named pipe', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'trecvit-pipe-'))
+  const path = join(folder, 'pipe')
+  const raw = { format: { rawvideo: 'rgb24', width: 2, height: 2 } } as const
+  beforeAll(() => void execFileSync('mkfifo', [path]))
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  test('is read once somebody writes to it', async () => {
+    const opened = openVideo(path, raw)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    await writeFile(path, new Uint8Array(36))
+    let frames = 0
+    for await (const _ of await opened) frames++
+    expect(frames).toBe(3)
+  })
+
+  test('that nobody writes to, or where the writer stalls, ends at an abort', async () => {
+    const stop = new AbortController()
+    setTimeout(() => stop.abort(new Error('enough')), 50)
+    await expect(openVideo(path, { ...raw, signal: stop.signal })).rejects.toThrow('enough')
+
+    const again = new AbortController()
+    const opened = openVideo(path, { ...raw, signal: again.signal })
+    const writer = await open(path, 'w')
+    await writer.write(new Uint8Array(70))
+    const read = hashesOf(await opened)
+    setTimeout(() => again.abort(new Error('enough')), 50)
+    await expect(read).rejects.toThrow('enough')
+    await writer.close()
   })
 })
 

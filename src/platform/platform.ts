@@ -5,7 +5,9 @@
 /** Modules of the runtime that are used, and their types. */
 interface BuiltinModules {
   'node:child_process': typeof import('node:child_process')
+  'node:fs': typeof import('node:fs')
   'node:fs/promises': typeof import('node:fs/promises')
+  'node:net': typeof import('node:net')
   'node:module': typeof import('node:module')
   'node:os': typeof import('node:os')
   'node:path': typeof import('node:path')

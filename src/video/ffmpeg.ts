@@ -9,6 +9,7 @@ import { TrecvitError } from '../error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { ByteReader } from './byteReader.ts'
 import { checkSize, frameBytes, splitPlanes } from './frame.ts'
+import { webStream } from './nodeStream.ts'
 import { PIXEL_FORMATS, pixelFormat } from './pixelFormat.ts'
 import { Clock, DecoderFault, isHidden, type Decoded, type Track } from './track.ts'
 
@@ -36,7 +37,7 @@ export async function* decodeFfmpeg(track: Track, signal: AbortSignal): AsyncGen
   if (signal.aborted) kill()
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   const log = new Log(child.stderr)
-  const reader = new ByteReader(chunks(child.stdout))
+  const reader = new ByteReader(webStream(child.stdout))
   const clock = new Clock()
   let closing = false
   let feedFault: unknown
@@ -133,21 +134,6 @@ async function feed(track: Track, stdin: Writable, clock: Clock): Promise<void> 
   }
   await output.finalize()
   stdin.end()
-}
-
-function chunks(stdout: Readable): ReadableStream<Uint8Array> {
-  const iterator: AsyncIterator<Uint8Array> = stdout[Symbol.asyncIterator]()
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { value, done } = await iterator.next()
-        if (done) controller.close()
-        else controller.enqueue(value)
-      },
-      cancel: () => void stdout.destroy(),
-    },
-    { highWaterMark: 0 },
-  )
 }
 
 /** One picture, as showinfo reports it. */

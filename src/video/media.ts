@@ -11,6 +11,7 @@ import { builtinModule } from '../platform/platform.ts'
 import { asBytes, asUrl, isBlob, isStream, readBlob } from '../realm.ts'
 import { ByteReader } from './byteReader.ts'
 import { fileBytes } from './fileBytes.ts'
+import { openPipe } from './nodeStream.ts'
 import { seekable } from './seekable.ts'
 import { readPrefix, spool } from './spool.ts'
 
@@ -101,9 +102,13 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
 async function openPath(path: string, signal: AbortSignal | undefined): Promise<Media> {
   const name = quote(path)
   const fs = builtinModule('node:fs/promises')!
-  const file = await fs.open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+  const refuse = (error: NodeJS.ErrnoException): never => {
     throw cannotOpen(path, error)
-  })
+  }
+  const isPipe = (await fs.stat(path).catch(refuse)).isFIFO()
+  const pipe = isPipe ? openPipe(path) : null
+  if (pipe !== null) return openStream(pipe, name, signal)
+  const file = await fs.open(path, 'r').catch(refuse)
   const stat = await file.stat()
   if (stat.isFile()) return seekable(fileBytes(file, name, stat.size), signal)
   if (!stat.isDirectory()) return openStream(fileStream(file), name, signal)
