@@ -28,8 +28,8 @@ const USAGE = `npm run fuzz -- [options]
   --cases N      cases of all formats (default 1000000)
   --minutes M    for this long
   --seed S       default: the time
-  --format F     only ${[...Object.keys(SHARES), ...ASKED].join(', ')}
-  --case N       only this case of a format
+  --format F,G   only some of ${[...Object.keys(SHARES), ...ASKED].join(', ')}
+  --case N       only this case of one format
   --save FOLDER  write each input to a folder first`
 
 const { values } = parseArgs({ options: {
@@ -44,12 +44,13 @@ const one = values.case === undefined ? null : Number(values.case)
 const wanted = one !== null ? 1 : Number(values.cases ?? (values.minutes ? Infinity : 1_000_000))
 const end = values.minutes ? Date.now() + 60_000 * Number(values.minutes) : Infinity
 const known = [...Object.keys(SHARES), ...ASKED]
-if (values.format && !known.includes(values.format)) throw new Error(`--format expected one of ${known.join(', ')}`)
-if (values.case && !values.format) throw new Error('--case expected --format, too')
+const asked = values.format?.split(',')
+if (asked?.some((name) => !known.includes(name))) throw new Error(`--format expected some of ${known.join(', ')}`)
+if (values.case && asked?.length !== 1) throw new Error('--case expected one --format, too')
 if (values.save) mkdirSync(values.save, { recursive: true })
 const decodes = existsSync(new URL('../../build/decoder/decoder.wasm', import.meta.url))
 if (!decodes) console.log('Without build/decoder (npm run build:decoder), nothing is decoded by FFmpeg in WebAssembly')
-const shares = values.format ? [[values.format, 1]] : Object.entries(SHARES).filter(([name]) => decodes || !name.endsWith('-decoded'))
+const shares = asked ? asked.map((name) => [name, SHARES[name] ?? 1]) : Object.entries(SHARES).filter(([name]) => decodes || !name.endsWith('-decoded'))
 const sum = shares.reduce((total, [, share]) => total + share, 0)
 
 const child = await buildFuzz(fileURLToPath(new URL('../../build/fuzz/', import.meta.url)))
