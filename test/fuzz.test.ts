@@ -1,8 +1,9 @@
 /**
- * The fuzz finds faults: each is planted by one edit of a parser, and a few hundred cases must see it.
+ * The fuzz finds faults: each is planted by one edit of a parser, and some cases must see it.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { PluginBuild } from 'esbuild'
 import { expect, test } from 'vitest'
 import { buildFuzz } from './fuzz/build.mjs'
 import { runCases } from './fuzz/cases.mjs'
@@ -21,51 +22,97 @@ interface Planted {
 
 const planted: readonly Planted[] = [
   {
-    name: 'a bounds check that is gone', format: 'npz', file: 'src/checkpoint/zip.ts',
-    from: 'bytes > MAX_DIRECTORY || at + bytes > source.size', to: 'false', kind: 'allocation', text: /asked for \d+ bytes/,
+    name: 'a bounds check that is gone',
+    format: 'npz',
+    file: 'src/checkpoint/zip.ts',
+    from: 'bytes > MAX_DIRECTORY || at + bytes > source.size',
+    to: 'false',
+    kind: 'allocation',
+    text: /asked for \d+ bytes/,
   },
   {
-    name: 'a loop without an end', format: 'npz', file: 'src/checkpoint/zip.ts',
-    from: 'at += end === 0 ? 4 + length : 4', to: 'at += end === 0 ? length : 4', kind: 'hang', text: /no answer/,
+    name: 'a loop without an end',
+    format: 'npz',
+    file: 'src/checkpoint/zip.ts',
+    from: 'at += end === 0 ? 4 + length : 4',
+    to: 'at += end === 0 ? length : 4',
+    kind: 'hang',
+    text: /no answer/,
   },
   {
-    name: 'memory for a length that nobody checked', format: 'safetensors', file: 'src/checkpoint/checkpoint.ts',
-    from: 'headerBytes <= Math.min(MAX_HEADER, source.size - 8)', to: 'headerBytes < 2 ** 32', kind: 'allocation', text: /asked for \d+ bytes/,
+    name: 'memory for a length that nobody checked',
+    format: 'safetensors',
+    file: 'src/checkpoint/checkpoint.ts',
+    from: 'headerBytes <= Math.min(MAX_HEADER, source.size - 8)',
+    to: 'headerBytes < 2 ** 32',
+    kind: 'allocation',
+    text: /asked for \d+ bytes/,
   },
   {
-    name: 'an answer that never comes', format: 'y4m', file: 'src/video/byteReader.ts',
-    from: 'if (done) return false', to: 'if (done) return new Promise(() => {})', kind: 'crash', text: /never answers/,
+    name: 'an answer that never comes',
+    format: 'y4m',
+    file: 'src/video/byteReader.ts',
+    from: 'if (done) return false',
+    to: 'if (done) return new Promise(() => {})',
+    kind: 'crash',
+    text: /never answers/,
   },
   {
-    name: 'an error that is not ours', format: 'infer', file: 'src/cli/serve/json.ts',
-    from: "value === null || typeof value !== 'object'", to: "typeof value !== 'object'", kind: 'error', text: /TypeError/,
+    name: 'an error that is not ours',
+    format: 'infer',
+    file: 'src/cli/serve/json.ts',
+    from: "value === null || typeof value !== 'object'",
+    to: "typeof value !== 'object'",
+    kind: 'error',
+    text: /TypeError/,
   },
   {
-    name: 'a message as long as the file', format: 'npy', file: 'src/checkpoint/npy.ts',
-    from: 'quote(descr.slice(0, 40))', to: 'descr', kind: 'sentence', text: /\d+ characters/,
+    name: 'a message as long as the file',
+    format: 'npy',
+    file: 'src/checkpoint/npy.ts',
+    from: 'quote(descr.slice(0, 40))',
+    to: 'descr',
+    kind: 'sentence',
+    text: /\d+ characters/,
   },
   {
-    name: 'a file that stays open', format: 'safetensors', file: 'src/checkpoint/checkpoint.ts',
-    from: 'await source.close()', to: '', kind: 'handles', text: /left open|garbage/,
+    name: 'a file that stays open',
+    format: 'safetensors',
+    file: 'src/checkpoint/checkpoint.ts',
+    from: 'await source.close()',
+    to: '',
+    kind: 'handles',
+    text: /left open|garbage/,
   },
 ]
 
 test.each(planted)('$name is seen', { timeout: 120_000 }, async (fault) => {
   const folder = await mkdtemp('build/fuzz-')
   try {
-    const module = await buildFuzz(folder, [{
-      name: 'plant',
-      setup: ({ onLoad }) => onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => ({ contents: await edited(path, fault), loader: 'ts' })),
-    }])
-    const seen: { kind: string; text: string }[] = []
-    const running = runCases(module, { name: fault.format, seed: 'planted', from: 0, to: 6000 }, 10_000, {
-      onCase() {},
-      onFault(_, found) {
-        seen.push(found)
-        running.stop()
+    const module = await buildFuzz(folder, [
+      {
+        name: 'plant',
+        setup: ({ onLoad }: PluginBuild) =>
+          onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => ({
+            contents: await edited(path, fault),
+            loader: 'ts',
+          })),
       },
-      onEnd() {},
-    })
+    ])
+    const seen: { kind: string; text: string }[] = []
+    const running = runCases(
+      module,
+      { name: fault.format, seed: 'planted', from: 0, to: 6000 },
+      10_000,
+      {
+        onCase() {},
+        onFault(_, found) {
+          seen.push(found)
+          running.stop()
+        },
+        onEnd() {},
+      },
+    )
     await running.next
     expect(seen[0]).toMatchObject({ kind: fault.kind, text: expect.stringMatching(fault.text) })
   } finally {

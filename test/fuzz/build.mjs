@@ -11,14 +11,18 @@ import { build } from 'esbuild'
  */
 const STUB = `
   let waiting: i32 = 0, sent: i32 = 0
-  const name: usize = memory.data<u8>([103, 114, 97, 121, 0]), picture: usize = memory.data(64, 8), plane: usize = memory.data(256)
+  const name: usize = memory.data<u8>([103, 114, 97, 121, 0])
+  const picture: usize = memory.data(64, 8)
+  const plane: usize = memory.data(256)
   export function _initialize(): void {}
   export function reason(code: i32): usize { return name }
   export function room(size: i32): usize {
     const at = <usize>memory.size() << 16
     return memory.grow((size + 65 + 65535) >> 16) < 0 ? 0 : at
   }
-  export function start(codec: usize, header: usize, size: i32, width: i32, height: i32): i32 { return 0 }
+  export function start(codec: usize, at: usize, size: i32, width: i32, height: i32): i32 {
+    return 0
+  }
   export function send(data: usize, size: i32, index: i32): i32 {
     if (data) { waiting = 1; sent = index }
     return 0
@@ -42,10 +46,13 @@ const STUB = `
 export async function buildFuzz(folder, plugins = []) {
   await mkdir(folder, { recursive: true })
   let wasm
-  const { error, stderr } = await asc.main(['stub.ts', '--outFile', 'stub.wasm', '--runtime', 'stub', '--use', 'abort='], {
-    readFile: (file) => (file === 'stub.ts' ? STUB : null),
-    writeFile: (file, contents) => void (file === 'stub.wasm' && (wasm = contents)),
-  })
+  const { error, stderr } = await asc.main(
+    ['stub.ts', '--outFile', 'stub.wasm', '--runtime', 'stub', '--use', 'abort='],
+    {
+      readFile: (file) => (file === 'stub.ts' ? STUB : null),
+      writeFile: (file, contents) => void (file === 'stub.wasm' && (wasm = contents)),
+    },
+  )
   if (error) throw new Error(String(stderr), { cause: error })
   await writeFile(join(folder, 'stub.wasm'), wasm)
   await build({

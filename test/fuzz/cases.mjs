@@ -15,7 +15,12 @@ const GRACE = 2000
  * @param {{ onCase(number): void, onFault(number, fault): void, onEnd(counts): void }} hooks
  * @returns {{ stop(): void, next: Promise<number> }} the case to go on with
  */
-export function runCases(module, { name, seed, from, to, save = '' }, patience, { onCase, onFault, onEnd }) {
+export function runCases(
+  module,
+  { name, seed, from, to, save = '' },
+  patience,
+  { onCase, onFault, onEnd },
+) {
   const args = ['--expose-gc', module, name, seed, from, to, save].map(String)
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let current = from
@@ -51,7 +56,8 @@ export function runCases(module, { name, seed, from, to, save = '' }, patience, 
   child.stderr.on('data', (part) => {
     const before = printed
     printed = (printed + part).slice(-4000)
-    if (before === '' && !NODE.test(printed)) onFault(current, { kind: 'print', text: `it wrote on the console: ${printed}` })
+    if (before === '' && !NODE.test(printed))
+      onFault(current, { kind: 'print', text: `it wrote on the console: ${printed}` })
   })
   child.stdout.on('data', (part) => {
     watch()
@@ -59,14 +65,17 @@ export function runCases(module, { name, seed, from, to, save = '' }, patience, 
     text = lines.pop()
     lines.forEach(read)
   })
-  const next = new Promise((resolve) => child.on('close', (code, signal) => {
-    clearTimeout(timer)
-    if (!finished && !killed) {
-      const how = code === 13 ? 'it never answers' : `the process ended with ${signal ?? `code ${code}`}`
-      onFault(current, { kind: 'crash', text: `${how} ${printed.trim().slice(-600)}` })
-    }
-    resolve(finished ? to : current + 1)
-  }))
+  const next = new Promise((resolve) =>
+    child.on('close', (code, signal) => {
+      clearTimeout(timer)
+      if (!finished && !killed) {
+        const how =
+          code === 13 ? 'it never answers' : `the process ended with ${signal ?? `code ${code}`}`
+        onFault(current, { kind: 'crash', text: `${how} ${printed.trim().slice(-600)}` })
+      }
+      resolve(finished ? to : current + 1)
+    }),
+  )
   const stop = () => {
     killed = true
     // With the counts so far, unless the case hangs.

@@ -1,7 +1,6 @@
 /**
- * Runs cases of one format in a process of its own. Writes a line for each case before it begins, so
- * that run.mjs can name the case that hangs or ends the process; a line for each fault; and at last
- * the counts.
+ * Runs cases of one format in a process of its own. Writes a line for each case before it begins,
+ * so that a case that hangs or ends the process has a name; a line for each fault; and the counts.
  */
 import { readdirSync, readlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -43,13 +42,29 @@ watchAllocations()
 let current = Number(from)
 const tell = (line: string): void => void writeSync(1, `${line}\n`)
 const report = (fault: Fault): void => tell(`! ${JSON.stringify({ case: current, ...fault })}`)
-const onStray = (error: unknown): void => report({ kind: 'error', text: `Nobody caught: ${error instanceof Error ? error.stack : String(error)}` })
+const onStray = (error: unknown): void =>
+  report({
+    kind: 'error',
+    text: `Nobody caught: ${error instanceof Error ? error.stack : String(error)}`,
+  })
 process.on('uncaughtException', onStray)
 process.on('unhandledRejection', onStray)
-process.on('warning', (warning) => /garbage collection/.test(warning.message) && report({ kind: 'handles', text: warning.message }))
+process.on(
+  'warning',
+  (warning) =>
+    /garbage collection/.test(warning.message) &&
+    report({ kind: 'handles', text: warning.message }),
+)
 
 const format = await formats[name]!()
-const counts = { opened: 0, refused: 0, slowest: 0, slowestCase: 0, memory: 0, kinds: [] as string[] }
+const counts = {
+  opened: 0,
+  refused: 0,
+  slowest: 0,
+  slowestCase: 0,
+  memory: 0,
+  kinds: [] as string[],
+}
 const kinds = new Set<string>()
 
 await warmUp()
@@ -77,12 +92,17 @@ function make(): Written {
   const root = pick()
   mutate(root, random, { other: pick, nest: format.nest })
   const written = write(root)
-  const data = random.once(5) ? damage(written.data, random, () => write(pick()).data) : written.data
+  const data = random.once(5)
+    ? damage(written.data, random, () => write(pick()).data)
+    : written.data
   if (data === written.data && data.length <= MAX_FILE) return written
   // Parts no longer fit the bytes: a request or a message is what is left at their places.
   const cut = data.slice(0, MAX_FILE)
   let at = 0
-  const parts = written.parts.map(({ part, data: { length } }) => ({ part, data: cut.slice(at, (at += length)) }))
+  const parts = written.parts.map(({ part, data: { length } }) => ({
+    part,
+    data: cut.slice(at, (at += length)),
+  }))
   return { data: cut, parts }
 }
 
@@ -107,7 +127,12 @@ async function judge(file: Written, counted: boolean): Promise<Fault | null> {
 function count(error: unknown, time: number, memory: number): void {
   if (error) {
     counts.refused++
-    if (kinds.size < 500) kinds.add(String((error as Error).message).replace(/"(?:[^"\\]|\\.)*"|\d+/g, '#').slice(0, 80))
+    if (kinds.size < 500)
+      kinds.add(
+        String((error as Error).message)
+          .replace(/"(?:[^"\\]|\\.)*"|\d+/g, '#')
+          .slice(0, 80),
+      )
   } else counts.opened++
   if (time > counts.slowest) [counts.slowest, counts.slowestCase] = [time, current]
   counts.memory = Math.max(counts.memory, memory)
@@ -117,16 +142,27 @@ function count(error: unknown, time: number, memory: number): void {
 async function warmUp(): Promise<void> {
   for (const [i, seed] of format.seeds.entries()) {
     for (let kind = 0; kind < 8; kind++) {
-      const thrown = await format.open(write(seed()), new Random('warm', kind)).then(() => null, (error: unknown) => error)
-      if (i === 0 && thrown) report({ kind: 'error', text: `The file without a mutation is refused: ${String(thrown)}` })
+      const thrown = await format.open(write(seed()), new Random('warm', kind)).then(
+        () => null,
+        (error: unknown) => error,
+      )
+      if (i === 0 && thrown)
+        report({ kind: 'error', text: `The file without a mutation is refused: ${String(thrown)}` })
     }
   }
 }
 
 /** Open files, and what keeps the event loop alive, by their names. */
 function listHandles(): string[] {
-  const resources = process.getActiveResourcesInfo().filter((kind) => !/Immediate|Timeout|TTY|Pipe/.test(kind))
-  const files = process.platform === 'linux' ? readdirSync('/proc/self/fd').map(targetOf).filter((path) => !/^.(dev|proc)./.test(path)) : []
+  const resources = process
+    .getActiveResourcesInfo()
+    .filter((kind) => !/Immediate|Timeout|TTY|Pipe/.test(kind))
+  const files =
+    process.platform === 'linux'
+      ? readdirSync('/proc/self/fd')
+          .map(targetOf)
+          .filter((path) => !/^.(dev|proc)./.test(path))
+      : []
   return [...resources, ...files]
 }
 
@@ -143,10 +179,15 @@ async function checkHandles(): Promise<void> {
   let more: string[] = []
   for (let wait = 0; wait < 20; wait++) {
     const known = [...handles]
-    more = listHandles().filter((one) => !known.includes(one) || known.splice(known.indexOf(one), 1).length === 0)
+    more = listHandles().filter(
+      (one) => !known.includes(one) || known.splice(known.indexOf(one), 1).length === 0,
+    )
     if (more.length === 0) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
-  report({ kind: 'handles', text: `The last ${LOOK} cases left open: ${more.join(', ').slice(0, 300)}` })
+  report({
+    kind: 'handles',
+    text: `The last ${LOOK} cases left open: ${more.join(', ').slice(0, 300)}`,
+  })
   handles.push(...more)
 }

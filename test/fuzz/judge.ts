@@ -20,18 +20,31 @@ export interface Fault {
 /** The fault of what a parser threw, or null if it is an error of the library in one sentence. */
 export function judgeError(error: unknown): Fault | null {
   if (!(error instanceof TrecvitError)) {
-    return { kind: 'error', text: error instanceof Error ? (error.stack ?? String(error)) : `A thrown ${typeof error}: ${String(error)}` }
+    return {
+      kind: 'error',
+      text:
+        error instanceof Error
+          ? (error.stack ?? String(error))
+          : `A thrown ${typeof error}: ${String(error)}`,
+    }
   }
   const { message } = error
   const bare = message.replace(/"(?:[^"\\]|\\.)*"/g, '"…"')
   const wrong =
-    message.length > MOST_TEXT ? `it has ${message.length} characters`
-    : /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u.test(message) ? 'it has control characters'
-    : !/^["A-Z]/.test(message) ? 'it begins in lower case'
-    : /[.\s]$/.test(message) || /[.!?] +[A-Z]/.test(bare) ? 'it is not one sentence without a full stop'
-    : /\bundefined\b|\[object /.test(bare) ? 'it shows a value that is none'
-    : null
-  return wrong === null ? null : { kind: 'sentence', text: `${wrong}: ${JSON.stringify(message.slice(0, 600))}` }
+    message.length > MOST_TEXT
+      ? `it has ${message.length} characters`
+      : /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u.test(message)
+        ? 'it has control characters'
+        : !/^["A-Z]/.test(message)
+          ? 'it begins in lower case'
+          : /[.\s]$/.test(message) || /[.!?] +[A-Z]/.test(bare)
+            ? 'it is not one sentence without a full stop'
+            : /\bundefined\b|\[object /.test(bare)
+              ? 'it shows a value that is none'
+              : null
+  return wrong === null
+    ? null
+    : { kind: 'sentence', text: `${wrong}: ${JSON.stringify(message.slice(0, 600))}` }
 }
 
 /** Time and memory of a case. */
@@ -57,11 +70,24 @@ export class Meter {
     const memory = Math.max(0, peak() - this.#rss)
     // Decoders hold a picture in their own form, too, and hand out copies.
     const most = MOST_MEMORY + 4 * fileBytes + 4 * decoded
+    const file = `a file of ${fileBytes} bytes`
     const fault: Fault | null =
-      time > MOST_TIME || wall > MOST_WAIT ? { kind: 'time', text: `it took ${time.toFixed(0)} ms of CPU, ${wall.toFixed(0)} ms in all, for ${fileBytes} bytes` }
-      : largest > most ? { kind: 'allocation', text: `it asked for ${largest} bytes at once, for a file of ${fileBytes} bytes: ${place}` }
-      : memory > most ? { kind: 'memory', text: `it took ${memory} bytes of memory, for a file of ${fileBytes} bytes` }
-      : null
+      time > MOST_TIME || wall > MOST_WAIT
+        ? {
+            kind: 'time',
+            text: `it took ${time.toFixed(0)} ms of CPU, ${wall.toFixed(0)} ms in all, for ${file}`,
+          }
+        : largest > most
+          ? {
+              kind: 'allocation',
+              text: `it asked for ${largest} bytes at once, for ${file}: ${place}`,
+            }
+          : memory > most
+            ? {
+                kind: 'memory',
+                text: `it took ${memory} bytes of memory, for ${file}`,
+              }
+            : null
     return { time, memory, fault }
   }
 }
@@ -80,7 +106,15 @@ let place = ''
 
 /** Watches the sizes of arrays: memory that nobody has touched yet is not resident. */
 export function watchAllocations(): void {
-  const names = ['ArrayBuffer', 'Uint8Array', 'Int32Array', 'Uint16Array', 'Uint32Array', 'Float32Array', 'Float64Array'] as const
+  const names = [
+    'ArrayBuffer',
+    'Uint8Array',
+    'Int32Array',
+    'Uint16Array',
+    'Uint32Array',
+    'Float32Array',
+    'Float64Array',
+  ] as const
   for (const name of names) {
     const original = globalThis[name] as Uint8ArrayConstructor
     const unit = (original as { BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT ?? 1
@@ -89,12 +123,22 @@ export function watchAllocations(): void {
         const size = typeof args[0] === 'number' ? args[0] * unit : 0
         if (size > largest) {
           largest = size
-          if (size > MOST_MEMORY) place = new Error().stack?.split('\n').slice(2, 5).map((line) => line.trim()).join(' ') ?? ''
+          if (size > MOST_MEMORY)
+            place =
+              new Error().stack
+                ?.split('\n')
+                .slice(2, 5)
+                .map((line) => line.trim())
+                .join(' ') ?? ''
         }
         return Reflect.construct(target, args, made === watched ? target : made) as object
       },
     })
     Object.defineProperty(globalThis, name, { value: watched, writable: true, configurable: true })
-    Object.defineProperty(original.prototype, 'constructor', { value: watched, writable: true, configurable: true })
+    Object.defineProperty(original.prototype, 'constructor', {
+      value: watched,
+      writable: true,
+      configurable: true,
+    })
   }
 }

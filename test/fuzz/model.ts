@@ -6,7 +6,16 @@ import { encodeNpz } from '../../src/checkpoint/npy.ts'
 import { Random } from './random.ts'
 
 export const config = configOf('mu', {
-  width: 8, depth: 1, mlpDim: 16, numHeads: 2, numClasses: 3, repSize: 4, lruWidth: 16, framesPerClip: 32, imageSize: [16, 16], patchSize: [8, 8],
+  width: 8,
+  depth: 1,
+  mlpDim: 16,
+  numHeads: 2,
+  numClasses: 3,
+  repSize: 4,
+  lruWidth: 16,
+  framesPerClip: 32,
+  imageSize: [16, 16],
+  patchSize: [8, 8],
 })
 
 let loaded: Promise<TRecViT> | undefined
@@ -20,9 +29,16 @@ function load(): Promise<TRecViT> {
   const random = new Random('weights')
   const arrays = parametersOf(config).map(({ name, shape }) => {
     const size = shape.reduce((product, side) => product * side, 1)
-    return [name, { shape, data: Float32Array.from({ length: size }, () => random.next() / 2 ** 32 - 0.5) }] as const
+    return [
+      name,
+      { shape, data: Float32Array.from({ length: size }, () => random.next() / 2 ** 32 - 0.5) },
+    ] as const
   })
-  return TRecViT.load(encodeNpz(arrays), { device: 'wasm', threads: 1, labels: ['one', 'two', 'three'] })
+  return TRecViT.load(encodeNpz(arrays), {
+    device: 'wasm',
+    threads: 1,
+    labels: ['one', 'two', 'three'],
+  })
 }
 
 /** A frame of the model, [16,16,3]. */

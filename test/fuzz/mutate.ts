@@ -1,6 +1,6 @@
 /** Mutations of a tree of parts, and of the written bytes. */
-import { mutateJson } from './mutateJson.ts'
-import { bytes, copy, text, type Group, type Num, type Part, type Text } from './parts.ts'
+import { concat, mutateBytes, mutateLeaf } from './mutateLeaf.ts'
+import { bytes, copy, type Group, type Part } from './parts.ts'
 import type { Random } from './random.ts'
 
 /** Parts of a tree at most, after which it is not mutated any further. */
@@ -48,104 +48,61 @@ function partsOf(root: Group): { leaves: Leaf[]; groups: Group[] } {
   return { leaves, groups }
 }
 
-function mutateLeaf(part: Exclude<Part, Group>, parent: Group, random: Random): void {
-  // As text it can hold what JSON.stringify never writes: repeated keys, commas at the end.
-  if (part.is === 'json' && random.once(3)) {
-    const written = text(JSON.stringify(part.value) ?? '')
-    parent.parts[parent.parts.indexOf(part)] = written
-    part = written
-  }
-  if (part.is === 'number') part.value = boundary(part, parent, random)
-  else if (part.is === 'bytes') part.data = mutateBytes(part.data, random)
-  else if (part.is === 'text') part.text = mutateText(part, random)
-  else part.value = mutateJson(part.value, random)
-}
-
-/** Sides of pictures: the largest that are read, and near them. */
-const SIDES = [1000, 4096, 8192, 16384, 16385, 65500]
-
-/** Values at which comparisons, sums and products go wrong. */
-function boundary({ width, order, value }: Num, parent: Group, random: Random): Num['value'] {
-  const most = 2n ** BigInt(order === 'vint' ? 7 * width : 8 * width) - 1n
-  const near = (by: number): Num['value'] => typeof value === 'function'
-    ? (places) => value(places, parent) + by
-    : BigInt(value) + BigInt(by)
-  return random.pick<() => Num['value']>([
-    () => BigInt(random.below(4)),
-    () => most - BigInt(random.below(3)),
-    () => most / 2n + BigInt(random.below(3)) - 1n,
-    () => 2n ** BigInt(random.below(8 * width)),
-    () => near(random.pick([-1, 1, -4, 4, -8, 8, 16, 1000])),
-    () => BigInt(random.few(2 ** 31)),
-    () => BigInt(random.next()),
-    () => BigInt(random.pick(SIDES)),
-    () => (places) => places.size(parent) + random.pick([-1, 0, 1, 8]),
-    () => (places) => places.offset(parent),
-  ])()
-}
-
-function mutateBytes(data: Uint8Array, random: Random): Uint8Array {
-  const at = random.below(data.length + 1)
-  const count = Math.min(random.few(64), data.length - at)
-  const out = data.slice()
-  switch (random.below(8)) {
-    case 0: return data.slice(0, at)
-    case 1: return concat(data.subarray(0, at), random.bytes(random.few(256)), data.subarray(at))
-    case 2: return out.fill(random.pick([0, 255, 128, 127, 1]), at, at + count)
-    case 3: out.set(random.bytes(count), at); return out
-    case 4: return concat(data.subarray(0, at), data.subarray(at + count))
-    case 5: out.copyWithin(at, random.below(data.length + 1), data.length); return out
-    default:
-      if (at < out.length) out[at]! ^= 1 << random.below(8)
-      return out
-  }
-}
-
-const NUMBERS = ['0', '1', '-1', '1000', '4096', '16384', '00', '1e9', '0.5', '-0', 'NaN', 'Infinity', '65535', '65536', '2147483648', '4294967295', '9007199254740993', '99999999999999999999', '0x10', '1_000']
-const WORDS = ['', ' ', '\n', '\0', '"', "'", '\\', '{', '}', '(', ')', '[', ',', ':', '\u{1f600}', 'é', '\x1b[31m', '\u202e', 'True', 'None', '=']
-
-function mutateText({ text }: Text, random: Random): string {
-  let words = text.split(/(\d+|[a-zA-Z_]+|[^\w])/).filter((word) => word !== '')
-  const numbers = words.flatMap((word, at) => (/^\d/.test(word) ? [at] : []))
-  const at = numbers.length > 0 && random.once(2) ? random.pick(numbers) : random.below(words.length + 1)
-  const fresh = random.once(2) ? random.pick(NUMBERS) : random.pick(WORDS)
-  switch (random.below(7)) {
-    case 0: words.splice(at, 1); break
-    case 1: words.splice(at, 0, fresh); break
-    case 2: words = [...words.slice(0, at), ...words.slice(random.below(words.length + 1))]; break
-    case 3: words.splice(at, 0, random.pick([' ', 'x', '0', '(', '[', '{"a":', '1,', '\n']).repeat(random.few(1 << 17))); break
-    case 4: return text.slice(0, random.below(text.length + 1))
-    default: words[at] = fresh
-  }
-  return words.join('')
-}
-
-function mutateGroup(parent: Group, groups: Group[], random: Random, { other, nest }: Source): void {
+function mutateGroup(
+  parent: Group,
+  groups: Group[],
+  random: Random,
+  { other, nest }: Source,
+): void {
   const { parts } = parent
   const at = random.below(parts.length)
   const part = parts[at]
   switch (random.below(11)) {
-    case 0: parts.splice(at, 1); break
-    case 1: if (part) parts.splice(random.below(parts.length + 1), 0, copy(part)); break
-    case 2: if (part) parts.splice(random.below(parts.length), 0, ...parts.splice(at, 1)); break
-    case 3: parts.reverse(); break
-    case 4: if (part && !holds(part, parent)) random.pick(groups).parts.push(copy(part)); break
+    case 0:
+      parts.splice(at, 1)
+      break
+    case 1:
+      if (part) parts.splice(random.below(parts.length + 1), 0, copy(part))
+      break
+    case 2:
+      if (part) parts.splice(random.below(parts.length), 0, ...parts.splice(at, 1))
+      break
+    case 3:
+      parts.reverse()
+      break
+    case 4:
+      if (part && !holds(part, parent)) random.pick(groups).parts.push(copy(part))
+      break
     // Inside itself.
-    case 5: parts.splice(at, 0, copy(parent)); break
-    case 6: case 7: {
+    case 5:
+      parts.splice(at, 0, copy(parent))
+      break
+    case 6:
+    case 7: {
       const theirs = partsOf(other()).groups
       const alike = theirs.filter(({ name }) => name === parent.name)
-      parts.splice(at, random.below(2), copy(random.pick(alike.length > 0 && !random.once(3) ? alike : theirs)))
+      parts.splice(
+        at,
+        random.below(2),
+        copy(random.pick(alike.length > 0 && !random.once(3) ? alike : theirs)),
+      )
       break
     }
-    case 8: if (part && random.once(4)) flood(parent, at, random); break
-    case 9: if (nest && random.once(4)) parts.splice(at, 0, bytes(nest(random, random.few(1 << 16)))); break
-    default: parts.splice(at, 0, bytes(random.bytes(random.few(64))))
+    case 8:
+      if (part && random.once(4)) flood(parent, at, random)
+      break
+    case 9:
+      if (nest && random.once(4)) parts.splice(at, 0, bytes(nest(random, random.few(1 << 16))))
+      break
+    default:
+      parts.splice(at, 0, bytes(random.bytes(random.few(64))))
   }
 }
 
 function holds(part: Part, sought: Group): boolean {
-  return part === sought || (part.is === 'group' && part.parts.some((child) => holds(child, sought)))
+  return (
+    part === sought || (part.is === 'group' && part.parts.some((child) => holds(child, sought)))
+  )
 }
 
 /** Many of one part. */
@@ -153,28 +110,32 @@ function flood(parent: Group, at: number, random: Random): void {
   const part = parent.parts[at]!
   const count = random.few(1 << 15)
   const small = part.is !== 'group' || partsOf(part).leaves.length < 8
-  parent.parts.splice(at, 0, ...Array.from({ length: small ? count : Math.min(count, 64) }, () => copy(part)))
+  parent.parts.splice(
+    at,
+    0,
+    ...Array.from({ length: small ? count : Math.min(count, 64) }, () => copy(part)),
+  )
 }
 
 /** Damage that no checksum hides. */
 export function damage(data: Uint8Array, random: Random, other: () => Uint8Array): Uint8Array {
   const at = random.below(data.length + 1)
   switch (random.below(5)) {
-    case 0: return data.slice(0, at)
-    case 1: return mutateBytes(data, random)
-    case 2: return concat(data, random.bytes(random.few(1000)))
+    case 0:
+      return data.slice(0, at)
+    case 1:
+      return mutateBytes(data, random)
+    case 2:
+      return concat(data, random.bytes(random.few(1000)))
     case 3: {
       const second = other()
       return concat(data.subarray(0, at), second.subarray(random.below(second.length + 1)))
     }
     default: {
       const out = data.slice()
-      for (let flips = random.few(100); flips > 0 && out.length > 0; flips--) out[random.below(out.length)]! ^= 1 << random.below(8)
+      for (let flips = random.few(100); flips > 0 && out.length > 0; flips--)
+        out[random.below(out.length)]! ^= 1 << random.below(8)
       return out
     }
   }
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts))
 }

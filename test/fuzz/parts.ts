@@ -1,6 +1,6 @@
 /**
- * A file as a tree of parts. Lengths, offsets and checksums are computed when the tree is written. A
- * file stays consistent after parts are moved, so that a mutation reaches the parser behind them.
+ * A file as a tree of parts. Lengths, offsets and checksums are computed when the tree is written.
+ * So a file stays consistent after parts were moved, and mutations reach the parser behind them.
  */
 
 /** Where parts lie in the written file. */
@@ -54,14 +54,22 @@ export interface Group {
 
 export type Part = Num | Bytes | Text | Json | Group
 
-export const number = (width: number, order: Num['order'], value: Num['value'], late = false): Num =>
-  ({ is: 'number', width, order, value, late })
+export const number = (
+  width: number,
+  order: Num['order'],
+  value: Num['value'],
+  late = false,
+): Num => ({ is: 'number', width, order, value, late })
 export const bytes = (data: Uint8Array): Bytes => ({ is: 'bytes', data })
 export const latin = (text: string): Bytes => bytes(new Uint8Array(Buffer.from(text, 'latin1')))
 export const text = (value: string): Text => ({ is: 'text', text: value })
 export const json = (value: unknown): Json => ({ is: 'json', value })
-export const group = (name: string, parts: Part[], pack?: Group['pack']): Group =>
-  ({ is: 'group', name, parts, pack })
+export const group = (name: string, parts: Part[], pack?: Group['pack']): Group => ({
+  is: 'group',
+  name,
+  parts,
+  pack,
+})
 
 /** A copy. Numbers that are computed refer to their new parents. */
 export function copy<P extends Part>(part: P): P {
@@ -108,7 +116,8 @@ export function write(root: Group): Written {
     else if (part.is === 'group') for (const child of part.parts) put(child, part)
     else if (part.is === 'number') {
       const { value } = part
-      const set = () => encode(part, typeof value === 'function' ? value(places, parent) : value, data, offset)
+      const set = () =>
+        encode(part, typeof value === 'function' ? value(places, parent) : value, data, offset)
       if (part.late) late.push(set)
       else set()
     }
@@ -130,15 +139,25 @@ function lay(part: Part, offset: number, laid: Map<Part, Laid>): number {
   } else if (part.is === 'number') place.size = part.width
   else if (part.is === 'bytes') place.size = part.data.length
   else {
-    place.ready = new TextEncoder().encode(part.is === 'json' ? (JSON.stringify(part.value) ?? '') : part.text)
+    place.ready = new TextEncoder().encode(
+      part.is === 'json' ? (JSON.stringify(part.value) ?? '') : part.text,
+    )
     place.size = place.ready.length
   }
   return place.size
 }
 
-function encode({ width, order }: Num, value: number | bigint, data: Uint8Array, offset: number): void {
+function encode(
+  { width, order }: Num,
+  value: number | bigint,
+  data: Uint8Array,
+  offset: number,
+): void {
   const bits = order === 'vint' ? 7 * width : 8 * width
-  let rest = BigInt.asUintN(bits, typeof value === 'bigint' ? value : BigInt(Math.trunc(value) || 0))
+  let rest = BigInt.asUintN(
+    bits,
+    typeof value === 'bigint' ? value : BigInt(Math.trunc(value) || 0),
+  )
   if (order === 'vint') rest |= 1n << BigInt(bits)
   for (let i = 0; i < width; i++) {
     data[offset + (order === 'little' ? i : width - 1 - i)] = Number(rest & 255n)

@@ -13,15 +13,28 @@ import { runCases } from './cases.mjs'
 
 /** Cases of 1000, by format. */
 const SHARES = {
-  npz: 140, npy: 60, safetensors: 110, snapshot: 60, y4m: 80, png: 60, jpeg: 80, mp4: 170, 'mp4-decoded': 8, 'mp4-auto': 1,
-  matroska: 150, 'matroska-decoded': 6, infer: 75, messages: 70, model: 10,
+  npz: 140,
+  npy: 60,
+  safetensors: 110,
+  snapshot: 60,
+  y4m: 80,
+  png: 60,
+  jpeg: 80,
+  mp4: 170,
+  'mp4-decoded': 8,
+  'mp4-auto': 1,
+  matroska: 150,
+  'matroska-decoded': 6,
+  infer: 75,
+  messages: 70,
+  model: 10,
 }
 /** Cases before each format has had its turn. */
 const ROUND = 50_000
 /** Milliseconds without a line of the child, after which its case hangs. */
 const PATIENCE = 20_000
 
-/** What is run only when it is asked for: mediabunny reads streams before anything has checked them. */
+/** Run only when asked for: mediabunny reads streams before anything has checked them. */
 const ASKED = ['mp4-streamed', 'matroska-streamed']
 
 const USAGE = `npm run fuzz -- [options]
@@ -32,9 +45,17 @@ const USAGE = `npm run fuzz -- [options]
   --case N       only this case of one format
   --save FOLDER  write each input to a folder first`
 
-const { values } = parseArgs({ options: {
-  help: { type: 'boolean' }, cases: { type: 'string' }, minutes: { type: 'string' }, seed: { type: 'string' }, format: { type: 'string' }, case: { type: 'string' }, save: { type: 'string' },
-} })
+const { values } = parseArgs({
+  options: {
+    help: { type: 'boolean' },
+    cases: { type: 'string' },
+    minutes: { type: 'string' },
+    seed: { type: 'string' },
+    format: { type: 'string' },
+    case: { type: 'string' },
+    save: { type: 'string' },
+  },
+})
 if (values.help) {
   console.log(USAGE)
   process.exit()
@@ -45,18 +66,29 @@ const wanted = one !== null ? 1 : Number(values.cases ?? (values.minutes ? Infin
 const end = values.minutes ? Date.now() + 60_000 * Number(values.minutes) : Infinity
 const known = [...Object.keys(SHARES), ...ASKED]
 const asked = values.format?.split(',')
-if (asked?.some((name) => !known.includes(name))) throw new Error(`--format expected some of ${known.join(', ')}`)
+if (asked?.some((name) => !known.includes(name)))
+  throw new Error(`--format expected some of ${known.join(', ')}`)
 if (values.case && asked?.length !== 1) throw new Error('--case expected one --format, too')
 if (values.save) mkdirSync(values.save, { recursive: true })
 const decodes = existsSync(new URL('../../build/decoder/decoder.wasm', import.meta.url))
-if (!decodes) console.log('Without build/decoder (npm run build:decoder), nothing is decoded by FFmpeg in WebAssembly')
-const shares = asked ? asked.map((name) => [name, SHARES[name] ?? 1]) : Object.entries(SHARES).filter(([name]) => decodes || !name.endsWith('-decoded'))
+if (!decodes)
+  console.log(
+    'Without build/decoder (npm run build:decoder), nothing is decoded by FFmpeg in WebAssembly',
+  )
+const shares = asked
+  ? asked.map((name) => [name, SHARES[name] ?? 1])
+  : Object.entries(SHARES).filter(([name]) => decodes || !name.endsWith('-decoded'))
 const sum = shares.reduce((total, [, share]) => total + share, 0)
 
 const child = await buildFuzz(fileURLToPath(new URL('../../build/fuzz/', import.meta.url)))
 console.log(`seed ${seed}`)
 const start = Date.now()
-const tables = new Map(shares.map(([name]) => [name, { cases: 0, opened: 0, refused: 0, faults: 0, slowest: 0, memory: 0, kinds: new Set() }]))
+const tables = new Map(
+  shares.map(([name]) => [
+    name,
+    { cases: 0, opened: 0, refused: 0, faults: 0, slowest: 0, memory: 0, kinds: new Set() },
+  ]),
+)
 const faults = new Map()
 let done = 0
 let stopped = false
@@ -107,6 +139,15 @@ function stop() {
   running?.stop()
 }
 
+function firstLine(text) {
+  return text.split('\n')[0].slice(0, 200)
+}
+
+/** The command that runs a case again. */
+function replay(name, number) {
+  return `npm run fuzz -- --format ${name} --seed ${seed} --case ${number}`
+}
+
 /** Counts a fault; the first of its kind is printed. */
 function fault(name, number, { kind, text }) {
   tables.get(name).faults++
@@ -114,7 +155,7 @@ function fault(name, number, { kind, text }) {
   const known = faults.get(key)
   if (known) return void known.count++
   faults.set(key, { count: 1, name, number, kind, text })
-  console.log(`FAIL  ${kind} in ${name}, case ${number}: ${text.slice(0, 1500)}\n      npm run fuzz -- --format ${name} --seed ${seed} --case ${number}`)
+  console.log(`FAIL  ${kind} in ${name}: ${text.slice(0, 1500)}\n      ${replay(name, number)}`)
 }
 
 function progress() {
@@ -122,21 +163,32 @@ function progress() {
   told = Date.now()
   const part = Math.max(done / wanted, (Date.now() - start) / (end - start))
   const left = ((Date.now() - start) / 60_000) * (1 / part - 1)
-  console.error(`${done} cases${Number.isFinite(wanted) ? ` of ${wanted}` : ''}, ${faults.size} kinds of faults, ${left.toFixed(1)} min left`)
+  const whole = Number.isFinite(wanted) ? ` of ${wanted}` : ''
+  console.error(
+    `${done} cases${whole}, ${faults.size} kinds of faults, ${left.toFixed(1)} min left`,
+  )
 }
 
 function finish() {
-  console.log('\n| format | cases | opened | refused | kinds of refusals | faults | slowest, ms | most memory, MB |\n|---|---|---|---|---|---|---|---|')
+  console.log(
+    '\n| format | cases | opened | refused | messages | faults | slowest, ms | memory, MB |' +
+      '\n|---|---|---|---|---|---|---|---|',
+  )
   let failed = 0
   for (const [name, { cases, opened, refused, kinds, faults, slowest, memory }] of tables) {
     failed += faults
-    console.log(`| ${name} | ${cases} | ${opened} | ${refused} | ${kinds.size} | ${faults} | ${slowest.toFixed(0)} | ${(memory / 1e6).toFixed(0)} |`)
+    console.log(
+      `| ${name} | ${cases} | ${opened} | ${refused} | ${kinds.size} | ${faults} ` +
+        `| ${slowest.toFixed(0)} | ${(memory / 1e6).toFixed(0)} |`,
+    )
   }
   if (faults.size) console.log('')
   for (const { count, name, number, kind, text } of faults.values()) {
-    console.log(`FAIL  ${kind}, ${count} times: npm run fuzz -- --format ${name} --seed ${seed} --case ${number}: ${text.split('\n')[0].slice(0, 200)}`)
+    console.log(
+      `FAIL  ${kind}, ${count} times: ${replay(name, number)}\n      ${firstLine(text)}`,
+    )
   }
   console.log(`seed ${seed}, ${((Date.now() - start) / 60_000).toFixed(1)} min`)
   console.log(`${done - Math.min(done, failed)} passed, ${failed} failed`)
-  process.exit(failed || stopped && one !== null ? 1 : 0)
+  process.exit(failed || (stopped && one !== null) ? 1 : 0)
 }

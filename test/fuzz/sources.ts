@@ -10,7 +10,11 @@ const folder = mkdtempSync(join(tmpdir(), 'trecvit-fuzz-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 /** @param kinds what the parser takes */
-export async function sourceOf(data: Uint8Array, random: Random, kinds: 'files' | 'all' | 'streams' = 'all'): Promise<VideoSource> {
+export async function sourceOf(
+  data: Uint8Array,
+  random: Random,
+  kinds: 'files' | 'all' | 'streams' = 'all',
+): Promise<VideoSource> {
   if (kinds === 'streams') return streamOf(data, random)
   const kind = random.below(kinds === 'all' ? 8 : 6)
   if (kind === 5) {
@@ -27,11 +31,14 @@ export async function sourceOf(data: Uint8Array, random: Random, kinds: 'files' 
 function streamOf(data: Uint8Array, random: Random): ReadableStream<Uint8Array> {
   const piece = random.once(2) ? random.few(1 << 16) + Math.floor(data.length / 1000) : data.length
   let at = 0
-  return new ReadableStream<Uint8Array>({
-    pull(controller) {
-      if (at >= data.length) return controller.close()
-      controller.enqueue(data.slice(at, at + piece))
-      at += piece
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        if (at >= data.length) return controller.close()
+        controller.enqueue(data.slice(at, at + piece))
+        at += piece
+      },
     },
-  }, { highWaterMark: 0 })
+    { highWaterMark: 0 },
+  )
 }

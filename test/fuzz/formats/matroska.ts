@@ -7,8 +7,9 @@ import { openDecoded, openDemuxed, openStreamed } from './video.ts'
 
 /** Elements of elements. */
 const MASTERS = new Set([
-  0x1a45dfa3, 0x18538067, 0x114d9b74, 0x4dbb, 0x1549a966, 0x1654ae6b, 0xae, 0xe0, 0x55b0, 0x1f43b675, 0xa0, 0x1c53bb6b, 0xbb, 0xb7,
-  0x1254c367, 0x7373, 0x63c0, 0x67c8, 0xe1, 0x6d80, 0x6240, 0x5034, 0x1941a469, 0x1043a770,
+  0x1a45dfa3, 0x18538067, 0x114d9b74, 0x4dbb, 0x1549a966, 0x1654ae6b, 0xae, 0xe0, 0x55b0,
+  0x1f43b675, 0xa0, 0x1c53bb6b, 0xbb, 0xb7, 0x1254c367, 0x7373, 0x63c0, 0x67c8, 0xe1, 0x6d80,
+  0x6240, 0x5034, 0x1941a469, 0x1043a770,
 ])
 const BLOCKS = new Set([0xa3, 0xa1])
 
@@ -18,7 +19,9 @@ const widthOf = (first: number): number => Math.clz32(first) - 23
 function element(id: number, idWidth: number, sizeWidth: number, body: readonly Part[]): Group {
   const inner = group(`body ${id.toString(16)}`, [...body])
   return group(id.toString(16), [
-    number(idWidth, 'big', id), number(sizeWidth, 'vint', (places) => places.size(inner)), inner,
+    number(idWidth, 'big', id),
+    number(sizeWidth, 'vint', (places) => places.size(inner)),
+    inner,
   ])
 }
 
@@ -29,7 +32,12 @@ function elements(file: Buffer, from: number, to: number): Group[] {
     const id = file.readUIntBE(at, idWidth)
     const sizeAt = at + idWidth
     const sizeWidth = widthOf(file[sizeAt]!)
-    const size = Number(BigInt.asUintN(7 * sizeWidth, BigInt(`0x${file.toString('hex', sizeAt, sizeAt + sizeWidth)}`)))
+    const size = Number(
+      BigInt.asUintN(
+        7 * sizeWidth,
+        BigInt(`0x${file.toString('hex', sizeAt, sizeAt + sizeWidth)}`),
+      ),
+    )
     const start = sizeAt + sizeWidth
     const end = Math.min(to, start + size)
     found.push(element(id, idWidth, sizeWidth, bodyOf(id, file, start, end)))
@@ -40,7 +48,8 @@ function elements(file: Buffer, from: number, to: number): Group[] {
 
 function bodyOf(id: number, file: Buffer, from: number, to: number): Part[] {
   if (MASTERS.has(id)) return elements(file, from, to)
-  const uint = (at: number, width: number) => number(width, 'big', BigInt(`0x${file.toString('hex', at, at + width)}`))
+  const uint = (at: number, width: number) =>
+    number(width, 'big', BigInt(`0x${file.toString('hex', at, at + width)}`))
   const rest = (at: number) => bytes(new Uint8Array(file.subarray(at, to)))
   // Track, time, flags with the kind of lacing.
   if (BLOCKS.has(id)) return [uint(from, 1), uint(from + 1, 2), uint(from + 3, 1), rest(from + 4)]
@@ -54,22 +63,44 @@ const parse = (path: string) => (): Group => {
 
 /** Elements in each other: of unknown length, or of lengths that fit. */
 function nest(random: Random, depth: number): Uint8Array {
-  const id = random.pick([[0x67, 0xc8], [0xae], [0x1f, 0x43, 0xb6, 0x75], [0x18, 0x53, 0x80, 0x67], [0xa0], [0x7373 >> 8, 0x73], [0xec]])
-  if (random.once(2)) return new Uint8Array(Buffer.alloc(depth * (id.length + 1), Buffer.from([...id, 0xff])))
+  const id = random.pick([
+    [0x67, 0xc8],
+    [0xae],
+    [0x1f, 0x43, 0xb6, 0x75],
+    [0x18, 0x53, 0x80, 0x67],
+    [0xa0],
+    [0x7373 >> 8, 0x73],
+    [0xec],
+  ])
+  if (random.once(2))
+    return new Uint8Array(Buffer.alloc(depth * (id.length + 1), Buffer.from([...id, 0xff])))
   const step = id.length + 4
   const out = Buffer.alloc(step * depth)
   for (let i = 0; i < depth; i++) {
     out.set(id, step * i)
-    out.writeUInt32BE(Math.min(0x0fffffff, step * (depth - i - 1)) + 0x10000000, step * i + id.length)
+    out.writeUInt32BE(
+      Math.min(0x0fffffff, step * (depth - i - 1)) + 0x10000000,
+      step * i + id.length,
+    )
   }
   return new Uint8Array(out)
 }
 
-const seeds = [parse('models/short.webm'), parse('test/media/odd.webm'), parse('test/media/vp8.webm'), parse('test/media/resize.webm')]
+const seeds = [
+  parse('models/short.webm'),
+  parse('test/media/odd.webm'),
+  parse('test/media/vp8.webm'),
+  parse('test/media/resize.webm'),
+]
 
 export const matroska: Format = { name: 'matroska', open: openDemuxed, nest, seeds }
 
-export const matroskaStreamed: Format = { name: 'matroska-streamed', open: openStreamed, nest, seeds }
+export const matroskaStreamed: Format = {
+  name: 'matroska-streamed',
+  open: openStreamed,
+  nest,
+  seeds,
+}
 
 /** The same through FFmpeg in WebAssembly. */
 export const matroskaDecoded: Format = { name: 'matroska-decoded', open: openDecoded, nest, seeds }

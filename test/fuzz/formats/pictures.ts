@@ -12,7 +12,12 @@ function chunk(kind: string, data: Part[], pack?: Group['pack']): Group {
   const body = group(`data ${kind}`, data, pack)
   const title = latin(kind)
   const length = number(4, 'big', (places) => places.size(body))
-  const crc = number(4, 'big', (places) => crc32(places.bytes(body), crc32(places.bytes(title))), true)
+  const crc = number(
+    4,
+    'big',
+    (places) => crc32(places.bytes(body), crc32(places.bytes(title))),
+    true,
+  )
   return group('chunk', [length, title, body, crc])
 }
 
@@ -54,7 +59,21 @@ function pixels(data: Buffer): Group {
 
 /** A small picture of any kind. */
 function smallPng(depth: number, colour: number, interlace: number, side = 8): Group {
-  const header = Buffer.from([0, 0, side >> 8, side & 255, 0, 0, side >> 8, side & 255, depth, colour, 0, 0, interlace])
+  const header = Buffer.from([
+    0,
+    0,
+    side >> 8,
+    side & 255,
+    0,
+    0,
+    side >> 8,
+    side & 255,
+    depth,
+    colour,
+    0,
+    0,
+    interlace,
+  ])
   const extra = [
     chunk('PLTE', [bytes(new Uint8Array(48))]),
     chunk('tRNS', [bytes(new Uint8Array(2))]),
@@ -65,14 +84,19 @@ function smallPng(depth: number, colour: number, interlace: number, side = 8): G
     chunk('pHYs', fields(Buffer.alloc(9, 1), 4, 4, 1)),
   ]
   return group('file', [
-    latin('\x89PNG\r\n\x1a\n'), chunk('IHDR', fields(header, ...HEADER)), ...extra,
-    chunk('IDAT', [bytes(new Uint8Array(8 * 8 * 8 + 32))], deflate), chunk('IEND', []),
+    latin('\x89PNG\r\n\x1a\n'),
+    chunk('IHDR', fields(header, ...HEADER)),
+    ...extra,
+    chunk('IDAT', [bytes(new Uint8Array(8 * 8 * 8 + 32))], deflate),
+    chunk('IEND', []),
   ])
 }
 
 function frameOf(data: Buffer, side: number | undefined): Part[] {
   const parts = fields(data, 1, 2, 2, 1, 1, 1, 1)
-  return side === undefined ? parts : [parts[0]!, number(2, 'big', side), number(2, 'big', side), ...parts.slice(3)]
+  return side === undefined
+    ? parts
+    : [parts[0]!, number(2, 'big', side), number(2, 'big', side), ...parts.slice(3)]
 }
 
 /** @param side claimed in the frame header, instead of the true ones */
@@ -96,12 +120,21 @@ function jpeg(file: Buffer, side?: number): Group {
 }
 
 export const pngs: Format = {
-  name: 'png', open: openDecoderless,
+  name: 'png',
+  open: openDecoderless,
   seeds: [
-    () => png(read('picture.png')), () => smallPng(8, 3, 0), () => smallPng(16, 6, 1), () => smallPng(1, 0, 0), () => smallPng(8, 2, 1),
+    () => png(read('picture.png')),
+    () => smallPng(8, 3, 0),
+    () => smallPng(16, 6, 1),
+    () => smallPng(1, 0, 0),
+    () => smallPng(8, 2, 1),
     // Claims more than there is.
     () => smallPng(8, 6, 0, 4096),
   ],
 }
 
-export const jpegs: Format = { name: 'jpeg', open: openDecoderless, seeds: [() => jpeg(read('picture.jpg')), () => jpeg(read('picture.jpg'), 4096)] }
+export const jpegs: Format = {
+  name: 'jpeg',
+  open: openDecoderless,
+  seeds: [() => jpeg(read('picture.jpg')), () => jpeg(read('picture.jpg'), 4096)],
+}

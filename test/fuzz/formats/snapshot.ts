@@ -15,7 +15,9 @@ async function seed(form: SnapshotOptions): Promise<Uint8Array> {
 }
 
 const files = await Promise.all([
-  seed({}), seed({ compress: 'deflate' }), seed({ dtype: 'f16' }),
+  seed({}),
+  seed({ compress: 'deflate' }),
+  seed({ dtype: 'f16' }),
   seed({ dtype: 'f16', compress: 'deflate' }),
 ])
 
@@ -27,17 +29,24 @@ function parse(file: Uint8Array): Group {
   const payload = data.subarray(12 + size, -4)
   const values = new Uint8Array(fields.compress ? inflateRawSync(payload) : payload)
   const half = values.length >> 1
-  const states = group('states', [bytes(values.slice(0, half)), bytes(values.slice(half))],
-    fields.compress && ((content) => deflateRawSync(content)))
+  const states = group(
+    'states',
+    [bytes(values.slice(0, half)), bytes(values.slice(half))],
+    fields.compress && ((content) => deflateRawSync(content)),
+  )
   const before = group('signed', [
-    latin('TRVS'), number(4, 'little', data.readUInt32LE(4)), number(4, 'little', (places) => places.size(header)), header,
+    latin('TRVS'),
+    number(4, 'little', data.readUInt32LE(4)),
+    number(4, 'little', (places) => places.size(header)),
+    header,
     states,
   ])
   return group('file', [before, number(4, 'little', (places) => crc32(places.bytes(before)), true)])
 }
 
 export const snapshot: Format = {
-  name: 'snapshot', seeds: files.map((file) => () => parse(file)),
+  name: 'snapshot',
+  seeds: files.map((file) => () => parse(file)),
   async open({ data }) {
     const stream = await (await model()).resume(data)
     try {

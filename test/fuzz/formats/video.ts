@@ -12,16 +12,25 @@ const FRAMES = 200
 const stub = new URL('stub.wasm', import.meta.url)
 
 /** Reads the frames, or some of them. */
-async function read({ data }: Written, random: Random, options: OpenOptions, kinds: 'files' | 'all' | 'streams' = 'files'): Promise<Opened> {
+async function read(
+  { data }: Written,
+  random: Random,
+  options: OpenOptions,
+  kinds: 'files' | 'all' | 'streams' = 'files',
+): Promise<Opened> {
   const leave = random.once(10) ? random.below(3) : FRAMES
   const video = await openVideo(await sourceOf(data, random, kinds), options)
   let count = 0
   let decoded = 0
   try {
-    if (leave > 0) for await (const { planes } of video) {
-      decoded = Math.max(decoded, planes.reduce((sum, plane) => sum + plane.data.length, 0))
-      if (++count >= leave) break
-    }
+    if (leave > 0)
+      for await (const { planes } of video) {
+        decoded = Math.max(
+          decoded,
+          planes.reduce((sum, plane) => sum + plane.data.length, 0),
+        )
+        if (++count >= leave) break
+      }
   } finally {
     await video.close()
   }
@@ -29,18 +38,23 @@ async function read({ data }: Written, random: Random, options: OpenOptions, kin
 }
 
 /** Demuxed, and decoded by the stub. */
-export const openDemuxed = (file: Written, random: Random): Promise<Opened> => read(file, random, { decoder: 'wasm', decoderUrl: stub })
+export const openDemuxed = (file: Written, random: Random): Promise<Opened> =>
+  read(file, random, { decoder: 'wasm', decoderUrl: stub })
 
 /** The same from a stream, which cannot be read at any offset. */
-export const openStreamed = (file: Written, random: Random): Promise<Opened> => read(file, random, { decoder: 'wasm', decoderUrl: stub }, 'streams')
+export const openStreamed = (file: Written, random: Random): Promise<Opened> =>
+  read(file, random, { decoder: 'wasm', decoderUrl: stub }, 'streams')
 
 /** y4m and pictures, from files and streams. */
-export const openDecoderless = (file: Written, random: Random): Promise<Opened> => read(file, random, { decoder: 'wasm', decoderUrl: stub }, 'all')
+export const openDecoderless = (file: Written, random: Random): Promise<Opened> =>
+  read(file, random, { decoder: 'wasm', decoderUrl: stub }, 'all')
 
 /** Decoded by FFmpeg in WebAssembly. */
 export const openDecoded = (file: Written, random: Random): Promise<Opened> =>
-  read(file, random, { decoder: 'wasm', decoderUrl: new URL('../decoder/decoder.wasm', import.meta.url) })
+  read(file, random, {
+    decoder: 'wasm',
+    decoderUrl: new URL('../decoder/decoder.wasm', import.meta.url),
+  })
 
 /** Decoded by whatever decodes here. */
 export const openAuto = (file: Written, random: Random): Promise<Opened> => read(file, random, {})
-
