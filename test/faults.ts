@@ -31,24 +31,42 @@ export function watched(change: (device: GPUDevice) => void = () => {}): { gpu: 
   }) }
 }
 
+/** A GPU whose devices can be lost. */
+export interface FragileGpu {
+  readonly gpu: GPU
+  /** Loses the device that was opened last. */
+  lose(): void
+  /** Refuses so many devices. */
+  refuse(times: number): void
+  opened(): number
+  /** Devices that are neither lost nor destroyed. */
+  devices(): number
+  /** Labels of the buffers that were made and not destroyed. */
+  alive(): string[]
+}
+
 /**
  * Devices that can be lost 50 times in a test: software GPUs need seconds to compile the kernels for each new one, so behind these is always
  * the same one, with its pipelines. A lost one behaves as the specification says: work vanishes, mappings are refused, `lost` resolves.
- * `alive` names the buffers that were made and not destroyed.
  */
-export function fragile(): { gpu: GPU; lose: () => void; opened: () => number; alive: () => string[] } {
+export function fragile(): FragileGpu {
   let real: Promise<GPUDevice> | undefined
   let count = 0
   let current = () => {}
+  let refusals = 0
+  let devices = 0
   const pipelines = new Map<string, Promise<GPUComputePipeline>>()
   const buffers = new Set<GPUBuffer>()
-  return { lose: () => current(), opened: () => count, alive: () => [...buffers].map(({ label }) => label), gpu: entryOf(async (adapter, descriptor) => {
+  return { lose: () => current(), refuse: (times) => void (refusals = times), opened: () => count, devices: () => devices, alive: () => [...buffers].map(({ label }) => label), gpu: entryOf(async (adapter, descriptor) => {
+    if (refusals-- > 0) throw new Error('refused by the test')
     const device = await (real ??= adapter.requestDevice(descriptor))
     count++
+    devices++
     let isLost = false
     let tell: (info: object) => void
     const lost = new Promise((resolve) => (tell = resolve))
     const destroy = () => {
+      if (!isLost) devices--
       isLost = true
       tell({ reason: 'destroyed', message: 'taken away by the test' })
     }

@@ -213,15 +213,17 @@ export class Engines {
     const opened = await openGpu(gpu)
     if ('reason' in opened) throw new TrecvitError(`There is no WebGPU device: ${opened.reason}`)
     const { device, isSoftware, toggles } = opened
+    let backend: Backend | undefined
     try {
       if (hardwareOnly && isSoftware) throw new TrecvitError('it is drawn by the CPU, which the WebAssembly kernels use better')
       const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
       const wrong = await selfTest((weights) => WebGpuBackend.create(device, weights, dtype), GPU_BOUND)
       if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
-      const backend = await WebGpuBackend.create(device, weights, dtype, toggles)
+      backend = await WebGpuBackend.create(device, weights, dtype, toggles)
       await fill(backend, this.#closing.signal)
       return new Engine(backend, opened)
     } catch (error) {
+      backend?.dispose()
       device.destroy()
       const why = error instanceof Error ? error.message : String(error)
       throw new TrecvitError(`The WebGPU device "${nameOf(device.adapterInfo)}" is not used: ${why}`, { cause: error })

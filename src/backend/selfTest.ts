@@ -3,7 +3,8 @@ import { recordModel } from '../model/graph.ts'
 import { LEVELS, scalesOf } from '../model/int8.ts'
 import { weightTable } from '../model/weights.ts'
 import { sizeOf, type Weight } from '../program/program.ts'
-import type { Backend, MatrixDType } from './backend.ts'
+import type { Backend, MatrixDType, StreamState } from './backend.ts'
+import { Engine } from './engine.ts'
 import type { Build } from './wasm/builds.ts'
 import { WasmBackend } from './wasm/wasm.ts'
 
@@ -54,15 +55,18 @@ export async function selfTest(create: (weights: readonly Weight[]) => Promise<B
       backend.write(weight, values, 0, weight.columns, 0)
     }
     const pixels = Uint8Array.from({ length: sizeOf(program.pixels.shape) }, () => Math.abs(random()) * 256)
-    const replay = await backend.prepare(program)
-    const state = await backend.createState(program.states, { frames: 2 })
-    // Twice, so that the second chunk begins with what the first one carried over.
-    await replay.run(state, 0, pixels)
-    const outputs = await replay.run(state, 3, pixels)
-    state.dispose()
-    replay.dispose()
-    backend.dispose()
-    return outputs
+    // A device may be lost at any time: what was made is freed all the same.
+    const engine = new Engine(backend)
+    let state: StreamState | undefined
+    try {
+      state = await backend.createState(program.states, { frames: 2 })
+      // Twice, so that the second chunk begins with what the first one carried over.
+      await (await engine.prepare(program)).run(state, 0, pixels)
+      return await (await engine.prepare(program)).run(state, 3, pixels)
+    } finally {
+      state?.dispose()
+      await engine.dispose()
+    }
   }
   const [want, got] = [await answers(await WasmBackend.create(weights)), await answers(await create(weights))]
   for (const [name, expected] of Object.entries(want)) {

@@ -42,6 +42,8 @@ export class WebGpuReplay implements Replay {
   readonly #slotOf: ReadonlyMap<Buffer, number>
   readonly #params: GPUBuffer
   readonly #pace = new Pace()
+  /** Ends with the watched run under way, which needs the activations from its first step to its last. */
+  #watching: Promise<unknown> | undefined
 
   private constructor(device: GPUDevice, submits: Submits, program: Program, slots: readonly GPUBuffer[], slotOf: ReadonlyMap<Buffer, number>, params: GPUBuffer, dispatches: readonly Dispatch[]) {
     this.#device = device
@@ -105,10 +107,15 @@ export class WebGpuReplay implements Replay {
       this.#send(pixels)
     }
     let values: ArrayBuffer[]
+    while (this.#watching) await this.#watching
     if (watch) {
-      await this.#submits.run([], send)
-      await this.#watched(stream, watch)
-      values = await this.#submits.run(spans, () => {})
+      const watched = (async () => {
+        await this.#submits.run([], send)
+        await this.#watched(stream, watch)
+        return this.#submits.run(spans, () => {})
+      })()
+      this.#watching = watched.catch(() => {}).finally(() => (this.#watching = undefined))
+      values = await watched
     } else {
       values = await this.#submits.run(spans, (encoder) => {
         send()

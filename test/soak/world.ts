@@ -1,0 +1,269 @@
+/** What the soak acts on: two models, up to eight streams, their faults, and an undisturbed reference. */
+import { readdirSync } from 'node:fs'
+import { expect, vi } from 'vitest'
+import type { NdArray } from '../../src/array.ts'
+import { noise } from '../../src/bench/lib/weights.ts'
+import { TRecViT, TrecvitError, type Average, type FrameAnswer, type Stream } from '../../src/index.ts'
+import { fragile, watchedWorkers, type FragileGpu, type WatchedWorkers } from '../faults.ts'
+
+/** Largest logit times this is how far a GPU may be off. */
+const BOUND = 1e-4
+const SIDE = 32
+const FRAMES = 64
+const THREADS = 2
+export const MOST_STREAMS = 8
+
+/** Frame number `index` of batch size b: bytes, or floats for odd numbers. */
+export function frameOf(index: number, b: number): NdArray {
+  const next = noise(1000 + (index % FRAMES))
+  const size = b * SIDE * SIDE * 3
+  const shape = b === 1 ? [SIDE, SIDE, 3] : [b, SIDE, SIDE, 3]
+  if (index % 2) return { data: Float32Array.from({ length: size }, () => 0.5 + next() / 2), shape }
+  return { data: Uint8Array.from({ length: size }, () => 128 + 127 * next()), shape }
+}
+
+/** A snapshot, and that of the reference at the same place. */
+export interface Saved {
+  readonly bytes: Uint8Array
+  readonly reference: Uint8Array
+  readonly b: number
+  readonly average: Average
+  readonly exact: boolean
+}
+
+/** A stream under test and the reference that it is compared with. */
+export class Follower {
+  readonly stream: Stream
+  readonly home: Home
+  readonly b: number
+  readonly average: Average
+  /** Whether no GPU has computed any of its state. */
+  exact: boolean
+  ended = false
+  readonly #reference: Stream
+  /** Checks in the order in which the stream was asked; each waits for those before it. */
+  #checked: Promise<void> = Promise.resolve()
+  #fault: unknown
+
+  constructor(stream: Stream, reference: Stream, home: Home, b: number, average: Average, exact: boolean) {
+    this.stream = stream
+    this.#reference = reference
+    this.home = home
+    this.b = b
+    this.average = average
+    this.exact = exact
+  }
+
+  /** Follows a pushed frame: an accepted one has the answer of the reference, a refused one is no part of the stream. */
+  pushed(index: number, answer: Promise<FrameAnswer>, expected: (error: unknown) => boolean): void {
+    this.#then(answer, expected, async (got) => {
+      const want = await this.#reference.push(frameOf(index, this.b))
+      expect(got.frame).toBe(want.frame)
+      const what = `frame ${got.frame} of a stream with average ${JSON.stringify(this.average)} and batch size ${this.b}`
+      this.#compare(what, got.logits.data, want.logits.data)
+      this.#compare(`${what}, overall`, got.overall.logits.data, want.overall.logits.data)
+    })
+  }
+
+  traced(index: number, tensors: Promise<Map<string, NdArray<Float32Array>>>): void {
+    this.#then(tensors, isOwnError, async (got) => {
+      const want = await this.#reference.trace(frameOf(index, this.b))
+      expect([...got.keys()]).toEqual([...want.keys()])
+      this.#compare('a trace', got.get('logits')!.data, want.get('logits')!.data)
+    })
+  }
+
+  reset(done: Promise<void>): void {
+    this.#then(done, isOwnError, () => this.#reference.reset())
+  }
+
+  moved(done: Promise<void>): void {
+    this.#then(done, isOwnError, async () => {})
+  }
+
+  saved(bytes: Promise<Uint8Array>, keep: (saved: Saved) => void): void {
+    this.#then(bytes, isOwnError, async (got) => {
+      const { b, average, exact } = this
+      keep({ bytes: got, reference: await this.#reference.snapshot(), b, average, exact })
+    })
+  }
+
+  /** Rejects with the first fault that was found. */
+  async settle(): Promise<void> {
+    await this.#checked
+    if (this.#fault) throw this.#fault
+  }
+
+  async dispose(): Promise<void> {
+    this.ended = true
+    await this.stream.dispose()
+    await this.settle()
+    await this.#reference.dispose()
+  }
+
+  #then<T>(asked: Promise<T>, expected: (error: unknown) => boolean, check: (result: T) => Promise<void>): void {
+    asked.catch(() => {})
+    this.#checked = this.#checked.then(async () => {
+      try {
+        let result: T
+        try {
+          result = await asked
+        } catch (error) {
+          if (!expected(error)) throw error
+          return
+        }
+        await check(result)
+      } catch (error) {
+        this.#fault ??= error
+      }
+    })
+  }
+
+  #compare(what: string, got: Float32Array, want: Float32Array): void {
+    if (this.exact) return void expect([...got], what).toEqual([...want])
+    const bound = BOUND * want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    got.forEach((value, index) => {
+      expect(Math.abs(value - want[index]!), `${what}, logit ${index}`).toBeLessThanOrEqual(bound)
+    })
+  }
+}
+
+/** Every rejection is a sentence of this package. */
+export const isOwnError = (error: unknown): boolean => error instanceof TrecvitError
+
+/** A model under test; `generation` counts how often it was loaded again. */
+export interface Home {
+  readonly model: TRecViT
+  readonly hasGpu: boolean
+}
+
+export class World {
+  readonly homes: Home[]
+  followers: Follower[] = []
+  snapshots: Saved[] = []
+  readonly workers: WatchedWorkers
+  readonly gpu: FragileGpu | null
+  /** How often the system still refuses memory. */
+  refusals = 0
+  readonly #file: string
+  readonly #reference: TRecViT
+  readonly #grow: WebAssembly.Memory['grow']
+
+  private constructor(file: string, reference: TRecViT, gpu: FragileGpu | null) {
+    this.#file = file
+    this.#reference = reference
+    this.gpu = gpu
+    this.homes = []
+    this.workers = watchedWorkers()
+    const { grow } = WebAssembly.Memory.prototype
+    this.#grow = grow
+    const refuses = (): boolean => this.refusals-- > 0
+    WebAssembly.Memory.prototype.grow = function (pages: number) {
+      if (refuses()) throw new RangeError('WebAssembly.Memory.grow(): refused by the test')
+      return grow.call(this, pages)
+    }
+  }
+
+  /** @param reference a model that nothing happens to */
+  static async open(file: string, reference: TRecViT, gpu: FragileGpu | null): Promise<World> {
+    const world = new World(file, reference, gpu)
+    await world.load(0)
+    await world.load(1)
+    return world
+  }
+
+  /** Loads model 0 (CPU) or 1 (GPU, where there is one). */
+  async load(index: number): Promise<void> {
+    this.relent()
+    const hasGpu = index === 1 && this.gpu !== null
+    const common = { deterministic: true, threads: THREADS }
+    const model = hasGpu
+      ? await TRecViT.load(this.#file, { ...common, device: 'webgpu', gpu: this.gpu!.gpu })
+      : await TRecViT.load(this.#file, { ...common, device: 'wasm', gpu: { requestAdapter: async () => null } as unknown as GPU })
+    this.homes[index] = { model, hasGpu }
+  }
+
+  open(index: number, b: number, average: Average): void {
+    const home = this.homes[index]!
+    const stream = home.model.stream({ b, average })
+    this.followers.push(new Follower(stream, this.#reference.stream({ b, average }), home, b, average, !home.hasGpu))
+  }
+
+  async resume(index: number, { bytes, reference, b, average, exact }: Saved): Promise<void> {
+    const home = this.homes[index]!
+    const stream = await home.model.resume(bytes).catch((error: unknown) => {
+      // A thread or a device may die, or memory run out, while the state is written.
+      if (!isOwnError(error)) throw error
+      return null
+    })
+    if (!stream) return
+    const other = await this.#reference.resume(reference)
+    this.followers.push(new Follower(stream, other, home, b, average, exact && !home.hasGpu))
+  }
+
+  /** Ends a model in the middle of its work, and loads it again. */
+  async replace(index: number): Promise<void> {
+    const home = this.homes[index]!
+    const ending = home.model.dispose()
+    const own = this.followers.filter((follower) => follower.home === home)
+    this.followers = this.followers.filter((follower) => follower.home !== home)
+    await ending
+    await Promise.all(own.map((follower) => follower.dispose()))
+    await this.load(index)
+  }
+
+  /** Devices and memory are to be had again. */
+  relent(): void {
+    this.refusals = 0
+    this.gpu?.refuse(0)
+  }
+
+  /** What is alive belongs to the models that are open. */
+  check(): void {
+    for (const { stream } of this.followers) expect(stream.pending).toBeLessThan(1000)
+    // A lost device and its successor; each model has at most one team, and one that takes its place.
+    if (this.gpu) expect(this.gpu.devices()).toBeLessThanOrEqual(2)
+    expect(this.workers.alive()).toBeLessThanOrEqual(2 * THREADS * this.homes.length + 2)
+  }
+
+  /** Waits until all is answered, and checks it. */
+  async settle(): Promise<void> {
+    await Promise.all(this.followers.map((follower) => follower.settle()))
+    this.check()
+  }
+
+  /** Ends everything, also after a fault; nothing is alive afterwards. */
+  async close(): Promise<void> {
+    this.relent()
+    try {
+      await this.settle()
+    } finally {
+      await Promise.allSettled(this.followers.map((follower) => follower.dispose()))
+      await Promise.allSettled(this.homes.map(({ model }) => model.dispose()))
+      WebAssembly.Memory.prototype.grow = this.#grow
+      this.workers.restore()
+    }
+    await vi.waitFor(() => expect(this.workers.alive()).toBe(0), { timeout: 5000, interval: 5 })
+    if (this.gpu) expect([this.gpu.alive(), this.gpu.devices()]).toEqual([[], 0])
+    expect(openFiles(this.#file)).toBe(0)
+  }
+}
+
+/** Handles of this process on a file, where the system tells. */
+function openFiles(file: string): number {
+  const { readlinkSync } = process.getBuiltinModule('node:fs')
+  try {
+    return readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === file
+      } catch {
+        return false
+      }
+    }).length
+  } catch {
+    return 0
+  }
+}
+
+/** The GPU of the soak, or null. */
+export const openGpu = (has: boolean): FragileGpu | null => (has ? fragile() : null)
