@@ -27,7 +27,8 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
   const { entry, toggles } = gpu ? { entry: gpu, toggles: null } : await entryPoint()
   if (!entry) return { reason: builtinModule('node:os') ? 'this runtime has no WebGPU and the package "webgpu" is not installed' : 'this runtime has no WebGPU, or none for this page' }
   try {
-    const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' })
+    const request = (): Promise<GPUAdapter | null> => entry.requestAdapter({ powerPreference: 'high-performance' })
+    const adapter = await (gpu || !toggles ? request() : withRuntimeFolder(request))
     if (!adapter) return { reason: 'WebGPU has no adapter: no graphics driver that it can use' }
     // A driver of Dawn that computes nothing, for compiling alone.
     if (adapter.info.device === 'null-backend') return { reason: 'the only WebGPU adapter is one that does not compute' }
@@ -53,14 +54,27 @@ export function everything({ limits, features }: GPUAdapter): GPUDeviceDescripto
 }
 
 async function entryPoint(): Promise<{ entry: GPU | undefined; toggles: readonly string[] | null }> {
-  const { navigator, process } = globalThis as { navigator?: { gpu?: GPU }; process?: { env: Record<string, string | undefined> } }
+  const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
   if (navigator?.gpu) return { entry: navigator.gpu, toggles: null }
   try {
-    // Without it the Vulkan loader complains on standard error; any folder will do.
-    if (process) process.env['XDG_RUNTIME_DIR'] ??= '/tmp'
     const { create } = (await importOptional('webgpu')) as typeof import('webgpu')
     return { entry: create([`enable-dawn-features=${TOGGLES.join(',')}`]) as GPU, toggles: TOGGLES }
   } catch {
     return { entry: undefined, toggles: null }
+  }
+}
+
+/**
+ * Calls Dawn with XDG_RUNTIME_DIR set, without which drivers write an error to the console; any
+ * folder will do. Dawn reads it before the call returns, and nobody else sees the change.
+ */
+function withRuntimeFolder<T>(call: () => T): T {
+  const { env } = (globalThis as unknown as { process: { env: Record<string, string | undefined> } }).process
+  if (env['XDG_RUNTIME_DIR'] !== undefined) return call()
+  env['XDG_RUNTIME_DIR'] = '/tmp'
+  try {
+    return call()
+  } finally {
+    delete env['XDG_RUNTIME_DIR']
   }
 }

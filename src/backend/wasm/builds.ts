@@ -3,7 +3,7 @@
  */
 import simd from '../../../build/trecvit.wasm'
 import { TrecvitError } from '../../error.ts'
-import { builtinModule } from '../../platform/platform.ts'
+import { builtinModule, environment } from '../../platform/platform.ts'
 import { unshared } from './kernels.ts'
 import { fuses } from './probes.ts'
 
@@ -18,8 +18,10 @@ export interface BuildOptions {
   /** Only kernels with the same bits on every engine. Without it, sums of products may be rounded once where others round twice, which is faster. */
   readonly deterministic?: boolean
   /**
-   * Experimental: lets V8 join pairs of 128-bit operations into 256-bit ones, which makes products up to twice as fast, in Node 24 and later on
-   * x86 with AVX2. It sets flags of V8 for the whole process.
+   * Experimental: lets V8 join pairs of 128-bit operations into 256-bit ones, which makes products up
+   * to twice as fast, in Node 24 and later on x86 with AVX2. Default false. The kernels are then
+   * compiled in one turn of the event loop, of about 0.2 s, in which flags of V8 are changed for the
+   * whole process; afterwards they are as before.
    */
   readonly experimentalRevectorize?: boolean
 }
@@ -50,14 +52,29 @@ export async function compile(build: Build, shared: boolean): Promise<WebAssembl
 
 async function compileAnew(build: Build, shared: boolean): Promise<WebAssembly.Module> {
   const { default: bytes } = await bytesOf[build]()
-  const v8 = build.startsWith('wide') && cannotRevectorize() === null ? builtinModule('node:v8') : undefined
-  // Without the baseline compiler, so that what is tested is what will run.
-  v8?.setFlagsFromString('--experimental-wasm-revectorize')
-  v8?.setFlagsFromString('--no-liftoff')
+  const binary = (shared ? bytes : unshared(bytes)) as BufferSource
+  const revectorize = build.startsWith('wide') && cannotRevectorize() === null
+  return revectorize ? withFlags(() => new WebAssembly.Module(binary)) : WebAssembly.compile(binary)
+}
+
+/** Flags of V8 that join pairs of operations, in the optimising compiler alone, before the first call; and their opposites. */
+const FLAGS = [
+  ['--experimental-wasm-revectorize', '--no-experimental-wasm-revectorize'],
+  ['--no-liftoff', '--liftoff'],
+  ['--no-wasm-lazy-compilation', '--wasm-lazy-compilation'],
+] as const
+
+/** Calls a function with FLAGS set. There is no `await` before they are as they were, so no other code runs with them. */
+function withFlags<T>(call: () => T): T {
+  const { setFlagsFromString } = builtinModule('node:v8')!
+  const { execArgv } = (globalThis as unknown as { process: { execArgv: string[] } }).process
+  const given = [...execArgv, ...(environment('NODE_OPTIONS') ?? '').split(/\s+/)]
+  const changed = FLAGS.filter(([flag]) => !given.includes(flag))
+  for (const [flag] of changed) setFlagsFromString(flag)
   try {
-    return await WebAssembly.compile((shared ? bytes : unshared(bytes)) as BufferSource)
+    return call()
   } finally {
-    v8?.setFlagsFromString('--liftoff')
+    for (const [, opposite] of changed) setFlagsFromString(opposite)
   }
 }
 
