@@ -17,6 +17,7 @@ export interface StreamOptions {
   /**
    * Frames that an answer stands for: 'all' since the last reset (the model's own answer), the last { frames }, or all with a weight
    * that halves every { halfLife } frames (at most 1e5). Streams without an end want one of the latter.
+   * A window has 1 to 4096 frames and takes 4·b·frames·repSize bytes.
    */
   readonly average?: Average
   /** Classes in `top`, 5 unless given. */
