@@ -1,6 +1,8 @@
 /**
  * TRecViT in WebAssembly: load a model, classify video, follow streams.
  */
+export type {} from './globals.ts'
+
 export type { NdArray } from './array.ts'
 export type { Device } from './backend/backend.ts'
 export { openCheckpoint, type Checkpoint, type TensorInfo } from './checkpoint/checkpoint.ts'

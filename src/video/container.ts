@@ -5,6 +5,7 @@ import { EncodedPacketSink, Input, Logging, LogLevel, MATROSKA, MP4, QTFF, WEBM,
 import { quote } from '../checkpoint/quote.ts'
 import { TrecvitError } from '../error.ts'
 import { decodeBrowser, decodePlanes } from './browser.ts'
+import type { DecoderChoice } from './choices.ts'
 import { describeCodec } from './codec.ts'
 import { decodeFfmpeg } from './ffmpeg.ts'
 import { checkSize, JFIF, RGB, untaggedMatrix, type Colour, type Frame } from './frame.ts'
@@ -14,9 +15,6 @@ import { capital, onServer, type Media } from './media.ts'
 import { decodeNative } from './native.ts'
 import { DecoderFault, NO_MODULE, type Decoded, type Track } from './track.ts'
 import type { Reading } from './video.ts'
-
-/** Which decoder: the best that works, WebCodecs (in Node the package node-webcodecs), the system's ffmpeg, or FFmpeg in WebAssembly. */
-export type DecoderChoice = 'auto' | 'native' | 'ffmpeg' | 'wasm'
 
 /** Who decodes, and where the WebAssembly module is, if not beside this code. */
 export interface DecoderOptions {

@@ -2,9 +2,10 @@
  * PNG and JPEG pictures as a video: one, or a list of them.
  */
 import { TrecvitError } from '../error.ts'
+import type { VideoSource } from './choices.ts'
 import type { Frame } from './frame.ts'
 import { decodeImage } from './image.ts'
-import { capital, openMedia, type Media, type VideoSource } from './media.ts'
+import { capital, openMedia, type Media } from './media.ts'
 import type { Reading } from './video.ts'
 
 /**

@@ -10,13 +10,11 @@ import { TrecvitError } from '../error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { asBytes, asUrl, isBlob, isStream, readBlob } from '../realm.ts'
 import { ByteReader } from './byteReader.ts'
+import type { VideoSource } from './choices.ts'
 import { fileBytes } from './fileBytes.ts'
 import { openPipe } from './nodeStream.ts'
 import { seekable } from './seekable.ts'
 import { readPrefix, spool } from './spool.ts'
-
-/** One file or stream that can be opened as a video. */
-export type VideoSource = string | URL | Blob | ArrayBuffer | Uint8Array | ReadableStream<Uint8Array>
 
 /** A source whose first bytes were read. Only one of `stream` and `container` may be called, once. */
 export interface Media {

@@ -2,12 +2,13 @@
  * From anything that holds a video to its frames. Formats are recognised by their content.
  */
 import { TrecvitError } from '../error.ts'
-import { openContainer, type DecoderChoice } from './container.ts'
+import type { DecoderChoice, RawFormat, VideoSource } from './choices.ts'
+import { openContainer } from './container.ts'
 import { imageKind } from './image.ts'
 import { listImages } from './imageList.ts'
 import { openImages } from './images.ts'
-import { capital, onServer, openMedia, type Media, type VideoSource } from './media.ts'
-import { openRaw, openY4m, type RawFormat } from './raw.ts'
+import { capital, onServer, openMedia, type Media } from './media.ts'
+import { openRaw, openY4m } from './raw.ts'
 import { makeVideo, type Reading, type Video } from './video.ts'
 import { Y4M_MAGIC } from './y4m.ts'
 

@@ -3,19 +3,11 @@
  */
 import { TrecvitError } from '../error.ts'
 import { ByteReader } from './byteReader.ts'
+import type { RawFormat } from './choices.ts'
 import { checkSize, RGB, splitPlanes, type Frame } from './frame.ts'
 import { capital, type Media } from './media.ts'
 import type { Reading } from './video.ts'
 import { readY4mFrame, readY4mHeader } from './y4m.ts'
-
-/** What bare RGB bytes do not say of themselves. */
-export interface RawFormat {
-  readonly rawvideo: 'rgb24'
-  /** Pixels. */
-  readonly width: number
-  /** Pixels. */
-  readonly height: number
-}
 
 /**
  * @throws TrecvitError when the header is not understood; while reading, when a picture is cut short

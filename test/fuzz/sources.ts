@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { VideoSource } from '../../src/video/media.ts'
+import type { VideoSource } from '../../src/video/choices.ts'
 import type { Random } from './random.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'trecvit-fuzz-'))
