@@ -3,6 +3,7 @@
  */
 import { TrecvitError } from '../error.ts'
 import { breathe } from '../platform/platform.ts'
+import { ahead } from '../stream/ahead.ts'
 import type { Frame } from '../video/frame.ts'
 import type { VideoInfo } from '../video/video.ts'
 import type { VideoOptions } from './options.ts'
@@ -13,7 +14,8 @@ export interface InputVideo {
   /** Frames to come, or null if that cannot be known. */
   readonly expected: number | null
   /**
-   * The frames that the options ask for. They end early, without an error, once the signal is
+   * The frames that the options ask for. The next one is decoded while the caller works with this
+   * one. They end early, without an error, once the signal is
    * aborted or the video breaks off after its first frame.
    */
   readonly frames: AsyncIterable<Frame>
@@ -52,7 +54,7 @@ export async function openInput(source: string | URL, options: VideoOptions, sig
   return {
     info: video.info,
     expected: expectedFrames(video.info, options),
-    frames: untilAborted(whole(), signal),
+    frames: untilAborted(ahead(whole()), signal),
     broken: () => broken,
     close: () => video.close(),
   }
