@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { BufferTarget, EncodedAudioPacketSource, EncodedPacket, Mp4OutputFormat, Output } from 'mediabunny'
@@ -209,6 +209,13 @@ describe('an end before the end', () => {
     const next = await pipe(frames(1), ...raw('--model', model, '--resume', join(folder, 'hung.up')))
     expect(JSON.parse(next.stdout).frame).toBe(lines(stdout).length)
     rmSync(join(folder, 'hung.up'))
+  })
+
+  test.skipIf(!existsSync('/dev/full'))('a snapshot that cannot be written after Ctrl-C is not passed over', async () => {
+    symlinkSync('/dev/full', join(folder, 'full'))
+    const { code, stderr } = await endless(raw('--model', model, '--snapshot', 'full'), interrupt)
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^trecvit: "full" cannot be written \(ENOSPC\)[^\n]*\n$/) })
+    rmSync(join(folder, 'full'))
   })
 
   test('when nobody reads any more, it ends in silence', async () => {

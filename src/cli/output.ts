@@ -7,6 +7,9 @@ import type { FileHandle } from 'node:fs/promises'
 import { TrecvitError } from '../error.ts'
 import { isStandardOutput, openThrough, writeAll, type Through } from './through.ts'
 
+/** A file cannot be written. After Ctrl-C, too, this is not an end that was asked for. */
+export class OutputError extends TrecvitError {}
+
 /** A file that is being written. */
 export interface Output {
   /** Appends, or overwrites at `position`. The bytes may change once the promise resolves. */
@@ -25,8 +28,8 @@ export interface OutputOptions {
  * Writes a file. If the work fails, nothing is left behind, and what was there stays. The file
  * behind a symbolic link is replaced, not the link. A device, a named pipe, standard output and
  * a file that is mounted by itself cannot be replaced: they get the whole at the end.
- * @throws TrecvitError if the file exists and may not be replaced, or cannot be written; and
- * whatever the work throws
+ * @throws TrecvitError if the file exists and may not be replaced
+ * @throws OutputError if it cannot be written; and whatever the work throws
  */
 export async function writeOutput(
   path: string, { replace, signal }: OutputOptions, work: (output: Output) => Promise<void>,
@@ -34,10 +37,10 @@ export async function writeOutput(
   const fs = await import('node:fs/promises')
   const { tmpdir } = await import('node:os')
   const refuse = (error: NodeJS.ErrnoException): never => {
-    signal.throwIfAborted()
+    if (error.code === 'ABORT_ERR') signal.throwIfAborted()
     const reason = error.code ?? error.message
     const advice = 'check that its folder exists, may be written to and has room'
-    throw new TrecvitError(`"${path}" cannot be written (${reason}); ${advice}`, { cause: error })
+    throw new OutputError(`"${path}" cannot be written (${reason}); ${advice}`, { cause: error })
   }
   const target = await followLinks(path).catch(refuse)
   const stat = await fs.stat(target).catch(() => undefined)

@@ -4,6 +4,7 @@
 import type { Command } from 'commander'
 import { TrecvitError } from '../error.ts'
 import { environment } from '../platform/platform.ts'
+import { OutputError } from './output.ts'
 import { note } from './terminal.ts'
 
 /** What scripts can rely on; `--help` lists them. */
@@ -44,7 +45,7 @@ export function action<Options extends GlobalOptions>(
     try {
       await work(command.processedArgs as (string | undefined)[], command.optsWithGlobals<Options>(), stop.signal)
     } catch (error) {
-      if (!stop.signal.aborted) code = report(error)
+      if (!stop.signal.aborted || error instanceof OutputError) code = report(error)
     }
     // A decoder or standard input that is still open must not keep the process; what was written must be out.
     process.stdout.write('', () => {
