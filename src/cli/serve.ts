@@ -79,7 +79,7 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   const name = nameOf(options.model)
   const onError = (error: unknown) => void report(error)
   // A stream decodes one frame at a time, a request parses one body.
-  const pool = openPool(2 * maxStreams)
+  const pool = openPool({ waiting: 2 * maxStreams, timeout: limits.timeout }, onError)
   const app = createApp({
     model, name, version, ...limits, maxStreams, page: await openPage(), closing: signal, onError,
     address: host, hosts: options.allowHost ?? [], origins: options.allowOrigin ?? [],

@@ -9,7 +9,7 @@ import { matchedRoutes } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { TrecvitError } from '../../error.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
-import { Health } from './health.ts'
+import { EngineError, Health } from './health.ts'
 import { allowHosts } from './hosts.ts'
 import { Metrics } from './metrics.ts'
 import { allowOrigins } from './origins.ts'
@@ -138,6 +138,7 @@ GET  /v2/models/${name}/stream   a WebSocket: frames in, a line of JSON for each
 
   function refuse(c: Context, error: unknown): Response {
     if (error instanceof TrecvitError) return c.json({ error: error.message }, 400)
+    if (error instanceof EngineError) return c.json({ error: error.message }, 503, HEADERS[503])
     if (error instanceof HTTPException) return c.json({ error: error.message }, error.status as ContentfulStatusCode, HEADERS[error.status] ?? {})
     // Nobody is there any more to hear of it.
     if (!c.req.raw.signal.aborted) options.onError(error)

@@ -19,7 +19,7 @@ const FRESH = 5000
 /** Milliseconds for the answer to a probe. */
 const PATIENCE = 5000
 
-/** The model failed, although its input was right: a device was lost, memory is used up. */
+/** The server failed, although the input was right: a device was lost, memory is used up. */
 export class EngineError extends Error {}
 
 export class Health {

@@ -5,6 +5,7 @@ import { Piscina } from 'piscina'
 import { TrecvitError } from '../../error.ts'
 import { serveWorker } from '../../files.ts'
 import { availableThreads } from '../../platform/worker.ts'
+import { EngineError } from './health.ts'
 import type { Tasks } from './tasks.ts'
 import type { Outcome } from './worker.ts'
 
@@ -15,7 +16,7 @@ const IDLE = 30_000
 /** Added to the niceness of the threads: the model and the event loop go first. */
 const NICE = 10
 
-/** Threads that start when they are needed. */
+/** Threads, of which all but one start when they are needed. */
 export interface Pool {
   readonly tasks: Tasks
   /** Tasks that wait for a thread. */
@@ -23,17 +24,40 @@ export interface Pool {
   end(): Promise<void>
 }
 
-/** @param most tasks that wait at once; the server never has more */
-export function openPool(most: number): Pool {
-  const pool = new Piscina({
-    filename: serveWorker.href, minThreads: 0, maxThreads: Math.min(THREADS, availableThreads()),
-    maxQueue: most, idleTimeout: IDLE, niceIncrement: NICE, recordTiming: false,
-  })
+/** Limits of a pool. */
+export interface PoolLimits {
+  /** Tasks that wait at once; the server never has more. */
+  readonly waiting: number
+  /** Milliseconds from a task to its result. */
+  readonly timeout: number
+}
+
+/** @param onError called when a thread fails that has no task */
+export function openPool(limits: PoolLimits, onError: (error: unknown) => void): Pool {
+  let pool = start(onError)
 
   async function run<T>(name: string, task: unknown, bytes: Uint8Array<ArrayBuffer>): Promise<T> {
-    const outcome = await pool.run(task, { name, transferList: [bytes.buffer] }) as Outcome<T>
+    if (pool.queueSize >= limits.waiting) throw new EngineError('Too many frames wait; try again')
+    revive()
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), limits.timeout)
+    const options = { name, transferList: [bytes.buffer], signal: late.signal }
+    const work = pool.run(task, options) as Promise<Outcome<T>>
+    const outcome = await work.catch((cause: unknown) => {
+      revive()
+      throw new EngineError('The thread that prepares frames failed; try again', { cause })
+    }).finally(() => clearTimeout(timer))
     if ('refused' in outcome) throw new TrecvitError(outcome.refused)
+    if ('error' in outcome) throw outcome.error
     return outcome.result
+  }
+
+  /** Piscina starts no thread any more once one has ended before it was ready. */
+  function revive(): void {
+    if (pool.threads.length > 0) return
+    const dead = pool
+    pool = start(onError)
+    void dead.destroy()
   }
 
   return {
@@ -52,6 +76,15 @@ export function openPool(most: number): Pool {
     },
     end: () => pool.destroy(),
   }
+}
+
+function start(onError: (error: unknown) => void): Piscina {
+  const pool = new Piscina({
+    filename: serveWorker.href, minThreads: 1, maxThreads: Math.min(THREADS, availableThreads()),
+    idleTimeout: IDLE, niceIncrement: NICE, recordTiming: false,
+  })
+  pool.on('error', onError)
+  return pool
 }
 
 /** The bytes, or a copy where they are a part of a buffer that others use. */

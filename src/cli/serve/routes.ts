@@ -6,7 +6,7 @@ import { HTTPException } from 'hono/http-exception'
 import { readBody } from './body.ts'
 import { Deadline } from './deadline.ts'
 import { follow, type Channel, type Shared } from './follow.ts'
-import { EngineError, type Health } from './health.ts'
+import type { Health } from './health.ts'
 import { infer } from './infer.ts'
 import type { Metrics } from './metrics.ts'
 import { Slots } from './slots.ts'
@@ -112,8 +112,6 @@ export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
     return health.watch(infer(model, request, signal, (count) => {
       health.answered()
       metrics.inferred(count)
-    }), signal).catch((error: unknown) => {
-      throw error instanceof EngineError ? new HTTPException(503, { message: error.message }) : error
-    })
+    }), signal)
   }
 }

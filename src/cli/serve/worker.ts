@@ -6,8 +6,9 @@ import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { TrecvitError } from '../../error.ts'
 import { tasks, type FrameTask, type ParseTask } from './tasks.ts'
 
-/** What a worker answers. */
-export type Outcome<T> = { readonly result: T } | { readonly refused: string }
+/** What a worker answers: a result, why the input does not fit, or an unhandled error. */
+export type Outcome<T> =
+  { readonly result: T } | { readonly refused: string } | { readonly error: unknown }
 
 export const toModel = (task: FrameTask): Promise<unknown> =>
   outcome(tasks.toModel(task), ({ data }) => data)
@@ -23,7 +24,7 @@ async function outcome<T>(
     const result = await work
     return move({ [transferableSymbol]: array(result).buffer, [valueSymbol]: { result } })
   } catch (error) {
-    if (error instanceof TrecvitError) return { refused: error.message } satisfies Outcome<T>
-    throw error
+    const isKnown = error instanceof TrecvitError
+    return (isKnown ? { refused: error.message } : { error }) satisfies Outcome<T>
   }
 }
