@@ -1,5 +1,7 @@
 /** Every object ends once: after its end nothing answers, nothing is opened, and nothing is alive. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { NdArray } from '../src/array.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
@@ -122,6 +124,24 @@ describe('a model that has ended', () => {
       workers.restore()
     }
   })
+})
+
+test('a disposed model keeps no memory: not its own, and not what reading its file took', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const used: number[] = []
+  for (let round = 0; round < 12; round++) {
+    const model = await load({ device: 'wasm' })
+    await model.stream().push(frames[0]!)
+    await model.dispose()
+    await sleep(10)
+    collect()
+    await sleep(10)
+    collect()
+    used.push(process.memoryUsage().arrayBuffers)
+  }
+  // A model takes 3 MB.
+  expect(used[11]! - used[3]!).toBeLessThan(2e6)
 })
 
 describe.each(deaths)('a thread that dies (%s)', (death) => {

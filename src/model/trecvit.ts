@@ -3,6 +3,7 @@ import type { Backend, Device, MatrixDType } from '../backend/backend.ts'
 import { disposedError, Engines, type Health } from '../backend/engines.ts'
 import type { CpuOptions } from '../backend/wasm/open.ts'
 import { openBuiltin } from '../builtin.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { TrecvitError } from '../error.ts'
 import { Lru } from '../lru.ts'
 import { breathe } from '../platform/platform.ts'
@@ -132,12 +133,15 @@ export class TRecViT {
       const names = await labelsFor(config.numClasses, labels, checkpoint.metadata['labels'])
       const dtype = wanted ?? storedDType(checkpoint.tensors, config)
       let loaded: Loaded | undefined
+      // Let go of after loading, with the memory that reading it took.
+      let opened: Checkpoint | undefined = checkpoint
       const fill = async (backend: Backend, closing: AbortSignal): Promise<void> => {
         // A second engine, long after, reads the file again.
         if (loaded) await reload(from, config, dtype, backend, loaded.fingerprint, closing)
-        else loaded = await loadWeights(checkpoint, config, backend, { dtype, onProgress, signal })
+        else loaded = await loadWeights(opened!, config, backend, { dtype, onProgress, signal })
       }
       const engines = await Engines.open(device, { weights: weightTable(config, dtype), dtype, fill, cpu, gpu })
+      opened = undefined
       const { fingerprint, warnings } = loaded!
       return new TRecViT(config, dtype, names, engines, {
         fingerprint,

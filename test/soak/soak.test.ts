@@ -9,6 +9,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { checkpointBytes, randomCheckpoint } from '../../src/bench/lib/weights.ts'
@@ -16,6 +19,20 @@ import { configOf, TRecViT } from '../../src/index.ts'
 import { gpu } from '../gpu.ts'
 import { commands, counts } from './commands.ts'
 import { openGpu, World } from './world.ts'
+
+// Only what is still referred to counts.
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+/** Bytes in use after a collection of garbage, by JavaScript and beside it. */
+async function usedMemory(): Promise<number> {
+  collect()
+  await sleep(10)
+  collect()
+  const { heapUsed, external, arrayBuffers } = process.memoryUsage()
+  if (process.env['SOAK_MEMORY']) console.log((heapUsed / 1e6).toFixed(1), (external / 1e6).toFixed(1), (arrayBuffers / 1e6).toFixed(1), (process.memoryUsage.rss() / 1e6).toFixed(0))
+  return heapUsed + external
+}
 
 const wanted = Number(process.env['SOAK'] ?? 2000)
 const seed = Number(process.env['SOAK_SEED'] ?? 20261128)
@@ -44,8 +61,7 @@ test(`${wanted} commands`, async () => {
           await world.close()
         }
       }), { numRuns: 1, seed: seed + round, endOnFailure: true, ...(path && { path }) })
-      const { heapUsed, external } = process.memoryUsage()
-      memory.push(heapUsed + external)
+      memory.push(await usedMemory())
       if (Date.now() - told > 10_000) {
         told = Date.now()
         const left = ((told - start) / total()) * (wanted - total()) / 1000

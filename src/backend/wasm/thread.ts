@@ -97,6 +97,7 @@ export class Thread {
   end(error: Error): void {
     if (this.#failure) return
     this.#failure = error
+    forgotten.unregister(this)
     clearInterval(this.#watchdog)
     for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()
@@ -126,11 +127,14 @@ const failed = (why: string): TrecvitError => new TrecvitError(`A thread of the 
 
 const disposed = (): TrecvitError => new TrecvitError('The model was disposed of before its work was done')
 
-const forgotten = new FinalizationRegistry<readonly Thread[]>((threads) => end(threads))
+const forgotten = new FinalizationRegistry<Thread>((thread) => thread.end(disposed()))
 
-/** Ends threads when nothing refers to their owner any more: workers do not go by themselves. */
+/**
+ * Ends threads when nothing refers to their owner any more: workers do not go by themselves. A thread
+ * that has ended is not registered: its error refers to the owner by its stack, and would keep it.
+ */
 export function endWith(owner: object, threads: readonly Thread[]): void {
-  forgotten.register(owner, threads)
+  for (const thread of threads) forgotten.register(owner, thread, thread)
 }
 
 /** Ends threads; what they have not answered rejects with the error. */
