@@ -244,6 +244,8 @@ describe('prefixes of Flax and of trainers', () => {
     expect(await errorOf(makeZip([...two('params/'), ...two('model/')]))).toBe(
       'Uint8Array holds a model under each of "params/" and "model/": save one of them alone',
     )
+    const deep = 'params/'.repeat(4000)
+    expect(await errorOf(npz([], (name) => deep + name))).toMatch(/^.{30,300}$/)
     // Official names come first; other copies are outside the model.
     expect((await load(makeZip([...two(''), ...two('params/').slice(0, 1)]))).warnings).toEqual([
       ignored('params/tokenizer/embedding/kernel'),

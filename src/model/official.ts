@@ -16,7 +16,7 @@ export interface Official {
 /** A tensor of every model. */
 const MARK = 'tokenizer/embedding/kernel'
 /** Flax saves parameters under "params/", and trainers save models under "model/". */
-const PREFIXED = new RegExp(`^((?:params/|model/)+)${MARK}$`)
+const PREFIXED = new RegExp(`^((?:params/|model/){1,3})${MARK}$`)
 
 /**
  * Opens a checkpoint, without the prefix that Flax puts before the names.

@@ -1,6 +1,6 @@
 /**
- * The header of a JPEG: the segments before the first scan. What libjpeg skips is skipped here, too:
- * stray bytes and fill bytes between segments, and markers without a length.
+ * The header of a JPEG: the segments before the first scan. What libjpeg skips is skipped here,
+ * too: stray bytes and fill bytes between segments, and markers without a length.
  *
  *     FF D8 | FF marker, length (u16, counts itself), data | ... | FF DA scan | FF D9
  *
@@ -17,7 +17,7 @@ export interface JpegHeader {
   /** Colours of a pixel: 1 grey, 3 YCbCr or RGB, 4 CMYK or YCCK. */
   readonly components: number
   readonly turn: Turn
-  /** Whether the data is too short for so many pixels: a block of 8x8 takes one bit at least. */
+  /** Whether the data is too short for the pixels: a Huffman code takes a bit a block or more. */
   readonly isCut: boolean
 }
 
@@ -36,6 +36,7 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let frame: Omit<JpegHeader, 'turn' | 'isCut'> | null = null
   let turn: Turn | null = null
+  let isHuffman = true
   for (let at = 2; ;) {
     at = nextMarker(bytes, at)
     if (at + 4 > bytes.length) return null
@@ -44,7 +45,7 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
     if (marker === SCAN) {
       if (frame === null || !hasEnd(bytes, at)) return null
       const blocks = Math.ceil(frame.width / 8) * Math.ceil(frame.height / 8)
-      return { ...frame, turn: turn ?? UPRIGHT, isCut: blocks > 8 * bytes.length }
+      return { ...frame, turn: turn ?? UPRIGHT, isCut: isHuffman && blocks > 8 * bytes.length }
     }
     at += 2
     if (hasNoLength(marker)) continue
@@ -53,6 +54,7 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
     const data = bytes.subarray(at + 2, at + length)
     if (isFrame(marker)) {
       if (data.length < 6) return null
+      isHuffman = marker < 0xc8
       frame = {
         height: view.getUint16(at + 3),
         width: view.getUint16(at + 5),

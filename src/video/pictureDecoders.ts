@@ -1,6 +1,6 @@
 /**
- * The decoders of PNG and JPEG: those of @jsquash, in WebAssembly. JPEG decoding is not exact by its
- * standard, so every runtime uses the same decoder.
+ * The decoders of PNG and JPEG: those of @jsquash, in WebAssembly. JPEG decoding is not exact by
+ * its standard, so every runtime uses the same decoder.
  *
  * A decode that fails leaves the stack and the memory of its instance in use, and memory never
  * shrinks. So an instance is dropped after a failure or when it has grown; the next picture gets a
@@ -97,7 +97,6 @@ async function openPng(): Promise<Instance> {
   const { memory } = png
   return {
     decode(bytes) {
-      pixels = undefined
       const at = png.__wbindgen_malloc(bytes.length, 1)
       new Uint8Array(memory.buffer).set(bytes, at >>> 0)
       try {
@@ -105,7 +104,9 @@ async function openPng(): Promise<Instance> {
       } catch (error) {
         throw new Error(DAMAGE, { cause: error })
       }
-      return pixels ?? fail()
+      const made = pixels ?? fail()
+      pixels = undefined
+      return made
     },
     get size() {
       return memory.buffer.byteLength
@@ -208,8 +209,8 @@ class Picture implements Pixels {
 }
 
 /**
- * Runs work of the JPEG decoder, which makes its result with the global ImageData. On servers it sets
- * that and `self.location`; both are as before after the call.
+ * Runs work of the JPEG decoder, which makes its result with the global ImageData. On servers it
+ * sets that and `self.location`; both are as before after the call.
  */
 function lendGlobals<T>(work: () => T): T {
   if (!onServer()) return work()

@@ -1,6 +1,6 @@
 /**
- * The chunks of a PNG. Only those that make the pixels reach the decoder: it refuses a picture for a
- * damaged profile or a missing end, which browsers and libpng tolerate.
+ * The chunks of a PNG. Only those that make the pixels reach the decoder: it refuses a picture for
+ * a damaged profile or a missing end, which browsers and libpng tolerate.
  *
  *     signature (8 bytes) | length (u32), type, data, CRC-32 | ...
  *
