@@ -146,6 +146,27 @@ describe.skipIf(process.platform !== 'linux')('a named pipe', () => {
   })
 })
 
+describe('a WebM through a pipe', () => {
+  const webm = new Uint8Array(readFileSync(media('short.webm')))
+  const cluster = Buffer.from(webm).indexOf('1f43b675', 0, 'hex')
+
+  // mediabunny searched for the next element without an end, and without a turn for anything else.
+  test.each([
+    ['a cluster', cluster],
+    ['the first element of a cluster', cluster + 4 + Math.clz32(webm[cluster + 4]!) - 23],
+  ])('is refused where %s is damaged', async (_, at) => {
+    const damaged = webm.slice().fill(0, at, at + 9)
+    expect(await errorOf(new Blob([damaged]).stream())).toMatch(
+      new RegExp(`damaged at byte ${at}: a part of a Matroska file should begin there$`),
+    )
+  })
+
+  test('has the frames of the file', async () => {
+    const frames = await hashesOf(await openVideo(new Blob([webm]).stream()))
+    expect(frames.sha256).toBe(expected['short.webm']!.sha256)
+  })
+})
+
 describe('a server', () => {
   let server: Server
   let answer: RequestListener

@@ -41,6 +41,14 @@ export class ByteReader {
     }
   }
 
+  /** Returns the next bytes as they come, `limit` at most; null at the end of the stream. */
+  async some(limit: number): Promise<Uint8Array | null> {
+    if (!(await this.#more())) return null
+    const part = this.#rest.subarray(0, limit)
+    this.#rest = this.#rest.subarray(part.length)
+    return part
+  }
+
   /** The next line as Latin-1 text without its newline, cut at `limit` bytes; null at the end of the stream. */
   async line(limit: number): Promise<string | null> {
     let text = ''

@@ -18,7 +18,7 @@ export async function sourceOf(
   if (kinds === 'streams') return streamOf(data, random)
   const kind = random.below(kinds === 'all' ? 8 : 6)
   if (kind === 5) {
-    const path = join(folder, 'input')
+    const path = join(folder, 'Input')
     await writeFile(path, data)
     return path
   }
