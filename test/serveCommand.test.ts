@@ -104,23 +104,20 @@ describe('trecvit serve', () => {
     expect(await ended).toMatchObject({ code: 130, stderr: '' })
   })
 
-  test('SIGTERM answers the frames that wait, for as long as --timeout says', async () => {
-    const { address, ended, child } = await serve('--model', model, '--timeout', '1')
+  test('SIGTERM answers the frames that wait, in order', async () => {
+    const { address, ended, child } = await serve('--model', model)
     const socket = new WebSocket(`${address.replace('http', 'ws')}/v2/models/a%20tiny%20model/stream`)
     const lines: string[] = []
     socket.on('message', (data) => lines.push(String(data)))
     const closed = new Promise((resolve) => socket.on('close', resolve))
     await new Promise((resolve) => socket.on('open', resolve))
-    // 500 large frames take longer than a second.
-    socket.send('{"width":400,"height":400}')
-    for (let i = 0; i < 500; i++) socket.send(new Uint8Array(480_000))
+    socket.send('{"width":100,"height":100}')
+    for (let i = 0; i < 200; i++) socket.send(noise(30_000, i))
     while (!lines.length) await new Promise((resolve) => setTimeout(resolve, 5))
-    const begin = performance.now()
     child.kill('SIGTERM')
     expect(await closed).toBe(1001)
     expect(await ended).toMatchObject({ code: 130, stderr: '' })
-    expect(performance.now() - begin).toBeLessThan(10_000)
-    expect(lines.every((line, frame) => JSON.parse(line).frame === frame)).toBe(true)
+    expect(lines.map((line) => JSON.parse(line).frame)).toEqual(lines.map((_, frame) => frame))
   })
 
   test('with TRECVIT_DEBUG every answer is a line', async () => {

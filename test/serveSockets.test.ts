@@ -380,6 +380,32 @@ test('while a pong waits to be written, only the newest ping is kept', () => {
   expect(sent.map(([data]) => data)).toEqual(['0', '999', 'again'])
 })
 
+test('what waits when the server ends is answered until the time is over', async () => {
+  const fake = Object.assign(new EventEmitter(), {
+    readyState: 1, OPEN: 1, CLOSED: 3, resume() {}, pause() {},
+    close: (code: number) => void fake.emit('close', code),
+    send: (_: unknown, done: () => void) => done(),
+  })
+  const codes: number[] = []
+  fake.on('close', (code) => codes.push(code))
+  const socket = new Socket(fake as unknown as WebSocket, 200, new ReadAhead(1e6))
+  let answered = 0
+  const done = socket.run(async ({ messages }) => {
+    for await (const _ of messages) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      answered++
+    }
+  }, (error) => unexpected.push(error))
+  for (let i = 0; i < 500; i++) fake.emit('message', Buffer.from('frame'), true)
+  await socket.end()
+  await done
+  expect(codes).toEqual([1001])
+  // 500 of them take 5 s.
+  expect(answered).toBeGreaterThan(0)
+  expect(answered).toBeLessThan(100)
+  fake.emit('message', Buffer.from('late'), true)
+})
+
 test('a live stream drops frames that wait, counts them, and keeps the newest', async () => {
   await start()
   const socket = await open()

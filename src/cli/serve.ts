@@ -22,6 +22,9 @@ interface ServeOptions extends ModelOptions {
   readonly token?: string
 }
 
+/** Milliseconds after which the decoding of a frame is given up: it takes less than one second. */
+const TASK_TIMEOUT = 30_000
+
 export function addServe(program: Command): void {
   const command = program.command('serve')
     .summary('serve the page, and the model over HTTP')
@@ -32,8 +35,11 @@ export function addServe(program: Command): void {
     .option('--max-streams <n>', 'streams at once, and as many requests; each holds a state, and what it has been sent', whole(1, 4096), 16)
     .option('--timeout <s>', 'seconds from a request to its answer, and for the next frame of a stream', whole(1, 86400), 30)
     .option('--allow-origin <origin...>', 'other origins whose pages may use it, like http://localhost:5173', origin)
-    .option('--allow-host <name...>', 'other host names of this server, like trecvit.example.com behind a proxy (default: loopback names and --host)', hostName)
-    .addOption(new Option('--token <text>', 'bearer token that requests to /v2 and /metrics need; other users of this machine can read arguments, so prefer the variable').env('TRECVIT_TOKEN').argParser(bearerToken))
+    .option('--allow-host <name...>', 'other host names of this server, like trecvit.example.com ' +
+      'behind a proxy (default: loopback names and --host)', hostName)
+    .addOption(new Option('--token <text>', 'bearer token that requests to /v2 and /metrics need; ' +
+      'other users of this machine can read arguments, so prefer the variable')
+      .env('TRECVIT_TOKEN').argParser(bearerToken))
   addModelOptions(command)
     .addHelpText('after', `
 Examples:
@@ -54,12 +60,16 @@ function origin(text: string, before: readonly string[] = []): string[] {
 
 function hostName(text: string, before: readonly string[] = []): string[] {
   const name = text.toLowerCase()
-  if (!/^[\w-]+(\.[\w-]+)*$/.test(name)) throw new InvalidArgumentError('Expected a host name without scheme and port, like example.com.')
+  if (!/^[\w-]+(\.[\w-]+)*$/.test(name)) {
+    throw new InvalidArgumentError('Expected a host name without scheme and port, like example.com.')
+  }
   return [...before, name]
 }
 
 function bearerToken(text: string): string {
-  if (!/^[\w.~+/-]+=*$/.test(text)) throw new InvalidArgumentError('Expected letters, digits and any of -._~+/, as in RFC 6750.')
+  if (!/^[\w.~+/-]+=*$/.test(text)) {
+    throw new InvalidArgumentError('Expected letters, digits and any of -._~+/, as in RFC 6750.')
+  }
   return text
 }
 
@@ -79,7 +89,7 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   const name = nameOf(options.model)
   const onError = (error: unknown) => void report(error)
   // A stream decodes one frame at a time, a request parses one body.
-  const pool = openPool({ waiting: 2 * maxStreams, timeout: limits.timeout }, onError)
+  const pool = openPool({ waiting: 2 * maxStreams, timeout: TASK_TIMEOUT }, onError)
   const app = createApp({
     model, name, version, ...limits, maxStreams, page: await openPage(), closing: signal, onError,
     address: host, hosts: options.allowHost ?? [], origins: options.allowOrigin ?? [],
@@ -97,12 +107,16 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
 }
 
 /** Says where the server is, and warns if others can reach it. */
-function announce(options: ServeOptions, name: string, model: TRecViT, { address, port }: AddressInfo): void {
+function announce(
+  options: ServeOptions, name: string, model: TRecViT, { address, port }: AddressInfo,
+): void {
   const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}/`
   if (!/^(127\.|::1$)/.test(address) && !options.quiet) {
     note(options.token === undefined
-      ? `warning: everybody who reaches ${address} can use this server; it asks for no password and does not encrypt`
-      : `warning: the connection to ${address} is not encrypted; use a proxy with TLS, or others can read the token`)
+      ? `warning: everybody who reaches ${address} can use this server; it asks for no password ` +
+        'and does not encrypt'
+      : `warning: the connection to ${address} is not encrypted; use a proxy with TLS, ` +
+        'or others can read the token')
   }
   if (options.json) print(JSON.stringify({ address: base, model: { source: options.model, name, fingerprint: model.fingerprint }, device: model.device }))
   else print(`${base}  ${options.model} on ${deviceOf(model)}\n${base}v2/models/${encodeURIComponent(name)}  (Ctrl-C ends it)`)

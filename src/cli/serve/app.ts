@@ -81,7 +81,9 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   }), options.processMetrics ?? false)
   const onFrame = (seconds: number) => metrics.streamed(seconds)
   const shared = { model, maxFrame: maxBody, tasks, health, onFrame }
-  closing.addEventListener('abort', () => requests.close(new HTTPException(503, { message: SHUTDOWN })))
+  closing.addEventListener('abort', () => {
+    requests.close(new HTTPException(503, { message: SHUTDOWN }))
+  })
 
   const app = new Hono<{ Bindings: Bindings }>()
   app.use(async (c, next) => {
@@ -120,7 +122,8 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
     const { text, type } = await metrics.text()
     return c.body(text, 200, { 'Content-Type': type })
   })
-  const served = { name, maxBody, maxStreams, timeout, closing, shared, health, metrics, streams, requests }
+  const limits = { maxBody, maxStreams, timeout }
+  const served = { name, ...limits, closing, shared, health, metrics, streams, requests }
   for (const path of MODEL_PATHS) app.route(path, modelRoutes(served))
 
   // Not as a route of GET, which every path would then seem to allow.
@@ -139,7 +142,10 @@ GET  /v2/models/${name}/stream   a WebSocket: frames in, a line of JSON for each
   function refuse(c: Context, error: unknown): Response {
     if (error instanceof TrecvitError) return c.json({ error: error.message }, 400)
     if (error instanceof EngineError) return c.json({ error: error.message }, 503, HEADERS[503])
-    if (error instanceof HTTPException) return c.json({ error: error.message }, error.status as ContentfulStatusCode, HEADERS[error.status] ?? {})
+    if (error instanceof HTTPException) {
+      const status = error.status as ContentfulStatusCode
+      return c.json({ error: error.message }, status, HEADERS[status] ?? {})
+    }
     // Nobody is there any more to hear of it.
     if (!c.req.raw.signal.aborted) options.onError(error)
     return c.json({ error: UNEXPECTED }, 500)

@@ -123,7 +123,9 @@ function readOpening(message: string | Uint8Array, c: number, maxFrame: number):
   if (!average) throw new TrecvitError(`"average" expected "all", {"frames":1..4096} or {"halfLife":up to 1e5}, got ${shown(wanted)}`)
   if (!isWhole(topK, 1, c)) throw new TrecvitError(`"topK" expected a whole number from 1 to ${c}, got ${shown(topK)}`)
   if (typeof resume !== 'boolean') throw new TrecvitError(`"resume" expected true or false, got ${shown(resume)}`)
-  if (typeof live !== 'boolean') throw new TrecvitError(`"live" expected true or false, got ${shown(live)}`)
+  if (typeof live !== 'boolean') {
+    throw new TrecvitError(`"live" expected true or false, got ${shown(live)}`)
+  }
   if (resume && wanted !== undefined) throw new TrecvitError('"average" cannot be given with "resume": the stream goes on as it was begun')
   return { size: sizeOfFrames(width, height, maxFrame), average, topK, resume, live }
 }
@@ -153,9 +155,11 @@ async function toFrame(shared: Shared, bytes: Uint8Array, { size }: Opening): Pr
     const { width, height } = size
     const want = 3 * width * height
     if (bytes.length !== want) {
-      throw new TrecvitError(`A raw frame of ${width}x${height} expected ${want} bytes, got ${bytes.length}`)
+      throw new TrecvitError(`A raw frame of ${width}x${height} expected ${want} bytes, ` +
+        `got ${bytes.length}`)
     }
-    if (height === imageSize[0] && width === imageSize[1]) return { data: bytes, shape: [height, width, 3] }
+    const shape = [height, width, 3]
+    if (String(shape) === String([...imageSize, 3])) return { data: bytes, shape }
   }
   return toModel({ bytes, size, maxPixels: Math.floor(maxFrame / 4), imageSize })
 }
@@ -165,14 +169,16 @@ async function snapshot(stream: Stream, message: string): Promise<Uint8Array> {
   const { snapshot: wanted, ...options } = objectOf(message, 'A message')
   const [odd] = Object.keys(options).filter((name) => name !== 'dtype' && name !== 'compress')
   if (wanted !== true || odd !== undefined) {
-    throw new TrecvitError('A message of text expected {"snapshot":true}, with "dtype" and "compress" ' +
-      'if wanted; frames are sent as bytes')
+    throw new TrecvitError('A message of text expected {"snapshot":true}, with "dtype" and ' +
+      '"compress" if wanted; frames are sent as bytes')
   }
   return stream.snapshot(options)
 }
 
 function objectOf(text: string, what: string): Json {
-  if (text.length > MAX_TEXT) throw new TooLarge(`${what} expected at most ${MAX_TEXT} characters, got ${text.length}`)
+  if (text.length > MAX_TEXT) {
+    throw new TooLarge(`${what} expected at most ${MAX_TEXT} characters, got ${text.length}`)
+  }
   return recordOf(parseJson(new TextEncoder().encode(text), what), what)
 }
 

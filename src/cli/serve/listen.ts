@@ -29,7 +29,7 @@ export interface ListenOptions {
 /** A server that listens. */
 export interface Listening {
   readonly address: AddressInfo
-  /** Takes no more requests, waits for those under way until the timeout, and closes all connections. */
+  /** Takes no more requests, waits until the timeout for those under way, closes connections. */
   close(): Promise<void>
 }
 
@@ -124,7 +124,9 @@ function requestOf({ url, headers }: IncomingMessage): Request | { error: string
   const { upgrade = '', host = 'localhost' } = headers
   if (upgrade.toLowerCase() !== 'websocket') return { error: `"Upgrade" expected "websocket", got ${quote(upgrade)}` }
   if (!url?.startsWith('/') || !URL.canParse(url, `http://${host}`)) return { error: `The address expected a path, got ${quote(url ?? '')}` }
-  return new Request(new URL(url, `http://${host}`), { headers: { host, ...(headers.origin !== undefined && { origin: headers.origin }), ...(headers.authorization !== undefined && { authorization: headers.authorization }) } })
+  const { origin, authorization } = headers
+  const known = Object.entries({ host, origin, authorization }).filter(([, value]) => value !== undefined)
+  return new Request(new URL(url, `http://${host}`), { headers: known as [string, string][] })
 }
 
 /** A whole answer on a connection that Node has let go of. */

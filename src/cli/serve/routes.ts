@@ -3,6 +3,7 @@
  */
 import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
+import { quote } from '../../checkpoint/quote.ts'
 import { readBody } from './body.ts'
 import { Deadline } from './deadline.ts'
 import { follow, type Channel, type Shared } from './follow.ts'
@@ -15,7 +16,10 @@ import { encodeInfer, JSON_LENGTH, outputNames, type InferRequest } from './tens
 
 /** What a server hands to the routes beside a request. */
 export interface Bindings {
-  /** Makes a WebSocket of the request; `run` is called with it, or `cancel` if the handshake fails. */
+  /**
+   * Makes a WebSocket of the request. Then `run` is called with it, or `cancel` if the handshake
+   * fails.
+   */
   readonly accept?: (socket: { run(channel: Channel): Promise<void>; cancel(): void }) => void
 }
 
@@ -46,21 +50,23 @@ export const MODEL_PATHS = ['/v2/models/:name', '/v2/models/:name/versions/:vers
 /** Says why the server takes nothing new. */
 export const SHUTDOWN = 'The server is being shut down'
 
-/** @throws HTTPException 503 */
-function busy(message: string): never {
-  throw new HTTPException(503, { message })
+function refuse(status: 404 | 426 | 503, message: string): never {
+  throw new HTTPException(status, { message })
 }
 
 export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
-  const { name, maxBody, maxStreams, timeout, closing, shared, health, metrics, streams, requests } = server
+  const { name, maxBody, maxStreams, timeout, closing, shared, health, metrics } = server
+  const { streams, requests } = server
   const { model, tasks = ownTasks } = shared
   const { imageSize, numClasses } = model.config
   const routes = new Hono<{ Bindings: Bindings }>()
 
   routes.use(async (c, next) => {
-    const { name: wanted, version = VERSION } = c.req.param() as Record<string, string>
-    if (wanted !== name) throw new HTTPException(404, { message: `There is no model ${JSON.stringify(wanted)}; this server has "${name}"` })
-    if (version !== VERSION) throw new HTTPException(404, { message: `There is no version ${JSON.stringify(version)} of "${name}"; this server has "${VERSION}"` })
+    const { name: wanted = '', version = VERSION } = c.req.param() as Record<string, string>
+    const lacks = (what: string, got: string, has: string) =>
+      refuse(404, `There is no ${what} ${quote(got)}; this server has "${has}"`)
+    if (wanted !== name) lacks('model', wanted, name)
+    if (version !== VERSION) lacks(`version of "${name}"`, version, VERSION)
     await next()
   })
 
@@ -68,12 +74,15 @@ export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
     name,
     platform: 'trecvit',
     inputs: [{ name: 'frames', datatype: 'UINT8', shape: [-1, -1, ...imageSize, 3] }],
-    outputs: outputNames.map((output) => ({ name: output, datatype: output === 'labels' ? 'BYTES' : 'FP32', shape: [-1, output === 'labels' ? -1 : numClasses] })),
+    outputs: outputNames.map((output) => (output === 'labels'
+      ? { name: output, datatype: 'BYTES', shape: [-1, -1] }
+      : { name: output, datatype: 'FP32', shape: [-1, numClasses] })),
   }))
 
   routes.get('/ready', async (c) => {
     const error = closing.aborted ? SHUTDOWN : await health.check()
-    return error === null ? c.json({ name, ready: true }) : c.json({ name, ready: false, error }, 503)
+    if (error !== null) return c.json({ name, ready: false, error }, 503)
+    return c.json({ name, ready: true })
   })
 
   routes.post('/infer', async (c) => {
@@ -81,22 +90,33 @@ export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
     using deadline = new Deadline(timeout, c.req.raw.signal)
     // Half the time is left for the rest.
     using patience = new Deadline(timeout / 2, c.req.raw.signal)
-    if (requests.waiting >= MAX_WAITING) busy(`${MAX_WAITING} requests wait already; try again later`)
-    using _ = await patience.unless(requests.take(patience.signal), 503, `No place became free within ${seconds / 2} s; try again later, or start the server with a larger "--max-streams"`)
-    const body = await deadline.unless(readBody(c.req.raw, maxBody, deadline.signal), 408, `The body expected to be there within ${seconds} s, but was not`)
+    if (requests.waiting >= MAX_WAITING) {
+      refuse(503, `${MAX_WAITING} requests wait already; try again later`)
+    }
+    using _ = await patience.unless(requests.take(patience.signal), 503,
+      `No place became free within ${seconds / 2} s; ` +
+      'try again later, or start the server with a larger "--max-streams"')
+    const body = await deadline.unless(readBody(c.req.raw, maxBody, deadline.signal), 408,
+      `The body expected to be there within ${seconds} s, but was not`)
     const { parse } = body.length <= SMALL ? ownTasks : tasks
-    const request = await parse({ body, jsonLength: c.req.header(JSON_LENGTH), config: model.config })
-    const answer = await deadline.unless(compute(request, deadline.signal), 504, `The answer takes longer than ${seconds} s; send fewer frames at once, or start the server with a larger "--timeout"`)
+    const jsonHeader = c.req.header(JSON_LENGTH)
+    const request = await parse({ body, jsonLength: jsonHeader, config: model.config })
+    const answer = await deadline.unless(compute(request, deadline.signal), 504,
+      `The answer takes longer than ${seconds} s; ` +
+      'send fewer frames at once, or start the server with a larger "--timeout"')
     const { body: encoded, jsonLength } = encodeInfer(name, request.id, answer)
     if (jsonLength === null) return c.body(encoded, 200, { 'Content-Type': 'application/json' })
-    return c.body(encoded, 200, { 'Content-Type': 'application/octet-stream', [JSON_LENGTH]: String(jsonLength) })
+    return c.body(encoded, 200, {
+      'Content-Type': 'application/octet-stream', [JSON_LENGTH]: String(jsonLength),
+    })
   })
 
   routes.get('/stream', (c) => {
     const accept = c.env?.accept
-    if (!accept) throw new HTTPException(426, { message: `${c.req.path} expected a WebSocket` })
-    if (closing.aborted) busy(SHUTDOWN)
-    const slot = streams.tryTake() ?? busy(`All ${maxStreams} streams are in use; try again later, or start the server with a larger "--max-streams"`)
+    if (!accept) refuse(426, `${c.req.path} expected a WebSocket`)
+    if (closing.aborted) refuse(503, SHUTDOWN)
+    const slot = streams.tryTake() ?? refuse(503, `All ${maxStreams} streams are in use; ` +
+      'try again later, or start the server with a larger "--max-streams"')
     accept({
       run: async (channel) => {
         using _ = slot
