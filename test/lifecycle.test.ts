@@ -129,6 +129,13 @@ test('a disposed model keeps no memory: not its own, and not what reading its fi
   // In a process of its own: vitest reads the stack of every error, which frees what the stack refers to.
   const script = `
     const { setTimeout: sleep } = await import('node:timers/promises')
+    const memories = []
+    WebAssembly.Memory = class extends WebAssembly.Memory {
+      constructor(descriptor) {
+        super(descriptor)
+        memories.push(new WeakRef(this))
+      }
+    }
     const { TRecViT } = await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)})
     const used = []
     for (let round = 0; round < 9; round++) {
@@ -141,10 +148,13 @@ test('a disposed model keeps no memory: not its own, and not what reading its fi
       gc()
       used.push(process.memoryUsage().arrayBuffers)
     }
-    console.log(used[8] - used[2])`
+    console.log(JSON.stringify([used[8] - used[2], memories.length, memories.filter((memory) => memory.deref()).length]))`
   const { stdout } = spawnSync(process.execPath, ['--expose-gc', '--input-type=module', '-e', script], { encoding: 'utf8', timeout: 60_000 })
-  // A model takes 2.75 MB, and its file another 2 MB while it is read.
-  expect(Number(stdout || NaN)).toBeLessThan(2e6)
+  const [grown, memories, alive] = JSON.parse(stdout || '[]') as number[]
+  // A model has 2.75 MB, and its file another 2 MB while it is read.
+  expect(grown).toBeLessThan(2e6)
+  expect(memories).toBeGreaterThanOrEqual(9)
+  expect(alive).toBeLessThanOrEqual(2)
 })
 
 describe.each(deaths)('a thread that dies (%s)', (death) => {
