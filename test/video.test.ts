@@ -10,8 +10,8 @@ import { decoderUrl, expected, hasFfmpeg, hashesOf, hasNative, hasWasm, media } 
 const RARE = ['gray10.mp4', 'gray12.mp4', 'twelve422.mp4', 'rgb12.mp4', 'twelve.webm', 'four40.webm', 'alpha.mov']
 /** `cannot`: clips that a decoder refuses. The one in WebAssembly leaves out AV1 and ProRes. */
 const decoders = [
-  { decoder: 'native', name: 'node-webcodecs', here: hasNative(), cannot: ['mjpeg.mov', ...RARE] },
-  { decoder: 'ffmpeg', name: 'ffmpeg', here: hasFfmpeg(), cannot: ['mjpeg.mov'] },
+  { decoder: 'native', name: 'node-webcodecs', here: hasNative(), cannot: ['mjpeg.mov', 'mjpeg.mp4', ...RARE] },
+  { decoder: 'ffmpeg', name: 'ffmpeg', here: hasFfmpeg(), cannot: ['mjpeg.mov', 'mjpeg.mp4'] },
   { decoder: 'wasm', name: 'FFmpeg in WebAssembly', here: hasWasm(), cannot: ['gray.mp4', 'gray12.mp4', 'alpha.mov'] },
 ] as const
 

@@ -25,6 +25,7 @@ const PLANAR: Readonly<Record<string, FrameFormat>> = {
  * @throws DecoderFault when this browser cannot decode the stream, or reports damage
  */
 export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
+  if (track.isChanged) throw new DecoderFault('this browser reads packets by itself, which have to be changed first')
   if (!(await track.input.canDecode())) throw new DecoderFault('this browser cannot decode it')
   try {
     for await (const sample of new VideoSampleSink(track.input).samples()) {

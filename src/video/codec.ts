@@ -2,6 +2,7 @@
  * What a track's codec string and configuration record say about its pictures: a label for people, and the layout of its planes.
  */
 import type { FrameFormat } from './frame.ts'
+import { readAvcSps } from './sps.ts'
 
 /** A codec in words, and the planes that it decodes to. */
 export interface Codec {
@@ -37,10 +38,11 @@ const FORMATS: Readonly<Record<string, FrameFormat>> = {
 export function describeCodec(codec: string, parameters: string, record: Uint8Array | null): Codec {
   const parts = parameters.split('.')
   if (codec === 'avc') {
-    const sps = record === null ? null : readSps(record)
+    const sps = record === null ? null : readAvcSps(record)
+    const sampling = sps && { chroma: CHROMA_IDC[sps.chroma]!, depth: sps.depth }
     // Decoders give H.264 without chroma as 4:2:0 with grey chroma.
     const label = ['H.264', AVC_PROFILES[parseInt(parts[1]?.slice(0, 2) ?? '', 16)]]
-    return finish(label, sps && { chroma: sps.chroma, depth: sps.depth }, sps?.chroma === '4:0:0' ? '4:2:0' : sps?.chroma)
+    return finish(label, sampling, sampling?.chroma === '4:0:0' ? '4:2:0' : sampling?.chroma)
   }
   if (codec === 'hevc') {
     const sampling = record !== null && record.length > 18 ? { chroma: CHROMA_IDC[record[16]! & 3]!, depth: 8 + (record[17]! & 7) } : null
@@ -70,26 +72,4 @@ function finish(label: readonly (string | undefined)[], sampling: Sampling | nul
   const name = label.filter((part) => part !== undefined).join(' ')
   if (sampling === null) return { label: name, format: null }
   return { label: `${name}, ${sampling.chroma}, ${sampling.depth} bit`, format: FORMATS[`${decoded} ${sampling.depth}`] ?? null }
-}
-
-/** Chroma and depth from the sequence parameter set in an avcC record (ISO 14496-15 5.3.3.1, H.264 7.3.2.1.1). */
-function readSps(record: Uint8Array): Sampling | null {
-  // Five bytes of record, the count of sets, the length of the first one, its header byte, profile, constraints, level.
-  const profile = record[9]
-  if (profile === undefined || ((record[5] ?? 0) & 31) === 0) return null
-  if (![100, 110, 122, 244, 44].includes(profile)) return { chroma: '4:2:0', depth: 8 }
-  let at = 12 * 8
-  const bit = (): number => ((record[at >> 3] ?? 0) >> (7 - (at++ & 7))) & 1
-  const golomb = (): number => {
-    let zeros = 0
-    while (bit() === 0) if (++zeros > 31) return -1
-    let value = 1
-    for (let i = 0; i < zeros; i++) value = value * 2 + bit()
-    return value - 1
-  }
-  golomb()
-  const chroma = CHROMA_IDC[golomb()]
-  if (chroma === '4:4:4') bit()
-  const depth = 8 + golomb()
-  return chroma === undefined ? null : { chroma, depth }
 }

@@ -3,11 +3,13 @@
  */
 import type { Colour } from './frame.ts'
 
-/** Kr and Kb of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance). */
+/** Kr and Kb of ITU-R BT.601, BT.709, BT.2020 (non-constant luminance), SMPTE 240M and FCC (1953). */
 const LUMA: Readonly<Record<Exclude<Colour['matrix'], 'rgb'>, readonly [number, number]>> = {
   bt601: [0.299, 0.114],
   bt709: [0.2126, 0.0722],
   bt2020: [0.2627, 0.0593],
+  smpte240m: [0.212, 0.087],
+  fcc: [0.3, 0.11],
 }
 
 /** RGB, 0..255, of samples y, u, v: `r = scale·y + offset + rv·(v − centre)` and so on. */

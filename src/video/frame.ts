@@ -16,7 +16,7 @@ export type FrameFormat =
 /** What turns samples into colour. */
 export interface Colour {
   /** YUV to RGB. `rgb`: none; `yuv444p` planes then hold G, B, R (RGB-coded H.264). */
-  readonly matrix: 'bt601' | 'bt709' | 'bt2020' | 'rgb'
+  readonly matrix: 'bt601' | 'bt709' | 'bt2020' | 'smpte240m' | 'fcc' | 'rgb'
   /** True: 0..255 is black to white; false: 16..235 (chroma 16..240), at 10 bits 4 times that, at 12 bits 16 times. */
   readonly fullRange: boolean
   /**

@@ -1,56 +1,116 @@
 /**
- * What has to be known of a Matroska or WebM file before mediabunny 1.61 sees it: at bytes between elements that are none, it can search
- * for ever, and a file that ends early it ends in silence.
+ * Matroska and WebM files, checked before mediabunny 1.61 reads them: it reads a file that ends
+ * early without a word, and the first of several files that were joined.
  */
+import type { Source } from 'mediabunny'
 import { TrecvitError } from '../error.ts'
-import { capital, type Media } from './media.ts'
+import { elementsIn, MAX_HEADER, readElement, unsigned, type Element } from './elements.ts'
+import type { MatroskaTrack } from './matroskaTracks.ts'
+import { capital } from './media.ts'
+import { patchedSource, Pieces, type SeekableMedia } from './pieces.ts'
+import { Segment } from './segment.ts'
 
-/** SeekHead, Info, Tracks, Cluster, Cues, Attachments, Chapters, Tags: what a segment holds, besides padding (EC). */
-const LEVEL_1: ReadonlySet<number> = new Set([0x114d9b74, 0x1549a966, 0x1654ae6b, 0x1f43b675, 0x1c53bb6b, 0x1941a469, 0x1043a770, 0x1254c367])
-const SEGMENT = 0x18538067
+/** A checked Matroska file, or one of several that were joined end to end. */
+export interface Matroska {
+  readonly kind: 'webm' | 'mkv'
+  readonly source: Source
+  readonly track: MatroskaTrack
+  /**
+   * What the file lacks, as a sentence without a subject; null when nothing is known to be missing.
+   */
+  readonly cut: string | null
+  /**
+   * To be called when the part was read: what was interrupted at its end, as a clause, and the file
+   * that follows.
+   */
+  rest(): Promise<{ readonly interrupted: string | null; readonly next: Matroska | null }>
+}
+
+const [EBML, SEGMENT, DOC_TYPE, VOID, CRC] = [0x1a45dfa3, 0x18538067, 0x4282, 0xec, 0xbf]
+/** Bytes that are walked when a file is opened; the rest is walked as it is read. */
+const EAGER = 2 ** 22
+const MAX_HEADER_BODY = 2 ** 12
+/** Elements between two files. */
+const MAX_BETWEEN = 1000
+
+/** True for bytes at the start of a Matroska or WebM file. */
+export function isMatroska(head: Uint8Array): boolean {
+  return unsigned(head, 0, 4) === EBML
+}
 
 /**
- * Walks from element to element. Streams and addresses are not checked: they cannot be read at any offset, or only slowly.
- * @returns how many bytes the file lacks at its end, by the size that it states of itself; 0 when none, or when it does not say
- * @throws TrecvitError when something else stands where an element should begin
+ * @param start offset of the EBML header
+ * @throws TrecvitError when there is no video, or something else stands where an element should
+ *   begin
  */
-export async function checkMatroska({ name, head, size, read }: Media): Promise<number> {
-  if (size === null || read === null || word(head, 0) !== 0x1a45dfa3) return 0
-  const header = readSize(head, 4)
-  if (header === null || header.value === null) return 0
-  const start = header.end + header.value
-  if (word(head, start) !== SEGMENT) return 0
-  const segment = readSize(head, start + 4)
-  if (segment === null) return 0
-  const end = segment.value === null ? Infinity : segment.end + segment.value
-  for (let at = segment.end; at < Math.min(end, size); ) {
-    const bytes = await read(at, 12)
-    const padding = bytes[0] === 0xec
-    if (bytes.length < 4) break
-    if (!padding && !LEVEL_1.has(word(bytes, 0))) throw new TrecvitError(`${capital(name)} is damaged at byte ${at}: a part of a Matroska file should begin there`)
-    const element = readSize(bytes, padding ? 1 : 4)
-    // Of unknown size: a recording of which no more is known.
-    if (element === null || element.value === null) break
-    at += element.end + element.value
+export async function checkMatroska(
+  media: SeekableMedia,
+  signal: AbortSignal,
+  start: number = 0,
+): Promise<Matroska> {
+  const { size } = media
+  const fault = (text: string): TrecvitError => new TrecvitError(`${capital(media.name)} ${text}`)
+  const pieces = new Pieces(media, signal)
+  const header = await readHeader(pieces, start)
+  if (header === null) throw fault(NO_INDEX)
+  const segmentEnd = header.segment.end ?? Infinity
+  const segment = new Segment(media, pieces, header.segment.body, segmentEnd)
+  let eager = start
+  do await segment.advance((eager += EAGER))
+  while (segment.track === null && !segment.isOver)
+  const { track } = segment
+  if (track === null) throw fault(NO_INDEX)
+  if (track.fault !== null) throw fault(`has video that is ${track.fault}`)
+  const end = Math.min(size, segment.next ?? segmentEnd)
+  const source = patchedSource(media, segment.patches, end, (to) => segment.advance(to))
+  const lost = segmentEnd === Infinity ? 0 : Math.max(0, segmentEnd - size)
+  return {
+    kind: header.kind,
+    source: start === 0 ? source : source.slice(start),
+    track,
+    cut: lost > 0 ? `is cut short: its last ${lost} bytes are missing` : null,
+    async rest() {
+      await segment.advance(size)
+      const at = segment.next ?? (await findNext(pieces, segmentEnd))
+      const next = at === null ? null : await checkMatroska(media, signal, at)
+      return { interrupted: segment.interrupted, next }
+    },
   }
-  return end === Infinity ? 0 : Math.max(0, end - size)
 }
 
-function word(bytes: Uint8Array, at: number): number {
-  return (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
+const NO_INDEX = 'has no index of its tracks: it was cut short, or its recording was never finished'
+
+/** Reads the EBML header and the header of the segment behind it; null when they are not there. */
+async function readHeader(
+  pieces: Pieces,
+  start: number,
+): Promise<{ kind: Matroska['kind']; segment: Element } | null> {
+  const header = await elementAt(pieces, start)
+  const length = (header?.end ?? Infinity) - start
+  if (header === null || length > MAX_HEADER_BODY) return null
+  const bytes = await pieces.at(start, length)
+  let kind: Matroska['kind'] = 'mkv'
+  for (const { id, body, end } of elementsIn(bytes, header.body - start, bytes.length)) {
+    const text = id === DOC_TYPE ? String.fromCharCode(...bytes.subarray(body, end)) : ''
+    if (text.startsWith('webm')) kind = 'webm'
+  }
+  const segment = await elementAt(pieces, header.end!)
+  return segment?.id === SEGMENT ? { kind, segment } : null
 }
 
-/** A size and where it ends (RFC 8794 4: as many zero bits as further bytes follow); its value is null where it says "unknown". */
-function readSize(bytes: Uint8Array, at: number): { value: number | null; end: number } | null {
-  const first = bytes[at]
-  if (first === undefined || first === 0) return null
-  const more = Math.clz32(first) - 24
-  if (at + more >= bytes.length) return null
-  let value = first & (0x7f >> more)
-  let unknown = value === 0x7f >> more
-  for (let i = 1; i <= more; i++) {
-    value = value * 256 + bytes[at + i]!
-    unknown &&= bytes[at + i] === 0xff
+/** Looks behind a segment of known size for another file. */
+async function findNext(pieces: Pieces, from: number): Promise<number | null> {
+  let at = from
+  for (let i = 0; i < MAX_BETWEEN && at + MAX_HEADER <= pieces.size; i++) {
+    const element = await elementAt(pieces, at)
+    if (element?.id === EBML) return at
+    if (element === null || element.end === null) return null
+    if (element.id !== VOID && element.id !== CRC) return null
+    at = element.end
   }
-  return { value: unknown ? null : value, end: at + more + 1 }
+  return null
+}
+
+async function elementAt(pieces: Pieces, at: number): Promise<Element | null> {
+  return readElement(await pieces.at(at, MAX_HEADER), 0, at)
 }

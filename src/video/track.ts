@@ -13,11 +13,14 @@ export interface Track {
   readonly kind: string
   readonly codec: Codec
   readonly config: VideoDecoderConfig
+  /** True when packets are not those of `input`, but decompressed or supplemented. */
+  readonly isChanged: boolean
   /**
-   * All packets from the first key frame on, in order of decoding.
+   * All packets from a key frame on, in order of decoding.
+   * @param from seconds of the media, before which packets are not needed; default: the first key frame
    * @throws TrecvitError when the file ends early or is damaged
    */
-  packets(): AsyncGenerator<EncodedPacket>
+  packets(from?: number): AsyncGenerator<EncodedPacket>
 }
 
 /**
@@ -25,6 +28,9 @@ export interface Track {
  * decoder knows that the planes hold G, B and R, whatever the container says.
  */
 export type Decoded = Pick<Frame, 'format' | 'width' | 'height' | 'planes' | 'time'> & { readonly matrix?: 'rgb' }
+
+/** Every picture of a track, in order of presentation. */
+export type Decode = (track: Track, signal: AbortSignal) => AsyncGenerator<Decoded>
 
 /** This decoder cannot go on; another one might. The message is a clause without the video's name. */
 export class DecoderFault extends TrecvitError {}

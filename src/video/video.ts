@@ -34,6 +34,11 @@ export interface VideoInfo {
  */
 export interface Video extends AsyncIterable<Frame> {
   readonly info: VideoInfo
+  /**
+   * What the file asks for and is not done, or what it lacks without harm: sentences. Some are known when the video is opened, others only at
+   * its end.
+   */
+  readonly warnings: readonly string[]
   /** Frees everything; a loop that runs ends as if the video did. May be called more than once. Needed only where no loop was begun. */
   close(): Promise<void>
 }
@@ -41,6 +46,8 @@ export interface Video extends AsyncIterable<Frame> {
 /** How a reader hands over: pictures that end or throw when `stop` is aborted, and what is left to free after them. */
 export interface Reading {
   readonly info: VideoInfo
+  /** Grows until the frames end. Default: none. */
+  readonly warnings?: readonly string[]
   readonly frames: AsyncGenerator<Frame>
   readonly release: () => void | Promise<void>
 }
@@ -48,7 +55,7 @@ export interface Reading {
 /**
  * @param stop aborted by `close`, and by the caller's signal with the caller's reason
  */
-export function makeVideo({ info, frames, release }: Reading, stop: AbortController): Video {
+export function makeVideo({ info, warnings = [], frames, release }: Reading, stop: AbortController): Video {
   let used = false
   let closed = false
   async function* walk(): AsyncGenerator<Frame> {
@@ -71,6 +78,7 @@ export function makeVideo({ info, frames, release }: Reading, stop: AbortControl
   stop.signal.addEventListener('abort', () => void free().catch(() => {}), { once: true })
   return {
     info,
+    warnings,
     [Symbol.asyncIterator]() {
       if (used) throw new TrecvitError('A video can be read once: open it again to read it from the beginning')
       used = true

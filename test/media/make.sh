@@ -46,6 +46,17 @@ ff -i h264.mp4 -c copy -movflags +faststart fast.mp4 && head -c 4500 fast.mp4 > 
 head -c 3000 h264.mp4 > noindex.mp4
 clip 48x32 0.2 -c:v mjpeg clip.avi
 clip 96x64 0.4 -pix_fmt yuvj420p -c:v mjpeg -q:v 12 mjpeg.mov
+# Fragments; and some whose data begins, by their headers, only where that of the sound before it ends.
+clip 96x64 1 -pix_fmt yuv420p -c:v libx264 -crf 34 -g 5 -movflags frag_keyframe+empty_moov frag.mp4
+ff -i h264.mp4 -f lavfi -i sine=duration=1 -map 1:a -map 0:v -c:v copy -c:a aac -b:a 24k -movflags empty_moov+omit_tfhd_offset -frag_duration 300000 frag-sound.mp4
+# Colours that few writers tag.
+clip 48x32 0.2 -pix_fmt yuv420p -c:v libx264 -crf 34 -x264-params colormatrix=fcc:chromaloc=1 fcc-center.mp4
+clip 48x32 0.2 -pix_fmt yuv420p -c:v libx264 -crf 34 -x264-params colormatrix=YCgCo:chromaloc=4 ycgco.mp4
+# Not made here, but kept as they are: clips that were cut, joined or edited by hand, as reports of users describe them. Their names say how:
+# h264-ss hevc-ss (cut at an open group of pictures), stsd-two (two sample descriptions), elst-slow (an edit list that goes back), mjpeg.mp4
+# (Motion JPEG by its object type), siting-topleft s240m (tags in the stream), same-time jump (odd clocks), mkv-crc (checksums and unknown
+# elements), mkv-live-cut (a live recording, interrupted), twice.webm (two files, joined), zlib.mkv (compressed packets), still.avif.
+
 ff -i h264.mp4 -frames:v 1 picture.png && ff -i h264.mp4 -frames:v 1 -q:v 4 picture.jpg
 
 node - <<'EOF'
@@ -53,7 +64,10 @@ const { execFileSync } = require('node:child_process')
 const { createHash } = require('node:crypto')
 const { writeFileSync } = require('node:fs')
 const clips = ['h264', 'full709', 'full', 'bt709', 'ten', 'ten422', 'yuv444', 'odd444', 'rgb', 'hevc10', 'gray', 'rotated', 'cut', 'vfr', 'gray10', 'twelve422', 'rgb12', 'gray12'].map((name) => `${name}.mp4`)
-clips.push('odd.webm', 'vp8.webm', 'mjpeg.mov', 'twelve.webm', 'four40.webm', 'alpha.mov', 'picture.png', '../../models/tour.mp4', '../../models/short.webm')
+clips.push('odd.webm', 'vp8.webm', 'mjpeg.mov', 'twelve.webm', 'four40.webm', 'alpha.mov', 'picture.png',
+  ...['h264-ss', 'hevc-ss', 'stsd-two', 'elst-slow', 'mjpeg', 'siting-topleft', 's240m', 'same-time', 'jump', 'frag', 'frag-sound', 'fcc-center'].map((name) => `${name}.mp4`),
+  'mkv-crc.mkv', 'mkv-live-cut.mkv', 'twice.webm', 'zlib.mkv',
+  '../../models/tour.mp4', '../../models/short.webm')
 const planes = {}
 for (const clip of clips) {
   const probe = execFileSync('ffprobe', ['-v', 'error', '-select_streams', 'v', '-show_entries', 'stream=pix_fmt', '-of', 'json', clip])

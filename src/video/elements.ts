@@ -1,0 +1,89 @@
+/**
+ * Elements of Matroska and WebM files (RFC 8794): an id, a size, a body.
+ */
+
+/** Where an element lies. */
+export interface Element {
+  readonly id: number
+  /** Offset of the id. */
+  readonly at: number
+  /** Offset of the body. */
+  readonly body: number
+  /** Offset of the first byte behind the element; null when its size is unknown. */
+  readonly end: number | null
+}
+
+/** Bytes of the longest header: an id of 4 and a size of 8. */
+export const MAX_HEADER = 12
+
+/**
+ * Reads the header of an element.
+ * @param offset of the header in the bytes
+ * @param at offset of the header in the file
+ * @returns null when no header is there
+ */
+export function readElement(bytes: Uint8Array, offset: number, at: number): Element | null {
+  const first = bytes[offset]
+  if (first === undefined || first < 0x10) return null
+  const idLength = Math.clz32(first) - 23
+  const sizeFirst = bytes[offset + idLength]
+  if (sizeFirst === undefined || sizeFirst === 0) return null
+  const sizeLength = Math.clz32(sizeFirst) - 23
+  if (offset + idLength + sizeLength > bytes.length) return null
+  const id = unsigned(bytes, offset, idLength)
+  const body = at + idLength + sizeLength
+  const size = vint(bytes, offset + idLength, sizeLength)
+  return { id, at, body, end: size === null ? null : body + size }
+}
+
+/**
+ * The elements in a range of a buffer; one that reaches beyond the range, or has no size, ends with
+ * it.
+ */
+export function* elementsIn(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+): Generator<Element & { readonly end: number }> {
+  for (let at = from; at < to;) {
+    const element = readElement(bytes, at, at)
+    if (element === null) return
+    const end = Math.min(element.end ?? to, to)
+    yield { ...element, end }
+    at = end
+  }
+}
+
+/** A big-endian number of up to 8 bytes; exact up to 2^53. */
+export function unsigned(bytes: Uint8Array, at: number, length: number): number {
+  let value = 0
+  for (let i = 0; i < length; i++) value = value * 256 + (bytes[at + i] ?? 0)
+  return value
+}
+
+/** The value of an element of unsigned integer type. */
+export function unsignedOf(bytes: Uint8Array, { body, end }: Element): number {
+  return unsigned(bytes, body, Math.min(8, (end ?? body) - body))
+}
+
+/** The value of a variable-size integer; null when all its bits are ones (unknown). */
+function vint(bytes: Uint8Array, at: number, length: number): number | null {
+  const ones = 0xff >> length
+  let value = bytes[at]! & ones
+  let unknown = value === ones
+  for (let i = 1; i < length; i++) {
+    value = value * 256 + bytes[at + i]!
+    unknown &&= bytes[at + i] === 0xff
+  }
+  return unknown ? null : value
+}
+
+/** The header of a Void element that covers `length` bytes, at least 2. */
+export function voidHeader(length: number): Uint8Array {
+  if (length < 9) return Uint8Array.of(0xec, 0x80 | (length - 2))
+  const header = new Uint8Array(9)
+  header[0] = 0xec
+  new DataView(header.buffer).setBigUint64(1, BigInt(length - 9))
+  header[1] = 1
+  return header
+}

@@ -1,0 +1,34 @@
+/**
+ * Packets that Matroska compressed by zlib.
+ */
+
+/** Bytes of the largest packet. */
+const MAX_PACKET = 2 ** 26
+
+/**
+ * @throws Error when the bytes are no zlib stream, or one of more than 64 MiB
+ */
+export async function inflate(data: Uint8Array): Promise<Uint8Array> {
+  const reader = new Blob([data as Uint8Array<ArrayBuffer>])
+    .stream()
+    .pipeThrough(new DecompressionStream('deflate'))
+    .getReader()
+  const parts: Uint8Array[] = []
+  let size = 0
+  for (;;) {
+    const { value, done } = await reader.read()
+    if (done) break
+    parts.push(value)
+    if ((size += value.length) > MAX_PACKET) {
+      await reader.cancel()
+      throw new Error(`a compressed packet has more than ${MAX_PACKET} bytes`)
+    }
+  }
+  const whole = new Uint8Array(size)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}

@@ -1,0 +1,218 @@
+/**
+ * The index of an MP4 or MOV file (moov): reads what mediabunny 1.61 leaves out, and writes an
+ * index of the one video track that is read.
+ */
+import { boxesIn, findBox, makeBox, viewOf, type Box } from './boxes.ts'
+import { readEdits, type EditList } from './edits.ts'
+import { readSamples, type Samples } from './sampleTable.ts'
+import { describeEntry, type Description } from './sampleEntry.ts'
+
+/** What the index tells of the video track. */
+export interface Movie {
+  readonly track: number
+  /** Ticks of a second in times of the track. */
+  readonly timescale: number
+  readonly edits: EditList | null
+  /** Seconds of the media; null when the index does not tell. */
+  readonly duration: number | null
+  readonly samples: Samples
+  readonly descriptions: readonly Description[]
+  /** Defaults of fragments (trex) by track; null when the file has no fragments. */
+  readonly fragments: ReadonlyMap<number, FragmentDefaults> | null
+  /** The index with nothing but this track; shorter than the original one. */
+  readonly moov: Uint8Array
+}
+
+/** Defaults of the samples in fragments. */
+export interface FragmentDefaults {
+  readonly description: number
+  readonly duration: number
+  readonly size: number
+  readonly flags: number
+}
+
+/** Tracks that are read to choose one. */
+const MAX_TRACKS = 64
+/** Kinds of tracks in words. */
+const HANDLERS: Readonly<Record<string, string>> = {
+  soun: 'audio',
+  sbtl: 'subtitles',
+  subt: 'subtitles',
+  text: 'subtitles',
+}
+
+/**
+ * @param moov the box with its header
+ * @param size bytes of the file; null: unknown
+ * @returns the movie, or the kinds of its tracks when none is a video
+ * @throws TooManySamples
+ */
+export function readMovie(moov: Uint8Array, size: number | null): Movie | string[] {
+  const whole = findBox(moov, 0, moov.length, 'moov')!
+  const mvhd = findBox(moov, whole.body, whole.end, 'mvhd')
+  const movieScale = mvhd === null ? 0 : scaleOf(moov.subarray(mvhd.body, mvhd.end)).scale
+  const tracks: Trak[] = []
+  for (const box of boxesIn(moov, whole.body, whole.end)) {
+    if (box.kind === 'trak' && tracks.length < MAX_TRACKS) tracks.push(readTrak(moov, box))
+  }
+  const videos = tracks.filter(({ handler }) => handler === 'vide')
+  // As mediabunny and players choose: an enabled track before a disabled one, moving pictures
+  // before stills.
+  const rank = (trak: Trak): number =>
+    (trak.enabled ? 0 : 2) + (trak.tables.has('stss') || trak.isEmpty ? 0 : 1)
+  const best = videos.sort((a, b) => rank(a) - rank(b))[0]
+  if (best === undefined)
+    return [...new Set(tracks.flatMap(({ handler }) => HANDLERS[handler] ?? []))]
+  const samples = readSamples(best.tables, size)
+  const mvex = findBox(moov, whole.body, whole.end, 'mvex')
+  const fragments = mvex === null ? null : readDefaults(moov, mvex)
+  const first = samples.runs[0]?.description ?? fragments?.get(best.id)?.description ?? 1
+  const { descriptions, stsd } = readDescriptions(best.tables.get('stsd'), first)
+  const { scale, duration } = best.time
+  const parts = [
+    ...(mvhd === null ? [] : [boxBytes(moov, mvhd)]),
+    ...(mvex === null ? [] : [trimmedMvex(moov, mvex, best.id)]),
+  ]
+  return {
+    track: best.id,
+    timescale: scale,
+    edits: best.elst === null ? null : readEdits(best.elst, movieScale, scale),
+    duration: duration > 0 && scale > 0 ? duration / scale : null,
+    samples,
+    descriptions,
+    fragments,
+    moov: makeBox('moov', [...parts, writeTrak(best, stsd)]),
+  }
+}
+
+interface Trak {
+  readonly id: number
+  readonly enabled: boolean
+  readonly handler: string
+  readonly time: { readonly scale: number; readonly duration: number }
+  readonly elst: Uint8Array | null
+  /** Bodies of the tables in stbl by their kind, stsd included. */
+  readonly tables: ReadonlyMap<string, Uint8Array>
+  readonly isEmpty: boolean
+  /** Header boxes that are kept. */
+  readonly tkhd: Uint8Array
+  readonly mdhd: Uint8Array
+}
+
+function readTrak(moov: Uint8Array, trak: Box): Trak {
+  const body = (...path: string[]): Uint8Array | null => {
+    const box = findBox(moov, trak.body, trak.end, ...path)
+    return box === null ? null : moov.subarray(box.body, box.end)
+  }
+  const tkhd = body('tkhd') ?? new Uint8Array(0)
+  const mdhd = body('mdia', 'mdhd') ?? new Uint8Array(0)
+  const hdlr = body('mdia', 'hdlr') ?? new Uint8Array(0)
+  const stbl = findBox(moov, trak.body, trak.end, 'mdia', 'minf', 'stbl')
+  const tables = new Map<string, Uint8Array>()
+  if (stbl !== null)
+    for (const box of boxesIn(moov, stbl.body, stbl.end))
+      if (TABLES.has(box.kind)) tables.set(box.kind, moov.subarray(box.body, box.end))
+  const id = tkhd.length < 24 ? 0 : viewOf(tkhd).getUint32(tkhd[0] === 1 ? 20 : 12)
+  const handler = String.fromCharCode(...hdlr.subarray(8, 12))
+  const sizes = tables.get('stsz') ?? tables.get('stz2')
+  const isEmpty = sizes === undefined || sizes.length < 12 || viewOf(sizes).getUint32(8) === 0
+  return {
+    id,
+    enabled: ((tkhd[3] ?? 0) & 1) === 1,
+    handler,
+    time: scaleOf(mdhd),
+    elst: body('edts', 'elst'),
+    tables,
+    isEmpty,
+    tkhd,
+    mdhd,
+  }
+}
+
+const TABLES: ReadonlySet<string> = new Set([
+  'stsd',
+  'stts',
+  'ctts',
+  'stss',
+  'stsz',
+  'stz2',
+  'stsc',
+  'stco',
+  'co64',
+])
+
+/** Ticks of a second and duration of mvhd or mdhd. */
+function scaleOf(body: Uint8Array): { scale: number; duration: number } {
+  const view = viewOf(body)
+  if (body[0] === 1 && body.length >= 32)
+    return { scale: view.getUint32(20), duration: Number(view.getBigUint64(24)) }
+  if (body.length < 20) return { scale: 0, duration: 0 }
+  const duration = view.getUint32(16)
+  return { scale: view.getUint32(12), duration: duration === 0xffffffff ? 0 : duration }
+}
+
+function readDefaults(moov: Uint8Array, mvex: Box): Map<number, FragmentDefaults> {
+  const defaults = new Map<number, FragmentDefaults>()
+  for (const box of boxesIn(moov, mvex.body, mvex.end)) {
+    if (box.kind !== 'trex' || box.end - box.body < 24) continue
+    const view = viewOf(moov.subarray(box.body, box.end))
+    const [track, description, duration, size, flags] = [4, 8, 12, 16, 20].map((at) =>
+      view.getUint32(at),
+    ) as [number, number, number, number, number]
+    defaults.set(track, { description, duration, size, flags })
+  }
+  return defaults
+}
+
+function trimmedMvex(moov: Uint8Array, mvex: Box, track: number): Uint8Array {
+  const kept: Uint8Array[] = []
+  for (const box of boxesIn(moov, mvex.body, mvex.end)) {
+    if (
+      box.kind === 'trex' &&
+      box.end - box.body >= 24 &&
+      viewOf(moov).getUint32(box.body + 4) === track
+    )
+      kept.push(boxBytes(moov, box))
+  }
+  return makeBox('mvex', kept.slice(0, 1))
+}
+
+/** All descriptions of samples, and an stsd of the first one that is used. */
+function readDescriptions(
+  body: Uint8Array | undefined,
+  first: number,
+): { descriptions: Description[]; stsd: Uint8Array } {
+  const entries =
+    body === undefined
+      ? []
+      : [...boxesIn(body, 8, body.length)].map((box) => describeEntry(boxBytes(body, box)))
+  const chosen = entries[first - 1] ?? entries[0]
+  return {
+    descriptions: entries,
+    stsd: makeBox('stsd', [
+      new Uint8Array([0, 0, 0, 0, 0, 0, 0, chosen === undefined ? 0 : 1]),
+      ...(chosen === undefined ? [] : [chosen.entry]),
+    ]),
+  }
+}
+
+function writeTrak({ tkhd, mdhd, tables }: Trak, stsd: Uint8Array): Uint8Array {
+  const handler = new Uint8Array(24)
+  handler.set(
+    [...'vide'].map((letter) => letter.charCodeAt(0)),
+    8,
+  )
+  const stbl = [
+    stsd,
+    ...[...tables].flatMap(([kind, body]) => (kind === 'stsd' ? [] : [makeBox(kind, [body])])),
+  ]
+  const minf = makeBox('minf', [makeBox('stbl', stbl)])
+  return makeBox('trak', [
+    makeBox('tkhd', [tkhd]),
+    makeBox('mdia', [makeBox('mdhd', [mdhd]), makeBox('hdlr', [handler]), minf]),
+  ])
+}
+
+function boxBytes(bytes: Uint8Array, { at, end }: Box): Uint8Array {
+  return bytes.subarray(at, end)
+}
