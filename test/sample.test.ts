@@ -63,6 +63,16 @@ describe('what is picked', () => {
     expect(await pick([0, 0.05, 0.1, 0.15, 0.9, 1.0], { fps: 10 })).toEqual([0, 0.1, 0.15, 0.15, 0.15, 0.15, 0.15, 0.15, 0.15, 0.9, 1.0])
   })
 
+  test('a jump of the clock is cut to 10 s, or to 10 times the gap before', async () => {
+    const jump = [...every(0.1, 10), ...every(0.1, 10, 3600.9)]
+    const picked = await pick(jump, { fps: 5 })
+    expect(picked).toHaveLength(60)
+    expect(picked.slice(-5).map((time) => Math.round(time * 10))).toEqual([36010, 36012, 36014, 36016, 36018])
+    // Slow pictures are none: one a minute.
+    expect(await pick(every(60, 4).map((time) => time / 6), { fps: 0.1 })).toHaveLength(4)
+    expect(await pick([0, 9, 69, 129], { fps: 1 })).toHaveLength(189)
+  })
+
   test('ticks, then stride, then the limit; times need not begin at 0', async () => {
     expect(indices(await pick(every(0.1, 40), { fps: 5, stride: 2, frames: 3, start: 0.4 }), 0.1)).toEqual([4, 8, 12])
     const late = every(0.1, 10, 1000)

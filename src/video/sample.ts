@@ -8,7 +8,10 @@ import type { Frame } from './frame.ts'
 export interface SampleOptions {
   /** Seconds after the first frame at which to begin. Default 0. */
   readonly start?: number
-  /** Frames a second: at each tick the frame that is on the screen, so that a slower video repeats frames. Default: every frame. */
+  /**
+   * Frames a second: at each tick the frame that is on the screen, so that a slower video repeats frames. A gap of more than 10 s, and of more
+   * than 10 times the gap before, is a jump of the clock: it is cut to the longer of the two. Default: every frame.
+   */
   readonly fps?: number
   /** Every n-th frame (of those that `fps` picked). Default 1. */
   readonly stride?: number
@@ -18,6 +21,9 @@ export interface SampleOptions {
 
 /** Seconds by which times may be off: containers round them, at worst to milliseconds, and a tick is not to miss its frame by that. */
 const TOLERANCE = 1e-3
+
+/** Seconds, and times the gap before, beyond which a gap is a jump of the clock. */
+const JUMP = 10
 
 /**
  * Picks frames. Times are taken as they come, so a variable frame rate is no special case; the last frame stays on the screen as long as the
@@ -63,8 +69,12 @@ async function* atTicks(frames: AsyncIterable<Frame>, start: number, fps: number
   }
   for await (const frame of frames) {
     zero ??= frame.time
+    const next = shown === undefined ? 0 : frame.time - shown.time
+    const most = Math.max(JUMP, JUMP * gap)
+    // What is cut moves the start of all times behind it.
+    if (next > most) zero += next - most
     yield* ticksUntil(frame.time - zero)
-    gap = shown === undefined ? 0 : frame.time - shown.time
+    gap = Math.min(next, most)
     shown = frame
   }
   if (shown === undefined) return
