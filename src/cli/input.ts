@@ -7,6 +7,7 @@ import { ahead } from '../stream/ahead.ts'
 import type { Frame } from '../video/frame.ts'
 import type { VideoInfo } from '../video/video.ts'
 import type { VideoOptions } from './options.ts'
+import { note } from './terminal.ts'
 
 /** A video that is being read. */
 export interface InputVideo {
@@ -37,6 +38,13 @@ export async function openInput(source: string | URL, options: VideoOptions, sig
     ...(options.rate !== undefined && { fps: options.rate }),
   })
   const { fps, stride, frames } = options
+  let told = 0
+  /** Some warnings come only at the end of the video. */
+  const warn = (): void => {
+    if (options.quiet) return
+    for (; told < video.warnings.length; told++) note(`warning: ${video.warnings[told]}`)
+  }
+  warn()
   let broken: TrecvitError | null = null
   async function* whole(): AsyncGenerator<Frame> {
     let count = 0
@@ -45,6 +53,7 @@ export async function openInput(source: string | URL, options: VideoOptions, sig
         yield frame
         count++
       }
+      warn()
     } catch (error) {
       if (count === 0 || !(error instanceof TrecvitError)) throw error
       broken = error
