@@ -6,6 +6,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { ReadableStreamSource } from 'mediabunny'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { openSource } from '../src/checkpoint/source.ts'
 import { readWhole } from '../src/checkpoint/httpSource.ts'
@@ -31,6 +32,14 @@ async function errorOf(source: VideoSource): Promise<string> {
   const error = await openVideo(source).then(hashesOf).catch((error: unknown) => error)
   expect(error).toBeInstanceOf(TrecvitError)
   return (error as Error).message
+}
+
+/** mediabunny's own error, so that another wording in another version is seen. */
+async function evicted(): Promise<Error> {
+  const bytes = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(1 << 20)) })
+  const source = new ReadableStreamSource(bytes, { maxCacheSize: 0 }) as unknown as { _read(start: number, end: number): Promise<unknown> }
+  await source._read(4 << 20, (4 << 20) + 1)
+  return Promise.resolve().then(() => source._read(0, 1)).then(() => new Error('none'), (error: Error) => error)
 }
 
 describe('an MP4 with its index at the end, through a pipe', () => {
@@ -101,6 +110,15 @@ describe('an MP4 with its index at the end, through a pipe', () => {
     expect(await errorOf(new Blob([boxes]).stream())).toMatch(/^The stream /)
     // 60 s while each box copied those before it.
     expect(performance.now() - start).toBeLessThan(10_000)
+  })
+
+  test('pictures too large for what is kept of a pipe ask for a file', async () => {
+    const { message } = await evicted()
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(readFileSync(media('short.webm'))).subarray(0, 3000)
+      throw new Error(message)
+    }
+    expect(await errorOf(pipe(broken()))).toBe('The stream has to be read again from further back than a pipe allows: give a file')
   })
 
   test('a stream with its index in front is read as it comes', async () => {

@@ -4,7 +4,7 @@
  */
 import { chooseDecoder, type DecoderOptions } from './decoders.ts'
 import { capital, type Media } from './media.ts'
-import { openPart, type Part } from './part.ts'
+import { clear, openPart, type Part } from './part.ts'
 import { present } from './present.ts'
 import { frameRate } from './rate.ts'
 import type { Reading } from './video.ts'
@@ -25,7 +25,7 @@ export async function openContainer(
   } catch (error) {
     part.dispose()
     signal.throwIfAborted()
-    throw error
+    throw clear(error, media)
   }
 }
 

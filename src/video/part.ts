@@ -247,9 +247,15 @@ async function containerName(input: Input): Promise<string> {
   return format === MP4 ? 'mp4' : format === QTFF ? 'mov' : format === WEBM ? 'webm' : 'mkv'
 }
 
-function clear(error: unknown, media: Media): unknown {
+/** Returns the error of a reader as a sentence. */
+export function clear(error: unknown, media: Media): unknown {
   if (error instanceof TrecvitError) return error
-  const reason = (error as Error).message.split('. ')[0]
+  const reason = (error as Error).message.split('. ')[0]!
+  // mediabunny keeps 32 MB of a pipe, and pictures may be larger.
+  if (reason.includes('already-evicted')) {
+    const need = 'has to be read again from further back than a pipe allows'
+    return new TrecvitError(`${capital(media.name)} ${need}: give a file`, { cause: error })
+  }
   return new TrecvitError(
     `${capital(media.name)} cannot be read (${reason}): it may be damaged`,
     { cause: error },
