@@ -48,7 +48,7 @@ const mutations: readonly (Edit & { readonly name: string })[] = [
   { name: 'gelu on linear_x', file: 'src/model/graph.ts', from: 'activated: e', to: 'activated: 2 * e' },
   { name: 'no tanh in the head', file: 'src/model/graph.ts', from: "activation: 'tanh'", to: "activation: 'none'" },
   { name: 'no residual around attention', file: 'src/model/graph.ts', from: ', add: everyRow ? x : ops.token(x, 0)', to: '' },
-  { name: 'answer from the last frame alone', file: 'src/model/graph.ts', from: "answer('', 'all')", to: "answer('', { frames: 1 })" },
+  { name: 'answer from the last frame alone', file: 'src/model/graph.ts', from: 'ops.average(`${path}pre_logits`, features, over)', to: 'features' },
   { name: 'input gate and decay gate exchanged', file: 'src/model/weights.ts', from: '[`${block}/rg_lru/input_gate/${role}`, e / h], [`${block}/rg_lru/a_gate/${role}`, e / h]', to: '[`${block}/rg_lru/a_gate/${role}`, e / h], [`${block}/rg_lru/input_gate/${role}`, e / h]' },
   { name: 'decay −4·softplus', file: 'src/model/weights.ts', from: '-8 * softplus', to: '-4 * softplus' },
   { name: 'bias of the patches on the class token', file: 'src/model/weights.ts', from: 'table.set(rest[0]!)', to: 'table.set(rest[0]!.map((value, i) => value + bias[i]!))' },
