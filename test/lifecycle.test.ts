@@ -4,9 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { NdArray } from '../src/array.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
-import { configOf, TRecViT, TrecvitError, type FrameAnswer, type Stream } from '../src/index.ts'
+import { configOf, openCheckpoint, TRecViT, TrecvitError, type FrameAnswer, type Stream } from '../src/index.ts'
 import { ahead } from '../src/stream/ahead.ts'
+import { openVideo } from '../src/video/index.ts'
 import { deaths, fragile, watchedWorkers } from './faults.ts'
+import { goldenUrl } from './goldens.ts'
 import { gpu } from './gpu.ts'
 
 const COUNT = 40
@@ -213,6 +215,35 @@ test('threads that die again and again end the work with a sentence, and the nex
   } finally {
     workers.restore()
   }
+})
+
+describe('a checkpoint that was closed', () => {
+  test.each([['an .npz', 'small.npz'], ['a deflated .npz', 'mu_deflate.npz'], ['a .safetensors file', '../../models/motion.safetensors']])('rejects reads: %s', async (_, name) => {
+    const checkpoint = await openCheckpoint(goldenUrl(name))
+    const [tensor] = [...checkpoint.tensors.keys()]
+    await checkpoint.read(tensor!, () => {})
+    const closed = `was closed before "${tensor}" was read; open it again`
+    // In the middle of a read.
+    await expect(checkpoint.read(tensor!, () => checkpoint.close())).resolves.toBeUndefined()
+    await expect(checkpoint.read(tensor!, () => {})).rejects.toThrow(closed)
+    await expect(checkpoint.close()).resolves.toBeUndefined()
+
+    const other = await openCheckpoint(goldenUrl(name))
+    const reads = [...other.tensors.keys()].map((one) => other.read(one, () => {}))
+    void other.close()
+    for (const read of await Promise.allSettled(reads)) {
+      if (read.status === 'rejected') expect(read.reason).toBeInstanceOf(TrecvitError)
+    }
+  })
+})
+
+describe('a video that was closed', () => {
+  test('cannot be read, and says so', async () => {
+    const video = await openVideo(new URL('../models/tour.mp4', import.meta.url))
+    await video[Symbol.asyncDispose]()
+    expect(() => video[Symbol.asyncIterator]()).toThrow('The video was closed: open it again to read it')
+    await expect(video.close()).resolves.toBeUndefined()
+  })
 })
 
 describe('programs', () => {

@@ -39,9 +39,16 @@ export interface Checkpoint {
    * checksum: nothing that `sink` got may be used then
    */
   read(name: string, sink: Sink, signal?: AbortSignal): Promise<void>
-  /** Frees the file or the connection. No read may follow. */
+  /**
+   * Frees the file or the connection. A read that is under way rejects, and so does one afterwards.
+   * May be called more than once.
+   */
   close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
 }
+
+/** What a reader of a format gives: its reads may be called until its source is closed. */
+export type Reader = Omit<Checkpoint, 'close' | typeof Symbol.asyncDispose>
 
 /**
  * Opens an .npz or .safetensors file; which of them is told by its first bytes, not by its name.
@@ -51,14 +58,37 @@ export interface Checkpoint {
 export async function openCheckpoint(from: SourceLike, options: { readonly signal?: AbortSignal } = {}): Promise<Checkpoint> {
   const source = await openSource(from, options)
   try {
-    return await openFormat(source, options.signal)
+    return ending(await openFormat(source, options.signal), source)
   } catch (error) {
     await source.close()
     throw error
   }
 }
 
-async function openFormat(source: Source, signal: AbortSignal | undefined): Promise<Checkpoint> {
+/** A checkpoint whose reads end with its source. */
+function ending(reader: Reader, source: Source): Checkpoint {
+  let closing: Promise<void> | undefined
+  const closedError = (tensor: string) => new TrecvitError(`Checkpoint ${quote(reader.name)} was closed before "${tensor}" was read; open it again`)
+  const close = (): Promise<void> => (closing ??= source.close())
+  return {
+    ...reader,
+    async read(name, sink, signal) {
+      if (closing) throw closedError(name)
+      try {
+        await reader.read(name, (values, at) => {
+          if (closing) throw closedError(name)
+          return sink(values, at)
+        }, signal)
+      } catch (error) {
+        throw closing ? closedError(name) : error
+      }
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+async function openFormat(source: Source, signal: AbortSignal | undefined): Promise<Reader> {
   const start = new Uint8Array(Math.min(16, source.size))
   await source.read(0, start)
   const text = String.fromCharCode(...start)

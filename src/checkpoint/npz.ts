@@ -1,6 +1,6 @@
 /** .npz: a zip of .npy files, one an array. */
 import { TrecvitError } from '../error.ts'
-import type { Checkpoint, TensorInfo } from './checkpoint.ts'
+import type { Reader, TensorInfo } from './checkpoint.ts'
 import { crc32 } from './crc32.ts'
 import { countValues, itemBytes } from './dtype.ts'
 import { NotNumbers, readNpyHeader } from './npy.ts'
@@ -37,7 +37,7 @@ interface Refused {
  * is skipped.
  * @throws TrecvitError when the file is damaged or holds no array of numbers
  */
-export async function openNpz(source: Source, signal?: AbortSignal): Promise<Checkpoint> {
+export async function openNpz(source: Source, signal?: AbortSignal): Promise<Reader> {
   const file = quote(source.name)
   const entries = (await readDirectory(source)).filter((entry) => !entry.name.endsWith('/'))
   if (!entries.some(isArray) && entries.some(({ name }) => /(^|\/)data\.pkl$/.test(name))) {
@@ -84,7 +84,6 @@ export async function openNpz(source: Source, signal?: AbortSignal): Promise<Che
       }
       if (crc !== entry.crc) throw new TrecvitError(`${what} does not match its checksum: the file is damaged, download or save it again`)
     },
-    close: () => source.close(),
   }
 }
 

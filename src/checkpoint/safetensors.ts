@@ -7,7 +7,7 @@
  */
 import { TrecvitError } from '../error.ts'
 import { decodeText } from '../web.ts'
-import type { Checkpoint, TensorInfo } from './checkpoint.ts'
+import type { Reader, TensorInfo } from './checkpoint.ts'
 import { countValues, type DType, itemBytes } from './dtype.ts'
 import { quote } from './quote.ts'
 import { type Header, parseHeader } from './safetensorsHeader.ts'
@@ -42,7 +42,7 @@ interface Located {
  * @throws TrecvitError when the header is damaged, its tensors do not cover the file exactly, or
  *   none of them is supported
  */
-export async function openSafetensors(source: Source, headerBytes: number): Promise<Checkpoint> {
+export async function openSafetensors(source: Source, headerBytes: number): Promise<Reader> {
   const file = quote(source.name)
   const bytes = new Uint8Array(headerBytes)
   await source.read(8, bytes)
@@ -74,7 +74,6 @@ export async function openSafetensors(source: Source, headerBytes: number): Prom
       }
       await pool.lend((scratch) => streamValues(name, tensor.layout, fill, sink, scratch, signal))
     },
-    close: () => source.close(),
   }
 }
 

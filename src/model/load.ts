@@ -1,5 +1,5 @@
 import type { Backend, MatrixDType } from '../backend/backend.ts'
-import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import type { Reader } from '../checkpoint/checkpoint.ts'
 import { fromHalves, toHalves } from '../checkpoint/f16.ts'
 import { TrecvitError } from '../error.ts'
 import { sizeOf } from '../program/program.ts'
@@ -26,7 +26,7 @@ export interface Loaded {
  * @throws TrecvitError if a tensor holds no floating-point values, or a matrix one that is beyond float16
  */
 export async function loadWeights(
-  checkpoint: Checkpoint, config: Config, backend: Pick<Backend, 'write'>,
+  checkpoint: Reader, config: Config, backend: Pick<Backend, 'write'>,
   { dtype = 'f32', onProgress, signal }: { dtype?: MatrixDType; onProgress?: ((done: number, total: number) => void) | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<Loaded> {
   const uses = new Map<string, { weight: WeightSource; part: Part }[]>()
@@ -90,7 +90,7 @@ export async function loadWeights(
 }
 
 /** The scales of matrices that are stored as whole numbers, for each column of each part. */
-async function readScales(checkpoint: Checkpoint, signal: AbortSignal | undefined): Promise<Map<string, Float32Array>> {
+async function readScales(checkpoint: Reader, signal: AbortSignal | undefined): Promise<Map<string, Float32Array>> {
   const found = new Map<string, Float32Array>()
   for (const { name, dtype } of checkpoint.tensors.values()) {
     const scales = checkpoint.tensors.get(scalesOf(name))
@@ -108,7 +108,7 @@ function expand(values: Float32Array, at: number, columns: number, size: number,
 }
 
 /** What the matrices of a checkpoint are stored as: int8 if any is, float16 if all of them are. */
-export function storedDType(tensors: Checkpoint['tensors'], config: Config): MatrixDType {
+export function storedDType(tensors: Reader['tensors'], config: Config): MatrixDType {
   if ([...tensors.values()].some(({ name, dtype }) => dtype === 'i8' && tensors.has(scalesOf(name)))) return 'int8'
   const parts = weightTable(config).flatMap((weight) => (weight.kind === 'matrix' && 'parts' in weight ? weight.parts : []))
   return parts.every(({ parameter }) => tensors.get(parameter)?.dtype === 'f16') ? 'f16' : 'f32'

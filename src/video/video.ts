@@ -39,8 +39,12 @@ export interface Video extends AsyncIterable<Frame> {
    * its end.
    */
   readonly warnings: readonly string[]
-  /** Frees everything; a loop that runs ends as if the video did. May be called more than once. Needed only where no loop was begun. */
+  /**
+   * Frees everything; a loop that runs ends as if the video did, and none can be begun. May be called
+   * more than once. Needed only where no loop was begun.
+   */
   close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /** How a reader hands over: pictures that end or throw when `stop` is aborted, and what is left to free after them. */
@@ -76,17 +80,20 @@ export function makeVideo({ info, warnings = [], frames, release }: Reading, sto
   }
   // An abort frees a video that nobody is waiting for, too.
   stop.signal.addEventListener('abort', () => void free().catch(() => {}), { once: true })
+  const close = async (): Promise<void> => {
+    closed = true
+    await free()
+  }
   return {
     info,
     warnings,
+    close,
+    [Symbol.asyncDispose]: close,
     [Symbol.asyncIterator]() {
+      if (closed) throw new TrecvitError('The video was closed: open it again to read it')
       if (used) throw new TrecvitError('A video can be read once: open it again to read it from the beginning')
       used = true
       return walk()
-    },
-    async close() {
-      closed = true
-      await free()
     },
   }
 }

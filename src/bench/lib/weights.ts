@@ -1,5 +1,5 @@
 import type { Backend } from '../../backend/backend.ts'
-import type { Checkpoint, TensorInfo } from '../../checkpoint/checkpoint.ts'
+import type { Reader, TensorInfo } from '../../checkpoint/checkpoint.ts'
 import { CHUNK, type Sink } from '../../checkpoint/values.ts'
 import { writeSafetensors } from '../../checkpoint/writeSafetensors.ts'
 import type { Config } from '../../model/config.ts'
@@ -20,7 +20,7 @@ export function noise(seed: number): () => number {
  * A checkpoint that is made up as it is read: every tensor of a configuration, with values spread as after training, so that activations
  * stay of order 1, gates do not saturate and the state decays over some to some hundred frames.
  */
-export function randomCheckpoint(config: Config, seed: number): Checkpoint {
+export function randomCheckpoint(config: Config, seed: number): Reader {
   const tensors = new Map(parametersOf(config).map(({ name, shape }): [string, TensorInfo] => [name, { name, shape, dtype: 'f32' }]))
   const order = [...tensors.keys()]
   return {
@@ -37,7 +37,6 @@ export function randomCheckpoint(config: Config, seed: number): Checkpoint {
         await sink(part, at)
       }
     },
-    close: () => Promise.resolve(),
   }
 }
 
@@ -56,7 +55,7 @@ function distribution(name: string, shape: readonly number[], { width, lruWidth,
 }
 
 /** A checkpoint as a .safetensors file in memory. */
-export async function checkpointBytes(checkpoint: Checkpoint): Promise<Uint8Array> {
+export async function checkpointBytes(checkpoint: Reader): Promise<Uint8Array> {
   const parts: Uint8Array<ArrayBuffer>[] = []
   const tensors = [...checkpoint.tensors.values()].map(({ name, shape }) => ({ name, shape, dtype: 'f32' as const, values: (sink: Sink) => checkpoint.read(name, sink) }))
   await writeSafetensors(tensors, {}, async (bytes) => void parts.push(bytes.slice()))
@@ -64,7 +63,7 @@ export async function checkpointBytes(checkpoint: Checkpoint): Promise<Uint8Arra
 }
 
 /** Every weight that the graph reads, row-major [blocks, rows, columns], by name: for runtimes that are no backend of this one. */
-export async function collectWeights(checkpoint: Checkpoint, config: Config): Promise<Map<string, Float32Array>> {
+export async function collectWeights(checkpoint: Reader, config: Config): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>()
   const collector: Pick<Backend, 'write'> = {
     write({ name, blocks, rows, columns }, values, first, width, at) {
