@@ -1,6 +1,7 @@
 /** Mutations of a tree of parts, and of the written bytes. */
+import { MAX_FILE } from './limits.ts'
 import { concat, mutateBytes, mutateLeaf } from './mutateLeaf.ts'
-import { bytes, copy, type Group, type Part } from './parts.ts'
+import { bytes, copy, group, write, type Group, type Part } from './parts.ts'
 import type { Random } from './random.ts'
 
 /** Parts of a tree at most, after which it is not mutated any further. */
@@ -105,16 +106,12 @@ function holds(part: Part, sought: Group): boolean {
   )
 }
 
-/** Many of one part. */
+/** Many of one part, as far as the largest file holds them. */
 function flood(parent: Group, at: number, random: Random): void {
   const part = parent.parts[at]!
-  const count = random.few(1 << 15)
-  const small = part.is !== 'group' || partsOf(part).leaves.length < 8
-  parent.parts.splice(
-    at,
-    0,
-    ...Array.from({ length: small ? count : Math.min(count, 64) }, () => copy(part)),
-  )
+  const size = write(group('', [copy(part)])).data.length
+  const count = Math.min(random.few(1 << 15), Math.floor(MAX_FILE / (size + 1)))
+  parent.parts.splice(at, 0, ...Array.from({ length: count }, () => copy(part)))
 }
 
 /** Damage that no checksum hides. */

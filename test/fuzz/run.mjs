@@ -32,7 +32,7 @@ const SHARES = {
 /** Cases before each format has had its turn. */
 const ROUND = 50_000
 /** Milliseconds without a line of the child, after which its case hangs. */
-const PATIENCE = 20_000
+const PATIENCE = 60_000
 
 /** Run only when asked for: mediabunny reads streams before anything has checked them. */
 const ASKED = ['mp4-streamed', 'matroska-streamed']
