@@ -4,6 +4,7 @@
  */
 import { readdirSync, readlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { Logging, LogLevel } from 'mediabunny'
 import type { Format, Opened } from './format.ts'
 import { judgeError, Meter, watchAllocations, type Fault } from './judge.ts'
 import { MAX_FILE } from './limits.ts'
@@ -39,6 +40,8 @@ let end = Number(to)
 process.on('SIGINT', () => {})
 process.on('SIGTERM', () => (end = 0))
 watchAllocations()
+// mediabunny writes on the console unless its host turns that off.
+Logging.level = LogLevel.Silent
 let current = Number(from)
 const tell = (line: string): void => void writeSync(1, `${line}\n`)
 const report = (fault: Fault): void => tell(`! ${JSON.stringify({ case: current, ...fault })}`)
