@@ -4,7 +4,7 @@
  */
 import { createServer } from 'node:http'
 import { readFileSync } from 'node:fs'
-import { Logging, LogLevel } from 'mediabunny'
+import { InputVideoTrack, Logging, LogLevel } from 'mediabunny'
 import { describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/error.ts'
 import { openVideo, type OpenOptions, type VideoSource } from '../src/video/index.ts'
@@ -479,3 +479,14 @@ describe('what a file of a megabyte of small elements costs', () => {
     }
   })
 })
+
+test.each(['getRotation', 'computeFrameRateMetrics'] as const)(
+  'what mediabunny throws in %s gets a sentence',
+  async (method) => {
+    // As for laced blocks that do not fit.
+    vi.spyOn(InputVideoTrack.prototype, method).mockRejectedValueOnce(new Error('Assertion failed.'))
+    expect((await read(clip('odd.webm'))).error).toBe(
+      'The video in memory cannot be read (Assertion failed.): it may be damaged',
+    )
+  },
+)
