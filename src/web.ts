@@ -4,7 +4,7 @@
  */
 import { builtinModule } from './platform/platform.ts'
 
-type Name = 'TextEncoder' | 'TextDecoder' | 'ReadableStream' | 'CompressionStream' | 'DecompressionStream'
+type Name = 'TextEncoder' | 'TextDecoder' | 'ReadableStream' | 'DecompressionStream'
 
 /** Returns the classes, looked up at each call: a test may replace them. */
 export function webClasses(): Pick<typeof globalThis, Name> {

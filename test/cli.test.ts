@@ -155,16 +155,16 @@ describe('stream', () => {
     rmSync(state)
   })
 
-  test.each(['exact', 'deflate', 'f16', 'f16-deflate'])('writes a snapshot in the form %s, and goes on from it', async (form) => {
+  test.each(['exact', 'f16'])('writes a snapshot in the form %s, and goes on from it', async (form) => {
     const all = frames(6)
     const whole = await pipe(all, ...raw('--model', model))
     const state = join(folder, form)
     await pipe(all.subarray(0, 5 * 1200), ...raw('--model', model, '--snapshot', state, '--snapshot-form', form))
     const { header } = decodeSnapshot(readFileSync(state))
-    expect({ compress: header.compress === 'deflate', half: header.states.some(({ dtype }) => dtype === 'f16') }).toEqual({ compress: form.endsWith('deflate'), half: form.startsWith('f16') })
+    expect(header.states.some(({ dtype }) => dtype === 'f16')).toBe(form === 'f16')
     const { probs } = JSON.parse((await pipe(all.subarray(5 * 1200), ...raw('--model', model, '--resume', state))).stdout)
     const wanted = JSON.parse(lines(whole.stdout)[5]!).probs
-    if (!form.startsWith('f16')) expect(probs).toEqual(wanted)
+    if (form === 'exact') expect(probs).toEqual(wanted)
     else wanted.forEach((value: number, index: number) => expect(probs[index]).toBeCloseTo(value, 3))
     rmSync(state)
   })

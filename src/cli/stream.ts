@@ -18,9 +18,7 @@ import { nameOf, percent, print } from './terminal.ts'
 /** Forms of a snapshot by name. */
 const forms = {
   exact: {},
-  deflate: { compress: 'deflate' },
   f16: { dtype: 'f16' },
-  'f16-deflate': { dtype: 'f16', compress: 'deflate' },
 } as const satisfies Record<string, SnapshotOptions>
 
 interface StreamOptions extends ModelOptions, VideoOptions {
@@ -41,7 +39,7 @@ export function addStream(program: Command): void {
     .option('--snapshot <file>', 'write the state of the stream there at the end, at Ctrl-C, or where the video breaks off')
     .addOption(new Option(
       '--snapshot-form <name>',
-      'deflate is exact and 14 % smaller, f16 is half as large and not exact (default: exact)',
+      'f16 is half as large as exact, and rounded to half-precision (default: exact)',
     ).choices(Object.keys(forms)))
     .option('--resume <file>', 'go on from such a state')
     .addHelpText('after', `

@@ -1,37 +1,36 @@
 import { describe } from '../array.ts'
 import { crc32 } from '../checkpoint/crc32.ts'
+import { fromHalves, toHalves } from '../checkpoint/f16.ts'
 import { TrecvitError } from '../error.ts'
+import { breathe } from '../platform/platform.ts'
 import { sizeOf, type Average, type State } from '../program/program.ts'
 import { decodeText, encodeText } from '../web.ts'
-import {
-  BYTES, deflate, inflate, MOST_INFLATED, pauses, stored, valuesOf,
-  type StateDType, type StoredState,
-} from './payload.ts'
 
 /**
  * A stream as bytes, the same for every backend:
  *
  *   ┌──────────┬─────────────┬──────────────┬────────────┬──────────────────────────┬───────────┐
  *   │ "TRVS"   │ version u32 │ header bytes │ JSON       │ states in the order of   │ CRC-32 of │
- *   │          │             │ u32          │ header     │ the header (payload.ts)  │ all before│
+ *   │          │             │ u32          │ header     │ the header               │ all before│
  *   └──────────┴─────────────┴──────────────┴────────────┴──────────────────────────┴───────────┘
  *
  * Little-endian. The header names the model by its fingerprint, and each state with its shape.
  * Version 1 holds float32. In version 2 the header also says which states are half-precision
- * ("dtype":"f16"), and whether they are deflated ("compress":"deflate", RFC 1951).
+ * ("dtype":"f16").
  */
 const MAGIC = 0x53565254
 const EXACT = 1
-const COMPACT = 2
+const HALVED = 2
 const MAX_HEADER = 1 << 20
+/** Milliseconds of work after which the event loop gets a turn. */
+const PAUSE = 8
+
+/** Number format of the elements of a state. */
+export type StateDType = 'f32' | 'f16'
 
 /**
- * Form of a snapshot. Every backend and runtime resumes every form. Sizes for a stream of size B:
- *
- * | dtype | plain   | deflate |
- * |-------|---------|---------|
- * | f32   | 58.1 MB | 50.2 MB |
- * | f16   | 29.1 MB | 25.3 MB |
+ * Form of a snapshot. Every backend and runtime resumes both. A stream of size B takes 58.1 MB in
+ * float32 and 29.1 MB in half-precision.
  */
 export interface SnapshotOptions {
   /**
@@ -41,8 +40,6 @@ export interface SnapshotOptions {
    * beyond 65504, stay float32.
    */
   readonly dtype?: StateDType
-  /** 'deflate' compresses without loss, at about 10 MB/s. By default nothing is compressed. */
-  readonly compress?: 'deflate'
 }
 
 /** A state in a header. */
@@ -61,24 +58,18 @@ export interface SnapshotHeader {
   readonly frame: number
   readonly recent: Average
   readonly states: readonly StateHeader[]
-  readonly compress?: 'deflate'
 }
 
 /** What a snapshot is made of: a header with the states of the stream, and their values. */
 export interface SnapshotContent {
-  readonly header: Omit<SnapshotHeader, 'states' | 'compress'> & {
-    readonly states: readonly State[]
-  }
+  readonly header: Omit<SnapshotHeader, 'states'> & { readonly states: readonly State[] }
   readonly values: readonly Float32Array[]
 }
 
 /** A snapshot, taken apart. */
 export interface Snapshot {
   readonly header: SnapshotHeader
-  /**
-   * Decodes the states.
-   * @throws TrecvitError if they are damaged, or not as large as the header says
-   */
+  /** Decodes the states. */
   values(): Promise<Float32Array[]>
 }
 
@@ -94,42 +85,37 @@ export function snapshotBytes(states: readonly State[]): number {
   const longest = states.map(({ name, shape }): StateHeader => ({ name, shape, dtype: 'f16' }))
   const header = encodeText(JSON.stringify(longest)).length + OTHER_FIELDS
   const values = states.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
-  // Deflate adds at most 5 bytes to each 16 KB that it cannot compress, and its own frame.
-  return 16 + header + values + Math.ceil(values / 1024) + 64
+  return 16 + header + values
 }
 
 /** @throws TrecvitError if an option is wrong */
-export function checkSnapshotOptions({ dtype, compress }: SnapshotOptions): void {
-  if (dtype !== undefined && dtype !== 'f32' && dtype !== 'f16') {
-    throw new TrecvitError(`"dtype" of a snapshot expected 'f32' or 'f16', got ${describe(dtype)}`)
-  }
-  if (compress !== undefined && compress !== 'deflate') {
-    throw new TrecvitError(`"compress" of a snapshot expected 'deflate', got ${describe(compress)}`)
-  }
+export function checkSnapshotOptions({ dtype = 'f32' }: SnapshotOptions): void {
+  if (isDType(dtype)) return
+  throw new TrecvitError(`"dtype" of a snapshot expected 'f32' or 'f16', got ${describe(dtype)}`)
 }
 
 /** Writes a snapshot. */
 export async function encodeSnapshot(
   { header, values }: SnapshotContent,
-  { dtype = 'f32', compress }: SnapshotOptions = {},
+  { dtype = 'f32' }: SnapshotOptions = {},
 ): Promise<Uint8Array> {
   const pause = pauses()
   const states: StateHeader[] = []
-  const plain: StoredState[] = []
+  const parts: Uint8Array[] = []
   for (const [index, { name, shape, sum }] of header.states.entries()) {
     const value = values[index]!
-    const state = stored(value, dtype === 'f16' && !sum && fitsHalf(value) ? 'f16' : 'f32')
-    states.push({ name, shape, ...(state.dtype === 'f16' && { dtype: state.dtype }) })
-    plain.push(state)
+    const isHalf = dtype === 'f16' && !sum && fitsHalf(value)
+    states.push(isHalf ? { name, shape, dtype } : { name, shape })
+    const { buffer, byteOffset, byteLength } = isHalf ? halvesOf(value) : value
+    parts.push(new Uint8Array(buffer, byteOffset, byteLength))
     await pause()
   }
-  const json = encodeText(JSON.stringify({ ...header, states, ...(compress && { compress }) }))
-  const parts = compress ? await deflate(plain) : plain.map(({ bytes }) => bytes)
+  const json = encodeText(JSON.stringify({ ...header, states }))
 
   const head = new Uint8Array(12 + json.length)
   const view = new DataView(head.buffer)
   view.setUint32(0, MAGIC, true)
-  view.setUint32(4, dtype === 'f32' && !compress ? EXACT : COMPACT, true)
+  view.setUint32(4, dtype === 'f32' ? EXACT : HALVED, true)
   view.setUint32(8, json.length, true)
   head.set(json, 12)
 
@@ -143,6 +129,12 @@ export async function encodeSnapshot(
   }
   new DataView(bytes.buffer).setUint32(at, crc, true)
   return bytes
+}
+
+function halvesOf(values: Float32Array): Uint16Array {
+  const halves = new Uint16Array(values.length)
+  toHalves(values, halves)
+  return halves
 }
 
 /** Whether half-precision has room for these values, but for infinity. */
@@ -162,35 +154,31 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes.length < 16 || view.getUint32(0, true) !== MAGIC) fail(`expected to begin with "TRVS" and to have at least 16 bytes, got ${bytes.length} bytes of something else`)
   const version = view.getUint32(4, true)
-  if (version !== EXACT && version !== COMPACT) {
+  if (version !== EXACT && version !== HALVED) {
     fail(`has version ${version}, this runtime reads 1 and 2; take it again with the same release`)
   }
   const end = bytes.length - 4
   if (crc32(bytes.subarray(0, end)) !== view.getUint32(end, true)) fail('is damaged: its checksum does not fit its content')
   const headerSize = view.getUint32(8, true)
   if (headerSize > MAX_HEADER || 12 + headerSize > end) fail(`has a header of ${headerSize} bytes, more than the ${end - 12} that follow`)
-  const header = headerOf(bytes.subarray(12, 12 + headerSize), version, fail)
-  const sizes = header.states.map(({ shape, dtype = 'f32' }) => ({ size: sizeOf(shape), dtype }))
-  const expected = sizes.reduce((sum, { size, dtype }) => sum + BYTES[dtype] * size, 0)
   const payload = bytes.subarray(12 + headerSize, end)
-  if (header.compress) {
-    if (expected > MOST_INFLATED * payload.length) {
-      fail(`expected ${expected} bytes of states, more than ${payload.length} bytes inflate to`)
-    }
-    return { header, values: () => inflate(payload, sizes) }
-  }
-  if (expected !== payload.length) {
-    fail(`expected ${expected} bytes of states, got ${payload.length}`)
-  }
+  const header = headerOf(bytes.subarray(12, 12 + headerSize), version, fail)
+  const expected = header.states.reduce((sum, state) => sum + bytesOf(state), 0)
+  const got = payload.length
+  if (expected !== got) fail(`expected ${expected} bytes of states, got ${got}`)
   return {
     header,
-    values: async () => {
+    async values() {
       const pause = pauses()
       const values: Float32Array[] = []
       let at = 0
-      for (const { size, dtype } of sizes) {
-        const bytes = payload.subarray(at, (at += BYTES[dtype] * size))
-        values.push(valuesOf({ dtype, bytes }))
+      for (const state of header.states) {
+        const value = new Float32Array(sizeOf(state.shape))
+        // Copied, because a snapshot may begin at any address.
+        const { buffer } = new Uint8Array(payload.subarray(at, (at += bytesOf(state))))
+        if (state.dtype === 'f16') fromHalves(new Uint16Array(buffer), value)
+        else value.set(new Float32Array(buffer))
+        values.push(value)
         await pause()
       }
       return values
@@ -198,11 +186,14 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
   }
 }
 
+/** Bytes of a state. */
+function bytesOf({ shape, dtype }: StateHeader): number {
+  return (dtype === 'f16' ? 2 : 4) * sizeOf(shape)
+}
+
 /** A correct checksum says that the bytes are as they were written, not that a friend wrote them. */
 function headerOf(
-  json: Uint8Array,
-  version: number,
-  fail: (what: string) => never,
+  json: Uint8Array, version: number, fail: (what: string) => never,
 ): SnapshotHeader {
   let header: Partial<SnapshotHeader> | null = null
   try {
@@ -216,19 +207,15 @@ function headerOf(
     whole(header.b, 1) && whole(header.frame, 0) && recent &&
     Array.isArray(header.states) && header.states.every(isState)
   if (!fits) return fail('has a header without the fields model, b, frame, recent and states')
-  const { model, b, frame, states, compress } = header as SnapshotHeader
-  if (compress !== undefined && compress !== 'deflate') {
-    fail('expected "compress" in its header to be "deflate"')
-  }
-  if (version === EXACT && (compress || states.some(({ dtype }) => dtype))) {
-    fail('of version 1 expected states that are float32 and not compressed')
-  }
-  return { model, b, frame, recent, states, ...(compress && { compress }) }
+  const { model, b, frame, states } = header as SnapshotHeader
+  const isMarked = states.some(({ dtype }) => dtype)
+  if (version === EXACT && isMarked) fail('of version 1 expected float32 states')
+  return { model, b, frame, recent, states }
 }
 
 function isState(state: unknown): state is StateHeader {
   const { name, shape, dtype = 'f32' } = (state ?? {}) as Partial<StateHeader>
-  return typeof name === 'string' && (dtype === 'f32' || dtype === 'f16') && Array.isArray(shape) &&
+  return typeof name === 'string' && isDType(dtype) && Array.isArray(shape) &&
     shape.every((side) => whole(side, 0)) && Number.isSafeInteger(sizeOf(shape))
 }
 
@@ -248,4 +235,18 @@ export function averageOf(value: unknown): Average | null {
 
 function whole(value: unknown, least: number): value is number {
   return Number.isSafeInteger(value) && (value as number) >= least
+}
+
+function isDType(value: unknown): value is StateDType {
+  return value === 'f32' || value === 'f16'
+}
+
+/** Returns what a long loop awaits in each round, so that it does not block the event loop. */
+function pauses(): () => Promise<void> {
+  let since = performance.now()
+  return async () => {
+    if (performance.now() - since < PAUSE) return
+    await breathe()
+    since = performance.now()
+  }
 }

@@ -167,10 +167,11 @@ async function toFrame(shared: Shared, bytes: Uint8Array, { size }: Opening): Pr
 /** @throws TrecvitError if an option is wrong */
 async function snapshot(stream: Stream, message: string): Promise<Uint8Array> {
   const { snapshot: wanted, ...options } = objectOf(message, 'A message')
-  const [odd] = Object.keys(options).filter((name) => name !== 'dtype' && name !== 'compress')
+  const [odd] = Object.keys(options).filter((name) => name !== 'dtype')
   if (wanted !== true || odd !== undefined) {
-    throw new TrecvitError('A message of text expected {"snapshot":true}, with "dtype" and ' +
-      '"compress" if wanted; frames are sent as bytes')
+    throw new TrecvitError(
+      'A message of text expected {"snapshot":true}, with "dtype" if wanted; frames are sent as bytes',
+    )
   }
   return stream.snapshot(options)
 }
