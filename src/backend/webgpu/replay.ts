@@ -9,7 +9,7 @@ import { encode, type Call } from './encode.ts'
 import { Kernels } from './kernels.ts'
 import { Pace } from './pace.ts'
 import type { WebGpuState } from './state.ts'
-import type { Span, Submits } from './submits.ts'
+import type { Run, Span, Submits } from './submits.ts'
 import { Timer } from './timer.ts'
 import { COPY_DST, UNIFORM } from './usage.ts'
 
@@ -42,8 +42,6 @@ export class WebGpuReplay implements Replay {
   readonly #slotOf: ReadonlyMap<Buffer, number>
   readonly #params: GPUBuffer
   readonly #pace = new Pace()
-  /** Ends with the watched run under way, which needs the activations from its first step to its last. */
-  #watching: Promise<unknown> | undefined
 
   private constructor(device: GPUDevice, submits: Submits, program: Program, slots: readonly GPUBuffer[], slotOf: ReadonlyMap<Buffer, number>, params: GPUBuffer, dispatches: readonly Dispatch[]) {
     this.#device = device
@@ -106,24 +104,19 @@ export class WebGpuReplay implements Replay {
       stream.setFrame(frame)
       this.#send(pixels)
     }
-    let values: ArrayBuffer[]
-    while (this.#watching) await this.#watching
-    if (watch) {
-      const watched = (async () => {
-        await this.#submits.run([], send)
-        await this.#watched(stream, watch)
-        return this.#submits.run(spans, () => {})
-      })()
-      this.#watching = watched.catch(() => {}).finally(() => (this.#watching = undefined))
-      values = await watched
-    } else {
-      values = await this.#submits.run(spans, (encoder) => {
+    const values = watch
+      // Many submits, between which no other run may write the activations.
+      ? await this.#submits.alone(async (run) => {
+        await run([], send)
+        await this.#watched(stream, watch, run)
+        return run(spans, () => {})
+      })
+      : await this.#submits.run(spans, (encoder) => {
         send()
         const pass = encoder.beginComputePass()
         for (const dispatch of this.#dispatches) encodeTo(pass, dispatch, stream)
         pass.end()
       }, this.#pace)
-    }
     return Object.fromEntries(outputs.map(([name, tensor], index) => [name, rowsFrom(tensor, values[index]!)]))
   }
 
@@ -132,14 +125,14 @@ export class WebGpuReplay implements Replay {
   }
 
   /** Step by step, each in a submit of its own. */
-  async #watched(stream: WebGpuState, watch: Watch): Promise<void> {
+  async #watched(stream: WebGpuState, watch: Watch, run: Run): Promise<void> {
     const timer = new Timer(this.#device)
     try {
       for (const dispatch of this.#dispatches) {
-        const times = await this.#submits.run(timer.spans, (encoder) => timer.pass(encoder, (pass) => encodeTo(pass, dispatch, stream)))
+        const times = await run(timer.spans, (encoder) => timer.pass(encoder, (pass) => encodeTo(pass, dispatch, stream)))
         const { step } = dispatch
         await watch(step, timer.milliseconds(times), async () => {
-          const [values] = await this.#submits.run([this.#spanOf(step.output)], () => {})
+          const [values] = await run([this.#spanOf(step.output)], () => {})
           return rowsFrom(step.output, values!)
         })
       }

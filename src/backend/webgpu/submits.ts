@@ -20,6 +20,9 @@ export interface Span {
   readonly bytes: number
 }
 
+/** See Submits.run. */
+export type Run = (spans: readonly Span[], encode: (encoder: GPUCommandEncoder) => void, pace?: Pace) => Promise<ArrayBuffer[]>
+
 /**
  * Submits work and reads results back. Each submit holds a staging buffer until its results are mapped, so the next can be encoded and
  * run meanwhile; there are as many as were ever needed at once.
@@ -28,19 +31,43 @@ export class Submits {
   readonly #device: GPUDevice
   /** Free staging buffers by size, a power of two. */
   readonly #free = new Map<number, GPUBuffer[]>()
+  /** Ends with the last work in line; undefined while nothing is alone. */
+  #line: Promise<void> | undefined
 
   constructor(device: GPUDevice) {
     this.#device = device
   }
 
   /**
-   * One command buffer, one submit and one mapping. Everything up to the submit happens before this returns, so calls keep their order.
+   * One command buffer, one submit and one mapping. Everything up to the submit happens before this
+   * returns, so calls keep their order; while something is `alone`, they wait in line in their order.
    * @param spans what is copied back after the work
    * @param encode encodes the work, and may write to buffers
    * @param pace of works like this, to sleep while it is under way
    * @throws Error if the GPU refuses any of it, or whatever mapAsync rejects with, as when the device is lost; results are never stale
    */
-  async run(spans: readonly Span[], encode: (encoder: GPUCommandEncoder) => void, pace?: Pace): Promise<ArrayBuffer[]> {
+  run(...args: Parameters<Run>): Promise<ArrayBuffer[]> {
+    return this.#line ? this.#queue(() => this.#runNow(...args)) : this.#runNow(...args)
+  }
+
+  /**
+   * Does work of several runs, between which no other run comes: neither of the same stream, whose
+   * order must hold, nor of another one, which may share its buffers.
+   */
+  alone<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    return this.#queue(() => work((...args) => this.#runNow(...args)))
+  }
+
+  #queue<T>(work: () => Promise<T>): Promise<T> {
+    const result = (this.#line ?? Promise.resolve()).then(work)
+    const line = result.then(() => {}, () => {}).then(() => {
+      if (this.#line === line) this.#line = undefined
+    })
+    this.#line = line
+    return result
+  }
+
+  async #runNow(...[spans, encode, pace]: Parameters<Run>): Promise<ArrayBuffer[]> {
     const bytes = Math.max(4, spans.reduce((sum, span) => sum + span.bytes, 0))
     const size = 2 ** Math.max(8, Math.ceil(Math.log2(bytes)))
     this.#device.pushErrorScope('validation')
