@@ -251,6 +251,7 @@ function softmax({ output, inputs }: Softmax, memory: Memory): void {
 /** Runs programs with the operations above. Memory that nothing has written is NaN. */
 export class ReferenceBackend implements Backend {
   readonly device: Device = { backend: 'wasm', kernels: 'loops in float64', threads: 1, reason: null, gpu: null }
+  readonly failure = null
   readonly #weights: Map<string, Float64Array>
 
   constructor(weights: readonly Weight[]) {
