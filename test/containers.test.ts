@@ -8,6 +8,8 @@ import { InputVideoTrack, Logging, LogLevel } from 'mediabunny'
 import { describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/error.ts'
 import { openVideo, type OpenOptions, type VideoSource } from '../src/video/index.ts'
+import { readFragment } from '../src/video/fragment.ts'
+import { describeEntry } from '../src/video/sampleEntry.ts'
 import { be32, box, boxesOf, element, flood, withEdits } from './boxes.ts'
 import { decoderUrl, hasWasm, hashesOf, media } from './clips.ts'
 
@@ -239,6 +241,33 @@ describe('MP4 and MOV', () => {
     expect((await read(Buffer.concat([bytes.subarray(0, at), run]))).error).toMatch(
       /names more frames than the file can hold/,
     )
+  })
+
+  // mediabunny read on in the boxes that follow, and created as many samples as it found there.
+  test.each(['stts', 'ctts', 'stss', 'stsc', 'stco'])(
+    'a table (%s) that counts more entries than it has',
+    async (kind) => {
+      const bytes = clip('h264.mp4')
+      bytes.writeUInt32BE(0xffff, bytes.indexOf(kind) + 8)
+      expect(await read(bytes)).toEqual({ frames: 10, error: null, warnings: [] })
+    },
+  )
+
+  test('mediabunny sees no boxes of encryption, whose counts are not checked', () => {
+    const picture = box('avc1', Buffer.alloc(78), box('avcC', 7), box('sinf', 8))
+    expect(Buffer.from(describeEntry(picture).entry)).toEqual(
+      box('avc1', Buffer.alloc(78), box('avcC', 7)),
+    )
+    const header = box('tfhd', 0x20038, 1, 1, 1, 0)
+    const run = box('trun', 0, 1)
+    const other = box('traf', box('tfhd', 0, 2), run)
+    const moof = box('moof', other, box('traf', header, box('saiz', 0, 0xfffffff0), run))
+    const { changed, times } = readFragment(moof, 0, 1, new Map(), 10)!
+    expect(times).toEqual([0])
+    const kinds = boxesOf(boxesOf(Buffer.from(changed!))[0]!.bytes.subarray(8))
+    expect(kinds.map(({ kind }) => kind)).toEqual(['free', 'traf'])
+    const inner = boxesOf(kinds[1]!.bytes.subarray(8)).map(({ kind }) => kind)
+    expect(inner).toEqual(['tfhd', 'free', 'trun'])
   })
 
   test('a kind that is not read, by its name, and a still picture', async () => {

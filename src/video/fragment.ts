@@ -2,7 +2,7 @@
  * Fragments of MP4 files (ISO 14496-12 8.8): times of a track's samples, counted against the bytes
  * that are there before mediabunny 1.61 creates as many entries as a run claims.
  */
-import { boxesIn, readBox, viewOf, type Box } from './boxes.ts'
+import { boxesIn, boxHeader, readBox, viewOf, type Box } from './boxes.ts'
 import type { FragmentDefaults } from './movie.ts'
 import { TooManySamples } from './sampleTable.ts'
 
@@ -22,6 +22,10 @@ export interface Fragment {
   readonly changed: Uint8Array | null
 }
 
+/** Boxes of a track in a fragment that are read, behind the header of the track (tfhd). */
+const READ: ReadonlySet<string> = new Set(['tfdt', 'trun'])
+/** Boxes that mediabunny passes over. */
+const INERT: ReadonlySet<string> = new Set(['mfhd', 'free', 'skip', 'uuid', 'sbgp', 'sgpd'])
 /** Boxes in one fragment. */
 const MAX_BOXES = 20_000
 const NO_DEFAULTS: FragmentDefaults = { description: 1, duration: 0, size: 0, flags: 0 }
@@ -29,7 +33,7 @@ const NO_DEFAULTS: FragmentDefaults = { description: 1, duration: 0, size: 0, fl
 /**
  * Reads the samples of a track in a fragment. Where the data of the track begins only by what lies
  * before it, the fragment is changed to say so: tracks that mediabunny does not see have no length
- * for it.
+ * for it. Boxes that are not read become padding.
  * @param moof the box with its header
  * @param place offset of the box in the file
  * @param most number of samples that may be named
@@ -51,11 +55,17 @@ export function readFragment(
   for (const traf of boxesIn(moof, whole.body, whole.end)) {
     if (++boxes > MAX_BOXES) throw new TooManySamples()
     const header = traf.kind === 'traf' ? readHeader(moof, place, traf, defaults) : null
+    if (header === null || header.track !== track) samples.hide(traf)
     if (header === null) continue
     let offset = header.base ?? end
     let isFirst = true
     for (const box of boxesIn(moof, traf.body, traf.end)) {
       if (++boxes > MAX_BOXES) throw new TooManySamples()
+      if (box.body === header.at) continue
+      if (box.body < header.at || !READ.has(box.kind)) {
+        samples.hide(box)
+        continue
+      }
       if (box.kind === 'tfdt') samples.begin(header, box)
       if (box.kind !== 'trun') continue
       const run = new Run(moof, box, header.defaults, most - samples.times.length)
@@ -86,6 +96,15 @@ class Samples implements Fragment {
     this.#track = track
   }
 
+  /** Makes a box padding. */
+  hide({ kind, at }: Box): void {
+    if (!INERT.has(kind)) this.#edited().set(boxHeader('free', 0).subarray(4), at + 4)
+  }
+
+  #edited(): Uint8Array {
+    return (this.changed ??= new Uint8Array(this.#moof))
+  }
+
   /** By tfdt. */
   begin({ track }: Header, { body, end }: Box): void {
     if (track !== this.#track || this.start !== null || end - body < 8) return
@@ -99,8 +118,7 @@ class Samples implements Fragment {
     if (isFirst && offset === 0 && run.dataOffset === null) return
     if (isFirst && run.dataOffset === null)
       throw new Error('a fragment does not say where its data begins')
-    this.changed ??= new Uint8Array(this.#moof)
-    const view = viewOf(this.changed)
+    const view = viewOf(this.#edited())
     view.setUint8(header.at + 1, view.getUint8(header.at + 1) | 2)
     if (run.dataOffset !== null) view.setInt32(body + 8, offset)
   }

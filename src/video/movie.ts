@@ -4,7 +4,7 @@
  */
 import { boxesIn, findBox, makeBox, viewOf, type Box } from './boxes.ts'
 import { readEdits, type EditList } from './edits.ts'
-import { readSamples, type Samples } from './sampleTable.ts'
+import { exactTable, readSamples, type Samples } from './sampleTable.ts'
 import { describeEntry, type Description } from './sampleEntry.ts'
 
 /** What the index tells of the video track. */
@@ -204,7 +204,11 @@ function writeTrak({ tkhd, mdhd, tables }: Trak, stsd: Uint8Array): Uint8Array {
   )
   const stbl = [
     stsd,
-    ...[...tables].flatMap(([kind, body]) => (kind === 'stsd' ? [] : [makeBox(kind, [body])])),
+    ...[...tables].flatMap(([kind, body]) => {
+      if (kind === 'stsd' || (kind === 'stz2' && tables.has('stsz'))) return []
+      const table = exactTable(kind, body)
+      return table === null ? [] : [makeBox(kind, table)]
+    }),
   ]
   const minf = makeBox('minf', [makeBox('stbl', stbl)])
   return makeBox('trak', [

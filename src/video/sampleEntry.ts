@@ -2,7 +2,7 @@
  * Sample entries of video tracks in MP4 and MOV (ISO 14496-12 8.5.2, ISO 14496-14 5.6): the codec,
  * its configuration and its colour.
  */
-import { boxesIn, findBox, viewOf } from './boxes.ts'
+import { boxesIn, findBox, makeBox, viewOf } from './boxes.ts'
 
 /** One sample description of a track. */
 export interface Description {
@@ -18,6 +18,9 @@ export interface Description {
 
 /** Bytes of a visual sample entry before its boxes, header included. */
 const FIXED = 86
+
+/** Boxes of an entry that mediabunny needs. Others (sinf, esds) can change what it does. */
+const KEPT: ReadonlySet<string> = new Set(['avcC', 'hvcC', 'vpcC', 'av1C', 'colr', 'pasp'])
 
 /** Object types of esds (mp4ra.org) that have no kind of their own. */
 const OBJECT_TYPES: Readonly<Record<number, string>> = {
@@ -52,12 +55,12 @@ export function describeEntry(entry: Uint8Array): Description {
   }
   const type = kind === 'mp4v' ? objectType(entry) : null
   if (type === JPEG || MOTION_JPEG.has(kind))
-    return { kind: 'jpeg', record: null, matrix: null, entry: renamed(entry, STAND_IN) }
+    return { kind: 'jpeg', record: null, matrix: null, entry: trimmed(entry, STAND_IN) }
   return {
     kind: OBJECT_TYPES[type ?? -1] ?? kind,
     record: body('avcC') ?? body('hvcC'),
     matrix: matrixOf(body('colr')),
-    entry,
+    entry: trimmed(entry, kind),
   }
 }
 
@@ -91,8 +94,11 @@ function objectType(entry: Uint8Array): number | null {
   return null
 }
 
-function renamed(entry: Uint8Array, kind: string): Uint8Array {
-  const copy = new Uint8Array(entry)
-  for (let i = 0; i < 4; i++) copy[4 + i] = kind.charCodeAt(i)
-  return copy
+/** The entry with another kind, and with no other boxes than those that are needed. */
+function trimmed(entry: Uint8Array, kind: string): Uint8Array {
+  const boxes = [...boxesIn(entry, FIXED, entry.length)].filter((box) => KEPT.has(box.kind))
+  return makeBox(kind, [
+    entry.subarray(8, FIXED),
+    ...boxes.map((box) => makeBox(box.kind, [entry.subarray(box.body, box.end)])),
+  ])
 }

@@ -21,6 +21,18 @@ export type Tables = ReadonlyMap<string, Uint8Array>
 /** A table that names more samples than the file can hold. */
 export class TooManySamples extends Error {}
 
+/** Bytes of an entry of the tables that begin with the number of their entries. */
+const ENTRIES: Readonly<Record<string, number>> = {
+  stts: 8,
+  ctts: 8,
+  stss: 4,
+  stsc: 12,
+  stco: 4,
+  co64: 8,
+}
+/** Bytes of stsz and stz2 before their entries. */
+const SIZES_HEADER = 12
+
 /** Writers may be off by a few at the end. */
 const SLACK = 1024
 /** Bytes of a frame, on average, below which no codec gets. */
@@ -58,16 +70,31 @@ export function readSamples(tables: Tables, size: number | null): Samples {
   }
 }
 
+/**
+ * The body of a table with as many entries as its count says, in parts. mediabunny reads entries
+ * that lie behind the end of a table, out of the boxes that follow.
+ * @returns null when the body is too short to be one
+ */
+export function exactTable(kind: string, body: Uint8Array): Uint8Array[] | null {
+  const entry = ENTRIES[kind]
+  if (entry === undefined) return body.length < SIZES_HEADER ? null : [body]
+  if (body.length < 8) return null
+  const count = entriesOf(body, entry)
+  const header = new Uint8Array(body.subarray(0, 8))
+  viewOf(header).setUint32(4, count)
+  return [header, body.subarray(8, 8 + count * entry)]
+}
+
 function countSamples(tables: Tables, size: number | null): number {
   const sizes = tables.get('stsz') ?? tables.get('stz2')
-  if (sizes === undefined || sizes.length < 12) return 0
+  if (sizes === undefined || sizes.length < SIZES_HEADER) return 0
   const view = viewOf(sizes)
   const compact = !tables.has('stsz')
   const each = compact ? 0 : view.getUint32(4)
   const count = view.getUint32(8)
   const bits = compact ? sizes[7]! : 32
   const tooMany = count > mostFrames(size) || (size !== null && count * each > size)
-  if (tooMany || (each === 0 && count * bits > (sizes.length - 12) * 8)) throw new TooManySamples()
+  if (tooMany || (each === 0 && count * bits > (sizes.length - SIZES_HEADER) * 8)) throw new TooManySamples()
   return count
 }
 
