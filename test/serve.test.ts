@@ -32,6 +32,8 @@ describe('the protocol', () => {
       [infer, {}, 405, /expected POST, got GET/], ['/v2', { method: 'DELETE' }, 405, /GET/], ['/v2/models/tiny/stream', {}, 426, /WebSocket/],
       [infer, post({}, { origin: 'http://evil.example' }), 403, /evil\.example/], [infer, post({}, { origin: 'null' }), 403, /null/],
       [infer, post({}, { 'content-encoding': 'gzip' }), 415, /gzip/],
+      [infer, post({}, { 'content-encoding': 'a\u009bb' }), 415, /"a\\u009bb"$/],
+      [infer, post({}, { origin: 'http://a\u009bb' }), 403, /^[^\u009b]*\\u009b[^\u009b]*$/],
     ]
     for (const [path, init, status, error] of cases) expect(await ask(app, path, init)).toEqual({ status, error: expect.stringMatching(error) })
     expect((await app.request(infer)).headers.get('allow')).toBe('POST')

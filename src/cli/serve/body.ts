@@ -2,6 +2,7 @@
  * The body of a request, within its limits of size and time.
  */
 import { HTTPException } from 'hono/http-exception'
+import { quote } from '../../checkpoint/quote.ts'
 
 /**
  * @param most bytes
@@ -10,7 +11,7 @@ import { HTTPException } from 'hono/http-exception'
 export async function readBody(request: Request, most: number, signal: AbortSignal): Promise<Uint8Array> {
   const tooLarge = (count: number, more: string) => new HTTPException(413, { message: `The body expected at most ${most} bytes, got ${count}${more}; send fewer frames at once, or start the server with a larger "--max-body"` })
   const coding = request.headers.get('content-encoding') ?? 'identity'
-  if (coding.trim().toLowerCase() !== 'identity') throw new HTTPException(415, { message: `"Content-Encoding" expected none, got ${JSON.stringify(coding)}` })
+  if (coding.trim().toLowerCase() !== 'identity') throw new HTTPException(415, { message: `"Content-Encoding" expected none, got ${quote(coding)}` })
   const declared = Number(request.headers.get('content-length') ?? 0)
   if (declared > most) throw tooLarge(declared, '')
   if (!request.body) return new Uint8Array(0)

@@ -12,7 +12,7 @@ export function allowOrigins(origins: readonly string[]): MiddlewareHandler {
   return async (c, next) => {
     const origin = c.req.header('Origin')
     if (origin === undefined || isOwn(origin, c.req.header('Host'))) return next()
-    if (!origins.includes(origin)) throw new HTTPException(403, { message: `Pages of ${quote(origin)} may not use this server; start it with "--allow-origin ${origin}" if they shall` })
+    if (!origins.includes(origin)) throw new HTTPException(403, { message: `Pages of ${quote(origin)} may not use this server; start it with "--allow-origin" and this origin to allow them` })
     const headers = { 'Access-Control-Allow-Origin': origin, 'Access-Control-Expose-Headers': JSON_LENGTH, Vary: 'Origin' }
     if (c.req.method === 'OPTIONS') return c.body(null, 204, { ...headers, 'Access-Control-Allow-Methods': 'GET, POST', 'Access-Control-Allow-Headers': `Authorization, Content-Type, ${JSON_LENGTH}` })
     await next()
