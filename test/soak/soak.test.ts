@@ -29,7 +29,7 @@ async function usedMemory(): Promise<number> {
   collect()
   await sleep(10)
   collect()
-  const { heapUsed, external, arrayBuffers } = process.memoryUsage()
+  const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external
 }
 
