@@ -46,8 +46,8 @@ describe('flags of V8', () => {
     await counting
     const flags = set.mock.calls.map(([flag]) => flag)
     expect(flags).toEqual([
-      '--experimental-wasm-revectorize', '--no-liftoff', '--no-wasm-lazy-compilation',
-      '--no-experimental-wasm-revectorize', '--liftoff', '--wasm-lazy-compilation',
+      '--experimental-wasm-revectorize', '--no-liftoff', '--no-wasm-lazy-compilation', '--no-wasm-inlining',
+      '--no-experimental-wasm-revectorize', '--liftoff', '--wasm-lazy-compilation', '--wasm-inlining',
     ])
     expect(new Set(turns).size).toBe(1)
   })
@@ -57,7 +57,7 @@ describe('flags of V8', () => {
     const set = vi.spyOn(v8, 'setFlagsFromString').mockImplementation(() => {})
     const { compile } = await import('../src/backend/wasm/builds.ts')
     await compile('wide', true)
-    expect(set.mock.calls.map(([flag]) => flag)).toEqual(['--no-wasm-lazy-compilation', '--wasm-lazy-compilation'])
+    expect(set.mock.calls.map(([flag]) => flag)).toEqual(['--no-wasm-lazy-compilation', '--no-wasm-inlining', '--wasm-lazy-compilation', '--wasm-inlining'])
   })
 })
 

@@ -57,11 +57,15 @@ async function compileAnew(build: Build, shared: boolean): Promise<WebAssembly.M
   return revectorize ? withFlags(() => new WebAssembly.Module(binary)) : WebAssembly.compile(binary)
 }
 
-/** Flags of V8 that join pairs of operations, in the optimising compiler alone, before the first call; and their opposites. */
+/**
+ * Flags of V8, and their opposites: join pairs of operations, in the optimising compiler alone, before
+ * the first call. V8 of Node 26 inlines by the feedback of the other compiler and fails without it.
+ */
 const FLAGS = [
   ['--experimental-wasm-revectorize', '--no-experimental-wasm-revectorize'],
   ['--no-liftoff', '--liftoff'],
   ['--no-wasm-lazy-compilation', '--wasm-lazy-compilation'],
+  ['--no-wasm-inlining', '--wasm-inlining'],
 ] as const
 
 /** Calls a function with FLAGS set. There is no `await` before they are as they were, so no other code runs with them. */
