@@ -44,9 +44,29 @@ export class ByteReader {
   /** Returns the next bytes as they come, `limit` at most; null at the end of the stream. */
   async some(limit: number): Promise<Uint8Array | null> {
     if (!(await this.#more())) return null
-    const part = this.#rest.subarray(0, limit)
-    this.#rest = this.#rest.subarray(part.length)
+    return this.now(limit)
+  }
+
+  /** Bytes that came with others and are not read yet. */
+  get hand(): Uint8Array {
+    return this.#rest
+  }
+
+  /** The next `count` bytes of those at hand. */
+  now(count: number): Uint8Array {
+    const part = this.#rest.subarray(0, count)
+    this.#rest = this.#rest.subarray(count)
     return part
+  }
+
+  /** The next `count` bytes as they come, fewer only where the stream ended. */
+  async *parts(count: number): AsyncGenerator<Uint8Array, void> {
+    for (let left = count; left > 0;) {
+      const part = await this.some(left)
+      if (part === null) return
+      yield part
+      left -= part.length
+    }
   }
 
   /** The next line as Latin-1 text without its newline, cut at `limit` bytes; null at the end of the stream. */

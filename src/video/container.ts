@@ -4,7 +4,8 @@
  */
 import { chooseDecoder, type DecoderOptions } from './decoders.ts'
 import { capital, type Media } from './media.ts'
-import { clear, openPart, type Part } from './part.ts'
+import { openPart } from './openPart.ts'
+import { clear, type Part } from './part.ts'
 import { present } from './present.ts'
 import { frameRate } from './rate.ts'
 import type { Reading } from './video.ts'

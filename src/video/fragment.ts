@@ -18,6 +18,8 @@ export interface Fragment {
   /** Index of the first key sample, or -1. */
   readonly firstKey: number
   readonly description: number
+  /** Bytes of the largest sample. */
+  readonly largest: number
   /** The fragment as mediabunny should see it; null: as it is. */
   readonly changed: Uint8Array | null
 }
@@ -87,6 +89,7 @@ class Samples implements Fragment {
   length = 0
   firstKey = -1
   description = 1
+  largest = 0
   changed: Uint8Array | null = null
   readonly #moof: Uint8Array
   readonly #track: number
@@ -129,6 +132,7 @@ class Samples implements Fragment {
       offset += size
       if (track !== this.#track) continue
       this.description = defaults.description
+      this.largest = Math.max(this.largest, size)
       if (isKey && this.firstKey < 0) this.firstKey = this.times.length
       this.times.push(this.length + shift)
       this.length += duration

@@ -4,29 +4,34 @@
  * one track, fragments that have samples, and padding in large pieces.
  */
 import type { Source } from 'mediabunny'
-import { TrecvitError } from '../error.ts'
 import { boxHeader, MAX_HEADER, readBox, viewOf, type Box } from './boxes.ts'
 import { countShown, type Edit } from './edits.ts'
 import { readFragment } from './fragment.ts'
-import { capital } from './media.ts'
-import { readMovie, type Movie } from './movie.ts'
+import { checkIndexSize, faultOf, noIndex, patchIndex, refusal } from './isobmffIndex.ts'
+import type { Movie } from './movie.ts'
 import { Padding, patchedSource, Pieces, type Patch, type SeekableMedia } from './pieces.ts'
-import { mostFrames, TooManySamples } from './sampleTable.ts'
+import { mostFrames } from './sampleTable.ts'
 
 /** A checked MP4 or MOV file. */
 export interface Isobmff {
   readonly kind: 'mp4' | 'mov'
   readonly source: Source
   readonly movie: Movie
-  /** Samples from the first key sample on, as they are read. */
+  /**
+   * Samples from the first key sample on, as they are read. Of a stream of fragments, as many as
+   * have come.
+   */
   readonly packets: number
-  /** Of those, the ones that edits show. */
-  readonly shown: number
+  /** Of those, the ones that edits show; null: unknown. */
+  readonly shown: number | null
   /** Composition times in ticks, in order of decoding. */
   readonly times: ArrayLike<number>
   /** Descriptions by mediabunny's sequence number of the first sample that they apply to. */
   readonly runs: readonly { readonly from: number; readonly description: number }[]
-  /** What the file lacks, as a sentence without a subject; null when it is whole. */
+  /**
+   * What the file lacks, as a sentence without a subject; null when it is whole. Of a stream, what
+   * is known so far.
+   */
   readonly cut: string | null
 }
 
@@ -43,17 +48,6 @@ const FIRST: ReadonlySet<string> = new Set([
   'moof',
   'sidx',
 ])
-/** Brands of still pictures (ISO 23008-12). */
-const STILLS: Readonly<Record<string, string>> = {
-  avif: 'AVIF',
-  avis: 'AVIF',
-  heic: 'HEIC',
-  heix: 'HEIC',
-  mif1: 'HEIF',
-  msf1: 'HEIF',
-}
-/** Bytes of an index: a few for each frame. */
-const MAX_INDEX = 2 ** 28
 const MAX_BOXES = 2 ** 22
 /** An edit list that hides nothing. */
 export const EVERYTHING: readonly Edit[] = [{ start: -Infinity, end: Infinity, at: 0 }]
@@ -64,14 +58,6 @@ export function isIsobmff(head: Uint8Array): boolean {
   return box !== null && FIRST.has(box.kind)
 }
 
-/** Why a file has no tracks, as a sentence without a subject. */
-export function noIndex(head: Uint8Array): string {
-  const still = STILLS[String.fromCharCode(...head.subarray(8, 12))]
-  const advice = 'convert it with ffmpeg -i INPUT OUTPUT.png'
-  if (still !== undefined) return `is a still picture (${still}), which is not read: ${advice}`
-  return 'has no index of its tracks: it was cut short, or its recording was never finished'
-}
-
 /**
  * @throws TrecvitError when there is no video, or the index names more than the file can hold
  */
@@ -80,11 +66,7 @@ export async function checkIsobmff(media: SeekableMedia, signal: AbortSignal): P
   try {
     return await walk.run()
   } catch (error) {
-    if (!(error instanceof TooManySamples)) throw error
-    throw new TrecvitError(
-      `${capital(media.name)} has an index that names more frames than the file can hold: ` +
-        'it is damaged',
-    )
+    throw refusal(media, error)
   }
 }
 
@@ -120,7 +102,8 @@ class Walk {
       const box = readBox(pieces.view, at - pieces.start, size, at)
       if (box === null) break
       this.#first ??= box
-      if (++boxes > MAX_BOXES) throw this.#fault(`has more than ${MAX_BOXES} boxes: it is damaged`)
+      if (++boxes > MAX_BOXES)
+        throw faultOf(this.#media, `has more than ${MAX_BOXES} boxes: it is damaged`)
       if (box.end > size && (box.kind === 'moof' || box.kind === 'moov')) {
         const what = box.kind === 'moof' ? 'fragment' : 'index'
         this.#cut = `is cut short: the ${what} at byte ${at} is not complete`
@@ -132,7 +115,7 @@ class Walk {
       at = box.end
     }
     this.#padding.end()
-    if (this.#movie === null) throw this.#noIndex()
+    if (this.#movie === null) throw faultOf(this.#media, noIndex(this.#media.head))
     return this.#result(this.#movie, end)
   }
 
@@ -156,31 +139,16 @@ class Walk {
   async #index(box: Box): Promise<void> {
     this.#padding.end()
     const size = box.end - box.at
-    if (size > MAX_INDEX)
-      throw this.#fault(`has an index of ${size} bytes: at most ${MAX_INDEX} are read`)
-    const movie = readMovie(await this.#pieces.at(box.at, size), this.#media.size)
-    if (Array.isArray(movie)) {
-      throw movie.length > 0
-        ? this.#fault(`has no video, only ${movie.join(' and ')}: give a file with a video track`)
-        : this.#noIndex()
-    }
-    const brand = box.at === 0 ? boxHeader('ftyp', 16) : null
-    const room = size - movie.moov.length - (brand === null ? 0 : 16)
-    if (room < 8) throw this.#fault('has an index whose boxes overlap: it is damaged')
-    const bytes = new Uint8Array(size)
-    if (brand !== null) bytes.set(brand)
-    bytes.set(movie.moov, brand === null ? 0 : 16)
-    bytes.set(boxHeader('free', room), size - room)
+    checkIndexSize(this.#media, box.kind, size)
+    const moov = await this.#pieces.at(box.at, size)
+    const { movie, bytes } = patchIndex(this.#media, moov, box.at === 0, this.#media.size)
     this.#patches.push({ at: box.at, bytes })
     this.#movie = movie
   }
 
   async #loadFragment(box: Box, movie: Movie): Promise<void> {
     const size = box.end - box.at
-    if (size > MAX_INDEX)
-      throw this.#fault(
-        `has a fragment with an index of ${size} bytes: at most ${MAX_INDEX} are read`,
-      )
+    checkIndexSize(this.#media, box.kind, size)
     await this.#pieces.load(box.at, size)
     this.#fragment(box, movie)
   }
@@ -204,36 +172,31 @@ class Walk {
   }
 
   #result(movie: Movie, end: number): Isobmff {
-    const { samples } = movie
-    const isTable = samples.times.length > 0
-    const times = isTable ? samples.times : this.#times
-    const firstKey = isTable ? samples.firstKey : this.#firstKey < 0 ? times.length : this.#firstKey
-    return {
-      kind: this.#isQuickTime() ? 'mov' : 'mp4',
-      source: patchedSource(
-        this.#media,
-        this.#patches.sort((a, b) => a.at - b.at),
-        end,
-      ),
-      movie,
-      packets: times.length - firstKey,
-      shown: countShown(times, firstKey, movie.edits?.edits ?? EVERYTHING),
-      times,
-      runs: isTable ? samples.runs : this.#runs,
-      cut: this.#cut,
-    }
+    const source = patchedSource(
+      this.#media,
+      this.#patches.sort((a, b) => a.at - b.at),
+      end,
+    )
+    const known = { kind: kindOf(this.#first!, this.#media.head), source, movie, cut: this.#cut }
+    if (movie.samples.times.length > 0) return { ...known, ...tableOf(movie) }
+    const times = this.#times
+    const firstKey = this.#firstKey < 0 ? times.length : this.#firstKey
+    const shown = countShown(times, firstKey, movie.edits?.edits ?? EVERYTHING)
+    return { ...known, packets: times.length - firstKey, shown, times, runs: this.#runs }
   }
+}
 
-  #isQuickTime(): boolean {
-    const { head } = this.#media
-    return this.#first!.kind !== 'ftyp' || String.fromCharCode(...head.subarray(8, 12)) === 'qt  '
-  }
+/** What the table of an index tells of its samples. */
+export function tableOf({
+  samples: { times, firstKey, runs },
+  edits,
+}: Movie): Pick<Isobmff, 'packets' | 'shown' | 'times' | 'runs'> {
+  const shown = countShown(times, firstKey, edits?.edits ?? EVERYTHING)
+  return { packets: times.length - firstKey, shown, times, runs }
+}
 
-  #noIndex(): TrecvitError {
-    return this.#fault(noIndex(this.#media.head))
-  }
-
-  #fault(text: string): TrecvitError {
-    return new TrecvitError(`${capital(this.#media.name)} ${text}`)
-  }
+/** @param first the first box of the file */
+export function kindOf(first: Box, head: Uint8Array): 'mov' | 'mp4' {
+  const brand = String.fromCharCode(...head.subarray(8, 12))
+  return first.kind !== 'ftyp' || brand === 'qt  ' ? 'mov' : 'mp4'
 }

@@ -4,6 +4,7 @@
  */
 import { TrecvitError } from '../error.ts'
 import { ByteReader } from './byteReader.ts'
+import { streamOf } from './filter.ts'
 import { capital } from './media.ts'
 
 const EBML = 0x1a45dfa3
@@ -30,18 +31,7 @@ export function isMatroska(head: Uint8Array): boolean {
  */
 export function checkedMatroska(stream: ReadableStream<Uint8Array>, name: string): ReadableStream<Uint8Array> {
   const reader = new ByteReader(stream)
-  const walk = elements(reader, name)
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { value, done } = await walk.next()
-        if (done) controller.close()
-        else controller.enqueue(value)
-      },
-      cancel: () => reader.cancel(),
-    },
-    { highWaterMark: 0 },
-  )
+  return streamOf(elements(reader, name), () => reader.cancel())
 }
 
 interface Header {
@@ -69,11 +59,8 @@ async function* elements(reader: ByteReader, name: string): AsyncGenerator<Uint8
     at += bytes.length
     if (id === CLUSTER) end = size === null ? Infinity : at + size
     if (isOpen) continue
-    for (let left = size!; left > 0;) {
-      const part = await reader.some(left)
-      if (part === null) return
+    for await (const part of reader.parts(size!)) {
       yield part
-      left -= part.length
       at += part.length
     }
   }

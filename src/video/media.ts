@@ -12,7 +12,7 @@ import { asBytes, asUrl, isBlob, isStream, readBlob } from '../realm.ts'
 import { ByteReader } from './byteReader.ts'
 import type { VideoSource } from './choices.ts'
 import { fileBytes } from './fileBytes.ts'
-import { checkedMatroska, isMatroska } from './matroskaStream.ts'
+import { checkedMatroska } from './matroskaStream.ts'
 import { openPipe } from './nodeStream.ts'
 import { seekable } from './seekable.ts'
 import { readPrefix, spool } from './spool.ts'
@@ -146,7 +146,6 @@ async function openStream(
   signal?.throwIfAborted()
   if (isIndexLast) return spool(reader, bytes, name, signal)
   const whole = (): ReadableStream<Uint8Array> => reader.remainder(bytes)
-  const checked = () => (isMatroska(head) ? checkedMatroska(whole(), name) : whole())
   return {
     name,
     head,
@@ -154,7 +153,7 @@ async function openStream(
     read: null,
     stream: async () => whole(),
     // An error of the stream comes again with the next read.
-    container: () => new ReadableStreamSource(checked(), { handleUnhandledError() {} }),
+    container: () => new ReadableStreamSource(checkedMatroska(whole(), name), { handleUnhandledError() {} }),
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { boxesIn, findBox, makeBox, viewOf, type Box } from './boxes.ts'
 import { readEdits, type EditList } from './edits.ts'
-import { exactTable, readSamples, type Samples } from './sampleTable.ts'
+import { exactTables, readSamples, type Samples } from './sampleTable.ts'
 import { describeEntry, type Description } from './sampleEntry.ts'
 
 /** What the index tells of the video track. */
@@ -44,10 +44,15 @@ const HANDLERS: Readonly<Record<string, string>> = {
 /**
  * @param moov the box with its header
  * @param size bytes of the file; null: unknown
+ * @param most samples that may be named
  * @returns the movie, or the kinds of its tracks when none is a video
  * @throws TooManySamples
  */
-export function readMovie(moov: Uint8Array, size: number | null): Movie | string[] {
+export function readMovie(
+  moov: Uint8Array,
+  size: number | null,
+  most: number,
+): Movie | string[] {
   const whole = findBox(moov, 0, moov.length, 'moov')!
   const mvhd = findBox(moov, whole.body, whole.end, 'mvhd')
   const movieScale = mvhd === null ? 0 : scaleOf(moov.subarray(mvhd.body, mvhd.end)).scale
@@ -63,7 +68,7 @@ export function readMovie(moov: Uint8Array, size: number | null): Movie | string
   const best = videos.sort((a, b) => rank(a) - rank(b))[0]
   if (best === undefined)
     return [...new Set(tracks.flatMap(({ handler }) => HANDLERS[handler] ?? []))]
-  const samples = readSamples(best.tables, size)
+  const samples = readSamples(best.tables, size, most)
   const mvex = findBox(moov, whole.body, whole.end, 'mvex')
   const fragments = mvex === null ? null : readDefaults(moov, mvex)
   const first = samples.runs[0]?.description ?? fragments?.get(best.id)?.description ?? 1
@@ -81,7 +86,7 @@ export function readMovie(moov: Uint8Array, size: number | null): Movie | string
     samples,
     descriptions,
     fragments,
-    moov: makeBox('moov', [...parts, writeTrak(best, stsd)]),
+    moov: makeBox('moov', [...parts, writeTrak(best, stsd, samples.times.length)]),
   }
 }
 
@@ -196,7 +201,11 @@ function readDescriptions(
   }
 }
 
-function writeTrak({ tkhd, mdhd, tables }: Trak, stsd: Uint8Array): Uint8Array {
+function writeTrak(
+  { tkhd, mdhd, tables }: Trak,
+  stsd: Uint8Array,
+  count: number,
+): Uint8Array {
   const handler = new Uint8Array(24)
   handler.set(
     [...'vide'].map((letter) => letter.charCodeAt(0)),
@@ -204,11 +213,7 @@ function writeTrak({ tkhd, mdhd, tables }: Trak, stsd: Uint8Array): Uint8Array {
   )
   const stbl = [
     stsd,
-    ...[...tables].flatMap(([kind, body]) => {
-      if (kind === 'stsd' || (kind === 'stz2' && tables.has('stsz'))) return []
-      const table = exactTable(kind, body)
-      return table === null ? [] : [makeBox(kind, table)]
-    }),
+    ...[...exactTables(tables, count)].map(([kind, body]) => makeBox(kind, body)),
   ]
   const minf = makeBox('minf', [makeBox('stbl', stbl)])
   return makeBox('trak', [

@@ -2,9 +2,6 @@
  * The packets of a track, as decoders take them.
  */
 import { EncodedPacketSink, type EncodedPacket, type InputVideoTrack } from 'mediabunny'
-import { TrecvitError } from '../error.ts'
-import { breathe } from '../platform/platform.ts'
-import { mostFrames } from './sampleTable.ts'
 
 /** What is done to packets, in order, before a decoder gets them. */
 export type Change = (packet: EncodedPacket) => EncodedPacket | Promise<EncodedPacket>
@@ -53,29 +50,4 @@ export class Packets {
     if (!this.#wasRead) return (await this.sink.getPacket(Infinity)) !== null
     return this.#count === null || this.#count >= count
   }
-}
-
-/**
- * Counts the packets of a file that was not checked.
- * @throws TrecvitError when the index names more than a file can hold
- */
-export async function countPackets(
-  sink: EncodedPacketSink,
-  name: string,
-  signal: AbortSignal,
-): Promise<{ packets: number; shown: number }> {
-  const count = { packets: 0, shown: 0 }
-  const start = await sink.getFirstKeyPacket({ metadataOnly: true })
-  for await (const packet of sink.packets(start ?? undefined, undefined, { metadataOnly: true })) {
-    count.packets++
-    if (packet.timestamp >= -1e-6) count.shown++
-    if (count.packets > mostFrames(null))
-      throw new TrecvitError(
-        `${name} has an index that names more frames than the file can hold: it is damaged`,
-      )
-    // The index is in memory: without this, nothing else would have its turn.
-    if (count.packets % 1000 === 0) await breathe()
-    signal.throwIfAborted()
-  }
-  return count
 }

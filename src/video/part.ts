@@ -7,18 +7,15 @@ import { TrecvitError } from '../error.ts'
 import { describeCodec } from './codec.ts'
 import { passesOf, type Edit } from './edits.ts'
 import { checkSize } from './frame.ts'
-import { inflate } from './inflate.ts'
-import { checkIsobmff, EVERYTHING, isIsobmff, noIndex, type Isobmff } from './isobmff.ts'
-import { isReadable, MOTION_JPEG, unsupported } from './kinds.ts'
+import { EVERYTHING, type Isobmff } from './isobmff.ts'
+import { noIndex } from './isobmffIndex.ts'
+import { MOTION_JPEG, unsupported } from './kinds.ts'
 import { leadingFilter } from './leading.ts'
-import { checkMatroska, isMatroska, type Matroska } from './matroska.ts'
 import { capital, type Media } from './media.ts'
-import { countPackets, Packets, type Change } from './packets.ts'
-import { switchDescriptions } from './parameterSets.ts'
-import { isSeekable } from './pieces.ts'
+import { Packets, type Change } from './packets.ts'
 import { clockFaults, durationOf } from './rate.ts'
 import { readAvcSps, readHevcSps } from './sps.ts'
-import { matroskaSiting, readTags, type Tags } from './tags.ts'
+import { readTags, type Tags } from './tags.ts'
 import type { Track } from './track.ts'
 
 /** A file, or one of several files that were joined end to end. */
@@ -49,52 +46,8 @@ export interface Part {
   dispose(): void
 }
 
-/**
- * Opens what mediabunny can read; null when it is no such container.
- * @throws TrecvitError when it is damaged or has no video
- */
-export async function openPart(media: Media, signal: AbortSignal): Promise<Part | null> {
-  if (!isIsobmff(media.head) && !isMatroska(media.head)) return null
-  if (!isSeekable(media)) return inputPart(media, media.container(), signal)
-  if (isMatroska(media.head)) return matroskaPart(media, await checkMatroska(media, signal), signal)
-  const isobmff = await checkIsobmff(media, signal)
-  const { movie, runs, cut } = isobmff
-  const description = movie.descriptions[(runs[0]?.description ?? 1) - 1]
-  const kind = description?.kind ?? ''
-  if (!isReadable(kind)) throw unsupported(media.name, kind)
-  return inputPart(media, isobmff.source, signal, {
-    container: isobmff.kind,
-    kind,
-    matrix: description?.matrix ?? null,
-    isobmff,
-    cut,
-    change: (codec) =>
-      new Set(runs.map(({ description }) => description)).size < 2
-        ? null
-        : switchDescriptions(codec, movie.descriptions, runs),
-  })
-}
-
-async function matroskaPart(media: Media, matroska: Matroska, signal: AbortSignal): Promise<Part> {
-  const { kind, track, cut } = matroska
-  return inputPart(media, matroska.source, signal, {
-    container: kind,
-    matrix: track.matrix,
-    siting: matroskaSiting(track.siting),
-    cut,
-    change: () =>
-      track.isDeflated
-        ? async (packet) => packet.clone({ data: await inflate(packet.data) })
-        : null,
-    async rest() {
-      const { interrupted, next } = await matroska.rest()
-      return { warning: interrupted, next: next && (await matroskaPart(media, next, signal)) }
-    },
-  })
-}
-
 /** What the structure of a file told before mediabunny saw it. */
-interface Known {
+export interface Known {
   readonly container: string
   /** The codec in words, where mediabunny does not know it. */
   readonly kind?: string
@@ -106,7 +59,11 @@ interface Known {
   rest?(): ReturnType<Part['end']>
 }
 
-async function inputPart(
+/**
+ * Opens what mediabunny sees of a file.
+ * @throws TrecvitError when it is damaged or has no video
+ */
+export async function inputPart(
   media: Media,
   source: Source,
   signal: AbortSignal,
@@ -156,8 +113,6 @@ async function readPart(
   const isobmff = known?.isobmff
   const duration =
     isobmff === undefined ? await video.getDurationFromMetadata() : durationOf(isobmff)
-  const isUnchecked = known === undefined && isIsobmff(media.head) && duration !== null
-  const count = isobmff ?? (isUnchecked ? await countPackets(packets.sink, name, signal) : null)
   return {
     video,
     track,
@@ -170,12 +125,12 @@ async function readPart(
             passes: passesOf(isobmff.movie.edits?.edits ?? EVERYTHING),
             timescale: isobmff.movie.timescale,
           },
-    frames: count?.shown ?? null,
+    frames: isobmff?.shown ?? null,
     duration,
     warnings: [...tags.faults, ...(isobmff === undefined ? [] : clockFaults(isobmff))],
     async end() {
       const { warning = null, next = null } = (await known?.rest?.()) ?? {}
-      if (count !== null && !(await packets.hasAll(count.packets))) {
+      if (isobmff !== undefined && !(await packets.hasAll(isobmff.packets))) {
         throw new TrecvitError(
           `${name} ${known?.cut ?? 'is cut short: frames that its index names lie beyond its end'}`,
         )
@@ -242,9 +197,10 @@ function bytesOf(data: AllowSharedBufferSource | undefined): Uint8Array | null {
     : new Uint8Array(data)
 }
 
+/** Of Matroska streams; other containers are known before. */
 async function containerName(input: Input): Promise<string> {
   const format = await input.getFormat()
-  return format === MP4 ? 'mp4' : format === QTFF ? 'mov' : format === WEBM ? 'webm' : 'mkv'
+  return format === WEBM ? 'webm' : 'mkv'
 }
 
 /** Returns the error of a reader as a sentence. */

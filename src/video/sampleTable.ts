@@ -11,6 +11,8 @@ export interface Samples {
   readonly times: Float64Array
   /** Index of the first key sample; the number of samples when there is none. */
   readonly firstKey: number
+  /** Bytes of the largest sample. */
+  readonly largest: number
   /** Sample descriptions: `description` (from 1 on) applies from sample `from` on. */
   readonly runs: readonly { readonly from: number; readonly description: number }[]
 }
@@ -37,7 +39,9 @@ const SIZES_HEADER = 12
 const SLACK = 1024
 /** Bytes of a frame, on average, below which no codec gets. */
 const MIN_FRAME = 8
-/** Without a known file size: 90 hours of video. */
+/** Frames of one size, which is told once, in a stream. */
+const MOST_ALIKE = 10_000
+/** 90 hours of video. */
 const MAX_FRAMES = 10_000_000
 
 /** The largest number of frames that a file of `size` bytes can hold; null: unknown. */
@@ -45,12 +49,19 @@ export function mostFrames(size: number | null): number {
   return size === null ? MAX_FRAMES : Math.min(MAX_FRAMES, Math.ceil(size / MIN_FRAME) + SLACK)
 }
 
+/** The largest number of frames that an index of `size` bytes in a stream may name. */
+export function mostIndexed(size: number): number {
+  return Math.ceil(size / 4) + MOST_ALIKE
+}
+
 /**
  * Reads the tables of a track.
+ * @param size bytes of the file; null: unknown
+ * @param most samples that may be named
  * @throws TooManySamples
  */
-export function readSamples(tables: Tables, size: number | null): Samples {
-  const count = countSamples(tables, size)
+export function readSamples(tables: Tables, size: number | null, most: number): Samples {
+  const count = countSamples(tables, size, most)
   const times = new Float64Array(count)
   let at = 0
   let time = 0
@@ -66,26 +77,77 @@ export function readSamples(tables: Tables, size: number | null): Samples {
   return {
     times,
     firstKey: firstKey(tables.get('stss'), count),
+    largest: largestSample(tables, count),
     runs: descriptionRuns(tables, count),
   }
 }
 
 /**
- * The body of a table with as many entries as its count says, in parts. mediabunny reads entries
- * that lie behind the end of a table, out of the boxes that follow.
- * @returns null when the body is too short to be one
+ * The tables as mediabunny should see them: with as many entries as they count, and with no sample
+ * beyond those whose size and place are told. It reads entries that lie behind the end of a table
+ * out of the boxes that follow, and a place that is not told is not a number.
+ * @param count samples of the track
+ * @returns the bodies in parts by the kinds of their tables
  */
-export function exactTable(kind: string, body: Uint8Array): Uint8Array[] | null {
-  const entry = ENTRIES[kind]
-  if (entry === undefined) return body.length < SIZES_HEADER ? null : [body]
-  if (body.length < 8) return null
-  const count = entriesOf(body, entry)
-  const header = new Uint8Array(body.subarray(0, 8))
-  viewOf(header).setUint32(4, count)
-  return [header, body.subarray(8, 8 + count * entry)]
+export function exactTables(
+  tables: Tables,
+  count: number,
+): Map<string, Uint8Array[]> {
+  const { samples, entries } = placed(tables, count)
+  const exact = new Map<string, Uint8Array[]>()
+  for (const [kind, body] of tables) {
+    const entry = ENTRIES[kind]
+    if (kind === 'stsd' || (kind === 'stz2' && tables.has('stsz'))) continue
+    if (body.length < (entry === undefined ? SIZES_HEADER : 8)) continue
+    if (entry === undefined) exact.set(kind, [body])
+    else if (kind === 'stts') exact.set(kind, [cutTimes(body, samples)])
+    else {
+      const kept = kind === 'stsc' ? entries : entriesOf(body, entry)
+      const header = new Uint8Array(body.subarray(0, 8))
+      viewOf(header).setUint32(4, kept)
+      exact.set(kind, [header, body.subarray(8, 8 + kept * entry)])
+    }
+  }
+  return exact
 }
 
-function countSamples(tables: Tables, size: number | null): number {
+/** The first samples that lie in chunks, and the first entries of stsc, which tell that. */
+function placed(tables: Tables, count: number): { samples: number; entries: number } {
+  const entriesIn = (kind: string): number => {
+    const table = tables.get(kind)
+    return table === undefined || table.length < 8 ? 0 : entriesOf(table, ENTRIES[kind]!)
+  }
+  const chunks = entriesIn('stco') + entriesIn('co64')
+  const all = entriesIn('stsc')
+  let samples = 0
+  let entries = 0
+  for (; entries < all && samples < count; entries++) {
+    const view = viewOf(tables.get('stsc')!)
+    const at = 8 + 12 * entries
+    const first = view.getUint32(at)
+    const next = entries + 1 < all ? view.getUint32(at + 12) : chunks + 1
+    const each = view.getUint32(at + 4)
+    if (first === 0 || each === 0 || next < first || first > chunks) break
+    samples += each * (Math.min(next, chunks + 1) - first)
+  }
+  return { samples: Math.min(samples, count), entries }
+}
+
+/** The times (stts) of the first samples. */
+function cutTimes(body: Uint8Array, samples: number): Uint8Array {
+  const table = new Uint8Array(body)
+  const view = viewOf(table)
+  let entries = 0
+  for (let left = samples; left > 0 && entries < entriesOf(body, 8); entries++) {
+    const length = Math.min(left, view.getUint32(8 + 8 * entries))
+    view.setUint32(8 + 8 * entries, length)
+    left -= length
+  }
+  view.setUint32(4, entries)
+  return table.subarray(0, 8 + 8 * entries)
+}
+
+function countSamples(tables: Tables, size: number | null, most: number): number {
   const sizes = tables.get('stsz') ?? tables.get('stz2')
   if (sizes === undefined || sizes.length < SIZES_HEADER) return 0
   const view = viewOf(sizes)
@@ -93,9 +155,22 @@ function countSamples(tables: Tables, size: number | null): number {
   const each = compact ? 0 : view.getUint32(4)
   const count = view.getUint32(8)
   const bits = compact ? sizes[7]! : 32
-  const tooMany = count > mostFrames(size) || (size !== null && count * each > size)
-  if (tooMany || (each === 0 && count * bits > (sizes.length - SIZES_HEADER) * 8)) throw new TooManySamples()
+  const tooMany = count > most || (size !== null && count * each > size)
+  const isShort = each === 0 && count * bits > (sizes.length - SIZES_HEADER) * 8
+  if (tooMany || isShort) throw new TooManySamples()
   return count
+}
+
+function largestSample(tables: Tables, count: number): number {
+  const sizes = tables.get('stsz')
+  // The sizes of stz2 have 16 bits at most.
+  if (sizes === undefined || count === 0) return 0
+  const view = viewOf(sizes)
+  let largest = view.getUint32(4)
+  if (largest === 0)
+    for (let i = 0; i < count; i++)
+      largest = Math.max(largest, view.getUint32(SIZES_HEADER + 4 * i))
+  return largest
 }
 
 /** The runs of stts or ctts: a number of samples and their value. */

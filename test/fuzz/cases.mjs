@@ -1,8 +1,8 @@
 /** Runs cases of one format in a child process, and watches it. */
 import { spawn } from 'node:child_process'
 
-/** Messages of Node that no parser writes. */
-const NODE = /\(node:\d+\)|--trace-/
+/** Messages of Node, and of the FFmpeg in node-webcodecs, which nothing turns off. */
+const OTHERS = /\(node:\d+\)|--trace-|\[\w+ @ 0x/
 
 /** Milliseconds for a case to end when the child is stopped. */
 const GRACE = 2000
@@ -56,7 +56,7 @@ export function runCases(
   child.stderr.on('data', (part) => {
     const before = printed
     printed = (printed + part).slice(-4000)
-    if (before === '' && !NODE.test(printed))
+    if (before === '' && !OTHERS.test(printed))
       onFault(current, { kind: 'print', text: `it wrote on the console: ${printed}` })
   })
   child.stdout.on('data', (part) => {

@@ -116,11 +116,28 @@ function parse(path: string, wide = false): Group {
   return root
 }
 
+function find(from: Group, kind: string): Group {
+  return from.parts.find((part) => part.is === 'group' && part.name === kind) as Group
+}
+
+/** The clip with its index before its pictures, as streams need it. */
+function indexFirst(path: string): Group {
+  const root = parse(path)
+  const moov = find(root, 'moov')
+  const stco = ['trak', 'mdia', 'minf', 'stbl', 'stco'].reduce(find, moov)
+  // Behind the header of the box, its version and its count.
+  stco.parts = stco.parts.map((part, i) => {
+    const offset = i < 4 ? null : Number((part as { value: number }).value)
+    return offset === null ? part : number(4, 'big', (places) => places.size(moov) + offset)
+  })
+  const rest = root.parts.filter((part) => part !== moov)
+  root.parts = [...rest.slice(0, 1), moov, ...rest.slice(1)]
+  return root
+}
+
 /** The clip of another file in fragments: two `moof` with the packets of its table. */
 function fragmented(path: string): Group {
   const root = parse(path)
-  const find = (from: Group, kind: string): Group =>
-    from.parts.find((part) => part.is === 'group' && part.name === kind) as Group
   const u32 = (...values: number[]) => values.map((value) => number(4, 'big', value))
   const moov = find(root, 'moov')
   const stbl = ['trak', 'mdia', 'minf', 'stbl'].reduce(find, moov)
@@ -199,7 +216,20 @@ const seeds = [
 
 export const mp4: Format = { name: 'mp4', open: openDemuxed, nest, seeds }
 
-export const mp4Streamed: Format = { name: 'mp4-streamed', open: openStreamed, nest, seeds }
+/** Most with the index first: others are stored, and read as files. */
+const streamed = [
+  ...['h264.mp4', 'vfr.mp4', 'mjpeg.mov'].map((name) => () => indexFirst(`test/media/${name}`)),
+  () => fragmented('test/media/h264.mp4'),
+  media('frag-sound.mp4'),
+  media('h264.mp4'),
+]
+
+export const mp4Streamed: Format = {
+  name: 'mp4-streamed',
+  open: openStreamed,
+  nest,
+  seeds: streamed,
+}
 
 /** The same through FFmpeg in WebAssembly. */
 export const mp4Decoded: Format = { name: 'mp4-decoded', open: openDecoded, nest, seeds }
