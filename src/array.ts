@@ -52,6 +52,12 @@ export function checkPixels(
   }
 }
 
+/** @throws TrecvitError unless an option is a whole number of at least 1 */
+export function checkCount(name: string, value: number): void {
+  if (Number.isInteger(value) && value >= 1) return
+  throw new TrecvitError(`"${name}" expected a whole number, at least 1, got ${describe(value)}`)
+}
+
 /** What a wrong value is, in a few words. */
 export function describe(value: unknown): string {
   if (value === null || typeof value !== 'object')

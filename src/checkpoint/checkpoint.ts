@@ -98,7 +98,7 @@ async function openFormat(source: Source, signal: AbortSignal | undefined): Prom
     const headerBytes = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true)
     if (headerBytes <= Math.min(MAX_HEADER, source.size - 8)) return openSafetensors(source, headerBytes)
     throw new TrecvitError(
-      `Checkpoint ${quote(source.name)} says that its header has ${headerBytes} bytes, in a file of ${source.size} (at most ${MAX_HEADER} are read): it is cut short or damaged`,
+      `Checkpoint ${quote(source.name)} says that its header has ${headerBytes} bytes, in a file of ${source.size}: it is cut short or damaged`,
     )
   }
   throw new TrecvitError(`Checkpoint ${quote(source.name)} is ${kindOf(text)}, not an .npz or .safetensors checkpoint`)
@@ -106,13 +106,13 @@ async function openFormat(source: Source, signal: AbortSignal | undefined): Prom
 
 /** Files that are taken for a checkpoint, by their first bytes. */
 const kinds: readonly (readonly [RegExp, string])[] = [
-  [/^\x80[\x02-\x05]/, 'a Python pickle (an old PyTorch file, for example)'],
+  [/^\x80[\x02-\x05]/, 'a Python pickle'],
   [/^\x93NUMPY/, 'a single .npy array'],
   [/^\x89HDF/, 'an HDF5 file'],
   [/^\x1f\x8b/, 'a gzip file'],
   [/^GGUF/, 'a GGUF file'],
-  [/^version http/, 'a Git LFS pointer (the file itself was not fetched)'],
-  [/^\s*</, 'an HTML or XML page (an error page, for example)'],
+  [/^version http/, 'a Git LFS pointer'],
+  [/^\s*</, 'an HTML or XML page'],
   [/^\s*[{[]/, 'a JSON text'],
 ]
 

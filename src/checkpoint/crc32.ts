@@ -37,17 +37,16 @@ export function crc32Anywhere(bytes: Uint8Array, crc = 0): number {
   const turns = Math.floor((bytes.length - lead) / 16)
   const words = turns === 0 ? new Int32Array(0) : new Int32Array(bytes.buffer, bytes.byteOffset + lead, 4 * turns)
   for (let w = 0; w < words.length; w += 4) {
-    const p = c ^ words[w]!
-    const q = words[w + 1]!
-    const r = words[w + 2]!
-    const s = words[w + 3]!
-    c =
-      t[3840 + (p & 255)]! ^ t[3584 + ((p >>> 8) & 255)]! ^ t[3328 + ((p >>> 16) & 255)]! ^ t[3072 + (p >>> 24)]! ^
-      t[2816 + (q & 255)]! ^ t[2560 + ((q >>> 8) & 255)]! ^ t[2304 + ((q >>> 16) & 255)]! ^ t[2048 + (q >>> 24)]! ^
-      t[1792 + (r & 255)]! ^ t[1536 + ((r >>> 8) & 255)]! ^ t[1280 + ((r >>> 16) & 255)]! ^ t[1024 + (r >>> 24)]! ^
-      t[768 + (s & 255)]! ^ t[512 + ((s >>> 8) & 255)]! ^ t[256 + ((s >>> 16) & 255)]! ^ t[s >>> 24]!
+    c ^= words[w]!
+    c = sum(t, 3072, c) ^ sum(t, 2048, words[w + 1]!) ^ sum(t, 1024, words[w + 2]!) ^ sum(t, 0, words[w + 3]!)
   }
   i += 16 * turns
   while (i < bytes.length) c = (c >>> 8) ^ t[(c ^ bytes[i++]!) & 255]!
   return ~c >>> 0
+}
+
+/** What the four bytes of a word add. */
+function sum(t: Int32Array, at: number, word: number): number {
+  return t[at + 768 + (word & 255)]! ^ t[at + 512 + ((word >>> 8) & 255)]! ^
+    t[at + 256 + ((word >>> 16) & 255)]! ^ t[at + (word >>> 24)]!
 }

@@ -12,22 +12,21 @@ import { quote } from './quote.ts'
 export function pathOf(url: URL): string {
   const shown = quote(url.href)
   const node = builtinModule('node:url')
-  if (!node) {
-    const reason = 'this runtime has no file system: pass a Blob'
-    throw new TrecvitError(`URL ${shown} cannot be opened, because ${reason}`)
-  }
+  if (!node) throw noFiles(`URL ${shown}`)
   try {
     return node.fileURLToPath(url)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    const { message } = error as Error
-    const reason =
-      code === 'ERR_INVALID_FILE_URL_HOST' ? `has the host ${quote(url.host)} before its path`
-      : code === 'ERR_INVALID_FILE_URL_PATH' ? 'has an encoded "/" or another forbidden path'
-      : `is not the address of a file (${message})`
+  } catch (cause) {
+    // A host before the path, or a "/" that is encoded.
     const advice = 'give the path itself, or file:///PATH'
-    throw new TrecvitError(`URL ${shown} ${reason}: ${advice}`, { cause: error })
+    const reason = (cause as Error).message
+    throw new TrecvitError(`URL ${shown} names no file (${reason}): ${advice}`, { cause })
   }
+}
+
+/** Returns the error of a runtime without files. */
+export function noFiles(what: string): TrecvitError {
+  const reason = 'this runtime has no file system'
+  return new TrecvitError(`${what} cannot be opened, because ${reason}: pass a URL object or a Blob`)
 }
 
 /** Returns the error of a file that cannot be opened. */
@@ -35,7 +34,7 @@ export function cannotOpen(path: string, error: NodeJS.ErrnoException): TrecvitE
   const shown = quote(path)
   if (error.code === 'ENOENT') return new TrecvitError(`There is no file at ${shown}`)
   const advice = ['EMFILE', 'ENFILE'].includes(error.code ?? '')
-    ? ': too many files are open, so close some or raise the limit with ulimit -n' : ''
+    ? ': close some files, or raise the limit with ulimit -n' : ''
   const message = `The file at ${shown} cannot be opened (${error.code ?? error.message})${advice}`
   return new TrecvitError(message, { cause: error })
 }

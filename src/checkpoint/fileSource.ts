@@ -1,7 +1,7 @@
 import { TrecvitError } from '../error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { checkRange } from './checkRange.ts'
-import { cannotOpen, pathOf } from './filePath.ts'
+import { cannotOpen, noFiles, pathOf } from './filePath.ts'
 import { quote } from './quote.ts'
 import type { Source } from './source.ts'
 
@@ -12,14 +12,14 @@ import type { Source } from './source.ts'
 export async function openFile(from: string | URL): Promise<Source> {
   const shown = quote(String(from))
   const fs = builtinModule('node:fs/promises')
-  if (!fs) throw new TrecvitError(`Path ${shown} cannot be opened, because this runtime has no file system: pass a URL object or a Blob`)
+  if (!fs) throw noFiles(`Path ${shown}`)
   const path = typeof from === 'string' ? from : pathOf(from)
   const refuse = (error: NodeJS.ErrnoException): never => {
     throw cannotOpen(String(from), error)
   }
   // Asked before opening: to open a pipe would wait for its writer.
   const stat = await fs.stat(path).catch(refuse)
-  if (!stat.isFile()) throw new TrecvitError(`Path ${shown} is ${stat.isDirectory() ? 'a directory' : 'not a regular file'}: give the path of a checkpoint file`)
+  if (!stat.isFile()) throw new TrecvitError(`Path ${shown} is ${stat.isDirectory() ? 'a directory' : 'not a regular file'}: give the path of a file`)
   const file = await fs.open(path, 'r').catch(refuse)
   const source: Source = {
     name: path.split(/[\\/]/).at(-1) ?? '',
@@ -30,7 +30,7 @@ export async function openFile(from: string | URL): Promise<Source> {
         const { bytesRead } = await file.read(into, done, into.length - done, offset + done).catch((error: Error) => {
           throw new TrecvitError(`The file at ${shown} cannot be read (${error.message})`, { cause: error })
         })
-        if (bytesRead === 0) throw new TrecvitError(`The file at ${shown} ended at byte ${offset + done} of ${stat.size}: it changed while it was read`)
+        if (bytesRead === 0) throw new TrecvitError(`The file at ${shown} ended at byte ${offset + done} of ${stat.size}: it was changed`)
         done += bytesRead
       }
     },

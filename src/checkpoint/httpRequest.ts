@@ -10,7 +10,7 @@ export type Reader = ReadableStreamDefaultReader<Uint8Array>
 export class BrokenConnection extends TrecvitError {}
 
 /**
- * Returns an answer whose status is 2xx or 416.
+ * Returns an answer whose status is 416, or 2xx with a body.
  * @throws BrokenConnection when there is no answer
  * @throws TrecvitError when the status is another
  */
@@ -25,16 +25,10 @@ export async function request(
     const message = `${show(url)} cannot be reached (${reason(error)})`
     throw new BrokenConnection(message, { cause: error })
   }
-  if (response.ok || response.status === 416) return response
+  if ((response.ok && response.body) || response.status === 416) return response
   await response.body?.cancel()
   const status = `HTTP ${response.status} ${response.statusText}`.trimEnd()
   throw new TrecvitError(`${show(url)} answered with ${status}`)
-}
-
-/** Returns a reader of the body. */
-export function bodyOf(response: Response, url: URL): Reader {
-  if (response.body !== null) return response.body.getReader()
-  throw new TrecvitError(`${show(url)} answered with HTTP ${response.status} and no body`)
 }
 
 /** Returns the next non-empty chunk, or undefined at the end. */

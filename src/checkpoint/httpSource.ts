@@ -5,7 +5,7 @@
 import { TrecvitError } from '../error.ts'
 import { checkRange } from './checkRange.ts'
 import {
-  bodyOf, BrokenConnection, contentRange, promisedSize, pull, request, show, type Reader,
+  BrokenConnection, contentRange, promisedSize, pull, request, show, type Reader,
 } from './httpRequest.ts'
 import { quote } from './quote.ts'
 import type { Source } from './source.ts'
@@ -67,7 +67,7 @@ export async function requestFile(
 
 function openRanges(url: URL, first: { end: number; size: number }, response: Response, signal: AbortSignal | undefined): Source {
   const { size } = first
-  let idle: Body | undefined = { reader: bodyOf(response, url), at: 0, end: first.end, rest: new Uint8Array(0) }
+  let idle: Body | undefined = { reader: response.body!.getReader(), at: 0, end: first.end, rest: new Uint8Array(0) }
   let window = FIRST_WINDOW
   let last = 0
   let closed = false
@@ -88,7 +88,7 @@ function openRanges(url: URL, first: { end: number; size: number }, response: Re
     const response = await request(url, { Range: `bytes=${start}-${end - 1}` }, signal)
     const range = contentRange(response)
     if (response.status === 206 && range?.start === start && range.end === end && range.size === size) {
-      return { reader: bodyOf(response, url), at: start, end, rest: new Uint8Array(0) }
+      return { reader: response.body!.getReader(), at: start, end, rest: new Uint8Array(0) }
     }
     await response.body?.cancel()
     if (range !== undefined && range.size !== size) throw new TrecvitError(`${show(url)} changed from ${size} to ${range.size} bytes while it was read`)
@@ -171,7 +171,7 @@ export async function readWhole(
   const check = async (size: number): Promise<void> => {
     if (size <= limit) return
     await reader.cancel()
-    const reason = `sends more than ${limit} bytes from a server without Range requests`
+    const reason = `has more than ${limit} bytes, and its server no Range requests`
     throw new TrecvitError(`${show(url)} ${reason}: download it, and give its path`)
   }
   await check(promisedSize(response) ?? 0)
@@ -209,7 +209,7 @@ export async function readWhole(
 export function checkedBody(
   url: URL, response: Response, signal: AbortSignal | undefined,
 ): ReadableStream<Uint8Array> {
-  const reader = bodyOf(response, url)
+  const reader = response.body!.getReader()
   const promised = promisedSize(response)
   let size = 0
   return new ReadableStream<Uint8Array>(
@@ -234,13 +234,8 @@ export function checkedBody(
 
 async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, milliseconds)
-    signal?.addEventListener('abort', done)
-    function done(): void {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', done)
-      resolve()
-    }
+    setTimeout(resolve, milliseconds)
+    signal?.addEventListener('abort', () => resolve(), { once: true })
   })
   signal?.throwIfAborted()
 }

@@ -60,14 +60,14 @@ export function inflated(read: ReadAt, at: number, stop: number, what: string): 
       return !done
     } catch (error) {
       if (failure !== undefined) throw failure
-      throw new TrecvitError(`${what} cannot be inflated (${error instanceof Error ? error.message : error}): the data is damaged`, { cause: error })
+      throw new TrecvitError(`${what} cannot be inflated (${error instanceof Error ? error.message : error}): the file is damaged`, { cause: error })
     }
   }
 
   return {
     async fill(into) {
       for (let done = 0; done < into.length; ) {
-        if (rest.length === 0 && !(await more())) throw new TrecvitError(`${what} inflates to fewer bytes than expected: the data is damaged`)
+        if (rest.length === 0 && !(await more())) throw new TrecvitError(`${what} inflates to fewer bytes than expected: the file is damaged`)
         const part = rest.subarray(0, into.length - done)
         into.set(part, done)
         done += part.length
@@ -76,7 +76,7 @@ export function inflated(read: ReadAt, at: number, stop: number, what: string): 
     },
     async end() {
       while (rest.length === 0) if (!(await more())) return
-      throw new TrecvitError(`${what} inflates to more bytes than expected: the data is damaged`)
+      throw new TrecvitError(`${what} inflates to more bytes than expected: the file is damaged`)
     },
     close() {
       reader.cancel().catch(() => {})

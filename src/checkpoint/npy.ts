@@ -8,7 +8,7 @@
 import { TrecvitError } from '../error.ts'
 import { decodeText, encodeText } from '../web.ts'
 import { crc32 } from './crc32.ts'
-import { countValues, type DType } from './dtype.ts'
+import { countValues, type DType, itemBytes } from './dtype.ts'
 import { quote } from './quote.ts'
 import type { Fill, Layout } from './values.ts'
 
@@ -36,29 +36,17 @@ export interface NpyHeader extends Layout {
   readonly bytes: Uint8Array
 }
 
-const formats: Readonly<Record<string, DType>> = {
-  b1: 'bool', u1: 'u8', i1: 'i8', u2: 'u16', i2: 'i16', f2: 'f16', u4: 'u32', i4: 'i32', f4: 'f32', u8: 'u64', i8: 'i64', f8: 'f64',
-}
-
-/** A kind of values that is not supported. */
-interface Refusal {
-  readonly holds: string
-  /** Number of bytes of a value, by the number in the dtype; null where values differ. */
-  readonly bytes: (size: number) => number | null
-}
-
-const asIs = (size: number): number => size
-const pickle = 'Python objects (a pickle), which are never loaded because loading them runs their code'
-const refusals: Readonly<Record<string, Refusal>> = {
-  O: { holds: `holds ${pickle}`, bytes: () => null },
-  U: { holds: 'holds text', bytes: (characters) => 4 * characters },
-  S: { holds: 'holds text', bytes: asIs },
-  a: { holds: 'holds text', bytes: asIs },
-  V: { holds: 'holds raw bytes or a structure', bytes: asIs },
-  c: { holds: 'holds complex numbers', bytes: asIs },
-  M: { holds: 'holds dates', bytes: asIs },
-  m: { holds: 'holds time spans', bytes: asIs },
-  f: { holds: 'is of a kind that is not read', bytes: asIs },
+/** What an array holds whose values are not supported, by the kind in its dtype. */
+const refusals: Readonly<Record<string, string>> = {
+  O: 'Python objects (a pickle), whose code would run',
+  U: 'text',
+  S: 'text',
+  a: 'text',
+  V: 'raw bytes or a structure',
+  c: 'complex numbers',
+  M: 'dates',
+  m: 'time spans',
+  f: 'numbers of a kind that is not read',
 }
 
 /**
@@ -70,14 +58,15 @@ const refusals: Readonly<Record<string, Refusal>> = {
 export async function readNpyHeader(fill: Fill, what: string): Promise<NpyHeader> {
   const start = new Uint8Array(12)
   await fill(start.subarray(0, 10))
-  if (MAGIC.some((byte, i) => byte !== start[i])) throw new TrecvitError(`${what} is not in .npy format: save it with numpy.savez`)
   const version = start[6]!
-  if (version < 1 || version > 3) throw new TrecvitError(`${what} is in .npy version ${version}: versions 1 to 3 are read`)
+  if (MAGIC.some((byte, i) => byte !== start[i]) || version < 1 || version > 3) {
+    throw new TrecvitError(`${what} is not in .npy format 1 to 3: save it with numpy.savez`)
+  }
   const lead = version === 1 ? 10 : 12
   if (lead === 12) await fill(start.subarray(10))
   const view = new DataView(start.buffer)
   const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true)
-  if (length > MAX_HEADER) throw new TrecvitError(`${what} has a header of ${length} bytes, more than the ${MAX_HEADER} that are read: it is damaged or no array of numbers`)
+  if (length > MAX_HEADER) throw damaged(what)
   const bytes = new Uint8Array(lead + length)
   bytes.set(start.subarray(0, lead))
   await fill(bytes.subarray(lead))
@@ -86,44 +75,48 @@ export async function readNpyHeader(fill: Fill, what: string): Promise<NpyHeader
 }
 
 function parseHeader(text: string, what: string): Layout {
-  const damaged = new TrecvitError(`${what} has a damaged .npy header: save or download the file again`)
   const fields = new Map<string, Record<string, string | undefined>>()
   const open = /^\s*\{/.exec(text)
-  if (open === null) throw damaged
+  if (open === null) throw damaged(what)
   let last = (FIELD.lastIndex = open[0].length)
   for (let match = FIELD.exec(text); match !== null; match = FIELD.exec(text)) {
     last = FIELD.lastIndex
     const field = match.groups!
     if (field['list'] !== undefined) {
-      const holds = 'holds a structure of several fields, not numbers of one kind'
+      const holds = 'holds a structure of several fields'
       throw new NotNumbers(`${what} ${holds}: save each field as an array`, null)
     }
-    if (fields.has(field['key']!)) throw damaged
+    if (fields.has(field['key']!)) throw damaged(what)
     fields.set(field['key']!, field)
   }
-  if (fields.size !== 3 || !/^\s*\}\s*$/.test(text.slice(last))) throw damaged
+  if (fields.size !== 3 || !/^\s*\}\s*$/.test(text.slice(last))) throw damaged(what)
   const descr = fields.get('descr')?.['text']
   const order = fields.get('fortran_order')?.['bool']
   const dims = fields.get('shape')?.['tuple']
-  if (descr === undefined || order === undefined || dims === undefined) throw damaged
+  if (descr === undefined || order === undefined || dims === undefined) throw damaged(what)
   const shape = dims.trim() === '' ? [] : dims.split(',')
   if (shape.length > 1 && shape.at(-1)!.trim() === '') shape.pop() // a tuple of one ends in a comma
-  if (!shape.every((n) => /^\s*\d+L?\s*$/.test(n))) throw damaged // L: a long integer of Python 2
+  if (!shape.every((n) => /^\s*\d+L?\s*$/.test(n))) throw damaged(what) // L: a long integer of Python 2
   const sides = shape.map((n) => Number.parseFloat(n))
   const dtype = parseDescr(descr, sides, what)
   return { dtype, shape: sides, bigEndian: descr.startsWith('>'), fortran: order === 'True' }
 }
 
+function damaged(what: string): TrecvitError {
+  return new TrecvitError(`${what} has a damaged .npy header: save or download it again`)
+}
+
 function parseDescr(descr: string, shape: readonly number[], what: string): DType {
   const [, kind = '', size = ''] = /^[<>|=]?([a-zA-Z?])(\d*)(?:\[[^\]]*\])?$/.exec(descr) ?? []
-  const dtype = kind === '?' ? 'bool' : formats[kind + size]
-  if (dtype !== undefined && !descr.endsWith(']')) return dtype
-  const refusal = refusals[kind]
-  const holds = refusal?.holds ?? 'is of a kind that is not read'
+  // numpy counts bytes, and our names bits.
+  const dtype = ['?', 'b1'].includes(kind + size) ? 'bool' : kind + 8 * Number(size)
+  if (Object.hasOwn(itemBytes, dtype) && !descr.endsWith(']')) return dtype as DType
+  const holds = refusals[kind]
   const shown = quote(descr.slice(0, 40))
-  const message = `${what} ${holds} (dtype ${shown}): save it as numbers, for example float32`
-  if (refusal === undefined) throw new TrecvitError(message)
-  const bytes = refusal.bytes(Number(size))
+  const message = `${what} holds ${holds ?? 'values of a kind that is not read'} (dtype ${shown}): save it as numbers, for example float32`
+  if (holds === undefined) throw new TrecvitError(message)
+  // Objects are pickled in as many bytes as they need; a character of text has four.
+  const bytes = kind === 'O' ? null : Number(size) * (kind === 'U' ? 4 : 1)
   const count = countValues(shape, 'u8')
   throw new NotNumbers(message, bytes === null || count === undefined ? bytes : bytes * count)
 }

@@ -41,7 +41,7 @@ export async function openNpz(source: Source, signal?: AbortSignal): Promise<Rea
   const file = quote(source.name)
   const entries = (await readDirectory(source)).filter((entry) => !entry.name.endsWith('/'))
   if (!entries.some(isArray) && entries.some(({ name }) => /(^|\/)data\.pkl$/.test(name))) {
-    const kind = 'a PyTorch file, which holds a pickle'
+    const kind = 'a PyTorch file'
     throw new TrecvitError(`Checkpoint ${file} is ${kind}: save it as .safetensors`)
   }
   const arrays = new Map<string, Located>()
@@ -82,7 +82,7 @@ export async function openNpz(source: Source, signal?: AbortSignal): Promise<Rea
       } finally {
         reader.close()
       }
-      if (crc !== entry.crc) throw new TrecvitError(`${what} does not match its checksum: the file is damaged, download or save it again`)
+      if (crc !== entry.crc) throw new TrecvitError(`${what} does not match its checksum: the file is damaged`)
     },
   }
 }
@@ -137,8 +137,8 @@ async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Loca
   const at = await locateData(read, entry, file)
   const name = nameOf(entry)
   if (!isArray(entry)) {
-    const kind = 'but the entries of an .npz are .npy arrays'
-    return { name, refusal: `Checkpoint ${file} is a zip with an entry ${quote(name)}, ${kind}` }
+    const kind = 'which is no .npy array'
+    return { name, refusal: `Checkpoint ${file} has an entry ${quote(name)}, ${kind}` }
   }
   if (entry.refusal !== null) return { name, refusal: entry.refusal }
   const reader = readEntry(read, entry, at, 0, what)
@@ -146,7 +146,7 @@ async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Loca
   try {
     const { bytes, ...layout } = await readNpyHeader(async (into) => {
       left -= into.length
-      if (left < 0) throw new TrecvitError(`${what} has only ${entry.size} bytes, too few for a .npy header: the file is damaged`)
+      if (left < 0) throw new TrecvitError(`${what} has ${entry.size} bytes, too few for a .npy header: the file is damaged`)
       await reader.fill(into)
     }, what)
     const count = countValues(layout.shape, layout.dtype)

@@ -17,10 +17,10 @@ import { type Layout, ScratchPool, streamValues } from './values.ts'
 /** Bytes of a header at most, as in the reference. */
 export const MAX_HEADER = 100_000_000
 
-const formats: ReadonlyMap<string, DType> = new Map<string, DType>([
-  ['BOOL', 'bool'], ['U8', 'u8'], ['I8', 'i8'], ['U16', 'u16'], ['I16', 'i16'], ['F16', 'f16'], ['BF16', 'bf16'],
-  ['U32', 'u32'], ['I32', 'i32'], ['F32', 'f32'], ['U64', 'u64'], ['I64', 'i64'], ['F64', 'f64'],
-])
+/** Number formats by their names in the header: ours in capitals. */
+const formats: ReadonlyMap<string, DType> = new Map(
+  (Object.keys(itemBytes) as DType[]).map((dtype) => [dtype.toUpperCase(), dtype]),
+)
 
 /** A tensor and its place in the file. */
 interface Place {
@@ -90,7 +90,7 @@ function locate(header: Header, start: number, size: number, file: string): Loca
     if (dtype ? bytesOf(shape, dtype) !== length : length < 0) {
       throw new TrecvitError(`${what} is ${format} of shape [${shape.join(', ')}], which does not fit its bytes ${offsets[0]} to ${offsets[1]}: the file is damaged`)
     }
-    if (start + offsets[0] !== at) throw new TrecvitError(`${what} begins at byte ${start + offsets[0]} of the file, but the tensor before it ends at ${at}: the file is damaged`)
+    if (start + offsets[0] !== at) throw new TrecvitError(`${what} begins at byte ${start + offsets[0]}, but the one before it ends at ${at}: the file is damaged`)
     if (dtype) {
       const layout = { dtype, shape, bigEndian: false, fortran: false }
       located.set(name, { info: { name, shape, dtype }, layout, at })
@@ -100,7 +100,7 @@ function locate(header: Header, start: number, size: number, file: string): Loca
     }
     at = start + offsets[1]
   }
-  if (at !== size) throw new TrecvitError(`Checkpoint ${file} has ${size} bytes, but its tensors end at byte ${at}: the file is cut short or damaged`)
+  if (at !== size) throw new TrecvitError(`Checkpoint ${file} has ${size} bytes, but its tensors end at byte ${at}: it is cut short or damaged`)
   const [first] = skipped.values()
   if (located.size === 0 && first !== undefined) throw new TrecvitError(first)
   return { located, skipped }

@@ -128,7 +128,7 @@ class Scanner {
   }
 
   fail(fault: string): never {
-    throw new TrecvitError(`The header of ${this.#file} ${fault} (character ${this.#at}): the file is damaged, download or save it again`)
+    throw new TrecvitError(`The header of ${this.#file} ${fault} (character ${this.#at}): the file is damaged`)
   }
 
   #space(): void {

@@ -1,6 +1,7 @@
 /**
  * Bytes at an offset, wherever they are: a file, an HTTP server, a Blob or memory. Readers of checkpoints see nothing else.
  */
+import { describe } from '../array.ts'
 import { TrecvitError } from '../error.ts'
 import { asBytes, asUrl, isBlob, readBlob } from '../realm.ts'
 import { checkRange } from './checkRange.ts'
@@ -36,7 +37,7 @@ export async function openSource(from: SourceLike, options: { readonly signal?: 
   const source = await openAny(from, options.signal)
   if (source.size > 0) return source
   await source.close()
-  throw new TrecvitError(`Checkpoint ${quote(source.name)} is empty (0 bytes): download or save it again`)
+  throw new TrecvitError(`Checkpoint ${quote(source.name)} is empty (0 bytes): save or download it again`)
 }
 
 async function openAny(from: SourceLike, signal: AbortSignal | undefined): Promise<Source> {
@@ -47,12 +48,12 @@ async function openAny(from: SourceLike, signal: AbortSignal | undefined): Promi
   if (url) {
     if (url.protocol === 'http:' || url.protocol === 'https:') return openHttp(url, signal)
     if (url.protocol === 'file:') return openFile(url)
-    throw new TrecvitError(`A checkpoint URL must start with http:, https: or file:, not ${quote(url.protocol)}`)
+    throw new TrecvitError(`A checkpoint URL expected http:, https: or file:, got ${quote(url.protocol)}`)
   }
   if (isBlob(from)) return openBlob(from)
   const bytes = asBytes(from)
   if (bytes) return openBytes(bytes, ArrayBuffer.isView(from) ? 'Uint8Array' : 'ArrayBuffer')
-  throw new TrecvitError(`A checkpoint is opened from a path, URL, Blob, ArrayBuffer or Uint8Array, not from ${from === null ? 'null' : typeof from}`)
+  throw new TrecvitError(`A checkpoint expected a path, URL, Blob, ArrayBuffer or Uint8Array, got ${describe(from)}`)
 }
 
 function parseUrl(text: string): URL {
@@ -81,15 +82,14 @@ function openBlob(blob: Blob): Source {
     size: blob.size,
     async read(offset, into) {
       checkRange(this, offset, into.length)
-      let bytes
       try {
-        bytes = await readBlob(blob, offset, offset + into.length)
+        const bytes = await readBlob(blob, offset, offset + into.length)
+        if (bytes.length < into.length) throw new Error(`only ${bytes.length} bytes came`)
+        into.set(bytes)
       } catch (error) {
         // A File whose file on disk was changed or removed since it was chosen ends here.
         throw new TrecvitError(`Checkpoint ${quote(this.name)} cannot be read any more: choose the file again`, { cause: error })
       }
-      if (bytes.length !== into.length) throw new TrecvitError(`Checkpoint ${quote(this.name)} gave ${bytes.length} of ${into.length} bytes at offset ${offset}`)
-      into.set(bytes)
     },
     async close() {},
   }

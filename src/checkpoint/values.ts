@@ -100,6 +100,6 @@ function allocate(name: string, count: number): Float32Array {
   try {
     return new Float32Array(count)
   } catch (error) {
-    throw new TrecvitError(`Array ${quote(name)} is in Fortran order and needs ${4 * count} bytes of memory to be read: save it in C order`, { cause: error })
+    throw new TrecvitError(`Array ${quote(name)} is in Fortran order and needs ${4 * count} bytes of memory: save it in C order`, { cause: error })
   }
 }

@@ -58,9 +58,7 @@ export async function readDirectory(source: Source): Promise<ZipEntry[]> {
   const file = quote(source.name)
   const { count, at, bytes } = await findDirectory(source)
   if (count > MAX_ENTRIES) throw new TrecvitError(`Checkpoint ${file} holds ${count} entries, more than the ${MAX_ENTRIES} that are read`)
-  if (bytes > MAX_DIRECTORY || at + bytes > source.size) {
-    throw new TrecvitError(`Checkpoint ${file} says that its zip directory has ${bytes} bytes at offset ${at}, in a file of ${source.size}: the file is damaged`)
-  }
+  if (bytes > MAX_DIRECTORY || at + bytes > source.size) throw damaged(file)
   const directory = new Uint8Array(bytes)
   await source.read(at, directory)
   const entries = parseEntries(directory, count, file)
@@ -84,16 +82,16 @@ async function findDirectory(source: Source): Promise<{ count: number; at: numbe
   const view = viewOf(tail)
   let end = tail.length - END_BYTES
   while (end >= 0 && !(view.getUint32(end, true) === 0x06054b50 && view.getUint16(end + 20, true) === tail.length - end - END_BYTES)) end--
-  if (end < 0) throw new TrecvitError(`Checkpoint ${file} has no zip directory at its end: it is cut short or damaged, download it again`)
+  if (end < 0) throw new TrecvitError(`Checkpoint ${file} has no zip directory at its end: it is cut short or damaged`)
   const locator = end - 20
   if (locator >= 0 && view.getUint32(locator, true) === 0x07064b50) {
     const record = new Uint8Array(56)
     await source.read(whole(view, locator + 8, file), record)
     const end64 = viewOf(record)
-    if (end64.getUint32(0, true) !== 0x06064b50) throw new TrecvitError(`Checkpoint ${file} has no zip64 directory where it says: the file is damaged`)
+    if (end64.getUint32(0, true) !== 0x06064b50) throw damaged(file)
     return { count: whole(end64, 32, file), bytes: whole(end64, 40, file), at: whole(end64, 48, file) }
   }
-  if (view.getUint16(end + 4, true) !== 0) throw new TrecvitError(`Checkpoint ${file} is one part of a split zip, which cannot be read`)
+  if (view.getUint16(end + 4, true) !== 0) throw new TrecvitError(`Checkpoint ${file} is one part of a split zip: join the parts`)
   return { count: view.getUint16(end + 10, true), bytes: view.getUint32(end + 12, true), at: view.getUint32(end + 16, true) }
 }
 
@@ -112,10 +110,10 @@ function parseEntries(directory: Uint8Array, count: number, file: string): Omit<
     const { name, isText } = decodeName(directory.subarray(at + CENTRAL_BYTES, nameEnd))
     const what = `Entry ${quote(name)} of ${file}`
     const refusal =
-      !isText ? `Checkpoint ${file} holds an entry whose name is not UTF-8: rename it`
+      !isText ? `Checkpoint ${file} has an entry whose name is not UTF-8: rename it`
       : flags & ENCRYPTED ? `${what} is encrypted: save it without a password`
       : method !== STORED && method !== DEFLATED
-        ? `${what} is compressed by method ${method}: only stored and deflated entries are read`
+        ? `${what} is compressed by method ${method}: store or deflate it`
       : null
     const wide = zip64Fields(directory.subarray(nameEnd, extraEnd), file)
     const field = (offset: number): number => {
@@ -166,10 +164,12 @@ export async function locateData(read: ReadAt, entry: ZipEntry, file: string): P
   const view = viewOf(header)
   const name = new Uint8Array(view.getUint16(26, true))
   const at = entry.at + LOCAL_BYTES + name.length + view.getUint16(28, true)
-  if (view.getUint32(0, true) !== 0x04034b50) throw new TrecvitError(`Entry ${quote(entry.name)} is not where the directory of ${file} says: the file is damaged`)
-  if (at + entry.packed > entry.limit) throw overlap(entry, file)
-  await read(entry.at + LOCAL_BYTES, name)
-  if (decodeName(name).name !== entry.name) throw new TrecvitError(`Entry ${quote(entry.name)} of ${file} has another name in its own header: the file is damaged`)
+  const isHeader = view.getUint32(0, true) === 0x04034b50
+  if (isHeader && at + entry.packed > entry.limit) throw overlap(entry, file)
+  if (isHeader) await read(entry.at + LOCAL_BYTES, name)
+  if (!isHeader || decodeName(name).name !== entry.name) {
+    throw new TrecvitError(`Entry ${quote(entry.name)} is not where the directory of ${file} says: the file is damaged`)
+  }
   const flags = view.getUint16(6, true) ^ entry.flags
   const agrees = view.getUint16(8, true) === entry.method && (flags & ENCRYPTED) === 0
   if (entry.refusal !== null && !agrees) throw new TrecvitError(entry.refusal)
@@ -197,7 +197,7 @@ function viewOf(bytes: Uint8Array): DataView {
 }
 
 function damaged(file: string): TrecvitError {
-  return new TrecvitError(`The zip directory of ${file} is damaged: download or save the file again`)
+  return new TrecvitError(`The zip directory of ${file} is damaged: save or download it again`)
 }
 
 function overlap(entry: { name: string }, file: string): TrecvitError {

@@ -38,7 +38,7 @@ export function inferConfig(
 ): Config {
   const shapeOf = (name: string, axes: number): readonly number[] => {
     const found = tensors.get(name)
-    if (!found) throw new TrecvitError(skipped.get(name) ?? `${file} has no tensor "${name}", so it is not a TRecViT checkpoint with official names`)
+    if (!found) throw new TrecvitError(skipped.get(name) ?? `${file} has no tensor "${name}", so it is not a TRecViT checkpoint`)
     if (found.shape.length !== axes) throw new TrecvitError(`"${name}" in ${file} expected ${axes} axes, got shape [${found.shape}]`)
     return found.shape
   }
@@ -46,7 +46,7 @@ export function inferConfig(
   const temporal = 'encoder/residualblock_00/recurrent_block'
   const spatial = 'encoder/encoderblock_0'
   const [patchTime, patchHeight, patchWidth, , width] = shapeOf('tokenizer/embedding/kernel', 5) as [number, number, number, number, number]
-  if (patchTime !== 1) throw new TrecvitError(`"tokenizer/embedding/kernel" in ${file} expected patches of 1 frame, got ${patchTime}; such models (an ablation of the paper) are not supported`)
+  if (patchTime !== 1) throw new TrecvitError(`"tokenizer/embedding/kernel" in ${file} expected patches of 1 frame, got ${patchTime}`)
   const posemb = tensors.has('tokenizer/pos_embedding') ? 'learn' : 'sincos2d'
   const hasHead = given.numClasses !== 0 && names.some((name) => name.startsWith('decoder/'))
 
@@ -71,7 +71,7 @@ export function inferConfig(
   return config
 
   function squareImage(): readonly [number, number] {
-    if (posemb !== 'learn') throw new TrecvitError(`${file} has fixed positions, which do not tell the size of the image; give config.imageSize [height, width]`)
+    if (posemb !== 'learn') throw new TrecvitError(`${file} has fixed positions, which do not tell the image size; give config.imageSize [height, width]`)
     const patches = shapeOf('tokenizer/pos_embedding', 3)[1]!
     const side = Math.round(Math.sqrt(patches))
     if (side * side !== patches) throw new TrecvitError(`${file} has ${patches} positions, which are no square grid; give config.imageSize [height, width]`)
@@ -89,22 +89,27 @@ export function inferConfig(
 export function checkTensors(
   file: string, tensors: Shapes, config: Config, skipped: Skipped = new Map(),
 ): string[] {
-  const expected = new Map(parametersOf(config).map(({ name, shape }) => [name, shape]))
-  for (const [name, shape] of expected) {
+  const known = new Set<string>()
+  const check = (name: string, shape: readonly number[], who: string): void => {
+    known.add(name)
     const found = tensors.get(name)
-    if (!found) throw new TrecvitError(skipped.get(name) ?? `${file} has no tensor "${name}" [${shape}], which this configuration needs`)
-    if (String(found.shape) !== String(shape)) throw new TrecvitError(`"${name}" in ${file} expected shape [${shape}], got [${found.shape}]`)
+    if (!found) {
+      const lack = `${file} has no tensor "${name}" [${shape}], which ${who} needs`
+      throw new TrecvitError(skipped.get(name) ?? lack)
+    }
+    if (String(found.shape) !== String(shape)) {
+      throw new TrecvitError(`"${name}" in ${file} expected shape [${shape}], got [${found.shape}]`)
+    }
   }
-  const scales = new Map([...wholeParameters(config)].filter(([name]) => tensors.get(name)!.dtype === 'i8').map(([name, { blocks, columns }]) => [scalesOf(name), blocks * columns]))
-  for (const [name, count] of scales) {
-    const found = tensors.get(name)
-    if (!found) throw new TrecvitError(skipped.get(name) ?? `${file} has no tensor "${name}" [${count}], which its matrix of int8 numbers needs`)
-    if (String(found.shape) !== String([count])) throw new TrecvitError(`"${name}" in ${file} expected shape [${count}], got [${found.shape}]`)
+  for (const { name, shape } of parametersOf(config)) check(name, shape, 'this configuration')
+  for (const [name, { blocks, columns }] of wholeParameters(config)) {
+    if (tensors.get(name)!.dtype !== 'i8') continue
+    check(scalesOf(name), [blocks * columns], 'its matrix of int8 numbers')
   }
   return [...tensors.keys(), ...skipped.keys()].filter((name) => {
-    if (expected.has(name) || scales.has(name)) return false
+    if (known.has(name)) return false
     const inModel = parts.some((part) => name.startsWith(part)) && !(config.numClasses === 0 && name.startsWith('decoder/'))
-    if (inModel) throw new TrecvitError(skipped.get(name) ?? `${file} has a tensor "${name}" [${tensors.get(name)!.shape}] that this configuration does not know; it would change the answer, so it is not ignored`)
+    if (inModel) throw new TrecvitError(skipped.get(name) ?? `${file} has a tensor "${name}" [${tensors.get(name)!.shape}] that this configuration does not know`)
     return true
   })
 }

@@ -1,7 +1,7 @@
 /**
  * A checkpoint under the official names of its tensors.
  */
-import { openCheckpoint, type Checkpoint, type TensorInfo } from '../checkpoint/checkpoint.ts'
+import { openCheckpoint, type Checkpoint } from '../checkpoint/checkpoint.ts'
 import { quote } from '../checkpoint/quote.ts'
 import type { SourceLike } from '../checkpoint/source.ts'
 import { TrecvitError } from '../error.ts'
@@ -50,7 +50,7 @@ export function nameWarnings(
     warnings.push(`The names of the tensors in ${name} begin with "${prefix}", which is left out`)
   }
   if (ignored.length > 0) {
-    const shown = ignored.slice(0, SHOWN).map(bare).join(', ')
+    const shown = ignored.slice(0, SHOWN).map((name) => quote(name)).join(', ')
     const more = ignored.length > SHOWN ? ` and ${ignored.length - SHOWN} more` : ''
     warnings.push(`${name} has entries outside the model, which are ignored: ${shown}${more}`)
   }
@@ -59,11 +59,6 @@ export function nameWarnings(
 
 /** Names in a warning. */
 const SHOWN = 20
-
-/** A name from a file, with control characters escaped. */
-function bare(name: string): string {
-  return quote(name).slice(1, -1)
-}
 
 function prefixOf({ name, tensors }: Checkpoint): string {
   if (tensors.has(MARK)) return ''
@@ -75,27 +70,22 @@ function prefixOf({ name, tensors }: Checkpoint): string {
 
 /** The same checkpoint without a prefix of its names; names without the prefix stay as they are. */
 function without(prefix: string, checkpoint: Checkpoint): Checkpoint {
-  const stored = new Map<string, string>()
-  const official = (name: string): string => {
-    const short = name.startsWith(prefix) ? name.slice(prefix.length) : name
-    if (stored.has(short)) {
+  const { tensors, skipped } = checkpoint
+  const short = (name: string): string => {
+    const rest = name.startsWith(prefix) ? name.slice(prefix.length) : name
+    if (rest !== name && (tensors.has(rest) || skipped.has(rest))) {
       throw new TrecvitError(
-        `${checkpoint.name} has ${quote(short)} with and without "${prefix}": save one of them alone`,
+        `${checkpoint.name} has ${quote(rest)} with and without "${prefix}": save one of them alone`,
       )
     }
-    stored.set(short, name)
-    return short
+    return rest
   }
-  const tensors = new Map<string, TensorInfo>()
-  for (const info of checkpoint.tensors.values()) {
-    const name = official(info.name)
-    tensors.set(name, { ...info, name })
-  }
-  const skipped = new Map(Array.from(checkpoint.skipped, ([name, why]) => [official(name), why]))
+  const infos = Array.from(tensors.values(), (info) => ({ ...info, name: short(info.name) }))
   return {
     ...checkpoint,
-    tensors,
-    skipped,
-    read: (name, sink, signal) => checkpoint.read(stored.get(name) ?? name, sink, signal),
+    tensors: new Map(infos.map((info) => [info.name, info])),
+    skipped: new Map(Array.from(skipped, ([name, why]) => [short(name), why])),
+    read: (name, sink, signal) => (
+      checkpoint.read(tensors.has(name) ? name : prefix + name, sink, signal)),
   }
 }
