@@ -50,7 +50,7 @@ describe('a stream that has ended', () => {
     const stream = model.stream()
     await stream.push(frames[0]!)
     await stream.dispose()
-    await expect(call(stream)).rejects.toThrow('The stream was disposed of; open another one with "model.stream()"')
+    await expect(call(stream)).rejects.toThrow('The stream was disposed of; open another one')
     await expect(stream.dispose()).resolves.toBeUndefined()
   })
 
@@ -273,7 +273,7 @@ describe('a queue', () => {
     const pushed = Array.from({ length: 11 }, () => stream.push(big))
     const results = Promise.allSettled(pushed)
     expect(stream.pending).toBe(10)
-    await expect(pushed[10]).rejects.toThrow(/^The stream expected at most 268435456 bytes of waiting frames; await "stream.ready" before each push$/)
+    await expect(pushed[10]).rejects.toThrow(/^The stream expected at most 268435456 bytes of waiting frames; await "stream.ready" first$/)
     await model.dispose()
     await results
   })

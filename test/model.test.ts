@@ -73,7 +73,7 @@ describe('forward', () => {
     // 8 frames are one clip of 8: floor(8 / 6) = 1.
     expect((await model.forward(frames(0, 8))).clipLogits.shape).toEqual([1, 1, 7])
     const odd = { data: new Uint8Array(13 * 12288), shape: [13, 64, 64, 3] }
-    await expect(model.forward(odd)).rejects.toThrow('"frames" of 13 expected a multiple of their 2 clips (of about 6 frames); drop 1 of them')
+    await expect(model.forward(odd)).rejects.toThrow('"frames" of 13 expected a multiple of their 2 clips; drop 1 of them')
   })
 
   test('probabilities are the mean over clips of probabilities', async () => {

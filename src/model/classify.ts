@@ -1,4 +1,4 @@
-import { checkArray, checkPixels, type NdArray } from '../array.ts'
+import { checkArray, checkCount, checkPixels, type NdArray } from '../array.ts'
 import { TrecvitError } from '../error.ts'
 import { asBytes, asUrl, isBlob } from '../realm.ts'
 import { ahead } from '../stream/ahead.ts'
@@ -40,9 +40,9 @@ const MAX_HELD = 2 ** 31
 /** See TRecViT.classify. */
 export async function classify(model: TRecViT, source: VideoSource, options: ClassifyOptions): Promise<ClassifyResult> {
   const { topK = 5, clips, views = 1, signal, onProgress } = options
-  if (clips !== undefined && (!Number.isInteger(clips) || clips < 1)) throw new TrecvitError(`"clips" expected a whole number, at least 1, got ${clips}`)
+  if (clips !== undefined) checkCount('clips', clips)
   if (views !== 1 && views !== 3) throw new TrecvitError(`"views" expected 1 or 3, got ${String(views)}`)
-  if (!Number.isInteger(topK) || topK < 1) throw new TrecvitError(`"topK" expected a whole number, at least 1, got ${topK}`)
+  checkCount('topK', topK)
   const { numClasses: c, framesPerClip } = model.config
 
   const logits = new Float64Array(c)
@@ -105,7 +105,7 @@ async function hold(model: TRecViT, source: VideoSource, options: ClassifyOption
     options.signal?.throwIfAborted()
     pixels.forEach((view, index) => held[index]!.push(view))
     bytes += pixels.reduce((sum, view) => sum + view.byteLength, 0)
-    if (bytes > MAX_HELD) throw new TrecvitError(`Choosing clips would hold more than ${MAX_HELD} bytes of frames; give "stride", "fps" or "frames"`)
+    if (bytes > MAX_HELD) throw new TrecvitError(`The clips need more than ${MAX_HELD} bytes of frames; give "stride", "fps" or "frames"`)
   }
   if (!bytes) throw new TrecvitError('The video has no frames')
   return held.map((frames) => {
@@ -121,7 +121,7 @@ async function* pixelsOf(model: TRecViT, source: VideoSource, options: ClassifyO
   const [height, width] = model.config.imageSize
   if (typeof source === 'object' && 'shape' in source) {
     const pixels = checkArray('video', source)
-    if (views !== 1) throw new TrecvitError(`"views" of ${views} expected a video whose frames can be cropped, got pixels of the model's size`)
+    if (views !== 1) throw new TrecvitError(`"views" of ${views} expected decoded frames, got pixels of the model's size`)
     const size = frameSizeOf(model.config)
     if (String(source.shape.slice(1)) !== String([height, width, 3])) throw new TrecvitError(`"video" expected shape [t,${height},${width},3], got [${source.shape}]`)
     checkPixels('video', pixels)
@@ -136,7 +136,7 @@ async function* pixelsOf(model: TRecViT, source: VideoSource, options: ClassifyO
     for await (const frame of frames) {
       if (views === 1) yield [toInput(frame, 1, [height, width])]
       else if ('planes' in frame) yield Array.from({ length: views }, (_, view) => toPixels(frame, { height, width, view, views }))
-      else throw new TrecvitError(`"views" of ${views} expected decoded frames, which can be cropped, got pixels of the model's size`)
+      else throw new TrecvitError(`"views" of ${views} expected decoded frames, got pixels of the model's size`)
     }
   } finally {
     await video?.close()

@@ -35,7 +35,7 @@ function parse(json: string): string[] {
     labels = null
   }
   if (!Array.isArray(labels) || labels.some((label) => typeof label !== 'string')) {
-    throw new TrecvitError('The checkpoint carries labels that are not a JSON list of strings; give "labels" instead')
+    throw new TrecvitError('The checkpoint has labels that are not a JSON list of strings; give "labels"')
   }
   return labels as string[]
 }

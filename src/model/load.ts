@@ -134,9 +134,9 @@ function rounded(name: string, values: Float32Array): Float32Array {
 }
 
 function notFinite(values: Float32Array): number {
-  let sum = 0
-  for (let i = 0; i < values.length; i++) sum += values[i]! * 0
-  return sum === 0 ? 0 : values.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0)
+  let count = 0
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) count++
+  return count
 }
 
 /** Two 32-bit lanes, each multiply and rotate (the inner step of MurmurHash3). Good against mistakes, not against attackers. */

@@ -201,7 +201,7 @@ export class TRecViT {
   stream(options: StreamOptions = {}): Stream {
     this.#wantHead('stream')
     const { b, average, topK } = checkStreamOptions(options)
-    return new Stream(this.#facts(), this.session({ b, recent: average, encoded: false }), { b, average, topK })
+    return new Stream(this, this.session({ b, recent: average, encoded: false }), { b, average, topK })
   }
 
   /**
@@ -210,7 +210,7 @@ export class TRecViT {
    */
   async resume(snapshot: Uint8Array, { topK = 5 }: { topK?: number } = {}): Promise<Stream> {
     const { session, b, average } = await restore(snapshot, this.fingerprint, (options) => this.session({ b: options.b, recent: options.average, encoded: false }))
-    return new Stream(this.#facts(), session, checkStreamOptions({ b, average, topK }))
+    return new Stream(this, session, checkStreamOptions({ b, average, topK }))
   }
 
   /** Every named tensor of a run over these frames [t, H, W, 3] from an empty state, as one clip. */
@@ -262,12 +262,8 @@ export class TRecViT {
     return this.#programs.get(JSON.stringify(options), () => recordModel(this.config, { ...options, dtype: this.dtype }))
   }
 
-  #facts(): { fingerprint: string; labels: readonly string[] | null; imageSize: readonly [number, number]; numClasses: number } {
-    return { fingerprint: this.fingerprint, labels: this.labels, imageSize: this.config.imageSize, numClasses: this.config.numClasses }
-  }
-
   #wantHead(what: string): void {
-    if (this.config.numClasses === 0) throw new TrecvitError(`"${what}" expected a model with a class head, this one has an encoder only; use "features"`)
+    if (this.config.numClasses === 0) throw new TrecvitError(`"${what}" expected a model with a class head; use "features"`)
   }
 
   /** Checks frames [t, H, W, 3] or [b, t, H, W, 3] and their values. */
@@ -286,7 +282,7 @@ export class TRecViT {
   async #clips(frames: NdArray, encoded: boolean, { onProgress, signal }: RunOptions): Promise<{ b: number; t: number; clips: number; rest: Outputs[][] }> {
     const { pixels, b, t } = this.#checkFrames(frames)
     const clips = Math.max(Math.floor(t / this.config.framesPerClip), 1)
-    if (t % clips) throw new TrecvitError(`"frames" of ${t} expected a multiple of their ${clips} clips (of about ${this.config.framesPerClip} frames); drop ${t % clips} of them`)
+    if (t % clips) throw new TrecvitError(`"frames" of ${t} expected a multiple of their ${clips} clips; drop ${t % clips} of them`)
     const session = this.session({ b: 1, recent: 'all', encoded })
     try {
       const rest: Outputs[][] = []
@@ -347,7 +343,7 @@ async function reload(from: Exclude<ModelSource, 'builtin'>, config: Config, dty
   try {
     checkTensors(checkpoint.name, checkpoint.tensors, config, checkpoint.skipped)
     const again = await loadWeights(checkpoint, config, backend, { dtype, signal })
-    if (again.fingerprint !== fingerprint) throw new TrecvitError(`${checkpoint.name} has changed since the model was loaded, so the model cannot go on on another device; load it again`)
+    if (again.fingerprint !== fingerprint) throw new TrecvitError(`${checkpoint.name} has changed since the model was loaded; load it again`)
   } finally {
     await checkpoint.close()
   }

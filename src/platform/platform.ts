@@ -60,3 +60,16 @@ export function breathe(): Promise<void> {
   const { setImmediate } = globalThis as { setImmediate?: (done: () => void) => void }
   return new Promise((resolve) => (setImmediate ? setImmediate(resolve) : setTimeout(resolve)))
 }
+
+/** Milliseconds of work after which the event loop gets a turn. */
+const PAUSE = 4
+
+/** Returns what a long loop awaits in each round, so that it does not block the event loop. */
+export function pauses(): () => Promise<void> {
+  let since = performance.now()
+  return async () => {
+    if (performance.now() - since < PAUSE) return
+    await breathe()
+    since = performance.now()
+  }
+}

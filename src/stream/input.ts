@@ -37,7 +37,7 @@ export function toInput(
       (b === 1 && String(frame.shape) === String(expected))
     if (!fits)
       throw new TrecvitError(
-        `A frame expected shape [${b === 1 ? '' : `${b},`}${expected}], got [${frame.shape}]; resize it, or pass an ImageData or a decoded frame, which are resized for you`,
+        `A frame expected shape [${b === 1 ? '' : `${b},`}${expected}], got [${frame.shape}]; resize it, or pass an ImageData or a decoded frame`,
       )
     checkPixels('frame', pixels)
     return pixels

@@ -27,7 +27,8 @@ const MOST_BYTES = 2 ** 28
 export class Queue {
   #jobs: Job[] = []
   #bytes = 0
-  #ready: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
+  /** Resolve what `ready` gave. */
+  #waiting: (() => void)[] = []
 
   get length(): number {
     return this.#jobs.length
@@ -39,13 +40,10 @@ export class Queue {
 
   /** Resolves when few jobs wait. */
   get ready(): Promise<void> {
-    if (this.#jobs.length < HIGH_WATER) return Promise.resolve()
-    if (!this.#ready) {
-      let resolve = (): void => {}
-      const promise = new Promise<void>((done) => (resolve = done))
-      this.#ready = { promise, resolve }
-    }
-    return this.#ready.promise
+    return new Promise((resolve) => {
+      if (this.#jobs.length < HIGH_WATER) resolve()
+      else this.#waiting.push(resolve)
+    })
   }
 
   /**
@@ -56,20 +54,15 @@ export class Queue {
   add(job: Job, signal?: AbortSignal): void {
     signal?.throwIfAborted()
     if (this.#jobs.length && this.#bytes + job.bytes > MOST_BYTES) {
-      throw new TrecvitError(`The stream expected at most ${MOST_BYTES} bytes of waiting frames; await "stream.ready" before each push`)
+      throw new TrecvitError(`The stream expected at most ${MOST_BYTES} bytes of waiting frames; await "stream.ready" first`)
     }
     this.#jobs.push(job)
     this.#bytes += job.bytes
     signal?.addEventListener('abort', () => this.#remove(job) && job.failed(signal.reason), { once: true })
   }
 
-  /** Before all others. */
-  addFirst(job: Job): void {
-    this.putBack([job])
-  }
-
-  /** Puts jobs back that were taken, before all others. */
-  putBack(jobs: readonly Job[]): void {
+  /** Puts jobs before all others: those that were taken, or one that comes first. */
+  addFirst(jobs: readonly Job[]): void {
     this.#jobs.unshift(...jobs)
     for (const { bytes } of jobs) this.#bytes += bytes
   }
@@ -86,10 +79,7 @@ export class Queue {
     if (at < 0) return false
     this.#jobs.splice(at, 1)
     this.#bytes -= job.bytes
-    if (this.#jobs.length < HIGH_WATER) {
-      this.#ready?.resolve()
-      this.#ready = undefined
-    }
+    if (this.#jobs.length < HIGH_WATER) for (const resolve of this.#waiting.splice(0)) resolve()
     return true
   }
 }

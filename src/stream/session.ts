@@ -189,7 +189,7 @@ export class Session {
     done: (result: T) => R, signal?: AbortSignal, bytes = 0,
   ): Promise<R> {
     return new Promise((resolve, reject) => {
-      if (this.#closing) throw new TrecvitError('The stream was disposed of; open another one with "model.stream()"')
+      if (this.#closing) throw new TrecvitError('The stream was disposed of; open another one')
       if (this.#engines.closed) throw disposedError()
       this.#queue.add({
         frames, alone, bytes, failed: reject,
@@ -217,7 +217,7 @@ export class Session {
     this.#history.add(chunk)
     if (this.#saving || !this.#history.isDue) return
     this.#saving = true
-    this.#queue.addFirst({
+    this.#queue.addFirst([{
       frames: 0, alone: false, bytes: 0,
       prepare: async () => async (state) => {
         const start = performance.now()
@@ -229,7 +229,7 @@ export class Session {
         }
       },
       failed: () => (this.#saving = false),
-    })
+    }])
   }
 
   async #run(): Promise<void> {
@@ -285,7 +285,7 @@ export class Session {
         start = await job.prepare(engine)
       } catch (error) {
         if (engine.lost !== null || !(error instanceof TrecvitError)) {
-          this.#queue.putBack([job])
+          this.#queue.addFirst([job])
           throw error
         }
         job.failed(error)
@@ -319,7 +319,7 @@ export class Session {
     const { engine } = this
     const isLoss = engine.lost !== null || (engine.kind === 'webgpu' && !(error instanceof TrecvitError))
     const failed = isLoss ? undefined : (this.#underWay.shift()?.job ?? this.#queue.take())
-    this.#queue.putBack(this.#underWay.splice(0).map(({ job }) => job))
+    this.#queue.addFirst(this.#underWay.splice(0).map(({ job }) => job))
     this.#leave()
     if (failed) return failed.failed(asTrecvitError(error))
     this.#losses++
@@ -346,7 +346,7 @@ export class Session {
   }
 
   #failAll(error: unknown): void {
-    this.#queue.putBack(this.#underWay.splice(0).map(({ job }) => job))
+    this.#queue.addFirst(this.#underWay.splice(0).map(({ job }) => job))
     while (this.#queue.length) this.#queue.take().failed(error)
     this.#leave()
   }

@@ -2,7 +2,7 @@ import { describe } from '../array.ts'
 import { crc32 } from '../checkpoint/crc32.ts'
 import { fromHalves, toHalves } from '../checkpoint/f16.ts'
 import { TrecvitError } from '../error.ts'
-import { breathe } from '../platform/platform.ts'
+import { pauses } from '../platform/platform.ts'
 import { sizeOf, type Average, type State } from '../program/program.ts'
 import { decodeText, encodeText } from '../web.ts'
 
@@ -22,8 +22,6 @@ const MAGIC = 0x53565254
 const EXACT = 1
 const HALVED = 2
 const MAX_HEADER = 1 << 20
-/** Milliseconds of work after which the event loop gets a turn. */
-const PAUSE = 8
 
 /** Number format of the elements of a state. */
 export type StateDType = 'f32' | 'f16'
@@ -152,17 +150,21 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
     throw new TrecvitError(`The snapshot ${what}`)
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (bytes.length < 16 || view.getUint32(0, true) !== MAGIC) fail(`expected to begin with "TRVS" and to have at least 16 bytes, got ${bytes.length} bytes of something else`)
+  const end = bytes.length - 4
+  if (end < 12 || view.getUint32(0, true) !== MAGIC) {
+    fail(`expected to begin with "TRVS" and have 16 bytes, got ${bytes.length} bytes`)
+  }
   const version = view.getUint32(4, true)
   if (version !== EXACT && version !== HALVED) {
-    fail(`has version ${version}, this runtime reads 1 and 2; take it again with the same release`)
+    fail(`has version ${version}, expected 1 or 2; take it again with this release`)
   }
-  const end = bytes.length - 4
-  if (crc32(bytes.subarray(0, end)) !== view.getUint32(end, true)) fail('is damaged: its checksum does not fit its content')
+  if (crc32(bytes.subarray(0, end)) !== view.getUint32(end, true)) {
+    fail('is damaged: its checksum does not fit its content')
+  }
   const headerSize = view.getUint32(8, true)
-  if (headerSize > MAX_HEADER || 12 + headerSize > end) fail(`has a header of ${headerSize} bytes, more than the ${end - 12} that follow`)
+  const isRoom = headerSize <= Math.min(MAX_HEADER, end - 12)
+  const header = headerOf(bytes.subarray(12, isRoom ? 12 + headerSize : 12), version, fail)
   const payload = bytes.subarray(12 + headerSize, end)
-  const header = headerOf(bytes.subarray(12, 12 + headerSize), version, fail)
   const expected = header.states.reduce((sum, state) => sum + bytesOf(state), 0)
   const got = payload.length
   if (expected !== got) fail(`expected ${expected} bytes of states, got ${got}`)
@@ -199,17 +201,16 @@ function headerOf(
   try {
     header = JSON.parse(decodeText(json)) as Partial<SnapshotHeader>
   } catch {
-    fail('has a header that is not JSON')
+    // Not JSON: null lacks every field.
   }
+  const { model, b, frame, states } = header ?? {}
   const recent = averageOf(header?.recent)
   // A fingerprint stands in messages.
-  const fits = header && typeof header.model === 'string' && /^\w{1,64}$/.test(header.model) &&
-    whole(header.b, 1) && whole(header.frame, 0) && recent &&
-    Array.isArray(header.states) && header.states.every(isState)
-  if (!fits) return fail('has a header without the fields model, b, frame, recent and states')
-  const { model, b, frame, states } = header as SnapshotHeader
-  const isMarked = states.some(({ dtype }) => dtype)
-  if (version === EXACT && isMarked) fail('of version 1 expected float32 states')
+  if (!(
+    typeof model === 'string' && /^\w{1,64}$/.test(model) && whole(b, 1) && whole(frame, 0) &&
+    recent && Array.isArray(states) && states.every(isState) &&
+    (version === HALVED || states.every(({ dtype }) => !dtype))
+  )) return fail('has a header without the fields model, b, frame, recent and states')
   return { model, b, frame, recent, states }
 }
 
@@ -239,14 +240,4 @@ function whole(value: unknown, least: number): value is number {
 
 function isDType(value: unknown): value is StateDType {
   return value === 'f32' || value === 'f16'
-}
-
-/** Returns what a long loop awaits in each round, so that it does not block the event loop. */
-function pauses(): () => Promise<void> {
-  let since = performance.now()
-  return async () => {
-    if (performance.now() - since < PAUSE) return
-    await breathe()
-    since = performance.now()
-  }
 }

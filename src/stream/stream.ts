@@ -1,4 +1,4 @@
-import { type NdArray } from '../array.ts'
+import { checkCount, type NdArray } from '../array.ts'
 import type { Device } from '../backend/backend.ts'
 import { TrecvitError } from '../error.ts'
 import { topOf, type Class } from '../model/labels.ts'
@@ -46,8 +46,7 @@ export interface FrameAnswer extends Answer {
 export interface StreamModel {
   readonly fingerprint: string
   readonly labels: readonly string[] | null
-  readonly imageSize: readonly [number, number]
-  readonly numClasses: number
+  readonly config: { readonly imageSize: readonly [number, number]; readonly numClasses: number }
 }
 
 /** How a frame is pushed. */
@@ -108,7 +107,7 @@ export class Stream {
    * @throws the reason of the signal, if that is aborted while the frame waits
    */
   async push(frame: FrameLike, options: PushOptions = {}): Promise<FrameAnswer> {
-    const { first, outputs } = await this.#session.advance(toInput(frame, this.#options.b, this.#model.imageSize), 1, options)
+    const { first, outputs } = await this.#session.advance(this.#input(frame), 1, options)
     const overall = this.#answer(outputs['logits']!, outputs['probs']!)
     const recent = outputs['recent/logits']
     return { ...(recent ? this.#answer(recent, outputs['recent/probs']!) : overall), frame: first, overall }
@@ -119,7 +118,7 @@ export class Stream {
    * @throws TrecvitError if the frame does not fit
    */
   async trace(frame: FrameLike): Promise<Map<string, NdArray<Float32Array>>> {
-    return this.#session.trace(toInput(frame, this.#options.b, this.#model.imageSize), 1)
+    return this.#session.trace(this.#input(frame), 1)
   }
 
   /**
@@ -169,8 +168,12 @@ export class Stream {
     return this.dispose()
   }
 
+  #input(frame: FrameLike): Uint8Array | Float32Array {
+    return toInput(frame, this.#options.b, this.#model.config.imageSize)
+  }
+
   #answer(logits: Float32Array, probs: Float32Array): Answer {
-    const c = this.#model.numClasses
+    const c = this.#model.config.numClasses
     const { b, topK } = this.#options
     const tops = Array.from({ length: b }, (_, video) => topOf(probs.subarray(video * c, (video + 1) * c), this.#model.labels, topK))
     return { logits: { data: logits, shape: [b, c] }, probs: { data: probs, shape: [b, c] }, top: tops[0]!, tops }
@@ -182,10 +185,10 @@ export class Stream {
  * @throws TrecvitError naming the option, what was expected and what came
  */
 export function checkStreamOptions({ b = 1, average: wanted = 'all', topK = 5 }: StreamOptions): Required<StreamOptions> {
-  if (!Number.isInteger(b) || b < 1) throw new TrecvitError(`"b" expected a whole number of videos, at least 1, got ${b}`)
+  checkCount('b', b)
   const average = averageOf(wanted)
   if (!average) throw new TrecvitError(`"average" expected 'all', { frames: 1..4096 } or { halfLife: up to 1e5 }, got ${JSON.stringify(wanted)}`)
-  if (!Number.isInteger(topK) || topK < 1) throw new TrecvitError(`"topK" expected a whole number of classes, at least 1, got ${topK}`)
+  checkCount('topK', topK)
   return { b, average, topK }
 }
 
@@ -195,12 +198,12 @@ export function checkStreamOptions({ b = 1, average: wanted = 'all', topK = 5 }:
  */
 export async function restore(bytes: Uint8Array, fingerprint: string, open: (options: { b: number; average: Average }) => Session): Promise<{ session: Session; b: number; average: Average }> {
   const { header, values } = decodeSnapshot(bytes)
-  if (header.model !== fingerprint) throw new TrecvitError(`The snapshot was taken from model ${header.model}, and this one is ${fingerprint}; resume it with the weights that it was taken with`)
+  if (header.model !== fingerprint) throw new TrecvitError(`The snapshot was taken from model ${header.model}, and this one is ${fingerprint}; load that model`)
   const session = open({ b: header.b, average: header.recent })
   const expected = session.states
   const fits = expected.length === header.states.length &&
     expected.every(({ name, shape }, index) => name === header.states[index]!.name && String(shape) === String(header.states[index]!.shape))
-  if (!fits) throw new TrecvitError('The snapshot does not hold the states of this model, although it names it; it was not written by this runtime')
+  if (!fits) throw new TrecvitError('The snapshot does not hold the states of the model that it names; take another one')
   await session.write(header.frame, await values())
   return { session, b: header.b, average: header.recent }
 }
