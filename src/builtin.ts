@@ -6,7 +6,7 @@ import { TrecvitError } from './error.ts'
  */
 export async function openBuiltin(): Promise<Uint8Array> {
   const { default: motion } = await import('./motion.ts').catch((cause) => {
-    throw new TrecvitError('The built-in model cannot be imported on demand here, as in service workers that are not bundled: import its bytes from "trecvit/motion" and load those', { cause })
+    throw new TrecvitError('The built-in model cannot be imported on demand here: import "trecvit/motion" and load its bytes', { cause })
   })
   return motion
 }

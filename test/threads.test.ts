@@ -205,7 +205,7 @@ describe('without', () => {
     vi.resetModules()
     vi.stubGlobal('SharedArrayBuffer', undefined)
     const alone = await answer()
-    expect(alone.device).toMatchObject({ threads: 1, reason: expect.stringMatching(/^one thread: memory cannot be shared here; a page that is cross-origin isolated/) as string })
+    expect(alone.device).toMatchObject({ threads: 1, reason: expect.stringMatching(/^one thread: memory cannot be shared here; a page needs cross-origin isolation/) as string })
     expect(alone.logits).toEqual(want.logits)
     vi.resetModules()
     vi.stubGlobal('process', { ...process, getBuiltinModule: undefined })

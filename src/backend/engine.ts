@@ -25,11 +25,11 @@ export interface OwnedGpu {
   readonly kept: unknown
 }
 
-/** A replay, and the runs that need it. */
+/** A replay. */
 interface Entry {
   readonly replay: Promise<Replay>
+  /** Runs that need it, and one more while it is kept. Without any it is freed. */
   users: number
-  evicted: boolean
 }
 
 /** Programs that an engine keeps prepared: each holds memory for its activations. */
@@ -38,7 +38,7 @@ const MOST_REPLAYS = 16
 export class Engine {
   readonly backend: Backend
   readonly #gpu: OwnedGpu | undefined
-  readonly #replays = new Lru<Program, Entry>(MOST_REPLAYS, (entry) => this.#evict(entry))
+  readonly #replays = new Lru<Program, Entry>(MOST_REPLAYS, (entry) => this.#release(entry))
   readonly #freeing = new Set<Promise<void>>()
   #lost: string | null = null
 
@@ -74,7 +74,7 @@ export class Engine {
    */
   async prepare(program: Program): Promise<Prepared> {
     if (this.lost !== null) throw new Error(this.lost)
-    const entry = this.#replays.get(program, () => ({ replay: this.backend.prepare(program), users: 0, evicted: false }))
+    const entry = this.#replays.get(program, () => ({ replay: this.backend.prepare(program), users: 1 }))
     entry.users++
     try {
       const replay = await entry.replay
@@ -96,18 +96,9 @@ export class Engine {
     this.#gpu?.device.destroy()
   }
 
-  #evict(entry: Entry): void {
-    entry.evicted = true
-    if (entry.users === 0) this.#free(entry)
-  }
-
   #release(entry: Entry): void {
-    entry.users--
-    if (entry.evicted && entry.users === 0) this.#free(entry)
-  }
-
-  #free({ replay }: Entry): void {
-    const freed = replay.then((made) => made.dispose(), () => {}).finally(() => this.#freeing.delete(freed))
+    if (--entry.users > 0) return
+    const freed = entry.replay.then((made) => made.dispose(), () => {}).finally(() => this.#freeing.delete(freed))
     this.#freeing.add(freed)
   }
 }

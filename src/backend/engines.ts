@@ -215,7 +215,7 @@ export class Engines {
     const { device, isSoftware, toggles } = opened
     let backend: Backend | undefined
     try {
-      if (hardwareOnly && isSoftware) throw new TrecvitError('it is drawn by the CPU, which the WebAssembly kernels use better')
+      if (hardwareOnly && isSoftware) throw new TrecvitError('it is a software renderer; the WebAssembly backend is faster')
       const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
       const wrong = await selfTest((weights) => WebGpuBackend.create(device, weights, dtype), GPU_BOUND)
       if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)

@@ -2,7 +2,7 @@
  * Where WebGPU comes from: `navigator.gpu` in browsers and Deno, the optional package `webgpu` (Dawn) in Node and Bun.
  */
 
-import { builtinModule, importOptional } from './platform.ts'
+import { importOptional } from './platform.ts'
 
 /** A device of the best adapter, or why there is none. */
 export type OpenedGpu = {
@@ -25,13 +25,13 @@ const TOGGLES = ['disable_workgroup_init']
  */
 export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
   const { entry, toggles } = gpu ? { entry: gpu, toggles: null } : await entryPoint()
-  if (!entry) return { reason: builtinModule('node:os') ? 'this runtime has no WebGPU and the package "webgpu" is not installed' : 'this runtime has no WebGPU, or none for this page' }
+  if (!entry) return { reason: 'this runtime has neither WebGPU nor the package "webgpu"' }
   try {
     const request = (): Promise<GPUAdapter | null> => entry.requestAdapter({ powerPreference: 'high-performance' })
     const adapter = await (gpu || !toggles ? request() : withRuntimeFolder(request))
-    if (!adapter) return { reason: 'WebGPU has no adapter: no graphics driver that it can use' }
+    if (!adapter) return { reason: 'WebGPU has no adapter: no graphics driver' }
     // A driver of Dawn that computes nothing, for compiling alone.
-    if (adapter.info.device === 'null-backend') return { reason: 'the only WebGPU adapter is one that does not compute' }
+    if (adapter.info.device === 'null-backend') return { reason: 'WebGPU has no adapter that computes' }
     const device = await adapter.requestDevice(everything(adapter))
     return { device, isSoftware: adapter.info.isFallbackAdapter, kept: [entry, adapter], toggles }
   } catch (error) {

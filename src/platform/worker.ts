@@ -58,7 +58,7 @@ export function startWorker(script: string, url: string | URL | undefined, event
   worker.onerror = (event) => {
     event.preventDefault()
     revoke()
-    events.failed(event.message || 'its script could not be loaded; where a security policy refuses "blob:", give "workerUrl"')
+    events.failed(event.message || 'its script was not loaded; give "workerUrl" where a security policy refuses "blob:"')
   }
   const end = (): void => {
     revoke()

@@ -62,25 +62,35 @@ export interface Layout {
   readonly channels: 1 | 3 | 4
 }
 
+/** Luma and two planes of chroma. */
+function yuv(shiftX: 0 | 1, shiftY: 0 | 1, depth: Layout['depth']): Layout {
+  return { planes: 3, shiftX, shiftY, depth, channels: 1 }
+}
+
+/** One plane. */
+function packed(channels: Layout['channels'], depth: Layout['depth']): Layout {
+  return { planes: 1, shiftX: 0, shiftY: 0, depth, channels }
+}
+
 /** Every format's layout. */
 export const LAYOUTS: Readonly<Record<FrameFormat, Layout>> = {
-  yuv420p: { planes: 3, shiftX: 1, shiftY: 1, depth: 8, channels: 1 },
-  yuv422p: { planes: 3, shiftX: 1, shiftY: 0, depth: 8, channels: 1 },
-  yuv440p: { planes: 3, shiftX: 0, shiftY: 1, depth: 8, channels: 1 },
-  yuv444p: { planes: 3, shiftX: 0, shiftY: 0, depth: 8, channels: 1 },
-  yuv420p10: { planes: 3, shiftX: 1, shiftY: 1, depth: 10, channels: 1 },
-  yuv422p10: { planes: 3, shiftX: 1, shiftY: 0, depth: 10, channels: 1 },
-  yuv440p10: { planes: 3, shiftX: 0, shiftY: 1, depth: 10, channels: 1 },
-  yuv444p10: { planes: 3, shiftX: 0, shiftY: 0, depth: 10, channels: 1 },
-  yuv420p12: { planes: 3, shiftX: 1, shiftY: 1, depth: 12, channels: 1 },
-  yuv422p12: { planes: 3, shiftX: 1, shiftY: 0, depth: 12, channels: 1 },
-  yuv440p12: { planes: 3, shiftX: 0, shiftY: 1, depth: 12, channels: 1 },
-  yuv444p12: { planes: 3, shiftX: 0, shiftY: 0, depth: 12, channels: 1 },
-  gray: { planes: 1, shiftX: 0, shiftY: 0, depth: 8, channels: 1 },
-  gray10: { planes: 1, shiftX: 0, shiftY: 0, depth: 10, channels: 1 },
-  gray12: { planes: 1, shiftX: 0, shiftY: 0, depth: 12, channels: 1 },
-  rgb24: { planes: 1, shiftX: 0, shiftY: 0, depth: 8, channels: 3 },
-  rgba: { planes: 1, shiftX: 0, shiftY: 0, depth: 8, channels: 4 },
+  yuv420p: yuv(1, 1, 8),
+  yuv422p: yuv(1, 0, 8),
+  yuv440p: yuv(0, 1, 8),
+  yuv444p: yuv(0, 0, 8),
+  yuv420p10: yuv(1, 1, 10),
+  yuv422p10: yuv(1, 0, 10),
+  yuv440p10: yuv(0, 1, 10),
+  yuv444p10: yuv(0, 0, 10),
+  yuv420p12: yuv(1, 1, 12),
+  yuv422p12: yuv(1, 0, 12),
+  yuv440p12: yuv(0, 1, 12),
+  yuv444p12: yuv(0, 0, 12),
+  gray: packed(1, 8),
+  gray10: packed(1, 10),
+  gray12: packed(1, 12),
+  rgb24: packed(3, 8),
+  rgba: packed(4, 8),
 }
 
 /** What RGB pictures are: full range, nothing to convert. */

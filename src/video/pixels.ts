@@ -27,12 +27,14 @@ export interface PixelsShape {
  */
 export function toPixels(frame: Frame, shape: PixelsShape, into?: Uint8Array): Uint8Array {
   const { height, width, views = 1, view = 0 } = shape
-  for (const [name, value, least] of [['height', height, 1], ['width', width, 1], ['views', views, 1], ['view', view, 0]] as const) {
-    if (!Number.isInteger(value) || value < least || value > 16384) throw new TrecvitError(`${name} must be a whole number from ${least} to 16384, not ${value}`)
+  const ranges = [['height', height, 1, 16384], ['width', width, 1, 16384], ['views', views, 1, 16384], ['view', view, 0, views - 1]] as const
+  for (const [name, value, least, most] of ranges) {
+    if (Number.isInteger(value) && value >= least && value <= most) continue
+    throw new TrecvitError(`${name} must be a whole number from ${least} to ${most}, not ${value}`)
   }
-  if (view >= views) throw new TrecvitError(`view must be less than views (${views}), not ${view}`)
-  const out = into ?? new Uint8Array(height * width * 3)
-  if (out.length !== height * width * 3) throw new TrecvitError(`into must have ${height} x ${width} x 3 = ${height * width * 3} bytes, not ${out.length}`)
+  const size = height * width * 3
+  const out = into ?? new Uint8Array(size)
+  if (out.length !== size) throw new TrecvitError(`into must have ${size} bytes, not ${out.length}`)
   const plan = planFor(frame, height, width, view, views)
   const samples = samplesOf(frame)
   samples.forEach((plane, p) => {
@@ -128,8 +130,9 @@ function samplesOf(frame: Frame): Samples[] {
     const plane = frame.planes[p]
     const { data, stride } = plane ?? { data: new Uint8Array(0), stride: 0 }
     if (stride < least || data.length < stride * (rows - 1) + least) {
-      const got = plane === undefined ? 'is missing' : `has ${data.length} bytes with a stride of ${stride}`
-      throw new TrecvitError(`Plane ${p} of a ${frame.width}x${frame.height} ${frame.format} frame ${got}: it needs ${rows} rows of ${least} bytes`)
+      const what = `Plane ${p} of a ${frame.width}x${frame.height} ${frame.format} frame`
+      const got = `${data.length} bytes with a stride of ${stride}`
+      throw new TrecvitError(`${what} expected ${rows} rows of ${least} bytes, got ${got}`)
     }
     if (depth > 8) return [{ data: words(data), stride: stride / 2, step: 1, start: 0 }]
     return Array.from({ length: Math.min(channels, 3) }, (_, start) => ({ data, stride, step: channels, start }))

@@ -46,7 +46,7 @@ export async function compile(build: Build, shared: boolean): Promise<WebAssembl
     return await compiled.get(key)!
   } catch (cause) {
     compiled.delete(key)
-    throw new TrecvitError('This JavaScript engine cannot compile WebAssembly with SIMD and atomics, which every engine since 2023 can, or its security policy forbids it (\'wasm-unsafe-eval\' allows it)', { cause })
+    throw new TrecvitError("This JavaScript engine cannot compile WebAssembly with SIMD and atomics; use one of 2023 or later, and 'wasm-unsafe-eval' in its security policy", { cause })
   }
 }
 

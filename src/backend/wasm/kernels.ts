@@ -31,5 +31,5 @@ export function createMemory(pages: number, shared: boolean): WebAssembly.Memory
       // Less, then.
     }
   }
-  throw new TrecvitError('A WebAssembly memory expected room for at least 256 MiB, but the system has none; dispose of other models, or end other programs')
+  throw new TrecvitError('WebAssembly expected room for 256 MiB of memory; dispose of other models')
 }

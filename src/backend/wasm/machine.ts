@@ -68,25 +68,34 @@ export const BASE: number = PAGE + TEAM + 4 * STAGE
 export class Here implements Machine {
   readonly threads: number = 1
   readonly base: number = BASE
-  readonly failure = null
   readonly #kernels: Kernels
   readonly #memory: WebAssembly.Memory
   #breathed = 0
 
-  private constructor(kernels: Kernels, memory: WebAssembly.Memory) {
+  constructor(kernels: Kernels, memory: WebAssembly.Memory) {
     this.#kernels = kernels
     this.#memory = memory
   }
 
   static async open(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Here> {
+    return new Here(await Here.kernels(module, memory), memory)
+  }
+
+  /** The kernels of a module on this memory. */
+  static async kernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Kernels> {
     const imports = { env: { memory, unrolls: +keepsOrder(), dots: +dots() } }
     const { exports } = await WebAssembly.instantiate(module, imports)
-    return new Here(exports as unknown as Kernels, memory)
+    return exports as unknown as Kernels
   }
 
   /** Memory with what every machine begins with. */
   static memory(shared: boolean): WebAssembly.Memory {
     return createMemory(Math.ceil(BASE / PAGE), shared)
+  }
+
+  /** Kernels in the caller's thread do not fail by themselves. */
+  get failure(): string | null {
+    return null
   }
 
   get size(): number {
@@ -124,7 +133,7 @@ export class Here implements Machine {
     return values
   }
 
-  async run(job: Job): Promise<void> {
+  async run(job: Job, _timeout?: number): Promise<void> {
     // In the caller's own thread others get their turn, but not after each of many small frames: pages make timers wait for milliseconds.
     if (performance.now() - this.#breathed > PAUSE) {
       await breathe()

@@ -34,7 +34,7 @@ export async function openMachine(build: Build, { threads = Math.min(MOST, avail
   const module = wasmModule ?? await compile(build, canShare)
   try {
     if (canShare) return { machine: await Team.start(module, threads, workerUrl), reason: null }
-    const reason = threads > 1 ? 'one thread: memory cannot be shared here; a page that is cross-origin isolated (headers COOP and COEP) may use more' : null
+    const reason = threads > 1 ? 'one thread: memory cannot be shared here; a page needs cross-origin isolation (headers COOP and COEP)' : null
     return { machine: await Away.start(module, workerUrl), reason }
   } catch (error) {
     const why = error instanceof TrecvitError ? error.cause : error instanceof Error ? error.message : error

@@ -29,13 +29,13 @@ function result(bytes: Uint8Array): number {
 }
 
 /** (func (export "f") (result f32) (f32x4.extract_lane 0 (f32x4.relaxed_madd (splat 16777218) (splat 3) (splat 3)))) */
-const FUSES = Uint8Array.of(
+const FUSES = /* @__PURE__ */ Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 125, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 31, 1, 29, 0,
   67, 1, 0, 128, 75, 253, 19, 67, 0, 0, 64, 64, 253, 19, 67, 0, 0, 64, 64, 253, 19, 253, 133, 2, 253, 31, 0, 11,
 )
 
 /** (func (export "f") (result i32) (i32x4.extract_lane 0 (i32x4.relaxed_dot_i8x16_i7x16_add_s (splat 127) (splat 255) (splat 0)))) */
-const DOTS = Uint8Array.of(
+const DOTS = /* @__PURE__ */ Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 127, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 24, 1, 22, 0,
   65, 255, 0, 253, 15, 65, 255, 1, 253, 15, 65, 0, 253, 15, 253, 147, 2, 253, 27, 0, 11,
 )

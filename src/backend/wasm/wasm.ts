@@ -1,4 +1,4 @@
-import { breathe } from '../../platform/platform.ts'
+import { pauses } from '../../platform/platform.ts'
 import { flopsOf } from '../../program/listing.ts'
 import { plan } from '../../program/plan.ts'
 import {
@@ -13,8 +13,6 @@ import { LinearMemory } from './memory.ts'
 import { openHere } from './open.ts'
 import { CALL_TIMEOUT } from './thread.ts'
 
-/** Milliseconds of copying after which the event loop turns. */
-const PAUSE = 4
 /**
  * A run has failed if it takes this many seconds more than its arithmetic would take at SLOWEST
  * floating-point operations a second, a thousandth of what one core does.
@@ -123,13 +121,11 @@ class WasmState implements StreamState {
   async read(): Promise<Float32Array[]> {
     const { offsets } = offsetsOf(this.#states)
     const values: Float32Array[] = []
-    let since = performance.now()
+    const pause = pauses()
     for (const [index, { shape }] of this.#states.entries()) {
       const size = sizeOf(shape)
       values.push(await this.#machine.read(this.at + offsets[index]!, 1, size, size))
-      if (performance.now() - since < PAUSE) continue
-      await breathe()
-      since = performance.now()
+      await pause()
     }
     return values
   }

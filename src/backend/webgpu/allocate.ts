@@ -20,7 +20,7 @@ export async function allocate(device: GPUDevice, what: string, wanted: readonly
   const most = largestPiece(device)
   const largest = sizes.indexOf(Math.max(...sizes))
   if (sizes[largest]! > most) {
-    throw new TrecvitError(`${what} need ${total} on the GPU, of which "${wanted[largest]!.name}" ${mega(sizes[largest]!)} in one piece, ${mega(sizes[largest]! - most)} more than the ${mega(most)} that this device allows; what would fit: ${instead}`)
+    throw new TrecvitError(`${what} need ${total} on the GPU, of which "${wanted[largest]!.name}" ${mega(sizes[largest]!)} in one piece, more than the ${mega(most)} that this device allows; what would fit: ${instead}`)
   }
   device.pushErrorScope('out-of-memory')
   const buffers = wanted.map(({ name }, index) => device.createBuffer({ label: name, size: sizes[index]!, usage: STORAGE | COPY_SRC | COPY_DST }))
