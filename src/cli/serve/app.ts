@@ -76,7 +76,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   const requests = new Slots(maxStreams)
   const health = new Health(model)
   const metrics = new Metrics(() => ({
-    device: model.device, streams: streams.taken,
+    device: model.device, losses: model.health.losses, streams: streams.taken,
     queues: { requests: requests.waiting, tasks: waitingTasks() },
   }), options.processMetrics ?? false)
   const onFrame = (seconds: number) => metrics.streamed(seconds)

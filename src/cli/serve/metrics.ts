@@ -9,8 +9,10 @@ const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 
 /** The state of a server at this moment. */
 export interface Snapshot {
-  /** The device that new streams run on; another object after a loss. */
+  /** The device that new streams run on. */
   readonly device: Device
+  /** Devices and threads lost since the model was loaded. */
+  readonly losses: number
   readonly streams: number
   /** Work that waits, by queue. */
   readonly queues: Readonly<Record<string, number>>
@@ -23,9 +25,6 @@ export class Metrics {
   readonly #seconds: Histogram<'route'>
   readonly #frames: Counter<'kind'>
   readonly #frameSeconds: Histogram
-  readonly #losses: Counter
-  readonly #now: () => Snapshot
-  #device: Device
 
   /**
    * @param now called for every scrape
@@ -33,8 +32,6 @@ export class Metrics {
    */
   constructor(now: () => Snapshot, ofProcess: boolean) {
     const registers = [this.#registry]
-    this.#now = now
-    this.#device = now().device
     if (ofProcess) collectDefaultMetrics({ register: this.#registry })
     this.#requests = new Counter({
       name: 'trecvit_http_requests_total', help: 'Answers by method, route and status.',
@@ -53,8 +50,12 @@ export class Metrics {
       help: 'Time from the moment a frame of a stream is taken to its answer.',
       buckets: BUCKETS, registers,
     })
-    this.#losses = new Counter({
-      name: 'trecvit_device_losses_total', help: 'Devices that were lost and replaced.', registers,
+    new Counter({
+      name: 'trecvit_device_losses_total', help: 'Devices and threads that were lost.', registers,
+      collect() {
+        this.reset()
+        this.inc(now().losses)
+      },
     })
     new Gauge({
       name: 'trecvit_streams', help: 'Streams that are open.', registers,
@@ -82,7 +83,6 @@ export class Metrics {
   request(method: string, route: string, status: number, seconds: number): void {
     this.#requests.inc({ method, route, status: String(status) })
     this.#seconds.observe({ route }, seconds)
-    this.#watchDevice()
   }
 
   /** Counts the frames of a request to infer. */
@@ -94,18 +94,10 @@ export class Metrics {
   streamed(seconds: number): void {
     this.#frames.inc({ kind: 'stream' })
     this.#frameSeconds.observe(seconds)
-    this.#watchDevice()
   }
 
   /** All metrics in Prometheus' text format, and its media type. */
   async text(): Promise<{ text: string; type: string }> {
-    this.#watchDevice()
     return { text: await this.#registry.metrics(), type: this.#registry.contentType }
-  }
-
-  #watchDevice(): void {
-    const { device } = this.#now()
-    if (device !== this.#device) this.#losses.inc()
-    this.#device = device
   }
 }
