@@ -127,11 +127,15 @@ describe('a file', () => {
     execFileSync('mkfifo', [join(place, 'pipe')])
     const text = 'x'.repeat(3_000_000)
     const written = write('pipe', text)
-    setTimeout(() => (reader = spawn('cat', [join(place, 'pipe')])).stdout!.on('data', (part: Buffer) => (got += part.length)), 200)
-    let reader: ReturnType<typeof spawn> | undefined
     let got = 0
+    // The reader may end before the writer hears that it is done.
+    const read = new Promise((resolve) => setTimeout(() => {
+      const reader = spawn('cat', [join(place, 'pipe')])
+      reader.stdout.on('data', (part: Buffer) => (got += part.length))
+      reader.on('close', resolve)
+    }, 200))
     await written
-    await new Promise((resolve) => reader!.on('close', resolve))
+    await read
     expect(got).toBe(text.length)
     expect(lstatSync(join(place, 'pipe')).isFIFO()).toBe(true)
 
