@@ -18,10 +18,10 @@ const WARM_UP = 4
 const TIMEOUT = 8
 /** Seconds: the 99th percentile of the time between two turns of a timer of 10 ms. */
 const LOOP = 0.02
-/** The same relative to an idle process, on a machine that is too busy with other work for that. */
+/** The same relative to an idle process beside it: the clients and other work share the machine. */
 const BUSY = 3
 /** Memory in the last third of the time, relative to that in the first, and bytes beside it. */
-const GROWTH = [1.1, 32e6]
+const GROWTH = [1.1, 64e6]
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url))
 const options = ['--port', '0', '--deterministic', '--json', '--max-body', '8', '--timeout', `${TIMEOUT}`]
@@ -81,7 +81,7 @@ const bad = [...metrics].filter(([name, count]) => count && /^trecvit_http_reque
 const failures = [
   ...wrong, ...bad,
   ...(counts.requests > 0 && counts.frames > 0 && counts.hostile > 0 ? [] : ['somebody was never served']),
-  ...(loop < (control < LOOP ? LOOP : BUSY * control) ? [] : [`the event loop took ${1000 * loop} ms`]),
+  ...(loop < Math.max(LOOP, BUSY * control) ? [] : [`the event loop took ${1000 * loop} ms`]),
   ...(peaks[1] <= GROWTH[0] * peaks[0] + GROWTH[1] ? [] : [`the memory grew from ${peaks[0]} to ${peaks[1]} bytes`]),
   ...(toEnd < TIMEOUT + 2 ? [] : [`the end took ${toEnd} s`]),
   ...(code === 130 ? [] : [`the exit code was ${code}`]),
