@@ -21,7 +21,7 @@ const LOOP = 0.02
 /** The same relative to an idle process beside it: the clients and other work share the machine. */
 const BUSY = 3
 /** Memory in the last third of the time, relative to that in the first, and bytes beside it. */
-const GROWTH = [1.1, 64e6]
+const GROWTH = [1.1, 32e6]
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url))
 const options = ['--port', '0', '--deterministic', '--json', '--max-body', '8', '--timeout', `${TIMEOUT}`]
