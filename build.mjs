@@ -17,7 +17,7 @@ const targets = Object.keys(JSON.parse(await readFile('asconfig.json', 'utf8')).
 await Promise.all([...targets.map((target) => run('node_modules/assemblyscript/bin/asc.js', '--target', target)), run('node_modules/typescript/bin/tsc')])
 await build({ entryPoints: ['src/backend/wasm/worker.ts'], outfile: 'build/worker.txt', bundle: true, minify: true, format: 'iife', target: 'es2022' })
 await build({
-  entryPoints: { index: 'src/index.ts', files: 'src/files.ts', motion: 'src/motion.ts', 'video/index': 'src/video/index.ts', 'cli/index': 'src/cli/index.ts', 'cli/serveWorker': 'src/cli/serve/worker.ts' },
+  entryPoints: { index: 'src/index.ts', files: 'src/files.ts', motion: 'src/motion.ts', 'video/index': 'src/video/index.ts', 'cli/index': 'src/cli/index.ts', 'cli/serveWorker': 'src/cli/serve/worker.ts', 'cli/computeWorker': 'src/cli/serve/computeWorker.ts' },
   outdir: 'dist',
   bundle: true,
   splitting: true,

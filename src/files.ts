@@ -16,3 +16,6 @@ export const library: URL = new URL('../dist/index.js', import.meta.url)
 
 /** The worker of `trecvit serve`; only where it was built. */
 export const serveWorker: URL = new URL('../dist/cli/serveWorker.js', import.meta.url)
+
+/** The threads that compute for `trecvit serve`; only where it was built. */
+export const computeWorker: URL = new URL('../dist/cli/computeWorker.js', import.meta.url)

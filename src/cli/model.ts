@@ -31,9 +31,12 @@ export async function readLabels(path: string): Promise<string[]> {
 
 /**
  * Loads the model; its warnings go to standard error.
+ * @param workerUrl script of the threads that compute, instead of the built-in one
  * @throws TrecvitError if the checkpoint or an option does not fit
  */
-export async function openModel(options: ModelOptions, signal: AbortSignal): Promise<TRecViT> {
+export async function openModel(
+  options: ModelOptions, signal: AbortSignal, workerUrl?: URL,
+): Promise<TRecViT> {
   const { TRecViT } = await import('../model/trecvit.ts')
   const progress = await follow(options, 'Loading', 'MB', null)
   try {
@@ -41,6 +44,7 @@ export async function openModel(options: ModelOptions, signal: AbortSignal): Pro
       device: options.device, config: configOf(options), signal,
       ...(options.dtype !== undefined && { dtype: options.dtype }),
       ...(options.threads !== undefined && { threads: options.threads }),
+      ...(workerUrl !== undefined && { workerUrl }),
       ...(options.deterministic && { deterministic: true }),
       ...(options.experimentalRevectorize && { experimentalRevectorize: true }),
       ...(options.labels !== undefined && { labels: await readLabels(options.labels) }),

@@ -74,10 +74,10 @@ function bearerToken(text: string): string {
 }
 
 async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
-  const model = await openModel(options, signal)
+  const { computeWorker, manifest } = await import('../files.ts')
+  const model = await openModel(options, signal, computeWorker)
   if (model.config.numClasses === 0) throw new TrecvitError('"serve" expected a model with a class head, this one has an encoder only; use "features"')
   const { readFile } = await import('node:fs/promises')
-  const { manifest } = await import('../files.ts')
   const { createApp } = await import('./serve/app.ts')
   const { listen } = await import('./serve/listen.ts')
   const { openPage } = await import('./serve/page.ts')
