@@ -1,23 +1,51 @@
-// npm run build: AssemblyScript → build/*.wasm (why its passes are listed: assembly/lib/gemm.ts), esbuild → build/worker.txt, then dist/*.js with all inlined, tsc → dist/*.d.ts.
+// npm run build: AssemblyScript → build/*.wasm (why its passes are listed: assembly/lib/gemm.ts),
+// esbuild → build/worker.txt, then dist/*.js with all inlined, tsc → dist/*.d.ts.
 import { spawn } from 'node:child_process'
 import { chmod, copyFile, readdir, readFile, rm } from 'node:fs/promises'
 import { build } from 'esbuild'
 
 const { dependencies, optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
-const run = (script, ...args) => new Promise((done, fail) => {
-  const ended = (code) => (code === 0 ? done() : fail(new Error(`${script} ${args.join(' ')} failed`)))
-  spawn(process.execPath, [script, ...args], { stdio: 'inherit' }).on('error', fail).on('exit', ended)
-})
+const run = (script, ...args) =>
+  new Promise((done, fail) => {
+    const ended = (code) =>
+      code === 0 ? done() : fail(new Error(`${script} ${args.join(' ')} failed`))
+    spawn(process.execPath, [script, ...args], { stdio: 'inherit' })
+      .on('error', fail)
+      .on('exit', ended)
+  })
 
 /** A shader without its comments and spare spaces, which are half of it. */
-const bare = (wgsl) => wgsl.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '').replace(/\s+/g, ' ').replace(/ ?([{}();,]) ?/g, '$1').trim()
+const bare = (wgsl) =>
+  wgsl
+    .replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
+    .replace(/\s+/g, ' ')
+    .replace(/ ?([{}();,]) ?/g, '$1')
+    .trim()
 
 await rm('dist', { recursive: true, force: true })
 const targets = Object.keys(JSON.parse(await readFile('asconfig.json', 'utf8')).targets)
-await Promise.all([...targets.map((target) => run('node_modules/assemblyscript/bin/asc.js', '--target', target)), run('node_modules/typescript/bin/tsc')])
-await build({ entryPoints: ['src/backend/wasm/worker.ts'], outfile: 'build/worker.txt', bundle: true, minify: true, format: 'iife', target: 'es2022' })
+await Promise.all([
+  ...targets.map((target) => run('node_modules/assemblyscript/bin/asc.js', '--target', target)),
+  run('node_modules/typescript/bin/tsc'),
+])
 await build({
-  entryPoints: { index: 'src/index.ts', files: 'src/files.ts', motion: 'src/motion.ts', 'video/index': 'src/video/index.ts', 'cli/index': 'src/cli/index.ts', 'cli/serveWorker': 'src/cli/serve/worker.ts', 'cli/computeWorker': 'src/cli/serve/computeWorker.ts' },
+  entryPoints: ['src/backend/wasm/worker.ts'],
+  outfile: 'build/worker.txt',
+  bundle: true,
+  minify: true,
+  format: 'iife',
+  target: 'es2022',
+})
+await build({
+  entryPoints: {
+    index: 'src/index.ts',
+    files: 'src/files.ts',
+    motion: 'src/motion.ts',
+    'video/index': 'src/video/index.ts',
+    'cli/index': 'src/cli/index.ts',
+    'cli/serveWorker': 'src/cli/serve/worker.ts',
+    'cli/computeWorker': 'src/cli/serve/computeWorker.ts',
+  },
   outdir: 'dist',
   bundle: true,
   splitting: true,
@@ -26,7 +54,16 @@ await build({
   target: 'es2022',
   platform: 'neutral',
   loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text' },
-  plugins: [{ name: 'wgsl', setup: (bundle) => bundle.onLoad({ filter: /\.wgsl$/ }, async ({ path }) => ({ contents: bare(await readFile(path, 'utf8')), loader: 'text' })) }],
+  plugins: [
+    {
+      name: 'wgsl',
+      setup: (bundle) =>
+        bundle.onLoad({ filter: /\.wgsl$/ }, async ({ path }) => ({
+          contents: bare(await readFile(path, 'utf8')),
+          loader: 'text',
+        })),
+    },
+  ],
   external: ['node:*', 'webgpu', ...Object.keys({ ...dependencies, ...optionalDependencies })],
   sourcemap: true,
 })
@@ -34,4 +71,5 @@ await copyFile('build/trecvit.wasm', 'dist/trecvit.wasm')
 await copyFile('build/worker.txt', 'dist/worker.js')
 await chmod('dist/cli/index.js', 0o755)
 // The optional decoder, if it was built (npm run build:decoder).
-for (const file of await readdir('build/decoder').catch(() => [])) await copyFile(`build/decoder/${file}`, `dist/${file}`)
+for (const file of await readdir('build/decoder').catch(() => []))
+  await copyFile(`build/decoder/${file}`, `dist/${file}`)

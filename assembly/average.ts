@@ -4,15 +4,17 @@
  *   window     mean of the last `frames` frames, or of all while there are fewer
  *   half-life  Σ α^age·x / Σ α^age, α = 2^(−1/halfLife)
  *
- * x, out [b, t, c]. past [b, 2, c]: for `all` a sum and its rounding error (two floats, so that an endless sum keeps 48 bits); for a
- * half-life a sum and its weight. past [b, frames, c] for a window: a ring of frames, summed anew from the oldest on, so that no error
- * stays. A unit of work is a video.
+ * x, out [b, t, c]. past [b, 2, c]: for `all` a sum and its rounding error (two floats, so that an
+ * endless sum keeps 48 bits); for a half-life a sum and its weight. past [b, frames, c] for a
+ * window: a ring of frames, summed anew from the oldest on, so that no error stays. A unit of work
+ * is a video.
  */
 import { exp, first } from './lib/math'
 
 /** Values of `mode`. */
 const ALL: i32 = 0
 const WINDOW: i32 = 1
+
 
 @unmanaged
 export class AverageArgs {
@@ -30,8 +32,15 @@ export class AverageArgs {
  * @param frame frames since the reset before this chunk
  * @param averageFrames frames of the window, or until a frame counts half
  */
-export function average(args: AverageArgs, state: usize, frame: f64, averageFrames: f64, begin: i32, end: i32): void {
-  const bytes = <usize>args.c << 2
+export function average(
+  args: AverageArgs,
+  state: usize,
+  frame: f64,
+  averageFrames: f64,
+  begin: i32,
+  end: i32,
+): void {
+  const bytes = (<usize>args.c) << 2
   const frames = <i32>averageFrames
   const slots = args.mode == WINDOW ? frames : 2
   const decay = first(exp(f32x4.splat(-0.6931471805599453 / <f32>averageFrames)))
@@ -39,8 +48,8 @@ export function average(args: AverageArgs, state: usize, frame: f64, averageFram
     const past = args.past + state + <usize>(video * slots) * bytes
     for (let t = 0; t < args.t; t++) {
       const row = <usize>(video * args.t + t)
-      const x = args.x + (row * args.xStride << 2)
-      const out = args.out + (row * args.outStride << 2)
+      const x = args.x + ((row * args.xStride) << 2)
+      const out = args.out + ((row * args.outStride) << 2)
       const seen = frame + <f64>t
       if (args.mode == ALL) addExactly(out, x, past, bytes, <f32>(seen + 1))
       else if (args.mode == WINDOW) window(out, x, past, bytes, frames, seen)
@@ -49,14 +58,17 @@ export function average(args: AverageArgs, state: usize, frame: f64, averageFram
   }
 }
 
-/** The sum of two floats is the float nearest to it plus an error that is a float too (Knuth's TwoSum). */
+/**
+ * The sum of two floats is the float nearest to it plus an error that is a float too (Knuth's
+ * TwoSum).
+ */
 function addExactly(out: usize, x: usize, past: usize, bytes: usize, count: f32): void {
   for (let i: usize = 0; i < bytes; i += 4) {
     const sum = load<f32>(past + i)
     const value = load<f32>(x + i)
     const next = sum + value
     const taken = next - sum
-    const error = load<f32>(past + bytes + i) + ((sum - (next - taken)) + (value - taken))
+    const error = load<f32>(past + bytes + i) + (sum - (next - taken) + (value - taken))
     store<f32>(past + i, next)
     store<f32>(past + bytes + i, error)
     store<f32>(out + i, (next + error) / count)
@@ -70,7 +82,8 @@ function window(out: usize, x: usize, past: usize, bytes: usize, frames: i32, se
   memory.fill(out, 0, bytes)
   for (let age = count - 1; age >= 0; age--) {
     const from = past + <usize>((slot - age + frames) % frames) * bytes
-    for (let i: usize = 0; i < bytes; i += 4) store<f32>(out + i, load<f32>(out + i) + load<f32>(from + i))
+    for (let i: usize = 0; i < bytes; i += 4)
+      store<f32>(out + i, load<f32>(out + i) + load<f32>(from + i))
   }
   for (let i: usize = 0; i < bytes; i += 4) store<f32>(out + i, load<f32>(out + i) / <f32>count)
 }

@@ -1,11 +1,13 @@
 /**
  * out[i, q·n + j] = Σ_k x[i, q·k + k']·kernel[q, k', j] + bias[q·n + j], for each block q.
  *
- * x [rows, blocks·k], out [rows, blocks·n]. kernel in panels of 8 columns for each block, [blocks, ⌈n/8⌉, k, 8]; bias [blocks·n],
- * readable up to a multiple of 8. Blocks are small (128 × 256 for Base), so a panel (4 KB) and five rows of x lie in the first-level
- * cache without blocking. Sums begin with the bias. A unit of work is a panel of a block, of a share of the rows.
+ * x [rows, blocks·k], out [rows, blocks·n]. kernel in panels of 8 columns for each block, [blocks,
+ * ⌈n/8⌉, k, 8]; bias [blocks·n], readable up to a multiple of 8. Blocks are small (128 × 256 for
+ * Base), so a panel (4 KB) and five rows of x lie in the first-level cache without blocking. Sums
+ * begin with the bias. A unit of work is a panel of a block, of a share of the rows.
  */
 import { blockOf, PANEL, TILE, tile, WIDE } from './lib/gemm'
+
 
 @unmanaged
 export class BlockLinearArgs {
@@ -28,8 +30,8 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
   const k = args.k
   const n = args.n
   const panels = (n + PANEL - 1) / PANEL
-  const ldo = <usize>args.outStride << 2
-  const ldx = <usize>args.xStride << 2
+  const ldo = (<usize>args.outStride) << 2
+  const ldx = (<usize>args.xStride) << 2
   const shareRows = blockOf(args.rows, args.shares, TILE)
   for (let unit = begin; unit < end;) {
     const share = unit / args.units
@@ -39,20 +41,22 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
     const last = min(args.rows, (share + 1) * shareRows)
     // Two panels that are whole and of one block may go together.
     const together = WIDE && unit + 1 < end && (panel + 2) * PANEL <= n ? 2 : 1
-    const next = together > 1 ? <usize>k << 5 : 0
-    const w = args.kernel + (<usize>within * k << 5)
+    const next = together > 1 ? (<usize>k) << 5 : 0
+    const w = args.kernel + ((<usize>within * k) << 5)
     const columns = min(PANEL, n - panel * PANEL)
     const column = block * n + panel * PANEL
-    const bias = args.bias + (<usize>column << 2)
+    const bias = args.bias + ((<usize>column) << 2)
     for (let row = share * shareRows; row < last; row += TILE) {
       const rows = min(TILE, last - row)
-      const out = args.out + <usize>row * ldo + (<usize>column << 2)
-      const x = args.x + <usize>row * ldx + (<usize>(block * k) << 2)
+      const out = args.out + <usize>row * ldo + ((<usize>column) << 2)
+      const x = args.x + <usize>row * ldx + ((<usize>(block * k)) << 2)
       if (columns == PANEL) tile(out, ldo, x, ldx, w, next, k, rows, bias, 0, w)
       else {
-        // The last panel of a block has fewer than 8 columns: beside the matrix, then only those are copied.
+        // The last panel of a block has fewer than 8 columns: beside the matrix, then only those
+        // are copied.
         tile(edge, PANEL << 2, x, ldx, w, 0, k, rows, bias, 0, w)
-        for (let i = 0; i < rows; i++) memory.copy(out + <usize>i * ldo, edge + (<usize>i << 5), <usize>columns << 2)
+        for (let i = 0; i < rows; i++)
+          memory.copy(out + <usize>i * ldo, edge + ((<usize>i) << 5), (<usize>columns) << 2)
       }
     }
     unit += together

@@ -1,12 +1,14 @@
 /**
- * The whole of a program in one call: a table of steps in linear memory, walked from `begin` to `end` by one thread or by a team.
+ * The whole of a program in one call: a table of steps in linear memory, walked from `begin` to
+ * `end` by one thread or by a team.
  *
  *   ┌────────┬───────┬───────────────────────────┐
  *   │ op i32 │ units │ arguments of that op       │  one step, STEP bytes
  *   └────────┴───────┴───────────────────────────┘
  *
- * Arguments stand in the order of the fields of the op's class: outputs, inputs, weights, sizes; pointers are absolute, those of states
- * relative to the stream's own memory. Strides and sizes count elements. The other side of this table is src/backend/wasm/encode.ts.
+ * Arguments stand in the order of the fields of the op's class: outputs, inputs, weights, sizes;
+ * pointers are absolute, those of states relative to the stream's own memory. Strides and sizes
+ * count elements. The other side of this table is src/backend/wasm/encode.ts.
  */
 import { attention, AttentionArgs } from './attention'
 import { average, AverageArgs } from './average'
@@ -27,13 +29,28 @@ export { packPanels, packRows, packWhole } from './lib/pack'
 
 const STEP: usize = 128
 /** Codes of the ops, as in encode.ts. */
-const enum Op { patchify, linear, blockLinear, conv1d, rgLru, rmsNorm, layerNorm, attention, pool, average, softmax, quantize }
+const enum Op {
+  patchify,
+  linear,
+  blockLinear,
+  conv1d,
+  rgLru,
+  rmsNorm,
+  layerNorm,
+  attention,
+  pool,
+  average,
+  softmax,
+  quantize,
+}
 
 /**
- * One thread's part of a run; the whole of it if it is alone. Every thread of a team calls this with the same program and its own scratch.
- * Each begins with its own part of the units of a step, many at first and single ones at the end, and then helps the others, so that all arrive
- * together although some are slower; they meet before the next step. Units go by rows first, so that a thread mostly reads the rows that it has
- * written itself. Which thread computes a unit changes no bit of it.
+ * One thread's part of a run; the whole of it if it is alone. Every thread of a team calls this
+ * with the same program and its own scratch. Each begins with its own part of the units of a step,
+ * many at first and single ones at the end, and then helps the others, so that all arrive together
+ * although some are slower; they meet before the next step. Units go by rows first, so that a
+ * thread mostly reads the rows that it has written itself. Which thread computes a unit changes no
+ * bit of it.
  *
  * @param team where the threads meet (lib/team.ts)
  * @param thread which of them this is
@@ -43,7 +60,18 @@ const enum Op { patchify, linear, blockLinear, conv1d, rgLru, rmsNorm, layerNorm
  * @param frame frames of the stream since its reset
  * @param averageFrames frames of the stream's window, or until a weight halves
  */
-export function run(team: usize, thread: i32, threads: i32, scratch: usize, table: usize, begin: i32, end: i32, state: usize, frame: f64, averageFrames: f64): void {
+export function run(
+  team: usize,
+  thread: i32,
+  threads: i32,
+  scratch: usize,
+  table: usize,
+  begin: i32,
+  end: i32,
+  state: usize,
+  frame: f64,
+  averageFrames: f64,
+): void {
   const parts = min(threads, PARTS)
   // At first the others are still waking up.
   let looks = MOST_LOOKS
@@ -81,23 +109,55 @@ function grainOf(step: usize): i32 {
 
 /** The first unit of a part. */
 function beginOf(part: i32, parts: i32, units: i32, grain: i32): i32 {
-  return part == parts ? units : units / grain * part / parts * grain
+  return part == parts ? units : (((units / grain) * part) / parts) * grain
 }
 
-function compute(step: usize, scratch: usize, state: usize, frame: f64, averageFrames: f64, begin: i32, end: i32): void {
+function compute(
+  step: usize,
+  scratch: usize,
+  state: usize,
+  frame: f64,
+  averageFrames: f64,
+  begin: i32,
+  end: i32,
+): void {
   const args = step + 8
   switch (load<i32>(step)) {
-    case Op.patchify: patchify(changetype<PatchifyArgs>(args), begin, end); break
-    case Op.linear: linear(changetype<LinearArgs>(args), scratch, begin, end); break
-    case Op.blockLinear: blockLinear(changetype<BlockLinearArgs>(args), scratch, begin, end); break
-    case Op.conv1d: conv1d(changetype<Conv1dArgs>(args), state, begin, end); break
-    case Op.rgLru: rgLru(changetype<RgLruArgs>(args), state, scratch, frame == 0, begin, end); break
-    case Op.rmsNorm: rmsNorm(changetype<RmsNormArgs>(args), begin, end); break
-    case Op.layerNorm: layerNorm(changetype<LayerNormArgs>(args), begin, end); break
-    case Op.attention: attention(changetype<AttentionArgs>(args), scratch, begin, end); break
-    case Op.pool: pool(changetype<PoolArgs>(args), begin, end); break
-    case Op.average: average(changetype<AverageArgs>(args), state, frame, averageFrames, begin, end); break
-    case Op.softmax: softmax(changetype<SoftmaxArgs>(args), begin, end); break
-    case Op.quantize: quantize(changetype<QuantizeArgs>(args), begin, end); break
+    case Op.patchify:
+      patchify(changetype<PatchifyArgs>(args), begin, end)
+      break
+    case Op.linear:
+      linear(changetype<LinearArgs>(args), scratch, begin, end)
+      break
+    case Op.blockLinear:
+      blockLinear(changetype<BlockLinearArgs>(args), scratch, begin, end)
+      break
+    case Op.conv1d:
+      conv1d(changetype<Conv1dArgs>(args), state, begin, end)
+      break
+    case Op.rgLru:
+      rgLru(changetype<RgLruArgs>(args), state, scratch, frame == 0, begin, end)
+      break
+    case Op.rmsNorm:
+      rmsNorm(changetype<RmsNormArgs>(args), begin, end)
+      break
+    case Op.layerNorm:
+      layerNorm(changetype<LayerNormArgs>(args), begin, end)
+      break
+    case Op.attention:
+      attention(changetype<AttentionArgs>(args), scratch, begin, end)
+      break
+    case Op.pool:
+      pool(changetype<PoolArgs>(args), begin, end)
+      break
+    case Op.average:
+      average(changetype<AverageArgs>(args), state, frame, averageFrames, begin, end)
+      break
+    case Op.softmax:
+      softmax(changetype<SoftmaxArgs>(args), begin, end)
+      break
+    case Op.quantize:
+      quantize(changetype<QuantizeArgs>(args), begin, end)
+      break
   }
 }

@@ -1,15 +1,20 @@
 /**
- * out[i, j] = f(Σ_k x[i, k]·kernel[k, j] + bias[j]) · multiply[i, j] + add[i, j] + table[i mod tableRows, j]
+ * out[i, j] = f(Σ_k x[i, k]·kernel[k, j] + bias[j]) · multiply[i, j] + add[i, j] + table[i mod
+ * tableRows, j]
  *
- * x [rows, k], out, multiply and add [rows, n], each with its own stride; f acts on columns 0..activated−1. kernel in panels of 8
- * columns, [⌈n/8⌉, k, 8], zero where there is no column; bias [n], readable up to a multiple of 8; table [tableRows, n].
+ * x [rows, k], out, multiply and add [rows, n], each with its own stride; f acts on columns
+ * 0..activated−1. kernel in panels of 8 columns, [⌈n/8⌉, k, 8], zero where there is no column; bias
+ * [n], readable up to a multiple of 8; table [tableRows, n].
  *
- * BLOCK_K columns of a block of rows of x (300 or 600 KB) stay in the second-level cache while the panels pass by, each once; those of the rows of a
- * tile (18 KB) stay in the first while it takes a panel (24 KB), or two. Sums begin with the bias and grow in `scratch`; only what is finished goes to
- * `out`, whose rows lie so far apart that few of them fit into the first-level cache at once. A unit of work is a panel of a block of rows.
+ * BLOCK_K columns of a block of rows of x (300 or 600 KB) stay in the second-level cache while the
+ * panels pass by, each once; those of the rows of a tile (18 KB) stay in the first while it takes a
+ * panel (24 KB), or two. Sums begin with the bias and grow in `scratch`; only what is finished goes
+ * to `out`, whose rows lie so far apart that few of them fit into the first-level cache at once. A
+ * unit of work is a panel of a block of rows.
  *
- * With factors [rows] and scales [n], x and kernel are whole numbers as lib/quantize.ts makes them, and k counts lanes of them: the sum is exact, and
- * becomes factors[i]·scales[j]·Σ_k x[i, k]·kernel[k, j] + bias[j].
+ * With factors [rows] and scales [n], x and kernel are whole numbers as lib/quantize.ts makes them,
+ * and k counts lanes of them: the sum is exact, and becomes factors[i]·scales[j]·Σ_k x[i,
+ * k]·kernel[k, j] + bias[j].
  */
 import { blockOf, PANEL, TILE, tile, WIDE, wholeRows, wholeTile, ZEROS } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
@@ -19,6 +24,7 @@ const BLOCK_K: i32 = 768
 /** Values of `activation`. */
 const GELU: i32 = 1
 const TANH: i32 = 2
+
 
 @unmanaged
 export class LinearArgs {
@@ -54,13 +60,28 @@ export function linear(args: LinearArgs, scratch: usize, begin: i32, end: i32): 
     const first = block * panels
     const row = block * blockRows
     // Blocks are whole tiles, so that the last may have nothing left.
-    if (row < args.rows) panelsOf(args, scratch, row, min(blockRows, args.rows - row), unit - first, min(panels, end - first))
+    if (row < args.rows)
+      panelsOf(
+        args,
+        scratch,
+        row,
+        min(blockRows, args.rows - row),
+        unit - first,
+        min(panels, end - first),
+      )
     unit = first + panels
   }
 }
 
 /** The panels begin..end−1 of a block of rows. */
-function panelsOf(args: LinearArgs, scratch: usize, row: i32, rows: i32, begin: i32, end: i32): void {
+function panelsOf(
+  args: LinearArgs,
+  scratch: usize,
+  row: i32,
+  rows: i32,
+  begin: i32,
+  end: i32,
+): void {
   const blockK = blockOf(args.k, (args.k + BLOCK_K - 1) / BLOCK_K, 8)
   for (let k = 0; k < args.k; k += blockK) {
     const last = k + blockK >= args.k
@@ -70,30 +91,56 @@ function panelsOf(args: LinearArgs, scratch: usize, row: i32, rows: i32, begin: 
       products(args, c, row, rows, panel, panels, panel + panels < end, k, min(blockK, args.k - k))
       if (last) {
         if (args.factors) scale(args, c, row, rows, panel, panels)
-        finish(args, c, <usize>panels << 5, row, rows, panel * PANEL, min(panels * PANEL, args.n - panel * PANEL))
+        finish(
+          args,
+          c,
+          (<usize>panels) << 5,
+          row,
+          rows,
+          panel * PANEL,
+          min(panels * PANEL, args.n - panel * PANEL),
+        )
       }
       panel += panels
-      // Where all of k comes at once, the same place serves all panels, and stays in the first-level cache.
-      if (blockK < args.k) c += <usize>(rows * panels) << 5
+      // Where all of k comes at once, the same place serves all panels, and stays in the
+      // first-level cache.
+      if (blockK < args.k) c += (<usize>(rows * panels)) << 5
     }
   }
 }
 
-/** c[rows, 8·panels] = bias, or c where k > 0, + x[row.., k..] · kernel[k.., panel..] over `count` columns of x, one panel or two, after which others may come. */
-function products(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, panels: i32, more: bool, k: i32, count: i32): void {
-  const ldc = <usize>panels << 5
-  const ldx = <usize>args.xStride << 2
+/**
+ * c[rows, 8·panels] = bias, or c where k > 0, + x[row.., k..] · kernel[k.., panel..] over `count`
+ * columns of x, one panel or two, after which others may come.
+ */
+function products(
+  args: LinearArgs,
+  c: usize,
+  row: i32,
+  rows: i32,
+  panel: i32,
+  panels: i32,
+  more: bool,
+  k: i32,
+  count: i32,
+): void {
+  const ldc = (<usize>panels) << 5
+  const ldx = (<usize>args.xStride) << 2
   const w = args.kernel + ((<usize>panel * args.k + k) << 5)
-  const next = <usize>args.k << 5
+  const next = (<usize>args.k) << 5
   const following = more ? w + <usize>panels * next : w
-  const bias = args.bias && !args.factors ? args.bias + (<usize>panel << 5) : ZEROS
+  const bias = args.bias && !args.factors ? args.bias + ((<usize>panel) << 5) : ZEROS
   const whole = args.factors != 0
   const tall = whole ? wholeRows() : TILE
-  let x = args.x + <usize>row * ldx + (<usize>k << 2)
+  let x = args.x + <usize>row * ldx + ((<usize>k) << 2)
   for (let left = rows, tiles = 0; left > 0; left -= tall, tiles++) {
-    const from = k ? c : bias, ldf = k ? ldc : 0
+    const from = k ? c : bias,
+      ldf = k ? ldc : 0
     // Sixteen tiles fetch one of the panels that follow.
-    const ahead = tiles >> 4 < panels ? following + <usize>(tiles >> 4) * next + <usize>(tiles & 15) * (<usize>count << 1) : w
+    const ahead =
+      tiles >> 4 < panels
+        ? following + <usize>(tiles >> 4) * next + <usize>(tiles & 15) * ((<usize>count) << 1)
+        : w
     if (whole) wholeTile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
     else tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
     c += <usize>tall * ldc
@@ -103,42 +150,70 @@ function products(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, p
 
 /** The sums of whole numbers in c[rows, 8·panels] become products of numbers. */
 function scale(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, panels: i32): void {
-  const bytes = <usize>panels << 5
-  const scales = args.scales + (<usize>panel << 5)
-  const bias = args.bias ? args.bias + (<usize>panel << 5) : ZEROS
+  const bytes = (<usize>panels) << 5
+  const scales = args.scales + ((<usize>panel) << 5)
+  const bias = args.bias ? args.bias + ((<usize>panel) << 5) : ZEROS
   for (let i = 0; i < rows; i++) {
-    const at = args.factors + (<usize>(row + i) << 3)
+    const at = args.factors + ((<usize>(row + i)) << 3)
     const factor = v128.load_splat<f32>(at)
     const offset = v128.load_splat<i32>(at, 4)
     for (let o: usize = 0; o < bytes; o += 16) {
       const sum = f32x4.convert_i32x4_s(i32x4.sub(v128.load(c + o), offset))
-      v128.store(c + o, f32x4.add(f32x4.mul(sum, f32x4.mul(factor, v128.load(scales + o))), v128.load(bias + o)))
+      v128.store(
+        c + o,
+        f32x4.add(f32x4.mul(sum, f32x4.mul(factor, v128.load(scales + o))), v128.load(bias + o)),
+      )
     }
     c += bytes
   }
 }
 
-/** From c[rows, columns] to the same place of out, which begins at [row, column]. The usual endings have loops of their own, whose vectors V8 can pair. */
-function finish(args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, column: i32, columns: i32): void {
+/**
+ * From c[rows, columns] to the same place of out, which begins at [row, column]. The usual endings
+ * have loops of their own, whose vectors V8 can pair.
+ */
+function finish(
+  args: LinearArgs,
+  c: usize,
+  ldc: usize,
+  row: i32,
+  rows: i32,
+  column: i32,
+  columns: i32,
+): void {
   const activated = min(max(args.activated - column, 0), columns)
   const plain = !args.multiply && !args.table && columns % PANEL == 0
-  if (plain && !args.add && args.activation == GELU && activated == columns) finishWith(GELU, false, args, c, ldc, row, rows, column, columns)
-  else if (plain && !args.add && !activated) finishWith(0, false, args, c, ldc, row, rows, column, columns)
-  else if (plain && args.add && !activated) finishWith(0, true, args, c, ldc, row, rows, column, columns)
+  if (plain && !args.add && args.activation == GELU && activated == columns)
+    finishWith(GELU, false, args, c, ldc, row, rows, column, columns)
+  else if (plain && !args.add && !activated)
+    finishWith(0, false, args, c, ldc, row, rows, column, columns)
+  else if (plain && args.add && !activated)
+    finishWith(0, true, args, c, ldc, row, rows, column, columns)
   else finishAny(args, c, ldc, row, rows, column, columns, activated)
 }
 
 // @ts-ignore: decorator
 @inline
-function finishWith(activation: i32, adds: bool, args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, column: i32, columns: i32): void {
-  const ldo = <usize>args.outStride << 2, lda = <usize>args.addStride << 2
+function finishWith(
+  activation: i32,
+  adds: bool,
+  args: LinearArgs,
+  c: usize,
+  ldc: usize,
+  row: i32,
+  rows: i32,
+  column: i32,
+  columns: i32,
+): void {
+  const ldo = (<usize>args.outStride) << 2,
+    lda = (<usize>args.addStride) << 2
   const end = c + <usize>rows * ldc
-  let out = args.out + <usize>row * ldo + (<usize>column << 2)
-  let add = args.add + <usize>row * lda + (<usize>column << 2)
+  let out = args.out + <usize>row * ldo + ((<usize>column) << 2)
+  let add = args.add + <usize>row * lda + ((<usize>column) << 2)
   while (c < end) {
     finishPanel(activation, adds, out, c, add)
     if (WIDE && columns > PANEL) finishPanel(activation, adds, out + 32, c + 32, add + 32)
-    c += ldc, out += ldo
+    ;((c += ldc), (out += ldo))
     if (adds) add += lda
   }
 }
@@ -146,22 +221,38 @@ function finishWith(activation: i32, adds: bool, args: LinearArgs, c: usize, ldc
 // @ts-ignore: decorator
 @inline
 function finishPanel(activation: i32, adds: bool, out: usize, c: usize, add: usize): void {
-  const a = v128.load(c), b = v128.load(c, 16)
-  const v = activation == GELU ? gelu(a) : a, u = activation == GELU ? gelu(b) : b
-  const p = adds ? f32x4.add(v, v128.load(add)) : v, q = adds ? f32x4.add(u, v128.load(add, 16)) : u
-  v128.store(out, q, 16), v128.store(out, p)
+  const a = v128.load(c),
+    b = v128.load(c, 16)
+  const v = activation == GELU ? gelu(a) : a,
+    u = activation == GELU ? gelu(b) : b
+  const p = adds ? f32x4.add(v, v128.load(add)) : v,
+    q = adds ? f32x4.add(u, v128.load(add, 16)) : u
+  ;(v128.store(out, q, 16), v128.store(out, p))
 }
 
-function finishAny(args: LinearArgs, c: usize, ldc: usize, row: i32, rows: i32, column: i32, columns: i32, activated: i32): void {
+function finishAny(
+  args: LinearArgs,
+  c: usize,
+  ldc: usize,
+  row: i32,
+  rows: i32,
+  column: i32,
+  columns: i32,
+  activated: i32,
+): void {
   for (let i = 0; i < rows; i++) {
     const at = row + i
     const out = args.out + ((<usize>at * args.outStride + column) << 2)
-    const multiply = args.multiply ? args.multiply + ((<usize>at * args.multiplyStride + column) << 2) : 0
+    const multiply = args.multiply
+      ? args.multiply + ((<usize>at * args.multiplyStride + column) << 2)
+      : 0
     const add = args.add ? args.add + ((<usize>at * args.addStride + column) << 2) : 0
-    const table = args.table ? args.table + ((<usize>(at % args.tableRows) * args.n + column) << 2) : 0
+    const table = args.table
+      ? args.table + ((<usize>(at % args.tableRows) * args.n + column) << 2)
+      : 0
     let j = 0
     while (j < columns) {
-      const o = <usize>j << 2
+      const o = (<usize>j) << 2
       if (j + 4 <= columns && (j + 4 <= activated || j >= activated)) {
         let v = v128.load(c + o)
         if (j < activated) v = activate(args.activation, v)

@@ -1,8 +1,10 @@
 /**
- * out[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour], bytes divided by 255; out[f, 0..lead−1] = 0.
+ * out[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour],
+ * bytes divided by 255; out[f, 0..lead−1] = 0.
  *
- * pixels [frames, gridRows·py, gridColumns·px, 3], bytes or float32. A line of a patch is px·3 consecutive values on both sides. The
- * division is a true one, as in the reference. A unit of work is a row of patches of one frame.
+ * pixels [frames, gridRows·py, gridColumns·px, 3], bytes or float32. A line of a patch is px·3
+ * consecutive values on both sides. The division is a true one, as in the reference. A unit of work
+ * is a row of patches of one frame.
  */
 @unmanaged
 export class PatchifyArgs {
@@ -25,12 +27,15 @@ export function patchify(args: PatchifyArgs, begin: i32, end: i32): void {
     const frame = unit / args.gridRows
     const gridRow = unit % args.gridRows
     const rows = args.out + ((<usize>frame * tokens * args.outStride) << 2)
-    if (gridRow == 0) for (let token = 0; token < args.lead; token++) memory.fill(rows + ((<usize>token * args.outStride) << 2), 0, <usize>args.py * line << 2)
+    if (gridRow == 0)
+      for (let token = 0; token < args.lead; token++)
+        memory.fill(rows + ((<usize>token * args.outStride) << 2), 0, (<usize>args.py * line) << 2)
     for (let column = 0; column < args.gridColumns; column++) {
-      const row = rows + ((<usize>(args.lead + gridRow * args.gridColumns + column) * args.outStride) << 2)
+      const row =
+        rows + ((<usize>(args.lead + gridRow * args.gridColumns + column) * args.outStride) << 2)
       for (let y = 0; y < args.py; y++) {
         const from = <usize>(unit * args.py + y) * width + column * line
-        const to = row + (<usize>(y * line) << 2)
+        const to = row + ((<usize>(y * line)) << 2)
         if (args.bytes) scaled(to, args.pixels + from, line)
         else memory.copy(to, args.pixels + (from << 2), line << 2)
       }
@@ -47,7 +52,7 @@ function scaled(to: usize, from: usize, count: i32): void {
   for (; i + 4 <= count; i += 4) {
     const bytes = v128.load_zero<u32>(from + i)
     const words = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(bytes))
-    v128.store(to + (<usize>i << 2), f32x4.div(f32x4.convert_i32x4_u(words), all))
+    v128.store(to + ((<usize>i) << 2), f32x4.div(f32x4.convert_i32x4_u(words), all))
   }
-  for (; i < count; i++) store<f32>(to + (<usize>i << 2), <f32>load<u8>(from + i) / 255)
+  for (; i < count; i++) store<f32>(to + ((<usize>i) << 2), <f32>load<u8>(from + i) / 255)
 }

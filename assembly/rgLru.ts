@@ -1,14 +1,18 @@
 /**
- * γ = sigmoid(gates[.., q, 0, :]), ρ = sigmoid(gates[.., q, 1, :]), a = exp(decay ⊙ ρ), decay = −8·softplus(a_param)
- * s[t] = a ⊙ s[t−1] + √(1 − a²) ⊙ γ ⊙ v[t], but s = γ ⊙ v on the first frame after a reset; out = s ⊙ y
+ * γ = sigmoid(gates[.., q, 0, :]), ρ = sigmoid(gates[.., q, 1, :]), a = exp(decay ⊙ ρ), decay =
+ * −8·softplus(a_param) s[t] = a ⊙ s[t−1] + √(1 − a²) ⊙ γ ⊙ v[t], but s = γ ⊙ v on the first frame
+ * after a reset; out = s ⊙ y
  *
- * v, y, out [b, t, n, e]; gates [b, t, n, h, 2, e/h]; decay [e]; s [b, n, e], kept from chunk to chunk. With m = e^(decay·ρ) − 1,
- * a = 1 + m and 1 − a² = −m·(2 + m), which keeps its digits when a is near 1. One pass reads gates, v and y once and keeps s (6 KB for
- * Base) in the first-level cache over all frames of a token. A head at a time, first what the gates are needed for, then the recurrence: in
- * one loop each element would be a chain of 60 dependent operations, too long for the processor to overlap with the next ones. Two vectors
- * at a time, which V8 makes one of in the wide builds. A unit of work is one token of one video.
+ * v, y, out [b, t, n, e]; gates [b, t, n, h, 2, e/h]; decay [e]; s [b, n, e], kept from chunk to
+ * chunk. With m = e^(decay·ρ) − 1, a = 1 + m and 1 − a² = −m·(2 + m), which keeps its digits when a
+ * is near 1. One pass reads gates, v and y once and keeps s (6 KB for Base) in the first-level
+ * cache over all frames of a token. A head at a time, first what the gates are needed for, then the
+ * recurrence: in one loop each element would be a chain of 60 dependent operations, too long for
+ * the processor to overlap with the next ones. Two vectors at a time, which V8 makes one of in the
+ * wide builds. A unit of work is one token of one video.
  */
 import { expm1, first, sigmoid } from './lib/math'
+
 
 @unmanaged
 export class RgLruArgs {
@@ -29,18 +33,25 @@ export class RgLruArgs {
 }
 
 /** @param scratch working memory of 2·e/h numbers */
-export function rgLru(args: RgLruArgs, state: usize, scratch: usize, fresh: bool, begin: i32, end: i32): void {
-  const width = <usize>(args.e / args.heads) << 2
+export function rgLru(
+  args: RgLruArgs,
+  state: usize,
+  scratch: usize,
+  fresh: bool,
+  begin: i32,
+  end: i32,
+): void {
+  const width = (<usize>(args.e / args.heads)) << 2
   for (let unit = begin; unit < end; unit++) {
     const video = unit / args.n
     const token = unit % args.n
     for (let t = 0; t < args.t; t++) {
       const row = <usize>((video * args.t + t) * args.n + token)
-      let gate = args.gates + (row * args.gatesStride << 2)
-      let v = args.v + (row * args.vStride << 2)
-      let y = args.y + (row * args.yStride << 2)
-      let out = args.out + (row * args.outStride << 2)
-      let s = args.s + state + (<usize>unit * args.e << 2)
+      let gate = args.gates + ((row * args.gatesStride) << 2)
+      let v = args.v + ((row * args.vStride) << 2)
+      let y = args.y + ((row * args.yStride) << 2)
+      let out = args.out + ((row * args.outStride) << 2)
+      let s = args.s + state + ((<usize>unit * args.e) << 2)
       let decay = args.decay
       for (let head = 0; head < args.heads; head++) {
         open(scratch, gate, v, width)
@@ -63,20 +74,36 @@ export function rgLru(args: RgLruArgs, state: usize, scratch: usize, fresh: bool
 function open(out: usize, gate: usize, x: usize, width: usize): void {
   const pairs = width & ~31
   for (let i: usize = 0; i < pairs; i += 32) {
-    const p0 = f32x4.mul(sigmoid(v128.load(gate + i)), v128.load(x + i)), p1 = f32x4.mul(sigmoid(v128.load(gate + i, 16)), v128.load(x + i, 16))
-    v128.store(out + i, p1, 16), v128.store(out + i, p0)
+    const p0 = f32x4.mul(sigmoid(v128.load(gate + i)), v128.load(x + i)),
+      p1 = f32x4.mul(sigmoid(v128.load(gate + i, 16)), v128.load(x + i, 16))
+    ;(v128.store(out + i, p1, 16), v128.store(out + i, p0))
   }
-  for (let i = pairs; i < width; i += 4) store<f32>(out + i, first(f32x4.mul(sigmoid(v128.load_splat<f32>(gate + i)), v128.load_splat<f32>(x + i))))
+  for (let i = pairs; i < width; i += 4)
+    store<f32>(
+      out + i,
+      first(f32x4.mul(sigmoid(v128.load_splat<f32>(gate + i)), v128.load_splat<f32>(x + i))),
+    )
 }
 
 /** s = a ⊙ s + √(1 − a²) ⊙ x, a = exp(logs). */
 function recur(s: usize, x: usize, logs: usize, width: usize): void {
   const pairs = width & ~31
   for (let i: usize = 0; i < pairs; i += 32) {
-    const s0 = next(v128.load(s + i), v128.load(x + i), v128.load(logs + i)), s1 = next(v128.load(s + i, 16), v128.load(x + i, 16), v128.load(logs + i, 16))
-    v128.store(s + i, s1, 16), v128.store(s + i, s0)
+    const s0 = next(v128.load(s + i), v128.load(x + i), v128.load(logs + i)),
+      s1 = next(v128.load(s + i, 16), v128.load(x + i, 16), v128.load(logs + i, 16))
+    ;(v128.store(s + i, s1, 16), v128.store(s + i, s0))
   }
-  for (let i = pairs; i < width; i += 4) store<f32>(s + i, first(next(v128.load_splat<f32>(s + i), v128.load_splat<f32>(x + i), v128.load_splat<f32>(logs + i))))
+  for (let i = pairs; i < width; i += 4)
+    store<f32>(
+      s + i,
+      first(
+        next(
+          v128.load_splat<f32>(s + i),
+          v128.load_splat<f32>(x + i),
+          v128.load_splat<f32>(logs + i),
+        ),
+      ),
+    )
 }
 
 // @ts-ignore: decorator
@@ -92,8 +119,9 @@ function next(s: v128, x: v128, log: v128): v128 {
 function multiply(out: usize, x: usize, y: usize, width: usize): void {
   const pairs = width & ~31
   for (let i: usize = 0; i < pairs; i += 32) {
-    const p0 = f32x4.mul(v128.load(x + i), v128.load(y + i)), p1 = f32x4.mul(v128.load(x + i, 16), v128.load(y + i, 16))
-    v128.store(out + i, p1, 16), v128.store(out + i, p0)
+    const p0 = f32x4.mul(v128.load(x + i), v128.load(y + i)),
+      p1 = f32x4.mul(v128.load(x + i, 16), v128.load(y + i, 16))
+    ;(v128.store(out + i, p1, 16), v128.store(out + i, p0))
   }
   for (let i = pairs; i < width; i += 4) store<f32>(out + i, load<f32>(x + i) * load<f32>(y + i))
 }

@@ -5,6 +5,7 @@
  */
 import { exponentials } from './lib/softmaxRow'
 
+
 @unmanaged
 export class SoftmaxArgs {
   out: usize
@@ -16,8 +17,9 @@ export class SoftmaxArgs {
 
 export function softmax(args: SoftmaxArgs, begin: i32, end: i32): void {
   for (let row = begin; row < end; row++) {
-    const out = args.out + (<usize>row * args.outStride << 2)
-    const sum = exponentials(out, args.x + (<usize>row * args.xStride << 2), args.n, 1)
-    for (let j: usize = 0; j < <usize>args.n << 2; j += 4) store<f32>(out + j, load<f32>(out + j) / sum)
+    const out = args.out + ((<usize>row * args.outStride) << 2)
+    const sum = exponentials(out, args.x + ((<usize>row * args.xStride) << 2), args.n, 1)
+    for (let j: usize = 0; j < (<usize>args.n) << 2; j += 4)
+      store<f32>(out + j, load<f32>(out + j) / sum)
   }
 }

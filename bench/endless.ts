@@ -1,13 +1,14 @@
 /** A stream of 100,000 small frames: does it slow down, does memory grow? --frames 100000 */
-import { configOf } from '../src/model/config.ts'
-import { TRecViT } from '../src/model/trecvit.ts'
-import type { Stream } from '../src/stream/stream.ts'
+
 import { machine, randomFrame } from '../src/bench/lib/engine.ts'
 import { memoryUse, watchMemories } from '../src/bench/lib/memory.ts'
-import { settingsOf, type Options } from '../src/bench/lib/options.ts'
+import { type Options, settingsOf } from '../src/bench/lib/options.ts'
 import type { Report } from '../src/bench/lib/report.ts'
 import { median, quantile } from '../src/bench/lib/stats.ts'
 import { checkpointBytes, randomCheckpoint } from '../src/bench/lib/weights.ts'
+import { configOf } from '../src/model/config.ts'
+import { TRecViT } from '../src/model/trecvit.ts'
+import type { Stream } from '../src/stream/stream.ts'
 
 /** Frames that are compared at each end. */
 const WINDOW = 1000
@@ -16,22 +17,33 @@ const REHEARSED = 60_000
 const MAX_RATIO = 1.05
 const MAX_GROWTH = 10e6
 
-/** The last thousand frames against the first thousand of a fresh stream, in turn; fails when they are slower, or memory has grown. */
+/**
+ * The last thousand frames against the first thousand of a fresh stream, in turn; fails when they
+ * are slower, or memory has grown.
+ */
 export async function bench(options: Options): Promise<Report> {
   const settings = settingsOf(options, { frames: 100_000 })
   const frames = Math.max(2 * WINDOW, settings.frames)
   watchMemories()
   const config = configOf('mu', { depth: 2, imageSize: [32, 32], repSize: 64, numClasses: 10 })
-  // One thread: of several, one sometimes sleeps at the end of steps as short as these, and a frame takes 0.1 or 1 ms.
-  const model = await TRecViT.load(await checkpointBytes(randomCheckpoint(config, 1)), { device: 'wasm', threads: 1 })
-  const pictures = Array.from({ length: 16 }, (_, index) => ({ data: randomFrame(config, index), shape: [...config.imageSize, 3] }))
+  // One thread: of several, one sometimes sleeps at the end of steps as short as these, and a frame
+  // takes 0.1 or 1 ms.
+  const model = await TRecViT.load(await checkpointBytes(randomCheckpoint(config, 1)), {
+    device: 'wasm',
+    threads: 1,
+  })
+  const pictures = Array.from({ length: 16 }, (_, index) => ({
+    data: randomFrame(config, index),
+    shape: [...config.imageSize, 3],
+  }))
   /** Milliseconds that a stream takes for frame number `frame`. */
   const push = async (to: Stream, frame: number) => {
     const start = performance.now()
     await to.push(pictures[frame % pictures.length]!)
     return performance.now() - start
   }
-  // Another stream first: code gets optimised, and the space that the engine keeps for garbage grows to its limit.
+  // Another stream first: code gets optimised, and the space that the engine keeps for garbage
+  // grows to its limit.
   const rehearsal = model.stream()
   for (let frame = 0; frame < REHEARSED; frame++) await push(rehearsal, frame)
   await rehearsal.dispose()
@@ -42,7 +54,8 @@ export async function bench(options: Options): Promise<Report> {
   for (let frame = 0; frame < WINDOW; frame++) first.push(await push(stream, frame))
   const before = await memoryUse()
   for (let frame = WINDOW; frame < frames - WINDOW; frame++) await push(stream, frame)
-  // The last thousand in turn with the first thousand of a fresh stream, so that a machine whose speed drifts does not tell a tale.
+  // The last thousand in turn with the first thousand of a fresh stream, so that a machine whose
+  // speed drifts does not tell a tale.
   const fresh = model.stream()
   const last: number[] = []
   const beside: number[] = []
@@ -54,17 +67,40 @@ export async function bench(options: Options): Promise<Report> {
   const after = await memoryUse()
 
   const ratio = median(last) / median(beside)
-  const growth = { rss: after.rss - before.rss, heap: after.heap - before.heap, wasm: after.wasm - before.wasm }
+  const growth = {
+    rss: after.rss - before.rss,
+    heap: after.heap - before.heap,
+    wasm: after.wasm - before.wasm,
+  }
   const largest = Math.max(growth.rss, growth.heap, growth.wasm)
-  const micros = (samples: readonly number[]) => ({ 'p50 µs': 1000 * median(samples), 'p95 µs': 1000 * quantile(samples, 0.95) })
+  const micros = (samples: readonly number[]) => ({
+    'p50 µs': 1000 * median(samples),
+    'p95 µs': 1000 * quantile(samples, 0.95),
+  })
   return {
     bench: 'endless',
-    facts: { ...machine(model.device), frames, seconds: Math.round((performance.now() - begin) / 1000) },
+    facts: {
+      ...machine(model.device),
+      frames,
+      seconds: Math.round((performance.now() - begin) / 1000),
+    },
     tables: [
-      { title: 'Time of a frame', rows: [{ frames: `first ${WINDOW}`, ...micros(first) }, { frames: `last ${WINDOW}`, ...micros(last) }, { frames: `first ${WINDOW} of another, in turn`, ...micros(beside) }] },
+      {
+        title: 'Time of a frame',
+        rows: [
+          { frames: `first ${WINDOW}`, ...micros(first) },
+          { frames: `last ${WINDOW}`, ...micros(last) },
+          { frames: `first ${WINDOW} of another, in turn`, ...micros(beside) },
+        ],
+      },
       {
         title: `Memory in MB after frame ${WINDOW} and at the end`,
-        rows: (['rss', 'heap', 'wasm'] as const).map((kind) => ({ memory: kind, before: before[kind] / 1e6, after: after[kind] / 1e6, growth: growth[kind] / 1e6 })),
+        rows: (['rss', 'heap', 'wasm'] as const).map((kind) => ({
+          memory: kind,
+          before: before[kind] / 1e6,
+          after: after[kind] / 1e6,
+          growth: growth[kind] / 1e6,
+        })),
       },
     ],
     verdict: {

@@ -1,4 +1,5 @@
-// node bench/run.mjs [bench…] [--option value]…: `trecvit bench`, and the benches threads and endless, which are not in the package. The package must be built.
+// node bench/run.mjs [bench…] [--option value]…: `trecvit bench`, and the benches threads and
+// endless, which are not in the package. The package must be built.
 import { spawn } from 'node:child_process'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -35,7 +36,9 @@ export async function runBench(entry, args, folder = join(here, '../build/bench'
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const [name = '', ...args] = process.argv.slice(2)
   const own = ['threads', 'endless'].includes(name)
-  process.exitCode = own ? await runBench(resolve(here, `${name}.ts`), args) : await run(join(here, '../dist/cli/index.js'), ['bench', ...process.argv.slice(2)])
+  process.exitCode = own
+    ? await runBench(resolve(here, `${name}.ts`), args)
+    : await run(join(here, '../dist/cli/index.js'), ['bench', ...process.argv.slice(2)])
 }
 
 /** Runs a module to its end; Ctrl-C reaches it by itself, as it does this process. */

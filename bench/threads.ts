@@ -1,21 +1,42 @@
-/** One frame of a stream, batch 1, with one thread and with more, in turn. --size small,Ti,S,B --threads 2 --seconds 20 */
-import { configOf, type Config, type Size } from '../src/model/config.ts'
-import { TrecvitError } from '../src/error.ts'
+/**
+ * One frame of a stream, batch 1, with one thread and with more, in turn. --size small,Ti,S,B
+ * --threads 2 --seconds 20
+ */
+
 import { createEngine, machine, randomFrame } from '../src/bench/lib/engine.ts'
-import { settingsOf, type Options } from '../src/bench/lib/options.ts'
+import { type Options, settingsOf } from '../src/bench/lib/options.ts'
 import type { Report } from '../src/bench/lib/report.ts'
-import { median, time, warm, type Sample } from '../src/bench/lib/stats.ts'
+import { median, type Sample, time, warm } from '../src/bench/lib/stats.ts'
+import { TrecvitError } from '../src/error.ts'
+import { type Config, configOf, type Size } from '../src/model/config.ts'
 
 /** How often faster two threads must be than one. */
 const LEAST: Partial<Record<Size, number>> = { Ti: 1.7, B: 1.9 }
 
 /** A model like the built-in one. */
-const small: Config = configOf('mu', { width: 96, depth: 3, numHeads: 4, lruWidth: 96, mlpDim: 288, imageSize: [96, 96], repSize: 96, numClasses: 12 })
+const small: Config = configOf('mu', {
+  width: 96,
+  depth: 3,
+  numHeads: 4,
+  lruWidth: 96,
+  mlpDim: 288,
+  imageSize: [96, 96],
+  repSize: 96,
+  numClasses: 12,
+})
 
-/** For each size (`small` is one like that of the built-in model) the time of a frame and how often faster it is; fails when two threads gain too little. */
+/**
+ * For each size (`small` is one like that of the built-in model) the time of a frame and how often
+ * faster it is; fails when two threads gain too little.
+ */
 export async function bench(options: Options): Promise<Report> {
-  const { size: sizes, threads, seconds } = settingsOf(options, { size: 'small,Ti,S,B', threads: 2, seconds: 20 })
-  if (threads < 2) throw new TrecvitError('"--threads" expected at least 2, which are compared with 1')
+  const {
+    size: sizes,
+    threads,
+    seconds,
+  } = settingsOf(options, { size: 'small,Ti,S,B', threads: 2, seconds: 20 })
+  if (threads < 2)
+    throw new TrecvitError('"--threads" expected at least 2, which are compared with 1')
   const rows: Record<string, string | number>[] = []
   const missed: string[] = []
   let facts = {}
@@ -25,19 +46,41 @@ export async function bench(options: Options): Promise<Report> {
     const pixels = randomFrame(config, 0)
     const samples: [Sample[], Sample[]] = [[], []]
     for (const engine of engines) await warm(() => engine.advance(pixels))
-    for (let [round, start] = [0, performance.now()]; round < 5 || performance.now() - start < 1000 * seconds; round++) {
-      for (const which of round % 2 ? [0, 1] : [1, 0]) samples[which]!.push(await time(() => engines[which]!.advance(pixels)))
+    for (
+      let [round, start] = [0, performance.now()];
+      round < 5 || performance.now() - start < 1000 * seconds;
+      round++
+    ) {
+      for (const which of round % 2 ? [0, 1] : [1, 0])
+        samples[which]!.push(await time(() => engines[which]!.advance(pixels)))
     }
     // Frame against frame: what else happens on the machine mostly meets both of a round.
     const faster = median(samples[0].map(({ wall }, round) => wall / samples[1][round]!.wall))
-    const of = (which: 0 | 1) => ({ ms: median(samples[which].map(({ wall }) => wall)), 'cpu ms': median(samples[which].map(({ cpu }) => cpu)) })
-    rows.push({ size, threads: 1, ...of(0) }, { size, threads, ...of(1), faster, frames: samples[1].length })
-    if (threads === 2 && faster < (LEAST[size as Size] ?? 1)) missed.push(`${size} ${faster.toFixed(2)} times`)
+    const of = (which: 0 | 1) => ({
+      ms: median(samples[which].map(({ wall }) => wall)),
+      'cpu ms': median(samples[which].map(({ cpu }) => cpu)),
+    })
+    rows.push(
+      { size, threads: 1, ...of(0) },
+      { size, threads, ...of(1), faster, frames: samples[1].length },
+    )
+    if (threads === 2 && faster < (LEAST[size as Size] ?? 1))
+      missed.push(`${size} ${faster.toFixed(2)} times`)
     facts = machine(engines[1]!.backend.device)
     for (const engine of engines) engine.backend.dispose()
   }
   return {
-    bench: 'threads', facts, tables: [{ title: 'A frame of a stream, batch 1, t = 1, in turn', rows }],
-    verdict: threads === 2 ? { holds: !missed.length, text: missed.length ? `two threads are only so much faster than one: ${missed.join(', ')}` : 'two threads are as much faster than one as they must be' } : null,
+    bench: 'threads',
+    facts,
+    tables: [{ title: 'A frame of a stream, batch 1, t = 1, in turn', rows }],
+    verdict:
+      threads === 2
+        ? {
+            holds: !missed.length,
+            text: missed.length
+              ? `two threads are only so much faster than one: ${missed.join(', ')}`
+              : 'two threads are as much faster than one as they must be',
+          }
+        : null,
   }
 }

@@ -1,12 +1,18 @@
 // out[i] = Σ_j p[i, j]·v[j], p[i, :] = softmax_j(q[i]·k[j] / √r), for each frame and head; no mask.
 //
-// q, out [frames, nq, heads·r]; k, v [frames, n, heads·r], each with its own row stride. A workgroup computes 16 rows × 64 columns of one
-// head of one frame. Its four teams of 64 invocations share the keys out, 64 to each in turn, and pass over them once with a running maximum
-// and sum, so that scores of any number of keys fit; in the end the teams' sums meet. A frame of few tokens would leave most of a GPU idle
-// without them. An invocation computes the scores of 4 rows with 4 keys, then the sums of the same 4 rows and 4 columns: 16 multiplications
-// for 2 loads of vec4 in both. Heads wider than 64 columns take a workgroup for each 64, which compute the same scores.
+// q, out [frames, nq, heads·r]; k, v [frames, n, heads·r], each with its own row stride. A
+// workgroup computes 16 rows × 64 columns of one head of one frame. Its four teams of 64
+// invocations share the keys out, 64 to each in turn, and pass over them once with a running
+// maximum and sum, so that scores of any number of keys fit; in the end the teams' sums meet. A
+// frame of few tokens would leave most of a GPU idle without them. An invocation computes the
+// scores of 4 rows with 4 keys, then the sums of the same 4 rows and 4 columns: 16 multiplications
+// for 2 loads of vec4 in both. Heads wider than 64 columns take a workgroup for each 64, which
+// compute the same scores.
 
-/** Rows of q, k and v begin at multiples of 4 elements, and r is a multiple of 4: one load fetches 4 elements. */
+/**
+ * Rows of q, k and v begin at multiples of 4 elements, and r is a multiple of 4: one load fetches 4
+ * elements.
+ */
 override ALIGNED: bool = true;
 
 struct Params {
@@ -32,7 +38,10 @@ struct Params {
 
 const LOWEST = -3.4028234e38;
 
-/** [4 teams, 4 groups of rows, 64], a vec4 of the 4 rows of a group: what invocations of a team, then of all teams, tell each other. */
+/**
+ * [4 teams, 4 groups of rows, 64], a vec4 of the 4 rows of a group: what invocations of a team,
+ * then of all teams, tell each other.
+ */
 var<workgroup> told: array<vec4f, 1024>;
 
 @compute @workgroup_size(256)
@@ -47,7 +56,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   let column = group.y % blocks * 64u + lane * 4u;
   let mine = local / 16u * 64u;
   let scale = 1.0 / sqrt(f32(p.r));
-  // A power of two that keeps the sum of all weights below 1, so that sums of values stay in the range of the values.
+  // A power of two that keeps the sum of all weights below 1, so that sums of values stay in the
+  // range of the values.
   let share = bitcast<f32>((95u + countLeadingZeros(p.n)) << 23u);
 
   var a0 = vec4f();

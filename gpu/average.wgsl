@@ -3,9 +3,11 @@
 //   window     mean of the last `frames` frames, or of all while there are fewer
 //   half-life  Σ α^age·x / Σ α^age, α = 2^(−1/halfLife)
 //
-// x, out [b, t, c]. past [b, 2, c]: for `all` a sum and its rounding error (two floats, so that an endless sum keeps more digits); for a
-// half-life a sum and its weight. past [b, frames, c] for a window: a ring of frames, summed anew from the oldest on, so that no error
-// stays. One invocation a column of a video, over all frames; the state is changed in place because nobody else touches these numbers.
+// x, out [b, t, c]. past [b, 2, c]: for `all` a sum and its rounding error (two floats, so that an
+// endless sum keeps more digits); for a half-life a sum and its weight. past [b, frames, c] for a
+// window: a ring of frames, summed anew from the oldest on, so that no error stays. One invocation
+// a column of a video, over all frames; the state is changed in place because nobody else touches
+// these numbers.
 
 /** 0 all, 1 window, 2 half-life. */
 override MODE: u32 = 0u;
@@ -62,8 +64,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }
 
 /**
- * The sum of two floats is the float nearest to it plus an error that is a float too (Knuth's TwoSum). Compilers may rearrange sums, and some
- * would find out that the error is zero if the numbers were exact, so each step passes through `rounded`.
+ * The sum of two floats is the float nearest to it plus an error that is a float too (Knuth's
+ * TwoSum). Compilers may rearrange sums, and some would find out that the error is zero if the
+ * numbers were exact, so each step passes through `rounded`.
  */
 fn addExactly(at: u32, value: f32) -> f32 {
   let sum = past[at];

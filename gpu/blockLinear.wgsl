@@ -1,7 +1,8 @@
 // out[i, q·n + j] = Σ_k' x[i, q·k + k']·kernel[q, k', j] + bias[q·n + j], for each block q.
 //
-// x [rows, blocks·k], out [rows, blocks·n]; kernel [blocks, k, n]; bias [blocks, ⌈n/4⌉] vec4. The tile of lib/tile.wgsl, which also tells how
-// the kernel lies, for every block of columns, which is the workgroup's z.
+// x [rows, blocks·k], out [rows, blocks·n]; kernel [blocks, k, n]; bias [blocks, ⌈n/4⌉] vec4. The
+// tile of lib/tile.wgsl, which also tells how the kernel lies, for every block of columns, which is
+// the workgroup's z.
 
 struct Params {
   rows: u32,

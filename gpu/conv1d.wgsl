@@ -1,8 +1,10 @@
-// out[t] = bias + Σ_{j=0..k−1} kernel[k−1−j] ⊙ x[t−j], channel by channel, for each token; x before the chunk comes from `past`.
+// out[t] = bias + Σ_{j=0..k−1} kernel[k−1−j] ⊙ x[t−j], channel by channel, for each token; x before
+// the chunk comes from `past`.
 //
-// x, out [b, t, n, e]; past [b, k−1, n, e], oldest first, holds the last k−1 inputs afterwards; kernel [k, e], its last row meets the
-// current frame; bias [e]. One invocation a channel of a token of a video, over all its frames: neighbours read and write neighbours, and
-// the state is changed in place because nobody else touches these numbers.
+// x, out [b, t, n, e]; past [b, k−1, n, e], oldest first, holds the last k−1 inputs afterwards;
+// kernel [k, e], its last row meets the current frame; bias [e]. One invocation a channel of a
+// token of a video, over all its frames: neighbours read and write neighbours, and the state is
+// changed in place because nobody else touches these numbers.
 
 struct Params {
   /** Channels of all tokens of all videos, b·n·e. */

@@ -1,7 +1,8 @@
 // out = (x − μ) / √(σ² + 1e-6) · scale + bias, μ and σ² the mean and (biased) variance of the row.
 //
-// x, out [rows, d]; scale, bias [⌈d/4⌉] vec4. Two passes for μ and σ², because E[x²] − μ² loses its digits when |μ| ≫ σ. A workgroup a row
-// (lib/norm.wgsl, which keeps the row for the second pass); the sums of its invocations meet in lib/rows.wgsl.
+// x, out [rows, d]; scale, bias [⌈d/4⌉] vec4. Two passes for μ and σ², because E[x²] − μ² loses its
+// digits when |μ| ≫ σ. A workgroup a row (lib/norm.wgsl, which keeps the row for the second pass);
+// the sums of its invocations meet in lib/rows.wgsl.
 
 struct Params {
   rows: u32,

@@ -1,13 +1,16 @@
-// out[i, j] = f(Σ_k x[i, k]·kernel[k, j] + bias[j]) · multiply[i, j] + add[i, j] + table[i mod tableRows, j]
+// out[i, j] = f(Σ_k x[i, k]·kernel[k, j] + bias[j]) · multiply[i, j] + add[i, j] + table[i mod
+// tableRows, j]
 //
-// x [rows, k], out, multiply and add [rows, n], each with its own stride; f acts on columns 0..activated−1. kernel [k, n]; bias [⌈n/4⌉] vec4;
-// table [tableRows, ⌈n/4⌉] vec4. How a product ends is a parameter and no constant: it is asked once for 16 rows, and one pipeline serves
-// all layers.
+// x [rows, k], out, multiply and add [rows, n], each with its own stride; f acts on columns
+// 0..activated−1. kernel [k, n]; bias [⌈n/4⌉] vec4; table [tableRows, ⌈n/4⌉] vec4. How a product
+// ends is a parameter and no constant: it is asked once for 16 rows, and one pipeline serves all
+// layers.
 //
 // main: the tile of lib/tile.wgsl, which also tells how the kernel lies.
 //
-// few: for a few rows (the head, one token of each frame) the kernel is read once and everything waits for it, so the k are dealt to 32
-// slices of a workgroup of 32 columns, and their sums meet in workgroup memory; four rows at a time.
+// few: for a few rows (the head, one token of each frame) the kernel is read once and everything
+// waits for it, so the k are dealt to 32 slices of a workgroup of 32 columns, and their sums meet
+// in workgroup memory; four rows at a time.
 
 struct Params {
   rows: u32,
@@ -90,8 +93,8 @@ fn few(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) loc
 }
 
 /**
- * Bias, activation, product, sum and table, then out[row, column..column+3], if it exists. Where ALIGNED, rows of multiply and add begin at
- * multiples of 4 elements too, and n is such a multiple.
+ * Bias, activation, product, sum and table, then out[row, column..column+3], if it exists. Where
+ * ALIGNED, rows of multiply and add begin at multiples of 4 elements too, and n is such a multiple.
  */
 fn finish(_block: u32, row: u32, column: u32, sum: vec4f) {
   if (row >= p.rows || column >= p.n) {
@@ -148,13 +151,18 @@ fn addAt(at: u32) -> vec4f {
     add[(at + 3u) >> 2u][(at + 3u) & 3u]);
 }
 
-/** 0.5·x·(1 + tanh u) = x / (1 + e^−2u), u = √(2/π)·(x + 0.044715·x³); zero in float32 below −64. */
+/**
+ * 0.5·x·(1 + tanh u) = x / (1 + e^−2u), u = √(2/π)·(x + 0.044715·x³); zero in float32 below −64.
+ */
 fn gelu(x: vec4f) -> vec4f {
   let u = -1.5957691216057308 * (x + 0.044715 * x * x * x);
   return select(x, vec4f(-64.0), x < vec4f(-64.0)) / (1.0 + exponential(u));
 }
 
-/** tanh: the polynomial of Cephes near 0, 1 − 2 / (e^2|x| + 1) with the sign of x elsewhere. tanh() is NaN for 100 on some drivers. */
+/**
+ * tanh: the polynomial of Cephes near 0, 1 − 2 / (e^2|x| + 1) with the sign of x elsewhere. tanh()
+ * is NaN for 100 on some drivers.
+ */
 fn tanh4(x: vec4f) -> vec4f {
   let z = x * x;
   let polynomial = (((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z + 1.33314422036e-1) * z - 3.33332819422e-1;

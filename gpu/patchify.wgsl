@@ -1,8 +1,11 @@
-// out[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour], bytes divided by 255; out[f, 0..lead−1] = 0.
+// out[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour],
+// bytes divided by 255; out[f, 0..lead−1] = 0.
 //
-// pixels [frames, H, W, 3], float32 or four bytes in a word; out [frames·tokens, py·px·3]. One invocation an element of out: neighbours
-// write neighbours, and the values of a line of a patch are neighbours on both sides. Bytes are divided as integers, shifted so far that the
-// quotient has the 24 bits of a float32, and rounded: a quotient of floats may be wrong by 2.5 units in the last place.
+// pixels [frames, H, W, 3], float32 or four bytes in a word; out [frames·tokens, py·px·3]. One
+// invocation an element of out: neighbours write neighbours, and the values of a line of a patch
+// are neighbours on both sides. Bytes are divided as integers, shifted so far that the quotient has
+// the 24 bits of a float32, and rounded: a quotient of floats may be wrong by 2.5 units in the last
+// place.
 
 /** Pixels are bytes 0..255. */
 override BYTES: bool = false;

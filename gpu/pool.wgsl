@@ -1,6 +1,7 @@
 // out[f] = Σ_i x[f, i] / n: the mean over the tokens of a frame.
 //
-// x [frames, n, d], out [frames, d]. One invocation a column of a frame: neighbours read neighbours.
+// x [frames, n, d], out [frames, d]. One invocation a column of a frame: neighbours read
+// neighbours.
 
 struct Params {
   /** Elements of out. */

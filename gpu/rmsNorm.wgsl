@@ -1,6 +1,7 @@
 // out = x / √(mean(x²) + 1e-6) · (1 + scale), row by row.
 //
-// x, out [rows, d]; scale [⌈d/4⌉] vec4. A workgroup a row (lib/norm.wgsl); the sums of its invocations meet in lib/rows.wgsl.
+// x, out [rows, d]; scale [⌈d/4⌉] vec4. A workgroup a row (lib/norm.wgsl); the sums of its
+// invocations meet in lib/rows.wgsl.
 
 struct Params {
   rows: u32,

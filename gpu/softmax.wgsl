@@ -1,7 +1,7 @@
 // out[j] = e^(x[j] − max x) / Σ_i e^(x[i] − max x), row by row.
 //
-// x, out [rows, n]. A workgroup a row: 64 invocations take every 64th element each, and what they find meets in lib/rows.wgsl. Exponentials
-// are computed twice rather than kept.
+// x, out [rows, n]. A workgroup a row: 64 invocations take every 64th element each, and what they
+// find meets in lib/rows.wgsl. Exponentials are computed twice rather than kept.
 
 struct Params {
   rows: u32,
@@ -40,8 +40,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 }
 
 /**
- * e^x for x ≤ 0, x clamped to where the result is a normal number: with x = n·ln 2 + r, 2^n times the polynomial of Cephes for e^r. exp() may be wrong
- * by 3 + 2·|x| units in the last place. What is not a number stays so.
+ * e^x for x ≤ 0, x clamped to where the result is a normal number: with x = n·ln 2 + r, 2^n times
+ * the polynomial of Cephes for e^r. exp() may be wrong by 3 + 2·|x| units in the last place. What
+ * is not a number stays so.
  */
 fn exponential(x: f32) -> f32 {
   let clamped = select(x, -87.0, x < -87.0);

@@ -1,4 +1,7 @@
-/** WebAssembly files are inlined as bytes by the bundler (build.mjs) and by the tests (vitest.config.ts). */
+/**
+ * WebAssembly files are inlined as bytes by the bundler (build.mjs) and by the tests
+ * (vitest.config.ts).
+ */
 declare module '*.wasm' {
   const bytes: Uint8Array
   export default bytes

@@ -1,6 +1,7 @@
 /**
- * Wrong input: a file, an argument, a frame or a model that does not fit. The message is one sentence that names the thing, what was
- * expected, what came and what to do; the command line prints it without a stack trace.
+ * Wrong input: a file, an argument, a frame or a model that does not fit. The message is one
+ * sentence that names the thing, what was expected, what came and what to do; the command line
+ * prints it without a stack trace.
  */
 export class TrecvitError extends Error {
   override name = 'TrecvitError'

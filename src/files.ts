@@ -1,5 +1,6 @@
 /**
- * Files that ship with the package, for the command line. This file lies at the same depth in src/ and dist/ (build.mjs), so that the addresses hold in both.
+ * Files that ship with the package, for the command line. This file lies at the same depth in src/
+ * and dist/ (build.mjs), so that the addresses hold in both.
  */
 
 /** A short clip for the built-in model: 13 seconds in which the camera does nine things. */

@@ -1,16 +1,23 @@
 /**
  * TRecViT in WebAssembly: load a model, classify video, follow streams.
  */
-export type {} from './globals.ts'
 
 export type { NdArray } from './array.ts'
 export type { Device } from './backend/backend.ts'
-export { openCheckpoint, type Checkpoint, type TensorInfo } from './checkpoint/checkpoint.ts'
+export { type Checkpoint, openCheckpoint, type TensorInfo } from './checkpoint/checkpoint.ts'
 export { TrecvitError } from './error.ts'
+export type {} from './globals.ts'
 export type { ClassifyOptions, ClassifyResult, VideoSource } from './model/classify.ts'
-export { configOf, sizeNames, type Config, type Size } from './model/config.ts'
+export { type Config, configOf, type Size, sizeNames } from './model/config.ts'
 export type { Class } from './model/labels.ts'
-export { TRecViT, type ForwardResult, type LoadOptions, type ModelSource, type RunOptions, type Timing } from './model/trecvit.ts'
+export {
+  type ForwardResult,
+  type LoadOptions,
+  type ModelSource,
+  type RunOptions,
+  type Timing,
+  TRecViT,
+} from './model/trecvit.ts'
 export { listing } from './program/listing.ts'
 export type { Average, Program } from './program/program.ts'
 export type { FrameLike, ImageDataLike } from './stream/input.ts'

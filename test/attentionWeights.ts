@@ -14,20 +14,38 @@ export interface AttentionInput {
   readonly k: Float32Array
 }
 
-/** The probabilities [frames, heads, nq, n] inside attention, which it does not give: values of 1 for r keys at a time bring them out. */
-export async function attentionWeights(create: BackendUnderTest['create'], { frames, nq, n, heads, r, q, k }: AttentionInput): Promise<Float32Array> {
+/**
+ * The probabilities [frames, heads, nq, n] inside attention, which it does not give: values of 1
+ * for r keys at a time bring them out.
+ */
+export async function attentionWeights(
+  create: BackendUnderTest['create'],
+  { frames, nq, n, heads, r, q, k }: AttentionInput,
+): Promise<Float32Array> {
   const d = heads * r
   const weights = new Float32Array(frames * heads * nq * n)
   for (let first = 0; first < n; first += r) {
-    const v = Float32Array.from({ length: frames * n * d }, (_, at) => Number(Math.floor(at / d) % n === first + (at % r)))
+    const v = Float32Array.from({ length: frames * n * d }, (_, at) =>
+      Number(Math.floor(at / d) % n === first + (at % r)),
+    )
     const { output } = await runOp(create, {
-      name: 'weights', t: frames,
-      inputs: { q: { shape: [1, frames, nq, d], values: q }, k: { shape: [1, frames, n, d], values: k }, v: { shape: [1, frames, n, d], values: v } },
+      name: 'weights',
+      t: frames,
+      inputs: {
+        q: { shape: [1, frames, nq, d], values: q },
+        k: { shape: [1, frames, n, d], values: k },
+        v: { shape: [1, frames, n, d], values: v },
+      },
       record: (ops, inputs) => ops.attention('op', inputs['q']!, inputs['k']!, inputs['v']!, heads),
       bound: () => [],
     })
     output.forEach((value, at) => {
-      const [frame, i, head, key] = [Math.floor(at / (nq * d)), Math.floor(at / d) % nq, Math.floor(at / r) % heads, first + (at % r)]
+      const [frame, i, head, key] = [
+        Math.floor(at / (nq * d)),
+        Math.floor(at / d) % nq,
+        Math.floor(at / r) % heads,
+        first + (at % r),
+      ]
       if (key < n) weights[((frame * heads + head) * nq + i) * n + key] = value
     })
   }

@@ -1,9 +1,10 @@
 /** Many averages on one model: what each costs, and that none changes the answers of another. */
-import { create } from 'webgpu'
+
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { create } from 'webgpu'
 import { selfTest } from '../src/backend/selfTest.ts'
 import { LinearMemory } from '../src/backend/wasm/memory.ts'
-import { TRecViT, type Average } from '../src/index.ts'
+import { type Average, TRecViT } from '../src/index.ts'
 import { recordModel } from '../src/model/graph.ts'
 import { noise, tiny, tinyNpz } from './commandLine.ts'
 import { gpu } from './gpu.ts'
@@ -15,8 +16,9 @@ afterEach(() => vi.mocked(recordModel).mockClear())
 const frame = (index: number) => ({ data: noise(768, index), shape: [16, 16, 3] })
 
 /** 500 half-lives and 200 windows, in turn. */
-const many: readonly Average[] = Array.from({ length: 700 }, (_, i) => (
-  i % 7 < 5 ? { halfLife: 0.01 * (i + 1) ** 1.5 } : { frames: 1 + ((i * 37) % 4096) }))
+const many: readonly Average[] = Array.from({ length: 700 }, (_, i) =>
+  i % 7 < 5 ? { halfLife: 0.01 * (i + 1) ** 1.5 } : { frames: 1 + ((i * 37) % 4096) },
+)
 
 /** Logits over the average of three frames. */
 async function answers(model: TRecViT, average: Average): Promise<number[][]> {
@@ -29,7 +31,11 @@ async function answers(model: TRecViT, average: Average): Promise<number[][]> {
 function countBlocks(): () => number {
   const taken = new Map<number, number>()
   const { take, free } = LinearMemory.prototype
-  vi.spyOn(LinearMemory.prototype, 'take').mockImplementation(async function (this: LinearMemory, bytes, what) {
+  vi.spyOn(LinearMemory.prototype, 'take').mockImplementation(async function (
+    this: LinearMemory,
+    bytes,
+    what,
+  ) {
     const at = await take.call(this, bytes, what)
     taken.set(at, bytes)
     return at
@@ -97,7 +103,12 @@ test('on a GPU, 700 averages leave no buffer behind and record two programs', as
         return buffer
       }
       // A model refuses the null backend by its name, and because its answers are none.
-      return { info: { device: 'counted', isFallbackAdapter: true }, limits: adapter.limits, features: adapter.features, requestDevice: async () => device } as unknown as GPUAdapter
+      return {
+        info: { device: 'counted', isFallbackAdapter: true },
+        limits: adapter.limits,
+        features: adapter.features,
+        requestDevice: async () => device,
+      } as unknown as GPUAdapter
     },
   } as unknown as GPU
   vi.mocked(selfTest).mockResolvedValueOnce(null)
@@ -110,15 +121,33 @@ test('on a GPU, 700 averages leave no buffer behind and record two programs', as
   expect(vi.mocked(recordModel).mock.calls.length).toBeLessThanOrEqual(4)
 }, 120_000)
 
-describe.each([['wasm', true], ['webgpu', gpu]] as const)('streams with different averages side by side, on %s', (device, entry) => {
+describe.each([
+  ['wasm', true],
+  ['webgpu', gpu],
+] as const)('streams with different averages side by side, on %s', (device, entry) => {
   test.skipIf(!entry)('answer as each alone', async () => {
-    await using model = await TRecViT.load(tinyNpz(), { device, ...(device === 'webgpu' && { gpu: gpu! }) })
-    const averages: Average[] = ['all', { frames: 1 }, { frames: 2 }, { halfLife: 0.5 }, { halfLife: 2 }]
+    await using model = await TRecViT.load(tinyNpz(), {
+      device,
+      ...(device === 'webgpu' && { gpu: gpu! }),
+    })
+    const averages: Average[] = [
+      'all',
+      { frames: 1 },
+      { frames: 2 },
+      { halfLife: 0.5 },
+      { halfLife: 2 },
+    ]
     const alone = []
     for (const average of averages) alone.push(await answers(model, average))
     const streams = averages.map((average) => model.stream({ average }))
-    const together = await Promise.all([0, 1, 2].flatMap((index) => streams.map((stream) => stream.push(frame(index)))))
-    streams.forEach((_, i) => expect([0, 1, 2].map((index) => [...together[index * streams.length + i]!.logits.data])).toEqual(alone[i]))
+    const together = await Promise.all(
+      [0, 1, 2].flatMap((index) => streams.map((stream) => stream.push(frame(index)))),
+    )
+    streams.forEach((_, i) =>
+      expect(
+        [0, 1, 2].map((index) => [...together[index * streams.length + i]!.logits.data]),
+      ).toEqual(alone[i]),
+    )
     for (const stream of streams) await stream.dispose()
   })
 })

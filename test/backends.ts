@@ -1,7 +1,7 @@
 import type { Backend } from '../src/backend/backend.ts'
 import { Away } from '../src/backend/wasm/away.ts'
+import { type Build, compile } from '../src/backend/wasm/builds.ts'
 import type { Machine } from '../src/backend/wasm/machine.ts'
-import { compile, type Build } from '../src/backend/wasm/builds.ts'
 import { Team } from '../src/backend/wasm/team.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
@@ -15,53 +15,99 @@ export interface BackendUnderTest {
   readonly unit: number
   /** Smallest positive number it keeps; what is smaller may become 0. */
   readonly smallest: number
-  /** NaN and infinity may come out as anything, though not beside where they should be: WGSL lets a GPU take for granted that there are none. */
+  /**
+   * NaN and infinity may come out as anything, though not beside where they should be: WGSL lets a
+   * GPU take for granted that there are none.
+   */
   readonly finiteOnly: boolean
   create(weights: readonly Weight[]): Promise<Backend>
 }
 
 /**
- * Everything that tests of operations and models run on; the GPU if there is one (webgpu.test.ts says so if there is none). WGSL allows a
- * quotient and a root 2.5 units in the last place, but software GPUs round them correctly; a GPU of hardware needs 5 times the unit.
+ * Everything that tests of operations and models run on; the GPU if there is one (webgpu.test.ts
+ * says so if there is none). WGSL allows a quotient and a root 2.5 units in the last place, but
+ * software GPUs round them correctly; a GPU of hardware needs 5 times the unit.
  */
 export const backends: readonly BackendUnderTest[] = [
-  ...(await runnable()).map((build) => cpu(build === 'simd' ? 'wasm' : `wasm ${build}`, async (weights) => WasmBackend.create(weights, undefined, build))),
-  ...await gpuBackends(`webgpu ${adapterName}`, {}),
+  ...(await runnable()).map((build) =>
+    cpu(build === 'simd' ? 'wasm' : `wasm ${build}`, async (weights) =>
+      WasmBackend.create(weights, undefined, build),
+    ),
+  ),
+  ...(await gpuBackends(`webgpu ${adapterName}`, {})),
 ]
 
-/** Builds of the CPU's kernels that this engine knows: the relaxed ones are not everywhere, the wide ones are for Node alone. */
+/**
+ * Builds of the CPU's kernels that this engine knows: the relaxed ones are not everywhere, the wide
+ * ones are for Node alone.
+ */
 export async function runnable(): Promise<Build[]> {
   const node = 'process' in globalThis && !('Deno' in globalThis) && !('Bun' in globalThis)
-  const builds: Build[] = ['simd', 'relaxed', ...node ? ['wide', 'wide-relaxed'] as const : []]
-  const known = await Promise.all(builds.map((build) => compile(build, true).then(() => [build], () => [])))
+  const builds: Build[] = ['simd', 'relaxed', ...(node ? (['wide', 'wide-relaxed'] as const) : [])]
+  const known = await Promise.all(
+    builds.map((build) =>
+      compile(build, true).then(
+        () => [build],
+        () => [],
+      ),
+    ),
+  )
   return known.flat()
 }
 
-/** The same, and the GPU with all that it has: operations that gain by subgroups or by more workgroup memory have kernels for both. */
-export const fullBackends: readonly BackendUnderTest[] = [...backends, ...await gpuBackends(`webgpu ${adapterName} in full`, full)]
+/**
+ * The same, and the GPU with all that it has: operations that gain by subgroups or by more
+ * workgroup memory have kernels for both.
+ */
+export const fullBackends: readonly BackendUnderTest[] = [
+  ...backends,
+  ...(await gpuBackends(`webgpu ${adapterName} in full`, full)),
+]
 
-async function gpuBackends(name: string, descriptor: GPUDeviceDescriptor | null): Promise<BackendUnderTest[]> {
+async function gpuBackends(
+  name: string,
+  descriptor: GPUDeviceDescriptor | null,
+): Promise<BackendUnderTest[]> {
   if (!adapter || !descriptor) return []
   const device = await openDevice(descriptor)
   const { isFallbackAdapter: software } = adapter.info
-  return [{ name, unit: (software ? 1 : 5) * 2 ** -24, smallest: 2 ** -126, finiteOnly: !software, create: (weights) => WebGpuBackend.create(device, weights) }]
+  return [
+    {
+      name,
+      unit: (software ? 1 : 5) * 2 ** -24,
+      smallest: 2 ** -126,
+      finiteOnly: !software,
+      create: (weights) => WebGpuBackend.create(device, weights),
+    },
+  ]
 }
 
-/** The CPU as far as it is beside the caller, with machines of its own for each backend: what a whole model runs on. Nine threads are more than parts that a step has. */
+/**
+ * The CPU as far as it is beside the caller, with machines of its own for each backend: what a
+ * whole model runs on. Nine threads are more than parts that a step has.
+ */
 export const beside: readonly BackendUnderTest[] = [
-  ...[1, 2, 3, 4, 9].map((threads) => onMachine(`wasm on ${threads} threads`, async () => Team.start(await compile('simd', true), threads, undefined))),
+  ...[1, 2, 3, 4, 9].map((threads) =>
+    onMachine(`wasm on ${threads} threads`, async () =>
+      Team.start(await compile('simd', true), threads, undefined),
+    ),
+  ),
   onMachine('wasm in a worker', async () => Away.start(await compile('simd', false), undefined)),
 ]
 
 /** Three threads that all operations of a test file share; one backend at a time. */
 export const team: BackendUnderTest = onMachine('wasm on a team', async () => {
-  const machine = await (shared ??= compile('simd', true).then((module) => Team.start(module, 3, undefined)))
+  const machine = await (shared ??= compile('simd', true).then((module) =>
+    Team.start(module, 3, undefined),
+  ))
   // A machine is the backend's own: its memory must be as new.
-  return new Proxy(machine, { get: (of, property) => {
-    if (property === 'dispose') return () => of.clear(of.base, of.size - of.base)
-    const value = Reflect.get(of, property, of) as unknown
-    return typeof value === 'function' ? value.bind(of) as unknown : value
-  } })
+  return new Proxy(machine, {
+    get: (of, property) => {
+      if (property === 'dispose') return () => of.clear(of.base, of.size - of.base)
+      const value = Reflect.get(of, property, of) as unknown
+      return typeof value === 'function' ? (value.bind(of) as unknown) : value
+    },
+  })
 })
 let shared: Promise<Team> | undefined
 

@@ -1,15 +1,22 @@
 import { describe, expect, test } from 'vitest'
-import type { Follow } from '../src/bench/lib/bench.ts'
 import { bench as frame } from '../src/bench/frame.ts'
 import { bench as growth } from '../src/bench/growth.ts'
 import { bench as kernels } from '../src/bench/kernels.ts'
+import type { Follow } from '../src/bench/lib/bench.ts'
 import { pageOf } from '../src/bench/lib/html.ts'
-import { parseReports, textOf, type Report, type Table } from '../src/bench/lib/report.ts'
+import { parseReports, type Report, type Table, textOf } from '../src/bench/lib/report.ts'
 import { configOf } from '../src/model/config.ts'
 import { recordModel } from '../src/model/graph.ts'
 
-const steps = recordModel(configOf('Ti'), { b: 1, t: 1, pixels: 'f32', recent: 'all', encoded: false }).steps.length
-const sumOf = (table: Table, column: string) => table.rows.reduce((sum, row) => sum + Number(row[column]), 0)
+const steps = recordModel(configOf('Ti'), {
+  b: 1,
+  t: 1,
+  pixels: 'f32',
+  recent: 'all',
+  encoded: false,
+}).steps.length
+const sumOf = (table: Table, column: string) =>
+  table.rows.reduce((sum, row) => sum + Number(row[column]), 0)
 
 function followed(stopAt = 2): { follow: Follow; shares: number[] } {
   const shares: number[] = []
@@ -40,9 +47,15 @@ test('kernels: every step of the model, under a roof of the same run', async () 
   expect(peak).toBeGreaterThan(0)
   expect(bandwidth).toBeGreaterThan(0)
   expect(points.reduce((sum, { share }) => sum + share, 0)).toBeGreaterThan(0.9)
-  // 197 rows × 192 → 768: two operations a weight and row, and four bytes for each number that comes or goes.
-  const { intensity, rate } = points.find(({ label }) => label === 'linear linear_yx 197 × 192 → 768')!
-  expect(intensity).toBeCloseTo((2 * 197 * 192 * 768) / (4 * (197 * 192 + 192 * 768 + 768 + 197 * 768)), 5)
+  // 197 rows × 192 → 768: two operations a weight and row, and four bytes for each number that
+  // comes or goes.
+  const { intensity, rate } = points.find(
+    ({ label }) => label === 'linear linear_yx 197 × 192 → 768',
+  )!
+  expect(intensity).toBeCloseTo(
+    (2 * 197 * 192 * 768) / (4 * (197 * 192 + 192 * 768 + 768 + 197 * 768)),
+    5,
+  )
   const row = table.rows.find(({ operation }) => operation === 'linear linear_yx')!
   expect(rate).toBeCloseTo(Number(row['GFLOP/s']), 5)
 })
@@ -64,7 +77,8 @@ test('frame: time, frames a second, and every step', async () => {
 
 test('growth: tokens, width, streams, frames', async () => {
   const { follow, shares } = followed()
-  // Long enough for V8 to have optimised the smallest model as well as the largest, and for samples that neighbours do not upset.
+  // Long enough for V8 to have optimised the smallest model as well as the largest, and for samples
+  // that neighbours do not upset.
   const report = await growth({ seconds: '0.2' }, follow)
   expectProgress(shares)
   expect(report.tables.map(({ rows }) => rows.length)).toEqual([5, 4, 5, 5])
@@ -79,24 +93,46 @@ test('ended before its time, a bench reports what is there', async () => {
   const { tables } = await kernels({ size: 'Ti', seconds: '0.02' }, followed(0.3).follow)
   expect(tables[1]!.rows.length).toBeGreaterThan(3)
   expect(tables[1]!.rows.length).toBeLessThan(15)
-  expect((await frame({ size: 'Ti,B', seconds: '0.02' }, followed(0.4).follow)).tables[0]!.rows.map(({ size }) => size)).toEqual(['Ti'])
+  expect(
+    (await frame({ size: 'Ti,B', seconds: '0.02' }, followed(0.4).follow)).tables[0]!.rows.map(
+      ({ size }) => size,
+    ),
+  ).toEqual(['Ti'])
   expect((await growth({ seconds: '0.02' }, followed(0.4).follow)).tables.length).toBe(2)
-  expect((await kernels({ size: 'Ti', seconds: '0.02' }, followed(0).follow)).roofline).toBeUndefined()
+  expect(
+    (await kernels({ size: 'Ti', seconds: '0.02' }, followed(0).follow)).roofline,
+  ).toBeUndefined()
 })
 
 test('settings that do not fit are named', async () => {
   await expect(frame({ size: 'XXL' })).rejects.toThrow(/^"--size" expected one of .*Ti.*, got XXL$/)
-  await expect(frame({ build: 'fast' })).rejects.toThrow(/^"--build" expected one of auto, .*, got fast$/)
-  await expect(frame({ seconds: '0' })).rejects.toThrow(/^"--seconds" expected a number above 0, got 0$/)
+  await expect(frame({ build: 'fast' })).rejects.toThrow(
+    /^"--build" expected one of auto, .*, got fast$/,
+  )
+  await expect(frame({ seconds: '0' })).rejects.toThrow(
+    /^"--seconds" expected a number above 0, got 0$/,
+  )
   await expect(growth({ threads: '1.5' })).rejects.toThrow(/^"--threads" expected a whole number/)
 })
 
 describe('the page', () => {
   const reportOf = (runtime: string, factor: number): Report => ({
-    bench: 'kernels', facts: { runtime, cpu: 'a <b>"CPU"</b>', kernels: 'simd', threads: 1 },
-    tables: [{ title: 'Steps & such', rows: [{ operation: '<script>alert(1)</script>', ms: 1.5 }] }],
-    roofline: { peak: 50 * factor, bandwidth: 10, points: [{ label: 'linear out 197 × 192 → 192', intensity: 30, rate: 40 * factor, share: 0.7 }, { label: 'linear out 1 × 192 → 192', intensity: 0.5, rate: 4, share: 0.1 }, { label: 'rgLru 1×1×197×384', intensity: 0.6, rate: 2, share: 0.2 }] },
-    bars: [{ group: 'Ti', label: 'trecvit', value: 10 * factor }], verdict: { holds: true, text: 'all is <well>' },
+    bench: 'kernels',
+    facts: { runtime, cpu: 'a <b>"CPU"</b>', kernels: 'simd', threads: 1 },
+    tables: [
+      { title: 'Steps & such', rows: [{ operation: '<script>alert(1)</script>', ms: 1.5 }] },
+    ],
+    roofline: {
+      peak: 50 * factor,
+      bandwidth: 10,
+      points: [
+        { label: 'linear out 197 × 192 → 192', intensity: 30, rate: 40 * factor, share: 0.7 },
+        { label: 'linear out 1 × 192 → 192', intensity: 0.5, rate: 4, share: 0.1 },
+        { label: 'rgLru 1×1×197×384', intensity: 0.6, rate: 2, share: 0.2 },
+      ],
+    },
+    bars: [{ group: 'Ti', label: 'trecvit', value: 10 * factor }],
+    verdict: { holds: true, text: 'all is <well>' },
   })
 
   test('draws machines together, and nothing in a report is markup', () => {
@@ -105,7 +141,12 @@ describe('the page', () => {
     expect(page.match(/class="roof"/g)).toHaveLength(2)
     // Two kinds each; those of one operation with other shapes are one point.
     expect(page.match(/<circle/g)).toHaveLength(4)
-    expect(page.match(/class="label"[^>]*>[^<]*/g)!.map((label) => label.split('>')[1]).sort()).toEqual(['out', 'rgLru'])
+    expect(
+      page
+        .match(/class="label"[^>]*>[^<]*/g)!
+        .map((label) => label.split('>')[1])
+        .sort(),
+    ).toEqual(['out', 'rgLru'])
     expect(page).toMatch(/<i style="width:50\.00%".*<i style="width:100\.00%"/)
   })
 
@@ -114,9 +155,19 @@ describe('the page', () => {
     expect(parseReports('a.json', JSON.stringify(reports))).toEqual(reports)
     expect(parseReports('a.json', JSON.stringify(reports[0]))).toEqual([reports[0]])
     expect(textOf(reports[0]!)).toMatch(/^kernels: runtime Bun/)
-    expect(() => parseReports('b.json', '{')).toThrow(/^"b\.json" is not JSON; expected a file of "trecvit bench --out"/)
-    for (const wrong of ['[]', 'null', '{}', '[{"bench":"x","facts":{},"tables":[{"title":"t","rows":[{"a":{}}]}],"verdict":null}]', JSON.stringify({ ...reports[0], roofline: { peak: 1, bandwidth: 1, points: [{}] } })]) {
-      expect(() => parseReports('c.json', wrong), wrong).toThrow(/^"c\.json" holds no bench reports/)
+    expect(() => parseReports('b.json', '{')).toThrow(
+      /^"b\.json" is not JSON; expected a file of "trecvit bench --out"/,
+    )
+    for (const wrong of [
+      '[]',
+      'null',
+      '{}',
+      '[{"bench":"x","facts":{},"tables":[{"title":"t","rows":[{"a":{}}]}],"verdict":null}]',
+      JSON.stringify({ ...reports[0], roofline: { peak: 1, bandwidth: 1, points: [{}] } }),
+    ]) {
+      expect(() => parseReports('c.json', wrong), wrong).toThrow(
+        /^"c\.json" holds no bench reports/,
+      )
     }
   })
 })

@@ -1,4 +1,7 @@
-/** What must not change a single bit of an answer: how frames are split into chunks, what runs beside them, how pixels are stored. */
+/**
+ * What must not change a single bit of an answer: how frames are split into chunks, what runs
+ * beside them, how pixels are stored.
+ */
 import { describe, expect, test } from 'vitest'
 import { expectedHash, selfTest } from '../src/cli/selfTest.ts'
 import { frameSizeOf } from '../src/model/config.ts'
@@ -14,96 +17,174 @@ interface Run {
   readonly states: Outputs
 }
 
-// Bits are promised on the CPU; on a GPU the driver may fuse and reorder (webgpu.test.ts has the bounds).
-describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...beside])('$name', ({ create }) => {
-  describe.each(models.filter(({ name }) => name !== 'mu'))('$name', async ({ name, given }) => {
-    const model = await loadModel(create, name, given)
-    const { config } = model
-    const video = Uint8Array.from((await Goldens.open(`${name}_io.npz`)).get('video').values)
-    const size = frameSizeOf(config)
-    /** Frames from..to−1 of the golden video. */
-    const frames = (from: number, to: number) => video.subarray(from * size, to * size)
+// Bits are promised on the CPU; on a GPU the driver may fuse and reorder (webgpu.test.ts has the
+// bounds).
+describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...beside])(
+  '$name',
+  ({ create }) => {
+    describe.each(models.filter(({ name }) => name !== 'mu'))('$name', async ({ name, given }) => {
+      const model = await loadModel(create, name, given)
+      const { config } = model
+      const video = Uint8Array.from((await Goldens.open(`${name}_io.npz`)).get('video').values)
+      const size = frameSizeOf(config)
+      /** Frames from..to−1 of the golden video. */
+      const frames = (from: number, to: number) => video.subarray(from * size, to * size)
 
-    /** Runs one video in chunks of these sizes, from its frame `first` on, and joins the outputs. */
-    async function run(sizes: readonly number[], { first = 0, pixels = frames, ...options }: Partial<SessionOptions> & { first?: number; pixels?: (from: number, to: number) => Uint8Array | Float32Array } = {}): Promise<Run> {
-      const session = model.session({ b: 1, recent: { frames: 2 }, encoded: true, ...options })
-      const parts: Outputs[] = []
-      for (const t of sizes) parts.push((await session.advance(pixels(first + session.frame, first + session.frame + t), t)).outputs)
-      const { values } = await session.read()
-      const states = Object.fromEntries(session.states.map((state, index) => [state.name, values[index]!]))
-      await session.dispose()
-      return { outputs: Object.fromEntries(Object.keys(parts[0]!).map((output) => [output, Float32Array.from(parts.flatMap((part) => [...part[output]!]))])), states }
-    }
-
-    function expectSameRun(got: Run, want: Run, outputs = Object.keys(want.outputs)): void {
-      for (const output of outputs) expectSame(output, got.outputs[output]!, want.outputs[output]!)
-      for (const [state, values] of Object.entries(want.states)) expectSame(state, got.states[state]!, values)
-    }
-
-    test('a clip is its frames one by one, and any chunks between', async () => {
-      const whole = await run([6])
-      expect(Object.keys(whole.outputs).sort()).toEqual(['encoded', 'frame_features', 'logits', 'pre_logits', 'probs', 'recent/logits', 'recent/pre_logits', 'recent/probs'])
-      for (const sizes of compositions(6)) expectSameRun(await run(sizes), whole)
-    })
-
-    test('three videos side by side are each as alone', async () => {
-      const firsts = [0, 3, 7]
-      const t = 4
-      const session = model.session({ b: 3, recent: { halfLife: 3 }, encoded: true })
-      // Two chunks, so that the states of each video matter.
-      const chunks = [[0, 3], [3, t]] as const
-      const parts: Outputs[] = []
-      for (const [from, to] of chunks) {
-        const pixels = Uint8Array.from(firsts.flatMap((first) => [...frames(first + from, first + to)]))
-        parts.push((await session.advance(pixels, to - from)).outputs)
+      /**
+       * Runs one video in chunks of these sizes, from its frame `first` on, and joins the outputs.
+       */
+      async function run(
+        sizes: readonly number[],
+        {
+          first = 0,
+          pixels = frames,
+          ...options
+        }: Partial<SessionOptions> & {
+          first?: number
+          pixels?: (from: number, to: number) => Uint8Array | Float32Array
+        } = {},
+      ): Promise<Run> {
+        const session = model.session({ b: 1, recent: { frames: 2 }, encoded: true, ...options })
+        const parts: Outputs[] = []
+        for (const t of sizes)
+          parts.push(
+            (await session.advance(pixels(first + session.frame, first + session.frame + t), t))
+              .outputs,
+          )
+        const { values } = await session.read()
+        const states = Object.fromEntries(
+          session.states.map((state, index) => [state.name, values[index]!]),
+        )
+        await session.dispose()
+        return {
+          outputs: Object.fromEntries(
+            Object.keys(parts[0]!).map((output) => [
+              output,
+              Float32Array.from(parts.flatMap((part) => [...part[output]!])),
+            ]),
+          ),
+          states,
+        }
       }
-      const { values } = await session.read()
-      for (const [index, first] of firsts.entries()) {
-        const alone = await run([3, 1], { first, recent: { halfLife: 3 } })
-        const mine = (all: Float32Array) => all.subarray((index * all.length) / 3, ((index + 1) * all.length) / 3)
-        const outputs = Object.fromEntries(Object.keys(alone.outputs).map((output) => [output, Float32Array.from(parts.flatMap((part) => [...mine(part[output]!)]))]))
-        const states = Object.fromEntries(session.states.map((state, at) => [state.name, mine(values[at]!)]))
-        expectSameRun({ outputs, states }, alone)
+
+      function expectSameRun(got: Run, want: Run, outputs = Object.keys(want.outputs)): void {
+        for (const output of outputs)
+          expectSame(output, got.outputs[output]!, want.outputs[output]!)
+        for (const [state, values] of Object.entries(want.states))
+          expectSame(state, got.states[state]!, values)
       }
-      await session.dispose()
-    })
 
-    test('an answer does not depend on whether encoded tokens are asked for', async () => {
-      const [without, with_] = [await run([4, 2], { encoded: false }), await run([4, 2])]
-      expectSameRun(without, with_, ['frame_features', 'pre_logits', 'logits', 'probs', 'recent/logits'])
-    })
+      test('a clip is its frames one by one, and any chunks between', async () => {
+        const whole = await run([6])
+        expect(Object.keys(whole.outputs).sort()).toEqual([
+          'encoded',
+          'frame_features',
+          'logits',
+          'pre_logits',
+          'probs',
+          'recent/logits',
+          'recent/pre_logits',
+          'recent/probs',
+        ])
+        for (const sizes of compositions(6)) expectSameRun(await run(sizes), whole)
+      })
 
-    test('nor on whether another average is', async () => {
-      expectSameRun({ ...await run([4, 2]), states: {} }, { ...await run([4, 2], { recent: 'all' }), states: {} })
-    })
+      test('three videos side by side are each as alone', async () => {
+        const firsts = [0, 3, 7]
+        const t = 4
+        const session = model.session({ b: 3, recent: { halfLife: 3 }, encoded: true })
+        // Two chunks, so that the states of each video matter.
+        const chunks = [
+          [0, 3],
+          [3, t],
+        ] as const
+        const parts: Outputs[] = []
+        for (const [from, to] of chunks) {
+          const pixels = Uint8Array.from(
+            firsts.flatMap((first) => [...frames(first + from, first + to)]),
+          )
+          parts.push((await session.advance(pixels, to - from)).outputs)
+        }
+        const { values } = await session.read()
+        for (const [index, first] of firsts.entries()) {
+          const alone = await run([3, 1], { first, recent: { halfLife: 3 } })
+          const mine = (all: Float32Array) =>
+            all.subarray((index * all.length) / 3, ((index + 1) * all.length) / 3)
+          const outputs = Object.fromEntries(
+            Object.keys(alone.outputs).map((output) => [
+              output,
+              Float32Array.from(parts.flatMap((part) => [...mine(part[output]!)])),
+            ]),
+          )
+          const states = Object.fromEntries(
+            session.states.map((state, at) => [state.name, mine(values[at]!)]),
+          )
+          expectSameRun({ outputs, states }, alone)
+        }
+        await session.dispose()
+      })
 
-    test('bytes are the same pixels as float32 byte / 255', async () => {
-      expectSameRun(await run([4, 2], { pixels: (from, to) => Float32Array.from(frames(from, to), (byte) => Math.fround(byte / 255)) }), await run([4, 2]))
-    })
+      test('an answer does not depend on whether encoded tokens are asked for', async () => {
+        const [without, with_] = [await run([4, 2], { encoded: false }), await run([4, 2])]
+        expectSameRun(without, with_, [
+          'frame_features',
+          'pre_logits',
+          'logits',
+          'probs',
+          'recent/logits',
+        ])
+      })
 
-    test('streams in turns are each as alone', async () => {
-      const sessions = [0, 5].map(() => model.session({ b: 1, recent: { frames: 2 }, encoded: true }))
-      const last: Outputs[] = []
-      for (let frame = 0; frame < 4; frame++) {
-        for (const [index, first] of [0, 5].entries()) last[index] = (await sessions[index]!.advance(frames(first + frame, first + frame + 1), 1)).outputs
-      }
-      for (const [index, first] of [0, 5].entries()) {
-        const { outputs } = await run([1, 1, 1, 1], { first })
-        expectSame('logits', last[index]!['logits']!, outputs['logits']!.slice(-config.numClasses))
-        await sessions[index]!.dispose()
-      }
-    })
+      test('nor on whether another average is', async () => {
+        expectSameRun(
+          { ...(await run([4, 2])), states: {} },
+          { ...(await run([4, 2], { recent: 'all' })), states: {} },
+        )
+      })
 
-    test('a reset forgets everything', async () => {
-      const session = model.session({ b: 1, recent: { frames: 2 }, encoded: true })
-      await session.advance(frames(6, 11), 5)
-      await session.reset()
-      const { outputs } = await session.advance(frames(0, 6), 6)
-      await session.dispose()
-      expectSameRun({ outputs, states: {} }, { ...await run([6]), states: {} })
+      test('bytes are the same pixels as float32 byte / 255', async () => {
+        expectSameRun(
+          await run([4, 2], {
+            pixels: (from, to) =>
+              Float32Array.from(frames(from, to), (byte) => Math.fround(byte / 255)),
+          }),
+          await run([4, 2]),
+        )
+      })
+
+      test('streams in turns are each as alone', async () => {
+        const sessions = [0, 5].map(() =>
+          model.session({ b: 1, recent: { frames: 2 }, encoded: true }),
+        )
+        const last: Outputs[] = []
+        for (let frame = 0; frame < 4; frame++) {
+          for (const [index, first] of [0, 5].entries())
+            last[index] = (
+              await sessions[index]!.advance(frames(first + frame, first + frame + 1), 1)
+            ).outputs
+        }
+        for (const [index, first] of [0, 5].entries()) {
+          const { outputs } = await run([1, 1, 1, 1], { first })
+          expectSame(
+            'logits',
+            last[index]!['logits']!,
+            outputs['logits']!.slice(-config.numClasses),
+          )
+          await sessions[index]!.dispose()
+        }
+      })
+
+      test('a reset forgets everything', async () => {
+        const session = model.session({ b: 1, recent: { frames: 2 }, encoded: true })
+        await session.advance(frames(6, 11), 5)
+        await session.reset()
+        const { outputs } = await session.advance(frames(0, 6), 6)
+        await session.dispose()
+        expectSameRun({ outputs, states: {} }, { ...(await run([6])), states: {} })
+      })
     })
-  })
-})
+  },
+)
 
 test('the built-in model answers the bits that it answers everywhere', async () => {
   expect((await selfTest()).hash).toBe(expectedHash)

@@ -35,7 +35,7 @@ export function flood(bytes: Uint8Array, size: number): Buffer {
 /** A clip with its boxes at the top, in order. */
 export function boxesOf(bytes: Buffer): { kind: string; bytes: Buffer }[] {
   const boxes: { kind: string; bytes: Buffer }[] = []
-  for (let at = 0; at + 8 <= bytes.length;) {
+  for (let at = 0; at + 8 <= bytes.length; ) {
     const size = bytes.readUInt32BE(at)
     boxes.push({
       kind: bytes.toString('latin1', at + 4, at + 8),

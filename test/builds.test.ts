@@ -1,4 +1,7 @@
-/** Builds of the kernels: which is chosen, that the wide ones have the bits of the others, and how far the relaxed ones are off. */
+/**
+ * Builds of the kernels: which is chosen, that the wide ones have the bits of the others, and how
+ * far the relaxed ones are off.
+ */
 import { describe, expect, test } from 'vitest'
 import { BUILD_BOUNDS } from '../src/backend/selfTest.ts'
 import { chooseBuild } from '../src/backend/wasm/builds.ts'
@@ -9,16 +12,25 @@ import type { Weight } from '../src/program/program.ts'
 import { runnable } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { loadModel, models } from './models.ts'
-import { expectSame, noise, rowsWeight, runOp, type OpCase } from './ops.ts'
+import { expectSame, noise, type OpCase, rowsWeight, runOp } from './ops.ts'
 
 const builds = await runnable()
 
 describe.each(models)('$name', async ({ name, given }) => {
   const video = Uint8Array.from((await Goldens.open(`${name}_io.npz`)).get('video').values)
   const outputsOf = async (build: (typeof builds)[number]) => {
-    const model = await loadModel((weights) => WasmBackend.create(weights, undefined, build), name, given)
+    const model = await loadModel(
+      (weights) => WasmBackend.create(weights, undefined, build),
+      name,
+      given,
+    )
     const session = model.session({ b: 1, recent: { frames: 2 }, encoded: true })
-    return (await session.advance(video.subarray(0, 4 * 3 * model.config.imageSize[0] * model.config.imageSize[1]), 4)).outputs
+    return (
+      await session.advance(
+        video.subarray(0, 4 * 3 * model.config.imageSize[0] * model.config.imageSize[1]),
+        4,
+      )
+    ).outputs
   }
   const want = await outputsOf('simd')
 
@@ -29,7 +41,11 @@ describe.each(models)('$name', async ({ name, given }) => {
         continue
       }
       const largest = want[output]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-      const error = values.reduce((most, value, index) => Math.max(most, Math.abs(value - want[output]![index]!)), 0) / largest
+      const error =
+        values.reduce(
+          (most, value, index) => Math.max(most, Math.abs(value - want[output]![index]!)),
+          0,
+        ) / largest
       expect(error, output).toBeLessThanOrEqual(BUILD_BOUNDS[build])
     }
   })
@@ -37,8 +53,15 @@ describe.each(models)('$name', async ({ name, given }) => {
 
 describe('eight steps of a product in one turn of its loop', () => {
   test.each([
-    ['Node.js/24', true], ['Node.js/22', false], ['', false], ['Deno/2.9.6', true], ['Bun/1.4.0', false],
-    ['Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36', true],
+    ['Node.js/24', true],
+    ['Node.js/22', false],
+    ['', false],
+    ['Deno/2.9.6', true],
+    ['Bun/1.4.0', false],
+    [
+      'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36',
+      true,
+    ],
     ['Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0', false],
   ])('in "%s": %s', (userAgent, want) => {
     expect(keepsOrder(userAgent)).toBe(want)
@@ -48,54 +71,104 @@ describe('eight steps of a product in one turn of its loop', () => {
   const [rows, k, n] = [16, 51, 21]
   const { values, scales } = quantize(noise(k * n, 2), n)
   const products: readonly OpCase[] = [
-    { kernel: { kind: 'matrix' as const, blocks: 1, rows: k, columns: n, values: noise(k * n, 2) } },
-    { kernel: { kind: 'int8' as const, blocks: 1, rows: k, columns: n, values }, [scalesOf('kernel')]: rowsWeight(1, n, scales) },
+    {
+      kernel: { kind: 'matrix' as const, blocks: 1, rows: k, columns: n, values: noise(k * n, 2) },
+    },
+    {
+      kernel: { kind: 'int8' as const, blocks: 1, rows: k, columns: n, values },
+      [scalesOf('kernel')]: rowsWeight(1, n, scales),
+    },
   ].map((weights) => ({
-    name: weights.kernel.kind, inputs: { x: { shape: [1, 1, rows, k], values: noise(rows * k, 1) } }, weights,
-    record: (ops, inputs) => ops.linear('op', inputs['x']!, 'kernel'), bound: () => [],
+    name: weights.kernel.kind,
+    inputs: { x: { shape: [1, 1, rows, k], values: noise(rows * k, 1) } },
+    weights,
+    record: (ops, inputs) => ops.linear('op', inputs['x']!, 'kernel'),
+    bound: () => [],
   }))
   /** A backend whose kernels are told of the engine what need not be so. */
-  const told = (build: (typeof builds)[number], unrolls: number, dots: number) => async (weights: readonly Weight[]) => {
-    const { instantiate } = WebAssembly
-    WebAssembly.instantiate = ((module: WebAssembly.Module, { env }: WebAssembly.Imports) => instantiate(module, { env: { ...env, unrolls, dots } })) as typeof instantiate
-    return WasmBackend.create(weights, undefined, build).finally(() => (WebAssembly.instantiate = instantiate))
-  }
+  const told =
+    (build: (typeof builds)[number], unrolls: number, dots: number) =>
+    async (weights: readonly Weight[]) => {
+      const { instantiate } = WebAssembly
+      WebAssembly.instantiate = ((module: WebAssembly.Module, { env }: WebAssembly.Imports) =>
+        instantiate(module, { env: { ...env, unrolls, dots } })) as typeof instantiate
+      return WasmBackend.create(weights, undefined, build).finally(
+        () => (WebAssembly.instantiate = instantiate),
+      )
+    }
 
   describe.each(products)('$name', (op) => {
-    test.each(builds)('has the bits of one step a turn, dot products in one operation those of two: %s', async (build) => {
-      const { output } = await runOp(told(build, 0, 0), op)
-      for (const [unrolls, dots] of [[0, 1], [1, 0], [1, 1]] as const) expectSame('y', (await runOp(told(build, unrolls, dots), op)).output, output)
-    })
+    test.each(builds)(
+      'has the bits of one step a turn, dot products in one operation those of two: %s',
+      async (build) => {
+        const { output } = await runOp(told(build, 0, 0), op)
+        for (const [unrolls, dots] of [
+          [0, 1],
+          [1, 0],
+          [1, 1],
+        ] as const)
+          expectSame('y', (await runOp(told(build, unrolls, dots), op)).output, output)
+      },
+    )
   })
 
-  // A sum that is made of a sum: Binaryen has put the steps of one element together, and no register is left (assembly/lib/gemm.ts).
+  // A sum that is made of a sum: Binaryen has put the steps of one element together, and no
+  // register is left (assembly/lib/gemm.ts).
   test('leaves Binaryen in the order of the source', async () => {
     const { default: bytes } = await import('../build/relaxed.wasm')
     const fused = [0xfd, 0x85, 0x02]
-    const count = (sequence: number[]) => bytes.reduce((sum, _, at) => sum + +sequence.every((byte, offset) => bytes[at + offset] === byte), 0)
+    const count = (sequence: number[]) =>
+      bytes.reduce(
+        (sum, _, at) => sum + +sequence.every((byte, offset) => bytes[at + offset] === byte),
+        0,
+      )
     expect(count(fused)).toBeGreaterThan(100)
     expect(count([...fused, ...fused])).toBe(0)
   })
 })
 
 /** The major version of Node, or 0. */
-const node = 'process' in globalThis && !('Deno' in globalThis) && !('Bun' in globalThis) ? Number(process.versions.node?.split('.')[0]) : 0
+const node =
+  'process' in globalThis && !('Deno' in globalThis) && !('Bun' in globalThis)
+    ? Number(process.versions.node?.split('.')[0])
+    : 0
 
-// V8 says which operations it makes one of. A block that is left between two of them is enough for it to give up a whole loop.
+// V8 says which operations it makes one of. A block that is left between two of them is enough for
+// it to give up a whole loop.
 if (node >= 24) {
   describe('V8 makes one operation of two', async () => {
     const { execFileSync } = await import('node:child_process')
-    const flags = ['--experimental-wasm-revectorize', '--trace-wasm-revectorize', '--no-liftoff', '--no-wasm-lazy-compilation', '--single-threaded']
+    const flags = [
+      '--experimental-wasm-revectorize',
+      '--trace-wasm-revectorize',
+      '--no-liftoff',
+      '--no-wasm-lazy-compilation',
+      '--single-threaded',
+    ]
     const traceOf = ({ default: input }: { default: Uint8Array }) =>
-      execFileSync(process.execPath, [...flags, '-e', 'new WebAssembly.Module(require("fs").readFileSync(0))'], { input, encoding: 'utf8', maxBuffer: 2 ** 30 })
-    const traces = { 'wide': traceOf(await import('../build/wide.wasm')), 'wide-relaxed': traceOf(await import('../build/wide-relaxed.wasm')) }
-    const paired = (build: keyof typeof traces, operation: string) => traces[build].split(RegExp(`PackNode \\w*\\[${operation}\\]\\(`)).length - 1
-    /** Two pairs in a wide tile and one in the other; eight steps of k in one loop and one in the next; tiles of 1 to so many rows. */
-    const pairs = (rows: number) => (2 + 1) * (8 + 1) * (rows * (rows + 1)) / 2
+      execFileSync(
+        process.execPath,
+        [...flags, '-e', 'new WebAssembly.Module(require("fs").readFileSync(0))'],
+        { input, encoding: 'utf8', maxBuffer: 2 ** 30 },
+      )
+    const traces = {
+      wide: traceOf(await import('../build/wide.wasm')),
+      'wide-relaxed': traceOf(await import('../build/wide-relaxed.wasm')),
+    }
+    const paired = (build: keyof typeof traces, operation: string) =>
+      traces[build].split(RegExp(`PackNode \\w*\\[${operation}\\]\\(`)).length - 1
+    /**
+     * Two pairs in a wide tile and one in the other; eight steps of k in one loop and one in the
+     * next; tiles of 1 to so many rows.
+     */
+    const pairs = (rows: number) => ((2 + 1) * (8 + 1) * (rows * (rows + 1))) / 2
 
     test.each([
-      ['wide', 'F32x4Mul', pairs(5)], ['wide', 'I32x4DotI16x8S', pairs(5)],
-      ['wide-relaxed', 'F32x4Qfma', pairs(6)], ['wide-relaxed', 'I32x4DotI8x16I7x16AddS', pairs(6)], ['wide-relaxed', 'I16x8DotI8x16I7x16S', pairs(5)],
+      ['wide', 'F32x4Mul', pairs(5)],
+      ['wide', 'I32x4DotI16x8S', pairs(5)],
+      ['wide-relaxed', 'F32x4Qfma', pairs(6)],
+      ['wide-relaxed', 'I32x4DotI8x16I7x16AddS', pairs(6)],
+      ['wide-relaxed', 'I16x8DotI8x16I7x16S', pairs(5)],
     ] as const)('in every product of a tile: %s %s', (build, operation, least) => {
       expect(paired(build, operation)).toBeGreaterThanOrEqual(least)
     })
@@ -114,19 +187,37 @@ describe('the choice', () => {
   const fuses = builds.includes('relaxed') && !('Bun' in globalThis)
 
   test('relaxed where it is there and fuses, never when deterministic', async () => {
-    expect(await chooseBuild({}, passes)).toEqual({ build: fuses ? 'relaxed' : 'simd', reason: null })
-    expect(await chooseBuild({ deterministic: true }, passes)).toEqual({ build: 'simd', reason: null })
+    expect(await chooseBuild({}, passes)).toEqual({
+      build: fuses ? 'relaxed' : 'simd',
+      reason: null,
+    })
+    expect(await chooseBuild({ deterministic: true }, passes)).toEqual({
+      build: 'simd',
+      reason: null,
+    })
   })
 
   test('revectorised only by Node 24 and later, which says so', async () => {
     const chosen = await chooseBuild({ deterministic: true, experimentalRevectorize: true }, passes)
-    expect(chosen).toEqual(node >= 24 ? { build: 'wide', reason: null } : { build: 'simd', reason: 'revectorisation needs Node 24 or later' })
+    expect(chosen).toEqual(
+      node >= 24
+        ? { build: 'wide', reason: null }
+        : { build: 'simd', reason: 'revectorisation needs Node 24 or later' },
+    )
   })
 
   if (fuses) {
     test('what fails its test is not used, and the reason is told', async () => {
-      expect(await chooseBuild({}, async () => 'it computes "logits" with an error of 1.0e+0')).toEqual({ build: 'simd', reason: 'the build "relaxed" is not used: it computes "logits" with an error of 1.0e+0' })
-      expect(await chooseBuild({}, async () => Promise.reject(new Error('no memory')))).toEqual({ build: 'simd', reason: 'the build "relaxed" is not used: no memory' })
+      expect(
+        await chooseBuild({}, async () => 'it computes "logits" with an error of 1.0e+0'),
+      ).toEqual({
+        build: 'simd',
+        reason: 'the build "relaxed" is not used: it computes "logits" with an error of 1.0e+0',
+      })
+      expect(await chooseBuild({}, async () => Promise.reject(new Error('no memory')))).toEqual({
+        build: 'simd',
+        reason: 'the build "relaxed" is not used: no memory',
+      })
     })
   }
 })

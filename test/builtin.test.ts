@@ -7,7 +7,11 @@ import { Goldens, goldenUrl } from './goldens.ts'
 
 interface Truth {
   readonly frames: number
-  readonly segments: readonly { readonly label: string; readonly first: number; readonly last: number }[]
+  readonly segments: readonly {
+    readonly label: string
+    readonly first: number
+    readonly last: number
+  }[]
 }
 
 const truths = JSON.parse(readFileSync(goldenUrl('truth.json'), 'utf8')) as Record<string, Truth>
@@ -20,17 +24,41 @@ beforeAll(async () => {
 afterAll(() => model.dispose())
 
 test('the file tells everything and is small', async () => {
-  expect(model.labels).toEqual(['static', 'pan left', 'pan right', 'tilt up', 'tilt down', 'zoom in', 'zoom out', 'roll clockwise', 'roll counterclockwise', 'shake'])
-  expect(model.config).toMatchObject({ width: 64, depth: 4, numClasses: 10, framesPerClip: 16, imageSize: [96, 96], poolType: 'tok' })
+  expect(model.labels).toEqual([
+    'static',
+    'pan left',
+    'pan right',
+    'tilt up',
+    'tilt down',
+    'zoom in',
+    'zoom out',
+    'roll clockwise',
+    'roll counterclockwise',
+    'shake',
+  ])
+  expect(model.config).toMatchObject({
+    width: 64,
+    depth: 4,
+    numClasses: 10,
+    framesPerClip: 16,
+    imageSize: [96, 96],
+    poolType: 'tok',
+  })
   expect(model.warnings).toEqual([])
   expect((await openBuiltin()).length).toBeLessThan(850_000)
 })
 
-/** Largest distance from a golden array, which was computed in float64, relative to its largest value. */
+/**
+ * Largest distance from a golden array, which was computed in float64, relative to its largest
+ * value.
+ */
 function distance(want: Float32Array, got: readonly Float32Array[]): number {
   const all = got.flatMap((values) => [...values])
   expect(all.length).toBe(want.length)
-  return Math.max(...all.map((value, index) => Math.abs(value - want[index]!))) / Math.max(...want.map(Math.abs))
+  return (
+    Math.max(...all.map((value, index) => Math.abs(value - want[index]!))) /
+    Math.max(...want.map(Math.abs))
+  )
 }
 
 test('the golden run, over all frames and over the last 8', async () => {
@@ -42,23 +70,38 @@ test('the golden run, over all frames and over the last 8', async () => {
     const data = Uint8Array.from(video.subarray(frame * 27648, (frame + 1) * 27648))
     answers.push(await stream.push({ data, shape: [96, 96, 3] }))
   }
-  const overall = distance(goldens.get('stream/logits').values, answers.map((answer) => answer.overall.logits.data))
-  const recent = distance(goldens.get('window8/logits').values, answers.map((answer) => answer.logits.data))
-  console.log(`built-in model: largest error ${overall.toExponential(1)} of the largest logit over all frames, ${recent.toExponential(1)} over the last 8`)
+  const overall = distance(
+    goldens.get('stream/logits').values,
+    answers.map((answer) => answer.overall.logits.data),
+  )
+  const recent = distance(
+    goldens.get('window8/logits').values,
+    answers.map((answer) => answer.logits.data),
+  )
+  console.log(
+    `built-in model: largest error ${overall.toExponential(1)} of the largest logit over all frames, ${recent.toExponential(1)} over the last 8`,
+  )
   expect(overall).toBeLessThan(1e-5)
   expect(recent).toBeLessThan(1e-5)
 })
 
 test('int8: the same label for 99 of 100 frames at least', async () => {
   const whole = await TRecViT.load('builtin', { dtype: 'int8' })
-  expect([whole.dtype, whole.device.backend, whole.device.reason]).toEqual(['int8', 'wasm', "The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'"])
-  await expect(TRecViT.load('builtin', { dtype: 'int8', device: 'webgpu' })).rejects.toThrow("The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'")
+  expect([whole.dtype, whole.device.backend, whole.device.reason]).toEqual([
+    'int8',
+    'wasm',
+    "The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'",
+  ])
+  await expect(TRecViT.load('builtin', { dtype: 'int8', device: 'webgpu' })).rejects.toThrow(
+    "The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'",
+  )
   let [same, frames] = [0, 0]
   for (const clip of ['tour.mp4', 'short.webm']) {
     const labels = async (model: TRecViT) => {
       const found: (string | null)[] = []
       const video = await openVideo(new URL(`../models/${clip}`, import.meta.url))
-      for await (const answer of model.stream({ average: { frames: 8 } }).run(sample(video))) found.push(answer.top[0]!.label)
+      for await (const answer of model.stream({ average: { frames: 8 } }).run(sample(video)))
+        found.push(answer.top[0]!.label)
       return found
     }
     const [want, got] = [await labels(model), await labels(whole)]
@@ -71,15 +114,24 @@ test('int8: the same label for 99 of 100 frames at least', async () => {
 })
 
 // The answer stands for 8 frames, so the first 8 after a change are left out.
-describe.each([['tour.mp4', 303], ['short.webm', 172]])('%s', (clip, judged) => {
+describe.each([
+  ['tour.mp4', 303],
+  ['short.webm', 172],
+])('%s', (clip, judged) => {
   test(`${judged} of ${judged} frames have the right label`, async () => {
     const truth = truths[clip]!
     const labels: (string | null)[] = []
     const video = await openVideo(new URL(`../models/${clip}`, import.meta.url))
-    for await (const answer of model.stream({ average: { frames: 8 } }).run(sample(video))) labels.push(answer.top[0]!.label)
+    for await (const answer of model.stream({ average: { frames: 8 } }).run(sample(video)))
+      labels.push(answer.top[0]!.label)
     expect(labels.length).toBe(truth.frames)
     const wrong = truth.segments.flatMap(({ label, first, last }) =>
-      labels.slice(first + 8, last + 1).flatMap((found, index) => (found === label ? [] : [`frame ${first + 8 + index}: ${found}, not ${label}`])))
+      labels
+        .slice(first + 8, last + 1)
+        .flatMap((found, index) =>
+          found === label ? [] : [`frame ${first + 8 + index}: ${found}, not ${label}`],
+        ),
+    )
     const count = truth.segments.reduce((sum, { first, last }) => sum + last + 1 - (first + 8), 0)
     expect(wrong).toEqual([])
     expect(count).toBe(judged)

@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +21,9 @@ import { expectRefusal, makeNpy, makeSafetensors, makeZip, npyHeader } from './c
 
 describe('the kind of a file', () => {
   test('is told by its first bytes', async () => {
-    expect((await openCheckpoint(encodeNpz([['a', { data: new Uint8Array(1), shape: [1] }]]))).format).toBe('npz')
+    expect(
+      (await openCheckpoint(encodeNpz([['a', { data: new Uint8Array(1), shape: [1] }]]))).format,
+    ).toBe('npz')
     expect((await openCheckpoint(makeSafetensors({}))).format).toBe('safetensors')
   })
 
@@ -24,24 +34,36 @@ describe('the kind of a file', () => {
     ['HDF5', text('\x89HDF\r\n\x1a\n\0\0\0\0'), /an HDF5 file/],
     ['gzip', text('\x1f\x8b\x08\0\0\0\0\0'), /a gzip file/],
     ['GGUF', text('GGUF\x03\0\0\0'), /a GGUF file/],
-    ['Git LFS', text('version https://git-lfs.github.com/spec/v1\noid sha256:'), /a Git LFS pointer/],
+    [
+      'Git LFS',
+      text('version https://git-lfs.github.com/spec/v1\noid sha256:'),
+      /a Git LFS pointer/,
+    ],
     ['a page', text('\n <html><body>'), /an HTML or XML page/],
     ['JSON', text('{"error": "no such file"}'), /a JSON text/],
     ['one byte', text('P'), /unknown kind \(it begins with 50\)/],
-    ['noise', text('\x00\xff\x07abcdefgh'), /unknown kind \(it begins with 00 ff 07 61 62 63 64 65\)/],
+    [
+      'noise',
+      text('\x00\xff\x07abcdefgh'),
+      /unknown kind \(it begins with 00 ff 07 61 62 63 64 65\)/,
+    ],
   ])('%s', async (_, bytes, message) => {
     await expectRefusal(bytes, message)
   })
 })
 
-test.each([['of the runtime', crc32], ['of our own', crc32Anywhere]])('CRC-32 %s for every alignment and length around a turn, joined at any place', (_, crc32) => {
+test.each([
+  ['of the runtime', crc32],
+  ['of our own', crc32Anywhere],
+])('CRC-32 %s for every alignment and length around a turn, joined at any place', (_, crc32) => {
   expect(crc32(new TextEncoder().encode('123456789'))).toBe(0xcbf43926)
   expect(crc32(new Uint8Array(new ArrayBuffer(0)), 5)).toBe(5)
   const bytes = Uint8Array.from({ length: 100 }, (_, i) => i * 37 + (i >> 2))
   // The definition, a bit at a time.
   const reference = (part: Uint8Array): number => {
     let c = ~0
-    for (const byte of part) for (let bit = 0; bit < 8; bit++) c = (c >>> 1) ^ (((c ^ (byte >> bit)) & 1) * 0xedb88320)
+    for (const byte of part)
+      for (let bit = 0; bit < 8; bit++) c = (c >>> 1) ^ (((c ^ (byte >> bit)) & 1) * 0xedb88320)
     return ~c >>> 0
   }
   for (let from = 0; from < 20; from++) {
@@ -65,7 +87,18 @@ describe('memory', () => {
     const hole = deflate ? 0 : 4 * VALUES
     // The directory is made for a short entry, and moved behind the hole.
     const crc = crc32(contents)
-    const zip = Buffer.from(makeZip([{ name: 'x.npy', contents: packed, method: deflate ? 8 : 0, crc, size: contents.length, packed: packed.length + hole }]))
+    const zip = Buffer.from(
+      makeZip([
+        {
+          name: 'x.npy',
+          contents: packed,
+          method: deflate ? 8 : 0,
+          crc,
+          size: contents.length,
+          packed: packed.length + hole,
+        },
+      ]),
+    )
     const at = 30 + 5 + packed.length
     zip.writeUInt32LE(at + hole, zip.length - 6)
     const file = openSync(path, 'w')
@@ -75,12 +108,17 @@ describe('memory', () => {
   }
 
   function writeSafetensors(path: string): void {
-    const start = makeSafetensors({ x: { dtype: 'F32', shape: [VALUES], data_offsets: [0, 4 * VALUES] } })
+    const start = makeSafetensors({
+      x: { dtype: 'F32', shape: [VALUES], data_offsets: [0, 4 * VALUES] },
+    })
     writeFileSync(path, start)
     truncateSync(path, start.length + 4 * VALUES)
   }
 
-  /** Reads a file in a process of its own. Prints how many bytes the process grew by, and the number of values. */
+  /**
+   * Reads a file in a process of its own. Prints how many bytes the process grew by, and the number
+   * of values.
+   */
   const READER = `
     import { openCheckpoint } from './checkpoint.ts'
     const before = process.memoryUsage.rss()
@@ -104,8 +142,17 @@ describe('memory', () => {
       write(join(folder, name))
       const script = join(folder, 'reader.mjs')
       const resolveDir = fileURLToPath(new URL('../src/checkpoint/', import.meta.url))
-      await build({ stdin: { contents: READER, resolveDir, loader: 'ts' }, outfile: script, bundle: true, format: 'esm', platform: 'node', logLevel: 'error' })
-      const { growth, count } = JSON.parse(execFileSync(process.execPath, [script, join(folder, name)], { encoding: 'utf8' })) as { growth: number; count: number }
+      await build({
+        stdin: { contents: READER, resolveDir, loader: 'ts' },
+        outfile: script,
+        bundle: true,
+        format: 'esm',
+        platform: 'node',
+        logLevel: 'error',
+      })
+      const { growth, count } = JSON.parse(
+        execFileSync(process.execPath, [script, join(folder, name)], { encoding: 'utf8' }),
+      ) as { growth: number; count: number }
       expect(count).toBe(VALUES)
       expect(growth).toBeLessThan(60e6)
     } finally {

@@ -119,7 +119,11 @@ export function npyHeader(descr: string, shape: string, fortran = false): string
 }
 
 /** A .safetensors of the given header (an object, or its text) and data. */
-export function makeSafetensors(header: unknown, data: Uint8Array = new Uint8Array(0), headerBytes?: number): Uint8Array {
+export function makeSafetensors(
+  header: unknown,
+  data: Uint8Array = new Uint8Array(0),
+  headerBytes?: number,
+): Uint8Array {
   const text = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header))
   const lead = Buffer.alloc(8)
   lead.writeBigUInt64LE(BigInt(headerBytes ?? text.length))
@@ -130,7 +134,9 @@ export function bytesOf(array: ArrayBufferView): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 }
 
-/** A copy of one tensor's values. Fails when chunks are too long, repeated, missing or out of order. */
+/**
+ * A copy of one tensor's values. Fails when chunks are too long, repeated, missing or out of order.
+ */
 export async function readTensor(checkpoint: Checkpoint, name: string): Promise<Float32Array> {
   const count = checkpoint.tensors.get(name)!.shape.reduce((product, n) => product * n, 1)
   const all = new Float32Array(count)
@@ -146,18 +152,24 @@ export async function readTensor(checkpoint: Checkpoint, name: string): Promise<
 }
 
 /** Everything in a file. */
-export async function readAll(from: SourceLike): Promise<Map<string, { shape: readonly number[]; dtype: string; values: Float32Array }>> {
+export async function readAll(
+  from: SourceLike,
+): Promise<Map<string, { shape: readonly number[]; dtype: string; values: Float32Array }>> {
   const checkpoint = await openCheckpoint(from)
   try {
     const all = new Map()
-    for (const { name, shape, dtype } of checkpoint.tensors.values()) all.set(name, { shape, dtype, values: await readTensor(checkpoint, name) })
+    for (const { name, shape, dtype } of checkpoint.tensors.values())
+      all.set(name, { shape, dtype, values: await readTensor(checkpoint, name) })
     return all
   } finally {
     await checkpoint.close()
   }
 }
 
-/** Opens and reads everything: must fail, with a sentence in the project's style that matches `message`. */
+/**
+ * Opens and reads everything: must fail, with a sentence in the project's style that matches
+ * `message`.
+ */
 export async function expectRefusal(from: SourceLike, message: RegExp = /./): Promise<void> {
   const error = await readAll(from).then(
     () => undefined,

@@ -6,7 +6,21 @@ import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import { TRecViT } from '../src/index.ts'
 import { decodeSnapshot } from '../src/stream/snapshot.ts'
 import { readAll, readTensor } from './checkpointFiles.ts'
-import { file, folder, lines, outcome, pipe, raw, rawFrames as frames, run, start, tiny, tinyNpz, tinyTensors, y4m } from './commandLine.ts'
+import {
+  file,
+  folder,
+  rawFrames as frames,
+  lines,
+  outcome,
+  pipe,
+  raw,
+  run,
+  start,
+  tiny,
+  tinyNpz,
+  tinyTensors,
+  y4m,
+} from './commandLine.ts'
 
 const builtin = fileURLToPath(new URL('../models/motion.safetensors', import.meta.url))
 const tour = fileURLToPath(new URL('../models/tour.mp4', import.meta.url))
@@ -31,34 +45,67 @@ describe('help', () => {
   test('is there for every command, with examples; exit codes are listed', async () => {
     const { code, stdout } = await run('--help')
     expect(code).toBe(0)
-    for (const word of ['classify', 'stream', 'features', 'inspect', 'convert', 'serve', 'doctor', 'Exit codes', '130', 'TRECVIT_DEBUG', 'NO_COLOR']) expect(stdout).toContain(word)
-    await Promise.all(['classify', 'stream', 'features', 'inspect', 'convert', 'serve', 'doctor'].map(async (command) => {
-      const { code, stdout } = await run(command, '--help')
-      expect(code).toBe(0)
-      expect(stdout).toMatch(/Examples:\n {2}\$ trecvit/)
-      expect(stdout).toContain('--json')
-    }))
+    for (const word of [
+      'classify',
+      'stream',
+      'features',
+      'inspect',
+      'convert',
+      'serve',
+      'doctor',
+      'Exit codes',
+      '130',
+      'TRECVIT_DEBUG',
+      'NO_COLOR',
+    ])
+      expect(stdout).toContain(word)
+    await Promise.all(
+      ['classify', 'stream', 'features', 'inspect', 'convert', 'serve', 'doctor'].map(
+        async (command) => {
+          const { code, stdout } = await run(command, '--help')
+          expect(code).toBe(0)
+          expect(stdout).toMatch(/Examples:\n {2}\$ trecvit/)
+          expect(stdout).toContain('--json')
+        },
+      ),
+    )
   })
 
   test('--version is that of the package', async () => {
-    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+    const { version } = JSON.parse(
+      readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+    )
     expect((await run('--version')).stdout).toBe(`${version}\n`)
   })
 
   test('what cannot be understood ends with 2 and one line', async () => {
     const cases = [
-      ['nonsense'], ['classify', '--nonsense'], ['classify', '--top-k', '0'], ['classify', '--stride', '1.5'], ['classify', '--window', '5000'],
-      ['classify', '--image-size', '96'], ['stream', '--average', 'some'], ['features', 'a.mp4'], ['inspect', '--size', 'Q'], ['convert', 'a.npz'],
+      ['nonsense'],
+      ['classify', '--nonsense'],
+      ['classify', '--top-k', '0'],
+      ['classify', '--stride', '1.5'],
+      ['classify', '--window', '5000'],
+      ['classify', '--image-size', '96'],
+      ['stream', '--average', 'some'],
+      ['features', 'a.mp4'],
+      ['inspect', '--size', 'Q'],
+      ['convert', 'a.npz'],
     ]
     for (const outcome of await Promise.all(cases.map((args) => run(...args)))) {
-      expect(outcome).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(/^trecvit: [^\n]+\n$/) })
+      expect(outcome).toEqual({
+        code: 2,
+        stdout: '',
+        stderr: expect.stringMatching(/^trecvit: [^\n]+\n$/),
+      })
     }
   })
 })
 
 describe('classify', () => {
   test('the clip that ships with the package, as JSON', async () => {
-    const { model, device, video, top, probs, logits, segments, frames, timing } = await json(['classify'])
+    const { model, device, video, top, probs, logits, segments, frames, timing } = await json([
+      'classify',
+    ])
     expect(model).toMatchObject({ source: 'builtin', config: { numClasses: 10 }, warnings: [] })
     expect(device).toMatchObject({ backend: 'wasm' })
     expect(video).toMatchObject({ width: 320, height: 240, fps: 30, frames: 391 })
@@ -68,10 +115,28 @@ describe('classify', () => {
     expect(logits.length).toBe(10)
     expect(top[0].prob).toBe(probs[0])
     expect(frames.length).toBe(391)
-    expect(frames[50]).toMatchObject({ frame: 50, time: expect.closeTo(50 / 30, 6), label: 'pan right', index: 2 })
+    expect(frames[50]).toMatchObject({
+      frame: 50,
+      time: expect.closeTo(50 / 30, 6),
+      label: 'pan right',
+      index: 2,
+    })
     expect(timing).toMatchObject({ frames: 391, fps: expect.any(Number) })
     // Segments are the frames, told in short.
-    expect(segments.map(({ label }: { label: string }) => label)).toEqual(expect.arrayContaining(['static', 'pan right', 'tilt up', 'zoom in', 'roll clockwise', 'pan left', 'zoom out', 'shake', 'tilt down', 'roll counterclockwise']))
+    expect(segments.map(({ label }: { label: string }) => label)).toEqual(
+      expect.arrayContaining([
+        'static',
+        'pan right',
+        'tilt up',
+        'zoom in',
+        'roll clockwise',
+        'pan left',
+        'zoom out',
+        'shake',
+        'tilt down',
+        'roll counterclockwise',
+      ]),
+    )
     let next = 0
     for (const { first, last, from, to, label } of segments) {
       expect(first).toBe(next)
@@ -87,7 +152,9 @@ describe('classify', () => {
     const { code, stdout, stderr } = await run('classify', '--top-k', '3', '--frames', '100')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toContain('models/tour.mp4')
-    expect(stdout).toMatch(/^model: builtin on wasm \(.*\); decoder: \S.*; 100 frames in .* frames\/s$/m)
+    expect(stdout).toMatch(
+      /^model: builtin on wasm \(.*\); decoder: \S.*; 100 frames in .* frames\/s$/m,
+    )
     expect(stdout).toMatch(/^ {2}static +\d+\.\d % {2}█+/m)
     expect(stdout).toMatch(/^ {2}[a-d]{76}$/m)
     expect(stdout).toMatch(/^ {2}[a-d] {2}1\.\d\d–2\.\d\d s {2}pan right +\d+ %$/m)
@@ -96,7 +163,8 @@ describe('classify', () => {
   })
 
   test('FORCE_COLOR colours, NO_COLOR does not', async () => {
-    const inspect = async (environment: Record<string, string>) => (await outcome(start(['inspect'], environment))).stdout
+    const inspect = async (environment: Record<string, string>) =>
+      (await outcome(start(['inspect'], environment))).stdout
     expect(await inspect({ FORCE_COLOR: '1' })).toContain('\u001b[1mbuiltin\u001b[22m')
     expect(await inspect({ FORCE_COLOR: '1', NO_COLOR: '1' })).not.toContain('\u001b')
   })
@@ -105,7 +173,18 @@ describe('classify', () => {
     const library = await TRecViT.load(model)
     const want = await library.classify(tour, { clips: 2, views: 3, stride: 6 })
     await library.dispose()
-    const got = await json(['classify', tour, '--model', model, '--clips', '2', '--views', '3', '--stride', '6'])
+    const got = await json([
+      'classify',
+      tour,
+      '--model',
+      model,
+      '--clips',
+      '2',
+      '--views',
+      '3',
+      '--stride',
+      '6',
+    ])
     expect(got['probs']).toEqual([...want.probs.data])
     expect(got).not.toHaveProperty('segments')
     expect(got['timing'].frames).toBe(want.frames)
@@ -113,7 +192,22 @@ describe('classify', () => {
 
   test('sampling, labels and options reach the model', async () => {
     const labels = file('labels.txt', 'one\ntwo\nthree\n')
-    const { top, frames, model: { config } } = await json(['classify', tour, '--model', model, '--labels', labels, '--frames', '4', '--frames-per-clip', '7'])
+    const {
+      top,
+      frames,
+      model: { config },
+    } = await json([
+      'classify',
+      tour,
+      '--model',
+      model,
+      '--labels',
+      labels,
+      '--frames',
+      '4',
+      '--frames-per-clip',
+      '7',
+    ])
     expect(top.map(({ label }: { label: string }) => label).sort()).toEqual(['one', 'three', 'two'])
     expect(frames.length).toBe(4)
     expect(config.framesPerClip).toBe(7)
@@ -127,7 +221,13 @@ describe('stream', () => {
     const opened = await run('stream', file('odd.y4m', bytes), '--model', model, '--json')
     expect(piped).toEqual(opened)
     const answers = lines(piped.stdout).map((line) => JSON.parse(line))
-    expect(answers.map(({ frame, time }) => [frame, time])).toEqual([[0, 0], [1, 0.1], [2, 0.2], [3, 0.3], [4, 0.4]])
+    expect(answers.map(({ frame, time }) => [frame, time])).toEqual([
+      [0, 0],
+      [1, 0.1],
+      [2, 0.2],
+      [3, 0.3],
+      [4, 0.4],
+    ])
     for (const { probs, prob, index, top } of answers) {
       expect(probs.length).toBe(3)
       expect(prob).toBe(Math.max(...probs))
@@ -139,62 +239,119 @@ describe('stream', () => {
     const { code, stdout } = await run('stream', tour, '--average', '8', '--frames', '60')
     expect(code).toBe(0)
     expect(lines(stdout).length).toBe(60)
-    for (const line of lines(stdout)) expect(line).toMatch(/^ {4}[ \d]\d {6}\d\.\d\d s {2}[ \d]{2}\d\.\d % {2}[a-z ]+$/)
+    for (const line of lines(stdout))
+      expect(line).toMatch(/^ {4}[ \d]\d {6}\d\.\d\d s {2}[ \d]{2}\d\.\d % {2}[a-z ]+$/)
     expect(lines(stdout)[59]).toContain('pan right')
   })
 
-  test.each(['all', '4', 'half:3'])('goes on bit by bit after a snapshot, averaging %s', async (average) => {
-    const all = frames(12)
-    const whole = await pipe(all, ...raw('--model', model, '--average', average))
-    const state = join(folder, `state ${average.replace(':', '-')}`)
-    const first = await pipe(all.subarray(0, 5 * 1200), ...raw('--model', model, '--average', average, '--snapshot', state))
-    const rest = await pipe(all.subarray(5 * 1200), ...raw('--model', model, '--resume', state))
-    const facts = ({ stdout }: { stdout: string }) => lines(stdout).map((line) => JSON.parse(line)).map(({ frame, probs }) => ({ frame, probs }))
-    expect(facts(whole).length).toBe(12)
-    expect([...facts(first), ...facts(rest)]).toEqual(facts(whole))
-    rmSync(state)
-  })
+  test.each(['all', '4', 'half:3'])(
+    'goes on bit by bit after a snapshot, averaging %s',
+    async (average) => {
+      const all = frames(12)
+      const whole = await pipe(all, ...raw('--model', model, '--average', average))
+      const state = join(folder, `state ${average.replace(':', '-')}`)
+      const first = await pipe(
+        all.subarray(0, 5 * 1200),
+        ...raw('--model', model, '--average', average, '--snapshot', state),
+      )
+      const rest = await pipe(all.subarray(5 * 1200), ...raw('--model', model, '--resume', state))
+      const facts = ({ stdout }: { stdout: string }) =>
+        lines(stdout)
+          .map((line) => JSON.parse(line))
+          .map(({ frame, probs }) => ({ frame, probs }))
+      expect(facts(whole).length).toBe(12)
+      expect([...facts(first), ...facts(rest)]).toEqual(facts(whole))
+      rmSync(state)
+    },
+  )
 
-  test.each(['exact', 'f16'])('writes a snapshot in the form %s, and goes on from it', async (form) => {
-    const all = frames(6)
-    const whole = await pipe(all, ...raw('--model', model))
-    const state = join(folder, form)
-    await pipe(all.subarray(0, 5 * 1200), ...raw('--model', model, '--snapshot', state, '--snapshot-form', form))
-    const { header } = decodeSnapshot(readFileSync(state))
-    expect(header.states.some(({ dtype }) => dtype === 'f16')).toBe(form === 'f16')
-    const { probs } = JSON.parse((await pipe(all.subarray(5 * 1200), ...raw('--model', model, '--resume', state))).stdout)
-    const wanted = JSON.parse(lines(whole.stdout)[5]!).probs
-    if (form === 'exact') expect(probs).toEqual(wanted)
-    else wanted.forEach((value: number, index: number) => expect(probs[index]).toBeCloseTo(value, 3))
-    rmSync(state)
-  })
+  test.each(['exact', 'f16'])(
+    'writes a snapshot in the form %s, and goes on from it',
+    async (form) => {
+      const all = frames(6)
+      const whole = await pipe(all, ...raw('--model', model))
+      const state = join(folder, form)
+      await pipe(
+        all.subarray(0, 5 * 1200),
+        ...raw('--model', model, '--snapshot', state, '--snapshot-form', form),
+      )
+      const { header } = decodeSnapshot(readFileSync(state))
+      expect(header.states.some(({ dtype }) => dtype === 'f16')).toBe(form === 'f16')
+      const { probs } = JSON.parse(
+        (await pipe(all.subarray(5 * 1200), ...raw('--model', model, '--resume', state))).stdout,
+      )
+      const wanted = JSON.parse(lines(whole.stdout)[5]!).probs
+      if (form === 'exact') expect(probs).toEqual(wanted)
+      else
+        wanted.forEach((value: number, index: number) => expect(probs[index]).toBeCloseTo(value, 3))
+      rmSync(state)
+    },
+  )
 })
 
 describe('features', () => {
   test('npy and npz are those of the library, pooled and not', async () => {
     const clip = file('clip.raw', frames(9))
-    const outputs = [['all.npy'], ['all.npz'], ['tok.npy', '--pool', 'tok'], ['gap.npz', '--pool', 'gap']]
-    const facts = await Promise.all(outputs.map(([name, ...pool]) => json(['features', clip, '--raw', '20x20', '--model', model, '-o', join(folder, name!), ...pool])))
-    expect(facts.map(({ shape }) => shape)).toEqual([[9, 5, 8], [9, 5, 8], [9, 8], [9, 8]])
+    const outputs = [
+      ['all.npy'],
+      ['all.npz'],
+      ['tok.npy', '--pool', 'tok'],
+      ['gap.npz', '--pool', 'gap'],
+    ]
+    const facts = await Promise.all(
+      outputs.map(([name, ...pool]) =>
+        json([
+          'features',
+          clip,
+          '--raw',
+          '20x20',
+          '--model',
+          model,
+          '-o',
+          join(folder, name!),
+          ...pool,
+        ]),
+      ),
+    )
+    expect(facts.map(({ shape }) => shape)).toEqual([
+      [9, 5, 8],
+      [9, 5, 8],
+      [9, 8],
+      [9, 8],
+    ])
 
     const npz = await readAll(join(folder, 'all.npz'))
-    expect([...npz.get('time')!.values]).toEqual(Array.from({ length: 9 }, (_, frame) => Math.fround(frame / 25)))
+    expect([...npz.get('time')!.values]).toEqual(
+      Array.from({ length: 9 }, (_, frame) => Math.fround(frame / 25)),
+    )
     const { shape, values } = npz.get('features')!
     expect(shape).toEqual([9, 5, 8])
-    expect(readNpy('all.npy')).toEqual({ header: expect.stringContaining("'shape': (9, 5, 8)"), values })
+    expect(readNpy('all.npy')).toEqual({
+      header: expect.stringContaining("'shape': (9, 5, 8)"),
+      values,
+    })
     const token = values.filter((_, i) => i % 40 < 8)
-    expect(readNpy('tok.npy')).toEqual({ header: expect.stringContaining("'shape': (9, 8)"), values: token })
+    expect(readNpy('tok.npy')).toEqual({
+      header: expect.stringContaining("'shape': (9, 8)"),
+      values: token,
+    })
     const mean = (await readAll(join(folder, 'gap.npz'))).get('features')!.values
     for (let i = 0; i < mean.length; i++) {
       const [frame, column] = [Math.floor(i / 8), i % 8]
-      expect(mean[i]).toBeCloseTo([1, 2, 3, 4].reduce((sum, row) => sum + values[frame * 40 + row * 8 + column]!, 0) / 4, 6)
+      expect(mean[i]).toBeCloseTo(
+        [1, 2, 3, 4].reduce((sum, row) => sum + values[frame * 40 + row * 8 + column]!, 0) / 4,
+        6,
+      )
     }
 
     const library = await TRecViT.load(model)
     const { openVideo } = await import('../src/video/index.ts')
     const { toInput } = await import('../src/stream/input.ts')
     const pixels: number[] = []
-    for await (const frame of await openVideo(clip, { format: { rawvideo: 'rgb24', width: 20, height: 20 } })) pixels.push(...toInput(frame, 1, tiny.imageSize))
+    for await (const frame of await openVideo(clip, {
+      format: { rawvideo: 'rgb24', width: 20, height: 20 },
+    }))
+      pixels.push(...toInput(frame, 1, tiny.imageSize))
     const want = await library.features({ data: Uint8Array.from(pixels), shape: [9, 16, 16, 3] })
     await library.dispose()
     expect(values).toEqual(want.data)
@@ -204,14 +361,23 @@ describe('features', () => {
   function readNpy(name: string): { header: string; values: Float32Array } {
     const bytes = readFileSync(join(folder, name))
     const start = 10 + bytes.readUInt16LE(8)
-    return { header: bytes.toString('latin1', 10, start), values: new Float32Array(Uint8Array.from(bytes.subarray(start)).buffer) }
+    return {
+      header: bytes.toString('latin1', 10, start),
+      values: new Float32Array(Uint8Array.from(bytes.subarray(start)).buffer),
+    }
   }
 })
 
 describe('inspect', () => {
   test('the built-in model', async () => {
     const found = await json(['inspect', '--tensors', '--program'])
-    expect(found).toMatchObject({ source: 'builtin', format: 'safetensors', parameters: 407562, dtypes: { f16: 407562 }, ignored: [] })
+    expect(found).toMatchObject({
+      source: 'builtin',
+      format: 'safetensors',
+      parameters: 407562,
+      dtypes: { f16: 407562 },
+      ignored: [],
+    })
     expect(found['config'].framesPerClip).toBe(16)
     expect(found['inferred']).toEqual({ framesPerClip: 'metadata', imageSize: 'metadata' })
     expect(found['labels'][2]).toBe('pan right')
@@ -230,7 +396,9 @@ describe('inspect', () => {
   })
 
   test('reads no weights: of this file nothing but names and shapes is whole', async () => {
-    const bytes = Buffer.from(readFileSync(new URL('../models/motion.safetensors', import.meta.url)))
+    const bytes = Buffer.from(
+      readFileSync(new URL('../models/motion.safetensors', import.meta.url)),
+    )
     bytes.fill(0xff, 8 + Number(bytes.readBigUInt64LE(0)))
     expect((await json(['inspect', file('hollow.safetensors', bytes)]))['parameters']).toBe(407562)
   })
@@ -239,11 +407,20 @@ describe('inspect', () => {
 describe('convert', () => {
   test('float32 keeps every bit, and the labels and the clip go along', async () => {
     const to = join(folder, 'tiny.safetensors')
-    const said = await json(['convert', model, to, '--labels', file('labels.txt', 'one\ntwo\nthree\n'), '--frames-per-clip', '9'])
+    const said = await json([
+      'convert',
+      model,
+      to,
+      '--labels',
+      file('labels.txt', 'one\ntwo\nthree\n'),
+      '--frames-per-clip',
+      '9',
+    ])
     expect(said).toMatchObject({ dtype: 'f32', tensors: tinyTensors().size })
     const [before, after] = [await readAll(model), await readAll(to)]
     expect(after.size).toBe(before.size)
-    for (const [name, { shape, values }] of before) expect(after.get(name)).toEqual({ shape, dtype: 'f32', values })
+    for (const [name, { shape, values }] of before)
+      expect(after.get(name)).toEqual({ shape, dtype: 'f32', values })
     const converted = await TRecViT.load(to)
     expect(converted.labels).toEqual(['one', 'two', 'three'])
     expect(converted.config.framesPerClip).toBe(9)
@@ -251,8 +428,14 @@ describe('convert', () => {
     expect(converted.fingerprint).toBe(fingerprint)
 
     // Not over a file that is there, unless it is said.
-    expect(await run('convert', model, to, '--dtype', 'f16')).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(/^trecvit: .*is there already.*--force.*\n$/) })
-    expect((await json(['convert', to, to, '--dtype', 'f16', '--force']))['bytes']).toBeLessThan(said['bytes'])
+    expect(await run('convert', model, to, '--dtype', 'f16')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^trecvit: .*is there already.*--force.*\n$/),
+    })
+    expect((await json(['convert', to, to, '--dtype', 'f16', '--force']))['bytes']).toBeLessThan(
+      said['bytes'],
+    )
     const halves = await TRecViT.load(to)
     expect(halves.labels).toEqual(['one', 'two', 'three'])
     expect(halves.config.framesPerClip).toBe(9)
@@ -264,14 +447,26 @@ describe('convert', () => {
     await json(['convert', builtin, to, '--dtype', 'int8'])
     const logits = async (source: string, dtype?: 'f32' | 'int8') => {
       await using model = await TRecViT.load(source, { device: 'wasm', ...(dtype && { dtype }) })
-      const { data } = (await model.stream().push({ data: Uint8Array.from({ length: 96 * 96 * 3 }, (_, at) => Math.imul(at, 0x9e3779b1) >>> 24), shape: [96, 96, 3] })).logits
+      const { data } = (
+        await model.stream().push({
+          data: Uint8Array.from(
+            { length: 96 * 96 * 3 },
+            (_, at) => Math.imul(at, 0x9e3779b1) >>> 24,
+          ),
+          shape: [96, 96, 3],
+        })
+      ).logits
       return { dtype: model.dtype, data: [...data] }
     }
     const [want, got] = [await logits(builtin, 'int8'), await logits(to)]
     expect(got).toEqual(want)
     // Without int8, its numbers times their scales.
     const exact = await logits(to, 'f32')
-    exact.data.forEach((value, index) => expect(Math.abs(value - want.data[index]!)).toBeLessThan(0.1 * Math.max(...exact.data.map(Math.abs))))
+    exact.data.forEach((value, index) =>
+      expect(Math.abs(value - want.data[index]!)).toBeLessThan(
+        0.1 * Math.max(...exact.data.map(Math.abs)),
+      ),
+    )
     expect(exact.data).not.toEqual(want.data)
 
     const checkpoint = await openCheckpoint(to)
@@ -283,7 +478,12 @@ describe('convert', () => {
     // Numbers without their scales mean nothing.
     const bytes = readFileSync(to)
     bytes.write('kernel/scali', bytes.indexOf('Dense_0/kernel/scale') + 8)
-    expect(await run('inspect', file('broken.safetensors', bytes))).toMatchObject({ code: 1, stderr: expect.stringMatching(/has no tensor "encoder\/.*\/kernel\/scale" \[\d+\], which its matrix of int8 numbers needs/) })
+    expect(await run('inspect', file('broken.safetensors', bytes))).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /has no tensor "encoder\/.*\/kernel\/scale" \[\d+\], which its matrix of int8 numbers needs/,
+      ),
+    })
     rmSync(to)
   })
 
@@ -305,10 +505,18 @@ test('doctor: all that is needed works, and the built-in model answers the same 
   const { code, stdout } = await run('doctor', '--json')
   expect(code).toBe(0)
   const { healthy, findings, runtime } = JSON.parse(stdout)
-  expect(findings).toContainEqual({ name: 'WebGPU', state: expect.stringMatching(/ok|missing/), detail: expect.any(String) })
+  expect(findings).toContainEqual({
+    name: 'WebGPU',
+    state: expect.stringMatching(/ok|missing/),
+    detail: expect.any(String),
+  })
   expect(healthy).toBe(true)
   expect(runtime).toBe(`node ${process.versions.node}`)
-  expect(findings).toContainEqual({ name: 'built-in model', state: 'ok', detail: expect.stringContaining('right to the last bit') })
+  expect(findings).toContainEqual({
+    name: 'built-in model',
+    state: 'ok',
+    detail: expect.stringContaining('right to the last bit'),
+  })
 })
 
 test('TRECVIT_DEBUG tells the device, the time of each operation, each step', async () => {
@@ -318,6 +526,8 @@ test('TRECVIT_DEBUG tells the device, the time of each operation, each step', as
     return (await outcome(child)).stderr
   }
   expect(await debug('1')).toMatch(/^debug: wasm \(.*\)\n$/)
-  expect(await debug('2')).toMatch(/^debug: wasm .*\n(debug: +\d+\.\d+ ms {2}\w+\n)+debug: +\d+\.\d+ ms {2}one frame\n$/)
+  expect(await debug('2')).toMatch(
+    /^debug: wasm .*\n(debug: +\d+\.\d+ ms {2}\w+\n)+debug: +\d+\.\d+ ms {2}one frame\n$/,
+  )
   expect(await debug('3')).toMatch(/ms {2}attention +encoder\/encoderblock_0\/\S+ +\[1,1,5,8\]\n/)
 })

@@ -2,9 +2,30 @@ import type { ChildProcess } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { BufferTarget, EncodedAudioPacketSource, EncodedPacket, Mp4OutputFormat, Output } from 'mediabunny'
+import {
+  BufferTarget,
+  EncodedAudioPacketSource,
+  EncodedPacket,
+  Mp4OutputFormat,
+  Output,
+} from 'mediabunny'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { file, folder, lines, noise, npzOf, outcome, pipe, raw, rawFrames as frames, start, tinyNpz, tinyTensors, y4m, type Outcome } from './commandLine.ts'
+import {
+  file,
+  folder,
+  rawFrames as frames,
+  lines,
+  noise,
+  npzOf,
+  type Outcome,
+  outcome,
+  pipe,
+  raw,
+  start,
+  tinyNpz,
+  tinyTensors,
+  y4m,
+} from './commandLine.ts'
 
 const tour = fileURLToPath(new URL('../models/tour.mp4', import.meta.url))
 
@@ -22,12 +43,18 @@ type Refusal = readonly [args: string[], message: RegExp, input?: Uint8Array]
 /** All end with 1 and one sentence, without a stack trace, and leave no file behind. */
 async function refused(...cases: Refusal[]): Promise<void> {
   const before = readdirSync(folder)
-  await Promise.all(cases.map(async ([args, message, input]) => {
-    const { code, stdout, stderr } = await pipe(input, ...args)
-    expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(/^trecvit: [^\n]+[^\n.]\n$/) })
-    expect(stderr).toMatch(message)
-    expect(stderr).not.toContain('Error')
-  }))
+  await Promise.all(
+    cases.map(async ([args, message, input]) => {
+      const { code, stdout, stderr } = await pipe(input, ...args)
+      expect({ code, stdout, stderr }).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(/^trecvit: [^\n]+[^\n.]\n$/),
+      })
+      expect(stderr).toMatch(message)
+      expect(stderr).not.toContain('Error')
+    }),
+  )
   expect(readdirSync(folder)).toEqual(before)
 }
 
@@ -39,10 +66,26 @@ describe('bad input gets one sentence', () => {
     ['empty', () => new Uint8Array(0), /empty/],
     ['cut short', () => wholeModel().subarray(0, -300), /cut short|damaged|truncated/i],
     ['of another kind', () => Buffer.from('{"a": 1}'), /JSON/],
-    ['with Python objects', () => tinyNpz(kernel, (tensor) => ({ ...tensor, descr: '|O' })), /Python objects/],
-    ['with integers', () => tinyNpz(kernel, (tensor) => ({ ...tensor, descr: '<i4' })), /cls_head\/kernel.*floating-point.*i32/],
-    ['with a shape that does not fit', () => tinyNpz('tokenizer/cls', (tensor) => ({ ...tensor, shape: [1, 2, 4] })), /tokenizer\/cls.*expected shape \[1,1,8\].*got \[1,2,4\]/],
-    ['without a tensor', () => tinyNpz(kernel, () => undefined), /no tensor "decoder\/cls_head\/kernel"/],
+    [
+      'with Python objects',
+      () => tinyNpz(kernel, (tensor) => ({ ...tensor, descr: '|O' })),
+      /Python objects/,
+    ],
+    [
+      'with integers',
+      () => tinyNpz(kernel, (tensor) => ({ ...tensor, descr: '<i4' })),
+      /cls_head\/kernel.*floating-point.*i32/,
+    ],
+    [
+      'with a shape that does not fit',
+      () => tinyNpz('tokenizer/cls', (tensor) => ({ ...tensor, shape: [1, 2, 4] })),
+      /tokenizer\/cls.*expected shape \[1,1,8\].*got \[1,2,4\]/,
+    ],
+    [
+      'without a tensor',
+      () => tinyNpz(kernel, () => undefined),
+      /no tensor "decoder\/cls_head\/kernel"/,
+    ],
     ['with one too many', () => tinyNpz('encoder/extra', (tensor) => tensor), /encoder\/extra/],
   ])('a model that is %s', async (_, make, message) => {
     const bytes = make()
@@ -57,9 +100,17 @@ describe('bad input gets one sentence', () => {
   test.each<[string, () => Promise<Uint8Array> | Uint8Array | undefined, RegExp]>([
     ['missing', () => undefined, /no file/i],
     ['empty', () => new Uint8Array(0), /empty/],
-    ['cut short before its first frame', () => readFileSync(tour).subarray(0, 9_000), /cut short|damaged|index/],
+    [
+      'cut short before its first frame',
+      () => readFileSync(tour).subarray(0, 9_000),
+      /cut short|damaged|index/,
+    ],
     ['sound only', soundOnly, /no video/],
-    ['a text', () => Buffer.from('This is not a video at all, but it is long enough to be one.'), /no video of a known kind/],
+    [
+      'a text',
+      () => Buffer.from('This is not a video at all, but it is long enough to be one.'),
+      /no video of a known kind/,
+    ],
     ['y4m without a whole frame', () => y4m(1, 33, 17).subarray(0, -5), /cut short/],
   ])('a video that is %s', async (_, make, message) => {
     const bytes = await make()
@@ -75,7 +126,9 @@ describe('bad input gets one sentence', () => {
     const refusal = /cut short.*20x20/
     await refused([['classify', '-', '--raw', '20x20', '--model', model], refusal, noise(1000)])
     // After whole pictures, the answer about those is kept.
-    expect(await pipe(noise(3000), 'classify', '-', '--raw', '20x20', '--model', model)).toMatchObject({ code: 1, stderr: expect.stringMatching(refusal) })
+    expect(
+      await pipe(noise(3000), 'classify', '-', '--raw', '20x20', '--model', model),
+    ).toMatchObject({ code: 1, stderr: expect.stringMatching(refusal) })
   })
 
   test('snapshots that are damaged, of another model, or none', async () => {
@@ -106,21 +159,40 @@ describe('bad input gets one sentence', () => {
   })
 
   test('with TRECVIT_DEBUG there is a stack trace', async () => {
-    const { stderr } = await outcome(start(['inspect', join(folder, 'nowhere')], { TRECVIT_DEBUG: '1' }))
+    const { stderr } = await outcome(
+      start(['inspect', join(folder, 'nowhere')], { TRECVIT_DEBUG: '1' }),
+    )
     expect(stderr).toMatch(/^trecvit: [^\n]+\n[^]*\n {4}at /)
   })
 })
 
 describe('what is only a warning', () => {
   test.each<[string, () => Uint8Array, RegExp]>([
-    ['tensors outside the model', () => tinyNpz('optimizer/step', (tensor) => tensor), /^warning: .*ignored: "optimizer\/step"\n$/],
-    ['values that are not numbers', () => tinyNpz('decoder/cls_head/bias', (tensor) => ({ ...tensor, contents: new Uint8Array(12).fill(0xff) })), /^warning: "decoder\/cls_head\/bias".*3 values.*not finite.*\n$/],
+    [
+      'tensors outside the model',
+      () => tinyNpz('optimizer/step', (tensor) => tensor),
+      /^warning: .*ignored: "optimizer\/step"\n$/,
+    ],
+    [
+      'values that are not numbers',
+      () =>
+        tinyNpz('decoder/cls_head/bias', (tensor) => ({
+          ...tensor,
+          contents: new Uint8Array(12).fill(0xff),
+        })),
+      /^warning: "decoder\/cls_head\/bias".*3 values.*not finite.*\n$/,
+    ],
   ])('%s', async (_, make, message) => {
-    const { code, stdout, stderr } = await pipe(frames(2), ...raw('--model', file('odd.npz', make())))
+    const { code, stdout, stderr } = await pipe(
+      frames(2),
+      ...raw('--model', file('odd.npz', make())),
+    )
     expect(code).toBe(0)
     expect(stderr).toMatch(message)
     expect(lines(stdout).length).toBe(2)
-    expect((await pipe(frames(2), ...raw('--quiet', '--model', join(folder, 'odd.npz')))).stderr).toBe('')
+    expect(
+      (await pipe(frames(2), ...raw('--quiet', '--model', join(folder, 'odd.npz')))).stderr,
+    ).toBe('')
   })
 
   test('Fortran order is no reason to complain', async () => {
@@ -128,15 +200,23 @@ describe('what is only a warning', () => {
     const name = 'decoder/cls_head/kernel'
     const { contents, ...rest } = tensors.get(name)!
     const values = new Float32Array(contents.slice().buffer)
-    const turned = Float32Array.from({ length: 12 }, (_, i) => values[(i % 4) * 3 + Math.floor(i / 4)]!)
+    const turned = Float32Array.from(
+      { length: 12 },
+      (_, i) => values[(i % 4) * 3 + Math.floor(i / 4)]!,
+    )
     tensors.set(name, { ...rest, fortran: true, contents: new Uint8Array(turned.buffer) })
     const path = file('fortran.npz', npzOf(tensors))
-    expect(await pipe(frames(3), ...raw('--model', path))).toEqual(await pipe(frames(3), ...raw('--model', model)))
+    expect(await pipe(frames(3), ...raw('--model', path))).toEqual(
+      await pipe(frames(3), ...raw('--model', model)),
+    )
   })
 })
 
 describe('an end before the end', () => {
-  /** Feeds frames for as long as they are taken; calls `then` once so many are that work on them must have begun. */
+  /**
+   * Feeds frames for as long as they are taken; calls `then` once so many are that work on them
+   * must have begun.
+   */
   function endless(args: string[], then: (child: ChildProcess) => void): Promise<Outcome> {
     const child = start(args)
     const chunk = frames(20)
@@ -148,10 +228,12 @@ describe('an end before the end', () => {
         then(child)
       }
     }
-    child.stdin!.on('error', () => {}).on('drain', () => {
-      waiting--
-      feed()
-    })
+    child
+      .stdin!.on('error', () => {})
+      .on('drain', () => {
+        waiting--
+        feed()
+      })
     feed()
     return outcome(child)
   }
@@ -160,7 +242,10 @@ describe('an end before the end', () => {
 
   test('Ctrl-C ends a stream with whole lines and its snapshot', async () => {
     const state = join(folder, 'interrupted')
-    const { code, stdout, stderr } = await endless(raw('--model', model, '--snapshot', state), interrupt)
+    const { code, stdout, stderr } = await endless(
+      raw('--model', model, '--snapshot', state),
+      interrupt,
+    )
     expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
     expect(stdout.endsWith('\n')).toBe(true)
     const answers = lines(stdout).map((line) => JSON.parse(line))
@@ -172,7 +257,8 @@ describe('an end before the end', () => {
   })
 
   test('Ctrl-C is heard where no frame has to be waited for', async () => {
-    // More pictures than fit into the time of this test, and thousands of them in each read of the file.
+    // More pictures than fit into the time of this test, and thousands of them in each read of the
+    // file.
     const path = file('small.raw', noise(12 * 100_000))
     const child = start(['stream', path, '--raw', '2x2', '--model', model])
     child.stdout!.once('data', () => child.kill('SIGINT'))
@@ -183,7 +269,10 @@ describe('an end before the end', () => {
   })
 
   test('Ctrl-C ends classify with the answer so far', async () => {
-    const { code, stdout, stderr } = await endless(['classify', '-', '--raw', '20x20', '--json', '--model', model], interrupt)
+    const { code, stdout, stderr } = await endless(
+      ['classify', '-', '--raw', '20x20', '--json', '--model', model],
+      interrupt,
+    )
     expect(code).toBe(130)
     const { interrupted, top, frames } = JSON.parse(stdout)
     expect(interrupted).toBe(true)
@@ -193,33 +282,53 @@ describe('an end before the end', () => {
 
   test.each(['npy', 'npz'])('Ctrl-C leaves no half of a .%s', async (kind) => {
     const before = readdirSync(folder)
-    const ended = await endless(['features', '-', '--raw', '20x20', '--model', model, '-o', join(folder, `out.${kind}`)], (child) => {
-      expect(readdirSync(folder).length).toBe(before.length + 1)
-      interrupt(child)
-    })
+    const ended = await endless(
+      ['features', '-', '--raw', '20x20', '--model', model, '-o', join(folder, `out.${kind}`)],
+      (child) => {
+        expect(readdirSync(folder).length).toBe(before.length + 1)
+        interrupt(child)
+      },
+    )
     expect(ended).toEqual({ code: 130, stdout: '', stderr: '' })
     expect(readdirSync(folder)).toEqual(before)
   })
 
-  test.skipIf(process.platform === 'win32').each(['SIGHUP', 'SIGTERM'] as const)('%s writes the snapshot, and leaves no other file', async (signal) => {
-    const before = readdirSync(folder)
-    const { code, stdout, stderr } = await endless(raw('--model', model, '--snapshot', join(folder, 'hung.up')), (child) => void child.kill(signal))
-    expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
-    expect(readdirSync(folder).sort()).toEqual([...before, 'hung.up'].sort())
-    const next = await pipe(frames(1), ...raw('--model', model, '--resume', join(folder, 'hung.up')))
-    expect(JSON.parse(next.stdout).frame).toBe(lines(stdout).length)
-    rmSync(join(folder, 'hung.up'))
-  })
+  test.skipIf(process.platform === 'win32').each(['SIGHUP', 'SIGTERM'] as const)(
+    '%s writes the snapshot, and leaves no other file',
+    async (signal) => {
+      const before = readdirSync(folder)
+      const { code, stdout, stderr } = await endless(
+        raw('--model', model, '--snapshot', join(folder, 'hung.up')),
+        (child) => void child.kill(signal),
+      )
+      expect({ code, stderr }).toEqual({ code: 130, stderr: '' })
+      expect(readdirSync(folder).sort()).toEqual([...before, 'hung.up'].sort())
+      const next = await pipe(
+        frames(1),
+        ...raw('--model', model, '--resume', join(folder, 'hung.up')),
+      )
+      expect(JSON.parse(next.stdout).frame).toBe(lines(stdout).length)
+      rmSync(join(folder, 'hung.up'))
+    },
+  )
 
-  test.skipIf(!existsSync('/dev/full'))('a snapshot that cannot be written after Ctrl-C is not passed over', async () => {
-    symlinkSync('/dev/full', join(folder, 'full'))
-    const { code, stderr } = await endless(raw('--model', model, '--snapshot', 'full'), interrupt)
-    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^trecvit: "full" cannot be written \(ENOSPC\)[^\n]*\n$/) })
-    rmSync(join(folder, 'full'))
-  })
+  test.skipIf(!existsSync('/dev/full'))(
+    'a snapshot that cannot be written after Ctrl-C is not passed over',
+    async () => {
+      symlinkSync('/dev/full', join(folder, 'full'))
+      const { code, stderr } = await endless(raw('--model', model, '--snapshot', 'full'), interrupt)
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: expect.stringMatching(/^trecvit: "full" cannot be written \(ENOSPC\)[^\n]*\n$/),
+      })
+      rmSync(join(folder, 'full'))
+    },
+  )
 
   test('when nobody reads any more, it ends in silence', async () => {
-    const { code, stderr } = await endless(raw('--model', model), (child) => child.stdout!.destroy())
+    const { code, stderr } = await endless(raw('--model', model), (child) =>
+      child.stdout!.destroy(),
+    )
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   })
 })
@@ -227,41 +336,91 @@ describe('an end before the end', () => {
 describe('a video that breaks off', () => {
   const damaged = () => readFileSync(tour).fill(0, 12_000, 15_000)
   const kinds: [string, Uint8Array, string[], RegExp][] = [
-    ['raw pictures', frames(5).subarray(0, -700), ['--raw', '20x20'], /cut short: frame 4 has 500 of the 1200 bytes/],
+    [
+      'raw pictures',
+      frames(5).subarray(0, -700),
+      ['--raw', '20x20'],
+      /cut short: frame 4 has 500 of the 1200 bytes/,
+    ],
     ['y4m', y4m(5, 33, 17).subarray(0, -5), [], /cut short: frame 4 has/],
-    ['y4m with garbage', Buffer.concat([y4m(4, 33, 17), Buffer.from('\n\nnonsense')]), [], /where frame 4 of the y4m stream should start/],
-    ['an mp4 cut short', readFileSync(tour).subarray(0, 12_000), [], /is cut short: frames that its index names lie beyond its end/],
-    ['a damaged mp4', damaged(), ['--decoder', 'ffmpeg'], /cannot be decoded beyond .*: it is damaged there/],
+    [
+      'y4m with garbage',
+      Buffer.concat([y4m(4, 33, 17), Buffer.from('\n\nnonsense')]),
+      [],
+      /where frame 4 of the y4m stream should start/,
+    ],
+    [
+      'an mp4 cut short',
+      readFileSync(tour).subarray(0, 12_000),
+      [],
+      /is cut short: frames that its index names lie beyond its end/,
+    ],
+    [
+      'a damaged mp4',
+      damaged(),
+      ['--decoder', 'ffmpeg'],
+      /cannot be decoded beyond .*: it is damaged there/,
+    ],
   ]
 
-  test.each(kinds)('%s: classify and stream keep the answers so far', async (_, bytes, options, message) => {
-    const state = join(folder, 'broken.state')
-    const classify = ['classify', '-', ...options, '--json', '--model', model]
-    const [streamed, classified, views] = await Promise.all([
-      pipe(bytes, 'stream', '-', ...options, '--json', '--model', model, '--snapshot', state), pipe(bytes, ...classify), pipe(bytes, ...classify, '--views', '3'),
-    ])
-    expect(streamed).toMatchObject({ code: 1, stderr: expect.stringMatching(/^trecvit: [^\n]+\n$/) })
-    expect(streamed.stderr).toMatch(message)
-    const count = lines(streamed.stdout).length
-    expect(count).toBeGreaterThanOrEqual(4)
-    // The snapshot is that of a stream that ends there.
-    const next = await pipe(frames(1), ...raw('--model', model, '--resume', state))
-    expect(JSON.parse(next.stdout).frame).toBe(count)
-    rmSync(state)
+  test.each(kinds)(
+    '%s: classify and stream keep the answers so far',
+    async (_, bytes, options, message) => {
+      const state = join(folder, 'broken.state')
+      const classify = ['classify', '-', ...options, '--json', '--model', model]
+      const [streamed, classified, views] = await Promise.all([
+        pipe(bytes, 'stream', '-', ...options, '--json', '--model', model, '--snapshot', state),
+        pipe(bytes, ...classify),
+        pipe(bytes, ...classify, '--views', '3'),
+      ])
+      expect(streamed).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/^trecvit: [^\n]+\n$/),
+      })
+      expect(streamed.stderr).toMatch(message)
+      const count = lines(streamed.stdout).length
+      expect(count).toBeGreaterThanOrEqual(4)
+      // The snapshot is that of a stream that ends there.
+      const next = await pipe(frames(1), ...raw('--model', model, '--resume', state))
+      expect(JSON.parse(next.stdout).frame).toBe(count)
+      rmSync(state)
 
-    expect(classified).toMatchObject({ code: 1, stderr: expect.stringMatching(/^interrupted: this is the answer after \d+ frames\ntrecvit: [^\n]+\n$/) })
-    const { error, frames: answers } = JSON.parse(classified.stdout)
-    expect(error).toMatch(message)
-    expect(answers.length).toBe(count)
-    // With one clip and three views of it, too.
-    expect(JSON.parse(views.stdout).error).toMatch(message)
-  })
+      expect(classified).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(
+          /^interrupted: this is the answer after \d+ frames\ntrecvit: [^\n]+\n$/,
+        ),
+      })
+      const { error, frames: answers } = JSON.parse(classified.stdout)
+      expect(error).toMatch(message)
+      expect(answers.length).toBe(count)
+      // With one clip and three views of it, too.
+      expect(JSON.parse(views.stdout).error).toMatch(message)
+    },
+  )
 
   test.each(['npy', 'npz'])('features keeps the frames so far in an .%s', async (kind) => {
     const [bytes, whole] = [join(folder, `broken.${kind}`), join(folder, `whole.${kind}`)]
-    const broken = await pipe(frames(5).subarray(0, -700), 'features', '-', '--raw', '20x20', '--model', model, '-o', bytes)
-    expect(broken).toEqual({ code: 1, stdout: `${bytes}: float32 [4, 5, 8]\n`, stderr: expect.stringMatching(/^trecvit: .*cut short: frame 4 has 500/) })
-    expect((await pipe(frames(4), 'features', '-', '--raw', '20x20', '--model', model, '-o', whole)).code).toBe(0)
+    const broken = await pipe(
+      frames(5).subarray(0, -700),
+      'features',
+      '-',
+      '--raw',
+      '20x20',
+      '--model',
+      model,
+      '-o',
+      bytes,
+    )
+    expect(broken).toEqual({
+      code: 1,
+      stdout: `${bytes}: float32 [4, 5, 8]\n`,
+      stderr: expect.stringMatching(/^trecvit: .*cut short: frame 4 has 500/),
+    })
+    expect(
+      (await pipe(frames(4), 'features', '-', '--raw', '20x20', '--model', model, '-o', whole))
+        .code,
+    ).toBe(0)
     expect(readFileSync(bytes)).toEqual(readFileSync(whole))
     rmSync(bytes)
     rmSync(whole)
@@ -274,7 +433,9 @@ async function soundOnly(): Promise<Uint8Array> {
   const sound = new EncodedAudioPacketSource('pcm-s16')
   output.addAudioTrack(sound)
   await output.start()
-  await sound.add(new EncodedPacket(new Uint8Array(9600), 'key', 0, 0.1), { decoderConfig: { codec: 'pcm-s16', sampleRate: 48000, numberOfChannels: 1 } })
+  await sound.add(new EncodedPacket(new Uint8Array(9600), 'key', 0, 0.1), {
+    decoderConfig: { codec: 'pcm-s16', sampleRate: 48000, numberOfChannels: 1 },
+  })
   await output.finalize()
   return new Uint8Array(output.target.buffer!)
 }

@@ -3,21 +3,37 @@
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { createRequire } from 'node:module'
 import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { LAYOUTS, planeShapes, type Frame, type FrameFormat } from '../src/video/frame.ts'
+import { type Frame, type FrameFormat, LAYOUTS, planeShapes } from '../src/video/frame.ts'
 import type { Video } from '../src/video/video.ts'
 
-export const media = (name: string): string => fileURLToPath(new URL(name === 'tour.mp4' || name === 'short.webm' ? `../models/${name}` : `media/${name}`, import.meta.url))
+export const media = (name: string): string =>
+  fileURLToPath(
+    new URL(
+      name === 'tour.mp4' || name === 'short.webm' ? `../models/${name}` : `media/${name}`,
+      import.meta.url,
+    ),
+  )
 
-/** Per clip: ffmpeg's pixel format, number of frames, hash of the frames' hashes, hash of the first frame. */
-export const expected: Record<string, { format: string; count: number; sha256: string; first: string }> = JSON.parse(
-  readFileSync(new URL('media/planes.json', import.meta.url), 'utf8'),
-)
+/**
+ * Per clip: ffmpeg's pixel format, number of frames, hash of the frames' hashes, hash of the first
+ * frame.
+ */
+export const expected: Record<
+  string,
+  { format: string; count: number; sha256: string; first: string }
+> = JSON.parse(readFileSync(new URL('media/planes.json', import.meta.url), 'utf8'))
 
 /** Reads a video to its end. */
-export async function hashesOf(video: Video): Promise<{ count: number; sha256: string; first: string; times: number[]; frames: Omit<Frame, 'planes'>[] }> {
+export async function hashesOf(video: Video): Promise<{
+  count: number
+  sha256: string
+  first: string
+  times: number[]
+  frames: Omit<Frame, 'planes'>[]
+}> {
   const hashes: string[] = []
   const frames: Omit<Frame, 'planes'>[] = []
   for await (const { planes, ...frame } of video) {
@@ -26,7 +42,13 @@ export async function hashesOf(video: Video): Promise<{ count: number; sha256: s
     hashes.push(hash.digest('hex'))
     frames.push(frame)
   }
-  return { count: hashes.length, sha256: createHash('sha256').update(hashes.join('\n')).digest('hex'), first: hashes[0]!, times: frames.map((frame) => frame.time), frames }
+  return {
+    count: hashes.length,
+    sha256: createHash('sha256').update(hashes.join('\n')).digest('hex'),
+    first: hashes[0]!,
+    times: frames.map((frame) => frame.time),
+    frames,
+  }
 }
 
 function installed(name: string, found: boolean): boolean {
@@ -35,11 +57,15 @@ function installed(name: string, found: boolean): boolean {
   return found
 }
 
-export const hasFfmpeg = (): boolean => installed('ffmpeg', spawnSync('ffmpeg', ['-version']).status === 0)
+export const hasFfmpeg = (): boolean =>
+  installed('ffmpeg', spawnSync('ffmpeg', ['-version']).status === 0)
 
 export function hasNative(): boolean {
   try {
-    return installed('node-webcodecs', createRequire(import.meta.url).resolve('node-webcodecs') !== '')
+    return installed(
+      'node-webcodecs',
+      createRequire(import.meta.url).resolve('node-webcodecs') !== '',
+    )
   } catch {
     return installed('node-webcodecs', false)
   }
@@ -48,24 +74,50 @@ export function hasNative(): boolean {
 /** Where the decoder in WebAssembly is, if it was built. */
 export const decoderUrl: URL = new URL('../build/decoder/decoder.wasm', import.meta.url)
 
-export const hasWasm = (): boolean => installed('decoder.wasm (npm run build:decoder)', existsSync(decoderUrl))
+export const hasWasm = (): boolean =>
+  installed('decoder.wasm (npm run build:decoder)', existsSync(decoderUrl))
 
-/** A frame whose sample at column x, row y (of the plane) and channel c of plane p is what the function says. */
-export function makeFrame(format: FrameFormat, width: number, height: number, sample: (p: number, x: number, y: number, c: number) => number, over: Partial<Frame> = {}): Frame {
+/**
+ * A frame whose sample at column x, row y (of the plane) and channel c of plane p is what the
+ * function says.
+ */
+export function makeFrame(
+  format: FrameFormat,
+  width: number,
+  height: number,
+  sample: (p: number, x: number, y: number, c: number) => number,
+  over: Partial<Frame> = {},
+): Frame {
   const { depth, channels } = LAYOUTS[format]
   const planes = planeShapes(format, width, height).map(({ stride, rows }, p) => {
     const count = depth > 8 ? stride / 2 : stride
     const samples = depth > 8 ? new Uint16Array(count * rows) : new Uint8Array(count * rows)
-    for (let y = 0; y < rows; y++) for (let i = 0; i < count; i++) samples[y * count + i] = sample(p, Math.floor(i / channels), y, i % channels)
+    for (let y = 0; y < rows; y++)
+      for (let i = 0; i < count; i++)
+        samples[y * count + i] = sample(p, Math.floor(i / channels), y, i % channels)
     return { data: new Uint8Array(samples.buffer), stride }
   })
-  return { format, width, height, planes, time: 0, matrix: 'bt601', fullRange: false, siting: 'left', rotation: 0, ...over }
+  return {
+    format,
+    width,
+    height,
+    planes,
+    time: 0,
+    matrix: 'bt601',
+    fullRange: false,
+    siting: 'left',
+    rotation: 0,
+    ...over,
+  }
 }
 
 /** Repeatable noise: a whole number from 0 to `levels` - 1 for each position. */
 export function noise(levels: number): (p: number, x: number, y: number, c: number) => number {
   return (p, x, y, c) => {
-    let h = Math.imul(p * 31 + c + 1, 0x9e3779b1) ^ Math.imul(x + 1, 0x85ebca6b) ^ Math.imul(y + 1, 0xc2b2ae35)
+    let h =
+      Math.imul(p * 31 + c + 1, 0x9e3779b1) ^
+      Math.imul(x + 1, 0x85ebca6b) ^
+      Math.imul(y + 1, 0xc2b2ae35)
     h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d)
     return ((h ^ (h >>> 13)) >>> 0) % levels
   }

@@ -1,15 +1,16 @@
 /** Runs the built command line, and makes files for it: whole ones, and ones broken on purpose. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { configOf, type Config } from '../src/model/config.ts'
+import { type Config, configOf } from '../src/model/config.ts'
 import { parametersOf } from '../src/model/weights.ts'
 import { makeNpy, makeZip, npyHeader } from './checkpointFiles.ts'
 
 const script = fileURLToPath(new URL('../dist/cli/index.js', import.meta.url))
-if (!existsSync(script)) throw new Error('dist/cli/index.js is missing: run "npm run build" before these tests')
+if (!existsSync(script))
+  throw new Error('dist/cli/index.js is missing: run "npm run build" before these tests')
 
 /** What a run left behind. */
 export interface Outcome {
@@ -29,9 +30,16 @@ export function file(name: string, content?: Uint8Array | string): string {
 }
 
 /** Starts `trecvit`; colours and debugging of the caller's environment do not reach it. */
-export function start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): ChildProcess {
+export function start(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): ChildProcess {
   const { NO_COLOR: _, FORCE_COLOR: __, TRECVIT_DEBUG: ___, ...env } = process.env
-  return spawn(process.execPath, [script, ...args], { cwd: folder, env: { ...env, ...environment }, stdio: 'pipe' })
+  return spawn(process.execPath, [script, ...args], {
+    cwd: folder,
+    env: { ...env, ...environment },
+    stdio: 'pipe',
+  })
 }
 
 /** Its outcome, once it ends. */
@@ -39,7 +47,15 @@ export function outcome(child: ChildProcess): Promise<Outcome> {
   const parts = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
   child.stdout!.on('data', (part: Buffer) => parts.stdout.push(part))
   child.stderr!.on('data', (part: Buffer) => parts.stderr.push(part))
-  return new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout: Buffer.concat(parts.stdout).toString(), stderr: Buffer.concat(parts.stderr).toString() })))
+  return new Promise((resolve) =>
+    child.on('close', (code) =>
+      resolve({
+        code,
+        stdout: Buffer.concat(parts.stdout).toString(),
+        stderr: Buffer.concat(parts.stderr).toString(),
+      }),
+    ),
+  )
 }
 
 /** Runs `trecvit` to its end. */
@@ -62,7 +78,10 @@ export function lines(text: string): string[] {
 
 /** Bytes without a pattern, others for every seed. */
 export function noise(count: number, seed = 1): Uint8Array {
-  return Uint8Array.from({ length: count }, () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24)
+  return Uint8Array.from(
+    { length: count },
+    () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24,
+  )
 }
 
 /** Pictures of 20×20 for `raw`. */
@@ -79,13 +98,23 @@ export function raw(...args: string[]): string[] {
 export function y4m(frames: number, width: number, height: number): Uint8Array {
   const size = width * height + 2 * Math.ceil(width / 2) * Math.ceil(height / 2)
   const parts = [Buffer.from(`YUV4MPEG2 W${width} H${height} F10:1 C420jpeg\n`)]
-  for (let frame = 0; frame < frames; frame++) parts.push(Buffer.from('FRAME\n'), Buffer.from(noise(size, frame + 1)))
+  for (let frame = 0; frame < frames; frame++)
+    parts.push(Buffer.from('FRAME\n'), Buffer.from(noise(size, frame + 1)))
   return Buffer.concat(parts)
 }
 
 /** A model that is small enough to be written in every test. */
 export const tiny: Config = configOf('mu', {
-  width: 8, depth: 1, mlpDim: 16, numHeads: 2, numClasses: 3, repSize: 4, lruWidth: 16, framesPerClip: 32, imageSize: [16, 16], patchSize: [8, 8],
+  width: 8,
+  depth: 1,
+  mlpDim: 16,
+  numHeads: 2,
+  numClasses: 3,
+  repSize: 4,
+  lruWidth: 16,
+  framesPerClip: 32,
+  imageSize: [16, 16],
+  patchSize: [8, 8],
 })
 
 /** One tensor of the tiny model as it stands in a file. */
@@ -99,25 +128,49 @@ export interface Stored {
 /** The tensors of the tiny model. */
 export function tinyTensors(): Map<string, Stored> {
   let seed = 7
-  const next = () => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32 - 0.5)
-  return new Map(parametersOf(tiny).map(({ name, shape }) => {
-    const values = Float32Array.from({ length: shape.reduce((product, side) => product * side, 1) }, next)
-    return [name, { shape, descr: '<f4', fortran: false, contents: new Uint8Array(values.buffer) }]
-  }))
+  const next = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32 - 0.5
+  return new Map(
+    parametersOf(tiny).map(({ name, shape }) => {
+      const values = Float32Array.from(
+        { length: shape.reduce((product, side) => product * side, 1) },
+        next,
+      )
+      return [
+        name,
+        { shape, descr: '<f4', fortran: false, contents: new Uint8Array(values.buffer) },
+      ]
+    }),
+  )
 }
 
 /** An .npz of tensors. */
 export function npzOf(tensors: ReadonlyMap<string, Stored>): Uint8Array {
-  return makeZip([...tensors].map(([name, { shape, descr, fortran, contents }]) => ({
-    name: `${name}.npy`, contents: makeNpy(npyHeader(descr, `(${shape.map((side) => `${side},`).join('')})`, fortran), contents),
-  })))
+  return makeZip(
+    [...tensors].map(([name, { shape, descr, fortran, contents }]) => ({
+      name: `${name}.npy`,
+      contents: makeNpy(
+        npyHeader(descr, `(${shape.map((side) => `${side},`).join('')})`, fortran),
+        contents,
+      ),
+    })),
+  )
 }
 
 /** The .npz of the tiny model with one tensor changed, taken out, or added. */
-export function tinyNpz(name?: string, change?: (tensor: Stored) => Stored | undefined): Uint8Array {
+export function tinyNpz(
+  name?: string,
+  change?: (tensor: Stored) => Stored | undefined,
+): Uint8Array {
   const tensors = tinyTensors()
   if (name !== undefined) {
-    const changed = change!(tensors.get(name) ?? { shape: [2], descr: '<f4', fortran: false, contents: new Uint8Array(8) })
+    const changed = change!(
+      tensors.get(name) ?? {
+        shape: [2],
+        descr: '<f4',
+        fortran: false,
+        contents: new Uint8Array(8),
+      },
+    )
     if (changed) tensors.set(name, changed)
     else tensors.delete(name)
   }

@@ -2,16 +2,17 @@
  * The structure of MP4, MOV, WebM and Matroska: what edit lists, fragments and joined files show,
  * and what a hostile file costs.
  */
-import { createServer } from 'node:http'
+
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { InputVideoTrack, Logging, LogLevel } from 'mediabunny'
 import { describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/error.ts'
-import { openVideo, type OpenOptions, type VideoSource } from '../src/video/index.ts'
 import { readFragment } from '../src/video/fragment.ts'
+import { type OpenOptions, openVideo, type VideoSource } from '../src/video/index.ts'
 import { describeEntry } from '../src/video/sampleEntry.ts'
 import { be32, box, boxesOf, element, flood, withEdits } from './boxes.ts'
-import { decoderUrl, hasWasm, hashesOf, media } from './clips.ts'
+import { decoderUrl, hashesOf, hasWasm, media } from './clips.ts'
 
 /** Hashes of planes are of no interest where times tell the pictures apart. */
 async function timesOf(source: VideoSource, options: OpenOptions = {}): Promise<number[]> {
@@ -329,21 +330,19 @@ describe('Matroska', () => {
     )
   })
 
-  test(
-    'broken parts of a cluster do not make the search for the next one endless',
-    { timeout: 20_000 },
-    async () => {
-      const bytes = clip('odd.webm')
-      const cluster = bytes.lastIndexOf(Buffer.from('1f43b675', 'hex'))
-      for (let at = cluster + 12; at < cluster + 400; at += 9) {
-        const broken = Buffer.from(bytes)
-        broken[at] = 0
-        await read(broken)
-        // Without anything known behind it.
-        await read(broken.subarray(0, broken.length - 30))
-      }
-    },
-  )
+  test('broken parts of a cluster do not make the search for the next one endless', {
+    timeout: 20_000,
+  }, async () => {
+    const bytes = clip('odd.webm')
+    const cluster = bytes.lastIndexOf(Buffer.from('1f43b675', 'hex'))
+    for (let at = cluster + 12; at < cluster + 400; at += 9) {
+      const broken = Buffer.from(bytes)
+      broken[at] = 0
+      await read(broken)
+      // Without anything known behind it.
+      await read(broken.subarray(0, broken.length - 30))
+    }
+  })
 })
 
 describe('colours', () => {
@@ -513,7 +512,9 @@ test.each(['getRotation', 'computeFrameRateMetrics'] as const)(
   'what mediabunny throws in %s gets a sentence',
   async (method) => {
     // As for laced blocks that do not fit.
-    vi.spyOn(InputVideoTrack.prototype, method).mockRejectedValueOnce(new Error('Assertion failed.'))
+    vi.spyOn(InputVideoTrack.prototype, method).mockRejectedValueOnce(
+      new Error('Assertion failed.'),
+    )
     expect((await read(clip('odd.webm'))).error).toBe(
       'The video in memory cannot be read (Assertion failed.): it may be damaged',
     )

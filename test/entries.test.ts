@@ -1,17 +1,17 @@
 /** What people save beside the weights, the prefixes that trainers write, and files of labels. */
 import { describe, expect, test } from 'vitest'
+import { encodeNpy } from '../src/checkpoint/npy.ts'
 import { openCheckpoint, TRecViT, TrecvitError } from '../src/index.ts'
 import { configOf } from '../src/model/config.ts'
 import { parseLabels } from '../src/model/labels.ts'
 import { parametersOf } from '../src/model/weights.ts'
-import { encodeNpy } from '../src/checkpoint/npy.ts'
 import {
+  type Entry,
   makeNpy,
   makeSafetensors,
   makeZip,
   npyHeader,
   readTensor,
-  type Entry,
 } from './checkpointFiles.ts'
 
 /** The tensors of a model that is small enough to be written in every test. */
@@ -130,7 +130,10 @@ describe('beside the weights of an .npz', () => {
       contents: new Uint8Array(1),
     }))
     expect((await load(npz(many))).warnings).toEqual([
-      ignored(many.slice(0, 20).map(({ name }) => name), ' and 3 more'),
+      ignored(
+        many.slice(0, 20).map(({ name }) => name),
+        ' and 3 more',
+      ),
     ])
   })
 

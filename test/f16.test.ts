@@ -7,15 +7,19 @@ function reference(half: number): number {
   const exponent = (half >> 10) & 31
   const fraction = half & 1023
   if (exponent === 31) return fraction ? NaN : sign * Infinity
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+  return exponent === 0
+    ? sign * fraction * 2 ** -24
+    : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
 test('every half-precision pattern has its value, and goes back to itself', () => {
   for (let half = 0; half < 65536; half++) {
     const value = f16ToF32(half)
-    if (!Object.is(value, reference(half))) expect.fail(`${half.toString(16)} is ${value}, expected ${reference(half)}`)
+    if (!Object.is(value, reference(half)))
+      expect.fail(`${half.toString(16)} is ${value}, expected ${reference(half)}`)
     const back = Number.isNaN(value) ? 0x7e00 : half
-    if ((f32ToF16(value) & (Number.isNaN(value) ? 0x7fff : 0xffff)) !== back) expect.fail(`${half.toString(16)} came back as ${f32ToF16(value).toString(16)}`)
+    if ((f32ToF16(value) & (Number.isNaN(value) ? 0x7fff : 0xffff)) !== back)
+      expect.fail(`${half.toString(16)} came back as ${f32ToF16(value).toString(16)}`)
   }
 })
 
@@ -30,19 +34,38 @@ test('between any two neighbours the nearer one is taken, the even one in the mi
     float[0] = (low + high) / 2
     if (float[0] !== (low + high) / 2) expect.fail('the middle must be a float32')
     const middle = bits[0]!
-    for (const [pattern, expected] of [[middle - 1, half], [middle, even], [middle + 1, half + 1]] as const) {
+    for (const [pattern, expected] of [
+      [middle - 1, half],
+      [middle, even],
+      [middle + 1, half + 1],
+    ] as const) {
       bits[0] = pattern
-      if (f32ToF16(float[0]) !== expected) expect.fail(`${float[0]} became ${f32ToF16(float[0]).toString(16)}, expected ${expected.toString(16)}`)
-      if (f32ToF16(-float[0]) !== (expected | 0x8000)) expect.fail(`${-float[0]} became ${f32ToF16(-float[0]).toString(16)}`)
+      if (f32ToF16(float[0]) !== expected)
+        expect.fail(
+          `${float[0]} became ${f32ToF16(float[0]).toString(16)}, expected ${expected.toString(16)}`,
+        )
+      if (f32ToF16(-float[0]) !== (expected | 0x8000))
+        expect.fail(`${-float[0]} became ${f32ToF16(-float[0]).toString(16)}`)
     }
   }
 })
 
 test('the ends of the range', () => {
   for (const [value, expected] of [
-    [0, 0], [-0, 0x8000], [2 ** -149, 0], [2 ** -25, 0], [2 ** -24, 1], [65504, 0x7bff], [65519.996, 0x7bff], [65520, 0x7c00],
-    [3.4e38, 0x7c00], [Infinity, 0x7c00], [-Infinity, 0xfc00], [NaN, 0x7e00],
-  ] as const) expect(f32ToF16(value), String(value)).toBe(expected)
+    [0, 0],
+    [-0, 0x8000],
+    [2 ** -149, 0],
+    [2 ** -25, 0],
+    [2 ** -24, 1],
+    [65504, 0x7bff],
+    [65519.996, 0x7bff],
+    [65520, 0x7c00],
+    [3.4e38, 0x7c00],
+    [Infinity, 0x7c00],
+    [-Infinity, 0xfc00],
+    [NaN, 0x7e00],
+  ] as const)
+    expect(f32ToF16(value), String(value)).toBe(expected)
 })
 
 // In Node 20 both are the plain code; other runtimes have a native way (test/platforms).
@@ -50,10 +73,22 @@ test('many at a time are what they are one by one', () => {
   const patterns = Uint16Array.from({ length: 65536 }, (_, half) => half)
   const values = new Float32Array(65536)
   fromHalves(patterns, values)
-  patterns.forEach((half) => Object.is(values[half], f16ToF32(half)) || expect.fail(`${half.toString(16)} is ${values[half]}`))
+  patterns.forEach(
+    (half) =>
+      Object.is(values[half], f16ToF32(half)) ||
+      expect.fail(`${half.toString(16)} is ${values[half]}`),
+  )
   // Every 40,001st float32, and with them numbers of every size between two neighbours.
-  const all = Float32Array.from({ length: Math.floor(2 ** 32 / 40_001) }, (_, i) => new Float32Array(Uint32Array.of(i * 40_001).buffer)[0]!)
+  const all = Float32Array.from(
+    { length: Math.floor(2 ** 32 / 40_001) },
+    (_, i) => new Float32Array(Uint32Array.of(i * 40_001).buffer)[0]!,
+  )
   const halves = new Uint16Array(all.length)
   toHalves(all, halves)
-  all.forEach((value, i) => Number.isNaN(value) || halves[i] === f32ToF16(value) || expect.fail(`${value} became ${halves[i]!.toString(16)}`))
+  all.forEach(
+    (value, i) =>
+      Number.isNaN(value) ||
+      halves[i] === f32ToF16(value) ||
+      expect.fail(`${value} became ${halves[i]!.toString(16)}`),
+  )
 })

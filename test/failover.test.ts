@@ -1,9 +1,9 @@
 /** Streams whose device is taken away: every answer comes once, in order, and right. */
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/array.ts'
-import { configOf } from '../src/model/config.ts'
-import { TRecViT, TrecvitError, type FrameAnswer, type StreamOptions } from '../src/index.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
+import { type FrameAnswer, type StreamOptions, TRecViT, TrecvitError } from '../src/index.ts'
+import { configOf } from '../src/model/config.ts'
 import { fragile, watched } from './faults.ts'
 import { adapter, gpu } from './gpu.ts'
 
@@ -19,7 +19,10 @@ beforeAll(async () => {
   const config = configOf('mu', { imageSize: [32, 32], repSize: 24, numClasses: 5 })
   bytes = await checkpointBytes(randomCheckpoint(config, 5))
   const next = noise(5)
-  frames = Array.from({ length: COUNT }, () => ({ data: Uint8Array.from({ length: 32 * 32 * 3 }, () => 128 + 127 * next()), shape: [32, 32, 3] }))
+  frames = Array.from({ length: COUNT }, () => ({
+    data: Uint8Array.from({ length: 32 * 32 * 3 }, () => 128 + 127 * next()),
+    shape: [32, 32, 3],
+  }))
 })
 
 const load = (options: Parameters<typeof TRecViT.load>[1] = {}) => TRecViT.load(bytes, options)
@@ -33,25 +36,44 @@ async function undisturbed(options: StreamOptions = {}, all = frames): Promise<F
 function expectSame(got: readonly FrameAnswer[], want: readonly FrameAnswer[]): void {
   expect(got.map(({ frame }) => frame)).toEqual(want.map(({ frame }) => frame))
   const largest = Math.max(...want.flatMap(({ logits }) => [...logits.data].map(Math.abs)))
-  got.forEach(({ logits }, index) => logits.data.forEach((value, c) => {
-    if (!(Math.abs(value - want[index]!.logits.data[c]!) <= BOUND * largest)) expect.fail(`frame ${index}, class ${c}: expected ${want[index]!.logits.data[c]}, got ${value}`)
-  }))
+  got.forEach(({ logits }, index) =>
+    logits.data.forEach((value, c) => {
+      if (!(Math.abs(value - want[index]!.logits.data[c]!) <= BOUND * largest))
+        expect.fail(
+          `frame ${index}, class ${c}: expected ${want[index]!.logits.data[c]}, got ${value}`,
+        )
+    }),
+  )
 }
 
 test('without a GPU, auto takes the CPU and says why, and webgpu fails', async () => {
   const none = { requestAdapter: async () => null } as unknown as GPU
   const model = await load({ gpu: none })
-  expect(model.device).toMatchObject({ backend: 'wasm', reason: expect.stringContaining('WebGPU has no adapter') })
-  await expect(load({ device: 'webgpu', gpu: none })).rejects.toThrow('There is no WebGPU device: WebGPU has no adapter')
-  const broken = { requestAdapter: async () => { throw new Error('driver crashed') } } as unknown as GPU
+  expect(model.device).toMatchObject({
+    backend: 'wasm',
+    reason: expect.stringContaining('WebGPU has no adapter'),
+  })
+  await expect(load({ device: 'webgpu', gpu: none })).rejects.toThrow(
+    'There is no WebGPU device: WebGPU has no adapter',
+  )
+  const broken = {
+    requestAdapter: async () => {
+      throw new Error('driver crashed')
+    },
+  } as unknown as GPU
   expect((await load({ gpu: broken })).device.reason).toContain('WebGPU refuses: driver crashed')
 })
 
 describe.skipIf(!gpu)('on a GPU', () => {
   test('auto refuses one that the CPU draws, and says so, and takes one of hardware', async () => {
     const model = await load({ gpu: gpu! })
-    if (!adapter!.info.isFallbackAdapter) expect(model.device).toMatchObject({ backend: 'webgpu', reason: null })
-    else expect(model.device).toMatchObject({ backend: 'wasm', reason: expect.stringContaining('it is a software renderer') })
+    if (!adapter!.info.isFallbackAdapter)
+      expect(model.device).toMatchObject({ backend: 'webgpu', reason: null })
+    else
+      expect(model.device).toMatchObject({
+        backend: 'wasm',
+        reason: expect.stringContaining('it is a software renderer'),
+      })
   })
 
   test('a lying adapter fails the self-test', async () => {
@@ -60,18 +82,24 @@ describe.skipIf(!gpu)('on a GPU', () => {
       const createBuffer = device.createBuffer.bind(device)
       device.createBuffer = (descriptor) => {
         const buffer = createBuffer(descriptor)
-        if (descriptor.label === 'staging') buffer.getMappedRange = (_, size) => new ArrayBuffer(size!)
+        if (descriptor.label === 'staging')
+          buffer.getMappedRange = (_, size) => new ArrayBuffer(size!)
         return buffer
       }
     })
-    await expect(load({ device: 'webgpu', gpu: entry })).rejects.toThrow('it failed the self-test: it computes "encoded" with an error of 1.0e+0')
+    await expect(load({ device: 'webgpu', gpu: entry })).rejects.toThrow(
+      'it failed the self-test: it computes "encoded" with an error of 1.0e+0',
+    )
   })
 
   test('answers are those of the CPU within the bound', async () => {
     await using model = await load({ device: 'webgpu', gpu: gpu! })
     expect(model.device.backend).toBe('webgpu')
     const stream = model.stream({ average: { frames: 3 } })
-    expectSame(await Promise.all(frames.map((frame) => stream.push(frame))), await undisturbed({ average: { frames: 3 } }))
+    expectSame(
+      await Promise.all(frames.map((frame) => stream.push(frame))),
+      await undisturbed({ average: { frames: 3 } }),
+    )
     await stream.dispose()
   })
 
@@ -86,11 +114,13 @@ describe.skipIf(!gpu)('on a GPU', () => {
     for (const [index, frame] of frames.entries()) {
       answers.push(stream.push(frame))
       if (strikes.has(index)) {
-        // Before the submit, between submit and mapping, after some answers; now and then again while it recovers.
+        // Before the submit, between submit and mapping, after some answers; now and then again
+        // while it recovers.
         for (let turns = Math.floor((next() + 1) * 20); turns > 0; turns--) await Promise.resolve()
         if (next() > 0) await answers[Math.max(0, index - 2)]
         if (next() > 0) await answers[index]
-        // When even the device that followed was lost, the CPU goes on; there is more to lose on a GPU.
+        // When even the device that followed was lost, the CPU goes on; there is more to lose on a
+        // GPU.
         while (stream.device.backend === 'wasm') await stream.moveTo('webgpu').catch(() => {})
         lose()
         if (next() > 0.5) setTimeout(lose, 20 * (next() + 1))
@@ -127,7 +157,10 @@ describe.skipIf(!gpu)('on a GPU', () => {
     devices[0]!.destroy()
     answers.push(...frames.slice(50).map((frame) => stream.push(frame)))
     expectSame(await Promise.all(answers), await undisturbed({ average: { halfLife: 4 } }))
-    expect(stream.device).toMatchObject({ backend: 'wasm', reason: expect.stringContaining('the GPU was lost') })
+    expect(stream.device).toMatchObject({
+      backend: 'wasm',
+      reason: expect.stringContaining('the GPU was lost'),
+    })
     expect(model.device.backend).toBe('wasm')
   })
 
@@ -141,10 +174,12 @@ describe.skipIf(!gpu)('on a GPU', () => {
       // Nobody waits: the move comes between what was asked for before and after it.
       if (index === 100) void stream.moveTo('wasm')
       if (index === 200) void stream.moveTo('webgpu')
-      answers.push(stream.push(frame).then((answer) => {
-        on.push(stream.device.backend)
-        return answer
-      }))
+      answers.push(
+        stream.push(frame).then((answer) => {
+          on.push(stream.device.backend)
+          return answer
+        }),
+      )
     }
     expectSame(await Promise.all(answers), await undisturbed({}, all))
     const parts = [on.slice(0, 99), on.slice(101, 199), on.slice(201)]

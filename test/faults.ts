@@ -2,11 +2,20 @@
 import { gpu } from './gpu.ts'
 
 /** An entry point of WebGPU whose adapters give devices through `open`. */
-function entryOf(open: (adapter: GPUAdapter, descriptor: GPUDeviceDescriptor) => Promise<GPUDevice>): GPU {
-  return { requestAdapter: async (options: GPURequestAdapterOptions) => {
-    const adapter = await gpu!.requestAdapter(options)
-    return adapter && over(adapter, { requestDevice: (descriptor: GPUDeviceDescriptor) => open(adapter, descriptor) })
-  } } as GPU
+function entryOf(
+  open: (adapter: GPUAdapter, descriptor: GPUDeviceDescriptor) => Promise<GPUDevice>,
+): GPU {
+  return {
+    requestAdapter: async (options: GPURequestAdapterOptions) => {
+      const adapter = await gpu!.requestAdapter(options)
+      return (
+        adapter &&
+        over(adapter, {
+          requestDevice: (descriptor: GPUDeviceDescriptor) => open(adapter, descriptor),
+        })
+      )
+    },
+  } as GPU
 }
 
 /** An object with some of its members replaced. */
@@ -15,20 +24,26 @@ function over<T extends object>(target: T, changes: Partial<Record<keyof T, unkn
     get(_, property) {
       if (property in changes) return changes[property as keyof T]
       const value = Reflect.get(target, property, target) as unknown
-      return typeof value === 'function' ? value.bind(target) as unknown : value
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
     },
   })
 }
 
 /** Real devices, and all that were opened. */
-export function watched(change: (device: GPUDevice) => void = () => {}): { gpu: GPU; devices: GPUDevice[] } {
+export function watched(change: (device: GPUDevice) => void = () => {}): {
+  gpu: GPU
+  devices: GPUDevice[]
+} {
   const devices: GPUDevice[] = []
-  return { devices, gpu: entryOf(async (adapter, descriptor) => {
-    const device = await adapter.requestDevice(descriptor)
-    change(device)
-    devices.push(device)
-    return device
-  }) }
+  return {
+    devices,
+    gpu: entryOf(async (adapter, descriptor) => {
+      const device = await adapter.requestDevice(descriptor)
+      change(device)
+      devices.push(device)
+      return device
+    }),
+  }
 }
 
 /** A GPU whose devices can be lost. */
@@ -46,8 +61,9 @@ export interface FragileGpu {
 }
 
 /**
- * Devices that can be lost 50 times in a test: software GPUs need seconds to compile the kernels for each new one, so behind these is always
- * the same one, with its pipelines. A lost one behaves as the specification says: work vanishes, mappings are refused, `lost` resolves.
+ * Devices that can be lost 50 times in a test: software GPUs need seconds to compile the kernels
+ * for each new one, so behind these is always the same one, with its pipelines. A lost one behaves
+ * as the specification says: work vanishes, mappings are refused, `lost` resolves.
  */
 export function fragile(): FragileGpu {
   let real: Promise<GPUDevice> | undefined
@@ -57,49 +73,59 @@ export function fragile(): FragileGpu {
   let devices = 0
   const pipelines = new Map<string, Promise<GPUComputePipeline>>()
   const buffers = new Set<GPUBuffer>()
-  return { lose: () => current(), refuse: (times) => void (refusals = times), opened: () => count, devices: () => devices, alive: () => [...buffers].map(({ label }) => label), gpu: entryOf(async (adapter, descriptor) => {
-    if (refusals-- > 0) throw new Error('refused by the test')
-    const device = await (real ??= adapter.requestDevice(descriptor))
-    count++
-    devices++
-    let isLost = false
-    let tell: (info: object) => void
-    const lost = new Promise((resolve) => (tell = resolve))
-    const destroy = () => {
-      if (!isLost) devices--
-      isLost = true
-      tell({ reason: 'destroyed', message: 'taken away by the test' })
-    }
-    current = destroy
-    return over(device, {
-      lost, destroy,
-      queue: over(device.queue, { submit: (buffers: GPUCommandBuffer[]) => isLost || device.queue.submit(buffers) }),
-      createBuffer: (wanted: GPUBufferDescriptor) => {
-        const buffer = device.createBuffer(wanted)
-        buffers.add(buffer)
-        const free = buffer.destroy.bind(buffer)
-        buffer.destroy = () => {
-          buffers.delete(buffer)
-          return free()
-        }
-        if (wanted.label === 'staging') {
-          const map = buffer.mapAsync.bind(buffer)
-          buffer.mapAsync = async (...range) => {
-            if (isLost) throw new Error('The device is lost')
-            await map(...range)
-            if (isLost) throw new Error('The device is lost')
-            return undefined
+  return {
+    lose: () => current(),
+    refuse: (times) => void (refusals = times),
+    opened: () => count,
+    devices: () => devices,
+    alive: () => [...buffers].map(({ label }) => label),
+    gpu: entryOf(async (adapter, descriptor) => {
+      if (refusals-- > 0) throw new Error('refused by the test')
+      const device = await (real ??= adapter.requestDevice(descriptor))
+      count++
+      devices++
+      let isLost = false
+      let tell: (info: object) => void
+      const lost = new Promise((resolve) => (tell = resolve))
+      const destroy = () => {
+        if (!isLost) devices--
+        isLost = true
+        tell({ reason: 'destroyed', message: 'taken away by the test' })
+      }
+      current = destroy
+      return over(device, {
+        lost,
+        destroy,
+        queue: over(device.queue, {
+          submit: (buffers: GPUCommandBuffer[]) => isLost || device.queue.submit(buffers),
+        }),
+        createBuffer: (wanted: GPUBufferDescriptor) => {
+          const buffer = device.createBuffer(wanted)
+          buffers.add(buffer)
+          const free = buffer.destroy.bind(buffer)
+          buffer.destroy = () => {
+            buffers.delete(buffer)
+            return free()
           }
-        }
-        return buffer
-      },
-      createComputePipelineAsync: (wanted: GPUComputePipelineDescriptor) => {
-        const key = JSON.stringify([wanted.label, wanted.compute.constants])
-        if (!pipelines.has(key)) pipelines.set(key, device.createComputePipelineAsync(wanted))
-        return pipelines.get(key)
-      },
-    })
-  }) }
+          if (wanted.label === 'staging') {
+            const map = buffer.mapAsync.bind(buffer)
+            buffer.mapAsync = async (...range) => {
+              if (isLost) throw new Error('The device is lost')
+              await map(...range)
+              if (isLost) throw new Error('The device is lost')
+              return undefined
+            }
+          }
+          return buffer
+        },
+        createComputePipelineAsync: (wanted: GPUComputePipelineDescriptor) => {
+          const key = JSON.stringify([wanted.label, wanted.compute.constants])
+          if (!pipelines.has(key)) pipelines.set(key, device.createComputePipelineAsync(wanted))
+          return pipelines.get(key)
+        },
+      })
+    }),
+  }
 }
 
 /** Ways in which a worker thread fails. */

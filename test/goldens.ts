@@ -1,4 +1,7 @@
-/** The golden arrays in test/goldens and the comparison with them. goldens/make.py says where they come from. */
+/**
+ * The golden arrays in test/goldens and the comparison with them. goldens/make.py says where they
+ * come from.
+ */
 import { expect } from 'vitest'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import { sizeOf } from '../src/program/program.ts'
@@ -13,7 +16,10 @@ export interface Golden {
 interface Expected {
   readonly shape: readonly number[]
   readonly tolerance: number
-  /** What the tolerance is relative to: the largest value of the array, that of the row, or max(1, |want|) of the element. */
+  /**
+   * What the tolerance is relative to: the largest value of the array, that of the row, or max(1,
+   * |want|) of the element.
+   */
   readonly compare: 'array' | 'row' | 'element'
 }
 
@@ -31,7 +37,11 @@ export class Goldens {
   readonly #expected: Readonly<Record<string, Expected>>
   readonly #ratios = new Map<string, number>()
 
-  private constructor(file: string, arrays: ReadonlyMap<string, Golden>, expected: Readonly<Record<string, Expected>>) {
+  private constructor(
+    file: string,
+    arrays: ReadonlyMap<string, Golden>,
+    expected: Readonly<Record<string, Expected>>,
+  ) {
     this.file = file
     this.names = [...arrays.keys()]
     this.#arrays = arrays
@@ -47,7 +57,11 @@ export class Goldens {
       arrays.set(name, { shape, values })
     }
     await checkpoint.close()
-    return new Goldens(file, arrays, (manifest as Record<string, Record<string, Expected>>)[file] ?? {})
+    return new Goldens(
+      file,
+      arrays,
+      (manifest as Record<string, Record<string, Expected>>)[file] ?? {},
+    )
   }
 
   /** An array by name; bytes come as numbers 0..255. */
@@ -62,13 +76,18 @@ export class Goldens {
     return Object.keys(this.#expected).filter((name) => !this.#ratios.has(name))
   }
 
-  /** error / tolerance of a result, at most 1 if it is right; `shape` is that of the result where a golden array keeps every n-th token of it. */
+  /**
+   * error / tolerance of a result, at most 1 if it is right; `shape` is that of the result where a
+   * golden array keeps every n-th token of it.
+   */
   ratio(name: string, got: Float32Array, shape?: readonly number[]): number {
     const { values: want, shape: wantShape } = this.get(name)
     const { tolerance, compare } = this.#expected[name]!
     const values = shape ? thin(got, shape, wantShape) : got
-    if (values.length !== want.length) throw new Error(`"${name}" in ${this.file} has ${want.length} values, not ${values.length}`)
-    const row = compare === 'array' ? want.length : compare === 'row' ? wantShape[wantShape.length - 1]! : 1
+    if (values.length !== want.length)
+      throw new Error(`"${name}" in ${this.file} has ${want.length} values, not ${values.length}`)
+    const row =
+      compare === 'array' ? want.length : compare === 'row' ? wantShape[wantShape.length - 1]! : 1
     let ratio = 0
     for (let at = 0; at < want.length; at += row) {
       let error = 0
@@ -91,13 +110,22 @@ export class Goldens {
 
   /** One line: how many arrays were compared, and the largest error / tolerance with its array. */
   report(): string {
-    const [worst, ratio] = [...this.#ratios].reduce((one, other) => (other[1] > one[1] ? other : one), ['', 0])
+    const [worst, ratio] = [...this.#ratios].reduce(
+      (one, other) => (other[1] > one[1] ? other : one),
+      ['', 0],
+    )
     return `${this.file.padEnd(20)} ${String(this.#ratios.size).padStart(3)} arrays, worst error ${ratio.toFixed(3)} of the tolerance  ${worst}`
   }
 }
 
-/** Every n-th index of the first axis that is longer than wanted, the first and the last among them. */
-function thin(values: Float32Array, shape: readonly number[], want: readonly number[]): Float32Array {
+/**
+ * Every n-th index of the first axis that is longer than wanted, the first and the last among them.
+ */
+function thin(
+  values: Float32Array,
+  shape: readonly number[],
+  want: readonly number[],
+): Float32Array {
   const axis = shape.findIndex((side, index) => side !== want[index])
   if (axis < 0 || values.length === sizeOf(want)) return values
   const inner = sizeOf(shape.slice(axis + 1))

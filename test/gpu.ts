@@ -1,7 +1,8 @@
 /**
- * The GPU that tests run on: that of the runtime where it has one (Deno, pages); else, through the package `webgpu`, whatever VK_DRIVER_FILES
- * names, else the machine's own, else the SwiftShader that comes with Debian's chromium (apt-get install chromium libvulkan1). One to a
- * process, for that is how drivers are chosen.
+ * The GPU that tests run on: that of the runtime where it has one (Deno, pages); else, through the
+ * package `webgpu`, whatever VK_DRIVER_FILES names, else the machine's own, else the SwiftShader
+ * that comes with Debian's chromium (apt-get install chromium libvulkan1). One to a process, for
+ * that is how drivers are chosen.
  */
 
 import { everything } from '../src/platform/gpu.ts'
@@ -22,7 +23,8 @@ async function findAdapter(): Promise<GPUAdapter | null> {
   const { existsSync } = await import('node:fs')
   const { create } = await import('webgpu')
   process.env['XDG_RUNTIME_DIR'] ??= '/tmp'
-  // Otherwise SwiftShader needs seconds for each pipeline with workgroup memory, and zeros would hide what a kernel reads before it writes.
+  // Otherwise SwiftShader needs seconds for each pipeline with workgroup memory, and zeros would
+  // hide what a kernel reads before it writes.
   const open = async () => {
     const entry = create(['enable-dawn-features=disable_workgroup_init'])
     entries.push(entry)
@@ -46,7 +48,10 @@ export const gpu: GPU | null = adapter && entries[entries.length - 1]!
 /** Name of the adapter for titles and reports. */
 export const adapterName: string = nameOf(adapter)
 
-/** A new device, with the smallest limits that WebGPU allows unless told otherwise; what goes wrong outside of an error scope ends the process. */
+/**
+ * A new device, with the smallest limits that WebGPU allows unless told otherwise; what goes wrong
+ * outside of an error scope ends the process.
+ */
 export async function openDevice(descriptor: GPUDeviceDescriptor = {}): Promise<GPUDevice> {
   // An adapter gives one device.
   const own = (await entries[entries.length - 1]!.requestAdapter())!
@@ -60,5 +65,7 @@ export async function openDevice(descriptor: GPUDeviceDescriptor = {}): Promise<
 
 /** The name of the driver; browsers that hide it tell the architecture. */
 function nameOf(adapter: GPUAdapter | null): string {
-  return adapter ? adapter.info.description.replace(/[ :(].*/, '') || adapter.info.architecture || 'unnamed' : 'none'
+  return adapter
+    ? adapter.info.description.replace(/[ :(].*/, '') || adapter.info.architecture || 'unnamed'
+    : 'none'
 }

@@ -1,15 +1,15 @@
 /** Matrices in float16: rounded alike for every backend, and on a GPU stored so. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import type { Backend } from '../src/backend/backend.ts'
+import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import { f16ToF32, f32ToF16 } from '../src/checkpoint/f16.ts'
 import { writeSafetensors } from '../src/checkpoint/writeSafetensors.ts'
-import { TRecViT, type LoadOptions } from '../src/index.ts'
+import { type LoadOptions, TRecViT } from '../src/index.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
 import { adapter, gpu, openDevice } from './gpu.ts'
 import { models } from './models.ts'
-import { noise, rowsWeight, runOp, type OpCase } from './ops.ts'
+import { noise, type OpCase, rowsWeight, runOp } from './ops.ts'
 
 /** Largest logit times this is what float16 matrices may cost, and what a GPU may be off. */
 const HALF_BOUND = 1e-2
@@ -17,32 +17,51 @@ const GPU_BOUND = 1e-4
 
 const halves = (values: Float32Array) => values.map((value) => f16ToF32(f32ToF16(value)))
 
-/** `blocks` products side by side, with all that can end them; the kernel is one that float16 can hold. */
+/**
+ * `blocks` products side by side, with all that can end them; the kernel is one that float16 can
+ * hold.
+ */
 function product(rows: number, k: number, n: number, blocks = 1): OpCase {
-  const kernel = { kind: 'matrix' as const, blocks, rows: k, columns: n, values: halves(noise(blocks * k * n, 2)) }
+  const kernel = {
+    kind: 'matrix' as const,
+    blocks,
+    rows: k,
+    columns: n,
+    values: halves(noise(blocks * k * n, 2)),
+  }
   const bias = noise(blocks * n, 3)
   return {
     name: `${rows}×${k}×${n}, ${blocks}`,
     inputs: { x: { shape: [1, 1, rows, blocks * k], values: noise(rows * blocks * k, 1) } },
     weights: { kernel, bias: { ...rowsWeight(1, n, bias), blocks } },
-    record: (ops, { x }) => (blocks > 1 ? ops.blockLinear('op', x!, 'kernel', 'bias') : ops.linear('op', x!, 'kernel', { bias: 'bias', activation: 'gelu' })),
+    record: (ops, { x }) =>
+      blocks > 1
+        ? ops.blockLinear('op', x!, 'kernel', 'bias')
+        : ops.linear('op', x!, 'kernel', { bias: 'bias', activation: 'gelu' }),
     bound: () => [],
   }
 }
 
 describe.skipIf(!adapter)('a GPU computes the same bits from float16 as from float32', async () => {
   const device = adapter ? await openDevice() : undefined!
-  const create = (dtype: 'f32' | 'f16', change: (backend: Backend) => void = () => {}) => async (weights: Parameters<typeof WebGpuBackend.create>[1]) => {
-    const backend = await WebGpuBackend.create(device, weights, dtype)
-    change(backend)
-    return backend
-  }
+  const create =
+    (dtype: 'f32' | 'f16', change: (backend: Backend) => void = () => {}) =>
+    async (weights: Parameters<typeof WebGpuBackend.create>[1]) => {
+      const backend = await WebGpuBackend.create(device, weights, dtype)
+      change(backend)
+      return backend
+    }
 
   test.each([
-    ...[1, 8, 9, 65].flatMap((rows) => [3, 4, 20].flatMap((k) => [1, 5, 8, 12, 68].map((n) => product(rows, k, n)))),
+    ...[1, 8, 9, 65].flatMap((rows) =>
+      [3, 4, 20].flatMap((k) => [1, 5, 8, 12, 68].map((n) => product(rows, k, n))),
+    ),
     ...[5, 65].flatMap((rows) => [6, 7, 36].flatMap((size) => [product(rows, size, size, 3)])),
   ])('$name', async (op) => {
-    for (const gap of [0, 5]) expect((await runOp(create('f16'), op, gap)).output).toEqual((await runOp(create('f32'), op, gap)).output)
+    for (const gap of [0, 5])
+      expect((await runOp(create('f16'), op, gap)).output).toEqual(
+        (await runOp(create('f32'), op, gap)).output,
+      )
   })
 
   test('written in pieces that end in the middle of words, in any order', async () => {
@@ -51,20 +70,30 @@ describe.skipIf(!adapter)('a GPU computes the same bits from float16 as from flo
       const write = backend.write.bind(backend)
       backend.write = (weight, values) => {
         const pieces: (() => void)[] = []
-        for (const [width, at] of [[9, 0], [weight.columns - 9, 9]] as const) {
-          const part = values.filter((_, index) => index % weight.columns >= at && index % weight.columns < at + width)
-          for (let first = 0; first < part.length; first += 5) pieces.push(() => write(weight, part.subarray(first, first + 5), first, width, at))
+        for (const [width, at] of [
+          [9, 0],
+          [weight.columns - 9, 9],
+        ] as const) {
+          const part = values.filter(
+            (_, index) => index % weight.columns >= at && index % weight.columns < at + width,
+          )
+          for (let first = 0; first < part.length; first += 5)
+            pieces.push(() => write(weight, part.subarray(first, first + 5), first, width, at))
         }
         for (const piece of pieces.reverse()) piece()
       }
     }
-    expect((await runOp(create('f16', inPieces), op)).output).toEqual((await runOp(create('f32'), op)).output)
+    expect((await runOp(create('f16', inPieces), op)).output).toEqual(
+      (await runOp(create('f32'), op)).output,
+    )
   })
 })
 
 describe.each(models)('$name', ({ name, given }) => {
-  const load = (options: LoadOptions) => TRecViT.load(goldenUrl(`${name}.npz`), { config: given, ...options })
-  const errors = (got: Float32Array, want: Float32Array) => Math.max(...got.map((value, i) => Math.abs(value - want[i]!))) / Math.max(...want.map(Math.abs))
+  const load = (options: LoadOptions) =>
+    TRecViT.load(goldenUrl(`${name}.npz`), { config: given, ...options })
+  const errors = (got: Float32Array, want: Float32Array) =>
+    Math.max(...got.map((value, i) => Math.abs(value - want[i]!))) / Math.max(...want.map(Math.abs))
   const logitsOf = async (options: LoadOptions) => {
     await using model = await load(options)
     expect(model.dtype).toBe(options.dtype)
@@ -85,7 +114,9 @@ describe.each(models)('$name', ({ name, given }) => {
   })
 
   test.skipIf(!gpu)('and is as near on a GPU as float32 is', async () => {
-    expect(errors(await logitsOf({ device: 'webgpu', gpu: gpu!, dtype: 'f16' }), cpu)).toBeLessThan(GPU_BOUND)
+    expect(errors(await logitsOf({ device: 'webgpu', gpu: gpu!, dtype: 'f16' }), cpu)).toBeLessThan(
+      GPU_BOUND,
+    )
   })
 })
 
@@ -93,10 +124,24 @@ describe.each(models)('$name', ({ name, given }) => {
 async function converted(dtype: 'f32' | 'f16', value?: number): Promise<Uint8Array> {
   const checkpoint = await openCheckpoint(goldenUrl('mu.npz'))
   const parts: Uint8Array[] = []
-  await writeSafetensors([...checkpoint.tensors.values()].map(({ name, shape }) => ({
-    name, shape, dtype,
-    values: (sink) => checkpoint.read(name, (values, at) => sink(value !== undefined && name === 'decoder/pre_logits/kernel' ? values.map((old, i) => (at + i ? old : value)) : values, at)),
-  })), {}, async (bytes) => void parts.push(bytes.slice()))
+  await writeSafetensors(
+    [...checkpoint.tensors.values()].map(({ name, shape }) => ({
+      name,
+      shape,
+      dtype,
+      values: (sink) =>
+        checkpoint.read(name, (values, at) =>
+          sink(
+            value !== undefined && name === 'decoder/pre_logits/kernel'
+              ? values.map((old, i) => (at + i ? old : value))
+              : values,
+            at,
+          ),
+        ),
+    })),
+    {},
+    async (bytes) => void parts.push(bytes.slice()),
+  )
   await checkpoint.close()
   return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer())
 }
@@ -109,6 +154,12 @@ test('a file of float16 needs no more to hold it, one of float32 keeps its digit
 })
 
 test('a value beyond float16 is an error that names it', async () => {
-  await expect(TRecViT.load(await converted('f32', 1e5), { device: 'wasm', dtype: 'f16' })).rejects.toThrow('"decoder/pre_logits/kernel" expected values up to 65504 for dtype \'f16\', got 100000; use dtype \'f32\'')
-  await expect(TRecViT.load(await converted('f32'), { dtype: 'int4' as 'f16' })).rejects.toThrow('"dtype" expected \'f32\', \'f16\' or \'int8\', got "int4"')
+  await expect(
+    TRecViT.load(await converted('f32', 1e5), { device: 'wasm', dtype: 'f16' }),
+  ).rejects.toThrow(
+    "\"decoder/pre_logits/kernel\" expected values up to 65504 for dtype 'f16', got 100000; use dtype 'f32'",
+  )
+  await expect(TRecViT.load(await converted('f32'), { dtype: 'int4' as 'f16' })).rejects.toThrow(
+    "\"dtype\" expected 'f32', 'f16' or 'int8', got \"int4\"",
+  )
 })

@@ -11,9 +11,14 @@ export interface Held {
 
 /** Counts them; outside Linux, only what Node tells. */
 export function held(): Held {
-  const children = process.platform === 'linux'
-    ? readdirSync('/proc/self/task').flatMap((task) => readFileSync(`/proc/self/task/${task}/children`, 'utf8').split(' ').filter((pid) => pid !== ''))
-    : process.getActiveResourcesInfo().filter((name) => name === 'ProcessWrap')
+  const children =
+    process.platform === 'linux'
+      ? readdirSync('/proc/self/task').flatMap((task) =>
+          readFileSync(`/proc/self/task/${task}/children`, 'utf8')
+            .split(' ')
+            .filter((pid) => pid !== ''),
+        )
+      : process.getActiveResourcesInfo().filter((name) => name === 'ProcessWrap')
   const files = process.platform === 'linux' ? readdirSync('/proc/self/fd').flatMap(target) : []
   const temporary = readdirSync(tmpdir()).filter((name) => /^trecvit-.*\.(part|video)$/.test(name))
   return { children: children.sort(), files: files.sort(), temporary: temporary.sort() }

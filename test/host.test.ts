@@ -1,7 +1,7 @@
 /** What belongs to the host stays as it was: environment, flags of V8, blob URLs. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { openGpu } from '../src/platform/gpu.ts'
-import { startWorker, type PlatformWorker } from '../src/platform/worker.ts'
+import { type PlatformWorker, startWorker } from '../src/platform/worker.ts'
 
 afterEach(() => {
   vi.unstubAllGlobals()
@@ -33,7 +33,12 @@ describe('flags of V8', () => {
 
   test('change in one turn of the event loop, and are undone in it', async () => {
     // As in Node 24, whatever this is.
-    vi.stubGlobal('process', { ...process, versions: { node: '24.0.0' }, execArgv: [], getBuiltinModule: process.getBuiltinModule })
+    vi.stubGlobal('process', {
+      ...process,
+      versions: { node: '24.0.0' },
+      execArgv: [],
+      getBuiltinModule: process.getBuiltinModule,
+    })
     const set = vi.spyOn(v8, 'setFlagsFromString').mockImplementation(() => {})
     const turns: number[] = []
     let turn = 0
@@ -46,24 +51,42 @@ describe('flags of V8', () => {
     await counting
     const flags = set.mock.calls.map(([flag]) => flag)
     expect(flags).toEqual([
-      '--experimental-wasm-revectorize', '--no-liftoff', '--no-wasm-lazy-compilation', '--no-wasm-inlining',
-      '--no-experimental-wasm-revectorize', '--liftoff', '--wasm-lazy-compilation', '--wasm-inlining',
+      '--experimental-wasm-revectorize',
+      '--no-liftoff',
+      '--no-wasm-lazy-compilation',
+      '--no-wasm-inlining',
+      '--no-experimental-wasm-revectorize',
+      '--liftoff',
+      '--wasm-lazy-compilation',
+      '--wasm-inlining',
     ])
     expect(new Set(turns).size).toBe(1)
   })
 
   test('that the user has given stay', async () => {
-    vi.stubGlobal('process', { ...process, versions: { node: '24.0.0' }, execArgv: ['--experimental-wasm-revectorize', '--no-liftoff'], getBuiltinModule: process.getBuiltinModule })
+    vi.stubGlobal('process', {
+      ...process,
+      versions: { node: '24.0.0' },
+      execArgv: ['--experimental-wasm-revectorize', '--no-liftoff'],
+      getBuiltinModule: process.getBuiltinModule,
+    })
     const set = vi.spyOn(v8, 'setFlagsFromString').mockImplementation(() => {})
     const { compile } = await import('../src/backend/wasm/builds.ts')
     await compile('wide', true)
-    expect(set.mock.calls.map(([flag]) => flag)).toEqual(['--no-wasm-lazy-compilation', '--no-wasm-inlining', '--wasm-lazy-compilation', '--wasm-inlining'])
+    expect(set.mock.calls.map(([flag]) => flag)).toEqual([
+      '--no-wasm-lazy-compilation',
+      '--no-wasm-inlining',
+      '--wasm-lazy-compilation',
+      '--wasm-inlining',
+    ])
   })
 })
 
 describe('blob URLs of workers in a page', () => {
   const urls = new Set<string>()
-  let pageWorker: { onmessage: (event: { data: unknown }) => void; onerror: (event: object) => void } | undefined
+  let pageWorker:
+    | { onmessage: (event: { data: unknown }) => void; onerror: (event: object) => void }
+    | undefined
 
   /** Starts a worker as in a page. */
   function start(Worker: unknown): PlatformWorker {

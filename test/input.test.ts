@@ -14,7 +14,12 @@ async function* frames(): AsyncGenerator<Frame> {
 }
 
 vi.mock('../src/video/index.ts', () => ({
-  openVideo: async () => ({ info: {}, warnings: [], close: async () => {}, [Symbol.asyncIterator]: frames }),
+  openVideo: async () => ({
+    info: {},
+    warnings: [],
+    close: async () => {},
+    [Symbol.asyncIterator]: frames,
+  }),
   sample: (video: AsyncIterable<Frame>) => video,
 }))
 

@@ -1,24 +1,31 @@
-/** Matrices of whole numbers: products with the same bits in every build and for any number of threads, and answers near those of float32. */
+/**
+ * Matrices of whole numbers: products with the same bits in every build and for any number of
+ * threads, and answers near those of float32.
+ */
 import { describe, expect, test } from 'vitest'
 import { LEVELS, quantize, scalesOf } from '../src/model/int8.ts'
 import type { Activation } from '../src/program/program.ts'
 import { backends, beside, team } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { loadModel, models } from './models.ts'
-import { expectSame, noise, rowsWeight, runOp, type OpCase } from './ops.ts'
+import { expectSame, noise, type OpCase, rowsWeight, runOp } from './ops.ts'
 
 const cpu = backends.filter(({ name }) => name.startsWith('wasm'))
 
 describe('quantize', () => {
   test('each number is within half a step of what it was, and the largest of a column exact', () => {
     const [rows, columns, blocks] = [37, 13, 3]
-    const given = noise(blocks * rows * columns, 1).map((value, index) => value * 10 ** (index % columns - 6))
+    const given = noise(blocks * rows * columns, 1).map(
+      (value, index) => value * 10 ** ((index % columns) - 6),
+    )
     const { values, scales } = quantize(given, columns, blocks)
     expect(scales.length).toBe(blocks * columns)
     const largest = new Float32Array(blocks * columns)
     given.forEach((value, index) => {
-      const column = Math.floor(index / (rows * columns)) * columns + index % columns
-      expect(Math.abs(values[index]! * scales[column]! - value)).toBeLessThanOrEqual(scales[column]! * 0.5000001)
+      const column = Math.floor(index / (rows * columns)) * columns + (index % columns)
+      expect(Math.abs(values[index]! * scales[column]! - value)).toBeLessThanOrEqual(
+        scales[column]! * 0.5000001,
+      )
       largest[column] = Math.max(largest[column]!, Math.abs(values[index]!))
     })
     expect(new Set(largest)).toEqual(new Set([LEVELS]))
@@ -40,7 +47,14 @@ interface Problem {
   readonly activation?: Activation
 }
 
-function problem({ rows, k, n, x = noise(rows * k, 1), bias = false, activation = 'none' }: Problem): OpCase {
+function problem({
+  rows,
+  k,
+  n,
+  x = noise(rows * k, 1),
+  bias = false,
+  activation = 'none',
+}: Problem): OpCase {
   const { values, scales } = quantize(noise(k * n, 2), n)
   return {
     name: `${rows}×${k}×${n}${bias ? ', bias' : ''}${activation === 'none' ? '' : `, ${activation}`}`,
@@ -50,12 +64,15 @@ function problem({ rows, k, n, x = noise(rows * k, 1), bias = false, activation 
       [scalesOf('kernel')]: rowsWeight(1, n, scales),
       ...(bias && { bias: rowsWeight(1, n, noise(n, 3)) }),
     },
-    record: (ops, inputs) => ops.linear('op', inputs['x']!, 'kernel', { activation, ...(bias && { bias: 'bias' }) }),
+    record: (ops, inputs) =>
+      ops.linear('op', inputs['x']!, 'kernel', { activation, ...(bias && { bias: 'bias' }) }),
     bound: () => [],
   }
 }
 
-/** What every build must give, to the last bit: the kernels' own steps, each rounded as they round. */
+/**
+ * What every build must give, to the last bit: the kernels' own steps, each rounded as they round.
+ */
 function exact({ inputs, weights }: OpCase): Float32Array {
   const { shape, values: x } = inputs['x']!
   const [, , rows, k] = shape as [number, number, number, number]
@@ -84,26 +101,39 @@ function nearestEven(value: number): number {
 
 const cases = [
   ...Array.from({ length: 18 }, (_, k) => problem({ rows: 3, k: k + 1, n: 9 })),
-  ...[1, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33].map((n) => problem({ rows: 7, k: 12, n, bias: true })),
+  ...[1, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33].map((n) =>
+    problem({ rows: 7, k: 12, n, bias: true }),
+  ),
   ...Array.from({ length: 13 }, (_, rows) => problem({ rows: rows + 1, k: 10, n: 24, bias: true })),
   ...[197, 198, 200, 201, 400].map((rows) => problem({ rows, k: 9, n: 17 })),
   // Around the blocks of 512 lanes, of 2 and of 4 numbers.
-  ...[1023, 1024, 1025, 2047, 2048, 2049, 4100].map((k) => problem({ rows: 6, k, n: 17, bias: true })),
+  ...[1023, 1024, 1025, 2047, 2048, 2049, 4100].map((k) =>
+    problem({ rows: 6, k, n: 17, bias: true }),
+  ),
 ]
 
 describe.each([...cpu, team])('$name', ({ create }) => {
   test.each(cases)('$name', async (op) => {
-    for (const gap of [0, 5]) expectSame('the product', (await runOp(create, op, gap)).output, exact(op))
+    for (const gap of [0, 5])
+      expectSame('the product', (await runOp(create, op, gap)).output, exact(op))
   })
 
   test('numbers halfway between two steps, the largest sums, zeros', async () => {
-    const halves = Float32Array.from({ length: 256 }, (_, i) => i - 127.5).map((value, i) => (i === 0 ? 127 : value))
+    const halves = Float32Array.from({ length: 256 }, (_, i) => i - 127.5).map((value, i) =>
+      i === 0 ? 127 : value,
+    )
     for (const op of [
       problem({ rows: 1, k: 256, n: 9, x: halves }),
       problem({ rows: 2, k: 8, n: 9, x: new Float32Array(16), bias: true }),
       problem({ rows: 7, k: 4096, n: 9, x: new Float32Array(7 * 4096).fill(1) }),
-      problem({ rows: 2, k: 5, n: 9, x: Float32Array.of(1e-38, 3e-39, -1e-39, 0, 1e-45, 3e38, -2e38, 1e38, 1, 0) }),
-    ]) expectSame(op.name, (await runOp(create, op)).output, exact(op))
+      problem({
+        rows: 2,
+        k: 5,
+        n: 9,
+        x: Float32Array.of(1e-38, 3e-39, -1e-39, 0, 1e-45, 3e38, -2e38, 1e38, 1, 0),
+      }),
+    ])
+      expectSame(op.name, (await runOp(create, op)).output, exact(op))
   })
 
   test('NaN and infinity make NaN of their row alone', async () => {
@@ -112,38 +142,74 @@ describe.each([...cpu, team])('$name', ({ create }) => {
     x[26] = Infinity
     const op = problem({ rows: 7, k: 5, n: 9, x, bias: true })
     const { output } = await runOp(create, op)
-    const want = exact({ ...op, inputs: { x: { shape: [1, 1, 7, 5], values: x.map((value, i) => (Math.floor(i / 5) === 2 || Math.floor(i / 5) === 5 ? 0 : value)) } } })
-    expectSame('the product', output, want.map((value, i) => (Math.floor(i / 9) === 2 || Math.floor(i / 9) === 5 ? NaN : value)))
+    const want = exact({
+      ...op,
+      inputs: {
+        x: {
+          shape: [1, 1, 7, 5],
+          values: x.map((value, i) =>
+            Math.floor(i / 5) === 2 || Math.floor(i / 5) === 5 ? 0 : value,
+          ),
+        },
+      },
+    })
+    expectSame(
+      'the product',
+      output,
+      want.map((value, i) => (Math.floor(i / 9) === 2 || Math.floor(i / 9) === 5 ? NaN : value)),
+    )
   })
 
   test('an activation follows', async () => {
     const plain = problem({ rows: 7, k: 12, n: 17, bias: true })
     const gelu = problem({ rows: 7, k: 12, n: 17, bias: true, activation: 'gelu' })
-    const [before, after] = [(await runOp(create, plain)).output, (await runOp(create, gelu)).output]
-    before.forEach((z, i) => expect(after[i]).toBeCloseTo(0.5 * z * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3))), 5))
+    const [before, after] = [
+      (await runOp(create, plain)).output,
+      (await runOp(create, gelu)).output,
+    ]
+    before.forEach((z, i) =>
+      expect(after[i]).toBeCloseTo(
+        0.5 * z * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3))),
+        5,
+      ),
+    )
   })
 })
 
 describe.each(models)('$name', async ({ name, given }) => {
   const video = Uint8Array.from((await Goldens.open(`${name}_io.npz`)).get('video').values)
-  const logitsOf = async (create: (typeof cpu)[number]['create'], dtype: 'f32' | 'int8', splits: readonly number[] = [4]) => {
+  const logitsOf = async (
+    create: (typeof cpu)[number]['create'],
+    dtype: 'f32' | 'int8',
+    splits: readonly number[] = [4],
+  ) => {
     const model = await loadModel(create, name, given, dtype)
     const session = model.session({ b: 1, recent: 'all', encoded: false })
     const size = 3 * model.config.imageSize[0] * model.config.imageSize[1]
     const logits: number[] = []
-    for (const t of splits) logits.push(...(await session.advance(video.subarray(session.frame * size, (session.frame + t) * size), t)).outputs['logits']!)
+    for (const t of splits)
+      logits.push(
+        ...(
+          await session.advance(video.subarray(session.frame * size, (session.frame + t) * size), t)
+        ).outputs['logits']!,
+      )
     return Float32Array.from(logits)
   }
   const want = await logitsOf(cpu[0]!.create, 'int8')
 
-  test.each([...cpu.filter((backend) => !backend.name.includes('relaxed')), ...beside])('the same bits on $name, however the video is cut', async ({ create }) => {
-    expectSame('logits', await logitsOf(create, 'int8', [1, 2, 1]), want)
-  })
+  test.each([...cpu.filter((backend) => !backend.name.includes('relaxed')), ...beside])(
+    'the same bits on $name, however the video is cut',
+    async ({ create }) => {
+      expectSame('logits', await logitsOf(create, 'int8', [1, 2, 1]), want)
+    },
+  )
 
   test('near float32', async () => {
     const exact = await logitsOf(cpu[0]!.create, 'f32')
     const largest = exact.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    const error = exact.reduce((most, value, index) => Math.max(most, Math.abs(value - want[index]!)), 0) / largest
+    const error =
+      exact.reduce((most, value, index) => Math.max(most, Math.abs(value - want[index]!)), 0) /
+      largest
     console.log(`${name}: int8 costs ${error.toExponential(1)} of the largest logit`)
     expect(error).toBeGreaterThan(0)
     expect(error).toBeLessThan(0.1)

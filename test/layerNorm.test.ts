@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { fullBackends } from './backends.ts'
 import { Goldens } from './goldens.ts'
-import { gamma, noise, rowsWeight, runOp, testOp, type OpCase } from './ops.ts'
+import { gamma, noise, type OpCase, rowsWeight, runOp, testOp } from './ops.ts'
 
 interface Problem {
   readonly name?: string
@@ -26,15 +26,22 @@ function problem({ name = '', rows, d, ...given }: Problem): OpCase {
         const values = Array.from(x.subarray(row * d, (row + 1) * d))
         const mean = values.reduce((sum, value) => sum + value, 0) / d
         const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / d
-        // The mean is off by `shift`. That moves every x − μ alike, so the variance by shift² only, beside the roundings of its own sum.
-        const shift = gamma(d + 1, precision) * values.reduce((sum, value) => sum + Math.abs(value), 0) / d
+        // The mean is off by `shift`. That moves every x − μ alike, so the variance by shift² only,
+        // beside the roundings of its own sum.
+        const shift =
+          (gamma(d + 1, precision) * values.reduce((sum, value) => sum + Math.abs(value), 0)) / d
         const deviation = Math.sqrt(variance + 1e-6)
-        const relative = (shift ** 2 + gamma(d + 6, precision) * (variance + 1e-6)) / (2 * deviation ** 2) + unit
+        const relative =
+          (shift ** 2 + gamma(d + 6, precision) * (variance + 1e-6)) / (2 * deviation ** 2) + unit
         values.forEach((value, c) => {
           const centred = value - mean
           const product = (centred / deviation) * scale[c]!
           const offCentre = shift + unit * (Math.abs(centred) + shift)
-          bounds[row * d + c] = Math.abs(scale[c]! / deviation) * offCentre + Math.abs(product) * (relative + 2 * unit) + unit * Math.abs(product + bias[c]!) + precision.smallest
+          bounds[row * d + c] =
+            Math.abs(scale[c]! / deviation) * offCentre +
+            Math.abs(product) * (relative + 2 * unit) +
+            unit * Math.abs(product + bias[c]!) +
+            precision.smallest
         })
       }
       return bounds
@@ -42,29 +49,65 @@ function problem({ name = '', rows, d, ...given }: Problem): OpCase {
   }
 }
 
-testOp('sizes', [
-  ...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 96, 193, 258, 516, 771, 1024, 1027, 1340].map((d) => problem({ rows: 3, d })),
-  ...[1, 2, 5, 17].map((rows) => problem({ rows, d: 10 })),
-], fullBackends)
+testOp(
+  'sizes',
+  [
+    ...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 96, 193, 258, 516, 771, 1024, 1027, 1340].map((d) =>
+      problem({ rows: 3, d }),
+    ),
+    ...[1, 2, 5, 17].map((rows) => problem({ rows, d: 10 })),
+  ],
+  fullBackends,
+)
 
-testOp('extreme values', [
-  problem({ name: 'zeros', rows: 2, d: 9, x: new Float32Array(18) }),
-  problem({ name: 'constant', rows: 2, d: 16, x: new Float32Array(32).fill(3) }),
-  problem({ name: 'denormals', rows: 2, d: 9, x: noise(18, 1, 1e-39) }),
-  problem({ name: 'near epsilon', rows: 2, d: 9, x: noise(18, 1, 1e-3) }),
-  problem({ name: 'mean 1000, deviation 1', rows: 3, d: 64, x: noise(192, 1).map((value) => 1000 + value) }),
-  problem({ name: 'large', rows: 2, d: 9, x: noise(18, 1, 1e18) }),
-  problem({ name: 'NaN stays in its row', rows: 3, d: 9, x: noise(27, 1).map((value, i) => (i === 13 ? NaN : value)) }),
-  problem({ name: 'infinity gives NaN', rows: 3, d: 9, x: noise(27, 1).map((value, i) => (i === 13 ? Infinity : value)) }),
-], fullBackends)
+testOp(
+  'extreme values',
+  [
+    problem({ name: 'zeros', rows: 2, d: 9, x: new Float32Array(18) }),
+    problem({ name: 'constant', rows: 2, d: 16, x: new Float32Array(32).fill(3) }),
+    problem({ name: 'denormals', rows: 2, d: 9, x: noise(18, 1, 1e-39) }),
+    problem({ name: 'near epsilon', rows: 2, d: 9, x: noise(18, 1, 1e-3) }),
+    problem({
+      name: 'mean 1000, deviation 1',
+      rows: 3,
+      d: 64,
+      x: noise(192, 1).map((value) => 1000 + value),
+    }),
+    problem({ name: 'large', rows: 2, d: 9, x: noise(18, 1, 1e18) }),
+    problem({
+      name: 'NaN stays in its row',
+      rows: 3,
+      d: 9,
+      x: noise(27, 1).map((value, i) => (i === 13 ? NaN : value)),
+    }),
+    problem({
+      name: 'infinity gives NaN',
+      rows: 3,
+      d: 9,
+      x: noise(27, 1).map((value, i) => (i === 13 ? Infinity : value)),
+    }),
+  ],
+  fullBackends,
+)
 
 describe.each(fullBackends)('goldens on $name', async ({ create }) => {
   const goldens = await Goldens.open('ops_norm.npz')
 
   test.each(goldens.names.filter((name) => name.endsWith('/x')))('%s', async (name) => {
-    const [x, scale, bias] = ['x', 'scale', 'bias'].map((part) => goldens.get(name.replace(/x$/, part)))
+    const [x, scale, bias] = ['x', 'scale', 'bias'].map((part) =>
+      goldens.get(name.replace(/x$/, part)),
+    )
     const d = scale!.values.length
-    const { output } = await runOp(create, problem({ rows: x!.values.length / d, d, x: x!.values, scale: scale!.values, bias: bias!.values }))
+    const { output } = await runOp(
+      create,
+      problem({
+        rows: x!.values.length / d,
+        d,
+        x: x!.values,
+        scale: scale!.values,
+        bias: bias!.values,
+      }),
+    )
     goldens.expect(name.replace(/x$/, 'layernorm'), output)
   })
 

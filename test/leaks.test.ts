@@ -1,9 +1,13 @@
-/** A thousand models on one device, one after the other: every buffer is given back. Dawn's null backend does all but compute, so it is fast. */
-import { create } from 'webgpu'
+/**
+ * A thousand models on one device, one after the other: every buffer is given back. Dawn's null
+ * backend does all but compute, so it is fast.
+ */
+
 import { expect, test } from 'vitest'
-import { randomCheckpoint, checkpointBytes } from '../src/bench/lib/weights.ts'
+import { create } from 'webgpu'
 import { Engine } from '../src/backend/engine.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
+import { checkpointBytes, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import { configOf } from '../src/model/config.ts'
 import { recordModel } from '../src/model/graph.ts'
@@ -34,13 +38,26 @@ test('1,000 rounds of loading, running and disposing leave no buffer behind', as
   const none = () => Promise.reject(new Error('There is no other backend in this test'))
   for (let round = 0; round < 1000; round++) {
     const checkpoint = await openCheckpoint(bytes)
-    const backend = await WebGpuBackend.create(device, weightTable(config), round % 2 ? 'f16' : 'f32')
+    const backend = await WebGpuBackend.create(
+      device,
+      weightTable(config),
+      round % 2 ? 'f16' : 'f32',
+    )
     await loadWeights(checkpoint, config, backend)
     await checkpoint.close()
     const engine = new Engine(backend)
-    const programs = [1, 2].map((t) => recordModel(config, { b: 1, t, pixels: 'u8', recent: 'all', encoded: false }))
-    const session = new Session({ current: engine, get: none, replace: none }, 1, (t) => programs[t - 1]!)
-    await Promise.all([session.advance(pixels, 2), session.advance(pixels.subarray(pixels.length / 2), 1)])
+    const programs = [1, 2].map((t) =>
+      recordModel(config, { b: 1, t, pixels: 'u8', recent: 'all', encoded: false }),
+    )
+    const session = new Session(
+      { current: engine, get: none, replace: none },
+      1,
+      (t) => programs[t - 1]!,
+    )
+    await Promise.all([
+      session.advance(pixels, 2),
+      session.advance(pixels.subarray(pixels.length / 2), 1),
+    ])
     await session.read()
     await session.reset()
     await session.dispose()

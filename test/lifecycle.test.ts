@@ -1,10 +1,19 @@
-/** Every object ends once: after its end nothing answers, nothing is opened, and nothing is alive. */
+/**
+ * Every object ends once: after its end nothing answers, nothing is opened, and nothing is alive.
+ */
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { NdArray } from '../src/array.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
-import { configOf, openCheckpoint, TRecViT, TrecvitError, type FrameAnswer, type Stream } from '../src/index.ts'
+import {
+  configOf,
+  type FrameAnswer,
+  openCheckpoint,
+  type Stream,
+  TRecViT,
+  TrecvitError,
+} from '../src/index.ts'
 import { ahead } from '../src/stream/ahead.ts'
 import { openVideo } from '../src/video/index.ts'
 import { deaths, fragile, watchedWorkers } from './faults.ts'
@@ -17,14 +26,18 @@ let bytes: Uint8Array
 let frames: NdArray<Uint8Array>[]
 let plain: number[][]
 
-const load = (options: Parameters<typeof TRecViT.load>[1] = {}): Promise<TRecViT> => TRecViT.load(bytes, { threads: 2, ...options })
+const load = (options: Parameters<typeof TRecViT.load>[1] = {}): Promise<TRecViT> =>
+  TRecViT.load(bytes, { threads: 2, ...options })
 const logitsOf = ({ logits }: FrameAnswer): number[] => [...logits.data]
 
 beforeAll(async () => {
   const config = configOf('mu', { imageSize: [32, 32], repSize: 24, numClasses: 5 })
   bytes = await checkpointBytes(randomCheckpoint(config, 5))
   const next = noise(5)
-  frames = Array.from({ length: COUNT }, () => ({ data: Uint8Array.from({ length: 32 * 32 * 3 }, () => 128 + 127 * next()), shape }))
+  frames = Array.from({ length: COUNT }, () => ({
+    data: Uint8Array.from({ length: 32 * 32 * 3 }, () => 128 + 127 * next()),
+    shape,
+  }))
   await using model = await load({ device: 'wasm' })
   const stream = model.stream()
   plain = (await Promise.all(frames.map((frame) => stream.push(frame)))).map(logitsOf)
@@ -85,16 +98,21 @@ describe('a model that has ended', () => {
     ['trace', (model) => model.trace(video)],
     ['profile', (model) => model.profile(video)],
     ['stream', (model) => model.stream()],
-    ['resume', async (model) => {
-      await using other = await load({ device: 'wasm' })
-      return model.resume(await other.stream().snapshot())
-    }],
+    [
+      'resume',
+      async (model) => {
+        await using other = await load({ device: 'wasm' })
+        return model.resume(await other.stream().snapshot())
+      },
+    ],
   ]
 
   test.each(asked)('rejects %s', async (_, call) => {
     const model = await load({ device: 'wasm' })
     await model.dispose()
-    await expect((async () => call(model))()).rejects.toThrow('The model was disposed of; load it again')
+    await expect((async () => call(model))()).rejects.toThrow(
+      'The model was disposed of; load it again',
+    )
     await expect(model.dispose()).resolves.toBeUndefined()
     expect(model.health.failure).toBe('the model was disposed of')
   })
@@ -118,7 +136,8 @@ describe('a model that has ended', () => {
         for (let turn = 0; turn < turns; turn++) await sleep(0)
         await model.dispose()
         const results = await Promise.allSettled(answers)
-        for (const result of results) if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(TrecvitError)
+        for (const result of results)
+          if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(TrecvitError)
       }
       await vi.waitFor(() => expect(workers.alive()).toBe(0))
     } finally {
@@ -128,7 +147,8 @@ describe('a model that has ended', () => {
 })
 
 test('a disposed model keeps no memory: not its own, and not what reading its file took', () => {
-  // In a process of its own: vitest reads the stack of every error, which frees what the stack refers to.
+  // In a process of its own: vitest reads the stack of every error, which frees what the stack
+  // refers to.
   const script = `
     const { setTimeout: sleep } = await import('node:timers/promises')
     const memories = []
@@ -151,7 +171,11 @@ test('a disposed model keeps no memory: not its own, and not what reading its fi
       used.push(process.memoryUsage().arrayBuffers)
     }
     console.log(JSON.stringify([used[8] - used[2], memories.length, memories.filter((memory) => memory.deref()).length]))`
-  const { stdout } = spawnSync(process.execPath, ['--expose-gc', '--input-type=module', '-e', script], { encoding: 'utf8', timeout: 60_000 })
+  const { stdout } = spawnSync(
+    process.execPath,
+    ['--expose-gc', '--input-type=module', '-e', script],
+    { encoding: 'utf8', timeout: 60_000 },
+  )
   const [grown, memories, alive] = JSON.parse(stdout || '[]') as number[]
   // A model has 2.75 MB, and its file another 2 MB while it is read.
   expect(grown).toBeLessThan(2e6)
@@ -204,8 +228,14 @@ test('threads that die again and again end the work with a sentence, and the nex
     workers.dieAtWork(true)
     const lost = stream.push(frames[1]!)
     const rest = Promise.allSettled(frames.slice(2, 6).map((frame) => stream.push(frame)))
-    await expect(lost).rejects.toThrow(/^The CPU backend failed 4 times in a row \(A thread of the CPU backend failed \(.*\)\); the next frame starts it again$/)
-    for (const result of await rest) expect(result).toMatchObject({ status: 'rejected', reason: expect.any(TrecvitError) as TrecvitError })
+    await expect(lost).rejects.toThrow(
+      /^The CPU backend failed 4 times in a row \(A thread of the CPU backend failed \(.*\)\); the next frame starts it again$/,
+    )
+    for (const result of await rest)
+      expect(result).toMatchObject({
+        status: 'rejected',
+        reason: expect.any(TrecvitError) as TrecvitError,
+      })
     workers.dieAtWork(false)
     expect(model.health.losses).toBeGreaterThan(2)
     const answers: FrameAnswer[] = []
@@ -218,7 +248,11 @@ test('threads that die again and again end the work with a sentence, and the nex
 })
 
 describe('a checkpoint that was closed', () => {
-  test.each([['an .npz', 'small.npz'], ['a deflated .npz', 'mu_deflate.npz'], ['a .safetensors file', '../../models/motion.safetensors']])('rejects reads: %s', async (_, name) => {
+  test.each([
+    ['an .npz', 'small.npz'],
+    ['a deflated .npz', 'mu_deflate.npz'],
+    ['a .safetensors file', '../../models/motion.safetensors'],
+  ])('rejects reads: %s', async (_, name) => {
     const checkpoint = await openCheckpoint(goldenUrl(name))
     const [tensor] = [...checkpoint.tensors.keys()]
     await checkpoint.read(tensor!, () => {})
@@ -241,7 +275,9 @@ describe('a video that was closed', () => {
   test('cannot be read, and says so', async () => {
     const video = await openVideo(new URL('../models/tour.mp4', import.meta.url))
     await video[Symbol.asyncDispose]()
-    expect(() => video[Symbol.asyncIterator]()).toThrow('The video was closed: open it again to read it')
+    expect(() => video[Symbol.asyncIterator]()).toThrow(
+      'The video was closed: open it again to read it',
+    )
     await expect(video.close()).resolves.toBeUndefined()
   })
 })
@@ -273,7 +309,9 @@ describe('a queue', () => {
     const pushed = Array.from({ length: 11 }, () => stream.push(big))
     const results = Promise.allSettled(pushed)
     expect(stream.pending).toBe(10)
-    await expect(pushed[10]).rejects.toThrow(/^The stream expected at most 268435456 bytes of waiting frames; await "stream.ready" first$/)
+    await expect(pushed[10]).rejects.toThrow(
+      /^The stream expected at most 268435456 bytes of waiting frames; await "stream.ready" first$/,
+    )
     await model.dispose()
     await results
   })
@@ -294,11 +332,17 @@ describe('a queue', () => {
     await using model = await load({ device: 'wasm' })
     const stream = model.stream()
     const stop = new AbortController()
-    const answers = [stream.push(frames[0]!), stream.push(frames[9]!, { signal: stop.signal }), stream.push(frames[1]!)]
+    const answers = [
+      stream.push(frames[0]!),
+      stream.push(frames[9]!, { signal: stop.signal }),
+      stream.push(frames[1]!),
+    ]
     stop.abort(new Error('no longer wanted'))
     await expect(answers[1]).rejects.toThrow('no longer wanted')
     expect([logitsOf(await answers[0]!), logitsOf(await answers[2]!)]).toEqual(plain.slice(0, 2))
-    await expect(stream.push(frames[2]!, { signal: stop.signal })).rejects.toThrow('no longer wanted')
+    await expect(stream.push(frames[2]!, { signal: stop.signal })).rejects.toThrow(
+      'no longer wanted',
+    )
     expect(logitsOf(await stream.push(frames[2]!))).toEqual(plain[2])
   })
 })
@@ -326,7 +370,8 @@ describe('reading ahead', () => {
       [Symbol.asyncIterator]: () => {
         let count = 0
         return {
-          next: () => (count++ ? new Promise<never>(() => {}) : Promise.resolve({ done: false, value: 7 })),
+          next: () =>
+            count++ ? new Promise<never>(() => {}) : Promise.resolve({ done: false, value: 7 }),
           return: async () => {
             closed = true
             return { done: true, value: undefined }
@@ -347,9 +392,11 @@ describe('reading ahead', () => {
       yield 1
       throw new Error('broken')
     }
-    await expect((async () => {
-      for await (const item of ahead(source())) seen.push(item)
-    })()).rejects.toThrow('broken')
+    await expect(
+      (async () => {
+        for await (const item of ahead(source())) seen.push(item)
+      })(),
+    ).rejects.toThrow('broken')
     expect(seen).toEqual([1])
   })
 })
@@ -357,7 +404,11 @@ describe('reading ahead', () => {
 describe.skipIf(!gpu)('on a GPU', () => {
   const close = (got: number[][]): void => {
     const largest = Math.max(...plain.flat().map(Math.abs))
-    got.forEach((logits, frame) => logits.forEach((value, c) => expect(Math.abs(value - plain[frame]![c]!)).toBeLessThanOrEqual(1e-4 * largest)))
+    got.forEach((logits, frame) =>
+      logits.forEach((value, c) =>
+        expect(Math.abs(value - plain[frame]![c]!)).toBeLessThanOrEqual(1e-4 * largest),
+      ),
+    )
   }
 
   test('one loss has one replacement, however many streams hear of it, and whenever', async () => {
@@ -368,8 +419,11 @@ describe.skipIf(!gpu)('on a GPU', () => {
     lose()
     // Some hear of it at once, others when they are asked again.
     const late = streams.splice(3)
-    const answers = await Promise.all(streams.map(async (stream) => [await stream.push(frames[1]!), await stream.push(frames[2]!)]))
-    for (const stream of late) answers.push([await stream.push(frames[1]!), await stream.push(frames[2]!)])
+    const answers = await Promise.all(
+      streams.map(async (stream) => [await stream.push(frames[1]!), await stream.push(frames[2]!)]),
+    )
+    for (const stream of late)
+      answers.push([await stream.push(frames[1]!), await stream.push(frames[2]!)])
     for (const pair of answers) close([plain[0]!, ...pair.map(logitsOf)])
     expect(opened()).toBe(2)
     expect(model.health).toEqual({ losses: 1, failure: null })
@@ -387,7 +441,8 @@ describe.skipIf(!gpu)('on a GPU', () => {
       lose()
       for (let turn = 0; turn < turns; turn++) await Promise.resolve()
       await model.dispose()
-      for (const result of await answers) if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(TrecvitError)
+      for (const result of await answers)
+        if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(TrecvitError)
       await stream.dispose()
       const count = opened()
       await sleep(50)

@@ -17,7 +17,11 @@ test('softplus is good to 1e-14 of itself', () => {
 })
 
 test.each(embeddings.names.filter((name) => name.startsWith('sincos2d')))('%s', (name) => {
-  const [rows, columns, d] = name.slice('sincos2d/'.length).split('x').map(Number) as [number, number, number]
+  const [rows, columns, d] = name.slice('sincos2d/'.length).split('x').map(Number) as [
+    number,
+    number,
+    number,
+  ]
   embeddings.expect(name, sincos2d(rows, columns, d))
 })
 

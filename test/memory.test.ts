@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { LinearMemory, type Heap } from '../src/backend/wasm/memory.ts'
+import { type Heap, LinearMemory } from '../src/backend/wasm/memory.ts'
 
 /** A machine's memory, without the machine. */
 class Pages implements Heap {
@@ -27,38 +27,49 @@ class Pages implements Heap {
 }
 
 test('blocks never overlap, are zero, aligned, and come together again', async () => {
-  await fc.assert(fc.asyncProperty(fc.array(fc.tuple(fc.integer({ min: 1, max: 50_000 }), fc.nat(9)), { maxLength: 60 }), async (requests) => {
-    const pages = new Pages()
-    const memory = new LinearMemory(pages)
-    const taken: { at: number; bytes: number }[] = []
-    for (const [bytes, keep] of requests) {
-      const at = await memory.take(bytes, 'A block')
-      expect(at % 64).toBe(0)
-      expect(at).toBeGreaterThanOrEqual(1000)
-      for (const other of taken) expect(at + bytes <= other.at || other.at + other.bytes <= at).toBe(true)
-      expect(pages.bytes(at, bytes).every((byte) => byte === 0)).toBe(true)
-      pages.bytes(at, bytes).fill(255)
-      taken.push({ at, bytes })
-      if (keep < 5) memory.free(taken.splice(keep % taken.length, 1)[0]!.at)
-    }
-    for (const { at } of taken) memory.free(at)
-    const { size } = pages
-    // Everything is free again, as one piece: a block of almost all of it needs no growth.
-    await memory.take(size - 2000, 'All')
-    expect(pages.size).toBe(size)
-  }), { numRuns: 100 })
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 50_000 }), fc.nat(9)), { maxLength: 60 }),
+      async (requests) => {
+        const pages = new Pages()
+        const memory = new LinearMemory(pages)
+        const taken: { at: number; bytes: number }[] = []
+        for (const [bytes, keep] of requests) {
+          const at = await memory.take(bytes, 'A block')
+          expect(at % 64).toBe(0)
+          expect(at).toBeGreaterThanOrEqual(1000)
+          for (const other of taken)
+            expect(at + bytes <= other.at || other.at + other.bytes <= at).toBe(true)
+          expect(pages.bytes(at, bytes).every((byte) => byte === 0)).toBe(true)
+          pages.bytes(at, bytes).fill(255)
+          taken.push({ at, bytes })
+          if (keep < 5) memory.free(taken.splice(keep % taken.length, 1)[0]!.at)
+        }
+        for (const { at } of taken) memory.free(at)
+        const { size } = pages
+        // Everything is free again, as one piece: a block of almost all of it needs no growth.
+        await memory.take(size - 2000, 'All')
+        expect(pages.size).toBe(size)
+      },
+    ),
+    { numRuns: 100 },
+  )
 })
 
 test('blocks asked for at once do not overlap either, though memory grows meanwhile', async () => {
   const memory = new LinearMemory(new Pages())
   const sizes = [100_000, 64, 300_000, 20_000, 64]
   const places = await Promise.all(sizes.map((bytes) => memory.take(bytes, 'A block')))
-  const blocks = places.map((at, index) => ({ at, end: at + sizes[index]! })).sort((one, other) => one.at - other.at)
+  const blocks = places
+    .map((at, index) => ({ at, end: at + sizes[index]! }))
+    .sort((one, other) => one.at - other.at)
   blocks.slice(1).forEach(({ at }, index) => expect(at).toBeGreaterThanOrEqual(blocks[index]!.end))
 })
 
 test('says what is missing when 4 GiB do not suffice', async () => {
   const memory = new LinearMemory(new Pages())
   await memory.take(1e6, 'The weights')
-  await expect(memory.take(5e9, 'The activations of a program')).rejects.toThrow(/The activations of a program need 5000 MB, but WebAssembly memory ends at 4 GiB and 2 MB are taken/)
+  await expect(memory.take(5e9, 'The activations of a program')).rejects.toThrow(
+    /The activations of a program need 5000 MB, but WebAssembly memory ends at 4 GiB and 2 MB are taken/,
+  )
 })

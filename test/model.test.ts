@@ -11,53 +11,95 @@ let model: TRecViT
 let video: NdArray<Uint8Array>
 
 beforeAll(async () => {
-  model = await TRecViT.load(goldenUrl('small.npz'), { device: 'wasm', config: { framesPerClip: 6 } })
+  model = await TRecViT.load(goldenUrl('small.npz'), {
+    device: 'wasm',
+    config: { framesPerClip: 6 },
+  })
   const { shape, values } = (await Goldens.open('small_io.npz')).get('video')
   video = { data: Uint8Array.from(values), shape }
 })
 
-const frames = (from: number, to: number): NdArray<Uint8Array> => ({ data: video.data.subarray(from * 12288, to * 12288), shape: [to - from, 64, 64, 3] })
+const frames = (from: number, to: number): NdArray<Uint8Array> => ({
+  data: video.data.subarray(from * 12288, to * 12288),
+  shape: [to - from, 64, 64, 3],
+})
 
 describe('load', () => {
   test('reads the configuration, takes a path, URL, Blob and bytes, and knows one model from another', async () => {
-    expect(model.config).toMatchObject({ width: 96, depth: 3, mlpDim: 384, numHeads: 3, numClasses: 7, repSize: 256, framesPerClip: 6, imageSize: [64, 64] })
-    expect(model.device).toEqual({ backend: 'wasm', kernels: expect.stringMatching(/^(simd|relaxed)$/), threads: Math.min(8, availableParallelism()), reason: null, gpu: null })
+    expect(model.config).toMatchObject({
+      width: 96,
+      depth: 3,
+      mlpDim: 384,
+      numHeads: 3,
+      numClasses: 7,
+      repSize: 256,
+      framesPerClip: 6,
+      imageSize: [64, 64],
+    })
+    expect(model.device).toEqual({
+      backend: 'wasm',
+      kernels: expect.stringMatching(/^(simd|relaxed)$/),
+      threads: Math.min(8, availableParallelism()),
+      reason: null,
+      gpu: null,
+    })
     expect(model.labels).toBeNull()
     const bytes = await readFile(goldenUrl('small.npz'))
-    for (const source of [goldenUrl('small.npz').pathname, new Blob([bytes]), new Uint8Array(bytes)]) {
+    for (const source of [
+      goldenUrl('small.npz').pathname,
+      new Blob([bytes]),
+      new Uint8Array(bytes),
+    ]) {
       expect((await TRecViT.load(source)).fingerprint).toBe(model.fingerprint)
     }
-    const other = await TRecViT.load(goldenUrl('small_gap.npz'), { config: { imageSize: [64, 64] } })
+    const other = await TRecViT.load(goldenUrl('small_gap.npz'), {
+      config: { imageSize: [64, 64] },
+    })
     expect(other.fingerprint).not.toBe(model.fingerprint)
   })
 
   test('knows models of one configuration apart, and one model in two files', async () => {
     const config = configOf('mu', { imageSize: [32, 32], repSize: 8, numClasses: 3 })
-    const [one, other] = await Promise.all([1, 2].map((seed) => checkpointBytes(randomCheckpoint(config, seed))))
-    const fingerprint = async (source: Uint8Array | URL) => (await TRecViT.load(source, { device: 'wasm' })).fingerprint
+    const [one, other] = await Promise.all(
+      [1, 2].map((seed) => checkpointBytes(randomCheckpoint(config, seed))),
+    )
+    const fingerprint = async (source: Uint8Array | URL) =>
+      (await TRecViT.load(source, { device: 'wasm' })).fingerprint
     expect(await fingerprint(one!)).not.toBe(await fingerprint(other!))
-    expect(await fingerprint(goldenUrl('mu_deflate.npz'))).toBe(await fingerprint(goldenUrl('mu.npz')))
+    expect(await fingerprint(goldenUrl('mu_deflate.npz'))).toBe(
+      await fingerprint(goldenUrl('mu.npz')),
+    )
   })
 
   test('reports progress to the end', async () => {
     const seen: [number, number][] = []
-    await TRecViT.load(goldenUrl('small.npz'), { onProgress: (done, total) => seen.push([done, total]) })
+    await TRecViT.load(goldenUrl('small.npz'), {
+      onProgress: (done, total) => seen.push([done, total]),
+    })
     expect(seen.length).toBe(100)
     expect(seen[seen.length - 1]![0]).toBe(seen[0]![1])
     expect(seen.every(([done], index) => index === 0 || done > seen[index - 1]![0])).toBe(true)
   })
 
   test('can be aborted', async () => {
-    await expect(TRecViT.load(goldenUrl('small.npz'), { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i)
+    await expect(
+      TRecViT.load(goldenUrl('small.npz'), { signal: AbortSignal.abort() }),
+    ).rejects.toThrow(/abort/i)
   })
 
   test('labels must be as many as classes', async () => {
-    await expect(TRecViT.load(goldenUrl('small.npz'), { labels: ['a', 'b'] })).rejects.toThrow('"labels" expected 7 names, one for each class, got 2')
+    await expect(TRecViT.load(goldenUrl('small.npz'), { labels: ['a', 'b'] })).rejects.toThrow(
+      '"labels" expected 7 names, one for each class, got 2',
+    )
   })
 
   test('leaves a head aside when told to, and then has features only', async () => {
-    const encoder = await TRecViT.load(goldenUrl('small.npz'), { config: { numClasses: 0, repSize: 0, framesPerClip: 6 } })
-    expect((await encoder.features(frames(0, 6))).data).toEqual((await model.features(frames(0, 6))).data)
+    const encoder = await TRecViT.load(goldenUrl('small.npz'), {
+      config: { numClasses: 0, repSize: 0, framesPerClip: 6 },
+    })
+    expect((await encoder.features(frames(0, 6))).data).toEqual(
+      (await model.features(frames(0, 6))).data,
+    )
     expect(() => encoder.stream()).toThrow('"stream" expected a model with a class head')
     expect(encoder.warnings).toEqual([expect.stringContaining('decoder/pre_logits/kernel')])
   })
@@ -73,12 +115,17 @@ describe('forward', () => {
     // 8 frames are one clip of 8: floor(8 / 6) = 1.
     expect((await model.forward(frames(0, 8))).clipLogits.shape).toEqual([1, 1, 7])
     const odd = { data: new Uint8Array(13 * 12288), shape: [13, 64, 64, 3] }
-    await expect(model.forward(odd)).rejects.toThrow('"frames" of 13 expected a multiple of their 2 clips; drop 1 of them')
+    await expect(model.forward(odd)).rejects.toThrow(
+      '"frames" of 13 expected a multiple of their 2 clips; drop 1 of them',
+    )
   })
 
   test('probabilities are the mean over clips of probabilities', async () => {
     const { probs, clipProbs } = await model.forward(video)
-    const mean = Float32Array.from({ length: 7 }, (_, index) => (clipProbs.data[index]! + clipProbs.data[7 + index]!) / 2)
+    const mean = Float32Array.from(
+      { length: 7 },
+      (_, index) => (clipProbs.data[index]! + clipProbs.data[7 + index]!) / 2,
+    )
     expect(probs.data).toEqual(mean)
   })
 
@@ -89,9 +136,15 @@ describe('forward', () => {
   })
 
   test('refuses frames of another size by name', async () => {
-    await expect(model.forward({ data: new Uint8Array(3 * 32 * 32 * 3), shape: [3, 32, 32, 3] })).rejects.toThrow('"frames" expected shape [t,64,64,3] or [b,t,64,64,3], got [3,32,32,3]')
-    await expect(model.forward({ data: new Uint8Array(10), shape: [3, 64, 64, 3] })).rejects.toThrow('"frames" expected 36864 elements for shape [3,64,64,3], got 10')
-    await expect(model.forward({ data: [1], shape: [1] } as unknown as NdArray)).rejects.toBeInstanceOf(TrecvitError)
+    await expect(
+      model.forward({ data: new Uint8Array(3 * 32 * 32 * 3), shape: [3, 32, 32, 3] }),
+    ).rejects.toThrow('"frames" expected shape [t,64,64,3] or [b,t,64,64,3], got [3,32,32,3]')
+    await expect(
+      model.forward({ data: new Uint8Array(10), shape: [3, 64, 64, 3] }),
+    ).rejects.toThrow('"frames" expected 36864 elements for shape [3,64,64,3], got 10')
+    await expect(
+      model.forward({ data: [1], shape: [1] } as unknown as NdArray),
+    ).rejects.toBeInstanceOf(TrecvitError)
   })
 
   test('can be aborted between chunks', async () => {
@@ -106,11 +159,14 @@ describe('classify', () => {
     const result = await model.classify({ data: video.data, shape: [12, 64, 64, 3] }, { topK: 3 })
     expect(result).toMatchObject({ frames: 12, clips: 1, views: 1 })
     const stream = model.stream()
-    const push = (frame: number) => stream.push({ data: frames(frame, frame + 1).data, shape: [64, 64, 3] })
+    const push = (frame: number) =>
+      stream.push({ data: frames(frame, frame + 1).data, shape: [64, 64, 3] })
     for (let frame = 0; frame < 11; frame++) await push(frame)
     const last = await push(11)
     expect(result.logits.data).toEqual(last.logits.data)
-    expect(result.top.map(({ index }) => index)).toEqual(last.top.slice(0, 3).map(({ index }) => index))
+    expect(result.top.map(({ index }) => index)).toEqual(
+      last.top.slice(0, 3).map(({ index }) => index),
+    )
     expect(result.top[0]!.prob).toBeGreaterThanOrEqual(result.top[1]!.prob)
   })
 
@@ -138,7 +194,10 @@ test('trace holds every step by name, profile its time', async () => {
 test('trace of a stream is of its next frame, with what the frames before left', async () => {
   const frame = (index: number) => ({ data: frames(index, index + 1).data, shape: [64, 64, 3] })
   const [stream, other] = [model.stream(), model.stream()]
-  for (const [pushed, traced] of [[stream, other], [other, stream]] as const) {
+  for (const [pushed, traced] of [
+    [stream, other],
+    [other, stream],
+  ] as const) {
     const { logits } = await pushed.push(frame(0))
     const tensors = await traced.trace(frame(0))
     expect(tensors.get('logits')!.data).toEqual(logits.data)
@@ -146,5 +205,7 @@ test('trace of a stream is of its next frame, with what the frames before left',
   }
   const { logits } = await stream.push(frame(1))
   expect((await other.trace(frame(1))).get('logits')!.data).toEqual(logits.data)
-  await expect(stream.trace({ data: new Uint8Array(3), shape: [1, 1, 3] })).rejects.toThrow('A frame expected shape')
+  await expect(stream.trace({ data: new Uint8Array(3), shape: [1, 1, 3] })).rejects.toThrow(
+    'A frame expected shape',
+  )
 })

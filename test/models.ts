@@ -3,11 +3,11 @@ import type { MatrixDType } from '../src/backend/backend.ts'
 import { Engine } from '../src/backend/engine.ts'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import type { Config } from '../src/model/config.ts'
+import { type ProgramOptions, recordModel } from '../src/model/graph.ts'
 import { checkTensors, inferConfig } from '../src/model/infer.ts'
 import { loadWeights } from '../src/model/load.ts'
-import { weightTable } from '../src/model/weights.ts'
-import { recordModel, type ProgramOptions } from '../src/model/graph.ts'
 import type { SessionOptions } from '../src/model/trecvit.ts'
+import { weightTable } from '../src/model/weights.ts'
 import { kindOf, type Program } from '../src/program/program.ts'
 import { Session } from '../src/stream/session.ts'
 import type { BackendUnderTest } from './backends.ts'
@@ -30,7 +30,12 @@ export interface GoldenModel {
 }
 
 /** Loads `<name>.npz` from the goldens onto a backend. */
-export async function loadModel(create: BackendUnderTest['create'], name: string, given: Partial<Config> = {}, dtype: MatrixDType = 'f32'): Promise<GoldenModel> {
+export async function loadModel(
+  create: BackendUnderTest['create'],
+  name: string,
+  given: Partial<Config> = {},
+  dtype: MatrixDType = 'f32',
+): Promise<GoldenModel> {
   const checkpoint = await openCheckpoint(goldenUrl(`${name}.npz`))
   const config = inferConfig(checkpoint.name, checkpoint.tensors, given)
   checkTensors(checkpoint.name, checkpoint.tensors, config)
@@ -46,10 +51,16 @@ export async function loadModel(create: BackendUnderTest['create'], name: string
     return programs.get(key)!
   }
   return {
-    config, program,
+    config,
+    program,
     session: ({ b, recent, encoded }) => {
       const kind = kindOf(recent)
-      return new Session({ current: engine, get: none, replace: none }, b, (t, pixels) => program({ b, t, pixels, recent: kind, encoded }), recent)
+      return new Session(
+        { current: engine, get: none, replace: none },
+        b,
+        (t, pixels) => program({ b, t, pixels, recent: kind, encoded }),
+        recent,
+      )
     },
   }
 }

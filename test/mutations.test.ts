@@ -1,6 +1,6 @@
 /**
- * Wrong models, made from the sources by one edit each: the golden clips tell every one of them from the right model. Tests that a wrong
- * model passes would protect nothing.
+ * Wrong models, made from the sources by one edit each: the golden clips tell every one of them
+ * from the right model. Tests that a wrong model passes would protect nothing.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import asc from 'assemblyscript/asc'
@@ -33,28 +33,133 @@ const softmaxOfMean = `{
     })(meanOverClips(clipLogits, b, clips, c)),`
 
 const mutations: readonly (Edit & { readonly name: string })[] = [
-  { name: 'gelu with erf', file: 'assembly/lib/math.ts', from: '  const power = f32x4.mul(madd(', to: `${erfGelu}\n  const power = f32x4.mul(madd(` },
-  { name: 'RMSNorm that scales by scale instead of 1 + scale', file: 'assembly/rmsNorm.ts', from: 'f32x4.add(one, v128.load(args.scale + i))', to: 'v128.load(args.scale + i)' },
-  { name: 'variance over d − 1', file: 'assembly/layerNorm.ts', from: 'mean) / <f32>args.d +', to: 'mean) / <f32>(args.d - 1) +' },
-  { name: 'epsilon 1e-5 in LayerNorm', file: 'assembly/layerNorm.ts', from: '<f32>1e-6', to: '<f32>1e-5' },
-  { name: 'epsilon 1e-5 in RMSNorm', file: 'assembly/rmsNorm.ts', from: '<f32>1e-6', to: '<f32>1e-5' },
-  { name: 'taps of the convolution in reverse', file: 'assembly/conv1d.ts', from: 'const k1 = kernel + e, k2 = k1 + e, k3 = k2 + e', to: 'const k3 = kernel, k2 = k3 + e, k1 = k2 + e; kernel = k1 + e' },
-  { name: 'past of the convolution newest first', file: 'assembly/conv1d.ts', from: 'past + <usize>((args.k - 1 + t) * args.n) * e', to: 'past + <usize>((-1 - t) * args.n) * e' },
-  { name: '√(1 − a²) on the first frame too', file: 'assembly/rgLru.ts', from: 'memory.copy(s, scratch, width)', to: 'memory.fill(s, 0, width), recur(s, scratch, scratch + width, width)' },
+  {
+    name: 'gelu with erf',
+    file: 'assembly/lib/math.ts',
+    from: '  const power = f32x4.mul(madd(',
+    to: `${erfGelu}\n  const power = f32x4.mul(madd(`,
+  },
+  {
+    name: 'RMSNorm that scales by scale instead of 1 + scale',
+    file: 'assembly/rmsNorm.ts',
+    from: 'f32x4.add(one, v128.load(args.scale + i))',
+    to: 'v128.load(args.scale + i)',
+  },
+  {
+    name: 'variance over d − 1',
+    file: 'assembly/layerNorm.ts',
+    from: 'mean) / <f32>args.d +',
+    to: 'mean) / <f32>(args.d - 1) +',
+  },
+  {
+    name: 'epsilon 1e-5 in LayerNorm',
+    file: 'assembly/layerNorm.ts',
+    from: '<f32>1e-6',
+    to: '<f32>1e-5',
+  },
+  {
+    name: 'epsilon 1e-5 in RMSNorm',
+    file: 'assembly/rmsNorm.ts',
+    from: '<f32>1e-6',
+    to: '<f32>1e-5',
+  },
+  {
+    name: 'taps of the convolution in reverse',
+    file: 'assembly/conv1d.ts',
+    from: 'const k1 = kernel + e, k2 = k1 + e, k3 = k2 + e',
+    to: 'const k3 = kernel, k2 = k3 + e, k1 = k2 + e; kernel = k1 + e',
+  },
+  {
+    name: 'past of the convolution newest first',
+    file: 'assembly/conv1d.ts',
+    from: 'past + <usize>((args.k - 1 + t) * args.n) * e',
+    to: 'past + <usize>((-1 - t) * args.n) * e',
+  },
+  {
+    name: '√(1 − a²) on the first frame too',
+    file: 'assembly/rgLru.ts',
+    from: 'memory.copy(s, scratch, width)',
+    to: 'memory.fill(s, 0, width), recur(s, scratch, scratch + width, width)',
+  },
   { name: 'no √(1 − a²)', file: 'assembly/rgLru.ts', from: 'f32x4.mul(rest, x)', to: 'x' },
-  { name: 'no 1/√r in attention', file: 'assembly/attention.ts', from: '1 / sqrt<f32>(<f32>r)', to: '1' },
-  { name: 'bytes divided by 256', file: 'assembly/patchify.ts', from: 'f32x4.splat(255)', to: 'f32x4.splat(256)' },
-  { name: 'sum over tokens instead of mean', file: 'assembly/pool.ts', from: 'f32x4.div(v128.load(out + i), counts)', to: 'v128.load(out + i)' },
-  { name: 'gelu on linear_x', file: 'src/model/graph.ts', from: 'activated: e', to: 'activated: 2 * e' },
-  { name: 'no tanh in the head', file: 'src/model/graph.ts', from: "activation: 'tanh'", to: "activation: 'none'" },
-  { name: 'no residual around attention', file: 'src/model/graph.ts', from: ', add: everyRow ? x : ops.token(x, 0)', to: '' },
-  { name: 'answer from the last frame alone', file: 'src/model/graph.ts', from: 'ops.average(`${path}pre_logits`, features, over)', to: 'features' },
-  { name: 'input gate and decay gate exchanged', file: 'src/model/weights.ts', from: '[`${block}/rg_lru/input_gate/${role}`, e / h], [`${block}/rg_lru/a_gate/${role}`, e / h]', to: '[`${block}/rg_lru/a_gate/${role}`, e / h], [`${block}/rg_lru/input_gate/${role}`, e / h]' },
-  { name: 'decay −4·softplus', file: 'src/model/weights.ts', from: '-8 * softplus', to: '-4 * softplus' },
-  { name: 'bias of the patches on the class token', file: 'src/model/weights.ts', from: 'table.set(rest[0]!)', to: 'table.set(rest[0]!.map((value, i) => value + bias[i]!))' },
-  { name: 'fixed positions with x and y exchanged', file: 'src/model/math.ts', from: '[...sinCos(x * omega), ...sinCos(y * omega)]', to: '[...sinCos(y * omega), ...sinCos(x * omega)]' },
-  { name: 'state kept from clip to clip', file: 'src/model/trecvit.ts', from: 'if (clip) await session.reset()', to: '' },
-  { name: 'softmax of mean logits instead of mean of softmaxes', file: 'src/model/trecvit.ts', from: '{ data: meanOverClips(clipProbs, b, clips, c),', to: softmaxOfMean },
+  {
+    name: 'no 1/√r in attention',
+    file: 'assembly/attention.ts',
+    from: '1 / sqrt<f32>(<f32>r)',
+    to: '1',
+  },
+  {
+    name: 'bytes divided by 256',
+    file: 'assembly/patchify.ts',
+    from: 'f32x4.splat(255)',
+    to: 'f32x4.splat(256)',
+  },
+  {
+    name: 'sum over tokens instead of mean',
+    file: 'assembly/pool.ts',
+    from: 'f32x4.div(v128.load(out + i), counts)',
+    to: 'v128.load(out + i)',
+  },
+  {
+    name: 'gelu on linear_x',
+    file: 'src/model/graph.ts',
+    from: 'activated: e',
+    to: 'activated: 2 * e',
+  },
+  {
+    name: 'no tanh in the head',
+    file: 'src/model/graph.ts',
+    from: "activation: 'tanh'",
+    to: "activation: 'none'",
+  },
+  {
+    name: 'no residual around attention',
+    file: 'src/model/graph.ts',
+    from: ', add: everyRow ? x : ops.token(x, 0)',
+    to: '',
+  },
+  {
+    name: 'answer from the last frame alone',
+    file: 'src/model/graph.ts',
+    from: 'ops.average(`${path}pre_logits`, features, over)',
+    to: 'features',
+  },
+  {
+    name: 'input gate and decay gate exchanged',
+    file: 'src/model/weights.ts',
+    from: '[`${block}/rg_lru/input_gate/${role}`, e / h], [`${block}/rg_lru/a_gate/${role}`, e / h]',
+    to: '[`${block}/rg_lru/a_gate/${role}`, e / h], [`${block}/rg_lru/input_gate/${role}`, e / h]',
+  },
+  {
+    name: 'decay −4·softplus',
+    file: 'src/model/weights.ts',
+    from: '-8 * softplus',
+    to: '-4 * softplus',
+  },
+  {
+    name: 'bias of the patches on the class token',
+    file: 'src/model/weights.ts',
+    from: 'table.set(rest[0]!)',
+    to: 'table.set(rest[0]!.map((value, i) => value + bias[i]!))',
+  },
+  {
+    name: 'fixed positions with x and y exchanged',
+    file: 'src/model/math.ts',
+    from: '[...sinCos(x * omega), ...sinCos(y * omega)]',
+    to: '[...sinCos(y * omega), ...sinCos(x * omega)]',
+  },
+  {
+    name: 'state kept from clip to clip',
+    file: 'src/model/trecvit.ts',
+    from: 'if (clip) await session.reset()',
+    to: '',
+  },
+  {
+    name: 'softmax of mean logits instead of mean of softmaxes',
+    file: 'src/model/trecvit.ts',
+    from: '{ data: meanOverClips(clipProbs, b, clips, c),',
+    to: softmaxOfMean,
+  },
 ]
 
 let folder: string
@@ -82,7 +187,14 @@ async function worstRatio(edit: Edit): Promise<number> {
     await using model = await TRecViT.load(goldenUrl(`${name}.npz`), { config: given })
     const { logits, probs, clipLogits, clipProbs, preLogits } = await model.forward(video)
     const encoded = await model.features(video)
-    for (const [want, got] of Object.entries({ logits, probs, clip_logits: clipLogits, clip_probs: clipProbs, pre_logits: preLogits, 'stream/encoded': encoded })) {
+    for (const [want, got] of Object.entries({
+      logits,
+      probs,
+      clip_logits: clipLogits,
+      clip_probs: clipProbs,
+      pre_logits: preLogits,
+      'stream/encoded': encoded,
+    })) {
       worst = Math.max(worst, goldens.ratio(want, got.data, got.shape))
     }
   }
@@ -94,25 +206,61 @@ async function mutated(edit: Edit): Promise<typeof import('../src/model/trecvit.
   const read = async (file: string) => {
     const text = await readFile(file, 'utf8')
     if (file !== edit.file) return text
-    expect(text.split(edit.from).length, `times that "${edit.from}" stands in ${file}, plus 1`).toBe(2)
+    expect(
+      text.split(edit.from).length,
+      `times that "${edit.from}" stands in ${file}, plus 1`,
+    ).toBe(2)
     return text.replace(edit.from, () => edit.to)
   }
   let wasm: Uint8Array | string = ''
-  const options = ['--config', 'none', '--runtime', 'stub', '--importMemory', '--initialMemory', '1', '--sharedMemory', '--maximumMemory', '65536', '--enable', 'simd,threads', '--noAssert']
-  const { error, stderr } = await asc.main(['assembly/index.ts', '--outFile', 'mutant.wasm', ...options], {
-    readFile: (file) => read(file).catch((reason: { code?: string }) => reason.code === 'ENOENT' ? null : Promise.reject(reason)),
-    writeFile: (_, contents) => void (wasm = contents),
-  })
+  const options = [
+    '--config',
+    'none',
+    '--runtime',
+    'stub',
+    '--importMemory',
+    '--initialMemory',
+    '1',
+    '--sharedMemory',
+    '--maximumMemory',
+    '65536',
+    '--enable',
+    'simd,threads',
+    '--noAssert',
+  ]
+  const { error, stderr } = await asc.main(
+    ['assembly/index.ts', '--outFile', 'mutant.wasm', ...options],
+    {
+      readFile: (file) =>
+        read(file).catch((reason: { code?: string }) =>
+          reason.code === 'ENOENT' ? null : Promise.reject(reason),
+        ),
+      writeFile: (_, contents) => void (wasm = contents),
+    },
+  )
   if (error) throw new Error(String(stderr), { cause: error })
   const { outputFiles } = await build({
-    entryPoints: ['src/model/trecvit.ts'], bundle: true, write: false, format: 'esm', target: 'es2022', platform: 'neutral', packages: 'external', external: ['node:*'], loader: { '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
-    plugins: [{
-      name: 'edit',
-      setup({ onLoad }) {
-        onLoad({ filter: /\.wasm$/ }, () => ({ contents: wasm, loader: 'binary' }))
-        onLoad({ filter: /src\/.*\.ts$/ }, async ({ path }) => ({ contents: await read(path.slice(path.lastIndexOf('/src/') + 1)), loader: 'ts' }))
+    entryPoints: ['src/model/trecvit.ts'],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+    platform: 'neutral',
+    packages: 'external',
+    external: ['node:*'],
+    loader: { '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
+    plugins: [
+      {
+        name: 'edit',
+        setup({ onLoad }) {
+          onLoad({ filter: /\.wasm$/ }, () => ({ contents: wasm, loader: 'binary' }))
+          onLoad({ filter: /src\/.*\.ts$/ }, async ({ path }) => ({
+            contents: await read(path.slice(path.lastIndexOf('/src/') + 1)),
+            loader: 'ts',
+          }))
+        },
       },
-    }],
+    ],
   })
   const file = `${folder}/${mutations.indexOf(edit as (typeof mutations)[number])}.mjs`
   await writeFile(file, outputFiles[0]!.text)

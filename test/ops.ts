@@ -1,13 +1,27 @@
 /**
- * One operation, recorded as a program of its own and run on every backend. All inputs come side by side with the pixels, from where steps
- * before it copy each to a buffer of its own (bytes stay where they are), and the output is a view into a buffer that another step has filled
- * with poison: what a kernel leaves unwritten, or writes beside its output, shows. Around the inputs, between their rows if they have a stride,
- * and around the states lies NaN: what it reads beside its inputs shows too.
+ * One operation, recorded as a program of its own and run on every backend. All inputs come side by
+ * side with the pixels, from where steps before it copy each to a buffer of its own (bytes stay
+ * where they are), and the output is a view into a buffer that another step has filled with poison:
+ * what a kernel leaves unwritten, or writes beside its output, shows. Around the inputs, between
+ * their rows if they have a stride, and around the states lies NaN: what it reads beside its inputs
+ * shows too.
  */
 import { describe, expect, test } from 'vitest'
-import { rowsOf, sizeOf, statesFor, columnsOf, type Average, type Buffer, type Program, type State, type Step, type Tensor, type Weight } from '../src/program/program.ts'
+import {
+  type Average,
+  type Buffer,
+  columnsOf,
+  type Program,
+  rowsOf,
+  type State,
+  type Step,
+  sizeOf,
+  statesFor,
+  type Tensor,
+  type Weight,
+} from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
-import { backends, team, type BackendUnderTest } from './backends.ts'
+import { type BackendUnderTest, backends, team } from './backends.ts'
 import { ReferenceBackend } from './reference.ts'
 
 /** An input: values row-major. */
@@ -50,7 +64,10 @@ export interface OpResult {
   readonly states: readonly Float32Array[]
 }
 
-/** Elements between things that must not touch: dense rows begin at whole vectors of four, rows with gaps between them at any address. */
+/**
+ * Elements between things that must not touch: dense rows begin at whole vectors of four, rows with
+ * gaps between them at any address.
+ */
 const marginOf = (gap: number): number => (gap ? 13 : 16)
 /** A number that no case comes near; where the pixels are bytes it is 1, from a byte of 255. */
 const POISON = Math.fround(-7.77e33)
@@ -59,9 +76,17 @@ const POISON = Math.fround(-7.77e33)
  * Runs a case.
  * @param gap elements between the end of a row and the next, in inputs and output
  */
-export async function runOp(create: BackendUnderTest['create'], op: OpCase, gap = 0): Promise<OpResult> {
+export async function runOp(
+  create: BackendUnderTest['create'],
+  op: OpCase,
+  gap = 0,
+): Promise<OpResult> {
   const { b = 1, t = 1, average = 'all' } = op
-  const table = Object.entries(op.weights ?? {}).map(([name, { values, ...weight }]) => ({ name, values, ...weight }))
+  const table = Object.entries(op.weights ?? {}).map(([name, { values, ...weight }]) => ({
+    name,
+    values,
+    ...weight,
+  }))
   const bytes = Object.values(op.inputs).some(({ values }) => values instanceof Uint8Array)
   const recorder = new Recorder(b, t, new Map(table.map((weight) => [weight.name, weight])))
 
@@ -75,21 +100,32 @@ export async function runOp(create: BackendUnderTest['create'], op: OpCase, gap 
     size += (values.length / columns) * stride + margin
     return { name, values, offset, shape, stride }
   })
-  const buffer = { name: 'pixels', dtype: bytes ? 'u8' as const : 'f32' as const, size }
-  const whole = (of: Buffer, count: number) => ({ buffer: of, offset: 0, shape: [1, count], stride: count })
+  const buffer = { name: 'pixels', dtype: bytes ? ('u8' as const) : ('f32' as const), size }
+  const whole = (of: Buffer, count: number) => ({
+    buffer: of,
+    offset: 0,
+    shape: [1, count],
+    stride: count,
+  })
   /** A step that copies `count` pixels, and up to 2 more. */
   const copy = (name: string, from: number, count: number) => {
     const line = Math.ceil(count / 3)
-    return recorder.patchify(name, { buffer, offset: from, shape: [1, 1, 1, line, 3], stride: 3 }, { lead: 0, patchSize: [1, line] })
+    return recorder.patchify(
+      name,
+      { buffer, offset: from, shape: [1, 1, 1, line, 3], stride: 3 },
+      { lead: 0, patchSize: [1, line] },
+    )
   }
   const copies: Record<string, { readonly tensor: Tensor; readonly from: number }> = {}
-  const inputs = Object.fromEntries(placed.map(({ name, offset, shape, stride, values }): [string, Tensor] => {
-    if (bytes) return [name, { buffer, offset, shape, stride }]
-    const rows = values.length / shape[shape.length - 1]!
-    const from = offset - margin
-    copies[name] = { tensor: copy(name, from, margin + rows * stride + margin - 2), from }
-    return [name, { buffer: copies[name].tensor.buffer, offset: margin, shape, stride }]
-  }))
+  const inputs = Object.fromEntries(
+    placed.map(({ name, offset, shape, stride, values }): [string, Tensor] => {
+      if (bytes) return [name, { buffer, offset, shape, stride }]
+      const rows = values.length / shape[shape.length - 1]!
+      const from = offset - margin
+      copies[name] = { tensor: copy(name, from, margin + rows * stride + margin - 2), from }
+      return [name, { buffer: copies[name].tensor.buffer, offset: margin, shape, stride }]
+    }),
+  )
   const result = op.record(recorder, inputs)
 
   // The output as a view into a poisoned buffer, which a copy of the end of the pixels fills.
@@ -101,32 +137,58 @@ export async function runOp(create: BackendUnderTest['create'], op: OpCase, gap 
   const [step, fill] = steps.slice(-2) as [Step, Step]
   const guard = (name: string): State => ({ name, shape: [16] })
   const program: Program = {
-    b, t,
+    b,
+    t,
     pixels: whole(buffer, buffer.size),
-    steps: [...steps.slice(0, -2), fill, { ...step, output: { ...result, buffer: poison.buffer, offset: margin, stride } } as Step],
+    steps: [
+      ...steps.slice(0, -2),
+      fill,
+      { ...step, output: { ...result, buffer: poison.buffer, offset: margin, stride } } as Step,
+    ],
     states: [guard('before'), ...states, guard('after')],
-    outputs: { written: whole(poison.buffer, filled), ...Object.fromEntries(Object.entries(copies).map(([name, { tensor }]) => [name, whole(tensor.buffer, tensor.buffer.size)])) },
+    outputs: {
+      written: whole(poison.buffer, filled),
+      ...Object.fromEntries(
+        Object.entries(copies).map(([name, { tensor }]) => [
+          name,
+          whole(tensor.buffer, tensor.buffer.size),
+        ]),
+      ),
+    },
   }
 
-  const sent = bytes ? new Uint8Array(buffer.size).fill(255) : new Float32Array(buffer.size).fill(NaN).fill(POISON, size)
+  const sent = bytes
+    ? new Uint8Array(buffer.size).fill(255)
+    : new Float32Array(buffer.size).fill(NaN).fill(POISON, size)
   for (const { values, offset, shape, stride } of placed) {
     const columns = shape[shape.length - 1]!
-    for (let row = 0; row < values.length / columns; row++) sent.set(values.subarray(row * columns, (row + 1) * columns), offset + row * stride)
+    for (let row = 0; row < values.length / columns; row++)
+      sent.set(values.subarray(row * columns, (row + 1) * columns), offset + row * stride)
   }
   const backend = await create(table)
   for (const weight of table) backend.write(weight, weight.values, 0, weight.columns, 0)
   const replay = await backend.prepare(program)
   const stream = await backend.createState(program.states, average)
   const nan = new Float32Array(16).fill(NaN)
-  await stream.write([nan, ...(op.states ?? statesFor(states, average).map(({ shape }) => new Float32Array(sizeOf(shape)))), nan])
+  await stream.write([
+    nan,
+    ...(op.states ??
+      statesFor(states, average).map(({ shape }) => new Float32Array(sizeOf(shape)))),
+    nan,
+  ])
   const { written, ...read } = await replay.run(stream, op.frame ?? 0, sent)
   const [before, ...after] = await stream.read()
   for (const part of [replay, stream, backend]) part.dispose()
 
   const [columns, end] = [columnsOf(result), margin + rowsOf(result) * stride]
   const isOutput = (at: number) => at >= margin && at < end && (at - margin) % stride < columns
-  for (const [name, { from }] of Object.entries(copies)) expectSame(`${name} afterwards`, read[name]!, sent.subarray(from, from + read[name]!.length))
-  expectSame('the memory around the output', written!.map((value, at) => (isOutput(at) ? 0 : value)), written!.map((_, at) => (isOutput(at) ? 0 : bytes ? 1 : POISON)))
+  for (const [name, { from }] of Object.entries(copies))
+    expectSame(`${name} afterwards`, read[name]!, sent.subarray(from, from + read[name]!.length))
+  expectSame(
+    'the memory around the output',
+    written!.map((value, at) => (isOutput(at) ? 0 : value)),
+    written!.map((_, at) => (isOutput(at) ? 0 : bytes ? 1 : POISON)),
+  )
   expectSame('the memory before the states', before!, nan)
   expectSame('the memory after the states', after.pop()!, nan)
   return { output: written!.filter((_, at) => isOutput(at)), states: after }
@@ -136,11 +198,15 @@ export async function runOp(create: BackendUnderTest['create'], op: OpCase, gap 
 export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike<number>): void {
   expect(got.length, `elements of ${what}`).toBe(want.length)
   for (let i = 0; i < want.length; i++) {
-    if (!Object.is(got[i], want[i])) expect.fail(`${what}: expected ${want[i]} at ${i}, got ${got[i]}`)
+    if (!Object.is(got[i], want[i]))
+      expect.fail(`${what}: expected ${want[i]} at ${i}, got ${got[i]}`)
   }
 }
 
-/** Registers a test for every case and backend, dense and with strides, against the reference and the bound of the case. */
+/**
+ * Registers a test for every case and backend, dense and with strides, against the reference and
+ * the bound of the case.
+ */
 export function testOp(title: string, cases: readonly OpCase[], on = backends): void {
   describe.each([...on, team])(`${title} on $name`, (backend) => {
     test.each(cases)('$name', async (op) => {
@@ -149,14 +215,28 @@ export function testOp(title: string, cases: readonly OpCase[], on = backends): 
         const got = await runOp(backend.create, op, gap)
         expectWithin(got.output, want.output, op.bound(backend, want.output), backend)
         const bounds = op.boundOfStates?.(backend)
-        got.states.forEach((state, index) => expectWithin(state, want.states[index]!, bounds?.[index] ?? new Float64Array(state.length), backend))
+        got.states.forEach((state, index) =>
+          expectWithin(
+            state,
+            want.states[index]!,
+            bounds?.[index] ?? new Float64Array(state.length),
+            backend,
+          ),
+        )
       }
     })
   })
 }
 
-/** Registers tests that frames 0..t−1 in one chunk and in any split into chunks leave the same bits; `chunk` makes the case of some of them. */
-export function testSplits(title: string, t: number, chunk: (from: number, to: number) => OpCase): void {
+/**
+ * Registers tests that frames 0..t−1 in one chunk and in any split into chunks leave the same bits;
+ * `chunk` makes the case of some of them.
+ */
+export function testSplits(
+  title: string,
+  t: number,
+  chunk: (from: number, to: number) => OpCase,
+): void {
   describe.each(backends)(`${title} on $name`, ({ create }) => {
     let once: Promise<OpResult> | undefined
     test.each(compositions(t).map((sizes) => ({ sizes })))('$sizes', async ({ sizes }) => {
@@ -166,10 +246,17 @@ export function testSplits(title: string, t: number, chunk: (from: number, to: n
       let states: readonly Float32Array[] | undefined
       let from = 0
       for (const size of sizes) {
-        const result = await runOp(create, { ...chunk(from, from + size), ...(states && { states }) })
+        const result = await runOp(create, {
+          ...chunk(from, from + size),
+          ...(states && { states }),
+        })
         for (let video = 0; video < b; video++) {
           const part = result.output.subarray(video * size * row, (video + 1) * size * row)
-          expectSame(`frames from ${from} of video ${video}`, part, whole.output.subarray((video * t + from) * row, (video * t + from + size) * row))
+          expectSame(
+            `frames from ${from} of video ${video}`,
+            part,
+            whole.output.subarray((video * t + from) * row, (video * t + from + size) * row),
+          )
         }
         states = result.states
         from += size
@@ -182,32 +269,53 @@ export function testSplits(title: string, t: number, chunk: (from: number, to: n
 /** Every way to write t as a sum of positive whole numbers, in order. */
 export function compositions(t: number): number[][] {
   if (t === 0) return [[]]
-  return Array.from({ length: t }, (_, i) => i + 1).flatMap((first) => compositions(t - first).map((rest) => [first, ...rest]))
+  return Array.from({ length: t }, (_, i) => i + 1).flatMap((first) =>
+    compositions(t - first).map((rest) => [first, ...rest]),
+  )
 }
 
 /** Frames from..to−1 of an input [b, t, ..]. */
 export function framesOf({ shape, values }: Input, from: number, to: number): Input {
   const [b, t, ...rest] = shape as [number, number, ...number[]]
   const row = values.length / (b * t)
-  return { shape: [b, to - from, ...rest], values: values.filter((_, at) => Math.floor(at / row) % t >= from && Math.floor(at / row) % t < to) }
+  return {
+    shape: [b, to - from, ...rest],
+    values: values.filter(
+      (_, at) => Math.floor(at / row) % t >= from && Math.floor(at / row) % t < to,
+    ),
+  }
 }
 
-/** Asserts |got − want| ≤ bound for each element, and unless the backend is for finite numbers only NaN where NaN is wanted, and infinity where float32 overflows. */
-export function expectWithin(got: Float32Array, want: Float32Array, bound: ArrayLike<number>, { unit, smallest, finiteOnly }: BackendUnderTest): void {
+/**
+ * Asserts |got − want| ≤ bound for each element, and unless the backend is for finite numbers only
+ * NaN where NaN is wanted, and infinity where float32 overflows.
+ */
+export function expectWithin(
+  got: Float32Array,
+  want: Float32Array,
+  bound: ArrayLike<number>,
+  { unit, smallest, finiteOnly }: BackendUnderTest,
+): void {
   expect(got.length, 'number of elements').toBe(want.length)
   let outside = 0
   let worst = { index: 0, ratio: 0 }
   want.forEach((value, index) => {
-    // `want` is rounded to float32, which costs a unit more than the bound knows of; with a bound of 0 it is exact.
+    // `want` is rounded to float32, which costs a unit more than the bound knows of; with a bound
+    // of 0 it is exact.
     const allowed = bound[index]! && bound[index]! + unit * Math.abs(value) + smallest
     if (finiteOnly && !Number.isFinite(value)) return
-    const ratio = got[index] === value || (Number.isNaN(value) && Number.isNaN(got[index])) ? 0 : Math.abs(got[index]! - value) / allowed
+    const ratio =
+      got[index] === value || (Number.isNaN(value) && Number.isNaN(got[index]))
+        ? 0
+        : Math.abs(got[index]! - value) / allowed
     if (!(ratio <= 1)) outside++
     if (!(ratio <= worst.ratio)) worst = { index, ratio }
   })
   if (outside) {
     const { index, ratio } = worst
-    expect.fail(`${outside} of ${want.length} elements lie outside the bound; worst at ${index}: expected ${want[index]}, got ${got[index]}, ${ratio} times the bound`)
+    expect.fail(
+      `${outside} of ${want.length} elements lie outside the bound; worst at ${index}: expected ${want[index]}, got ${got[index]}, ${ratio} times the bound`,
+    )
   }
 }
 

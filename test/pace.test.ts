@@ -1,7 +1,7 @@
 /** How long results of a GPU are left alone: by a clock of the test, then by that of Node. */
 import { expect, test } from 'vitest'
-import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import { Pace } from '../src/backend/webgpu/pace.ts'
+import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import { configOf } from '../src/model/config.ts'
 import { recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
@@ -12,7 +12,8 @@ const LATE = 0.7
 
 /**
  * A GPU that takes so long for one work after another, of which some are under way at a time.
- * @returns of each how late its results were seen, and the share of the time that was slept through while it alone was waited for
+ * @returns of each how late its results were seen, and the share of the time that was slept through
+ * while it alone was waited for
  */
 function simulate(costs: readonly number[], under: number): { late: number; slept: number }[] {
   const pace = new Pace()
@@ -21,12 +22,20 @@ function simulate(costs: readonly number[], under: number): { late: number; slep
   let [now, free] = [0, 0]
   for (const cost of costs) {
     const nap = pace.begin(now)
-    flying.push({ began: now, from: Math.max(now, free), ends: (free = Math.max(now, free) + cost), wakes: now + (nap && nap + LATE) })
+    flying.push({
+      began: now,
+      from: Math.max(now, free),
+      ends: (free = Math.max(now, free) + cost),
+      wakes: now + (nap && nap + LATE),
+    })
     if (flying.length < under) continue
     const { began, from, ends, wakes } = flying.shift()!
     now = Math.max(ends, wakes)
     pace.end(began, now)
-    seen.push({ late: now - ends, slept: Math.max(0, Math.min(wakes, ends) - from) / (ends - from) })
+    seen.push({
+      late: now - ends,
+      slept: Math.max(0, Math.min(wakes, ends) - from) / (ends - from),
+    })
   }
   return seen
 }

@@ -1,7 +1,10 @@
-/** Weights arrive in chunks that end anywhere, and as parts that lie side by side; where they end up must not depend on it. */
+/**
+ * Weights arrive in chunks that end anywhere, and as parts that lie side by side; where they end up
+ * must not depend on it.
+ */
 import { describe, test } from 'vitest'
-import { backends, type BackendUnderTest } from './backends.ts'
-import { expectSame, noise, runOp, type OpCase } from './ops.ts'
+import { type BackendUnderTest, backends } from './backends.ts'
+import { expectSame, noise, type OpCase, runOp } from './ops.ts'
 
 const [rows, blocks, k, n] = [4, 3, 5, 21]
 const op: OpCase = {
@@ -15,16 +18,27 @@ const op: OpCase = {
   bound: () => [],
 }
 
-/** A backend that gets every weight as columns 0..split−1 and the rest, each in chunks of `size` values. */
-function inPieces(create: BackendUnderTest['create'], split: number, size: number): BackendUnderTest['create'] {
+/**
+ * A backend that gets every weight as columns 0..split−1 and the rest, each in chunks of `size`
+ * values.
+ */
+function inPieces(
+  create: BackendUnderTest['create'],
+  split: number,
+  size: number,
+): BackendUnderTest['create'] {
   return async (weights) => {
     const backend = await create(weights)
     const write = backend.write.bind(backend)
     backend.write = (weight, values) => {
       const { columns } = weight
-      for (const [from, to] of [[0, split], [split, columns]] as const) {
+      for (const [from, to] of [
+        [0, split],
+        [split, columns],
+      ] as const) {
         const part = values.filter((_, at) => at % columns >= from && at % columns < to)
-        for (let first = 0; first < part.length; first += size) write(weight, part.subarray(first, first + size), first, to - from, from)
+        for (let first = 0; first < part.length; first += size)
+          write(weight, part.subarray(first, first + size), first, to - from, from)
       }
     }
     return backend
@@ -32,7 +46,15 @@ function inPieces(create: BackendUnderTest['create'], split: number, size: numbe
 }
 
 describe.each(backends)('$name', ({ create }) => {
-  test.each([0, 1, 5, 8, 13, 16].flatMap((split) => [1, 3, 7, 8, 16, 17, 1000].map((size) => ({ split, size }))))('parts at column 0 and $split, in chunks of $size', async ({ split, size }) => {
-    expectSame('output', (await runOp(inPieces(create, split, size), op)).output, (await runOp(create, op)).output)
+  test.each(
+    [0, 1, 5, 8, 13, 16].flatMap((split) =>
+      [1, 3, 7, 8, 16, 17, 1000].map((size) => ({ split, size })),
+    ),
+  )('parts at column 0 and $split, in chunks of $size', async ({ split, size }) => {
+    expectSame(
+      'output',
+      (await runOp(inPieces(create, split, size), op)).output,
+      (await runOp(create, op)).output,
+    )
   })
 })

@@ -16,9 +16,9 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { TrecvitError } from '../src/error.ts'
 import { decodeImage } from '../src/video/image.ts'
 import {
+  type Frame,
   openVideo,
   toPixels,
-  type Frame,
   type Video,
   type VideoSource,
 } from '../src/video/index.ts'
@@ -95,7 +95,9 @@ function chunk(
 const pngWith = (bytes: Buffer): Buffer =>
   Buffer.concat([plain.png.subarray(0, 33), bytes, plain.png.subarray(33)])
 
-/** Where the pixel at row y and column x of the upright picture is stored, by EXIF 2.32, tag 274. */
+/**
+ * Where the pixel at row y and column x of the upright picture is stored, by EXIF 2.32, tag 274.
+ */
 const stored: Readonly<Record<number, (y: number, x: number) => readonly [y: number, x: number]>> =
   {
     1: (y, x) => [y, x],
@@ -348,11 +350,7 @@ describe('decoders', () => {
   test('damaged pictures leave no memory behind', async () => {
     const header = Buffer.from([0, 0, 8, 0, 0, 0, 8, 0, 8, 2, 0, 0, 0])
     const cut = deflateSync(Buffer.alloc(2048 * 6145)).subarray(0, -8)
-    const png = Buffer.concat([
-      plain.png.subarray(0, 8),
-      chunk('IHDR', header),
-      chunk('IDAT', cut),
-    ])
+    const png = Buffer.concat([plain.png.subarray(0, 8), chunk('IHDR', header), chunk('IDAT', cut)])
     await errorOf(png)
     const before = process.memoryUsage().rss
     for (let i = 0; i < 40; i++) expect(await errorOf(png)).toMatch(/is a damaged PNG file/)

@@ -1,4 +1,4 @@
-import { gamma, noise, testOp, type OpCase } from './ops.ts'
+import { gamma, noise, type OpCase, testOp } from './ops.ts'
 
 interface Problem {
   readonly name?: string
@@ -12,15 +12,20 @@ interface Problem {
 function problem({ name = '', b = 1, t = 1, n, d, x = noise(b * t * n * d, 1) }: Problem): OpCase {
   return {
     name: `${name} ${b}×${t} frames, ${n} tokens of ${d}`.trim(),
-    b, t,
+    b,
+    t,
     inputs: { x: { shape: [b, t, n, d], values: x } },
     record: (ops, inputs) => ops.pool('op', inputs['x']!),
     // A sum of n, and a quotient.
-    bound: (precision, want) => want.map((value, at) => {
-      let size = 0
-      for (let i = 0; i < n; i++) size += Math.abs(x[(Math.floor(at / d) * n + i) * d + (at % d)]!)
-      return (gamma(n, precision) * size) / n + precision.unit * Math.abs(value) + precision.smallest
-    }),
+    bound: (precision, want) =>
+      want.map((value, at) => {
+        let size = 0
+        for (let i = 0; i < n; i++)
+          size += Math.abs(x[(Math.floor(at / d) * n + i) * d + (at % d)]!)
+        return (
+          (gamma(n, precision) * size) / n + precision.unit * Math.abs(value) + precision.smallest
+        )
+      }),
   }
 }
 
@@ -34,5 +39,11 @@ testOp('extreme values', [
   problem({ name: 'zeros', n: 3, d: 5, x: new Float32Array(15) }),
   problem({ name: 'denormals', n: 3, d: 5, x: noise(15, 1, 1e-39) }),
   problem({ name: 'large', n: 3, d: 5, x: noise(15, 1, 1.1e38) }),
-  problem({ name: 'NaN and infinity stay in their column and frame', t: 2, n: 3, d: 5, x: noise(30, 1).map((value, i) => (i === 6 ? NaN : i === 29 ? -Infinity : value)) }),
+  problem({
+    name: 'NaN and infinity stay in their column and frame',
+    t: 2,
+    n: 3,
+    d: 5,
+    x: noise(30, 1).map((value, i) => (i === 6 ? NaN : i === 29 ? -Infinity : value)),
+  }),
 ])

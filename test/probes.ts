@@ -12,10 +12,15 @@ export interface Probe extends NdArray<Float32Array> {
 }
 
 /**
- * Tensors of the reference that the program never holds, because they are fused into a step: that step again, alone, with the traced
- * inputs and without what follows inside it. For mu, which has one layer.
+ * Tensors of the reference that the program never holds, because they are fused into a step: that
+ * step again, alone, with the traced inputs and without what follows inside it. For mu, which has
+ * one layer.
  */
-export async function* probes(create: BackendUnderTest['create'], config: Config, trace: ReadonlyMap<string, NdArray<Float32Array>>): AsyncGenerator<Probe> {
+export async function* probes(
+  create: BackendUnderTest['create'],
+  config: Config,
+  trace: ReadonlyMap<string, NdArray<Float32Array>>,
+): AsyncGenerator<Probe> {
   const weights = await Goldens.open('mu.npz')
   const temporal = 'encoder/residualblock_00'
   const block = `${temporal}/recurrent_block`
@@ -34,7 +39,16 @@ export async function* probes(create: BackendUnderTest['create'], config: Config
     const { output } = await runOp(create, {
       name,
       inputs: { x: { shape: [1, 1, data.length / k, k], values: data } },
-      weights: { kernel: { kind: 'matrix', blocks: 1, rows: k, columns: bias.length, values: weights.get(`${weight}/kernel`).values }, bias: rowsWeight(1, bias.length, bias) },
+      weights: {
+        kernel: {
+          kind: 'matrix',
+          blocks: 1,
+          rows: k,
+          columns: bias.length,
+          values: weights.get(`${weight}/kernel`).values,
+        },
+        bias: rowsWeight(1, bias.length, bias),
+      },
       record: (ops, { x }) => ops.linear('op', x!, 'kernel', { bias: 'bias' }),
       bound: () => [],
     })
@@ -45,22 +59,56 @@ export async function* probes(create: BackendUnderTest['create'], config: Config
   yield await linear(`${attend}/out`, `${attend}/context`)
   yield await linear(`${spatial}/MlpBlock_0/Dense_0`, `${spatial}/LayerNorm_1`)
   yield await linear(`${spatial}/MlpBlock_0/Dense_1`, `${spatial}/MlpBlock_0/gelu`)
-  const { data: features, shape: featureShape, name } = await linear('decoder/pre_logits_linear', 'encoded', 'decoder/pre_logits')
+  const {
+    data: features,
+    shape: featureShape,
+    name,
+  } = await linear('decoder/pre_logits_linear', 'encoded', 'decoder/pre_logits')
   const rep = featureShape[3]!
-  yield { name, data: features.filter((_, at) => Math.floor(at / rep) % n === 0), shape: [clips, t, rep] }
+  yield {
+    name,
+    data: features.filter((_, at) => Math.floor(at / rep) % n === 0),
+    shape: [clips, t, rep],
+  }
   const { data: embedded } = await linear('tokenizer/embedding', 'tokenizer/patches')
   // Without the row of the class token.
-  yield { name: 'tokenizer/embedding', data: embedded.filter((_, at) => Math.floor(at / d) % n > 0), shape: [clips, t, n - 1, d] }
+  yield {
+    name: 'tokenizer/embedding',
+    data: embedded.filter((_, at) => Math.floor(at / d) % n > 0),
+    shape: [clips, t, n - 1, d],
+  }
 
-  /** rgLru with y = 1, so that its output is s; all rows as tokens of one frame unless t is given. */
-  async function state(given: { t?: number; frame?: number; s?: number; v: Float32Array; gates: Float32Array }): Promise<Float32Array> {
+  /**
+   * rgLru with y = 1, so that its output is s; all rows as tokens of one frame unless t is given.
+   */
+  async function state(given: {
+    t?: number
+    frame?: number
+    s?: number
+    v: Float32Array
+    gates: Float32Array
+  }): Promise<Float32Array> {
     const { t = 1, frame = 0, s = 0, v, gates } = given
     const rows = v.length / (t * e)
     const { output } = await runOp(create, {
-      name: 'state', t, frame, states: [new Float32Array(rows * e).fill(s)],
-      inputs: { v: { shape: [1, t, rows, e], values: v }, gates: { shape: [1, t, rows, 2 * e], values: gates }, y: { shape: [1, t, rows, e], values: v.map(() => 1) } },
-      weights: { decay: rowsWeight(1, e, weights.get(`${lru}/a_param`).values.map((value) => -8 * softplus(value))) },
-      record: (ops, inputs) => ops.rgLru('op', inputs['v']!, inputs['gates']!, inputs['y']!, 'decay', heads),
+      name: 'state',
+      t,
+      frame,
+      states: [new Float32Array(rows * e).fill(s)],
+      inputs: {
+        v: { shape: [1, t, rows, e], values: v },
+        gates: { shape: [1, t, rows, 2 * e], values: gates },
+        y: { shape: [1, t, rows, e], values: v.map(() => 1) },
+      },
+      weights: {
+        decay: rowsWeight(
+          1,
+          e,
+          weights.get(`${lru}/a_param`).values.map((value) => -8 * softplus(value)),
+        ),
+      },
+      record: (ops, inputs) =>
+        ops.rgLru('op', inputs['v']!, inputs['gates']!, inputs['y']!, 'decay', heads),
       bound: () => [],
     })
     return output
@@ -73,12 +121,27 @@ export async function* probes(create: BackendUnderTest['create'], config: Config
   const shape = get(`${block}/conv_1d`).shape
   // s = γ on a first frame with v = 1; with both gates exchanged, s = ρ.
   yield { name: `${lru}/gate_x`, data: await state({ v: ones, gates }), shape }
-  yield { name: `${lru}/gate_a`, data: await state({ v: ones, gates: gates.map((_, at) => gates[isInputGate(at) ? at + width : at - width]!) }), shape }
+  yield {
+    name: `${lru}/gate_a`,
+    data: await state({
+      v: ones,
+      gates: gates.map((_, at) => gates[isInputGate(at) ? at + width : at - width]!),
+    }),
+    shape,
+  }
   // s = a after s = 1 with v = 0; s = √(1 − a²) after s = 0 with v = 1 and an open gate.
   yield { name: `${lru}/a`, data: await state({ frame: 1, s: 1, v: zeros, gates }), shape }
   const open = gates.map((gate, at) => (isInputGate(at) ? 200 : gate))
-  yield { name: `${lru}/multiplier`, data: await resetFirst((frame) => state({ frame, v: ones, gates: open })), shape }
-  yield { name: `${lru}/normalized_x`, data: await resetFirst((frame) => state({ frame, v, gates })), shape }
+  yield {
+    name: `${lru}/multiplier`,
+    data: await resetFirst((frame) => state({ frame, v: ones, gates: open })),
+    shape,
+  }
+  yield {
+    name: `${lru}/normalized_x`,
+    data: await resetFirst((frame) => state({ frame, v, gates })),
+    shape,
+  }
   yield { name: lru, data: await state({ t: t * clips, v, gates }), shape }
 
   /** Rows of the first frame as after a reset, the others as later. */
@@ -89,5 +152,17 @@ export async function* probes(create: BackendUnderTest['create'], config: Config
 
   const kv = get(`${attend}/key_value`).data
   const k = kv.filter((_, at) => at % (2 * d) < d)
-  yield { name: `${attend}/weights`, data: await attentionWeights(create, { frames: clips * t, nq: n, n, heads, r: d / heads, q: get(`${attend}/query`).data, k }), shape: [clips, t, heads, n, n] }
+  yield {
+    name: `${attend}/weights`,
+    data: await attentionWeights(create, {
+      frames: clips * t,
+      nq: n,
+      n,
+      heads,
+      r: d / heads,
+      q: get(`${attend}/query`).data,
+      k,
+    }),
+    shape: [clips, t, heads, n, n],
+  }
 }

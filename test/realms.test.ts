@@ -1,8 +1,10 @@
-/** Values that another realm made, as under jsdom, and a global object without the web's classes. */
+/**
+ * Values that another realm made, as under jsdom, and a global object without the web's classes.
+ */
 import { readFileSync } from 'node:fs'
 import { createContext, runInContext } from 'node:vm'
 import { afterEach, expect, test, vi } from 'vitest'
-import { openCheckpoint, TRecViT, type NdArray } from '../src/index.ts'
+import { type NdArray, openCheckpoint, TRecViT } from '../src/index.ts'
 import { asBytes, asFloats, asUrl, isBlob, isStream } from '../src/realm.ts'
 import { openVideo, type VideoSource } from '../src/video/index.ts'
 import { expected, hashesOf, media } from './clips.ts'
@@ -79,11 +81,11 @@ test.each(['h264.mp4', 'vp8.webm', 'picture.png'])(
     vi.stubGlobal('FileReader', JsdomFileReader)
     const bytes = readFileSync(media(name))
     const sources: Record<string, VideoSource> = {
-      'Uint8Array': foreignBytes(bytes),
-      'ArrayBuffer': foreignBuffer(bytes),
-      'Blob': new JsdomBlob(bytes) as never,
-      'URL': foreignUrl(new URL(`media/${name}`, import.meta.url).href),
-      'stream': foreignStream(bytes),
+      Uint8Array: foreignBytes(bytes),
+      ArrayBuffer: foreignBuffer(bytes),
+      Blob: new JsdomBlob(bytes) as never,
+      URL: foreignUrl(new URL(`media/${name}`, import.meta.url).href),
+      stream: foreignStream(bytes),
     }
     for (const [kind, source] of Object.entries(sources)) {
       const { count, sha256 } = await hashesOf(await openVideo(source))

@@ -1,12 +1,33 @@
 /**
- * Every operation as its formula says: plain loops in float64 over row-major weights. Slow and short; the one to read first, and what
- * every backend is compared with. The formulas stand above each function, in the letters of src/program/program.ts.
+ * Every operation as its formula says: plain loops in float64 over row-major weights. Slow and
+ * short; the one to read first, and what every backend is compared with. The formulas stand above
+ * each function, in the letters of src/program/program.ts.
  */
 import type { Backend, Device, Replay, StreamState, Watch } from '../src/backend/backend.ts'
 import {
-  averageFrames, rowsOf, sizeOf, statesFor, columnsOf,
-  type Attention, type Average, type AverageStep, type BlockLinear, type Buffer, type Conv1d, type LayerNorm, type Linear, type Patchify, type Pool,
-  type Program, type RgLru, type RmsNorm, type Softmax, type State, type Step, type Tensor, type Weight,
+  type Attention,
+  type Average,
+  type AverageStep,
+  averageFrames,
+  type BlockLinear,
+  type Buffer,
+  type Conv1d,
+  columnsOf,
+  type LayerNorm,
+  type Linear,
+  type Patchify,
+  type Pool,
+  type Program,
+  type RgLru,
+  type RmsNorm,
+  rowsOf,
+  type Softmax,
+  type State,
+  type Step,
+  sizeOf,
+  statesFor,
+  type Tensor,
+  type Weight,
 } from '../src/program/program.ts'
 
 /** What a step works on. */
@@ -25,11 +46,18 @@ const EPSILON = 1e-6
 
 /** 1 / (1 + e^−x) */
 export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
-/** 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) = x·sigmoid(2·√(2/π)·(x + 0.044715·x³)), without the loss of digits where tanh is near −1 */
-export const gelu = (x: number): number => (x === -Infinity ? 0 : x * sigmoid(2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))
+/**
+ * 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) = x·sigmoid(2·√(2/π)·(x + 0.044715·x³)), without the
+ * loss of digits where tanh is near −1
+ */
+export const gelu = (x: number): number =>
+  x === -Infinity ? 0 : x * sigmoid(2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))
 const activations = { none: (x: number) => x, gelu, tanh: Math.tanh }
 
-const sum = (values: ArrayLike<number>, of: (value: number) => number = (value) => value): number => {
+const sum = (
+  values: ArrayLike<number>,
+  of: (value: number) => number = (value) => value,
+): number => {
   let total = 0
   for (let i = 0; i < values.length; i++) total += of(values[i]!)
   return total
@@ -43,14 +71,43 @@ export function softmaxOf(x: Float64Array): Float64Array {
   return exponentials.map((value) => value / total)
 }
 
-const operations: { [Op in Step['op']]: (step: Extract<Step, { op: Op }>, memory: Memory) => void } = {
-  patchify, linear, blockLinear, conv1d, rgLru, rmsNorm, layerNorm, attention, pool, average, softmax,
+const operations: {
+  [Op in Step['op']]: (step: Extract<Step, { op: Op }>, memory: Memory) => void
+} = {
+  patchify,
+  linear,
+  blockLinear,
+  conv1d,
+  rgLru,
+  rmsNorm,
+  layerNorm,
+  attention,
+  pool,
+  average,
+  softmax,
 }
 
-/** output[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour], bytes / 255; the first rows are 0 */
-function patchify({ output, inputs: { pixels }, params: { lead, patchSize: [py, px] } }: Patchify, memory: Memory): void {
+/**
+ * output[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour],
+ * bytes / 255; the first rows are 0
+ */
+function patchify(
+  {
+    output,
+    inputs: { pixels },
+    params: {
+      lead,
+      patchSize: [py, px],
+    },
+  }: Patchify,
+  memory: Memory,
+): void {
   const [, , height, width] = pixels.shape as [number, number, number, number]
-  const lines = memory.rows({ ...pixels, shape: [pixels.shape[0]! * pixels.shape[1]! * height, width * 3], stride: width * 3 })
+  const lines = memory.rows({
+    ...pixels,
+    shape: [pixels.shape[0]! * pixels.shape[1]! * height, width * 3],
+    stride: width * 3,
+  })
   const divisor = pixels.buffer.dtype === 'u8' ? 255 : 1
   const columns = width / px
   const tokens = lead + (height / py) * columns
@@ -65,7 +122,10 @@ function patchify({ output, inputs: { pixels }, params: { lead, patchSize: [py, 
   })
 }
 
-/** output = f(x·kernel + bias) ⊙ multiply + add + table[row mod table.rows], f on columns 0..activated−1 */
+/**
+ * output = f(x·kernel + bias) ⊙ multiply + add + table[row mod table.rows], f on columns
+ * 0..activated−1
+ */
 function linear({ output, inputs, weights, params }: Linear, memory: Memory): void {
   const kernel = memory.weight(weights.kernel)
   const bias = weights.bias && memory.weight(weights.bias)
@@ -106,7 +166,10 @@ function blockLinear({ output, inputs, weights }: BlockLinear, memory: Memory): 
   })
 }
 
-/** output[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]; past [b, k−1, n, e] holds the inputs before the chunk, oldest first, and then its last */
+/**
+ * output[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]; past [b, k−1, n, e] holds the inputs before the
+ * chunk, oldest first, and then its last
+ */
 function conv1d({ output, inputs, weights, states }: Conv1d, memory: Memory): void {
   const [b, t, n, e] = output.shape as [number, number, number, number]
   const kernel = memory.weight(weights.kernel)
@@ -118,13 +181,20 @@ function conv1d({ output, inputs, weights, states }: Conv1d, memory: Memory): vo
   for (let video = 0; video < b; video++) {
     for (let token = 0; token < n; token++) {
       // The past and the chunk as one list of frames: frame t of the chunk is frame history + t.
-      const slot = (index: number) => past.subarray(((video * history + index) * n + token) * e, ((video * history + index) * n + token + 1) * e)
-      const frames = Array.from({ length: history + t }, (_, index) => (index < history ? slot(index).slice() : x[(video * t + index - history) * n + token]!))
+      const slot = (index: number) =>
+        past.subarray(
+          ((video * history + index) * n + token) * e,
+          ((video * history + index) * n + token + 1) * e,
+        )
+      const frames = Array.from({ length: history + t }, (_, index) =>
+        index < history ? slot(index).slice() : x[(video * t + index - history) * n + token]!,
+      )
       for (let frame = 0; frame < t; frame++) {
         const row = out[(video * t + frame) * n + token]!
         row.set(bias)
         for (let tap = 0; tap <= history; tap++) {
-          for (let c = 0; c < e; c++) row[c] = row[c]! + kernel[tap * e + c]! * frames[frame + tap]![c]!
+          for (let c = 0; c < e; c++)
+            row[c] = row[c]! + kernel[tap * e + c]! * frames[frame + tap]![c]!
         }
       }
       for (let index = 0; index < history; index++) slot(index).set(frames[t + index]!)
@@ -133,14 +203,20 @@ function conv1d({ output, inputs, weights, states }: Conv1d, memory: Memory): vo
 }
 
 /**
- * γ and ρ the sigmoids of gates [.., h, 2, e/h], a = exp(decay ⊙ ρ), s[t] = a ⊙ s[t−1] + √(1 − a²) ⊙ γ ⊙ v[t], output = s ⊙ y; on the
- * first frame after a reset s = γ ⊙ v. 1 − a² is −expm1(2·decay·ρ), because 1 − exp(..) has no digits left when a is near 1.
+ * γ and ρ the sigmoids of gates [.., h, 2, e/h], a = exp(decay ⊙ ρ), s[t] = a ⊙ s[t−1] + √(1 − a²)
+ * ⊙ γ ⊙ v[t], output = s ⊙ y; on the first frame after a reset s = γ ⊙ v. 1 − a² is
+ * −expm1(2·decay·ρ), because 1 − exp(..) has no digits left when a is near 1.
  */
-function rgLru({ output, inputs, weights, states, params: { heads } }: RgLru, memory: Memory): void {
+function rgLru(
+  { output, inputs, weights, states, params: { heads } }: RgLru,
+  memory: Memory,
+): void {
   const [b, t, n, e] = output.shape as [number, number, number, number]
   const decay = memory.weight(weights.decay)
   const s = memory.state(states.s)
-  const [v, gates, y, out] = [inputs.v, inputs.gates, inputs.y, output].map((tensor) => memory.rows(tensor)) as [Float64Array[], Float64Array[], Float64Array[], Float64Array[]]
+  const [v, gates, y, out] = [inputs.v, inputs.gates, inputs.y, output].map((tensor) =>
+    memory.rows(tensor),
+  ) as [Float64Array[], Float64Array[], Float64Array[], Float64Array[]]
   const width = e / heads
   for (let row = 0; row < b * t * n; row++) {
     const frame = Math.floor(row / n) % t
@@ -150,7 +226,10 @@ function rgLru({ output, inputs, weights, states, params: { heads } }: RgLru, me
       const gated = sigmoid(gates[row]![gate]!) * v[row]![c]!
       const logA = decay[c]! * sigmoid(gates[row]![gate + width]!)
       const at = unit * e + c
-      s[at] = memory.frame + frame === 0 ? gated : Math.exp(logA) * s[at]! + Math.sqrt(-Math.expm1(2 * logA)) * gated
+      s[at] =
+        memory.frame + frame === 0
+          ? gated
+          : Math.exp(logA) * s[at]! + Math.sqrt(-Math.expm1(2 * logA)) * gated
       out[row]![c] = s[at]! * y[row]![c]!
     }
   }
@@ -183,13 +262,18 @@ function attention({ output, inputs, params: { heads } }: Attention, memory: Mem
   const nq = output.shape[2]!
   const n = inputs.k.shape[2]!
   const r = columnsOf(output) / heads
-  const [q, k, v] = [inputs.q, inputs.k, inputs.v].map((tensor) => memory.rows(tensor)) as [Float64Array[], Float64Array[], Float64Array[]]
+  const [q, k, v] = [inputs.q, inputs.k, inputs.v].map((tensor) => memory.rows(tensor)) as [
+    Float64Array[],
+    Float64Array[],
+    Float64Array[],
+  ]
   memory.rows(output).forEach((row, i) => {
     const first = Math.floor(i / nq) * n
     for (let from = 0; from < heads * r; from += r) {
       const scores = new Float64Array(n)
       for (let j = 0; j < n; j++) {
-        for (let c = from; c < from + r; c++) scores[j] = scores[j]! + (q[i]![c]! * k[first + j]![c]!) / Math.sqrt(r)
+        for (let c = from; c < from + r; c++)
+          scores[j] = scores[j]! + (q[i]![c]! * k[first + j]![c]!) / Math.sqrt(r)
       }
       const p = softmaxOf(scores)
       for (let c = from; c < from + r; c++) {
@@ -206,13 +290,15 @@ function pool({ output, inputs: { x } }: Pool, memory: Memory): void {
   const n = x.shape[2]!
   const rows = memory.rows(x)
   memory.rows(output).forEach((row, frame) => {
-    for (let c = 0; c < row.length; c++) row[c] = sum(rows.slice(frame * n, (frame + 1) * n).map((token) => token[c]!)) / n
+    for (let c = 0; c < row.length; c++)
+      row[c] = sum(rows.slice(frame * n, (frame + 1) * n).map((token) => token[c]!)) / n
   })
 }
 
 /**
- * output[b, t] = Σ w·x / Σ w over the frames since the reset: w = 1, or 1 for the last n frames and 0 before, or 2^(−age/halfLife).
- * The state is a sum and nothing more (0) for all, a ring of frames for the last n, and both sums for a half-life.
+ * output[b, t] = Σ w·x / Σ w over the frames since the reset: w = 1, or 1 for the last n frames and
+ * 0 before, or 2^(−age/halfLife). The state is a sum and nothing more (0) for all, a ring of frames
+ * for the last n, and both sums for a half-life.
  */
 function average({ output, inputs, states, params: { over } }: AverageStep, memory: Memory): void {
   const [b, t, , c] = output.shape as [number, number, number, number]
@@ -221,7 +307,11 @@ function average({ output, inputs, states, params: { over } }: AverageStep, memo
   const out = memory.rows(output)
   const slots = over === 'window' ? memory.averageFrames : 2
   for (let row = 0; row < b * t; row++) {
-    const slot = (index: number) => past.subarray((Math.floor(row / t) * slots + index) * c, (Math.floor(row / t) * slots + index + 1) * c)
+    const slot = (index: number) =>
+      past.subarray(
+        (Math.floor(row / t) * slots + index) * c,
+        (Math.floor(row / t) * slots + index + 1) * c,
+      )
     const count = memory.frame + (row % t) + 1
     for (let i = 0; i < c; i++) {
       if (over === 'all') {
@@ -250,21 +340,45 @@ function softmax({ output, inputs }: Softmax, memory: Memory): void {
 
 /** Runs programs with the operations above. Memory that nothing has written is NaN. */
 export class ReferenceBackend implements Backend {
-  readonly device: Device = { backend: 'wasm', kernels: 'loops in float64', threads: 1, reason: null, gpu: null }
+  readonly device: Device = {
+    backend: 'wasm',
+    kernels: 'loops in float64',
+    threads: 1,
+    reason: null,
+    gpu: null,
+  }
   readonly failure = null
   readonly #weights: Map<string, Float64Array>
 
   constructor(weights: readonly Weight[]) {
-    this.#weights = new Map(weights.map((weight) => [weight.name, new Float64Array(weight.blocks * weight.rows * weight.columns)]))
+    this.#weights = new Map(
+      weights.map((weight) => [
+        weight.name,
+        new Float64Array(weight.blocks * weight.rows * weight.columns),
+      ]),
+    )
   }
 
-  write({ name, columns }: Weight, values: Float32Array, first: number, width: number, at: number): void {
+  write(
+    { name, columns }: Weight,
+    values: Float32Array,
+    first: number,
+    width: number,
+    at: number,
+  ): void {
     const to = this.#weights.get(name)!
-    values.forEach((value, i) => (to[Math.floor((first + i) / width) * columns + at + ((first + i) % width)] = value))
+    values.forEach(
+      (value, i) =>
+        (to[Math.floor((first + i) / width) * columns + at + ((first + i) % width)] = value),
+    )
   }
 
   async prepare(program: Program): Promise<Replay> {
-    return { run: (state, frame, pixels, watch) => this.#run(program, state as ReferenceState, frame, pixels, watch), dispose: () => {} }
+    return {
+      run: (state, frame, pixels, watch) =>
+        this.#run(program, state as ReferenceState, frame, pixels, watch),
+      dispose: () => {},
+    }
   }
 
   async createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
@@ -273,27 +387,48 @@ export class ReferenceBackend implements Backend {
 
   dispose(): void {}
 
-  async #run(program: Program, state: ReferenceState, frame: number, pixels: Uint8Array | Float32Array, watch?: Watch): Promise<Record<string, Float32Array>> {
-    const buffers = new Map<Buffer, Float64Array>([[program.pixels.buffer, Float64Array.from(pixels)]])
+  async #run(
+    program: Program,
+    state: ReferenceState,
+    frame: number,
+    pixels: Uint8Array | Float32Array,
+    watch?: Watch,
+  ): Promise<Record<string, Float32Array>> {
+    const buffers = new Map<Buffer, Float64Array>([
+      [program.pixels.buffer, Float64Array.from(pixels)],
+    ])
     const rows = (tensor: Tensor) => {
       const buffer = buffers.get(tensor.buffer) ?? new Float64Array(tensor.buffer.size).fill(NaN)
       buffers.set(tensor.buffer, buffer)
       const columns = columnsOf(tensor)
-      return Array.from({ length: rowsOf(tensor) }, (_, row) => buffer.subarray(tensor.offset + row * tensor.stride, tensor.offset + row * tensor.stride + columns))
+      return Array.from({ length: rowsOf(tensor) }, (_, row) =>
+        buffer.subarray(
+          tensor.offset + row * tensor.stride,
+          tensor.offset + row * tensor.stride + columns,
+        ),
+      )
     }
     const read = (tensor: Tensor) => {
       const values = new Float32Array(sizeOf(tensor.shape))
       rows(tensor).forEach((row, index) => values.set(row, index * row.length))
       return values
     }
-    const memory: Memory = { rows, frame, averageFrames: state.averageFrames, weight: (weight) => this.#weights.get(weight.name)!, state: (found) => state.values.get(found.name)! }
+    const memory: Memory = {
+      rows,
+      frame,
+      averageFrames: state.averageFrames,
+      weight: (weight) => this.#weights.get(weight.name)!,
+      state: (found) => state.values.get(found.name)!,
+    }
     for (const step of program.steps) {
       const start = performance.now()
       const operation = operations[step.op] as (step: Step, memory: Memory) => void
       operation(step, memory)
       await watch?.(step, performance.now() - start, async () => read(step.output))
     }
-    return Object.fromEntries(Object.entries(program.outputs).map(([name, tensor]) => [name, read(tensor)]))
+    return Object.fromEntries(
+      Object.entries(program.outputs).map(([name, tensor]) => [name, read(tensor)]),
+    )
   }
 }
 

@@ -4,16 +4,34 @@ import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import { encodeNpz } from '../src/checkpoint/npy.ts'
 import type { Sink } from '../src/checkpoint/values.ts'
 import { type TensorSource, writeSafetensors } from '../src/checkpoint/writeSafetensors.ts'
-import { bytesOf, expectRefusal, expectSentence, makeSafetensors, readAll } from './checkpointFiles.ts'
+import {
+  bytesOf,
+  expectRefusal,
+  expectSentence,
+  makeSafetensors,
+  readAll,
+} from './checkpointFiles.ts'
 
 const six = new Float32Array([1, -2, 3.5, 4, 5, 6])
-const F32 = (from: number, to: number, shape: readonly unknown[] = [(to - from) / 4]): object => ({ dtype: 'F32', shape, data_offsets: [from, to] })
+const F32 = (from: number, to: number, shape: readonly unknown[] = [(to - from) / 4]): object => ({
+  dtype: 'F32',
+  shape,
+  data_offsets: [from, to],
+})
 
-function tensor(name: string, values: readonly number[], dtype: 'f32' | 'f16' = 'f32', shape: readonly number[] = [values.length]): TensorSource {
+function tensor(
+  name: string,
+  values: readonly number[],
+  dtype: 'f32' | 'f16' = 'f32',
+  shape: readonly number[] = [values.length],
+): TensorSource {
   return { name, shape, dtype, values: async (sink) => sink(new Float32Array(values), 0) }
 }
 
-async function written(tensors: readonly TensorSource[], metadata: Record<string, string> = {}): Promise<Uint8Array> {
+async function written(
+  tensors: readonly TensorSource[],
+  metadata: Record<string, string> = {},
+): Promise<Uint8Array> {
   const parts: Buffer[] = []
   await writeSafetensors(tensors, metadata, async (bytes) => {
     parts.push(Buffer.from(bytes.slice()))
@@ -22,7 +40,12 @@ async function written(tensors: readonly TensorSource[], metadata: Record<string
 }
 
 describe('reading', () => {
-  const stored: readonly [format: string, dtype: string, contents: ArrayBufferView, values: readonly number[]][] = [
+  const stored: readonly [
+    format: string,
+    dtype: string,
+    contents: ArrayBufferView,
+    values: readonly number[],
+  ][] = [
     ['BOOL', 'bool', new Uint8Array([0, 1, 2]), [0, 1, 1]],
     ['U8', 'u8', new Uint8Array([0, 128, 255]), [0, 128, 255]],
     ['I8', 'i8', new Int8Array([0, -128, 127]), [0, -128, 127]],
@@ -39,16 +62,30 @@ describe('reading', () => {
   ]
 
   test('all number formats, unaligned, with metadata', async () => {
-    const header: Record<string, unknown> = { __metadata__: { format: 'pt', __proto__x: 'y', empty: '' } }
+    const header: Record<string, unknown> = {
+      __metadata__: { format: 'pt', __proto__x: 'y', empty: '' },
+    }
     let at = 0
     for (const [format, , contents] of stored) {
-      header[format.toLowerCase()] = { data_offsets: [at, at + contents.byteLength], shape: [3, 1], dtype: format }
+      header[format.toLowerCase()] = {
+        data_offsets: [at, at + contents.byteLength],
+        shape: [3, 1],
+        dtype: format,
+      }
       at += contents.byteLength
     }
-    const bytes = makeSafetensors(header, new Uint8Array(Buffer.concat(stored.map(([, , contents]) => bytesOf(contents)))))
+    const bytes = makeSafetensors(
+      header,
+      new Uint8Array(Buffer.concat(stored.map(([, , contents]) => bytesOf(contents)))),
+    )
     const all = await readAll(bytes)
     expect([...all.keys()]).toEqual(stored.map(([, dtype]) => dtype))
-    for (const [, dtype, , values] of stored) expect(all.get(dtype), dtype).toEqual({ shape: [3, 1], dtype, values: new Float32Array(values) })
+    for (const [, dtype, , values] of stored)
+      expect(all.get(dtype), dtype).toEqual({
+        shape: [3, 1],
+        dtype,
+        values: new Float32Array(values),
+      })
     const checkpoint = await openCheckpoint(bytes)
     expect(checkpoint.format).toBe('safetensors')
     expect({ ...checkpoint.metadata }).toEqual({ format: 'pt', __proto__x: 'y', empty: '' })
@@ -59,12 +96,23 @@ describe('reading', () => {
     const header = `{ "b\\u0041\\n" : {"shape":[ ], "dtype":"F32", "data_offsets":[4 ,8]},\n"__proto__":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
       "z":{"dtype":"F64","shape":[3,0,5],"data_offsets":[8,8]}, "y":{"dtype":"F64","shape":[0],"data_offsets":[8,8]}, "":{"dtype":"U8","shape":[2],"data_offsets":[8,10]} }     `
     const all = await readAll(makeSafetensors(header, bytesOf(six).slice(0, 10)))
-    expect([...all].map(([name, { shape, values }]) => [name, shape, ...values])).toEqual([['__proto__', [1], 1], ['bA\n', [], -2], ['z', [3, 0, 5]], ['y', [0]], ['', [2], 0, 0]])
+    expect([...all].map(([name, { shape, values }]) => [name, shape, ...values])).toEqual([
+      ['__proto__', [1], 1],
+      ['bA\n', [], -2],
+      ['z', [3, 0, 5]],
+      ['y', [0]],
+      ['', [2], 0, 0],
+    ])
   })
 
   test('names of metadata that are properties of every object', async () => {
-    const { metadata } = await openCheckpoint(makeSafetensors(`{"__metadata__":{"__proto__":"a","constructor":"b"}}`))
-    expect(Object.entries(metadata)).toEqual([['__proto__', 'a'], ['constructor', 'b']])
+    const { metadata } = await openCheckpoint(
+      makeSafetensors(`{"__metadata__":{"__proto__":"a","constructor":"b"}}`),
+    )
+    expect(Object.entries(metadata)).toEqual([
+      ['__proto__', 'a'],
+      ['constructor', 'b'],
+    ])
     expect(Object.getPrototypeOf(metadata)).toBe(null)
   })
 
@@ -80,7 +128,11 @@ describe('refused, with the reason', () => {
   const entry = '"dtype":"F32","shape":[6],"data_offsets":[0,24]'
 
   test.each<[string, unknown, RegExp]>([
-    ['a hole', { a: F32(0, 8), b: F32(12, 24) }, /"b" .* begins at byte \d+, but the one before it ends at \d+/],
+    [
+      'a hole',
+      { a: F32(0, 8), b: F32(12, 24) },
+      /"b" .* begins at byte \d+, but the one before it ends at \d+/,
+    ],
     ['an overlap', { a: F32(0, 16), b: F32(8, 24) }, /"b" .* begins at byte/],
     ['the same bytes twice', { a: F32(0, 24), b: F32(0, 24) }, /"b" .* begins at byte/],
     ['a first tensor that does not begin at 0', { a: F32(4, 24) }, /begins at byte/],
@@ -91,19 +143,55 @@ describe('refused, with the reason', () => {
     ['an empty tensor elsewhere', { a: F32(0, 24), z: F32(400, 400, [0]) }, /begins at byte/],
     ['a shape larger than the offsets', { a: F32(0, 24, [7]) }, /does not fit/],
     ['a shape smaller than the offsets', { a: F32(0, 24, [2, 2]) }, /does not fit/],
-    ['a product that wraps round in 64 bits', { a: F32(0, 24, [4294967296, 4294967296, 6]) }, /does not fit/],
-    ['a product that wraps round with its item', { a: F32(0, 24, [2 ** 52, 1024]) }, /does not fit/],
+    [
+      'a product that wraps round in 64 bits',
+      { a: F32(0, 24, [4294967296, 4294967296, 6]) },
+      /does not fit/,
+    ],
+    [
+      'a product that wraps round with its item',
+      { a: F32(0, 24, [2 ** 52, 1024]) },
+      /does not fit/,
+    ],
     ['a product that a zero hides', { a: F32(0, 0, [2 ** 50, 2 ** 50, 0]) }, /does not fit/],
     ['a negative dimension', { a: F32(0, 24, [-6]) }, /whole number/],
     ['a broken dimension', { a: F32(0, 24, [6.5]) }, /lacks a "\]"/],
-    ['a dimension past 2^53', `{"a":{"dtype":"F32","shape":[9007199254740993],"data_offsets":[0,24]}}`, /whole number/],
-    ['a dimension with a leading zero', `{"a":{"dtype":"F32","shape":[06],"data_offsets":[0,24]}}`, /whole number/],
-    ['a dimension in exponent form', `{"a":{"dtype":"F32","shape":[6e0],"data_offsets":[0,24]}}`, /lacks a "\]"/],
+    [
+      'a dimension past 2^53',
+      `{"a":{"dtype":"F32","shape":[9007199254740993],"data_offsets":[0,24]}}`,
+      /whole number/,
+    ],
+    [
+      'a dimension with a leading zero',
+      `{"a":{"dtype":"F32","shape":[06],"data_offsets":[0,24]}}`,
+      /whole number/,
+    ],
+    [
+      'a dimension in exponent form',
+      `{"a":{"dtype":"F32","shape":[6e0],"data_offsets":[0,24]}}`,
+      /lacks a "\]"/,
+    ],
     ['65 dimensions', { a: F32(0, 24, [6, ...Array<number>(64).fill(1)]) }, /more than 64 numbers/],
-    ['three offsets', { a: { dtype: 'F32', shape: [6], data_offsets: [0, 24, 24] } }, /more than 2 numbers/],
-    ['one offset', { a: { dtype: 'F32', shape: [6], data_offsets: [24] } }, /lacks dtype, shape or data_offsets/],
-    ['an unknown format', { a: { dtype: 'F8_E4M3', shape: [24], data_offsets: [0, 24] } }, /"a" .* dtype "F8_E4M3"/],
-    ['a format named like a property', { a: { dtype: 'constructor', shape: [24], data_offsets: [0, 24] } }, /dtype "constructor"/],
+    [
+      'three offsets',
+      { a: { dtype: 'F32', shape: [6], data_offsets: [0, 24, 24] } },
+      /more than 2 numbers/,
+    ],
+    [
+      'one offset',
+      { a: { dtype: 'F32', shape: [6], data_offsets: [24] } },
+      /lacks dtype, shape or data_offsets/,
+    ],
+    [
+      'an unknown format',
+      { a: { dtype: 'F8_E4M3', shape: [24], data_offsets: [0, 24] } },
+      /"a" .* dtype "F8_E4M3"/,
+    ],
+    [
+      'a format named like a property',
+      { a: { dtype: 'constructor', shape: [24], data_offsets: [0, 24] } },
+      /dtype "constructor"/,
+    ],
     ['a missing key', { a: { dtype: 'F32', shape: [6] } }, /lacks dtype, shape or data_offsets/],
     ['an unknown key', { a: { ...F32(0, 24), more: 1 } }, /unknown or repeated key "more"/],
     ['a name twice', `{"a":{${entry}},"a":{${entry}}}`, /repeats tensor "a"/],
@@ -119,30 +207,51 @@ describe('refused, with the reason', () => {
     ['something behind the header', `{"a":{${entry}}} x`, /goes on after its end/],
     ['a trailing comma', `{"a":{${entry}},}`, /lacks a "\\""/],
     ['depth', `{"a":${'['.repeat(100_000)}`, /lacks a "\{"/],
-    ['too many tensors', `{${Array.from({ length: 100_001 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`).join(',')}}`, /more than 100000 tensors/],
+    [
+      'too many tensors',
+      `{${Array.from({ length: 100_001 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`).join(',')}}`,
+      /more than 100000 tensors/,
+    ],
   ])('%s', async (_, header, message) => {
     await expectRefusal(makeSafetensors(header, data), message)
   })
 
   test('a header that is not UTF-8', async () => {
-    await expectRefusal(makeSafetensors({ a: F32(0, 24) }, data).map((byte) => (byte === 'a'.charCodeAt(0) ? 0xff : byte)), /not UTF-8/)
+    await expectRefusal(
+      makeSafetensors({ a: F32(0, 24) }, data).map((byte) =>
+        byte === 'a'.charCodeAt(0) ? 0xff : byte,
+      ),
+      /not UTF-8/,
+    )
   })
 
-  test.each([1000, 2 ** 32, 2 ** 53 - 1, 99_999_999, 100_000_001])('a header said to have %i bytes', async (length) => {
-    await expectRefusal(makeSafetensors({ a: F32(0, 24) }, data, length), /says that its header has \d+ bytes/)
-  })
+  test.each([1000, 2 ** 32, 2 ** 53 - 1, 99_999_999, 100_000_001])(
+    'a header said to have %i bytes',
+    async (length) => {
+      await expectRefusal(
+        makeSafetensors({ a: F32(0, 24) }, data, length),
+        /says that its header has \d+ bytes/,
+      )
+    },
+  )
 
   test('a header shorter than said or than it is', async () => {
     const length = JSON.stringify({ a: F32(0, 24) }).length
-    for (let said = 0; said < length + 24; said++) if (said !== length) await expectRefusal(makeSafetensors({ a: F32(0, 24) }, data, said))
+    for (let said = 0; said < length + 24; said++)
+      if (said !== length) await expectRefusal(makeSafetensors({ a: F32(0, 24) }, data, said))
   })
 
-  const sample = makeSafetensors({ __metadata__: { a: 'b' }, one: F32(0, 8), two: F32(8, 24) }, data)
+  const sample = makeSafetensors(
+    { __metadata__: { a: 'b' }, one: F32(0, 8), two: F32(8, 24) },
+    data,
+  )
 
   test('a file cut anywhere', async () => {
     const large = await written([tensor('a', Array<number>(900).fill(2)), tensor('b', [1, 2, 3])])
-    for (let length = 1; length < large.length; length += 97) await expectRefusal(large.slice(0, length))
-    for (let length = 1; length < sample.length; length++) await expectRefusal(sample.slice(0, length))
+    for (let length = 1; length < large.length; length += 97)
+      await expectRefusal(large.slice(0, length))
+    for (let length = 1; length < sample.length; length++)
+      await expectRefusal(sample.slice(0, length))
   })
 
   test('flipped bits and random headers: an answer or a sentence', async () => {
@@ -155,7 +264,28 @@ describe('refused, with the reason', () => {
       }),
       { numRuns: 2000, seed: 1 },
     )
-    const piece = fc.constantFrom('{', '}', '[', ']', ':', ',', '"', '"a"', '"dtype"', '"F32"', '"shape"', '"data_offsets"', '0', '6', '24', ' ', '\\', '-', 'null', '"__metadata__"')
+    const piece = fc.constantFrom(
+      '{',
+      '}',
+      '[',
+      ']',
+      ':',
+      ',',
+      '"',
+      '"a"',
+      '"dtype"',
+      '"F32"',
+      '"shape"',
+      '"data_offsets"',
+      '0',
+      '6',
+      '24',
+      ' ',
+      '\\',
+      '-',
+      'null',
+      '"__metadata__"',
+    )
     await fc.assert(
       fc.asyncProperty(fc.array(piece, { maxLength: 30 }), async (pieces) => {
         await readAll(makeSafetensors(`{${pieces.join('')}`, data)).catch(expectSentence)
@@ -167,7 +297,10 @@ describe('refused, with the reason', () => {
 
 describe('writing', () => {
   test('the bytes, float32 before float16, the header padded', async () => {
-    const bytes = await written([tensor('half', [1, -2, 65504], 'f16', [3, 1]), tensor('full', [0.1, NaN])], { made: 'by "us"' })
+    const bytes = await written(
+      [tensor('half', [1, -2, 65504], 'f16', [3, 1]), tensor('full', [0.1, NaN])],
+      { made: 'by "us"' },
+    )
     const length = new DataView(bytes.buffer).getUint32(0, true)
     expect(length % 8).toBe(0)
     expect(JSON.parse(new TextDecoder().decode(bytes.slice(8, 8 + length)))).toEqual({
@@ -175,8 +308,13 @@ describe('writing', () => {
       full: { dtype: 'F32', shape: [2], data_offsets: [0, 8] },
       half: { dtype: 'F16', shape: [3, 1], data_offsets: [8, 14] },
     })
-    expect(new TextDecoder().decode(bytes.slice(8, 8 + length))).toMatch(/^\{"__metadata__".*\}\} {0,7}$/)
-    expect([...bytes.slice(8 + length)]).toEqual([...bytesOf(new Float32Array([0.1, NaN])), ...bytesOf(new Uint16Array([0x3c00, 0xc000, 0x7bff]))])
+    expect(new TextDecoder().decode(bytes.slice(8, 8 + length))).toMatch(
+      /^\{"__metadata__".*\}\} {0,7}$/,
+    )
+    expect([...bytes.slice(8 + length)]).toEqual([
+      ...bytesOf(new Float32Array([0.1, NaN])),
+      ...bytesOf(new Uint16Array([0x3c00, 0xc000, 0x7bff])),
+    ])
   })
 
   test('the header is padded whatever its length', async () => {
@@ -190,12 +328,29 @@ describe('writing', () => {
   test('a converted checkpoint comes back', async () => {
     const count = 600_001
     const large = Float32Array.from({ length: count }, (_, i) => (i % 2049) / 2)
-    const from = await openCheckpoint(encodeNpz([['a/b c', { data: large, shape: [1, count] }], ['none', { data: six.subarray(0, 0), shape: [0, 2] }], ['__proto__', { data: six, shape: [6] }]]))
+    const from = await openCheckpoint(
+      encodeNpz([
+        ['a/b c', { data: large, shape: [1, count] }],
+        ['none', { data: six.subarray(0, 0), shape: [0, 2] }],
+        ['__proto__', { data: six, shape: [6] }],
+      ]),
+    )
     for (const dtype of ['f32', 'f16'] as const) {
-      const bytes = await written(Array.from(from.tensors.values(), ({ name, shape }) => ({ name, shape, dtype, values: (sink: Sink) => from.read(name, sink) })))
+      const bytes = await written(
+        Array.from(from.tensors.values(), ({ name, shape }) => ({
+          name,
+          shape,
+          dtype,
+          values: (sink: Sink) => from.read(name, sink),
+        })),
+      )
       expect(bytes.length).toBeLessThan((count + 6) * (dtype === 'f32' ? 4 : 2) + 400)
       const all = await readAll(bytes)
-      expect([...all].map(([name, { shape, dtype }]) => [name, shape, dtype])).toEqual([['a/b c', [1, count], dtype], ['none', [0, 2], dtype], ['__proto__', [6], dtype]])
+      expect([...all].map(([name, { shape, dtype }]) => [name, shape, dtype])).toEqual([
+        ['a/b c', [1, count], dtype],
+        ['none', [0, 2], dtype],
+        ['__proto__', [6], dtype],
+      ])
       expect(all.get('a/b c')!.values.every((value, i) => value === large[i])).toBe(true)
       expect(all.get('__proto__')!.values).toEqual(six)
     }
@@ -203,17 +358,31 @@ describe('writing', () => {
 
   test('more values in one call than a chunk has', async () => {
     const large = Array.from({ length: 300_000 }, (_, i) => i % 2000)
-    expect([...(await readAll(await written([tensor('x', large, 'f16')]))).get('x')!.values]).toEqual(large)
+    expect([
+      ...(await readAll(await written([tensor('x', large, 'f16')]))).get('x')!.values,
+    ]).toEqual(large)
   })
 
   test.each<[string, readonly TensorSource[], RegExp]>([
-    ['float16 overflow', [tensor('w', [1, 2, -65520], 'f16')], /^Value 2 of tensor "w" is -65520, past the largest float16/],
+    [
+      'float16 overflow',
+      [tensor('w', [1, 2, -65520], 'f16')],
+      /^Value 2 of tensor "w" is -65520, past the largest float16/,
+    ],
     ['a repeated name', [tensor('w', [1]), tensor('w', [1])], /Two tensors are named "w"/],
     ['a reserved name', [tensor('__metadata__', [1])], /cannot be named/],
     ['no shape', [tensor('w', [1], 'f32', [-1])], /cannot have shape \[-1\]/],
     ['too few values', [tensor('w', [1], 'f32', [2])], /was given 1 values, but shape \[2\] has 2/],
-    ['too many values', [tensor('w', [1, 2], 'f32', [1])], /was given 2 values, but shape \[1\] has 1/],
-    ['values out of order', [{ ...tensor('w', [1, 2]), values: async (sink) => sink(new Float32Array(1), 1) }], /was given value 1 when value 0 was next/],
+    [
+      'too many values',
+      [tensor('w', [1, 2], 'f32', [1])],
+      /was given 2 values, but shape \[1\] has 1/,
+    ],
+    [
+      'values out of order',
+      [{ ...tensor('w', [1, 2]), values: async (sink) => sink(new Float32Array(1), 1) }],
+      /was given value 1 when value 0 was next/,
+    ],
     ['a huge header', [tensor('w'.repeat(100_000_001), [1])], /header of 1000000\d\d bytes/],
   ])('%s is refused', async (_, tensors, message) => {
     const error = await written(tensors).catch((error: unknown) => error)
@@ -222,6 +391,9 @@ describe('writing', () => {
   })
 
   test('infinities and NaN are no overflow', async () => {
-    expect([...(await readAll(await written([tensor('w', [Infinity, -Infinity, NaN], 'f16')]))).get('w')!.values]).toEqual([Infinity, -Infinity, NaN])
+    expect([
+      ...(await readAll(await written([tensor('w', [Infinity, -Infinity, NaN], 'f16')]))).get('w')!
+        .values,
+    ]).toEqual([Infinity, -Infinity, NaN])
   })
 })

@@ -1,14 +1,24 @@
 /** The command itself: what it prints, how it ends, and the README's examples. */
-import { execFile, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { get } from 'node:http'
-import { createServer, type AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { hasFfmpeg } from './clips.ts'
-import { file, folder, lines, noise, outcome, run, start, tinyNpz, type Outcome } from './commandLine.ts'
+import {
+  file,
+  folder,
+  lines,
+  noise,
+  type Outcome,
+  outcome,
+  run,
+  start,
+  tinyNpz,
+} from './commandLine.ts'
 
 const FRAME = 768
 const model = file('a tiny model.npz', tinyNpz())
@@ -18,36 +28,60 @@ afterEach(() => void child?.kill('SIGKILL'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 /** A server that listens, and its outcome once it ends. */
-async function serve(...args: string[]): Promise<{ line: string; ended: Promise<Outcome>; address: string; child: ChildProcess }> {
+async function serve(
+  ...args: string[]
+): Promise<{ line: string; ended: Promise<Outcome>; address: string; child: ChildProcess }> {
   const server = (child = start(['serve', '--port', '0', ...args]))
   const ended = outcome(server)
-  const line = await Promise.race([new Promise<string>((resolve) => server.stdout!.once('data', (part: Buffer) => resolve(part.toString()))), ended.then(({ stderr }) => stderr)])
+  const line = await Promise.race([
+    new Promise<string>((resolve) =>
+      server.stdout!.once('data', (part: Buffer) => resolve(part.toString())),
+    ),
+    ended.then(({ stderr }) => stderr),
+  ])
   return { line, ended, address: /http:\/\/[^/]+/.exec(line)![0], child: server }
 }
 
 function infer(address: string, frames: number): Promise<Response> {
-  return fetch(`${address}/v2/models/a%20tiny%20model/infer`, { method: 'POST', body: new Uint8Array(frames * FRAME), headers: { 'Inference-Header-Content-Length': '0' } })
+  return fetch(`${address}/v2/models/a%20tiny%20model/infer`, {
+    method: 'POST',
+    body: new Uint8Array(frames * FRAME),
+    headers: { 'Inference-Header-Content-Length': '0' },
+  })
 }
 
 describe('trecvit serve', () => {
   test('says where and what, and ends with 130 after Ctrl-C', async () => {
     const { line, address, ended, child } = await serve('--model', model)
-    expect(line).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/ {2}\S.* on wasm \([\w-]+, \d threads?\)\nhttp:.*\/v2\/models\/a%20tiny%20model {2}\(Ctrl-C ends it\)\n$/)
-    expect(await (await fetch(`${address}/v2/models/a%20tiny%20model`)).json()).toMatchObject({ name: 'a tiny model' })
+    expect(line).toMatch(
+      /^http:\/\/127\.0\.0\.1:\d+\/ {2}\S.* on wasm \([\w-]+, \d threads?\)\nhttp:.*\/v2\/models\/a%20tiny%20model {2}\(Ctrl-C ends it\)\n$/,
+    )
+    expect(await (await fetch(`${address}/v2/models/a%20tiny%20model`)).json()).toMatchObject({
+      name: 'a tiny model',
+    })
     child.kill('SIGINT')
     expect(await ended).toEqual({ code: 130, stdout: line, stderr: '' })
   })
 
   test('--json; everybody may come only with a warning', async () => {
     const { line, ended, child } = await serve('--model', model, '--json', '--host', '0.0.0.0')
-    expect(JSON.parse(line)).toMatchObject({ address: expect.stringMatching(/^http:\/\/0\.0\.0\.0:\d+\/$/), model: { source: model, name: 'a tiny model' }, device: { backend: 'wasm' } })
+    expect(JSON.parse(line)).toMatchObject({
+      address: expect.stringMatching(/^http:\/\/0\.0\.0\.0:\d+\/$/),
+      model: { source: model, name: 'a tiny model' },
+      device: { backend: 'wasm' },
+    })
     child.kill('SIGTERM')
-    expect(await ended).toMatchObject({ code: 130, stderr: expect.stringMatching(/^warning: everybody who reaches 0\.0\.0\.0 [^\n]+\n$/) })
+    expect(await ended).toMatchObject({
+      code: 130,
+      stderr: expect.stringMatching(/^warning: everybody who reaches 0\.0\.0\.0 [^\n]+\n$/),
+    })
   })
 
   test('Ctrl-C answers what is under way, a second one does not', async () => {
     const { address, ended, child } = await serve('--model', model)
-    const socket = new WebSocket(`${address.replace('http', 'ws')}/v2/models/a%20tiny%20model/stream`)
+    const socket = new WebSocket(
+      `${address.replace('http', 'ws')}/v2/models/a%20tiny%20model/stream`,
+    )
     const messages: string[] = []
     socket.on('message', (data) => messages.push(String(data)))
     const closed = new Promise((resolve) => socket.on('close', resolve))
@@ -65,7 +99,10 @@ describe('trecvit serve', () => {
     expect(await ended).toMatchObject({ code: 130, stderr: '' })
 
     const again = await serve('--model', model)
-    const lost = infer(again.address, 40_000).then(() => 'answered', () => 'lost')
+    const lost = infer(again.address, 40_000).then(
+      () => 'answered',
+      () => 'lost',
+    )
     await new Promise((resolve) => setTimeout(resolve, 200))
     again.child.kill('SIGINT')
     await new Promise((resolve) => setTimeout(resolve, 100))
@@ -80,20 +117,50 @@ describe('trecvit serve', () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => taken.once('listening', resolve))
     const { port } = taken.address() as AddressInfo
-    expect(await run('serve', '--model', model, '--port', String(port))).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(/^trecvit: Port \d+ of "127\.0\.0\.1" cannot be listened on \(another program[^\n]+\n$/) })
+    expect(await run('serve', '--model', model, '--port', String(port))).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /^trecvit: Port \d+ of "127\.0\.0\.1" cannot be listened on \(another program[^\n]+\n$/,
+      ),
+    })
     taken.close()
-    for (const args of [['--port', '70000'], ['--max-body', '0'], ['--timeout', 'x'], ['--allow-origin', 'http://a.example/path'], ['--allow-host', 'http://a.example'], ['--allow-host', 'a.example:80'], ['--token', ''], ['--token', 'two words']]) {
-      expect(await run('serve', ...args)).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(/^trecvit: [^\n]+\n$/) })
+    for (const args of [
+      ['--port', '70000'],
+      ['--max-body', '0'],
+      ['--timeout', 'x'],
+      ['--allow-origin', 'http://a.example/path'],
+      ['--allow-host', 'http://a.example'],
+      ['--allow-host', 'a.example:80'],
+      ['--token', ''],
+      ['--token', 'two words'],
+    ]) {
+      expect(await run('serve', ...args)).toEqual({
+        code: 2,
+        stdout: '',
+        stderr: expect.stringMatching(/^trecvit: [^\n]+\n$/),
+      })
     }
   })
 
   test('--allow-host and a token, which the environment may hold', async () => {
-    const server = (child = start(['serve', '--port', '0', '--model', model, '--allow-host', 'A.example', 'b.example'], { TRECVIT_TOKEN: 'secret' }))
+    const server = (child = start(
+      ['serve', '--port', '0', '--model', model, '--allow-host', 'A.example', 'b.example'],
+      { TRECVIT_TOKEN: 'secret' },
+    ))
     const ended = outcome(server)
-    const [address] = /http:\/\/[^/]+/.exec(await new Promise<string>((resolve) => server.stdout!.once('data', (part: Buffer) => resolve(part.toString()))))!
-    const status = (headers: Record<string, string>) => new Promise((resolve, reject) => {
-      get(`${address}/v2`, { headers }, ({ statusCode }) => resolve(statusCode)).on('error', reject)
-    })
+    const [address] = /http:\/\/[^/]+/.exec(
+      await new Promise<string>((resolve) =>
+        server.stdout!.once('data', (part: Buffer) => resolve(part.toString())),
+      ),
+    )!
+    const status = (headers: Record<string, string>) =>
+      new Promise((resolve, reject) => {
+        get(`${address}/v2`, { headers }, ({ statusCode }) => resolve(statusCode)).on(
+          'error',
+          reject,
+        )
+      })
     const authorization = 'Bearer secret'
     expect(await status({})).toBe(401)
     expect(await status({ authorization })).toBe(200)
@@ -106,7 +173,9 @@ describe('trecvit serve', () => {
 
   test('SIGTERM answers the frames that wait, in order', async () => {
     const { address, ended, child } = await serve('--model', model)
-    const socket = new WebSocket(`${address.replace('http', 'ws')}/v2/models/a%20tiny%20model/stream`)
+    const socket = new WebSocket(
+      `${address.replace('http', 'ws')}/v2/models/a%20tiny%20model/stream`,
+    )
     const lines: string[] = []
     socket.on('message', (data) => lines.push(String(data)))
     const closed = new Promise((resolve) => socket.on('close', resolve))
@@ -121,35 +190,60 @@ describe('trecvit serve', () => {
   })
 
   test('with TRECVIT_DEBUG every answer is a line', async () => {
-    const server = (child = start(['serve', '--port', '0', '--model', model], { TRECVIT_DEBUG: '1' }))
+    const server = (child = start(['serve', '--port', '0', '--model', model], {
+      TRECVIT_DEBUG: '1',
+    }))
     const ended = outcome(server)
-    const [address] = /http:\/\/[^/]+/.exec(await new Promise<string>((resolve) => server.stdout!.once('data', (part: Buffer) => resolve(part.toString()))))!
+    const [address] = /http:\/\/[^/]+/.exec(
+      await new Promise<string>((resolve) =>
+        server.stdout!.once('data', (part: Buffer) => resolve(part.toString())),
+      ),
+    )!
     await fetch(`${address}/v2/nothing`)
     server.kill('SIGINT')
-    expect(lines((await ended).stderr)).toContainEqual(expect.stringMatching(/^debug: GET \/v2\/nothing 404 \d+ ms$/))
+    expect(lines((await ended).stderr)).toContainEqual(
+      expect.stringMatching(/^debug: GET \/v2\/nothing 404 \d+ ms$/),
+    )
   })
 })
 
 describe('the README', () => {
-  // The blocks of commands under the heading, word for word; curl is told to go to the port of this test where they say 8000.
+  // The blocks of commands under the heading, word for word; curl is told to go to the port of this
+  // test where they say 8000.
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
   const [section] = /^## Serving$[^]*?(?=^## )/m.exec(readme)!
-  const [first, second] = Array.from(section.matchAll(/^```sh\n([^]*?)^```$/gm), ([, block]) => block!)
+  const [first, second] = Array.from(
+    section.matchAll(/^```sh\n([^]*?)^```$/gm),
+    ([, block]) => block!,
+  )
 
   test.skipIf(!hasFfmpeg())('its commands work', async () => {
     expect(first).toBe('npx trecvit serve\n')
     const rest = second!.split(/\n(?! )/).filter((command) => command !== '')
     const { address, ended, child } = await serve()
-    file('.curlrc', `connect-to = "127.0.0.1:8000:127.0.0.1:${address.split(':').at(-1)}"\nsilent\nshow-error\nfail\n`)
+    file(
+      '.curlrc',
+      `connect-to = "127.0.0.1:8000:127.0.0.1:${address.split(':').at(-1)}"\nsilent\nshow-error\nfail\n`,
+    )
     const root = fileURLToPath(new URL('..', import.meta.url))
     const said = []
-    for (const command of rest) said.push((await promisify(execFile)('bash', ['-o', 'pipefail', '-c', command], { cwd: root, env: { ...process.env, CURL_HOME: folder } })).stdout)
+    for (const command of rest)
+      said.push(
+        (
+          await promisify(execFile)('bash', ['-o', 'pipefail', '-c', command], {
+            cwd: root,
+            env: { ...process.env, CURL_HOME: folder },
+          })
+        ).stdout,
+      )
     const [ready, metadata, answer, labels] = said.map((text) => JSON.parse(text))
     expect(said.length).toBe(4)
     expect(ready).toEqual({ ready: true })
     expect(metadata).toMatchObject({ name: 'builtin', inputs: [{ shape: [-1, -1, 96, 96, 3] }] })
     expect(answer.outputs[2].data[0]).toBe('static')
-    expect(labels.outputs).toEqual([{ name: 'labels', datatype: 'BYTES', shape: [1, 1], data: [expect.any(String)] }])
+    expect(labels.outputs).toEqual([
+      { name: 'labels', datatype: 'BYTES', shape: [1, 1], data: [expect.any(String)] },
+    ])
     child.kill('SIGINT')
     expect((await ended).code).toBe(130)
   })

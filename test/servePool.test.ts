@@ -2,25 +2,48 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { EngineError } from '../src/cli/serve/health.ts'
 import { openPool, type Pool } from '../src/cli/serve/pool.ts'
-import { tasks, type FrameTask } from '../src/cli/serve/tasks.ts'
+import { type FrameTask, tasks } from '../src/cli/serve/tasks.ts'
 import { TrecvitError } from '../src/index.ts'
 import { noise } from './commandLine.ts'
 import { watchedWorkers } from './faults.ts'
-import { appOf, expected, FRAME, infer, media, outputsOf, post, request, unexpected } from './serving.ts'
+import {
+  appOf,
+  expected,
+  FRAME,
+  infer,
+  media,
+  outputsOf,
+  post,
+  request,
+  unexpected,
+} from './serving.ts'
 
 let pool: Pool
-beforeAll(() => void (pool = openPool({ waiting: 8, timeout: 20_000 }, (error) => unexpected.push(error))))
+beforeAll(
+  () => void (pool = openPool({ waiting: 8, timeout: 20_000 }, (error) => unexpected.push(error))),
+)
 afterAll(() => pool.end())
 
-const frameTask = (bytes: Uint8Array, size: FrameTask['size'] = null): FrameTask =>
-  ({ bytes, size, maxPixels: 1e8, imageSize: [24, 16] })
+const frameTask = (bytes: Uint8Array, size: FrameTask['size'] = null): FrameTask => ({
+  bytes,
+  size,
+  maxPixels: 1e8,
+  imageSize: [24, 16],
+})
 
 test('frames have the same bits as on the calling thread', async () => {
   const raw = { width: 301, height: 200 }
-  for (const [bytes, size] of [[media('picture.png'), null], [media('picture.jpg'), null], [noise(301 * 200 * 3), raw]] as const) {
+  for (const [bytes, size] of [
+    [media('picture.png'), null],
+    [media('picture.jpg'), null],
+    [noise(301 * 200 * 3), raw],
+  ] as const) {
     const want = await tasks.toModel(frameTask(bytes, size))
     // The bytes may be a part of a buffer that others use, and must then stay.
-    const shared = Buffer.concat([Buffer.alloc(3), bytes, Buffer.alloc(5)]).subarray(3, 3 + bytes.length)
+    const shared = Buffer.concat([Buffer.alloc(3), bytes, Buffer.alloc(5)]).subarray(
+      3,
+      3 + bytes.length,
+    )
     expect(await pool.tasks.toModel(frameTask(shared, size))).toEqual(want)
     expect(Buffer.from(bytes).equals(shared)).toBe(true)
     expect(await pool.tasks.toModel(frameTask(Uint8Array.from(bytes), size))).toEqual(want)
@@ -43,16 +66,20 @@ test('large bodies are parsed there, and answered as small ones are', async () =
   const shape = [1, 150, 16, 16, 3]
   const want = await expected(frames)
   const answer = await app.request(infer, post(request([...frames], shape)))
-  expect(outputsOf(await answer.json() as Record<string, unknown>)).toEqual(want)
+  expect(outputsOf((await answer.json()) as Record<string, unknown>)).toEqual(want)
   const bytes = await app.request(infer, post(frames, { 'Inference-Header-Content-Length': '0' }))
-  expect(outputsOf(await bytes.json() as Record<string, unknown>)).toEqual(want)
+  expect(outputsOf((await bytes.json()) as Record<string, unknown>)).toEqual(want)
   const wrong = await app.request(infer, post(request([...frames, 1], shape)))
-  expect([wrong.status, await wrong.json()]).toEqual([400, { error: expect.stringMatching(/115200 numbers .*, got 115201/) }])
+  expect([wrong.status, await wrong.json()]).toEqual([
+    400,
+    { error: expect.stringMatching(/115200 numbers .*, got 115201/) },
+  ])
   expect((await app.request(infer, post(`{"inputs":${'['.repeat(200_000)}`))).status).toBe(400)
 })
 
 test('the event loop turns while a large picture is resized', async () => {
-  const task = () => frameTask(new Uint8Array(3264 * 2448 * 3).fill(7), { width: 3264, height: 2448 })
+  const task = () =>
+    frameTask(new Uint8Array(3264 * 2448 * 3).fill(7), { width: 3264, height: 2448 })
   const turnsOf = async (work: Promise<unknown>) => {
     let turns = 0
     let done = false
@@ -67,7 +94,9 @@ test('the event loop turns while a large picture is resized', async () => {
 })
 
 test('more tasks than threads wait in turn; more than are allowed are refused', async () => {
-  const outcomes = await Promise.allSettled(Array.from({ length: 40 }, () => pool.tasks.toModel(frameTask(media('picture.jpg')))))
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 40 }, () => pool.tasks.toModel(frameTask(media('picture.jpg')))),
+  )
   expect(outcomes.slice(0, 8).every(({ status }) => status === 'fulfilled')).toBe(true)
   expect(outcomes.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(0)
   expect(pool.waiting).toBe(0)
@@ -85,7 +114,9 @@ test('a thread that dies costs its task alone', async () => {
     await vi.waitFor(() => expect(workers.started()).toBe(2))
     expect(await picture()).toEqual(want)
     const large = frameTask(new Uint8Array(3264 * 2448 * 3), { width: 3264, height: 2448 })
-    const outcomes = Promise.allSettled(Array.from({ length: 5 }, () => mortal.tasks.toModel(large)))
+    const outcomes = Promise.allSettled(
+      Array.from({ length: 5 }, () => mortal.tasks.toModel(large)),
+    )
     await new Promise((resolve) => setTimeout(resolve, 20))
     // Some of them are only being started.
     for (let i = 0; i < workers.alive(); i++) workers.kill('terminated', i)
@@ -93,9 +124,18 @@ test('a thread that dies costs its task alone', async () => {
       if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(EngineError)
     }
     await vi.waitFor(async () => expect(await picture()).toEqual(want), { timeout: 20_000 })
-    const app = appOf({ tasks: { ...mortal.tasks, parse: () => Promise.reject(new EngineError('The thread failed')) } })
-    const answer = await app.request(infer, post(noise(100 * FRAME), { 'Inference-Header-Content-Length': '0' }))
-    expect([answer.status, answer.headers.get('retry-after'), await answer.json()]).toEqual([503, '1', { error: 'The thread failed' }])
+    const app = appOf({
+      tasks: { ...mortal.tasks, parse: () => Promise.reject(new EngineError('The thread failed')) },
+    })
+    const answer = await app.request(
+      infer,
+      post(noise(100 * FRAME), { 'Inference-Header-Content-Length': '0' }),
+    )
+    expect([answer.status, answer.headers.get('retry-after'), await answer.json()]).toEqual([
+      503,
+      '1',
+      { error: 'The thread failed' },
+    ])
   } finally {
     await mortal.end()
     workers.restore()

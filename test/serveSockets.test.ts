@@ -5,11 +5,22 @@ import { Hono } from 'hono'
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { Bindings, ServeOptions } from '../src/cli/serve/app.ts'
-import { listen, type Listening } from '../src/cli/serve/listen.ts'
 import { largestSnapshot } from '../src/cli/serve/follow.ts'
+import { type Listening, listen } from '../src/cli/serve/listen.ts'
 import { ReadAhead, Socket } from '../src/cli/serve/socket.ts'
 import { noise } from './commandLine.ts'
-import { appOf, expected, FRAME, infer, media, model, outputsOf, post, request, unexpected } from './serving.ts'
+import {
+  appOf,
+  expected,
+  FRAME,
+  infer,
+  media,
+  model,
+  outputsOf,
+  post,
+  request,
+  unexpected,
+} from './serving.ts'
 
 let server: Listening | undefined
 let base: string
@@ -42,16 +53,26 @@ function raw(...parts: (string | Uint8Array)[]): Promise<string> {
 async function works(): Promise<void> {
   const frames = noise(FRAME, 9)
   const answer = await fetch(`http://${base}${infer}`, post(request([...frames])))
-  expect(outputsOf(await answer.json() as Record<string, any>)).toEqual(await expected(frames))
+  expect(outputsOf((await answer.json()) as Record<string, any>)).toEqual(await expected(frames))
 }
 
 test('200 requests at once, each with its own answer', async () => {
   await start()
-  const answers = await Promise.all(Array.from({ length: 200 }, async (_, i) => {
-    const frames = noise((1 + i % 4) * FRAME, i + 1)
-    const response = await fetch(`http://${base}${infer}`, post(request([...frames], [1, 1 + i % 4, 16, 16, 3], { id: `${i}` })))
-    return { frames, id: `${i}`, status: response.status, answer: await response.json() as Record<string, any> }
-  }))
+  const answers = await Promise.all(
+    Array.from({ length: 200 }, async (_, i) => {
+      const frames = noise((1 + (i % 4)) * FRAME, i + 1)
+      const response = await fetch(
+        `http://${base}${infer}`,
+        post(request([...frames], [1, 1 + (i % 4), 16, 16, 3], { id: `${i}` })),
+      )
+      return {
+        frames,
+        id: `${i}`,
+        status: response.status,
+        answer: (await response.json()) as Record<string, any>,
+      }
+    }),
+  )
   for (const { frames, id, status, answer } of answers) {
     expect([status, answer['id']]).toEqual([200, id])
     expect(outputsOf(answer)).toEqual(await expected(frames))
@@ -62,32 +83,46 @@ test('garbage, heads without an end, bodies that never come, and clients that go
   await start({ timeout: 500, maxStreams: 2 })
   const begin = performance.now()
   const head = `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\n`
-  const [garbage, large, slowHead, slowBody, drip, twice, other, target, traversal] = await Promise.all([
-    raw(noise(3000)),
-    raw(`GET / HTTP/1.1\r\nHost: x\r\nA: ${'x'.repeat(20_000)}\r\n\r\n`),
-    raw('GET /v2 HTTP/1.1\r\nHost: x\r\nA: '),
-    raw(`${head}Content-Length: 500\r\n\r\n{`),
-    raw(`${head}Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n`),
-    raw(`${head}Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef`),
-    raw(`GET /v2 HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n`),
-    raw(`GET http://[ HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`),
-    raw(`GET /../../package.json HTTP/1.1\r\nHost: ${base}\r\nConnection: close\r\n\r\n`),
-    ...Array.from({ length: 20 }, (_, i) => new Promise<void>((resolve) => {
-      const socket = connect(Number(base.split(':')[1]), '127.0.0.1', () => socket.write(`${head}Content-Length: 800000\r\n\r\n${'1'.repeat(1000 * i)}`, () => {
-        socket.resetAndDestroy()
-        resolve()
-      }))
-    })),
-  ])
+  const [garbage, large, slowHead, slowBody, drip, twice, other, target, traversal] =
+    await Promise.all([
+      raw(noise(3000)),
+      raw(`GET / HTTP/1.1\r\nHost: x\r\nA: ${'x'.repeat(20_000)}\r\n\r\n`),
+      raw('GET /v2 HTTP/1.1\r\nHost: x\r\nA: '),
+      raw(`${head}Content-Length: 500\r\n\r\n{`),
+      raw(`${head}Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n`),
+      raw(`${head}Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef`),
+      raw(`GET /v2 HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n`),
+      raw(
+        `GET http://[ HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+      ),
+      raw(`GET /../../package.json HTTP/1.1\r\nHost: ${base}\r\nConnection: close\r\n\r\n`),
+      ...Array.from(
+        { length: 20 },
+        (_, i) =>
+          new Promise<void>((resolve) => {
+            const socket = connect(Number(base.split(':')[1]), '127.0.0.1', () =>
+              socket.write(`${head}Content-Length: 800000\r\n\r\n${'1'.repeat(1000 * i)}`, () => {
+                socket.resetAndDestroy()
+                resolve()
+              }),
+            )
+          }),
+      ),
+    ])
   // Half a second, and at most one more until Node looks at it.
   expect(performance.now() - begin).toBeLessThan(3000)
   expect(garbage).toMatch(/^HTTP\/1\.1 400 /)
   expect(large).toMatch(/^HTTP\/1\.1 431 /)
   expect(slowHead).toMatch(/^HTTP\/1\.1 408 /)
-  for (const answer of [slowBody, drip]) expect(answer).toMatch(/^HTTP\/1\.1 (408|503) [^]*"error":"(The body expected to be there|No place became free)/)
+  for (const answer of [slowBody, drip])
+    expect(answer).toMatch(
+      /^HTTP\/1\.1 (408|503) [^]*"error":"(The body expected to be there|No place became free)/,
+    )
   expect(`${slowBody}${drip}`).toContain('408')
   expect(twice).toMatch(/^HTTP\/1\.1 400 /)
-  expect(other).toMatch(/^HTTP\/1\.1 400 [^]*"error":"\\"Upgrade\\" expected \\"websocket\\", got \\"h2c\\""/)
+  expect(other).toMatch(
+    /^HTTP\/1\.1 400 [^]*"error":"\\"Upgrade\\" expected \\"websocket\\", got \\"h2c\\""/,
+  )
   expect(target).toMatch(/^HTTP\/1\.1 400 /)
   expect(traversal).toMatch(/^HTTP\/1\.1 404 /)
   await works()
@@ -96,7 +131,10 @@ test('garbage, heads without an end, bodies that never come, and clients that go
 test('nothing is computed for clients that have gone', async () => {
   await start({ maxStreams: 1, maxBody: 1e8, timeout: 60_000 })
   const abort = new AbortController()
-  const long = fetch(`http://${base}${infer}`, { ...post(new Uint8Array(100_000 * FRAME), { 'Inference-Header-Content-Length': '0' }), signal: abort.signal })
+  const long = fetch(`http://${base}${infer}`, {
+    ...post(new Uint8Array(100_000 * FRAME), { 'Inference-Header-Content-Length': '0' }),
+    signal: abort.signal,
+  })
   await new Promise((resolve) => setTimeout(resolve, 500))
   abort.abort()
   await expect(long).rejects.toThrow(/abort/)
@@ -108,7 +146,10 @@ test('nothing is computed for clients that have gone', async () => {
 test('closing answers what is under way, and takes nothing more', async () => {
   const closing = new AbortController()
   const { close } = await start({ closing: closing.signal, maxBody: 1e8 })
-  const long = fetch(`http://${base}${infer}`, post(noise(4000 * FRAME), { 'Inference-Header-Content-Length': '0' }))
+  const long = fetch(
+    `http://${base}${infer}`,
+    post(noise(4000 * FRAME), { 'Inference-Header-Content-Length': '0' }),
+  )
   const idle = raw('GET /v2 HTTP/1.1\r\n')
   const socket = await open()
   socket.send('{"width":16,"height":16}')
@@ -139,8 +180,12 @@ test('closing does not wait for who says nothing', async () => {
 test('a port that is taken, or an address that is not here, is said', async () => {
   const { address } = await start()
   const options = { timeout: 1000, maxBody: 1e6, onError: () => {} }
-  await expect(listen(appOf(), { ...options, host: '127.0.0.1', port: address.port })).rejects.toThrow(/another program listens there/)
-  await expect(listen(appOf(), { ...options, host: '203.0.113.1', port: 0 })).rejects.toThrow(/address of this machine/)
+  await expect(
+    listen(appOf(), { ...options, host: '127.0.0.1', port: address.port }),
+  ).rejects.toThrow(/another program listens there/)
+  await expect(listen(appOf(), { ...options, host: '203.0.113.1', port: 0 })).rejects.toThrow(
+    /address of this machine/,
+  )
 })
 
 interface Client extends WebSocket {
@@ -152,26 +197,40 @@ interface Client extends WebSocket {
 }
 
 /** A client that is connected, or the status that it was refused with. */
-async function tryOpen(headers: Record<string, string> = {}): Promise<Client | { status: number; body: string; retry: string | undefined }> {
+async function tryOpen(
+  headers: Record<string, string> = {},
+): Promise<Client | { status: number; body: string; retry: string | undefined }> {
   const socket = new WebSocket(`ws://${base}/v2/models/tiny/stream`, { headers })
   const messages: (string | Buffer)[] = []
-  socket.on('message', (data: Buffer, isBinary: boolean) => messages.push(isBinary ? data : data.toString()))
+  socket.on('message', (data: Buffer, isBinary: boolean) =>
+    messages.push(isBinary ? data : data.toString()),
+  )
   const ended = new Promise<number>((resolve) => socket.on('close', resolve))
   return new Promise((resolve) => {
     socket.on('unexpected-response', (_, response) => {
       let body = ''
       response.on('data', (part) => (body += part))
-      response.on('end', () => resolve({ status: response.statusCode!, body, retry: response.headers['retry-after'] }))
+      response.on('end', () =>
+        resolve({ status: response.statusCode!, body, retry: response.headers['retry-after'] }),
+      )
     })
     socket.on('error', () => {})
-    socket.on('open', () => resolve(Object.assign(socket, {
-      ended,
-      lines: () => messages.filter((message) => typeof message === 'string').map((line) => JSON.parse(line)),
-      got: async (count: number) => {
-        while (messages.length < count && socket.readyState === socket.OPEN) await new Promise((resolve) => setTimeout(resolve, 2))
-        return messages
-      },
-    })))
+    socket.on('open', () =>
+      resolve(
+        Object.assign(socket, {
+          ended,
+          lines: () =>
+            messages
+              .filter((message) => typeof message === 'string')
+              .map((line) => JSON.parse(line)),
+          got: async (count: number) => {
+            while (messages.length < count && socket.readyState === socket.OPEN)
+              await new Promise((resolve) => setTimeout(resolve, 2))
+            return messages
+          },
+        }),
+      ),
+    )
   })
 }
 
@@ -184,21 +243,33 @@ async function open(): Promise<Client> {
 describe('a stream', () => {
   test('one line for each raw frame, in order, as the library says', async () => {
     await start()
-    const streams = await Promise.all(Array.from({ length: 4 }, async (_, i) => {
-      const socket = await open()
-      // Of another size than the model's, with an average.
-      socket.send('{"width":40,"height":30,"average":{"frames":4},"topK":2}')
-      const frames = Array.from({ length: 20 }, (_, frame) => noise(3600, 100 * i + frame + 1))
-      for (const frame of frames) socket.send(frame)
-      await socket.got(20)
-      socket.close()
-      expect(await socket.ended).toBe(1005)
-      return { frames, lines: socket.lines() }
-    }))
+    const streams = await Promise.all(
+      Array.from({ length: 4 }, async (_, i) => {
+        const socket = await open()
+        // Of another size than the model's, with an average.
+        socket.send('{"width":40,"height":30,"average":{"frames":4},"topK":2}')
+        const frames = Array.from({ length: 20 }, (_, frame) => noise(3600, 100 * i + frame + 1))
+        for (const frame of frames) socket.send(frame)
+        await socket.got(20)
+        socket.close()
+        expect(await socket.ended).toBe(1005)
+        return { frames, lines: socket.lines() }
+      }),
+    )
     for (const { frames, lines } of streams) {
       const stream = model.stream({ average: { frames: 4 }, topK: 2 })
       for (const [index, data] of frames.entries()) {
-        const { frame, top, probs } = await stream.push({ format: 'rgb24', width: 40, height: 30, planes: [{ data, stride: 120 }], time: 0, matrix: 'rgb', fullRange: true, siting: 'center', rotation: 0 })
+        const { frame, top, probs } = await stream.push({
+          format: 'rgb24',
+          width: 40,
+          height: 30,
+          planes: [{ data, stride: 120 }],
+          time: 0,
+          matrix: 'rgb',
+          fullRange: true,
+          siting: 'center',
+          rotation: 0,
+        })
         expect(lines[index]).toEqual({ frame, ...top[0], top, probs: [...probs.data] })
       }
       await stream.dispose()
@@ -225,7 +296,11 @@ describe('a stream', () => {
     for (const picture of pictures) three.send(picture)
     await three.got(3)
     expect([...two.lines(), ...three.lines()]).toEqual(one.lines())
-    expect(one.lines().at(-1)).toMatchObject({ frame: 5, label: expect.any(String), prob: expect.any(Number) })
+    expect(one.lines().at(-1)).toMatchObject({
+      frame: 5,
+      label: expect.any(String),
+      prob: expect.any(Number),
+    })
   })
 
   const size = '{"width":16,"height":16}'
@@ -239,15 +314,34 @@ describe('a stream', () => {
     ['a size of too much', ['{"width":4000,"height":4000}'], /4000x4000 pixels.* 333333 pixels/],
     ['a wrong average', ['{"average":{"frames":0}}'], /"average".*got an object/],
     ['a wrong topK', ['{"topK":9}'], /1 to 3, got 9/],
-    ['both ways of averaging', ['{"resume":true,"average":"all"}'], /"average" cannot be given with "resume"/],
+    [
+      'both ways of averaging',
+      ['{"resume":true,"average":"all"}'],
+      /"average" cannot be given with "resume"/,
+    ],
     ['part of a frame', [size, noise(FRAME - 1)], /16x16 expected 768 bytes, got 767/],
     ['no picture', ['{}', noise(FRAME)], /frame is neither PNG nor JPEG/],
     ['an empty picture', ['{}', new Uint8Array(0)], /empty/],
     ['a damaged picture', ['{}', media('picture.png').subarray(0, 500)], /frame is a damaged PNG/],
-    ['a picture of too many pixels', ['{}', Buffer.concat([media('picture.png').subarray(0, 16), Uint8Array.of(0, 0, 64, 0, 0, 0, 64, 0), media('picture.png').subarray(24)])], /16384x16384 pixels.* 250000 pixels/],
+    [
+      'a picture of too many pixels',
+      [
+        '{}',
+        Buffer.concat([
+          media('picture.png').subarray(0, 16),
+          Uint8Array.of(0, 0, 64, 0, 0, 0, 64, 0),
+          media('picture.png').subarray(24),
+        ]),
+      ],
+      /16384x16384 pixels.* 250000 pixels/,
+    ],
     ['text that is no question', [size, '{"snapshot":false}'], /expected \{"snapshot":true\}/],
     ['no snapshot', ['{"resume":true}', noise(100)], /snapshot expected to begin with "TRVS"/],
-    ['text for a snapshot', ['{"resume":true}', 'hello'], /expected the bytes of a snapshot, got "hello"/],
+    [
+      'text for a snapshot',
+      ['{"resume":true}', 'hello'],
+      /expected the bytes of a snapshot, got "hello"/,
+    ],
   ])('%s ends it with a sentence', async (_, messages, error) => {
     await start()
     const socket = await open()
@@ -263,7 +357,11 @@ describe('a stream', () => {
     for (let i = 0; i < 3; i++) socket.send(noise(FRAME, i))
     socket.send(noise(5))
     expect(await socket.ended).toBe(1008)
-    expect(socket.lines()).toMatchObject([{ frame: 0 }, { frame: 1 }, { frame: 2 }, { error: /./ }].map((line) => ('error' in line ? { error: expect.any(String) } : line)))
+    expect(socket.lines()).toMatchObject(
+      [{ frame: 0 }, { frame: 1 }, { frame: 2 }, { error: /./ }].map((line) =>
+        'error' in line ? { error: expect.any(String) } : line,
+      ),
+    )
   })
 
   test('limits: their number, the size of a message, other pages', async () => {
@@ -271,9 +369,17 @@ describe('a stream', () => {
     const first = await open()
     // Neither a stranger nor half a handshake takes a place.
     expect(await tryOpen({ origin: 'http://evil.example' })).toMatchObject({ status: 403 })
-    expect(await raw(`GET /v2/models/tiny/stream HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /)
+    expect(
+      await raw(
+        `GET /v2/models/tiny/stream HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+      ),
+    ).toMatch(/^HTTP\/1\.1 400 /)
     const second = await open()
-    expect(await tryOpen()).toMatchObject({ status: 503, retry: '1', body: expect.stringContaining('All 2 streams are in use') })
+    expect(await tryOpen()).toMatchObject({
+      status: 503,
+      retry: '1',
+      body: expect.stringContaining('All 2 streams are in use'),
+    })
     first.send('{}')
     first.send(noise(10_001))
     expect(await first.ended).toBe(1009)
@@ -292,7 +398,9 @@ describe('a stream', () => {
       let socket = await tryOpen()
       while ('status' in socket) socket = await tryOpen()
       // Fields beside are dropped.
-      socket.send(JSON.stringify({ width: 16, height: 16, topK: 3, average: { ...average, more: [i] } }))
+      socket.send(
+        JSON.stringify({ width: 16, height: 16, topK: 3, average: { ...average, more: [i] } }),
+      )
       for (let frame = 0; frame < 3; frame++) socket.send(noise(FRAME, i + frame))
       await socket.got(3)
       await using stream = model.stream({ average, topK: 3 })
@@ -314,9 +422,14 @@ describe('a stream', () => {
     // Snapshots, until those that nobody takes fill what the system holds for a connection.
     for (let i = 0; i < 50_000; i++) deaf.send('{"snapshot":true}')
     expect(await idle.ended).toBe(1008)
-    expect(idle.lines()).toEqual([{ error: expect.stringMatching(/expected a message within 0\.5 s, got none/) }])
+    expect(idle.lines()).toEqual([
+      { error: expect.stringMatching(/expected a message within 0\.5 s, got none/) },
+    ])
     await works()
-    const after = await Promise.all([until(async () => !('status' in await tryOpen())), until(async () => !('status' in await tryOpen()))])
+    const after = await Promise.all([
+      until(async () => !('status' in (await tryOpen()))),
+      until(async () => !('status' in (await tryOpen()))),
+    ])
     expect(after).toEqual([true, true])
   })
 })
@@ -328,13 +441,20 @@ async function startStuck(maxBody: number): Promise<{ read(): number; go(): void
   const app = new Hono<{ Bindings: Bindings }>().get('*', (c) => {
     c.env.accept!({
       run: async ({ messages }) => {
-        for await (const _ of messages) if (++read === 1) await new Promise<void>((resolve) => (go = resolve))
+        for await (const _ of messages)
+          if (++read === 1) await new Promise<void>((resolve) => (go = resolve))
       },
       cancel() {},
     })
     return c.body(null)
   })
-  server = await listen(app, { host: '127.0.0.1', port: 0, timeout: 10_000, maxBody, onError: (error) => unexpected.push(error) })
+  server = await listen(app, {
+    host: '127.0.0.1',
+    port: 0,
+    timeout: 10_000,
+    maxBody,
+    onError: (error) => unexpected.push(error),
+  })
   base = `127.0.0.1:${server.address.port}`
   return { read: () => read, go: () => go() }
 }
@@ -356,7 +476,9 @@ test('pings are answered at once while frames wait', async () => {
   const { read, go } = await startStuck(1e6)
   const socket = await open()
   for (let i = 0; i < 1000; i++) socket.send(noise(FRAME))
-  const pong = new Promise<string>((resolve) => socket.once('pong', (data) => resolve(data.toString())))
+  const pong = new Promise<string>((resolve) =>
+    socket.once('pong', (data) => resolve(data.toString())),
+  )
   socket.ping('hello')
   expect(await pong).toBe('hello')
   expect(read()).toBe(1)
@@ -382,7 +504,11 @@ test('while a pong waits to be written, only the newest ping is kept', () => {
 
 test('what waits when the server ends is answered until the time is over', async () => {
   const fake = Object.assign(new EventEmitter(), {
-    readyState: 1, OPEN: 1, CLOSED: 3, resume() {}, pause() {},
+    readyState: 1,
+    OPEN: 1,
+    CLOSED: 3,
+    resume() {},
+    pause() {},
     close: (code: number) => void fake.emit('close', code),
     send: (_: unknown, done: () => void) => done(),
   })
@@ -390,12 +516,15 @@ test('what waits when the server ends is answered until the time is over', async
   fake.on('close', (code) => codes.push(code))
   const socket = new Socket(fake as unknown as WebSocket, 200, new ReadAhead(1e6))
   let answered = 0
-  const done = socket.run(async ({ messages }) => {
-    for await (const _ of messages) {
-      await new Promise((resolve) => setTimeout(resolve, 10))
-      answered++
-    }
-  }, (error) => unexpected.push(error))
+  const done = socket.run(
+    async ({ messages }) => {
+      for await (const _ of messages) {
+        await new Promise((resolve) => setTimeout(resolve, 10))
+        answered++
+      }
+    },
+    (error) => unexpected.push(error),
+  )
   for (let i = 0; i < 500; i++) fake.emit('message', Buffer.from('frame'), true)
   await socket.end()
   await done
@@ -423,7 +552,8 @@ test('a live stream drops frames that wait, counts them, and keeps the newest', 
   expect(dropped).toBeGreaterThan(0)
   const stream = model.stream()
   let last
-  for (let i = 0; i <= frame; i++) last = await stream.push({ data: noise(FRAME, i < frame ? 1 : 2), shape: [16, 16, 3] })
+  for (let i = 0; i <= frame; i++)
+    last = await stream.push({ data: noise(FRAME, i < frame ? 1 : 2), shape: [16, 16, 3] })
   await stream.dispose()
   expect(probs).toEqual([...last!.probs.data])
   socket.close()
@@ -445,7 +575,9 @@ test('a live stream goes on from a snapshot, which is not dropped', async () => 
   const three = await open()
   three.send('{"live":1}')
   expect(await three.ended).toBe(1008)
-  expect(three.lines()).toEqual([{ error: expect.stringMatching(/"live" expected true or false, got 1/) }])
+  expect(three.lines()).toEqual([
+    { error: expect.stringMatching(/"live" expected true or false, got 1/) },
+  ])
 })
 
 test('a snapshot may be had smaller', async () => {
@@ -462,7 +594,10 @@ test('a snapshot may be had smaller', async () => {
   other.send(noise(FRAME))
   await other.got(1)
   expect(other.lines()).toEqual([expect.objectContaining({ frame: 1 })])
-  for (const [message, error] of [['{"snapshot":true,"dtype":"int8"}', /"dtype" of a snapshot/], ['{"snapshot":true,"x":1}', /expected \{"snapshot":true\}/]] as const) {
+  for (const [message, error] of [
+    ['{"snapshot":true,"dtype":"int8"}', /"dtype" of a snapshot/],
+    ['{"snapshot":true,"x":1}', /expected \{"snapshot":true\}/],
+  ] as const) {
     const wrong = await open()
     wrong.send('{}')
     wrong.send(message)
@@ -497,7 +632,9 @@ test('a snapshot that was handed out is taken back, whatever bodies may have', a
   three.send('{}')
   three.send(snapshot)
   expect(await three.ended).toBe(1009)
-  expect(three.lines()).toEqual([{ error: expect.stringMatching(/A frame expected at most 2000 bytes, got \d+/) }])
+  expect(three.lines()).toEqual([
+    { error: expect.stringMatching(/A frame expected at most 2000 bytes, got \d+/) },
+  ])
   const four = await open()
   four.send(`{"topK":${'1'.repeat(5000)}}`)
   expect(await four.ended).toBe(1009)

@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Hono } from 'hono'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
-import { createApp, type Bindings, type ServeOptions } from '../src/cli/serve/app.ts'
+import { type Bindings, createApp, type ServeOptions } from '../src/cli/serve/app.ts'
 import { TRecViT } from '../src/index.ts'
 import { file, folder, tinyNpz } from './commandLine.ts'
 
@@ -14,7 +14,8 @@ export const FRAME = 768
 export const infer = '/v2/models/tiny/infer'
 
 /** A file of test/media. */
-export const media = (name: string): Buffer => readFileSync(fileURLToPath(new URL(`media/${name}`, import.meta.url)))
+export const media = (name: string): Buffer =>
+  readFileSync(fileURLToPath(new URL(`media/${name}`, import.meta.url)))
 
 /** The tiny model, once the tests run. */
 export let model: TRecViT
@@ -23,7 +24,11 @@ export let model: TRecViT
 export const unexpected: unknown[] = []
 
 beforeAll(async () => {
-  model = await TRecViT.load(file('tiny.npz', tinyNpz()), { device: 'wasm', deterministic: true, labels: ['one', 'two', 'three'] })
+  model = await TRecViT.load(file('tiny.npz', tinyNpz()), {
+    device: 'wasm',
+    deterministic: true,
+    labels: ['one', 'two', 'three'],
+  })
 })
 
 afterAll(async () => {
@@ -36,31 +41,63 @@ afterEach(() => expect(unexpected.splice(0)).toEqual([]))
 /** Its routes. */
 export function appOf(options: Partial<ServeOptions> = {}): Hono<{ Bindings: Bindings }> {
   return createApp({
-    model, name: 'tiny', version: '1.2.3', maxBody: 1e6, maxStreams: 4, timeout: 10_000, origins: [], page: null,
-    closing: new AbortController().signal, onError: (error) => unexpected.push(error), ...options,
+    model,
+    name: 'tiny',
+    version: '1.2.3',
+    maxBody: 1e6,
+    maxStreams: 4,
+    timeout: 10_000,
+    origins: [],
+    page: null,
+    closing: new AbortController().signal,
+    onError: (error) => unexpected.push(error),
+    ...options,
   })
 }
 
 /** A request with this body: bytes and text as they are, anything else as JSON. */
 export function post(body: unknown, headers: Record<string, string> = {}): RequestInit {
-  return { method: 'POST', body: body instanceof Uint8Array ? body.slice() : typeof body === 'string' ? body : JSON.stringify(body), headers }
+  return {
+    method: 'POST',
+    body:
+      body instanceof Uint8Array
+        ? body.slice()
+        : typeof body === 'string'
+          ? body
+          : JSON.stringify(body),
+    headers,
+  }
 }
 
 /** The JSON of a request to infer. */
-export function request(data: unknown, shape: unknown = [1, 1, 16, 16, 3], rest: object = {}, datatype: unknown = 'UINT8'): { inputs: object[] } {
+export function request(
+  data: unknown,
+  shape: unknown = [1, 1, 16, 16, 3],
+  rest: object = {},
+  datatype: unknown = 'UINT8',
+): { inputs: object[] } {
   return { inputs: [{ name: 'frames', shape, datatype, data }], ...rest }
 }
 
 /** What the library says after the last of these frames [t,16,16,3]. */
-export async function expected(frames: Uint8Array | Float32Array): Promise<{ logits: number[]; probs: number[]; labels: (string | null)[] }> {
+export async function expected(
+  frames: Uint8Array | Float32Array,
+): Promise<{ logits: number[]; probs: number[]; labels: (string | null)[] }> {
   const stream = model.stream({ topK: 3 })
   let last
-  for (let at = 0; at < frames.length; at += FRAME) last = await stream.push({ data: frames.subarray(at, at + FRAME), shape: [16, 16, 3] })
+  for (let at = 0; at < frames.length; at += FRAME)
+    last = await stream.push({ data: frames.subarray(at, at + FRAME), shape: [16, 16, 3] })
   await stream.dispose()
-  return { logits: [...last!.logits.data], probs: [...last!.probs.data], labels: last!.top.map(({ label }) => label) }
+  return {
+    logits: [...last!.logits.data],
+    probs: [...last!.probs.data],
+    labels: last!.top.map(({ label }) => label),
+  }
 }
 
 /** The outputs of an answer, by their names. */
 export function outputsOf({ outputs }: Record<string, any>): Record<string, unknown> {
-  return Object.fromEntries(outputs.map(({ name, data }: { name: string; data: unknown }) => [name, data]))
+  return Object.fromEntries(
+    outputs.map(({ name, data }: { name: string; data: unknown }) => [name, data]),
+  )
 }

@@ -1,18 +1,39 @@
-/** Every shader, every entry point and every switch, in the compiler of this runtime: Tint in Node (its null backend needs no GPU), Bun and Chromium, naga in Deno and Firefox. */
+/**
+ * Every shader, every entry point and every switch, in the compiler of this runtime: Tint in Node
+ * (its null backend needs no GPU), Bun and Chromium, naga in Deno and Firefox.
+ */
 import { afterAll, describe, expect, test } from 'vitest'
 import { sourceOf } from '../src/backend/webgpu/sources.ts'
 import { everything } from '../src/platform/gpu.ts'
 import type { Op } from '../src/program/program.ts'
 
-const ops: readonly Op[] = ['patchify', 'linear', 'blockLinear', 'conv1d', 'rgLru', 'rmsNorm', 'layerNorm', 'attention', 'pool', 'average', 'softmax']
+const ops: readonly Op[] = [
+  'patchify',
+  'linear',
+  'blockLinear',
+  'conv1d',
+  'rgLru',
+  'rmsNorm',
+  'layerNorm',
+  'attention',
+  'pool',
+  'average',
+  'softmax',
+]
 
 const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
 const entry = navigator?.gpu ?? (await import('webgpu')).create(['backend=null'])
 const adapter = await entry.requestAdapter()
 const subgroups = adapter?.features.has('subgroups') ?? false
-const device = adapter && await adapter.requestDevice(everything(adapter))
-/** What encode.ts gives for the numbers among the constants of kernels; large workgroups only where there is room (not on the null backend). */
-const NUMBERS: Record<string, readonly number[]> = { MODE: [0, 1, 2], INVOCATIONS: (device?.limits.maxComputeWorkgroupStorageSize ?? 0) < 18688 ? [64] : [64, 128] }
+const device = adapter && (await adapter.requestDevice(everything(adapter)))
+/**
+ * What encode.ts gives for the numbers among the constants of kernels; large workgroups only where
+ * there is room (not on the null backend).
+ */
+const NUMBERS: Record<string, readonly number[]> = {
+  MODE: [0, 1, 2],
+  INVOCATIONS: (device?.limits.maxComputeWorkgroupStorageSize ?? 0) < 18688 ? [64] : [64, 128],
+}
 
 // What Dawn has made does not outlive its entry point.
 afterAll(() => void entry)
@@ -23,41 +44,62 @@ test('there is a compiler, and in Node it knows subgroups', () => {
 })
 
 describe.skipIf(!device)('without an error or a warning', () => {
-  const variants = (['f32', 'f16'] as const).flatMap((dtype) => (subgroups ? [false, true] : [false]).map((withSubgroups) => ({ dtype, withSubgroups })))
-  test.each(variants)('matrices in $dtype, with subgroups: $withSubgroups', async ({ dtype, withSubgroups }) => {
-    const faults: string[] = []
-    for (const op of ops) {
-      const code = sourceOf(op, withSubgroups, dtype)
-      device!.pushErrorScope('validation')
-      const module = device!.createShaderModule({ label: op, code })
-      for (const { type, lineNum, linePos, message } of (await module.getCompilationInfo()).messages) faults.push(`${op}:${lineNum}:${linePos} ${type}: ${message}`)
-      const error = await device!.popErrorScope()
-      if (error) {
-        faults.push(`${op}: ${error.message}`)
-        continue
-      }
-      const found = (pattern: RegExp) => [...code.matchAll(pattern)].map(([, name]) => name!)
-      const entries = found(/@compute @workgroup_size\(\w+\)\s+fn (\w+)/g)
-      if (!entries.length) faults.push(`${op}: no entry point`)
-      // Every switch both ways: what a constant removes has been looked at only where it stays.
-      const switches = found(/^override (\w+): bool/gm)
-      const numbers = found(/^override (\w+): u32 = \d+u?;/gm)
-      faults.push(...numbers.filter((name) => !NUMBERS[name]).map((name) => `${op}: which values of ${name}?`))
-      for (const entryPoint of entries) {
-        for (const constants of combinations(switches, numbers)) {
-          await device!.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint, constants } })
-            .catch((cause: Error) => faults.push(`${op}/${entryPoint} ${JSON.stringify(constants)}: ${cause.message}`))
+  const variants = (['f32', 'f16'] as const).flatMap((dtype) =>
+    (subgroups ? [false, true] : [false]).map((withSubgroups) => ({ dtype, withSubgroups })),
+  )
+  test.each(variants)(
+    'matrices in $dtype, with subgroups: $withSubgroups',
+    async ({ dtype, withSubgroups }) => {
+      const faults: string[] = []
+      for (const op of ops) {
+        const code = sourceOf(op, withSubgroups, dtype)
+        device!.pushErrorScope('validation')
+        const module = device!.createShaderModule({ label: op, code })
+        for (const { type, lineNum, linePos, message } of (await module.getCompilationInfo())
+          .messages)
+          faults.push(`${op}:${lineNum}:${linePos} ${type}: ${message}`)
+        const error = await device!.popErrorScope()
+        if (error) {
+          faults.push(`${op}: ${error.message}`)
+          continue
+        }
+        const found = (pattern: RegExp) => [...code.matchAll(pattern)].map(([, name]) => name!)
+        const entries = found(/@compute @workgroup_size\(\w+\)\s+fn (\w+)/g)
+        if (!entries.length) faults.push(`${op}: no entry point`)
+        // Every switch both ways: what a constant removes has been looked at only where it stays.
+        const switches = found(/^override (\w+): bool/gm)
+        const numbers = found(/^override (\w+): u32 = \d+u?;/gm)
+        faults.push(
+          ...numbers
+            .filter((name) => !NUMBERS[name])
+            .map((name) => `${op}: which values of ${name}?`),
+        )
+        for (const entryPoint of entries) {
+          for (const constants of combinations(switches, numbers)) {
+            await device!
+              .createComputePipelineAsync({
+                layout: 'auto',
+                compute: { module, entryPoint, constants },
+              })
+              .catch((cause: Error) =>
+                faults.push(`${op}/${entryPoint} ${JSON.stringify(constants)}: ${cause.message}`),
+              )
+          }
         }
       }
-    }
-    expect(faults).toEqual([])
-  })
+      expect(faults).toEqual([])
+    },
+  )
 })
 
 /** Every choice of the switches and of the numbers. */
-function combinations(switches: readonly string[], numbers: readonly string[]): Record<string, number>[] {
+function combinations(
+  switches: readonly string[],
+  numbers: readonly string[],
+): Record<string, number>[] {
   let all: Record<string, number>[] = [{}]
-  const choose = (name: string, values: readonly number[]) => (all = all.flatMap((constants) => values.map((value) => ({ ...constants, [name]: value }))))
+  const choose = (name: string, values: readonly number[]) =>
+    (all = all.flatMap((constants) => values.map((value) => ({ ...constants, [name]: value }))))
   for (const name of switches) choose(name, [0, 1])
   for (const name of numbers) choose(name, NUMBERS[name] ?? [])
   return all

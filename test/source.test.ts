@@ -14,13 +14,17 @@ import { expectSentence, readAll, readTensor } from './checkpointFiles.ts'
 
 /** 9 MB: more than what is kept in one piece, or asked for at once. */
 const ramp = Float32Array.from({ length: 700_000 }, (_, i) => i)
-const arrays = Array.from({ length: 3 }, (_, i) => [`tensor ${i}`, { data: ramp, shape: [7, 100_000] }] as const)
+const arrays = Array.from(
+  { length: 3 },
+  (_, i) => [`tensor ${i}`, { data: ramp, shape: [7, 100_000] }] as const,
+)
 const bytes = encodeNpz([...arrays, ['last', { data: new Float32Array([1, 2]), shape: [2] }]])
 
 async function expectWhole(from: SourceLike): Promise<void> {
   const all = await readAll(from)
   expect([...all.keys()]).toEqual(['tensor 0', 'tensor 1', 'tensor 2', 'last'])
-  for (const [name] of arrays) expect(all.get(name)!.values.every((value, i) => value === i)).toBe(true)
+  for (const [name] of arrays)
+    expect(all.get(name)!.values.every((value, i) => value === i)).toBe(true)
   expect([...all.get('last')!.values]).toEqual([1, 2])
 }
 
@@ -39,13 +43,22 @@ describe('files', () => {
   beforeAll(() => writeFileSync(path, bytes))
   afterAll(() => rmSync(folder, { recursive: true }))
 
-  test.each([['path', path], ['file URL', pathToFileURL(path)], ['file URL in a string', pathToFileURL(path).href]])('%s', async (_, from) => {
+  test.each([
+    ['path', path],
+    ['file URL', pathToFileURL(path)],
+    ['file URL in a string', pathToFileURL(path).href],
+  ])('%s', async (_, from) => {
     await expectWhole(from)
   })
 
   test('the name is the last part of the path', async () => {
     const checkpoint = await openCheckpoint(path)
-    expect(checkpoint).toMatchObject({ name: 'a model.npz', format: 'npz', size: bytes.length, metadata: {} })
+    expect(checkpoint).toMatchObject({
+      name: 'a model.npz',
+      format: 'npz',
+      size: bytes.length,
+      metadata: {},
+    })
     await checkpoint.close()
     expectSentence(await checkpoint.read('last', () => {}).catch((error: unknown) => error))
   })
@@ -122,14 +135,27 @@ describe('HTTP', () => {
   }
 
   /** Honours ranges; `change` may lie about the answer of the nth request. */
-  function ranges(change: (n: number, answer: { start: number; end: number; size: number; status: number; body: Uint8Array }) => void = () => {}): RequestListener {
+  function ranges(
+    change: (
+      n: number,
+      answer: { start: number; end: number; size: number; status: number; body: Uint8Array },
+    ) => void = () => {},
+  ): RequestListener {
     return (request, response) => {
       const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
       const start = Number(from)
       const end = Math.min(Number(to) + 1, bytes.length)
-      const answer = { start, end, size: bytes.length, status: 206, body: bytes.subarray(start, end) }
+      const answer = {
+        start,
+        end,
+        size: bytes.length,
+        status: 206,
+        body: bytes.subarray(start, end),
+      }
       change(requests.length - 1, answer)
-      response.writeHead(answer.status, { 'Content-Range': `bytes ${answer.start}-${answer.end - 1}/${answer.size}` })
+      response.writeHead(answer.status, {
+        'Content-Range': `bytes ${answer.start}-${answer.end - 1}/${answer.size}`,
+      })
       response.end(answer.body)
     }
   }
@@ -143,7 +169,8 @@ describe('HTTP', () => {
 
   test('with Range: everything, in few requests', async () => {
     await expectWhole(await serve(ranges()))
-    // The probe, the directory, four headers, and the tensors: each begins a new window, doubled from 1 MiB on.
+    // The probe, the directory, four headers, and the tensors: each begins a new window, doubled
+    // from 1 MiB on.
     expect(requests.length).toBeLessThan(12)
     expect(requests).not.toContain('all')
   })
@@ -154,7 +181,9 @@ describe('HTTP', () => {
     expect(checkpoint).toMatchObject({ name: 'a.npz', size: bytes.length })
     expect([...(await readTensor(checkpoint, 'last'))]).toEqual([1, 2])
     await checkpoint.close()
-    const asked = requests.map((range) => /^bytes=(\d+)-(\d+)$/.exec(range)!).reduce((sum, [, from, to]) => sum + Number(to) + 1 - Number(from), 0)
+    const asked = requests
+      .map((range) => /^bytes=(\d+)-(\d+)$/.exec(range)!)
+      .reduce((sum, [, from, to]) => sum + Number(to) + 1 - Number(from), 0)
     expect(asked).toBeLessThan(250_000)
   })
 
@@ -165,15 +194,18 @@ describe('HTTP', () => {
     await checkpoint.close()
   })
 
-  test.each([true, false])('without Range: one download (length announced: %s)', async (announced) => {
-    await expectWhole(
-      await serve((_, response) => {
-        response.writeHead(200, announced ? { 'Content-Length': bytes.length } : {})
-        response.end(bytes)
-      }),
-    )
-    expect(requests).toHaveLength(1)
-  })
+  test.each([true, false])(
+    'without Range: one download (length announced: %s)',
+    async (announced) => {
+      await expectWhole(
+        await serve((_, response) => {
+          response.writeHead(200, announced ? { 'Content-Length': bytes.length } : {})
+          response.end(bytes)
+        }),
+      )
+      expect(requests).toHaveLength(1)
+    },
+  )
 
   test('a compressed answer: its announced length is not that of the file', async () => {
     await expectWhole(
@@ -196,32 +228,105 @@ describe('HTTP', () => {
   })
 
   test.each<[string, RequestListener, RegExp]>([
-    ['404', (_, response) => response.writeHead(404).end('<html>'), /^URL "http:.*\/models\/a\.npz" answered with HTTP 404 Not Found$/],
+    [
+      '404',
+      (_, response) => response.writeHead(404).end('<html>'),
+      /^URL "http:.*\/models\/a\.npz" answered with HTTP 404 Not Found$/,
+    ],
     ['500 later on', ranges((n, answer) => void (n > 1 && (answer.status = 500))), /HTTP 500/],
-    ['an empty file', (_, response) => response.writeHead(416, { 'Content-Range': 'bytes */0' }).end(), /is empty \(0 bytes\)/],
+    [
+      'an empty file',
+      (_, response) => response.writeHead(416, { 'Content-Range': 'bytes */0' }).end(),
+      /is empty \(0 bytes\)/,
+    ],
     ['an empty answer', (_, response) => response.writeHead(200).end(), /is empty \(0 bytes\)/],
-    ['a page', (_, response) => response.writeHead(200).end('<!DOCTYPE html><html><body>Sign in</body></html>'), /an HTML or XML page/],
-    ['another start', ranges((n, answer) => void (n > 0 && (answer.start += 1))), /was asked for bytes \d+ to \d+ and answered with HTTP 206, Content-Range "bytes/],
-    ['another end', ranges((n, answer) => void (n > 0 && (answer.end -= 1))), /was asked for bytes/],
-    ['another size', ranges((n, answer) => void (n > 1 && (answer.size += 1))), /changed from \d+ to \d+ bytes/],
-    ['a size too small from the start', ranges((_, answer) => void (answer.size = answer.end)), /no zip directory at its end/],
-    ['200 in the middle', ranges((n, answer) => void (n > 1 && (answer.status = 200))), /answered with HTTP 200/],
-    ['a body shorter than its range', ranges((n, answer) => void (n > 1 && (answer.body = answer.body.subarray(0, 10)))), /ended at byte \d+, before the promised \d+/],
-    ['shifted bytes', ranges((n, answer) => void (n > 8 && (answer.body = answer.body.map((byte) => byte ^ 1)))), /does not match its checksum/],
-    ['a length that is not kept', (_, response) => { response.writeHead(200, { 'Content-Length': bytes.length }); response.write(bytes.subarray(0, 1000)); setTimeout(() => response.destroy(), 20) }, /broke|promised/],
+    [
+      'a page',
+      (_, response) =>
+        response.writeHead(200).end('<!DOCTYPE html><html><body>Sign in</body></html>'),
+      /an HTML or XML page/,
+    ],
+    [
+      'another start',
+      ranges((n, answer) => void (n > 0 && (answer.start += 1))),
+      /was asked for bytes \d+ to \d+ and answered with HTTP 206, Content-Range "bytes/,
+    ],
+    [
+      'another end',
+      ranges((n, answer) => void (n > 0 && (answer.end -= 1))),
+      /was asked for bytes/,
+    ],
+    [
+      'another size',
+      ranges((n, answer) => void (n > 1 && (answer.size += 1))),
+      /changed from \d+ to \d+ bytes/,
+    ],
+    [
+      'a size too small from the start',
+      ranges((_, answer) => void (answer.size = answer.end)),
+      /no zip directory at its end/,
+    ],
+    [
+      '200 in the middle',
+      ranges((n, answer) => void (n > 1 && (answer.status = 200))),
+      /answered with HTTP 200/,
+    ],
+    [
+      'a body shorter than its range',
+      ranges((n, answer) => void (n > 1 && (answer.body = answer.body.subarray(0, 10)))),
+      /ended at byte \d+, before the promised \d+/,
+    ],
+    [
+      'shifted bytes',
+      ranges((n, answer) => void (n > 8 && (answer.body = answer.body.map((byte) => byte ^ 1)))),
+      /does not match its checksum/,
+    ],
+    [
+      'a length that is not kept',
+      (_, response) => {
+        response.writeHead(200, { 'Content-Length': bytes.length })
+        response.write(bytes.subarray(0, 1000))
+        setTimeout(() => response.destroy(), 20)
+      },
+      /broke|promised/,
+    ],
     ['a connection that breaks', (_, response) => void response.destroy(), /cannot be reached/],
-    ['absurd numbers', (_, response) => response.writeHead(206, { 'Content-Range': 'bytes 0-99999999999999/99999999999999999999' }).end('x'), /is a file of unknown kind/],
-    ['an absurd size', (_, response) => response.writeHead(206, { 'Content-Range': 'bytes 0-65535/900000000000000' }).end(bytes.subarray(0, 65536)), /was asked for bytes/],
+    [
+      'absurd numbers',
+      (_, response) =>
+        response
+          .writeHead(206, { 'Content-Range': 'bytes 0-99999999999999/99999999999999999999' })
+          .end('x'),
+      /is a file of unknown kind/,
+    ],
+    [
+      'an absurd size',
+      (_, response) =>
+        response
+          .writeHead(206, { 'Content-Range': 'bytes 0-65535/900000000000000' })
+          .end(bytes.subarray(0, 65536)),
+      /was asked for bytes/,
+    ],
   ])('%s', async (_, listener, message) => {
     await expectHttpFailure(listener, message)
   })
 
   test('more bytes than the range has are not taken', async () => {
-    await expectWhole(await serve(ranges((n, answer) => void (n > 0 && (answer.body = bytes.subarray(answer.start, answer.end + 5))))))
+    await expectWhole(
+      await serve(
+        ranges(
+          (n, answer) =>
+            void (n > 0 && (answer.body = bytes.subarray(answer.start, answer.end + 5))),
+        ),
+      ),
+    )
   })
 
   test('a length that is not kept, where fetch does not see to it', async () => {
-    vi.stubGlobal('fetch', async () => new Response(bytes as BodyInit, { headers: { 'Content-Length': '70' } }))
+    vi.stubGlobal(
+      'fetch',
+      async () => new Response(bytes as BodyInit, { headers: { 'Content-Length': '70' } }),
+    )
     await expectFailure('http://host/a.npz', /promised 70 bytes and sent \d+/)
   })
 
@@ -245,11 +350,19 @@ describe('HTTP', () => {
         },
         { highWaterMark: 0 },
       )
-      return new Response(body, { status: 206, headers: { 'Content-Range': `bytes ${from}-${to}/${bytes.length}` } })
+      return new Response(body, {
+        status: 206,
+        headers: { 'Content-Range': `bytes ${from}-${to}/${bytes.length}` },
+      })
     })
     const source = await openSource('http://host/a.npz')
     const into = new Uint8Array(2 ** 20)
-    for (const [offset, asked] of [[0, 2], [2 ** 20, 2], [2 ** 21 + 5000, 3], [2 ** 21 + 10_000 + 2 ** 20, 3]] as const) {
+    for (const [offset, asked] of [
+      [0, 2],
+      [2 ** 20, 2],
+      [2 ** 21 + 5000, 3],
+      [2 ** 21 + 10_000 + 2 ** 20, 3],
+    ] as const) {
       await source.read(offset, into)
       expect(into.every((byte, i) => byte === bytes[offset + i])).toBe(true)
       expect(requests.length).toBe(asked)
@@ -291,6 +404,8 @@ describe('HTTP', () => {
       abort.abort(new Error('enough'))
     })
     const checkpoint = await openCheckpoint(url, { signal: abort.signal })
-    await expect(Promise.all([...checkpoint.tensors.keys()].map((name) => checkpoint.read(name, () => {})))).rejects.toThrow('enough')
+    await expect(
+      Promise.all([...checkpoint.tensors.keys()].map((name) => checkpoint.read(name, () => {}))),
+    ).rejects.toThrow('enough')
   })
 })

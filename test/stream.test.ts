@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/array.ts'
 import { crc32 } from '../src/checkpoint/crc32.ts'
-import { TRecViT, TrecvitError, type FrameAnswer, type StreamOptions } from '../src/index.ts'
+import { type FrameAnswer, type StreamOptions, TRecViT, TrecvitError } from '../src/index.ts'
 import { encodeSnapshot } from '../src/stream/snapshot.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
 
@@ -12,7 +12,10 @@ let frames: NdArray<Uint8Array>[]
 beforeAll(async () => {
   model = await TRecViT.load(goldenUrl('small.npz'))
   const { values } = (await Goldens.open('small_io.npz')).get('video')
-  frames = Array.from({ length: 12 }, (_, frame) => ({ data: Uint8Array.from(values.subarray(frame * 12288, (frame + 1) * 12288)), shape: [64, 64, 3] }))
+  frames = Array.from({ length: 12 }, (_, frame) => ({
+    data: Uint8Array.from(values.subarray(frame * 12288, (frame + 1) * 12288)),
+    shape: [64, 64, 3],
+  }))
 })
 
 async function answers(options: StreamOptions, count = 12): Promise<FrameAnswer[]> {
@@ -71,22 +74,29 @@ describe('average', () => {
   test('over as many frames as there are is the model’s own answer, and that always stands in `overall`', async () => {
     const plain = await answers({})
     const wide = await answers({ average: { frames: 12 } })
-    plain.forEach((answer, index) => answer.logits.data.forEach((value, c) => expect(wide[index]!.logits.data[c]).toBeCloseTo(value, 5)))
+    plain.forEach((answer, index) =>
+      answer.logits.data.forEach((value, c) =>
+        expect(wide[index]!.logits.data[c]).toBeCloseTo(value, 5),
+      ),
+    )
     expect(wide.map(({ overall }) => [...overall.logits.data])).toEqual(logits(plain))
     expect(plain.map(({ overall }) => [...overall.logits.data])).toEqual(logits(plain))
   })
 
   test('the head is linear, so the answer over a window is the mean of the answers to single frames', async () => {
     const single = logits(await answers({ average: { frames: 1 } }))
-    const check = (all: number[][], weightOf: (age: number) => number) => all.forEach((got, frame) => got.forEach((value, c) => {
-      let sum = 0
-      let weights = 0
-      for (let age = 0; age <= frame; age++) {
-        sum += weightOf(age) * single[frame - age]![c]!
-        weights += weightOf(age)
-      }
-      expect(value).toBeCloseTo(sum / weights, 5)
-    }))
+    const check = (all: number[][], weightOf: (age: number) => number) =>
+      all.forEach((got, frame) =>
+        got.forEach((value, c) => {
+          let sum = 0
+          let weights = 0
+          for (let age = 0; age <= frame; age++) {
+            sum += weightOf(age) * single[frame - age]![c]!
+            weights += weightOf(age)
+          }
+          expect(value).toBeCloseTo(sum / weights, 5)
+        }),
+      )
     check(logits(await answers({ average: { frames: 5 } })), (age) => (age < 5 ? 1 : 0))
     check(logits(await answers({ average: { halfLife: 2.5 } })), (age) => 2 ** (-age / 2.5))
     check(logits(await answers({})), () => 1)
@@ -96,21 +106,24 @@ describe('average', () => {
 describe('snapshot', () => {
   const averages: NonNullable<StreamOptions['average']>[] = ['all', { frames: 5 }, { halfLife: 3 }]
 
-  test.each(averages.map((average) => [JSON.stringify(average), average] as const))('resumes bit for bit: %s', async (_, average) => {
-    const whole = logits(await answers({ average }))
-    for (const at of [0, 1, 7]) {
-      const stream = model.stream({ average })
-      for (const frame of frames.slice(0, at)) void stream.push(frame)
-      const bytes = await stream.snapshot()
-      await stream.dispose()
-      const again = await (await TRecViT.load(goldenUrl('small.npz'))).resume(bytes)
-      expect(again.frame).toBe(at)
-      const rest: FrameAnswer[] = []
-      for (const frame of frames.slice(at)) rest.push(await again.push(frame))
-      expect(logits(rest)).toEqual(whole.slice(at))
-      expect(rest[0]!.frame).toBe(at)
-    }
-  })
+  test.each(averages.map((average) => [JSON.stringify(average), average] as const))(
+    'resumes bit for bit: %s',
+    async (_, average) => {
+      const whole = logits(await answers({ average }))
+      for (const at of [0, 1, 7]) {
+        const stream = model.stream({ average })
+        for (const frame of frames.slice(0, at)) void stream.push(frame)
+        const bytes = await stream.snapshot()
+        await stream.dispose()
+        const again = await (await TRecViT.load(goldenUrl('small.npz'))).resume(bytes)
+        expect(again.frame).toBe(at)
+        const rest: FrameAnswer[] = []
+        for (const frame of frames.slice(at)) rest.push(await again.push(frame))
+        expect(logits(rest)).toEqual(whole.slice(at))
+        expect(rest[0]!.frame).toBe(at)
+      }
+    },
+  )
 
   test('may lie in a Node Buffer at any offset', async () => {
     const stream = model.stream()
@@ -123,25 +136,41 @@ describe('snapshot', () => {
   })
 
   test('of another model is refused', async () => {
-    const other = await TRecViT.load(goldenUrl('small_gap.npz'), { config: { imageSize: [64, 64] } })
-    await expect(other.resume(await model.stream().snapshot())).rejects.toThrow(/was taken from model [0-9a-f]{16}, and this one is [0-9a-f]{16}/)
+    const other = await TRecViT.load(goldenUrl('small_gap.npz'), {
+      config: { imageSize: [64, 64] },
+    })
+    await expect(other.resume(await model.stream().snapshot())).rejects.toThrow(
+      /was taken from model [0-9a-f]{16}, and this one is [0-9a-f]{16}/,
+    )
   })
 
   test('whose fingerprint is no fingerprint is refused without repeating it', async () => {
-    const header = { model: '\x1b[2J\n'.repeat(1000), b: 1, frame: 0, recent: 'all' as const, states: [] }
-    await expect(model.resume(await encodeSnapshot({ header, values: [] }))).rejects.toThrow(/^The snapshot has a header without the fields model, b/)
+    const header = {
+      model: '\x1b[2J\n'.repeat(1000),
+      b: 1,
+      frame: 0,
+      recent: 'all' as const,
+      states: [],
+    }
+    await expect(model.resume(await encodeSnapshot({ header, values: [] }))).rejects.toThrow(
+      /^The snapshot has a header without the fields model, b/,
+    )
   })
 
   test('any flipped bit, cut or added byte is noticed', async () => {
     const stream = model.stream()
     await stream.push(frames[0]!)
     const bytes = await stream.snapshot()
-    await fc.assert(fc.asyncProperty(fc.nat(bytes.length * 8 - 1), async (bit) => {
-      const broken = bytes.slice()
-      broken[bit >> 3]! ^= 1 << (bit & 7)
-      await expect(model.resume(broken)).rejects.toBeInstanceOf(TrecvitError)
-    }), { numRuns: 60 })
-    for (const length of [0, 3, 15, 16, 100, bytes.length - 1]) await expect(model.resume(bytes.slice(0, length))).rejects.toBeInstanceOf(TrecvitError)
+    await fc.assert(
+      fc.asyncProperty(fc.nat(bytes.length * 8 - 1), async (bit) => {
+        const broken = bytes.slice()
+        broken[bit >> 3]! ^= 1 << (bit & 7)
+        await expect(model.resume(broken)).rejects.toBeInstanceOf(TrecvitError)
+      }),
+      { numRuns: 60 },
+    )
+    for (const length of [0, 3, 15, 16, 100, bytes.length - 1])
+      await expect(model.resume(bytes.slice(0, length))).rejects.toBeInstanceOf(TrecvitError)
     await expect(model.resume(new Uint8Array([...bytes, 0]))).rejects.toThrow('damaged')
   })
 
@@ -163,10 +192,22 @@ describe('snapshot', () => {
     }
     await expect(model.resume(forge({}))).resolves.toBeDefined()
     for (const change of [
-      { b: 1e9 }, { b: -1 }, { frame: -1 }, { frame: 'x' }, { recent: { frames: 1e9 } }, { recent: null }, { states: [] }, { states: 'x' },
+      { b: 1e9 },
+      { b: -1 },
+      { frame: -1 },
+      { frame: 'x' },
+      { recent: { frames: 1e9 } },
+      { recent: null },
+      { states: [] },
+      { states: 'x' },
       { states: header.states.map((state: object) => ({ ...state, shape: [2 ** 40, 2 ** 40] })) },
-      { states: [...header.states.slice(1), header.states[0]] }, { model: 5 },
-    ]) await expect(model.resume(forge(change)), JSON.stringify(change).slice(0, 60)).rejects.toBeInstanceOf(TrecvitError)
+      { states: [...header.states.slice(1), header.states[0]] },
+      { model: 5 },
+    ])
+      await expect(
+        model.resume(forge(change)),
+        JSON.stringify(change).slice(0, 60),
+      ).rejects.toBeInstanceOf(TrecvitError)
   })
 })
 
@@ -174,8 +215,12 @@ describe('wrong input', () => {
   test('a frame of another size leaves the stream as it was', async () => {
     const stream = model.stream()
     await stream.push(frames[0]!)
-    await expect(stream.push({ data: new Uint8Array(300), shape: [10, 10, 3] })).rejects.toThrow('A frame expected shape [64,64,3], got [10,10,3]')
-    expect([...(await stream.push(frames[1]!)).logits.data]).toEqual(logits(await answers({}, 2))[1])
+    await expect(stream.push({ data: new Uint8Array(300), shape: [10, 10, 3] })).rejects.toThrow(
+      'A frame expected shape [64,64,3], got [10,10,3]',
+    )
+    expect([...(await stream.push(frames[1]!)).logits.data]).toEqual(
+      logits(await answers({}, 2))[1],
+    )
   })
 
   test('options are checked by name', () => {
@@ -188,7 +233,10 @@ describe('wrong input', () => {
   test('an ImageData of any size is resized and cropped', async () => {
     const grey = new Uint8ClampedArray(4 * 200 * 100).fill(128)
     const same = new Uint8Array(12288).fill(128)
-    const [one, other] = [await model.stream().push({ data: grey, width: 200, height: 100 }), await model.stream().push({ data: same, shape: [64, 64, 3] })]
+    const [one, other] = [
+      await model.stream().push({ data: grey, width: 200, height: 100 }),
+      await model.stream().push({ data: same, shape: [64, 64, 3] }),
+    ]
     expect(one.logits.data).toEqual(other.logits.data)
   })
 })

@@ -1,4 +1,7 @@
-/** The CPU beside the caller: the same bits however many threads, a free event loop, and an end to everything that goes wrong. */
+/**
+ * The CPU beside the caller: the same bits however many threads, a free event loop, and an end to
+ * everything that goes wrong.
+ */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -12,10 +15,10 @@ import { compile } from '../src/backend/wasm/builds.ts'
 import { openMachine } from '../src/backend/wasm/open.ts'
 import { Team } from '../src/backend/wasm/team.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
+import { createEngine, randomFrame } from '../src/bench/lib/engine.ts'
 import { configOf, TRecViT, TrecvitError } from '../src/index.ts'
 import { recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
-import { createEngine, randomFrame } from '../src/bench/lib/engine.ts'
 import { backends, beside } from './backends.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
 import { loadModel, models } from './models.ts'
@@ -26,35 +29,56 @@ afterEach(() => {
   vi.resetModules()
 })
 
-describe.each(models)('$name has the bits of the caller\'s thread', async ({ name, given }) => {
+describe.each(models)("$name has the bits of the caller's thread", async ({ name, given }) => {
   const video = Uint8Array.from((await Goldens.open(`${name}_io.npz`)).get('video').values)
   const answers = async (create: (typeof backends)[number]['create']) => {
     const model = await loadModel(create, name, given)
     const session = model.session({ b: 1, recent: { frames: 2 }, encoded: true })
     const size = 3 * model.config.imageSize[0] * model.config.imageSize[1]
     const outputs = []
-    for (const [from, t] of [[0, 1], [1, 3]] as const) outputs.push((await session.advance(video.subarray(from * size, (from + t) * size), t)).outputs)
+    for (const [from, t] of [
+      [0, 1],
+      [1, 3],
+    ] as const)
+      outputs.push(
+        (await session.advance(video.subarray(from * size, (from + t) * size), t)).outputs,
+      )
     return { outputs, states: (await session.read()).values }
   }
   const want = await answers(backends[0]!.create)
 
   test.each(beside)('$name', async ({ create }) => {
     const got = await answers(create)
-    got.outputs.forEach((outputs, chunk) => Object.entries(outputs).forEach(([output, values]) => expectSame(`${output} of chunk ${chunk}`, values, want.outputs[chunk]![output]!)))
+    got.outputs.forEach((outputs, chunk) =>
+      Object.entries(outputs).forEach(([output, values]) =>
+        expectSame(`${output} of chunk ${chunk}`, values, want.outputs[chunk]![output]!),
+      ),
+    )
     got.states.forEach((values, index) => expectSame(`state ${index}`, values, want.states[index]!))
   })
 })
 
 test('"threads" is checked, and the device tells how many there are', async () => {
   for (const threads of [0, -1, NaN, 1.5, 65, '2' as unknown as number]) {
-    await expect(TRecViT.load('builtin', { device: 'wasm', threads })).rejects.toThrow(/"threads" expected a whole number from 1 to 64, got/)
+    await expect(TRecViT.load('builtin', { device: 'wasm', threads })).rejects.toThrow(
+      /"threads" expected a whole number from 1 to 64, got/,
+    )
   }
   const model = await TRecViT.load('builtin', { device: 'wasm', deterministic: true, threads: 3 })
-  expect(model.device).toEqual({ backend: 'wasm', kernels: 'simd', threads: 3, reason: null, gpu: null })
+  expect(model.device).toEqual({
+    backend: 'wasm',
+    kernels: 'simd',
+    threads: 3,
+    reason: null,
+    gpu: null,
+  })
   await model.dispose()
 })
 
-/** Milliseconds that this thread has had a processor for; where the system does not tell, those that its event loop was not idle in. */
+/**
+ * Milliseconds that this thread has had a processor for; where the system does not tell, those that
+ * its event loop was not idle in.
+ */
 function spent(): number {
   try {
     return Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]) / 1e6
@@ -99,16 +123,27 @@ describe('the event loop', () => {
 })
 
 test('streams of one model come in turn, and models run beside each other', async () => {
-  const [one, other] = [await TRecViT.load('builtin', { device: 'wasm', threads: 2 }), await TRecViT.load('builtin', { device: 'wasm', threads: 3 })]
-  const frame = (index: number) => ({ data: Uint8Array.from({ length: 96 * 96 * 3 }, (_, at) => Math.imul(at + index, 0x9e3779b1) >>> 24), shape: [96, 96, 3] })
+  const [one, other] = [
+    await TRecViT.load('builtin', { device: 'wasm', threads: 2 }),
+    await TRecViT.load('builtin', { device: 'wasm', threads: 3 }),
+  ]
+  const frame = (index: number) => ({
+    data: Uint8Array.from(
+      { length: 96 * 96 * 3 },
+      (_, at) => Math.imul(at + index, 0x9e3779b1) >>> 24,
+    ),
+    shape: [96, 96, 3],
+  })
   const done: string[] = []
   const push = async (name: string, model: TRecViT) => {
     const stream = model.stream()
-    return Promise.all([0, 1, 2, 3].map(async (index) => {
-      const { logits } = await stream.push(frame(index))
-      done.push(name)
-      return [...logits.data]
-    }))
+    return Promise.all(
+      [0, 1, 2, 3].map(async (index) => {
+        const { logits } = await stream.push(frame(index))
+        done.push(name)
+        return [...logits.data]
+      }),
+    )
   }
   const all = await Promise.all([push('a', one), push('b', one), push('c', other)])
   expect(all[1]).toEqual(all[0])
@@ -133,7 +168,9 @@ describe('what fails rejects', () => {
     ['a worker', async () => Away.start(await compile('simd', false), undefined)],
   ])('%s whose kernels trap, now and from then on', async (_, start) => {
     const machine = await start()
-    await expect(machine.run({ ...job, table: 2 ** 32 - 64 })).rejects.toThrow(/A thread of the CPU backend failed \(.*out of bounds.*\)/)
+    await expect(machine.run({ ...job, table: 2 ** 32 - 64 })).rejects.toThrow(
+      /A thread of the CPU backend failed \(.*out of bounds.*\)/,
+    )
     if (machine instanceof Team) await expect(machine.run(job)).rejects.toThrow(TrecvitError)
     machine.dispose()
   })
@@ -146,7 +183,9 @@ describe('what fails rejects', () => {
     const run = machine.run.bind(machine)
     // The working memory of thread 1 lies beyond the end; that of thread 0 does not.
     machine.run = (given) => run({ ...given, scratchBytes: 2 ** 31 })
-    const frames = Array.from({ length: 20 }, () => replay.run(state, 0, new Uint8Array(32 * 32 * 3)))
+    const frames = Array.from({ length: 20 }, () =>
+      replay.run(state, 0, new Uint8Array(32 * 32 * 3)),
+    )
     const results = await Promise.allSettled(frames)
     expect(results.some(({ status }) => status === 'rejected')).toBe(true)
     expect(results[19]!.status).toBe('rejected')
@@ -156,34 +195,48 @@ describe('what fails rejects', () => {
     const model = await TRecViT.load(goldenUrl('small.npz'), { device: 'wasm', threads: 2 })
     const stream = model.stream()
     const size = [64, 64, 3]
-    const frames = Array.from({ length: 50 }, () => stream.push({ data: new Uint8Array(64 * 64 * 3), shape: size }))
+    const frames = Array.from({ length: 50 }, () =>
+      stream.push({ data: new Uint8Array(64 * 64 * 3), shape: size }),
+    )
     await frames[0]
     await model.dispose()
-    await expect(Promise.all(frames)).rejects.toThrow('The model was disposed of before its work was done')
+    await expect(Promise.all(frames)).rejects.toThrow(
+      'The model was disposed of before its work was done',
+    )
   })
 
-  test('a worker that ends at once: then the caller\'s own thread computes, and says why', async () => {
-    const { machine, reason } = await openMachine('simd', { threads: 2, workerUrl: new URL('data:text/javascript,process.exit(3)') })
+  test("a worker that ends at once: then the caller's own thread computes, and says why", async () => {
+    const { machine, reason } = await openMachine('simd', {
+      threads: 2,
+      workerUrl: new URL('data:text/javascript,process.exit(3)'),
+    })
     expect(machine.threads).toBe(1)
-    expect(reason).toMatch(/^one thread, the caller's own: workers are refused \(it ended with code 3\)/)
+    expect(reason).toMatch(
+      /^one thread, the caller's own: workers are refused \(it ended with code 3\)/,
+    )
   })
 
-  test('a worker that says nothing: another is started; when none answers, the caller\'s own thread computes, and says why', async () => {
+  test("a worker that says nothing: another is started; when none answers, the caller's own thread computes, and says why", async () => {
     const folder = await mkdtemp(join(tmpdir(), 'trecvit-'))
     const started = join(folder, 'started')
     /** A worker that is dead for the first `silent` times. */
-    const url = (silent: number) => new URL(`data:text/javascript,${encodeURIComponent(`
+    const url = (silent: number) =>
+      new URL(
+        `data:text/javascript,${encodeURIComponent(`
       import { appendFileSync, readFileSync } from 'node:fs'
       appendFileSync(${JSON.stringify(started)}, '.')
       if (readFileSync(${JSON.stringify(started)}).length <= ${silent}) setInterval(() => {}, 1000)
-      else await import(${JSON.stringify(new URL('../dist/worker.js', import.meta.url).href)})`)}`)
+      else await import(${JSON.stringify(new URL('../dist/worker.js', import.meta.url).href)})`)}`,
+      )
     const second = await openMachine('simd', { threads: 1, workerUrl: url(1) })
     expect([second.machine, second.reason]).toEqual([expect.any(Team), null])
     second.machine.dispose()
     await writeFile(started, '')
     const none = await openMachine('simd', { threads: 1, workerUrl: url(9) })
     expect(none.machine).not.toBeInstanceOf(Team)
-    expect(none.reason).toBe('one thread, the caller\'s own: workers are refused (it does not start)')
+    expect(none.reason).toBe(
+      "one thread, the caller's own: workers are refused (it does not start)",
+    )
     expect(await readFile(started, 'utf8')).toBe('...')
     await rm(folder, { recursive: true })
   })
@@ -194,23 +247,35 @@ describe('without', () => {
   const answer = async () => {
     const { TRecViT: Fresh } = await import('../src/index.ts')
     const model = await Fresh.load('builtin', { device: 'wasm', threads: 2 })
-    const { logits } = await model.stream().push({ data: Uint8Array.from({ length: 96 * 96 * 3 }, (_, at) => at), shape: [96, 96, 3] })
+    const { logits } = await model
+      .stream()
+      .push({ data: Uint8Array.from({ length: 96 * 96 * 3 }, (_, at) => at), shape: [96, 96, 3] })
     await model.dispose()
     return { device: model.device, logits: [...logits.data] }
   }
 
-  test('shared memory there is one thread, in a worker; without workers, the caller\'s own; the bits are the same', async () => {
+  test("shared memory there is one thread, in a worker; without workers, the caller's own; the bits are the same", async () => {
     const want = await answer()
     expect(want.device).toMatchObject({ threads: 2, reason: null })
     vi.resetModules()
     vi.stubGlobal('SharedArrayBuffer', undefined)
     const alone = await answer()
-    expect(alone.device).toMatchObject({ threads: 1, reason: expect.stringMatching(/^one thread: memory cannot be shared here; a page needs cross-origin isolation/) as string })
+    expect(alone.device).toMatchObject({
+      threads: 1,
+      reason: expect.stringMatching(
+        /^one thread: memory cannot be shared here; a page needs cross-origin isolation/,
+      ) as string,
+    })
     expect(alone.logits).toEqual(want.logits)
     vi.resetModules()
     vi.stubGlobal('process', { ...process, getBuiltinModule: undefined })
     const here = await answer()
-    expect(here.device).toMatchObject({ threads: 1, reason: expect.stringMatching(/^one thread, the caller's own: workers are refused \(there are no workers here\)/) as string })
+    expect(here.device).toMatchObject({
+      threads: 1,
+      reason: expect.stringMatching(
+        /^one thread, the caller's own: workers are refused \(there are no workers here\)/,
+      ) as string,
+    })
     expect(here.logits).toEqual(want.logits)
   })
 })
@@ -221,6 +286,9 @@ test('a process with a model that was not disposed of ends by itself', () => {
     const model = await TRecViT.load('builtin', { device: 'wasm', threads: 2 })
     await model.stream().push({ data: new Uint8Array(96 * 96 * 3), shape: [96, 96, 3] })
     console.log('answered')`
-  const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 20_000 })
+  const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  })
   expect([status, stdout]).toEqual([0, 'answered\n'])
 })

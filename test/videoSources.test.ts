@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ReadableStreamSource } from 'mediabunny'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { openSource } from '../src/checkpoint/source.ts'
 import { readWhole } from '../src/checkpoint/httpSource.ts'
+import { openSource } from '../src/checkpoint/source.ts'
 import { TrecvitError } from '../src/error.ts'
 import { openVideo, type VideoSource } from '../src/video/index.ts'
 import { expected, hashesOf, media } from './clips.ts'
-import { expectReleased, held, type Held } from './held.ts'
+import { expectReleased, type Held, held } from './held.ts'
 
 const clip = new Uint8Array(readFileSync(media('h264.mp4')))
 const { sha256 } = expected['h264.mp4']!
@@ -29,17 +29,28 @@ afterEach(async () => {
 })
 
 async function errorOf(source: VideoSource): Promise<string> {
-  const error = await openVideo(source).then(hashesOf).catch((error: unknown) => error)
+  const error = await openVideo(source)
+    .then(hashesOf)
+    .catch((error: unknown) => error)
   expect(error).toBeInstanceOf(TrecvitError)
   return (error as Error).message
 }
 
 /** mediabunny's own error, so that another wording in another version is seen. */
 async function evicted(): Promise<Error> {
-  const bytes = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(1 << 20)) })
-  const source = new ReadableStreamSource(bytes, { maxCacheSize: 0 }) as unknown as { _read(start: number, end: number): Promise<unknown> }
+  const bytes = new ReadableStream<Uint8Array>({
+    pull: (controller) => controller.enqueue(new Uint8Array(1 << 20)),
+  })
+  const source = new ReadableStreamSource(bytes, { maxCacheSize: 0 }) as unknown as {
+    _read(start: number, end: number): Promise<unknown>
+  }
   await source._read(4 << 20, (4 << 20) + 1)
-  return Promise.resolve().then(() => source._read(0, 1)).then(() => new Error('none'), (error: Error) => error)
+  return Promise.resolve()
+    .then(() => source._read(0, 1))
+    .then(
+      () => new Error('none'),
+      (error: Error) => error,
+    )
 }
 
 describe('an MP4 with its index at the end, through a pipe', () => {
@@ -54,13 +65,14 @@ describe('an MP4 with its index at the end, through a pipe', () => {
     for (let i = 0; i < 40; i++) yield i === 0 ? free : Buffer.alloc(1 << 20)
     yield clip.subarray(index)
   }
-  const pipe = (from = parts()) => new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const { value, done } = await from.next()
-      if (done) controller.close()
-      else controller.enqueue(value)
-    },
-  })
+  const pipe = (from = parts()) =>
+    new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const { value, done } = await from.next()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+    })
 
   test('has the frames of the file, and leaves no temporary file', async () => {
     expect(clip.subarray(4, 8)).toEqual(new TextEncoder().encode('ftyp'))
@@ -76,7 +88,8 @@ describe('an MP4 with its index at the end, through a pipe', () => {
 
   test('has them without a file system, too', async () => {
     const module = process.getBuiltinModule
-    vi.spyOn(process, 'getBuiltinModule').mockImplementation(((name: string) => (name === 'node:os' ? undefined : module(name))) as typeof module)
+    vi.spyOn(process, 'getBuiltinModule').mockImplementation(((name: string) =>
+      name === 'node:os' ? undefined : module(name)) as typeof module)
     const video = await openVideo(pipe())
     vi.restoreAllMocks()
     expect(await hashesOf(video)).toMatchObject({ sha256 })
@@ -84,13 +97,17 @@ describe('an MP4 with its index at the end, through a pipe', () => {
 
   test('needs room, and says so', async () => {
     vi.stubEnv('TMPDIR', '/nowhere')
-    expect(await errorOf(pipe())).toBe('The stream cannot be read in order, because its index is at its end, and it cannot be stored in /nowhere (ENOENT): give a file')
+    expect(await errorOf(pipe())).toBe(
+      'The stream cannot be read in order, because its index is at its end, and it cannot be stored in /nowhere (ENOENT): give a file',
+    )
   })
 
   test('ends at an abort while it waits, and where the stream breaks', async () => {
     const stop = new AbortController()
     setTimeout(() => stop.abort(new Error('enough')), 200)
-    const silent = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(clip.subarray(0, index)) })
+    const silent = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(clip.subarray(0, index)),
+    })
     await expect(openVideo(silent, { signal: stop.signal })).rejects.toThrow('enough')
     const nothing = new ReadableStream<Uint8Array>()
     const again = new AbortController()
@@ -118,13 +135,17 @@ describe('an MP4 with its index at the end, through a pipe', () => {
       yield new Uint8Array(readFileSync(media('short.webm'))).subarray(0, 3000)
       throw new Error(message)
     }
-    expect(await errorOf(pipe(broken()))).toBe('The stream has to be read again from further back than a pipe allows: give a file')
+    expect(await errorOf(pipe(broken()))).toBe(
+      'The stream has to be read again from further back than a pipe allows: give a file',
+    )
   })
 
   test('a stream with its index in front is read as it comes', async () => {
     // Only what comes after the opening is missing: a live stream shows its frames.
     const tour = new Uint8Array(readFileSync(media('tour.mp4')))
-    const live = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(tour.subarray(0, 60_000)) })
+    const live = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(tour.subarray(0, 60_000)),
+    })
     const video = await openVideo(live)
     let frames = 0
     for await (const _ of video) if (++frames === 50) break
@@ -206,25 +227,33 @@ describe('a server', () => {
   })
   beforeEach(() => {
     requests = 0
-    for (const method of ['error', 'warn', 'info', 'log'] as const) vi.spyOn(console, method).mockImplementation((...words) => void said.push(words))
+    for (const method of ['error', 'warn', 'info', 'log'] as const)
+      vi.spyOn(console, method).mockImplementation((...words) => void said.push(words))
   })
   const said: unknown[] = []
   afterEach(() => expect(said).toEqual([]))
 
   /** Honours ranges, and breaks the nth answer off after so many bytes. */
-  const ranges = (cutAfter: (n: number) => number, bytes = clip): RequestListener => (request, response) => {
-    const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range!)!
-    const end = Math.min(bytes.length, to === '' ? Infinity : Number(to) + 1)
-    const cut = cutAfter(requests - 1)
-    response.writeHead(206, { 'Content-Range': `bytes ${from}-${end - 1}/${bytes.length}`, 'Content-Length': end - Number(from) })
-    const body = bytes.subarray(Number(from), Math.min(end, Number(from) + cut))
-    if (body.length === end - Number(from)) response.end(body)
-    else response.write(body, () => setTimeout(() => response.destroy(), 10))
-  }
+  const ranges =
+    (cutAfter: (n: number) => number, bytes = clip): RequestListener =>
+    (request, response) => {
+      const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range!)!
+      const end = Math.min(bytes.length, to === '' ? Infinity : Number(to) + 1)
+      const cut = cutAfter(requests - 1)
+      response.writeHead(206, {
+        'Content-Range': `bytes ${from}-${end - 1}/${bytes.length}`,
+        'Content-Length': end - Number(from),
+      })
+      const body = bytes.subarray(Number(from), Math.min(end, Number(from) + cut))
+      if (body.length === end - Number(from)) response.end(body)
+      else response.write(body, () => setTimeout(() => response.destroy(), 10))
+    }
 
   test('whose connections all break ends the reading after a few tries', async () => {
     answer = ranges(() => 500)
-    expect(await errorOf(origin)).toMatch(/^The connection to URL "http:[^"?]*\/clip\.mp4" broke \(.*\): try again$/)
+    expect(await errorOf(origin)).toMatch(
+      /^The connection to URL "http:[^"?]*\/clip\.mp4" broke \(.*\): try again$/,
+    )
     expect(requests).toBeGreaterThan(2)
     expect(requests).toBeLessThan(8)
   }, 20_000)
@@ -259,12 +288,16 @@ describe('a server', () => {
       response.writeHead(200, { 'Content-Length': clip.length })
       response.write(clip.subarray(0, cut), () => setTimeout(() => response.destroy(), 10))
     }
-    expect(await errorOf(origin)).toMatch(/^The connection to URL "http:[^"?]*\/clip\.mp4" broke \(.*\): try again$/)
+    expect(await errorOf(origin)).toMatch(
+      /^The connection to URL "http:[^"?]*\/clip\.mp4" broke \(.*\): try again$/,
+    )
     expect(requests).toBeLessThan(3)
   })
   test.each(CUTS)('without ranges or a length that ends after %i bytes', async (cut) => {
     answer = (_, response) => void response.end(clip.subarray(0, cut))
-    expect(await errorOf(origin)).toMatch(/is empty|cut short|no video of a known kind|damaged|no index/)
+    expect(await errorOf(origin)).toMatch(
+      /is empty|cut short|no video of a known kind|damaged|no index/,
+    )
     expect(requests).toBeLessThan(3)
   })
 
@@ -273,28 +306,42 @@ describe('a server', () => {
     const free = Buffer.alloc(40 << 20)
     free.writeUInt32BE(free.length)
     free.write('free', 4)
-    answer = (_, response) => void response.end(Buffer.concat([clip.subarray(0, index), free, clip.subarray(index)]))
+    answer = (_, response) =>
+      void response.end(Buffer.concat([clip.subarray(0, index), free, clip.subarray(index)]))
     expect(await hashesOf(await openVideo(origin))).toMatchObject({ sha256 })
     expect(requests).toBe(1)
   })
 
   test('that sends a checkpoint without ranges is believed up to a limit', async () => {
     answer = (_, response) => void response.writeHead(200, { 'Content-Length': 5e9 }).flushHeaders()
-    await expect(openSource(origin)).rejects.toThrow(/^URL "http:[^"?]*" has more than 4294967296 bytes, and its server no Range requests: download it, and give its path$/)
-    const endless = new Response(new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1000)) }))
-    await expect(readWhole(new URL(origin), endless, undefined, 10_000)).rejects.toThrow(/has more than 10000 bytes/)
+    await expect(openSource(origin)).rejects.toThrow(
+      /^URL "http:[^"?]*" has more than 4294967296 bytes, and its server no Range requests: download it, and give its path$/,
+    )
+    const endless = new Response(
+      new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1000)) }),
+    )
+    await expect(readWhole(new URL(origin), endless, undefined, 10_000)).rejects.toThrow(
+      /has more than 10000 bytes/,
+    )
   })
 })
 
 test('addresses that name no file here', async () => {
-  expect(await errorOf('file://base.mp4')).toMatch(/^URL "file:\/\/base\.mp4\/" names no file \(.*\bhost\b.*\): give the path itself, or file:\/\/\/PATH$/)
-  expect(await errorOf('file:///a%2Fb.mp4')).toMatch(/^URL "file:\/\/\/a%2Fb\.mp4" names no file \(.*\bencoded\b.*\)/)
+  expect(await errorOf('file://base.mp4')).toMatch(
+    /^URL "file:\/\/base\.mp4\/" names no file \(.*\bhost\b.*\): give the path itself, or file:\/\/\/PATH$/,
+  )
+  expect(await errorOf('file:///a%2Fb.mp4')).toMatch(
+    /^URL "file:\/\/\/a%2Fb\.mp4" names no file \(.*\bencoded\b.*\)/,
+  )
   expect(await errorOf(new URL('file://base.mp4'))).toMatch(/names no file \(.*\bhost\b/)
   expect(await errorOf('file:///nowhere/a.mp4')).toBe('There is no file at "/nowhere/a.mp4"')
-  const rtsp = '"rtsp://camera/" is not read directly, only http:, https: and file: are: download it, or pipe it, ffmpeg -i rtsp://camera/ -f yuv4mpegpipe - | trecvit stream -'
+  const rtsp =
+    '"rtsp://camera/" is not read directly, only http:, https: and file: are: download it, or pipe it, ffmpeg -i rtsp://camera/ -f yuv4mpegpipe - | trecvit stream -'
   expect(await errorOf('rtsp://me:secret@camera/')).toBe(rtsp)
   expect(await errorOf(new URL('rtsp://camera/'))).toBe(rtsp)
   await expect(openSource('file://base.npz')).rejects.toThrow(/names no file \(.*\bhost\b/)
   await expect(openSource('file:///a%2Fb.npz')).rejects.toThrow(/names no file \(.*\bencoded\b/)
-  await expect(openSource('s3://bucket/a.npz')).rejects.toThrow('A checkpoint URL expected http:, https: or file:, got "s3:"')
+  await expect(openSource('s3://bucket/a.npz')).rejects.toThrow(
+    'A checkpoint URL expected http:, https: or file:, got "s3:"',
+  )
 })

@@ -1,18 +1,31 @@
-/** What only the GPU's backend has: limits, packing, submits, timing. What it computes is tested with the operations and the goldens. */
+/**
+ * What only the GPU's backend has: limits, packing, submits, timing. What it computes is tested
+ * with the operations and the goldens.
+ */
 import { describe, expect, test } from 'vitest'
 import type { Backend } from '../src/backend/backend.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import { TrecvitError } from '../src/error.ts'
 import { configOf } from '../src/model/config.ts'
-import { recordModel, type ProgramOptions } from '../src/model/graph.ts'
+import { type ProgramOptions, recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
 import { environment } from '../src/platform/platform.ts'
 import { bytesOf, planSlots } from '../src/program/plan.ts'
-import { inputsOf, sizeOf, statesFor, type Buffer, type Program, type Weight } from '../src/program/program.ts'
+import {
+  type Buffer,
+  inputsOf,
+  type Program,
+  sizeOf,
+  statesFor,
+  type Weight,
+} from '../src/program/program.ts'
 import { adapter, openDevice } from './gpu.ts'
-import { noise, rowsWeight, runOp, type OpCase } from './ops.ts'
+import { noise, type OpCase, rowsWeight, runOp } from './ops.ts'
 
-if (!adapter) console.warn('No WebGPU adapter: nothing is tested on a GPU. Set VK_DRIVER_FILES, or install chromium and libvulkan1.')
+if (!adapter)
+  console.warn(
+    'No WebGPU adapter: nothing is tested on a GPU. Set VK_DRIVER_FILES, or install chromium and libvulkan1.',
+  )
 
 test('CI has an adapter', () => {
   if (environment('CI')) expect(adapter).not.toBeNull()
@@ -30,7 +43,9 @@ describe('slots', () => {
 
   test('no two buffers that live at the same time share one, and each fits', () => {
     const last = new Map<Buffer, number>()
-    program.steps.forEach((step, index) => [...inputsOf(step), step.output].forEach(({ buffer }) => last.set(buffer, index)))
+    program.steps.forEach((step, index) =>
+      [...inputsOf(step), step.output].forEach(({ buffer }) => last.set(buffer, index)),
+    )
     Object.values(program.outputs).forEach(({ buffer }) => last.set(buffer, program.steps.length))
     const alive = new Set<Buffer>([program.pixels.buffer])
     program.steps.forEach((step, index) => {
@@ -51,17 +66,36 @@ describe.skipIf(!adapter)('on a GPU', async () => {
   const device = adapter ? await openDevice() : undefined!
 
   /** mu with random weights, and a chunk of it. */
-  async function open(changes: Partial<ProgramOptions> = {}, on = device): Promise<{ backend: Backend; program: Program; pixels: Uint8Array }> {
+  async function open(
+    changes: Partial<ProgramOptions> = {},
+    on = device,
+  ): Promise<{ backend: Backend; program: Program; pixels: Uint8Array }> {
     const backend = await WebGpuBackend.create(on, weights)
-    weights.forEach((weight, index) => backend.write(weight, random(weight, index), 0, weight.columns, 0))
+    weights.forEach((weight, index) =>
+      backend.write(weight, random(weight, index), 0, weight.columns, 0),
+    )
     const program = recordModel(config, { ...options, ...changes })
-    return { backend, program, pixels: Uint8Array.from(noise(frames * 32 * 48 * 3, 1), (value) => 128 + 127 * value) }
+    return {
+      backend,
+      program,
+      pixels: Uint8Array.from(noise(frames * 32 * 48 * 3, 1), (value) => 128 + 127 * value),
+    }
   }
-  const random = ({ name, blocks, rows, columns }: Weight, seed: number) => noise(blocks * rows * columns, seed, 0.2).map((value) => (name.endsWith('decay') ? -Math.abs(value) : value))
+  const random = ({ name, blocks, rows, columns }: Weight, seed: number) =>
+    noise(blocks * rows * columns, seed, 0.2).map((value) =>
+      name.endsWith('decay') ? -Math.abs(value) : value,
+    )
 
   /** The logits of every frame, in chunks of these sizes. */
-  async function run(chunks: readonly number[], features: GPUFeatureName[] = [], watched = false): Promise<number[]> {
-    const { backend, program, pixels } = await open({}, features.length ? await openDevice({ requiredFeatures: features }) : device)
+  async function run(
+    chunks: readonly number[],
+    features: GPUFeatureName[] = [],
+    watched = false,
+  ): Promise<number[]> {
+    const { backend, program, pixels } = await open(
+      {},
+      features.length ? await openDevice({ requiredFeatures: features }) : device,
+    )
     const state = await backend.createState(program.states, window)
     const all: number[] = []
     let from = 0
@@ -69,13 +103,20 @@ describe.skipIf(!adapter)('on a GPU', async () => {
       const chunk = recordModel(config, { ...options, t })
       const replay = await backend.prepare(chunk)
       const steps: string[] = []
-      const outputs = await replay.run(state, from, pixels.subarray((from * pixels.length) / frames, ((from + t) * pixels.length) / frames), watched ? async (step, milliseconds, read) => {
-        steps.push(step.name)
-        expect(milliseconds).toBeGreaterThanOrEqual(0)
-        const values = await read()
-        expect(values).toHaveLength(sizeOf(step.output.shape))
-        expect(values.every(Number.isFinite)).toBe(true)
-      } : undefined)
+      const outputs = await replay.run(
+        state,
+        from,
+        pixels.subarray((from * pixels.length) / frames, ((from + t) * pixels.length) / frames),
+        watched
+          ? async (step, milliseconds, read) => {
+              steps.push(step.name)
+              expect(milliseconds).toBeGreaterThanOrEqual(0)
+              const values = await read()
+              expect(values).toHaveLength(sizeOf(step.output.shape))
+              expect(values.every(Number.isFinite)).toBe(true)
+            }
+          : undefined,
+      )
       if (watched) expect(steps).toEqual(chunk.steps.map(({ name }) => name))
       all.push(...outputs['logits']!, ...outputs['recent/logits']!)
       replay.dispose()
@@ -94,7 +135,9 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const largest = Math.max(...want.map(Math.abs))
     for (const chunks of [[6], [2, 4], [3, 1, 2], [1, 5]]) {
       const got = await last(chunks)
-      got.forEach((value, index) => expect(Math.abs(value - want[index]!)).toBeLessThanOrEqual(1e-4 * largest))
+      got.forEach((value, index) =>
+        expect(Math.abs(value - want[index]!)).toBeLessThanOrEqual(1e-4 * largest),
+      )
     }
   })
 
@@ -103,14 +146,28 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const want = await run(singles)
     const state = await backend.createState(program.states, window)
     const replay = await backend.prepare(program)
-    const results = await Promise.all(singles.map((_, frame) => replay.run(state, frame, pixels.subarray((frame * pixels.length) / frames, ((frame + 1) * pixels.length) / frames))))
-    expect(results.flatMap((outputs) => [...outputs['logits']!, ...outputs['recent/logits']!])).toEqual(want)
+    const results = await Promise.all(
+      singles.map((_, frame) =>
+        replay.run(
+          state,
+          frame,
+          pixels.subarray((frame * pixels.length) / frames, ((frame + 1) * pixels.length) / frames),
+        ),
+      ),
+    )
+    expect(
+      results.flatMap((outputs) => [...outputs['logits']!, ...outputs['recent/logits']!]),
+    ).toEqual(want)
     for (const part of [replay, state, backend]) part.dispose()
   })
 
-  test.each([[[]], [['timestamp-query']]] as GPUFeatureName[][][])('watched, step by step, it is the same; features %j', async (features) => {
-    if (features.every((feature) => adapter!.features.has(feature))) expect(await run(singles, features, true)).toEqual(await run(singles))
-  })
+  test.each([[[]], [['timestamp-query']]] as GPUFeatureName[][][])(
+    'watched, step by step, it is the same; features %j',
+    async (features) => {
+      if (features.every((feature) => adapter!.features.has(feature)))
+        expect(await run(singles, features, true)).toEqual(await run(singles))
+    },
+  )
 
   test('a state that is read, cleared and written goes on as if nothing had been', async () => {
     const { backend, program, pixels } = await open()
@@ -119,10 +176,16 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const replay = await backend.prepare(program)
     const got: number[] = []
     for (const frame of singles.keys()) {
-      const outputs = await replay.run(state, frame, pixels.subarray((frame * pixels.length) / frames, ((frame + 1) * pixels.length) / frames))
+      const outputs = await replay.run(
+        state,
+        frame,
+        pixels.subarray((frame * pixels.length) / frames, ((frame + 1) * pixels.length) / frames),
+      )
       got.push(...outputs['logits']!, ...outputs['recent/logits']!)
       const values = await state.read()
-      expect(values.map(({ length }) => length)).toEqual(statesFor(program.states, window).map(({ shape }) => sizeOf(shape)))
+      expect(values.map(({ length }) => length)).toEqual(
+        statesFor(program.states, window).map(({ shape }) => sizeOf(shape)),
+      )
       await state.clear()
       expect((await state.read()).every((zeros) => zeros.every((value) => value === 0))).toBe(true)
       await state.write(values)
@@ -131,35 +194,61 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     for (const part of [replay, state, backend]) part.dispose()
   })
 
-  test.each([[12, 20], [10, 7]])('weights may come in pieces of any size, side by side: %i and %i columns', async (left, right) => {
-    const [rows, k, columns] = [5, 6, left + right]
-    const kernel = noise(2 * k * columns, 2)
-    const bias = noise(2 * columns, 3)
-    const op: OpCase = {
-      name: '',
-      inputs: { x: { shape: [1, 1, rows, 2 * k], values: noise(rows * 2 * k, 1) } },
-      weights: { kernel: { kind: 'matrix', blocks: 2, rows: k, columns, values: kernel }, bias: { ...rowsWeight(1, columns, bias), blocks: 2 } },
-      record: (ops, { x }) => ops.blockLinear('op', x!, 'kernel', 'bias'),
-      bound: () => [],
-    }
-    const want = await runOp((table) => WebGpuBackend.create(device, table), op)
-    const got = await runOp(async (table) => {
-      const backend = await WebGpuBackend.create(device, table)
-      const inPieces: Backend['write'] = (weight, values) => {
-        for (const [width, at] of [[left, 0], [right, left]] as const) {
-          const part = values.filter((_, index) => index % columns >= at && index % columns < at + width)
-          for (let first = 0; first < part.length; first += 17) WebGpuBackend.prototype.write.call(backend, weight, part.subarray(first, first + 17), first, width, at)
-        }
+  test.each([
+    [12, 20],
+    [10, 7],
+  ])(
+    'weights may come in pieces of any size, side by side: %i and %i columns',
+    async (left, right) => {
+      const [rows, k, columns] = [5, 6, left + right]
+      const kernel = noise(2 * k * columns, 2)
+      const bias = noise(2 * columns, 3)
+      const op: OpCase = {
+        name: '',
+        inputs: { x: { shape: [1, 1, rows, 2 * k], values: noise(rows * 2 * k, 1) } },
+        weights: {
+          kernel: { kind: 'matrix', blocks: 2, rows: k, columns, values: kernel },
+          bias: { ...rowsWeight(1, columns, bias), blocks: 2 },
+        },
+        record: (ops, { x }) => ops.blockLinear('op', x!, 'kernel', 'bias'),
+        bound: () => [],
       }
-      return Object.assign(backend, { write: inPieces })
-    }, op)
-    expect(got.output).toEqual(want.output)
-  })
+      const want = await runOp((table) => WebGpuBackend.create(device, table), op)
+      const got = await runOp(async (table) => {
+        const backend = await WebGpuBackend.create(device, table)
+        const inPieces: Backend['write'] = (weight, values) => {
+          for (const [width, at] of [
+            [left, 0],
+            [right, left],
+          ] as const) {
+            const part = values.filter(
+              (_, index) => index % columns >= at && index % columns < at + width,
+            )
+            for (let first = 0; first < part.length; first += 17)
+              WebGpuBackend.prototype.write.call(
+                backend,
+                weight,
+                part.subarray(first, first + 17),
+                first,
+                width,
+                at,
+              )
+          }
+        }
+        return Object.assign(backend, { write: inPieces })
+      }, op)
+      expect(got.output).toEqual(want.output)
+    },
+  )
 
   test('what does not fit is refused before anything is taken, with what it needs', async () => {
     const huge: Weight = { name: 'huge', kind: 'matrix', blocks: 1, rows: 8192, columns: 8192 }
-    await expect(WebGpuBackend.create(device, [huge])).rejects.toThrow('The weights need 269 MB on the GPU, of which "huge" 269 MB in one piece, more than the 135 MB that this device allows; what would fit: dtype \'f16\', which halves them, or a smaller model')
-    await expect(WebGpuBackend.create(device, [{ ...huge, rows: 16384 }], 'f16')).rejects.toThrow('what would fit: a smaller model')
+    await expect(WebGpuBackend.create(device, [huge])).rejects.toThrow(
+      'The weights need 269 MB on the GPU, of which "huge" 269 MB in one piece, more than the 135 MB that this device allows; what would fit: dtype \'f16\', which halves them, or a smaller model',
+    )
+    await expect(WebGpuBackend.create(device, [{ ...huge, rows: 16384 }], 'f16')).rejects.toThrow(
+      'what would fit: a smaller model',
+    )
     const { backend } = await open()
     const { prototype } = Object.getPrototypeOf(device).constructor as { prototype: GPUDevice }
     const createBuffer = prototype.createBuffer
@@ -170,12 +259,20 @@ describe.skipIf(!adapter)('on a GPU', async () => {
       return createBuffer.call(this, descriptor)
     }
     try {
-      const refused = await backend.prepare(recordModel(config, { ...options, b: 200, t: 100 })).catch((error: unknown) => error)
+      const refused = await backend
+        .prepare(recordModel(config, { ...options, b: 200, t: 100 }))
+        .catch((error: unknown) => error)
       expect(refused).toBeInstanceOf(TrecvitError)
-      expect((refused as Error).message).toMatch(/^The activations of 20000 frames need \d+ MB on the GPU, of which "[^"]+" \d+ MB in one piece/)
+      expect((refused as Error).message).toMatch(
+        /^The activations of 20000 frames need \d+ MB on the GPU, of which "[^"]+" \d+ MB in one piece/,
+      )
       frames = Number(/at most (\d+) frames at once/.exec((refused as Error).message)![1])
-      await expect(backend.prepare(recordModel(config, { ...options, t: frames + 1 }))).rejects.toThrow(`at most ${frames} frames at once`)
-      await expect(backend.createState(recordModel(config, { ...options, b: 30_000 }).states, window)).rejects.toThrow(/^The state of a stream need/)
+      await expect(
+        backend.prepare(recordModel(config, { ...options, t: frames + 1 })),
+      ).rejects.toThrow(`at most ${frames} frames at once`)
+      await expect(
+        backend.createState(recordModel(config, { ...options, b: 30_000 }).states, window),
+      ).rejects.toThrow(/^The state of a stream need/)
       expect(taken).toBe(0)
     } finally {
       prototype.createBuffer = createBuffer
@@ -207,7 +304,12 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const replay = await backend.prepare(program)
     const state = await backend.createState(program.states, window)
     await replay.run(state, 0, pixels.subarray(0, pixels.length / frames))
-    await replay.run(state, 1, pixels.subarray(0, pixels.length / frames), async (_, __, read) => void await read())
+    await replay.run(
+      state,
+      1,
+      pixels.subarray(0, pixels.length / frames),
+      async (_, __, read) => void (await read()),
+    )
     await state.read()
     expect(taken.size).toBeGreaterThan(weights.length)
     for (const part of [replay, state, backend]) part.dispose()
@@ -246,7 +348,9 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const state = await backend.createState(program.states, window)
     const frame = pixels.subarray(0, pixels.length / frames)
     await replay.run(state, 2 ** 32 - 2, frame)
-    await expect(replay.run(state, 2 ** 32 - 1, frame)).rejects.toThrow('A stream on WebGPU expected at most 4294967295 frames since its reset')
+    await expect(replay.run(state, 2 ** 32 - 1, frame)).rejects.toThrow(
+      'A stream on WebGPU expected at most 4294967295 frames since its reset',
+    )
     for (const part of [replay, state, backend]) part.dispose()
   })
 })

@@ -1,11 +1,15 @@
 import { describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/error.ts'
-import { openVideo, type Frame, type OpenOptions, type VideoSource } from '../src/video/index.ts'
+import { type Frame, type OpenOptions, openVideo, type VideoSource } from '../src/video/index.ts'
 
 const text = (value: string): Uint8Array => Uint8Array.from(value, (c) => c.charCodeAt(0))
 
 /** A stream that comes in chunks of the given size, and counts how many were asked for. */
-function inChunks(bytes: Uint8Array, size: number, asked = { count: 0, cancelled: false }): ReadableStream<Uint8Array> {
+function inChunks(
+  bytes: Uint8Array,
+  size: number,
+  asked = { count: 0, cancelled: false },
+): ReadableStream<Uint8Array> {
   let at = 0
   return new ReadableStream<Uint8Array>(
     {
@@ -24,7 +28,10 @@ function inChunks(bytes: Uint8Array, size: number, asked = { count: 0, cancelled
 
 /** A header and `count` frames of `bytes` bytes; sample i of frame n is n + i. */
 function y4m(header: string, bytes: number, count: number, parameters = ''): Uint8Array {
-  const frames = Array.from({ length: count }, (_, n) => [...text(`FRAME${parameters}\n`), ...Array.from({ length: bytes }, (_, i) => (n + i) & 255)])
+  const frames = Array.from({ length: count }, (_, n) => [
+    ...text(`FRAME${parameters}\n`),
+    ...Array.from({ length: bytes }, (_, i) => (n + i) & 255),
+  ])
   return Uint8Array.from([...text(`YUV4MPEG2 ${header}\n`), ...frames.flat()])
 }
 
@@ -35,7 +42,10 @@ async function framesOf(source: VideoSource, options: OpenOptions = {}): Promise
 }
 
 async function errorOf(source: VideoSource, options: OpenOptions = {}): Promise<string> {
-  const error = await framesOf(source, options).then(() => undefined, (error: unknown) => error)
+  const error = await framesOf(source, options).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
   expect(error).toBeInstanceOf(TrecvitError)
   return (error as Error).message
 }
@@ -62,15 +72,28 @@ describe('y4m', () => {
     const frames = await framesOf(y4m(`W5 H3 F30000:1001 Ip A1:1 C${space} XYSCSS=420`, total, 3))
     expect(frames).toHaveLength(3)
     for (const [n, frame] of frames.entries()) {
-      expect(frame).toMatchObject({ format, siting, width: 5, height: 3, rotation: 0, matrix: 'bt601', fullRange: false })
+      expect(frame).toMatchObject({
+        format,
+        siting,
+        width: 5,
+        height: 3,
+        rotation: 0,
+        matrix: 'bt601',
+        fullRange: false,
+      })
       expect(frame.time).toBeCloseTo((n * 1001) / 30000, 12)
       expect(frame.planes.map(({ data }) => data.length)).toEqual(sizes)
-      expect(frame.planes.flatMap(({ data }) => [...data])).toEqual(Array.from({ length: total }, (_, i) => n + i))
+      expect(frame.planes.flatMap(({ data }) => [...data])).toEqual(
+        Array.from({ length: total }, (_, i) => n + i),
+      )
     }
   })
 
   test('defaults, ranges, frame parameters, heights of 720 rows', async () => {
-    expect(await framesOf(y4m('W2 H2', 6, 2, ' Ixyz'))).toMatchObject([{ format: 'yuv420p', siting: 'center', time: 0 }, { time: 0.04 }])
+    expect(await framesOf(y4m('W2 H2', 6, 2, ' Ixyz'))).toMatchObject([
+      { format: 'yuv420p', siting: 'center', time: 0 },
+      { time: 0.04 },
+    ])
     expect(await framesOf(y4m('W2 H2 XCOLORRANGE=FULL', 6, 1))).toMatchObject([{ fullRange: true }])
     expect(await framesOf(y4m('W2 H720 Cmono', 1440, 1))).toMatchObject([{ matrix: 'bt709' }])
     expect((await openVideo(y4m('W2 H2 F50:2', 6, 1))).info).toEqual({
@@ -95,7 +118,9 @@ describe('y4m', () => {
   test('an abort ends a read that waits', async () => {
     const stop = new AbortController()
     const header = y4m('W16 H16 Cmono', 256, 1)
-    const silent = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(header) })
+    const silent = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(header),
+    })
     const video = await openVideo(silent, { signal: stop.signal })
     const times: number[] = []
     const read = async (): Promise<void> => {
@@ -108,12 +133,24 @@ describe('y4m', () => {
 
   test('what is wrong with it', async () => {
     const whole = y4m('W4 H4 Cmono', 16, 3)
-    expect(await errorOf(whole.slice(0, -1))).toBe('The video in memory is cut short: frame 2 has 15 of 16 bytes')
-    expect(await errorOf(whole.slice(0, -18))).toBe('The video in memory has "FRAM" where frame 2 of the y4m stream should start with "FRAME": it is damaged')
-    expect(await errorOf(y4m('W4 H4 C411', 24, 1))).toBe('The video in memory has the y4m colour space "411", which is not read: make it with ffmpeg -pix_fmt yuv420p')
-    expect(await errorOf(y4m('H4', 1, 0))).toMatch(/^The y4m header of the video in memory is NaNx4 pixels: sides must be whole numbers from 1 to 16384/)
-    expect(await errorOf(y4m('W16000 H16000', 1, 0))).toMatch(/^The y4m header of the video in memory is 16000x16000 pixels: .* at most 67108864 pixels together$/)
-    expect(await errorOf(text('FRAME\nabc'), { format: 'y4m' })).toBe('The video in memory is not y4m: it must start with "YUV4MPEG2 ", not with "FRAME"')
+    expect(await errorOf(whole.slice(0, -1))).toBe(
+      'The video in memory is cut short: frame 2 has 15 of 16 bytes',
+    )
+    expect(await errorOf(whole.slice(0, -18))).toBe(
+      'The video in memory has "FRAM" where frame 2 of the y4m stream should start with "FRAME": it is damaged',
+    )
+    expect(await errorOf(y4m('W4 H4 C411', 24, 1))).toBe(
+      'The video in memory has the y4m colour space "411", which is not read: make it with ffmpeg -pix_fmt yuv420p',
+    )
+    expect(await errorOf(y4m('H4', 1, 0))).toMatch(
+      /^The y4m header of the video in memory is NaNx4 pixels: sides must be whole numbers from 1 to 16384/,
+    )
+    expect(await errorOf(y4m('W16000 H16000', 1, 0))).toMatch(
+      /^The y4m header of the video in memory is 16000x16000 pixels: .* at most 67108864 pixels together$/,
+    )
+    expect(await errorOf(text('FRAME\nabc'), { format: 'y4m' })).toBe(
+      'The video in memory is not y4m: it must start with "YUV4MPEG2 ", not with "FRAME"',
+    )
     expect(await errorOf(text('YUV4MPEG2 ' + 'x'.repeat(5000)))).toMatch(/^The y4m header/)
   })
 })
@@ -121,26 +158,45 @@ describe('y4m', () => {
 /** Calls `work` and returns the largest array that was made of a number of bytes. */
 async function largestArray(work: () => Promise<unknown>): Promise<number> {
   let largest = 0
-  vi.stubGlobal('Uint8Array', new Proxy(Uint8Array, {
-    construct(target, args) {
-      if (typeof args[0] === 'number') largest = Math.max(largest, args[0])
-      return Reflect.construct(target, args) as object
-    },
-  }))
+  vi.stubGlobal(
+    'Uint8Array',
+    new Proxy(Uint8Array, {
+      construct(target, args) {
+        if (typeof args[0] === 'number') largest = Math.max(largest, args[0])
+        return Reflect.construct(target, args) as object
+      },
+    }),
+  )
   await work().finally(() => vi.unstubAllGlobals())
   return largest
 }
 
 test('memory is not taken before the bytes have come', async () => {
   const size = { width: 8192, height: 8192 }
-  const frame = (size: number, value: number) => Buffer.concat([text('FRAME\n'), new Uint8Array(size).fill(value)])
+  const frame = (size: number, value: number) =>
+    Buffer.concat([text('FRAME\n'), new Uint8Array(size).fill(value)])
   const header = Buffer.concat([text('YUV4MPEG2 W8192 H8192 C444p10\n'), frame(5e6, 1)])
   expect(await largestArray(() => errorOf(header))).toBeLessThan(20e6)
-  expect(await largestArray(() => errorOf(new Uint8Array(5e6), { format: { rawvideo: 'rgb24', ...size } }))).toBeLessThan(20e6)
+  expect(
+    await largestArray(() =>
+      errorOf(new Uint8Array(5e6), { format: { rawvideo: 'rgb24', ...size } }),
+    ),
+  ).toBeLessThan(20e6)
   const picture = 2048 * 1536
-  const frames = await framesOf(Buffer.concat([text('YUV4MPEG2 W2048 H1536 C444\n'), frame(3 * picture, 7), frame(3 * picture, 9)]))
-  expect(frames.map(({ planes }) => planes.map(({ data }) => data.length))).toEqual(Array(2).fill(Array(3).fill(picture)))
-  expect(frames.map(({ planes }) => [planes[0]!.data[0], planes[2]!.data.at(-1)])).toEqual([[7, 7], [9, 9]])
+  const frames = await framesOf(
+    Buffer.concat([
+      text('YUV4MPEG2 W2048 H1536 C444\n'),
+      frame(3 * picture, 7),
+      frame(3 * picture, 9),
+    ]),
+  )
+  expect(frames.map(({ planes }) => planes.map(({ data }) => data.length))).toEqual(
+    Array(2).fill(Array(3).fill(picture)),
+  )
+  expect(frames.map(({ planes }) => [planes[0]!.data[0], planes[2]!.data.at(-1)])).toEqual([
+    [7, 7],
+    [9, 9],
+  ])
 })
 
 describe('raw RGB', () => {
@@ -148,14 +204,33 @@ describe('raw RGB', () => {
   test('frames, times and counts', async () => {
     const bytes = Uint8Array.from({ length: 54 }, (_, i) => i)
     const frames = await framesOf(inChunks(bytes, 7), { format, fps: 10 })
-    expect(frames.map((frame) => [...frame.planes[0]!.data])).toEqual([0, 1, 2].map((n) => [...bytes.subarray(n * 18, n * 18 + 18)]))
+    expect(frames.map((frame) => [...frame.planes[0]!.data])).toEqual(
+      [0, 1, 2].map((n) => [...bytes.subarray(n * 18, n * 18 + 18)]),
+    )
     expect(frames.map((frame) => frame.time)).toEqual([0, 0.1, 0.2])
-    expect(frames[0]).toMatchObject({ format: 'rgb24', width: 3, height: 2, matrix: 'rgb', fullRange: true })
-    expect((await openVideo(bytes, { format })).info).toMatchObject({ container: 'rawvideo', frames: 3, fps: 25, duration: 0.12 })
+    expect(frames[0]).toMatchObject({
+      format: 'rgb24',
+      width: 3,
+      height: 2,
+      matrix: 'rgb',
+      fullRange: true,
+    })
+    expect((await openVideo(bytes, { format })).info).toMatchObject({
+      container: 'rawvideo',
+      frames: 3,
+      fps: 25,
+      duration: 0.12,
+    })
   })
   test('what is wrong with it', async () => {
-    expect(await errorOf(new Uint8Array(40), { format })).toBe('The video in memory is cut short: frame 2 has 4 of the 18 bytes of 3x2 rgb24, or its size is another')
-    expect(await errorOf(new Uint8Array(40), { format: { ...format, width: 0 } })).toMatch(/^The raw video is 0x2 pixels: sides must be whole numbers/)
-    expect(await errorOf(new Uint8Array(40), { format, fps: 0 })).toBe('fps must be a positive number, not 0')
+    expect(await errorOf(new Uint8Array(40), { format })).toBe(
+      'The video in memory is cut short: frame 2 has 4 of the 18 bytes of 3x2 rgb24, or its size is another',
+    )
+    expect(await errorOf(new Uint8Array(40), { format: { ...format, width: 0 } })).toMatch(
+      /^The raw video is 0x2 pixels: sides must be whole numbers/,
+    )
+    expect(await errorOf(new Uint8Array(40), { format, fps: 0 })).toBe(
+      'fps must be a positive number, not 0',
+    )
   })
 })

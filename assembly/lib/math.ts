@@ -1,15 +1,17 @@
 /**
- * Functions of four lanes at once: additions, multiplications, divisions, square roots and bit moves only, so that they have the same bits on
- * every engine; in the relaxed builds, where it can, an engine fuses a multiplication with an addition. Polynomials are those of Cephes
- * (S. Moshier) expf, exp2f and tanhf.
+ * Functions of four lanes at once: additions, multiplications, divisions, square roots and bit
+ * moves only, so that they have the same bits on every engine; in the relaxed builds, where it can,
+ * an engine fuses a multiplication with an addition. Polynomials are those of Cephes (S. Moshier)
+ * expf, exp2f and tanhf.
  *
- * Constants are loaded from memory: V8 of Node ≥ 24 rebuilds a v128.const at each use, which makes a hot loop four times slower.
+ * Constants are loaded from memory: V8 of Node ≥ 24 rebuilds a v128.const at each use, which makes
+ * a hot loop four times slower.
  */
 const table = memory.data<f32>([
   1.44269504088896341, // 0 log2(e)
   0.693359375, //         1 ln 2, upper part: products with small integers are exact
-  -2.12194440e-4, //      2 ln 2, rest
-  1.9875691500e-4, //     3..8 (e^r − 1 − r) / r²
+  -2.1219444e-4, //      2 ln 2, rest
+  1.98756915e-4, //     3..8 (e^r − 1 − r) / r²
   1.3981999507e-3,
   8.3334519073e-3,
   4.1665795894e-2,
@@ -29,10 +31,12 @@ const table = memory.data<f32>([
   -0.1029432396, //      20 the same, times 0.044715
   -64.0, //              21 below: gelu(x) is zero in float32
   -0.0, //               22 the sign bit
-  12582912.0, //         23 1.5·2^23: added to a small number, leaves the nearest whole number in its lowest bits
-  1.535336188319500e-4, // 24..29 (2^r − 1) / r
+  //         23 1.5·2^23: added to a small number, leaves the nearest whole number in its lowest
+  // bits
+  12582912.0,
+  1.5353361883195e-4, // 24..29 (2^r − 1) / r
   1.339887440266574e-3,
-  9.618437357674640e-3,
+  9.61843735767464e-3,
   5.550332471162809e-2,
   2.402264791363012e-1,
   6.931472028550421e-1,
@@ -99,8 +103,9 @@ export function exp(x: v128): v128 {
 }
 
 /**
- * 2^x, clamped to the range of normal numbers: fewer operations than e^x, as nothing of x is lost when its whole part goes. Not a way to e^x where that
- * must be good to some units: x·log2(e) is off by x units.
+ * 2^x, clamped to the range of normal numbers: fewer operations than e^x, as nothing of x is lost
+ * when its whole part goes. Not a way to e^x where that must be good to some units: x·log2(e) is
+ * off by x units.
  */
 // @ts-ignore: decorator
 @inline
@@ -157,7 +162,10 @@ export function gelu(x: v128): v128 {
   return f32x4.div(f32x4.pmax(x, c(21)), f32x4.add(c(11), exp2(power)))
 }
 
-/** √x of a number, by way of a vector: V8 takes an instruction from before AVX for the other, which costs 150 to 290 ns where registers of 256 bits are in use. */
+/**
+ * √x of a number, by way of a vector: V8 takes an instruction from before AVX for the other, which
+ * costs 150 to 290 ns where registers of 256 bits are in use.
+ */
 // @ts-ignore: decorator
 @inline
 export function root(x: f32): f32 {
@@ -168,14 +176,21 @@ export function root(x: f32): f32 {
 // @ts-ignore: decorator
 @inline
 export function sumOf(x: v128): f32 {
-  return (f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 1)) + (f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3))
+  return (
+    f32x4.extract_lane(x, 0) +
+    f32x4.extract_lane(x, 1) +
+    (f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3))
+  )
 }
 
 /** Largest lane. */
 // @ts-ignore: decorator
 @inline
 export function maxOf(x: v128): f32 {
-  return max(max(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1)), max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)))
+  return max(
+    max(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1)),
+    max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)),
+  )
 }
 
 /** The first lane. */

@@ -2,10 +2,20 @@ import { PANEL } from './gemm'
 import { GROUP, OFFSET } from './quantize'
 
 /**
- * Puts `count` values, the elements from `first` on of a row-major array [blocks, rows, width], into columns at..at+width−1 of a weight
- * [blocks, rows, columns] in panels [blocks, ⌈columns/8⌉, rows, 8].
+ * Puts `count` values, the elements from `first` on of a row-major array [blocks, rows, width],
+ * into columns at..at+width−1 of a weight [blocks, rows, columns] in panels [blocks, ⌈columns/8⌉,
+ * rows, 8].
  */
-export function packPanels(to: usize, from: usize, first: i32, count: i32, rows: i32, width: i32, columns: i32, at: i32): void {
+export function packPanels(
+  to: usize,
+  from: usize,
+  first: i32,
+  count: i32,
+  rows: i32,
+  width: i32,
+  columns: i32,
+  at: i32,
+): void {
   const panels = (columns + PANEL - 1) / PANEL
   let line = first / width
   let column = first % width
@@ -16,10 +26,13 @@ export function packPanels(to: usize, from: usize, first: i32, count: i32, rows:
     count -= end - column
     while (column < end) {
       const target = at + column
-      const p = to + (<usize>((block * panels + target / PANEL) * rows + row) * PANEL + target % PANEL << 2)
+      const p =
+        to +
+        ((<usize>((block * panels + target / PANEL) * rows + row) * PANEL + (target % PANEL)) << 2)
       if (target % PANEL == 0 && column + PANEL <= end) {
-        const left = v128.load(from), right = v128.load(from, 16)
-        v128.store(p, right, 16), v128.store(p, left)
+        const left = v128.load(from),
+          right = v128.load(from, 16)
+        ;(v128.store(p, right, 16), v128.store(p, left))
         column += PANEL
         from += PANEL << 2
       } else {
@@ -34,28 +47,49 @@ export function packPanels(to: usize, from: usize, first: i32, count: i32, rows:
 }
 
 /** The same for a weight [blocks·rows, columns] that stays row-major. */
-export function packRows(to: usize, from: usize, first: i32, count: i32, width: i32, columns: i32, at: i32): void {
+export function packRows(
+  to: usize,
+  from: usize,
+  first: i32,
+  count: i32,
+  width: i32,
+  columns: i32,
+  at: i32,
+): void {
   let line = first / width
   let column = first % width
   while (count > 0) {
     const run = min(width - column, count)
-    memory.copy(to + (<usize>(line * columns + at + column) << 2), from, <usize>run << 2)
-    from += <usize>run << 2
+    memory.copy(to + ((<usize>(line * columns + at + column)) << 2), from, (<usize>run) << 2)
+    from += (<usize>run) << 2
     count -= run
     column = 0
     line++
   }
 }
 
-/** The same for int8 numbers of one block: panels [⌈columns/8⌉, ⌈rows/GROUP⌉, 8] of lanes, as lib/quantize.ts has them. */
-export function packWhole(to: usize, from: usize, first: i32, count: i32, rows: i32, width: i32, columns: i32, at: i32): void {
+/**
+ * The same for int8 numbers of one block: panels [⌈columns/8⌉, ⌈rows/GROUP⌉, 8] of lanes, as
+ * lib/quantize.ts has them.
+ */
+export function packWhole(
+  to: usize,
+  from: usize,
+  first: i32,
+  count: i32,
+  rows: i32,
+  width: i32,
+  columns: i32,
+  at: i32,
+): void {
   const groups = (rows + GROUP - 1) / GROUP
   for (let i = 0; i < count; i++) {
     const row = (first + i) / width
-    const column = at + (first + i) % width
-    const lane = to + (<usize>((column / PANEL * groups + row / GROUP) * PANEL + column % PANEL) << 2)
+    const column = at + ((first + i) % width)
+    const lane =
+      to + ((<usize>(((column / PANEL) * groups + row / GROUP) * PANEL + (column % PANEL))) << 2)
     const value = <i32>load<i8>(from + <usize>i) + OFFSET
     if (GROUP == 4) store<i8>(lane + <usize>(row % GROUP), <i8>value)
-    else store<i16>(lane + (<usize>(row % GROUP) << 1), <i16>value)
+    else store<i16>(lane + ((<usize>(row % GROUP)) << 1), <i16>value)
   }
 }

@@ -1,4 +1,7 @@
-/** A form of the tile in gpu/lib/tile.wgsl: rows · down by 4 · vectors · across numbers, whose k are dealt to slices. */
+/**
+ * A form of the tile in gpu/lib/tile.wgsl: rows · down by 4 · vectors · across numbers, whose k are
+ * dealt to slices.
+ */
 export interface Form {
   /** Rows of an invocation, `down` apart. */
   readonly rows: number
@@ -18,7 +21,10 @@ export interface Form {
   readonly plain?: boolean
   /** x and the kernel declared writable, which keeps some compilers from moving loads. */
   readonly writable?: boolean
-  /** Left out, to see what it costs: reading x or the kernel from workgroup memory, loading them from memory, storing stages. Results are then wrong. */
+  /**
+   * Left out, to see what it costs: reading x or the kernel from workgroup memory, loading them
+   * from memory, storing stages. Results are then wrong.
+   */
   readonly without?: readonly ('x' | 'kernel' | 'loads' | 'stores')[]
 }
 
@@ -34,52 +40,93 @@ export interface Sizes {
 
 export function sizesOf(form: Form): Sizes {
   const { rows, vectors, across, down, slices, quads } = form
-  return { tileRows: rows * down, tileColumns: 4 * vectors * across, stage: 4 * quads * slices, bytes: 16 * memoryOf(form) }
+  return {
+    tileRows: rows * down,
+    tileColumns: 4 * vectors * across,
+    stage: 4 * quads * slices,
+    bytes: 16 * memoryOf(form),
+  }
 }
 
 export function nameOf({ rows, vectors, across, down, slices, quads, ...how }: Form): string {
   const { without = [], ...flags } = how
   return [
     `${rows * down} × ${4 * vectors * across}, ${rows} × ${4 * vectors} each, ${slices} slices of ${quads}, ${across * down * slices} invocations`,
-    ...Object.keys(flags), ...without.map((part) => `without ${part}`),
+    ...Object.keys(flags),
+    ...without.map((part) => `without ${part}`),
   ].join(', ')
 }
 
-/** The file that stands for gpu/lib/tile.wgsl, for aligned operands and a k that is a multiple of the stage. */
+/**
+ * The file that stands for gpu/lib/tile.wgsl, for aligned operands and a k that is a multiple of
+ * the stage.
+ */
 export function sourceOf(form: Form): string {
-  const { rows, vectors, across, down, slices, quads, doubled, unrolled, plain, without = [] } = form
+  const {
+    rows,
+    vectors,
+    across,
+    down,
+    slices,
+    quads,
+    doubled,
+    unrolled,
+    plain,
+    without = [],
+  } = form
   const [slice, columns, stage] = [across * down, vectors * across, quads * slices]
   const invocations = slice * slices
   const odd = (rows * down) | 1
   const stored = stage * odd + 4 * stage * columns
-  const each = (count: number, line: (index: number) => string) => Array.from({ length: count }, (_, index) => line(index)).join('\n')
-  const every = (line: (row: number, vector: number) => string) => each(rows, (row) => each(vectors, (vector) => line(row, vector)))
+  const each = (count: number, line: (index: number) => string) =>
+    Array.from({ length: count }, (_, index) => line(index)).join('\n')
+  const every = (line: (row: number, vector: number) => string) =>
+    each(rows, (row) => each(vectors, (vector) => line(row, vector)))
 
   // How many vec4 of a stage each invocation brings, the last of them perhaps not all.
   const [xs, ws] = [rows * down * stage, 4 * stage * columns]
   const [xEach, wEach] = [Math.ceil(xs / invocations), Math.ceil(ws / invocations)]
-  const item = (index: number, total: number) => ((index + 1) * invocations > total ? `min(local + ${index * invocations}u, ${total - 1}u)` : `local + ${index * invocations}u`)
-  const place = (index: number, total: number, to: string, value: string) => ((index + 1) * invocations > total ? `if (local + ${index * invocations}u < ${total}u) { ${to} = ${value}; }` : `${to} = ${value};`)
+  const item = (index: number, total: number) =>
+    (index + 1) * invocations > total
+      ? `min(local + ${index * invocations}u, ${total - 1}u)`
+      : `local + ${index * invocations}u`
+  const place = (index: number, total: number, to: string, value: string) =>
+    (index + 1) * invocations > total
+      ? `if (local + ${index * invocations}u < ${total}u) { ${to} = ${value}; }`
+      : `${to} = ${value};`
   const loads = (next: string) => `
     ${each(xEach, (i) => `let x${i} = ${without.includes('loads') ? `vec4f(f32(${next}))` : `x[fx${i} + (${next} >> 2u)]`};`)}
     ${each(wEach, (i) => `let w${i} = ${without.includes('loads') ? `vec4f(f32(${next}), 1.0, 2.0, 3.0)` : `numbers(kernel[fw${i} + ${next} * columns])`};`)}`
-  const stores = (to: string) => (without.includes('stores')
-    ? `if (dot(${each(xEach, (i) => `x${i} + `)}${Array.from({ length: wEach }, (_, i) => `w${i}`).join(' + ')}, vec4f(1.0)) == 1234567.0) { staged[local] = x0; }`
-    : `${each(xEach, (i) => place(i, xs, `staged[${to} + tx${i}]`, `x${i}`))}
-    ${each(wEach, (i) => place(i, ws, `staged[${to} + tw${i}]`, `w${i}`))}`)
+  const stores = (to: string) =>
+    without.includes('stores')
+      ? `if (dot(${each(xEach, (i) => `x${i} + `)}${Array.from({ length: wEach }, (_, i) => `w${i}`).join(' + ')}, vec4f(1.0)) == 1234567.0) { staged[local] = x0; }`
+      : `${each(xEach, (i) => place(i, xs, `staged[${to} + tx${i}]`, `x${i}`))}
+    ${each(wEach, (i) => place(i, ws, `staged[${to} + tw${i}]`, `w${i}`))}`
   const quad = (q: string) => `{
       let w = buffer + wBegin + ${q} * ${4 * columns}u;
       let s = buffer + xBegin + ${q} * ${odd}u;
       ${each(4, (k) => each(vectors, (c) => `let w${k}_${c} = ${without.includes('kernel') ? `vec4f(f32(k), 1.0, ${k}.0, f32(local))` : `staged[w + ${k * columns + c * across}u]`};`))}
       var v: vec4f;
-      ${each(rows, (row) => `v = ${without.includes('x') ? `vec4f(f32(k + ${row}u), 1.0, f32(local), 2.0)` : `staged[s + ${row * down}u]`};
-      ${each(vectors, (c) => `a${row}_${c} = a${row}_${c} + v.x * w0_${c} + v.y * w1_${c} + v.z * w2_${c} + v.w * w3_${c};`)}`)}
+      ${each(
+        rows,
+        (
+          row,
+        ) => `v = ${without.includes('x') ? `vec4f(f32(k + ${row}u), 1.0, f32(local), 2.0)` : `staged[s + ${row * down}u]`};
+      ${each(vectors, (c) => `a${row}_${c} = a${row}_${c} + v.x * w0_${c} + v.y * w1_${c} + v.z * w2_${c} + v.w * w3_${c};`)}`,
+      )}
     }`
-  const products = unrolled ? each(quads, (q) => quad(`${q}u`)) : `for (var q = 0u; q < ${quads}u; q++) ${quad('q')}`
+  const products = unrolled
+    ? each(quads, (q) => quad(`${q}u`))
+    : `for (var q = 0u; q < ${quads}u; q++) ${quad('q')}`
 
   const together = togetherOf(form)
-  const groups = Array.from({ length: Math.ceil(rows / together) }, (_, group) => [group * together, Math.min(together, rows - group * together)] as const)
-  const sums = groups.map(([from, count]) => `
+  const groups = Array.from(
+    { length: Math.ceil(rows / together) },
+    (_, group) => [group * together, Math.min(together, rows - group * together)] as const,
+  )
+  const sums = groups
+    .map(
+      ([from, count]) => `
   workgroupBarrier();
   ${each(count, (row) => each(vectors, (c) => `staged[local + ${(row * vectors + c) * invocations}u] = a${from + row}_${c};`))}
   workgroupBarrier();
@@ -89,7 +136,9 @@ export function sourceOf(form: Form): string {
       sum += staged[part * ${invocations}u + other * ${slice}u + local % ${slice}u];
     }
     finish(0u, row + down + (${from}u + part / ${vectors}u) * ${down}u, (column + across + part % ${vectors}u * ${across}u) * 4u, sum);
-  }`).join('')
+  }`,
+    )
+    .join('')
 
   return `
 override ALIGNED: bool = true;
@@ -110,16 +159,24 @@ fn tile(group: vec3u, local: u32) {
   let column = group.x * ${columns}u;
   let columns = (p.n + 3u) / 4u;
   let slice = local / ${slice}u;
-  ${plain
-    ? `let down = local % ${slice}u / ${across}u;\n  let across = local % ${across}u;`
-    : 'let down = local / 2u % 2u + local / 8u % 2u * 2u;\n  let across = local % 2u + local / 4u % 2u * 2u;'}
+  ${
+    plain
+      ? `let down = local % ${slice}u / ${across}u;\n  let across = local % ${across}u;`
+      : 'let down = local / 2u % 2u + local / 8u % 2u * 2u;\n  let across = local % 2u + local / 4u % 2u * 2u;'
+  }
   ${every((row, vector) => `var a${row}_${vector} = vec4f();`)}
-  ${each(xEach, (i) => `let ix${i} = ${item(i, xs)};
+  ${each(
+    xEach,
+    (i) => `let ix${i} = ${item(i, xs)};
   let fx${i} = xRow(0u, row + ix${i} / ${stage}u) / 4u + ix${i} % ${stage}u;
-  let tx${i} = ix${i} % ${stage}u * ${odd}u + ix${i} / ${stage}u;`)}
-  ${each(wEach, (i) => `let iw${i} = ${item(i, ws)};
+  let tx${i} = ix${i} % ${stage}u * ${odd}u + ix${i} / ${stage}u;`,
+  )}
+  ${each(
+    wEach,
+    (i) => `let iw${i} = ${item(i, ws)};
   let fw${i} = iw${i} / ${columns}u * columns + min(column + iw${i} % ${columns}u, columns - 1u);
-  let tw${i} = ${stage * odd}u + iw${i};`)}
+  let tw${i} = ${stage * odd}u + iw${i};`,
+  )}
   let xBegin = slice * ${quads * odd}u + down;
   let wBegin = ${stage * odd}u + slice * ${quads * 4 * columns}u + across;
   var buffer = 0u;
@@ -146,7 +203,10 @@ fn tile(group: vec3u, local: u32) {
 
 /** vec4 of workgroup memory. */
 function memoryOf(form: Form): number {
-  return Math.max(stagesOf(form), togetherOf(form) * form.vectors * form.across * form.down * form.slices)
+  return Math.max(
+    stagesOf(form),
+    togetherOf(form) * form.vectors * form.across * form.down * form.slices,
+  )
 }
 
 /** vec4 of the stages. */
@@ -154,8 +214,17 @@ function stagesOf({ rows, vectors, across, down, slices, quads, doubled }: Form)
   return (doubled ? 2 : 1) * quads * slices * (((rows * down) | 1) + 4 * vectors * across)
 }
 
-/** Rows of an invocation whose sums meet at a time: all invocations shall have something to add, in the memory of the stages. */
+/**
+ * Rows of an invocation whose sums meet at a time: all invocations shall have something to add, in
+ * the memory of the stages.
+ */
 function togetherOf(form: Form): number {
   const { vectors, across, down, slices } = form
-  return Math.max(1, Math.min(Math.max(1, Math.floor(slices / vectors)), Math.floor(stagesOf(form) / (vectors * across * down * slices))))
+  return Math.max(
+    1,
+    Math.min(
+      Math.max(1, Math.floor(slices / vectors)),
+      Math.floor(stagesOf(form) / (vectors * across * down * slices)),
+    ),
+  )
 }

@@ -1,10 +1,11 @@
 /**
- * What each kind of step costs within a frame: the GPU's time of the one pass that a frame is, and by how much it is shorter without them. Steps that are timed in a
- * pass of their own look some 7 µs dearer each. --size B --rounds 15
+ * What each kind of step costs within a frame: the GPU's time of the one pass that a frame is, and
+ * by how much it is shorter without them. Steps that are timed in a pass of their own look some 7
+ * µs dearer each. --size B --rounds 15
  */
 import { encode, weightBytes } from '../../src/backend/webgpu/encode.ts'
 import { Kernels } from '../../src/backend/webgpu/kernels.ts'
-import { settingsOf, sizesOf, type Options } from '../../src/bench/lib/options.ts'
+import { type Options, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
 import type { Report, Table } from '../../src/bench/lib/report.ts'
 import { kindOf } from '../../src/bench/lib/steps.ts'
 import { configOf, type Size } from '../../src/model/config.ts'
@@ -12,10 +13,14 @@ import { recordModel } from '../../src/model/graph.ts'
 import { weightTable } from '../../src/model/weights.ts'
 import { flopsOf } from '../../src/program/listing.ts'
 import { planSlots } from '../../src/program/plan.ts'
-import { sizeOf, type Step, type Weight } from '../../src/program/program.ts'
+import { type Step, sizeOf, type Weight } from '../../src/program/program.ts'
 import { Gpu } from './gpu.ts'
 
-const defaults = { size: 'B', rounds: 15, toggles: 'disable_workgroup_init,disable_robustness,skip_validation' }
+const defaults = {
+  size: 'B',
+  rounds: 15,
+  toggles: 'disable_workgroup_init,disable_robustness,skip_validation',
+}
 
 interface Dispatch {
   readonly step: Step
@@ -33,15 +38,26 @@ export async function bench(options: Options): Promise<Report> {
 async function costs(gpu: Gpu, size: Size, rounds: number): Promise<Table> {
   const dispatches = await frame(gpu, size)
   const kinds = [...new Set(dispatches.map(({ step }) => kindOf(step)))]
-  const steps = new Map(kinds.map((kind) => [kind, dispatches.filter(({ step }) => kindOf(step) === kind)]))
-  const passes = [dispatches, ...kinds.map((kind) => dispatches.filter((dispatch) => !steps.get(kind)!.includes(dispatch)))]
-    .map((list) => (pass: GPUComputePassEncoder) => list.forEach(({ encode }) => encode(pass)))
-  const [whole, ...rest] = await gpu.inTurn(passes, rounds, 500) as [number, ...number[]]
+  const steps = new Map(
+    kinds.map((kind) => [kind, dispatches.filter(({ step }) => kindOf(step) === kind)]),
+  )
+  const passes = [
+    dispatches,
+    ...kinds.map((kind) => dispatches.filter((dispatch) => !steps.get(kind)!.includes(dispatch))),
+  ].map((list) => (pass: GPUComputePassEncoder) => list.forEach(({ encode }) => encode(pass)))
+  const [whole, ...rest] = (await gpu.inTurn(passes, rounds, 500)) as [number, ...number[]]
   const rows = kinds.map((operation, index) => {
     const ms = whole - rest[index]!
     const of = steps.get(operation)!
     const flops = of.reduce((sum, { step }) => sum + flopsOf(step), 0)
-    return { operation, steps: of.length, ms, 'share %': (100 * ms) / whole, 'µs each': (1000 * ms) / of.length, ...(flops > 0 && { 'TFLOP/s': flops / ms / 1e9 }) }
+    return {
+      operation,
+      steps: of.length,
+      ms,
+      'share %': (100 * ms) / whole,
+      'µs each': (1000 * ms) / of.length,
+      ...(flops > 0 && { 'TFLOP/s': flops / ms / 1e9 }),
+    }
   })
   return {
     title: `A frame of ${size}, float32: the pass takes ${whole.toFixed(3)} ms; of it`,
@@ -55,25 +71,42 @@ async function frame(gpu: Gpu, size: Size): Promise<Dispatch[]> {
   const kernels = Kernels.of(device)
   const config = configOf(size)
   const program = recordModel(config, { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false })
-  // Nothing grows without end: a matrix keeps the size of what it is multiplied with, and a decay, which must not be positive, is 0.
-  const spreadOf = ({ kind, name, rows }: Weight) => (name.endsWith('decay') ? 0 : kind === 'matrix' ? Math.sqrt(3 / rows) : 0.1)
-  const weights = new Map(weightTable(config).map((weight) => [weight.name, gpu.buffer(weightBytes(weight, 'f32'), spreadOf(weight))]))
+  // Nothing grows without end: a matrix keeps the size of what it is multiplied with, and a decay,
+  // which must not be positive, is 0.
+  const spreadOf = ({ kind, name, rows }: Weight) =>
+    name.endsWith('decay') ? 0 : kind === 'matrix' ? Math.sqrt(3 / rows) : 0.1
+  const weights = new Map(
+    weightTable(config).map((weight) => [
+      weight.name,
+      gpu.buffer(weightBytes(weight, 'f32'), spreadOf(weight)),
+    ]),
+  )
   const { of, bytes } = planSlots(program)
   const slots = bytes.map((slot) => gpu.buffer(slot))
   const none = gpu.buffer(16)
   // Frames since the reset, and those of a window or half-life, which no step here reads.
   const count = gpu.uniform([1, 0])
-  const states = program.states.map((state) => device.createBindGroup({
-    layout: kernels.streamLayout, entries: [{ binding: 0, resource: { buffer: count, size: 8 } }, { binding: 1, resource: { buffer: gpu.buffer(4 * sizeOf(state.shape)) } }],
-  }))
+  const states = program.states.map((state) =>
+    device.createBindGroup({
+      layout: kernels.streamLayout,
+      entries: [
+        { binding: 0, resource: { buffer: count, size: 8 } },
+        { binding: 1, resource: { buffer: gpu.buffer(4 * sizeOf(state.shape)) } },
+      ],
+    }),
+  )
   const dispatches: Dispatch[] = []
   for (const step of program.steps) {
     const call = encode(step, 'f32', device.limits.maxComputeWorkgroupStorageSize)
     const pipeline = await kernels.pipeline(call)
-    const buffers = call.bindings.map((bound) => (!bound ? none : 'buffer' in bound ? slots[of.get(bound.buffer)!]! : weights.get(bound.name)!))
+    const buffers = call.bindings.map((bound) =>
+      !bound ? none : 'buffer' in bound ? slots[of.get(bound.buffer)!]! : weights.get(bound.name)!,
+    )
     const group = device.createBindGroup({
       layout: kernels.layout(call),
-      entries: [{ buffer: gpu.uniform(call.params) }, ...buffers.map((buffer) => ({ buffer }))].map((resource, binding) => ({ binding, resource })),
+      entries: [{ buffer: gpu.uniform(call.params) }, ...buffers.map((buffer) => ({ buffer }))].map(
+        (resource, binding) => ({ binding, resource }),
+      ),
     })
     const state = call.state && states[program.states.indexOf(call.state)]!
     dispatches.push({

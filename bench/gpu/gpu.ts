@@ -3,7 +3,9 @@ import { median } from '../../src/bench/lib/stats.ts'
 import { noise } from '../../src/bench/lib/weights.ts'
 import { everything, OPTIONAL } from '../../src/platform/gpu.ts'
 
-const [UNIFORM, STORAGE, COPY_SRC, COPY_DST, MAP_READ, QUERY_RESOLVE] = [0x40, 0x80, 0x04, 0x08, 0x01, 0x200]
+const [UNIFORM, STORAGE, COPY_SRC, COPY_DST, MAP_READ, QUERY_RESOLVE] = [
+  0x40, 0x80, 0x04, 0x08, 0x01, 0x200,
+]
 
 // What Dawn has made does not outlive its entry point and adapter.
 const kept: unknown[] = []
@@ -26,12 +28,19 @@ export class Gpu {
 
   /** @param toggles of Dawn, with commas between */
   static async open(toggles: string): Promise<Gpu> {
-    const entry = create([`enable-dawn-features=${toggles}`, 'disable-dawn-features=timestamp_quantization'])
+    const entry = create([
+      `enable-dawn-features=${toggles}`,
+      'disable-dawn-features=timestamp_quantization',
+    ])
     const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' })
     if (!adapter) throw new Error('There is no adapter: set VK_DRIVER_FILES to the driver')
     const device = await adapter.requestDevice(everything(adapter))
     const facts = {
-      date: new Date().toISOString(), adapter: adapter.info.description, vendor: adapter.info.vendor, node: process.version, toggles,
+      date: new Date().toISOString(),
+      adapter: adapter.info.description,
+      vendor: adapter.info.vendor,
+      node: process.version,
+      toggles,
       features: OPTIONAL.filter((feature) => adapter.features.has(feature)).join(' '),
     }
     kept.push(entry, adapter)
@@ -40,11 +49,24 @@ export class Gpu {
 
   /** A storage buffer, with noise of this spread in it, if any. */
   buffer(bytes: number, spread = 0): GPUBuffer {
-    const buffer = this.device.createBuffer({ size: Math.ceil(bytes / 16) * 16 + 16, usage: STORAGE | COPY_SRC | COPY_DST })
+    const buffer = this.device.createBuffer({
+      size: Math.ceil(bytes / 16) * 16 + 16,
+      usage: STORAGE | COPY_SRC | COPY_DST,
+    })
     if (!spread) return buffer
     const next = noise(bytes)
-    const part = Float32Array.from({ length: Math.min(Math.ceil(bytes / 4), 1 << 20) }, () => spread * next())
-    for (let at = 0; at < bytes; at += part.byteLength) this.device.queue.writeBuffer(buffer, at, part, 0, Math.min(part.length, Math.ceil((bytes - at) / 4)))
+    const part = Float32Array.from(
+      { length: Math.min(Math.ceil(bytes / 4), 1 << 20) },
+      () => spread * next(),
+    )
+    for (let at = 0; at < bytes; at += part.byteLength)
+      this.device.queue.writeBuffer(
+        buffer,
+        at,
+        part,
+        0,
+        Math.min(part.length, Math.ceil((bytes - at) / 4)),
+      )
     return buffer
   }
 
@@ -56,7 +78,9 @@ export class Gpu {
   }
 
   layout(types: readonly GPUBufferBindingType[]): GPUBindGroupLayout {
-    return this.device.createBindGroupLayout({ entries: types.map((type, binding) => ({ binding, visibility: 4, buffer: { type } })) })
+    return this.device.createBindGroupLayout({
+      entries: types.map((type, binding) => ({ binding, visibility: 4, buffer: { type } })),
+    })
   }
 
   async read(buffer: GPUBuffer, floats: number): Promise<Float32Array> {
@@ -68,23 +92,39 @@ export class Gpu {
   /** Milliseconds of one pass by the GPU's clock. */
   async time(encode: (pass: GPUComputePassEncoder) => void): Promise<number> {
     const encoder = this.device.createCommandEncoder()
-    const pass = encoder.beginComputePass({ timestampWrites: { querySet: this.#queries, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 } })
+    const pass = encoder.beginComputePass({
+      timestampWrites: {
+        querySet: this.#queries,
+        beginningOfPassWriteIndex: 0,
+        endOfPassWriteIndex: 1,
+      },
+    })
     encode(pass)
     pass.end()
     encoder.resolveQuerySet(this.#queries, 0, 2, this.#resolved, 0)
     encoder.copyBufferToBuffer(this.#resolved, 0, this.#staging, 0, 16)
-    const [begin, end] = new BigUint64Array(await this.#mapped(encoder, 16)) as unknown as [bigint, bigint]
+    const [begin, end] = new BigUint64Array(await this.#mapped(encoder, 16)) as unknown as [
+      bigint,
+      bigint,
+    ]
     return Number(end - begin) / 1e6
   }
 
   /**
-   * Median milliseconds of each of these passes, taken in turn. A GPU that has idled runs at a fraction of its clock (an H200 at 345 MHz instead of 1980), and
-   * does so again while kernels are compiled, so it is kept busy for `warm` milliseconds before.
+   * Median milliseconds of each of these passes, taken in turn. A GPU that has idled runs at a
+   * fraction of its clock (an H200 at 345 MHz instead of 1980), and does so again while kernels are
+   * compiled, so it is kept busy for `warm` milliseconds before.
    */
-  async inTurn(passes: readonly ((pass: GPUComputePassEncoder) => void)[], rounds: number, warm: number): Promise<number[]> {
-    for (const start = performance.now(); performance.now() - start < warm;) await this.time(passes[0]!)
+  async inTurn(
+    passes: readonly ((pass: GPUComputePassEncoder) => void)[],
+    rounds: number,
+    warm: number,
+  ): Promise<number[]> {
+    for (const start = performance.now(); performance.now() - start < warm; )
+      await this.time(passes[0]!)
     const times = passes.map((): number[] => [])
-    for (let round = 0; round < rounds; round++) for (const [index, pass] of passes.entries()) times[index]!.push(await this.time(pass))
+    for (let round = 0; round < rounds; round++)
+      for (const [index, pass] of passes.entries()) times[index]!.push(await this.time(pass))
     return times.map(median)
   }
 

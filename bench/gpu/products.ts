@@ -1,27 +1,59 @@
 /**
- * Forms of the tile of products (forms.ts) beside the one in gpu/lib/tile.wgsl, at the shapes of a Base frame and of a chunk of eight: what is right, and how
- * fast on the GPU, weights coming from memory. --rounds 7 --only unrolled
+ * Forms of the tile of products (forms.ts) beside the one in gpu/lib/tile.wgsl, at the shapes of a
+ * Base frame and of a chunk of eight: what is right, and how fast on the GPU, weights coming from
+ * memory. --rounds 7 --only unrolled
  */
 import exponential from '../../gpu/lib/exponential.wgsl'
 import kernel from '../../gpu/lib/kernel.wgsl'
 import shipped from '../../gpu/lib/tile.wgsl'
 import linear from '../../gpu/linear.wgsl'
-import { settingsOf, type Options } from '../../src/bench/lib/options.ts'
+import { type Options, settingsOf } from '../../src/bench/lib/options.ts'
 import type { Report, Table } from '../../src/bench/lib/report.ts'
-import { nameOf, sizesOf, sourceOf, type Form } from './forms.ts'
+import { type Form, nameOf, sizesOf, sourceOf } from './forms.ts'
 import { Gpu } from './gpu.ts'
 
-const defaults = { rounds: 7, only: '', pool: 400, toggles: 'disable_workgroup_init,disable_robustness,skip_validation' }
+const defaults = {
+  rounds: 7,
+  only: '',
+  pool: 400,
+  toggles: 'disable_workgroup_init,disable_robustness,skip_validation',
+}
 
-const SHAPES = [[197, 768, 3072], [197, 3072, 768], [197, 768, 768], [1576, 3072, 768]] as const
+const SHAPES = [
+  [197, 768, 3072],
+  [197, 3072, 768],
+  [197, 768, 768],
+  [1576, 3072, 768],
+] as const
 
 const now: Form = { rows: 10, vectors: 2, across: 4, down: 4, slices: 8, quads: 2 }
 const small: Form = { ...now, slices: 4 }
 const FORMS: readonly Form[] = [
-  now, small,
-  ...[now, small].flatMap((form): Form[] => [{ ...form, plain: true }, { ...form, unrolled: true }, { ...form, writable: true }, { ...form, unrolled: true, writable: true }]),
-  { ...now, rows: 5 }, { ...now, rows: 5, unrolled: true, writable: true }, { ...now, rows: 8 }, { ...now, slices: 16, quads: 1 }, { ...now, quads: 1, doubled: true },
-  ...([['x'], ['kernel'], ['x', 'kernel'], ['loads'], ['stores'], ['loads', 'stores'], ['x', 'kernel', 'loads'], ['x', 'kernel', 'loads', 'stores']] as const).map((without): Form => ({ ...now, without })),
+  now,
+  small,
+  ...[now, small].flatMap((form): Form[] => [
+    { ...form, plain: true },
+    { ...form, unrolled: true },
+    { ...form, writable: true },
+    { ...form, unrolled: true, writable: true },
+  ]),
+  { ...now, rows: 5 },
+  { ...now, rows: 5, unrolled: true, writable: true },
+  { ...now, rows: 8 },
+  { ...now, slices: 16, quads: 1 },
+  { ...now, quads: 1, doubled: true },
+  ...(
+    [
+      ['x'],
+      ['kernel'],
+      ['x', 'kernel'],
+      ['loads'],
+      ['stores'],
+      ['loads', 'stores'],
+      ['x', 'kernel', 'loads'],
+      ['x', 'kernel', 'loads', 'stores'],
+    ] as const
+  ).map((without): Form => ({ ...now, without })),
 ]
 
 export async function bench(options: Options): Promise<Report> {
@@ -32,18 +64,45 @@ export async function bench(options: Options): Promise<Report> {
   const wrong: string[] = []
   for (const [rows, k, n] of SHAPES) {
     const job = await products(gpu, pool, 1e6 * megabytes, rows, k, n)
-    const shippedForm = (INVOCATIONS: number) => job(`gpu/lib/tile.wgsl, ${INVOCATIONS} invocations`, shipped, { tileRows: 40, tileColumns: 32, constants: { INVOCATIONS, ALIGNED: 1, WHOLE: 1 } })
-    const forms = FORMS.filter((form) => nameOf(form).includes(only) && k % sizesOf(form).stage === 0 && sizesOf(form).bytes <= gpu.device.limits.maxComputeWorkgroupStorageSize)
+    const shippedForm = (INVOCATIONS: number) =>
+      job(`gpu/lib/tile.wgsl, ${INVOCATIONS} invocations`, shipped, {
+        tileRows: 40,
+        tileColumns: 32,
+        constants: { INVOCATIONS, ALIGNED: 1, WHOLE: 1 },
+      })
+    const forms = FORMS.filter(
+      (form) =>
+        nameOf(form).includes(only) &&
+        k % sizesOf(form).stage === 0 &&
+        sizesOf(form).bytes <= gpu.device.limits.maxComputeWorkgroupStorageSize,
+    )
     const jobs = [await shippedForm(128), await shippedForm(64)]
-    for (const form of forms) jobs.push(await job(nameOf(form), sourceOf(form), { ...sizesOf(form), constants: {} }, form.writable))
-    for (const { name, differs } of jobs) if (!name.includes('without') && !(differs < 1e-4)) wrong.push(`${name} by ${differs}`)
-    const times = await gpu.inTurn(jobs.map(({ pass }) => pass), rounds, 250)
+    for (const form of forms)
+      jobs.push(
+        await job(nameOf(form), sourceOf(form), { ...sizesOf(form), constants: {} }, form.writable),
+      )
+    for (const { name, differs } of jobs)
+      if (!name.includes('without') && !(differs < 1e-4)) wrong.push(`${name} by ${differs}`)
+    const times = await gpu.inTurn(
+      jobs.map(({ pass }) => pass),
+      rounds,
+      250,
+    )
     tables.push({
       title: `${rows} × ${k} → ${n}`,
-      rows: jobs.map(({ name, count }, index) => ({ form: name, 'µs': (1000 * times[index]!) / count, 'TFLOP/s': (2 * rows * k * n * count) / times[index]! / 1e9 })),
+      rows: jobs.map(({ name, count }, index) => ({
+        form: name,
+        µs: (1000 * times[index]!) / count,
+        'TFLOP/s': (2 * rows * k * n * count) / times[index]! / 1e9,
+      })),
     })
   }
-  return { bench: 'gpu products', facts: gpu.facts, tables, verdict: wrong.length ? { holds: false, text: `wrong: ${wrong.join('; ')}` } : null }
+  return {
+    bench: 'gpu products',
+    facts: gpu.facts,
+    tables,
+    verdict: wrong.length ? { holds: false, text: `wrong: ${wrong.join('; ')}` } : null,
+  }
 }
 
 interface Job {
@@ -56,29 +115,91 @@ interface Job {
 }
 
 /** Makes jobs of one shape, whose products take one part of the pool after another. */
-async function products(gpu: Gpu, pool: GPUBuffer, bytes: number, rows: number, k: number, n: number) {
+async function products(
+  gpu: Gpu,
+  pool: GPUBuffer,
+  bytes: number,
+  rows: number,
+  k: number,
+  n: number,
+) {
   const { device } = gpu
   const out = gpu.buffer(4 * rows * n)
   const none = gpu.buffer(16)
   const x = gpu.buffer(4 * rows * k, 1)
   const gelu = n > k
-  const params = gpu.uniform([rows, k, n, 0, n, 0, k, 0, 0, 0, n, 1, Number(gelu), n, 0, Number(!gelu), 0])
+  const params = gpu.uniform([
+    rows,
+    k,
+    n,
+    0,
+    n,
+    0,
+    k,
+    0,
+    0,
+    0,
+    n,
+    1,
+    Number(gelu),
+    n,
+    0,
+    Number(!gelu),
+    0,
+  ])
   const [add, bias] = [gpu.buffer(4 * rows * n, 1), gpu.buffer(4 * n, 1)]
-  const layoutOf = (operands: GPUBufferBindingType) => gpu.layout(['uniform', 'storage', operands, 'read-only-storage', 'read-only-storage', operands, 'read-only-storage', 'read-only-storage'])
+  const layoutOf = (operands: GPUBufferBindingType) =>
+    gpu.layout([
+      'uniform',
+      'storage',
+      operands,
+      'read-only-storage',
+      'read-only-storage',
+      operands,
+      'read-only-storage',
+      'read-only-storage',
+    ])
   const layouts = [layoutOf('read-only-storage'), layoutOf('storage')] as const
   const count = Math.max(1, Math.min(24, Math.floor(bytes / (4 * k * n))))
-  const [read, written] = layouts.map((layout) => Array.from({ length: count }, (_, index) => device.createBindGroup({
-    layout,
-    entries: [
-      { buffer: params }, { buffer: out }, { buffer: x }, { buffer: none }, { buffer: add }, { buffer: pool, offset: 4 * k * n * index, size: 4 * k * n }, { buffer: bias }, { buffer: none },
-    ].map((resource, binding) => ({ binding, resource })),
-  }))) as [GPUBindGroup[], GPUBindGroup[]]
+  const [read, written] = layouts.map((layout) =>
+    Array.from({ length: count }, (_, index) =>
+      device.createBindGroup({
+        layout,
+        entries: [
+          { buffer: params },
+          { buffer: out },
+          { buffer: x },
+          { buffer: none },
+          { buffer: add },
+          { buffer: pool, offset: 4 * k * n * index, size: 4 * k * n },
+          { buffer: bias },
+          { buffer: none },
+        ].map((resource, binding) => ({ binding, resource })),
+      }),
+    ),
+  ) as [GPUBindGroup[], GPUBindGroup[]]
   let want: Float32Array | undefined
-  return async (name: string, tile: string, { tileRows, tileColumns, constants }: { tileRows: number; tileColumns: number; constants: Record<string, number> }, writable = false): Promise<Job> => {
+  return async (
+    name: string,
+    tile: string,
+    {
+      tileRows,
+      tileColumns,
+      constants,
+    }: { tileRows: number; tileColumns: number; constants: Record<string, number> },
+    writable = false,
+  ): Promise<Job> => {
     const [layout, groups] = writable ? [layouts[1], written] : [layouts[0], read]
-    const operation = writable ? linear.replace(/var<storage, read> (x|kernel):/g, 'var<storage, read_write> $1:') : linear
-    const module = device.createShaderModule({ code: [kernel, tile, exponential, operation].join('\n') })
-    const pipeline = await device.createComputePipelineAsync({ layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }), compute: { module, entryPoint: 'main', constants } })
+    const operation = writable
+      ? linear.replace(/var<storage, read> (x|kernel):/g, 'var<storage, read_write> $1:')
+      : linear
+    const module = device.createShaderModule({
+      code: [kernel, tile, exponential, operation].join('\n'),
+    })
+    const pipeline = await device.createComputePipelineAsync({
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: 'main', constants },
+    })
     const pass = (of: readonly GPUBindGroup[]) => (pass: GPUComputePassEncoder) => {
       pass.setPipeline(pipeline)
       for (const group of of) {
@@ -90,7 +211,14 @@ async function products(gpu: Gpu, pool: GPUBuffer, bytes: number, rows: number, 
     const got = await gpu.read(out, rows * n)
     want ??= got
     // What is not a number differs beyond all bounds.
-    const differs = got.reduce((most, value, index) => Math.max(most, Math.abs(value - want![index]!) >= 0 ? Math.abs(value - want![index]!) : Infinity), 0)
+    const differs = got.reduce(
+      (most, value, index) =>
+        Math.max(
+          most,
+          Math.abs(value - want![index]!) >= 0 ? Math.abs(value - want![index]!) : Infinity,
+        ),
+      0,
+    )
     return { name, pass: pass(groups), count, differs }
   }
 }

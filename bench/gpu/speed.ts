@@ -1,24 +1,35 @@
 /**
- * A stream on a GPU: latency, throughput, chunks (frame.ts tells where the time goes). For each set of Dawn's toggles and number format of the matrices.
+ * A stream on a GPU: latency, throughput, chunks (frame.ts tells where the time goes). For each set
+ * of Dawn's toggles and number format of the matrices.
  * --size Ti,S,B --seconds 1 --toggles "disable_workgroup_init disable_workgroup_init,disable_robustness"
  */
 import { WebGpuBackend } from '../../src/backend/webgpu/webgpu.ts'
-import { configOf, type Config, type Size } from '../../src/model/config.ts'
+import { type Options, settingsOf } from '../../src/bench/lib/options.ts'
+import type { Report } from '../../src/bench/lib/report.ts'
+import { median, quantile } from '../../src/bench/lib/stats.ts'
+import { noise, randomCheckpoint } from '../../src/bench/lib/weights.ts'
+import { type Config, configOf, type Size } from '../../src/model/config.ts'
 import { recordModel } from '../../src/model/graph.ts'
 import { loadWeights } from '../../src/model/load.ts'
 import { weightTable } from '../../src/model/weights.ts'
 import { flopsOf } from '../../src/program/listing.ts'
 import { sizeOf } from '../../src/program/program.ts'
-import { settingsOf, type Options } from '../../src/bench/lib/options.ts'
-import type { Report } from '../../src/bench/lib/report.ts'
-import { median, quantile } from '../../src/bench/lib/stats.ts'
-import { noise, randomCheckpoint } from '../../src/bench/lib/weights.ts'
 import { Gpu } from './gpu.ts'
 
 /** Frames of a chunk by videos side by side: a live stream, many of them, files. */
-const SHAPES = [[1, 1], [4, 1], [1, 8], [1, 16]] as const
+const SHAPES = [
+  [1, 1],
+  [4, 1],
+  [1, 8],
+  [1, 16],
+] as const
 
-const defaults = { size: 'Ti,S,B', seconds: 1, toggles: 'disable_workgroup_init disable_workgroup_init,disable_robustness disable_workgroup_init,disable_robustness,skip_validation' }
+const defaults = {
+  size: 'Ti,S,B',
+  seconds: 1,
+  toggles:
+    'disable_workgroup_init disable_workgroup_init,disable_robustness disable_workgroup_init,disable_robustness,skip_validation',
+}
 
 export async function bench(options: Options): Promise<Report> {
   const { size: sizes, seconds, toggles } = settingsOf(options, defaults)
@@ -39,7 +50,14 @@ export async function bench(options: Options): Promise<Report> {
           await loadWeights(randomCheckpoint(config, 1), config, backend, { dtype })
           await device.queue.onSubmittedWorkDone()
           const loaded = performance.now() - start
-          for (const [b, t] of SHAPES) frames.push({ label, b, t, 'load ms': loaded, ...await speed(backend, config, b, t, seconds) })
+          for (const [b, t] of SHAPES)
+            frames.push({
+              label,
+              b,
+              t,
+              'load ms': loaded,
+              ...(await speed(backend, config, b, t, seconds)),
+            })
           backend.dispose()
           device.destroy()
         } catch (error) {
@@ -49,13 +67,27 @@ export async function bench(options: Options): Promise<Report> {
     }
   }
   return {
-    bench: 'gpu', facts, tables: [{ title: 'Frames of streams; p50 and p95 of one chunk from pixels to logits, frames a second with two chunks under way', rows: frames }],
+    bench: 'gpu',
+    facts,
+    tables: [
+      {
+        title:
+          'Frames of streams; p50 and p95 of one chunk from pixels to logits, frames a second with two chunks under way',
+        rows: frames,
+      },
+    ],
     verdict: faults.length ? { holds: false, text: faults.join('; ') } : null,
   }
 }
 
 /** Latency with one chunk at a time, throughput with two. */
-async function speed(backend: WebGpuBackend, config: Config, b: number, t: number, seconds: number): Promise<Record<string, number>> {
+async function speed(
+  backend: WebGpuBackend,
+  config: Config,
+  b: number,
+  t: number,
+  seconds: number,
+): Promise<Record<string, number>> {
   const program = recordModel(config, { b, t, pixels: 'u8', recent: 'all', encoded: false })
   const start = performance.now()
   const replay = await backend.prepare(program)
@@ -70,7 +102,10 @@ async function speed(backend: WebGpuBackend, config: Config, b: number, t: numbe
   const warmed = performance.now() - first
   await run()
   const times: number[] = []
-  for (const begin = performance.now(); times.length < 5 || performance.now() - begin < 1000 * seconds;) {
+  for (
+    const begin = performance.now();
+    times.length < 5 || performance.now() - begin < 1000 * seconds;
+  ) {
     const at = performance.now()
     await run()
     times.push(performance.now() - at)
@@ -89,5 +124,13 @@ async function speed(backend: WebGpuBackend, config: Config, b: number, t: numbe
   state.dispose()
   replay.dispose()
   const flops = program.steps.reduce((sum, step) => sum + flopsOf(step), 0)
-  return { 'p50 ms': median(times), 'p95 ms': quantile(times, 0.95), 'frames/s': throughput, 'TFLOP/s': (flops * throughput) / (b * t) / 1e12, steps: program.steps.length, 'prepare ms': prepared, 'first ms': warmed }
+  return {
+    'p50 ms': median(times),
+    'p95 ms': quantile(times, 0.95),
+    'frames/s': throughput,
+    'TFLOP/s': (flops * throughput) / (b * t) / 1e12,
+    steps: program.steps.length,
+    'prepare ms': prepared,
+    'first ms': warmed,
+  }
 }

@@ -13,21 +13,35 @@ const IR_VERSION = 10
 const OPSET = 20
 
 /**
- * An ONNX model under construction: nodes in order, each with one output or several, and constants. Field numbers are those of
- * onnx.proto; everything is float32 but shapes and indices.
+ * An ONNX model under construction: nodes in order, each with one output or several, and constants.
+ * Field numbers are those of onnx.proto; everything is float32 but shapes and indices.
  */
 export class Graph {
   readonly #graph = new Message()
   #values = 0
 
   /** A node; its first output. */
-  node(op: string, inputs: readonly Value[], attributes: Readonly<Record<string, Attribute>> = {}, domain = ''): Value {
+  node(
+    op: string,
+    inputs: readonly Value[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    domain = '',
+  ): Value {
     return this.nodes(op, inputs, 1, attributes, domain)[0]!
   }
 
   /** A node with several outputs. An input or output that is left out has the name ''. */
-  nodes(op: string, inputs: readonly Value[], outputs: number | readonly Value[], attributes: Readonly<Record<string, Attribute>> = {}, domain = ''): Value[] {
-    const names = typeof outputs === 'number' ? Array.from({ length: outputs }, () => this.#name(op)) : [...outputs]
+  nodes(
+    op: string,
+    inputs: readonly Value[],
+    outputs: number | readonly Value[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    domain = '',
+  ): Value[] {
+    const names =
+      typeof outputs === 'number'
+        ? Array.from({ length: outputs }, () => this.#name(op))
+        : [...outputs]
     const node = new Message()
     for (const input of inputs) node.string(1, input)
     for (const output of names) node.string(2, output)
@@ -43,7 +57,13 @@ export class Graph {
     const name = this.#name('constant')
     const tensor = new Message()
     for (const side of shape) tensor.int(1, side)
-    this.#graph.message(5, tensor.int(2, FLOAT).string(8, name).bytes(9, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)))
+    this.#graph.message(
+      5,
+      tensor
+        .int(2, FLOAT)
+        .string(8, name)
+        .bytes(9, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)),
+    )
     return name
   }
 
@@ -51,7 +71,14 @@ export class Graph {
   integers(...values: readonly number[]): Value {
     const name = this.#name('integers')
     const data = BigInt64Array.from(values, BigInt)
-    this.#graph.message(5, new Message().int(1, values.length).int(2, INT64).string(8, name).bytes(9, new Uint8Array(data.buffer)))
+    this.#graph.message(
+      5,
+      new Message()
+        .int(1, values.length)
+        .int(2, INT64)
+        .string(8, name)
+        .bytes(9, new Uint8Array(data.buffer)),
+    )
     return name
   }
 
@@ -69,7 +96,8 @@ export class Graph {
 
   /** The model as an .onnx file. */
   encode(): Uint8Array {
-    const operators = (domain: string, version: number) => new Message().string(1, domain).int(2, version)
+    const operators = (domain: string, version: number) =>
+      new Message().string(1, domain).int(2, version)
     return new Message()
       .int(1, IR_VERSION)
       .string(2, 'trecvit')
@@ -96,5 +124,7 @@ function attribute(name: string, value: Attribute): Message {
 function valueInfo(name: string, shape: readonly number[]): Message {
   const dimensions = new Message()
   for (const side of shape) dimensions.message(1, new Message().int(1, side))
-  return new Message().string(1, name).message(2, new Message().message(1, new Message().int(1, FLOAT).message(2, dimensions)))
+  return new Message()
+    .string(1, name)
+    .message(2, new Message().message(1, new Message().int(1, FLOAT).message(2, dimensions)))
 }

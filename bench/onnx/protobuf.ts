@@ -1,6 +1,7 @@
 /**
- * Protocol buffers, the writing half: fields of a message in the order in which they are added. Large fields are kept as they are
- * until the end, so that half a gigabyte of weights is copied once.
+ * Protocol buffers, the writing half: fields of a message in the order in which they are added.
+ * Large fields are kept as they are until the end, so that half a gigabyte of weights is copied
+ * once.
  */
 export class Message {
   readonly #parts: Uint8Array[] = []
@@ -49,7 +50,10 @@ export class Message {
   }
 }
 
-/** Seven bits a byte, lowest first; the top bit says that more follow. Negative numbers are taken modulo 2^64. */
+/**
+ * Seven bits a byte, lowest first; the top bit says that more follow. Negative numbers are taken
+ * modulo 2^64.
+ */
 function varint(value: number | bigint): Uint8Array {
   const bytes: number[] = []
   let rest = BigInt.asUintN(64, BigInt(value))

@@ -1,35 +1,53 @@
 /**
- * Another runtime against this one: the same weights and frames, one step a frame with carried state, in turn in one process.
+ * Another runtime against this one: the same weights and frames, one step a frame with carried
+ * state, in turn in one process.
  * --peer web|node|tfjs|jax-js --size B --rounds 15 (more for smaller sizes) --threads 1 (of both) --build simd --dtype f32 --attention fused|plain (onnxruntime) --most 1
  */
-import { unfollowed, type Follow } from '../../src/bench/lib/bench.ts'
+import { type Follow, unfollowed } from '../../src/bench/lib/bench.ts'
 import { buildOf, dtypes } from '../../src/bench/lib/engine.ts'
-import { oneOf, settingsOf, sizesOf, type Options } from '../../src/bench/lib/options.ts'
+import { type Options, oneOf, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
 import type { Config, Size } from '../../src/model/config.ts'
-import { writeStep, type Weights } from '../onnx/step.ts'
-import { openOnnx, type Ort } from './onnx.ts'
+import { type Weights, writeStep } from '../onnx/step.ts'
+import { type Ort, openOnnx } from './onnx.ts'
 import type { Peer } from './peer.ts'
 import { takeTurns } from './turns.ts'
 
 interface Kind {
   /** Of the package. */
   readonly name: string
-  open(config: Config, weights: Weights, options: { readonly threads: number; readonly attention: 'fused' | 'plain' }): Promise<Peer>
+  open(
+    config: Config,
+    weights: Weights,
+    options: { readonly threads: number; readonly attention: 'fused' | 'plain' },
+  ): Promise<Peer>
 }
 
 const peers: Readonly<Record<string, Kind>> = {
   web: {
     name: 'onnxruntime-web',
-    open: async (config, weights, { threads, attention }) => openOnnx(await import('onnxruntime-web') as unknown as Ort, 'wasm', writeStep(config, weights, attention), threads),
+    open: async (config, weights, { threads, attention }) =>
+      openOnnx(
+        (await import('onnxruntime-web')) as unknown as Ort,
+        'wasm',
+        writeStep(config, weights, attention),
+        threads,
+      ),
   },
   node: {
     name: 'onnxruntime-node',
-    open: async (config, weights, { threads, attention }) => openOnnx(await import('onnxruntime-node') as unknown as Ort, 'cpu', writeStep(config, weights, attention), threads),
+    open: async (config, weights, { threads, attention }) =>
+      openOnnx(
+        (await import('onnxruntime-node')) as unknown as Ort,
+        'cpu',
+        writeStep(config, weights, attention),
+        threads,
+      ),
   },
   tfjs: {
     name: 'tfjs-backend-wasm',
-    open: async (config, weights, { threads }) => (await import('./tfjs.ts')).openTfjs(config, weights, threads),
+    open: async (config, weights, { threads }) =>
+      (await import('./tfjs.ts')).openTfjs(config, weights, threads),
   },
   'jax-js': {
     name: 'jax-js',
@@ -37,14 +55,41 @@ const peers: Readonly<Record<string, Kind>> = {
   },
 }
 
-/** Fails when the two do not give the same logits, or when ours takes longer than `--most` times theirs. */
+/**
+ * Fails when the two do not give the same logits, or when ours takes longer than `--most` times
+ * theirs.
+ */
 export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
-  const { threads, rounds, ...settings } = settingsOf(options, { peer: 'web', size: 'B', rounds: 0, threads: 1, build: 'simd', dtype: 'f32', attention: 'fused', most: '1' })
+  const { threads, rounds, ...settings } = settingsOf(options, {
+    peer: 'web',
+    size: 'B',
+    rounds: 0,
+    threads: 1,
+    build: 'simd',
+    dtype: 'f32',
+    attention: 'fused',
+    most: '1',
+  })
   const [size] = sizesOf(settings.size) as [Size]
   const attention = oneOf('attention', settings.attention, ['fused', 'plain'])
   const { name, open } = peers[oneOf('peer', settings.peer, Object.keys(peers))]!
   const dtype = oneOf('dtype', settings.dtype, dtypes)
-  const turns = { size, threads, build: await buildOf(settings.build, dtype), dtype, most: Number(settings.most), ...(rounds && { rounds }) }
-  const report = await takeTurns(name, turns, (config, weights) => open(config, weights, { threads, attention }), follow)
-  return { ...report, facts: { ...report.facts, ...(name.startsWith('onnx') && { 'its attention': attention }) } }
+  const turns = {
+    size,
+    threads,
+    build: await buildOf(settings.build, dtype),
+    dtype,
+    most: Number(settings.most),
+    ...(rounds && { rounds }),
+  }
+  const report = await takeTurns(
+    name,
+    turns,
+    (config, weights) => open(config, weights, { threads, attention }),
+    follow,
+  )
+  return {
+    ...report,
+    facts: { ...report.facts, ...(name.startsWith('onnx') && { 'its attention': attention }) },
+  }
 }

@@ -1,25 +1,40 @@
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
-import { gridOf, tokensOf, type Config } from '../../src/model/config.ts'
+import type { Tensor } from '@tensorflow/tfjs-core'
+import { type Config, gridOf, tokensOf } from '../../src/model/config.ts'
 import { columns, type Weights } from '../onnx/step.ts'
 import type { Peer } from './peer.ts'
-import type { Tensor } from '@tensorflow/tfjs-core'
 
 /**
- * A stream in TensorFlow.js on its WebAssembly backend, op by op as it has no graph to compile. With what it is fast at: bias within the product;
- * products head by head and with nothing transposed inside, because any other is about eight times as slow; gelu by a sigmoid, because its tanh is twenty times as slow; the
- * inputs of conv1d kept as one tensor a frame; the last block with the class token alone.
+ * A stream in TensorFlow.js on its WebAssembly backend, op by op as it has no graph to compile.
+ * With what it is fast at: bias within the product; products head by head and with nothing
+ * transposed inside, because any other is about eight times as slow; gelu by a sigmoid, because its
+ * tanh is twenty times as slow; the inputs of conv1d kept as one tensor a frame; the last block
+ * with the class token alone.
  */
 export async function openTfjs(config: Config, weights: Weights, threads: number): Promise<Peer> {
   const require = createRequire(import.meta.url)
   const tf = require('@tensorflow/tfjs-core') as typeof import('@tensorflow/tfjs-core')
-  const wasm = require('@tensorflow/tfjs-backend-wasm') as typeof import('@tensorflow/tfjs-backend-wasm')
+  const wasm =
+    require('@tensorflow/tfjs-backend-wasm') as typeof import('@tensorflow/tfjs-backend-wasm')
   wasm.setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`)
   wasm.setThreadsCount(threads)
-  if (!await tf.setBackend('wasm')) throw new Error('TensorFlow.js cannot start its WebAssembly backend')
+  if (!(await tf.setBackend('wasm')))
+    throw new Error('TensorFlow.js cannot start its WebAssembly backend')
   await tf.ready()
 
-  const { width: d, lruWidth: e, numHeads: h, mlpDim: m, depth, repSize, numClasses: c, conv1dTemporalWidth: k, imageSize, patchSize } = config
+  const {
+    width: d,
+    lruWidth: e,
+    numHeads: h,
+    mlpDim: m,
+    depth,
+    repSize,
+    numClasses: c,
+    conv1dTemporalWidth: k,
+    imageSize,
+    patchSize,
+  } = config
   const n = tokensOf(config)
   const [r, w] = [d / h, e / h]
   const known = new Map<string, Tensor>()
@@ -28,12 +43,17 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
     if (!known.has(name)) known.set(name, tf.keep(tf.tensor(make(), shape)))
     return known.get(name)!
   }
-  const weight = (name: string, ...shape: number[]) => constant(name, () => weights.get(name)!, shape)
-  const part = (name: string, rows: number, from: number, count: number, shape: number[]) => constant(`${name} ${from}`, () => columns(weights.get(name)!, rows, from, count), shape)
+  const weight = (name: string, ...shape: number[]) =>
+    constant(name, () => weights.get(name)!, shape)
+  const part = (name: string, rows: number, from: number, count: number, shape: number[]) =>
+    constant(`${name} ${from}`, () => columns(weights.get(name)!, rows, from, count), shape)
   /** x [rows, inputs]·kernel + bias, of which columns from..from+outputs−1. */
-  const dense = (name: string, x: Tensor, inputs: number, outputs: number, from = 0): Tensor => tf.fused.matMul({
-    a: x as never, b: part(`${name}/kernel`, inputs, from, outputs, [inputs, outputs]) as never, bias: part(`${name}/bias`, 1, from, outputs, [outputs]),
-  })
+  const dense = (name: string, x: Tensor, inputs: number, outputs: number, from = 0): Tensor =>
+    tf.fused.matMul({
+      a: x as never,
+      b: part(`${name}/kernel`, inputs, from, outputs, [inputs, outputs]) as never,
+      bias: part(`${name}/bias`, 1, from, outputs, [outputs]),
+    })
   /** x·(1 + tanh(z)) / 2 = x·sigmoid(2z). */
   const gelu = (x: Tensor): Tensor => {
     const twice = 2 * Math.sqrt(2 / Math.PI)
@@ -46,16 +66,31 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
   const layerNorm = (name: string, x: Tensor): Tensor => {
     const centred = tf.sub(x, tf.mean(x, -1, true))
     const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), 1e-6))
-    return tf.add(tf.mul(tf.mul(centred, inverse), weight(`${name}/scale`, d)), weight(`${name}/bias`, d))
+    return tf.add(
+      tf.mul(tf.mul(centred, inverse), weight(`${name}/scale`, d)),
+      weight(`${name}/bias`, d),
+    )
   }
   /** Columns of each head, through a function, side by side again. */
-  const byHead = (size: number, of: (columns: (x: Tensor) => Tensor, head: number) => Tensor): Tensor => tf.concat(
-    Array.from({ length: h }, (_, head) => of((x) => tf.slice(x, [0, head * size], [x.shape[0]!, size]), head)), 1,
-  )
+  const byHead = (
+    size: number,
+    of: (columns: (x: Tensor) => Tensor, head: number) => Tensor,
+  ): Tensor =>
+    tf.concat(
+      Array.from({ length: h }, (_, head) =>
+        of((x) => tf.slice(x, [0, head * size], [x.shape[0]!, size]), head),
+      ),
+      1,
+    )
 
   let frame = 0
-  /** What goes from frame to frame: for each layer the inputs of conv1d, newest first, and the recurrence; the sum of features. */
-  let past = Array.from({ length: depth }, () => Array.from({ length: k - 1 }, () => tf.keep(tf.zeros([n, e]))))
+  /**
+   * What goes from frame to frame: for each layer the inputs of conv1d, newest first, and the
+   * recurrence; the sum of features.
+   */
+  let past = Array.from({ length: depth }, () =>
+    Array.from({ length: k - 1 }, () => tf.keep(tf.zeros([n, e]))),
+  )
   let states: Tensor[] = []
   let sum: Tensor = tf.keep(tf.zeros([1, repSize]))
 
@@ -64,18 +99,48 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
     const block = `${path}/recurrent_block`
     const u = rmsNorm(`${path}/temporal_pre_norm`, x)
     const [y, z] = [dense(`${block}/linear_yx`, u, d, e), dense(`${block}/linear_yx`, u, d, e, e)]
-    const tap = (j: number) => constant(`${block} tap ${j}`, () => weights.get(`${block}/conv_1d/w`)!.slice((k - 1 - j) * e, (k - j) * e), [e])
+    const tap = (j: number) =>
+      constant(
+        `${block} tap ${j}`,
+        () => weights.get(`${block}/conv_1d/w`)!.slice((k - 1 - j) * e, (k - j) * e),
+        [e],
+      )
     const window = [z, ...past[layer]!]
-    const v = window.reduce((total: Tensor, input, j) => tf.add(total, tf.mul(input, tap(j))), weight(`${block}/conv_1d/b`, e))
+    const v = window.reduce(
+      (total: Tensor, input, j) => tf.add(total, tf.mul(input, tap(j))),
+      weight(`${block}/conv_1d/b`, e),
+    )
     tf.keep(z)
     past[layer] = window.slice(0, k - 1)
     window[k - 1]!.dispose()
 
-    const [gate, decayGate] = [0, w].map((from) => tf.sigmoid(byHead(w, (columnsOf, head) => tf.fused.matMul({
-      a: columnsOf(v) as never,
-      b: constant(`${block} gate ${from} ${head}`, () => columns(weights.get(`${block}/rg_lru/gates/w`)!, e, from, w).slice(head * w * w, (head + 1) * w * w), [w, w]) as never,
-      bias: constant(`${block} gate bias ${from} ${head}`, () => columns(weights.get(`${block}/rg_lru/gates/b`)!, h, from, w).slice(head * w, (head + 1) * w), [w]),
-    })))) as [Tensor, Tensor]
+    const [gate, decayGate] = [0, w].map((from) =>
+      tf.sigmoid(
+        byHead(w, (columnsOf, head) =>
+          tf.fused.matMul({
+            a: columnsOf(v) as never,
+            b: constant(
+              `${block} gate ${from} ${head}`,
+              () =>
+                columns(weights.get(`${block}/rg_lru/gates/w`)!, e, from, w).slice(
+                  head * w * w,
+                  (head + 1) * w * w,
+                ),
+              [w, w],
+            ) as never,
+            bias: constant(
+              `${block} gate bias ${from} ${head}`,
+              () =>
+                columns(weights.get(`${block}/rg_lru/gates/b`)!, h, from, w).slice(
+                  head * w,
+                  (head + 1) * w,
+                ),
+              [w],
+            ),
+          }),
+        ),
+      ),
+    ) as [Tensor, Tensor]
     let s = tf.mul(gate, v)
     if (frame > 0) {
       const a = tf.exp(tf.mul(decayGate, weight(`${block}/rg_lru/decay`, e)))
@@ -92,20 +157,41 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
     const y = layerNorm(`${path}/LayerNorm_0`, x)
     const row = (of: Tensor): Tensor => (last ? tf.slice(of, [0, 0], [1, d]) : of)
     const q = tf.mul(dense(`${attend}/query`, row(y), d, d), 1 / Math.sqrt(r))
-    const [key, value] = [dense(`${attend}/key_value`, y, d, d), dense(`${attend}/key_value`, y, d, d, d)]
-    const context = byHead(r, (columnsOf) => tf.matMul(tf.softmax(tf.matMul(columnsOf(q), tf.transpose(columnsOf(key)))), columnsOf(value)))
+    const [key, value] = [
+      dense(`${attend}/key_value`, y, d, d),
+      dense(`${attend}/key_value`, y, d, d, d),
+    ]
+    const context = byHead(r, (columnsOf) =>
+      tf.matMul(
+        tf.softmax(tf.matMul(columnsOf(q), tf.transpose(columnsOf(key)))),
+        columnsOf(value),
+      ),
+    )
     const after = tf.add(row(x), dense(`${attend}/out`, context, d, d))
     const z = layerNorm(`${path}/LayerNorm_1`, after)
-    return tf.add(after, dense(`${path}/MlpBlock_0/Dense_1`, gelu(dense(`${path}/MlpBlock_0/Dense_0`, z, d, m)), m, d))
+    return tf.add(
+      after,
+      dense(`${path}/MlpBlock_0/Dense_1`, gelu(dense(`${path}/MlpBlock_0/Dense_0`, z, d, m)), m, d),
+    )
   }
 
   function step(pixels: Float32Array): Tensor {
     const [[gy, gx], [py, px]] = [gridOf(config), patchSize]
     const table = weights.get('tokenizer/table')!
-    const patches = tf.reshape(tf.transpose(tf.tensor(pixels, [gy, imageSize[0] / gy, gx, px * 3]), [0, 2, 1, 3]), [n - 1, py * px * 3])
-    const embedded = tf.add(tf.matMul(patches, weight('tokenizer/embedding', py * px * 3, d)), constant('positions', () => table.slice(d), [n - 1, d]))
-    let x: Tensor = tf.concat([constant('class token', () => table.slice(0, d), [1, d]), embedded], 0)
-    for (let layer = 0; layer < depth; layer++) x = spatialBlock(layer, temporalBlock(layer, x), layer === depth - 1)
+    const patches = tf.reshape(
+      tf.transpose(tf.tensor(pixels, [gy, imageSize[0] / gy, gx, px * 3]), [0, 2, 1, 3]),
+      [n - 1, py * px * 3],
+    )
+    const embedded = tf.add(
+      tf.matMul(patches, weight('tokenizer/embedding', py * px * 3, d)),
+      constant('positions', () => table.slice(d), [n - 1, d]),
+    )
+    let x: Tensor = tf.concat(
+      [constant('class token', () => table.slice(0, d), [1, d]), embedded],
+      0,
+    )
+    for (let layer = 0; layer < depth; layer++)
+      x = spatialBlock(layer, temporalBlock(layer, x), layer === depth - 1)
     const encoded = layerNorm('encoder/encoder_norm', x)
     const before = sum
     sum = tf.keep(tf.add(before, tf.tanh(dense('decoder/pre_logits', encoded, d, repSize))))
@@ -117,7 +203,7 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
     version: `${tf.version_core} (wasm)`,
     async advance(pixels) {
       const logits = tf.tidy(() => step(pixels))
-      const values = await logits.data() as Float32Array
+      const values = (await logits.data()) as Float32Array
       logits.dispose()
       return values
     },

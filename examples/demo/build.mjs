@@ -1,6 +1,8 @@
-// npm run demo: bundles this page, with the package as any page's bundler finds it, into dist/demo: static files for any host. Needs npm run build.
-import { copyFile, mkdir, rm } from 'node:fs/promises'
+// npm run demo: bundles this page, with the package as any page's bundler finds it, into dist/demo:
+// static files for any host. Needs npm run build.
+
 import { existsSync } from 'node:fs'
+import { copyFile, mkdir, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -11,12 +13,24 @@ await rm(out, { recursive: true, force: true })
 await mkdir(out, { recursive: true })
 await build({
   entryPoints: [here('page.ts'), here('worker.ts'), here('style.css')],
-  outdir: out, bundle: true, splitting: true, minify: true, format: 'esm', target: 'es2022', chunkNames: '[name]-[hash]', logLevel: 'error',
-  alias: { 'trecvit/video': here('../../dist/video/index.js'), 'trecvit/motion': here('../../dist/motion.js'), trecvit: here('../../dist/index.js') },
+  outdir: out,
+  bundle: true,
+  splitting: true,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  chunkNames: '[name]-[hash]',
+  logLevel: 'error',
+  alias: {
+    'trecvit/video': here('../../dist/video/index.js'),
+    'trecvit/motion': here('../../dist/motion.js'),
+    trecvit: here('../../dist/index.js'),
+  },
   banner: { js: '/* trecvit demo, Apache-2.0 */' },
 })
 await copyFile(here('index.html'), `${out}index.html`)
 await copyFile(here('../../models/tour.mp4'), `${out}tour.mp4`)
 // FFmpeg for browsers that keep the planes of pictures to themselves, if it was built.
-for (const file of ['decoder.wasm', 'decoder.LICENSE', 'decoder.NOTICE']) if (existsSync(here(`../../dist/${file}`))) await copyFile(here(`../../dist/${file}`), out + file)
+for (const file of ['decoder.wasm', 'decoder.LICENSE', 'decoder.NOTICE'])
+  if (existsSync(here(`../../dist/${file}`))) await copyFile(here(`../../dist/${file}`), out + file)
 await import('./buildCompare.mjs')

@@ -1,5 +1,6 @@
-// The compare page, into dist/demo: unlike the demo it is made of the sources, because benches look behind the package's interface. onnxruntime-web comes
-// along if bench/peers has it (npm ci --prefix bench/peers --ignore-scripts).
+// The compare page, into dist/demo: unlike the demo it is made of the sources, because benches look
+// behind the package's interface. onnxruntime-web comes along if bench/peers has it (npm ci
+// --prefix bench/peers --ignore-scripts).
 import { existsSync } from 'node:fs'
 import { copyFile, mkdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -10,7 +11,14 @@ const out = here('../../dist/demo/')
 
 await build({
   entryPoints: [here('compare.ts'), here('compareWorker.ts'), here('compare.css')],
-  outdir: out, bundle: true, splitting: true, minify: true, format: 'esm', target: 'es2022', chunkNames: 'compare-[hash]', logLevel: 'error',
+  outdir: out,
+  bundle: true,
+  splitting: true,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  chunkNames: 'compare-[hash]',
+  logLevel: 'error',
   loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
   banner: { js: '/* trecvit demo, Apache-2.0 */' },
 })
@@ -18,5 +26,10 @@ await copyFile(here('compare.html'), `${out}compare.html`)
 const ort = here('../../bench/peers/node_modules/onnxruntime-web/dist/')
 if (existsSync(ort)) {
   await mkdir(`${out}ort`, { recursive: true })
-  for (const file of ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm']) await copyFile(ort + file, `${out}ort/${file}`)
+  for (const file of [
+    'ort.wasm.min.mjs',
+    'ort-wasm-simd-threaded.mjs',
+    'ort-wasm-simd-threaded.wasm',
+  ])
+    await copyFile(ort + file, `${out}ort/${file}`)
 }

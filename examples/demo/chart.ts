@@ -1,6 +1,7 @@
 /** The probabilities of the classes over time. */
-import uPlot from 'uplot'
+
 import type { Class } from 'trecvit'
+import uPlot from 'uplot'
 
 /** Classes that are drawn: those that were ever the most probable. */
 const MOST = 8
@@ -8,7 +9,16 @@ const MOST = 8
 const POINTS = 4000
 
 /** Apart for eyes that see few colours, on light and on dark ground. */
-const COLOURS = ['#2563eb', '#d97706', '#059669', '#db2777', '#7c3aed', '#0891b2', '#65a30d', '#dc2626']
+const COLOURS = [
+  '#2563eb',
+  '#d97706',
+  '#059669',
+  '#db2777',
+  '#7c3aed',
+  '#0891b2',
+  '#65a30d',
+  '#dc2626',
+]
 
 /** A chart that grows to the right. */
 export class Timeline {
@@ -26,7 +36,9 @@ export class Timeline {
   constructor(element: HTMLElement, legend: HTMLElement) {
     this.#element = element
     this.#legend = legend
-    new ResizeObserver(() => this.#plot?.setSize({ width: element.clientWidth, height: element.clientHeight })).observe(element)
+    new ResizeObserver(() =>
+      this.#plot?.setSize({ width: element.clientWidth, height: element.clientHeight }),
+    ).observe(element)
     this.clear()
   }
 
@@ -49,7 +61,8 @@ export class Timeline {
     for (const values of this.#values.values()) values.push(null)
     for (const { label, index: number, prob } of top) {
       const name = label ?? `class ${number}`
-      if (!this.#values.has(name)) this.#values.set(name, new Array<number | null>(index + 1).fill(null))
+      if (!this.#values.has(name))
+        this.#values.set(name, new Array<number | null>(index + 1).fill(null))
       this.#values.get(name)![index] = prob
       this.#peaks.set(name, Math.max(this.#peaks.get(name) ?? 0, prob))
     }
@@ -85,29 +98,57 @@ export class Timeline {
   }
 
   #update(): void {
-    const names = [...this.#peaks].sort(([, one], [, other]) => other - one).slice(0, MOST).map(([name]) => name).sort()
+    const names = [...this.#peaks]
+      .sort(([, one], [, other]) => other - one)
+      .slice(0, MOST)
+      .map(([name]) => name)
+      .sort()
     const data = [this.#times, ...names.map((name) => this.#values.get(name)!)] as uPlot.AlignedData
     if (this.#plot && names.join() === this.#names) return this.#plot.setData(data)
     this.#names = names.join()
     this.#plot?.destroy()
     const style = getComputedStyle(document.documentElement)
     const [quiet, line] = [style.getPropertyValue('--quiet'), style.getPropertyValue('--line')]
-    const axis = { stroke: quiet, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: '12px system-ui' }
-    this.#plot = new uPlot({
-      width: this.#element.clientWidth, height: this.#element.clientHeight,
-      scales: { x: { time: false }, y: { range: [0, 1] } },
-      axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => `${tick} s`) }, { ...axis, values: (_, ticks) => ticks.map((tick) => `${Math.round(100 * tick)} %`) }],
-      series: [{}, ...names.map((name, index) => ({ label: name, stroke: COLOURS[index]!, width: 2, points: { show: false } }))],
-      cursor: { show: false }, legend: { show: false },
-      hooks: { draw: [(plot) => this.#drawMarks(plot, quiet)] },
-    }, data, this.#element)
-    this.#legend.replaceChildren(...names.map((name, index) => {
-      const entry = document.createElement('span')
-      const swatch = document.createElement('i')
-      swatch.style.background = COLOURS[index]!
-      entry.append(swatch, name)
-      return entry
-    }))
+    const axis = {
+      stroke: quiet,
+      grid: { stroke: line, width: 1 },
+      ticks: { stroke: line, width: 1 },
+      font: '12px system-ui',
+    }
+    this.#plot = new uPlot(
+      {
+        width: this.#element.clientWidth,
+        height: this.#element.clientHeight,
+        scales: { x: { time: false }, y: { range: [0, 1] } },
+        axes: [
+          { ...axis, values: (_, ticks) => ticks.map((tick) => `${tick} s`) },
+          { ...axis, values: (_, ticks) => ticks.map((tick) => `${Math.round(100 * tick)} %`) },
+        ],
+        series: [
+          {},
+          ...names.map((name, index) => ({
+            label: name,
+            stroke: COLOURS[index]!,
+            width: 2,
+            points: { show: false },
+          })),
+        ],
+        cursor: { show: false },
+        legend: { show: false },
+        hooks: { draw: [(plot) => this.#drawMarks(plot, quiet)] },
+      },
+      data,
+      this.#element,
+    )
+    this.#legend.replaceChildren(
+      ...names.map((name, index) => {
+        const entry = document.createElement('span')
+        const swatch = document.createElement('i')
+        swatch.style.background = COLOURS[index]!
+        entry.append(swatch, name)
+        return entry
+      }),
+    )
   }
 
   #drawMarks({ ctx, bbox, valToPos }: uPlot, colour: string): void {

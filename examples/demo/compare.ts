@@ -1,5 +1,8 @@
-/** The compare page: runs the benches in a worker, draws their reports together with those of other machines, and saves them. */
-import { pageOf, sectionsOf, STYLE } from '../../src/bench/lib/html.ts'
+/**
+ * The compare page: runs the benches in a worker, draws their reports together with those of other
+ * machines, and saves them.
+ */
+import { pageOf, STYLE, sectionsOf } from '../../src/bench/lib/html.ts'
 import { parseReports, type Report } from '../../src/bench/lib/report.ts'
 import type { CompareReply, CompareRequest, CompareSettings, Part } from './compareMessages.ts'
 import { onDrop } from './drop.ts'
@@ -7,9 +10,18 @@ import { element, hush, tell } from './text.ts'
 import { followTheme } from './theme.ts'
 
 const [settings, runButton, stopButton, progress, doing] = [
-  element<HTMLFormElement>('settings'), element<HTMLButtonElement>('run'), element<HTMLButtonElement>('stop'), element<HTMLProgressElement>('progress'), element('doing'),
+  element<HTMLFormElement>('settings'),
+  element<HTMLButtonElement>('run'),
+  element<HTMLButtonElement>('stop'),
+  element<HTMLProgressElement>('progress'),
+  element('doing'),
 ]
-const names: Readonly<Record<Part, string>> = { kernels: 'the kernels', frame: 'a frame', growth: 'growth', peer: 'onnxruntime-web, in turn with trecvit' }
+const names: Readonly<Record<Part, string>> = {
+  kernels: 'the kernels',
+  frame: 'a frame',
+  growth: 'growth',
+  peer: 'onnxruntime-web, in turn with trecvit',
+}
 
 let reports: Report[] = []
 /** Made anew for each run, so that nothing of one is left in the next. */
@@ -22,7 +34,11 @@ settings.onsubmit = (event) => {
   event.preventDefault()
   const of = new FormData(settings)
   const parts = (['kernels', 'frame', 'growth', 'peer'] as const).filter((name) => of.has(name))
-  if (!parts.length) return tell('Nothing to measure was chosen: tick kernels, frames, growth or onnxruntime-web.', true)
+  if (!parts.length)
+    return tell(
+      'Nothing to measure was chosen: tick kernels, frames, growth or onnxruntime-web.',
+      true,
+    )
   hush()
   began = performance.now()
   progress.value = 0
@@ -34,7 +50,16 @@ settings.onsubmit = (event) => {
     tell(`The bench could not go on: ${event.message || 'its script did not load'}.`, true)
     end('It failed.')
   }
-  ask({ type: 'run', settings: { size: of.get('size') as CompareSettings['size'], build: of.get('build') as CompareSettings['build'], threads: Number(of.get('threads')), seconds: Number(of.get('seconds')), parts } })
+  ask({
+    type: 'run',
+    settings: {
+      size: of.get('size') as CompareSettings['size'],
+      build: of.get('build') as CompareSettings['build'],
+      threads: Number(of.get('threads')),
+      seconds: Number(of.get('seconds')),
+      parts,
+    },
+  })
 }
 
 stopButton.onclick = () => {
@@ -51,13 +76,23 @@ function hear(reply: CompareReply): void {
     case 'progress': {
       progress.value = reply.share
       const seconds = (performance.now() - began) / 1000
-      const left = reply.share > 0.02 ? `, about ${Math.ceil((seconds * (1 - reply.share)) / reply.share)} s left` : ''
+      const left =
+        reply.share > 0.02
+          ? `, about ${Math.ceil((seconds * (1 - reply.share)) / reply.share)} s left`
+          : ''
       doing.textContent = `Measuring ${names[reply.part]}${left}`
       return
     }
-    case 'report': return add([reply.report])
-    case 'error': return tell(reply.text, true)
-    case 'done': return end(reply.stopped ? 'Stopped; what was measured is below.' : `Done in ${Math.round((performance.now() - began) / 1000)} s.`)
+    case 'report':
+      return add([reply.report])
+    case 'error':
+      return tell(reply.text, true)
+    case 'done':
+      return end(
+        reply.stopped
+          ? 'Stopped; what was measured is below.'
+          : `Done in ${Math.round((performance.now() - began) / 1000)} s.`,
+      )
   }
 }
 
@@ -83,7 +118,8 @@ function add(more: readonly Report[]): void {
 
 function draw(): void {
   element('results').innerHTML = reports.length ? sectionsOf(reports) : ''
-  for (const id of ['save', 'savePage', 'clear']) element<HTMLButtonElement>(id).disabled = reports.length === 0
+  for (const id of ['save', 'savePage', 'clear'])
+    element<HTMLButtonElement>(id).disabled = reports.length === 0
 }
 
 function save(name: string, type: string, text: string): void {
@@ -105,7 +141,8 @@ async function open(files: Iterable<File>): Promise<void> {
   }
 }
 
-element('save').onclick = () => save('trecvit-bench.json', 'application/json', `${JSON.stringify(reports, null, 2)}\n`)
+element('save').onclick = () =>
+  save('trecvit-bench.json', 'application/json', `${JSON.stringify(reports, null, 2)}\n`)
 element('savePage').onclick = () => save('trecvit-bench.html', 'text/html', pageOf(reports))
 element('clear').onclick = () => {
   reports = []
@@ -113,7 +150,7 @@ element('clear').onclick = () => {
 }
 element<HTMLInputElement>('open').onchange = ({ target }) => {
   const input = target as HTMLInputElement
-  void open([...input.files ?? []]).then(() => (input.value = ''))
+  void open([...(input.files ?? [])]).then(() => (input.value = ''))
 }
 onDrop((files) => void open(files))
 

@@ -13,10 +13,16 @@ export interface CompareSettings {
 
 export type Part = 'kernels' | 'frame' | 'growth' | 'peer'
 
-export type CompareRequest = { readonly type: 'run'; readonly settings: CompareSettings } | { readonly type: 'stop' }
+export type CompareRequest =
+  | { readonly type: 'run'; readonly settings: CompareSettings }
+  | { readonly type: 'stop' }
 
 export type CompareReply =
-  | { readonly type: 'progress'; readonly part: Part; /** 0..1 of all parts */ readonly share: number }
+  | {
+      readonly type: 'progress'
+      readonly part: Part /** 0..1 of all parts */
+      readonly share: number
+    }
   | { readonly type: 'report'; readonly report: Report }
   /** Something is wrong, and the rest goes on. */
   | { readonly type: 'error'; readonly text: string }

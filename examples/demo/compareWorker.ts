@@ -1,11 +1,14 @@
-/** Measures beside the page: the benches of the package, and onnxruntime-web with the same weights. */
-import { openOnnx, type Ort } from '../../bench/peers/onnx.ts'
-import { takeTurns } from '../../bench/peers/turns.ts'
+/**
+ * Measures beside the page: the benches of the package, and onnxruntime-web with the same weights.
+ */
+
 import { writeStep } from '../../bench/onnx/step.ts'
+import { type Ort, openOnnx } from '../../bench/peers/onnx.ts'
+import { takeTurns } from '../../bench/peers/turns.ts'
 import { bench as frame } from '../../src/bench/frame.ts'
 import { bench as growth } from '../../src/bench/growth.ts'
 import { bench as kernels } from '../../src/bench/kernels.ts'
-import { part, type Follow } from '../../src/bench/lib/bench.ts'
+import { type Follow, part } from '../../src/bench/lib/bench.ts'
 import { buildOf } from '../../src/bench/lib/engine.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
 import { importOptional } from '../../src/platform/platform.ts'
@@ -13,7 +16,8 @@ import type { CompareReply, CompareRequest, CompareSettings, Part } from './comp
 
 /** Where build.mjs puts onnxruntime-web, if it was installed. */
 const ORT = new URL('ort/', self.location.href).href
-const MISSING = 'onnxruntime-web is not beside this page: run "npm ci --prefix bench/peers --ignore-scripts" in a clone, then "npm run demo".'
+const MISSING =
+  'onnxruntime-web is not beside this page: run "npm ci --prefix bench/peers --ignore-scripts" in a clone, then "npm run demo".'
 
 const say = (reply: CompareReply) => postMessage(reply)
 let stop = new AbortController()
@@ -35,7 +39,11 @@ async function run(settings: CompareSettings): Promise<void> {
       say({ type: 'progress', part: name, share })
     }
     try {
-      const report = await measure(name, settings, part({ signal, progress }, index, settings.parts.length))
+      const report = await measure(
+        name,
+        settings,
+        part({ signal, progress }, index, settings.parts.length),
+      )
       if (report.tables.some(({ rows }) => rows.length)) say({ type: 'report', report })
     } catch (error) {
       say({ type: 'error', text: error instanceof Error ? error.message : String(error) })
@@ -44,17 +52,36 @@ async function run(settings: CompareSettings): Promise<void> {
   say({ type: 'done', stopped: signal.aborted })
 }
 
-async function measure(name: Part, { size, build, threads, seconds }: CompareSettings, follow: Follow): Promise<Report> {
+async function measure(
+  name: Part,
+  { size, build, threads, seconds }: CompareSettings,
+  follow: Follow,
+): Promise<Report> {
   const options = { build, seconds: String(seconds) }
   switch (name) {
-    case 'kernels': return kernels({ ...options, size }, follow)
-    case 'frame': return frame({ ...options, size, threads: String(threads) }, follow)
-    case 'growth': return growth({ ...options, threads: String(threads) }, follow)
+    case 'kernels':
+      return kernels({ ...options, size }, follow)
+    case 'frame':
+      return frame({ ...options, size, threads: String(threads) }, follow)
+    case 'growth':
+      return growth({ ...options, threads: String(threads) }, follow)
     case 'peer': {
       const ort = await loadOrt()
       // Frames of one last longer than those of the other: about as many as fit.
       const rounds = Math.max(5, Math.round((seconds * 30) / { Ti: 0.15, S: 0.5, B: 2 }[size]))
-      return takeTurns('onnxruntime-web', { size, threads, build: await buildOf(build), dtype: 'f32', most: 1, rounds: Math.min(100, rounds) }, (config, weights) => openOnnx(ort, 'wasm', writeStep(config, weights, 'fused'), threads), follow)
+      return takeTurns(
+        'onnxruntime-web',
+        {
+          size,
+          threads,
+          build: await buildOf(build),
+          dtype: 'f32',
+          most: 1,
+          rounds: Math.min(100, rounds),
+        },
+        (config, weights) => openOnnx(ort, 'wasm', writeStep(config, weights, 'fused'), threads),
+        follow,
+      )
     }
   }
 }
@@ -62,7 +89,7 @@ async function measure(name: Part, { size, build, threads, seconds }: CompareSet
 async function loadOrt(): Promise<Ort> {
   const response = await fetch(`${ORT}ort.wasm.min.mjs`, { method: 'HEAD' }).catch(() => null)
   if (!response?.ok) throw new Error(MISSING)
-  const ort = await importOptional(`${ORT}ort.wasm.min.mjs`) as Ort
+  const ort = (await importOptional(`${ORT}ort.wasm.min.mjs`)) as Ort
   ort.env.wasm.wasmPaths = ORT
   return ort
 }

@@ -4,10 +4,13 @@ export function onDrop(take: (files: File[]) => void): void {
     event.preventDefault()
     document.body.classList.add('dropping')
   })
-  addEventListener('dragleave', ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove('dropping'))
+  addEventListener(
+    'dragleave',
+    ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove('dropping'),
+  )
   addEventListener('drop', (event) => {
     event.preventDefault()
     document.body.classList.remove('dropping')
-    take([...event.dataTransfer?.files ?? []])
+    take([...(event.dataTransfer?.files ?? [])])
   })
 }

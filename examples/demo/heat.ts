@@ -1,15 +1,31 @@
 /** Numbers as colours over a picture. */
 import type { Reply } from './messages.ts'
 
-/** From little to much: dark blue, violet, red, orange, pale yellow; ever lighter, so that eyes that see few colours can read it, too. */
-export const RAMP = [[20, 16, 70], [110, 25, 130], [205, 55, 85], [250, 140, 40], [252, 250, 190]] as const
+/**
+ * From little to much: dark blue, violet, red, orange, pale yellow; ever lighter, so that eyes that
+ * see few colours can read it, too.
+ */
+export const RAMP = [
+  [20, 16, 70],
+  [110, 25, 130],
+  [205, 55, 85],
+  [250, 140, 40],
+  [252, 250, 190],
+] as const
 
 /**
- * Lays a map over the part of a picture that the model sees: the largest of its shape, in the middle.
+ * Lays a map over the part of a picture that the model sees: the largest of its shape, in the
+ * middle.
  * @param opacity 0..1
  */
-export function paint(overlay: HTMLCanvasElement, { width, height }: HTMLCanvasElement, map: Extract<Reply, { type: 'map' }> | null, opacity: number): void {
-  if (overlay.width !== width || overlay.height !== height) [overlay.width, overlay.height] = [width, height]
+export function paint(
+  overlay: HTMLCanvasElement,
+  { width, height }: HTMLCanvasElement,
+  map: Extract<Reply, { type: 'map' }> | null,
+  opacity: number,
+): void {
+  if (overlay.width !== width || overlay.height !== height)
+    [overlay.width, overlay.height] = [width, height]
   const context = overlay.getContext('2d')!
   context.clearRect(0, 0, width, height)
   if (!map) return
@@ -23,11 +39,16 @@ export function paint(overlay: HTMLCanvasElement, { width, height }: HTMLCanvasE
 }
 
 /** A pixel a patch, from the least value to the largest. */
-function tileOf({ values, grid: [rows, columns] }: Extract<Reply, { type: 'map' }>): OffscreenCanvas {
+function tileOf({
+  values,
+  grid: [rows, columns],
+}: Extract<Reply, { type: 'map' }>): OffscreenCanvas {
   const tile = new OffscreenCanvas(columns, rows)
   const image = new ImageData(columns, rows)
   const [least, most] = [Math.min(...values), Math.max(...values)]
-  values.forEach((value, index) => image.data.set([...colourOf((value - least) / (most - least || 1)), 255], 4 * index))
+  values.forEach((value, index) =>
+    image.data.set([...colourOf((value - least) / (most - least || 1)), 255], 4 * index),
+  )
   tile.getContext('2d')!.putImageData(image, 0, 0)
   return tile
 }

@@ -1,4 +1,6 @@
-/** The model that a person wants to find again on the next visit, in the storage of this browser. */
+/**
+ * The model that a person wants to find again on the next visit, in the storage of this browser.
+ */
 
 const MODEL = 'model'
 const ABOUT = 'model.json'
@@ -14,15 +16,25 @@ export async function keep(file: File, labels: readonly string[] | null): Promis
   const folder = await navigator.storage.getDirectory()
   try {
     await write(folder, MODEL, file)
-    await write(folder, ABOUT, new Blob([JSON.stringify({ name: file.name, labels } satisfies About)]))
+    await write(
+      folder,
+      ABOUT,
+      new Blob([JSON.stringify({ name: file.name, labels } satisfies About)]),
+    )
   } catch (error) {
     await forget()
-    throw new Error(`"${file.name}" cannot be kept in this browser (${(error as Error).message}); it is used, but not found again on the next visit`, { cause: error })
+    throw new Error(
+      `"${file.name}" cannot be kept in this browser (${(error as Error).message}); it is used, but not found again on the next visit`,
+      { cause: error },
+    )
   }
 }
 
 /** The checkpoint with the names of its classes, or null. */
-export async function kept(): Promise<{ readonly file: File; readonly labels: readonly string[] | null } | null> {
+export async function kept(): Promise<{
+  readonly file: File
+  readonly labels: readonly string[] | null
+} | null> {
   try {
     const folder = await navigator.storage.getDirectory()
     // Written last: without it the copy is not whole.
@@ -42,7 +54,11 @@ async function read(folder: FileSystemDirectoryHandle, name: string): Promise<Fi
   return (await folder.getFileHandle(name)).getFile()
 }
 
-async function write(folder: FileSystemDirectoryHandle, name: string, content: Blob): Promise<void> {
+async function write(
+  folder: FileSystemDirectoryHandle,
+  name: string,
+  content: Blob,
+): Promise<void> {
   const handle = await folder.getFileHandle(name, { create: true })
   await content.stream().pipeTo(await handle.createWritable())
 }

@@ -1,4 +1,7 @@
-/** Pictures of a camera or of the screen, one at a time: the next one is taken when the one before was answered. */
+/**
+ * Pictures of a camera or of the screen, one at a time: the next one is taken when the one before
+ * was answered.
+ */
 
 const REFUSED: Readonly<Record<string, string>> = {
   NotAllowedError: 'was not allowed; allow it in the address bar and try again, or open a file',
@@ -29,8 +32,12 @@ export class Live {
     const name = kind === 'camera' ? 'The camera' : 'The screen'
     try {
       const { mediaDevices } = navigator
-      if (!mediaDevices) throw new TypeError('pages without https, other than on this machine, may not ask for it')
-      const stream = kind === 'camera' ? await mediaDevices.getUserMedia({ video: { width: 640, height: 480 } }) : await mediaDevices.getDisplayMedia({ video: true })
+      if (!mediaDevices)
+        throw new TypeError('pages without https, other than on this machine, may not ask for it')
+      const stream =
+        kind === 'camera'
+          ? await mediaDevices.getUserMedia({ video: { width: 640, height: 480 } })
+          : await mediaDevices.getDisplayMedia({ video: true })
       this.stop()
       this.#stream = stream
       stream.getVideoTracks()[0]!.onended = () => {
@@ -65,7 +72,11 @@ export class Live {
   async #next(stream: MediaStream): Promise<void> {
     while (this.#stream === stream) {
       const now = performance.now()
-      if (!this.#waiting && now - this.#last >= 1000 / this.#rate() - 2 && this.#video.readyState >= 2) {
+      if (
+        !this.#waiting &&
+        now - this.#last >= 1000 / this.#rate() - 2 &&
+        this.#video.readyState >= 2
+      ) {
         this.#waiting = true
         this.#last = now
         const bitmap = await createImageBitmap(this.#video)

@@ -1,5 +1,8 @@
-/** What can be seen of a frame's way through the model: numbers for each patch, out of the tensors of a trace. */
-import { openCheckpoint, type Config, type NdArray } from 'trecvit'
+/**
+ * What can be seen of a frame's way through the model: numbers for each patch, out of the tensors
+ * of a trace.
+ */
+import { type Config, type NdArray, openCheckpoint } from 'trecvit'
 import motion from 'trecvit/motion'
 import type { Look } from './messages.ts'
 
@@ -13,18 +16,34 @@ export function keepWanted(tensors: Tensors): Tensors {
 }
 
 /** A number for each patch, without the class token. */
-export async function mapOf(tensors: Tensors, config: Config, file: Blob | null, { view, layer, head }: Look): Promise<Float32Array> {
-  const values = view === 'attention' ? attention(tensors, config, layer, head) : keptShare(tensors, config, await readLambda(file, config, layer), layer)
+export async function mapOf(
+  tensors: Tensors,
+  config: Config,
+  file: Blob | null,
+  { view, layer, head }: Look,
+): Promise<Float32Array> {
+  const values =
+    view === 'attention'
+      ? attention(tensors, config, layer, head)
+      : keptShare(tensors, config, await readLambda(file, config, layer), layer)
   return config.poolType === 'tok' ? values.subarray(1) : values
 }
 
 /**
- * Where the class token looks: softmax(q·k / √r), the mean over the heads unless one is named. Without a class token the mean over what all
- * tokens look at.
+ * Where the class token looks: softmax(q·k / √r), the mean over the heads unless one is named.
+ * Without a class token the mean over what all tokens look at.
  */
-function attention(tensors: Tensors, { width, numHeads, poolType }: Config, layer: number, head: number | null): Float32Array {
+function attention(
+  tensors: Tensors,
+  { width, numHeads, poolType }: Config,
+  layer: number,
+  head: number | null,
+): Float32Array {
   const path = `encoder/encoderblock_${layer}/MultiHeadDotProductAttention_0`
-  const [query, keys] = [tensor(tensors, `${path}/query`).data, tensor(tensors, `${path}/key_value`).data]
+  const [query, keys] = [
+    tensor(tensors, `${path}/query`).data,
+    tensor(tensors, `${path}/key_value`).data,
+  ]
   const n = keys.length / (2 * width)
   const r = width / numHeads
   const rows = poolType === 'tok' ? 1 : n
@@ -34,7 +53,8 @@ function attention(tensors: Tensors, { width, numHeads, poolType }: Config, laye
     for (let row = 0; row < rows; row++) {
       const scores = Array.from({ length: n }, (_, key) => {
         let sum = 0
-        for (let i = one * r; i < (one + 1) * r; i++) sum += query[row * width + i]! * keys[2 * key * width + i]!
+        for (let i = one * r; i < (one + 1) * r; i++)
+          sum += query[row * width + i]! * keys[2 * key * width + i]!
         return sum / Math.sqrt(r)
       })
       const largest = Math.max(...scores)
@@ -46,8 +66,16 @@ function attention(tensors: Tensors, { width, numHeads, poolType }: Config, laye
   return mean
 }
 
-/** How much of its state each token keeps from the frame before: a = exp(−8·softplus(Λ)·σ(gate)), the mean over the channels. */
-function keptShare(tensors: Tensors, { lruWidth: e, numHeads }: Config, lambda: Float32Array, layer: number): Float32Array {
+/**
+ * How much of its state each token keeps from the frame before: a = exp(−8·softplus(Λ)·σ(gate)),
+ * the mean over the channels.
+ */
+function keptShare(
+  tensors: Tensors,
+  { lruWidth: e, numHeads }: Config,
+  lambda: Float32Array,
+  layer: number,
+): Float32Array {
   // [n, h, 2, e/h]: the gate of the input, then that of the decay
   const gates = tensor(tensors, `${lruOf(layer)}/gates`).data
   const width = e / numHeads
@@ -56,21 +84,30 @@ function keptShare(tensors: Tensors, { lruWidth: e, numHeads }: Config, lambda: 
     for (let head = 0; head < numHeads; head++) {
       for (let i = 0; i < width; i++) {
         const gate = gates[2 * (token * e + head * width) + width + i]!
-        sum += Math.exp((-8 * Math.log1p(Math.exp(lambda[head * width + i]!))) / (1 + Math.exp(-gate)))
+        sum += Math.exp(
+          (-8 * Math.log1p(Math.exp(lambda[head * width + i]!))) / (1 + Math.exp(-gate)),
+        )
       }
     }
     return sum / e
   })
 }
 
-const lruOf = (layer: number): string => `encoder/residualblock_${String(layer).padStart(2, '0')}/recurrent_block/rg_lru`
+const lruOf = (layer: number): string =>
+  `encoder/residualblock_${String(layer).padStart(2, '0')}/recurrent_block/rg_lru`
 
 /** Λ of a layer [e], from the file: a trace holds no weights. */
-async function readLambda(file: Blob | null, { lruWidth }: Config, layer: number): Promise<Float32Array> {
+async function readLambda(
+  file: Blob | null,
+  { lruWidth }: Config,
+  layer: number,
+): Promise<Float32Array> {
   const checkpoint = await openCheckpoint(file ?? motion)
   try {
     const lambda = new Float32Array(lruWidth)
-    const name = [...checkpoint.tensors.keys()].find((one) => one.endsWith(`${lruOf(layer)}/a_param`))!
+    const name = [...checkpoint.tensors.keys()].find((one) =>
+      one.endsWith(`${lruOf(layer)}/a_param`),
+    )!
     await checkpoint.read(name, (values, at) => lambda.set(values, at))
     return lambda
   } finally {

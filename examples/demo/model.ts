@@ -46,12 +46,15 @@ export class ModelPanel {
     if (!progress) return
     const { name, done, total, seconds } = progress
     element<HTMLProgressElement>('loaded').value = done / total
-    element('left').textContent = `${name}: ${megabytes(done)} of ${megabytes(total)}, ${Math.ceil(seconds)} s left`
+    element('left').textContent =
+      `${name}: ${megabytes(done)} of ${megabytes(total)}, ${Math.ceil(seconds)} s left`
   }
 
   showKept(kept: Extract<Reply, { type: 'kept' }>['kept']): void {
     element('kept').hidden = kept === null
-    if (kept) element('keptName').textContent = `Kept in this browser: ${kept.name}, ${megabytes(kept.bytes)}`
+    if (kept)
+      element('keptName').textContent =
+        `Kept in this browser: ${kept.name}, ${megabytes(kept.bytes)}`
   }
 
   /** @param as what they are, whatever their names say */

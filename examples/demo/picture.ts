@@ -1,5 +1,5 @@
 /** Between frames of a video and pictures of a page, in a worker. */
-import { toPixels, type Frame } from 'trecvit/video'
+import { type Frame, toPixels } from 'trecvit/video'
 
 /** Pixels of the longer side of pictures on the page. */
 const SHOWN = 640
@@ -25,7 +25,8 @@ let canvas: OffscreenCanvas | undefined
 /** What a picture shows, as the model takes it. */
 export function pixelsOf(bitmap: ImageBitmap): ImageData {
   const { width, height } = bitmap
-  if (canvas?.width !== width || canvas.height !== height) canvas = new OffscreenCanvas(width, height)
+  if (canvas?.width !== width || canvas.height !== height)
+    canvas = new OffscreenCanvas(width, height)
   const context = canvas.getContext('2d', { willReadFrequently: true })!
   context.drawImage(bitmap, 0, 0)
   return context.getImageData(0, 0, width, height)

@@ -1,9 +1,13 @@
-/** WebGPU as the browser has it, but for a look at the devices that it hands out: one of them is destroyed for show. */
+/**
+ * WebGPU as the browser has it, but for a look at the devices that it hands out: one of them is
+ * destroyed for show.
+ */
 
 let latest: GPUDevice | undefined
 
 /** The entry point, or undefined where there is none. */
-export const watchedGpu: GPU | undefined = 'gpu' in navigator && navigator.gpu ? watched(navigator.gpu) : undefined
+export const watchedGpu: GPU | undefined =
+  'gpu' in navigator && navigator.gpu ? watched(navigator.gpu) : undefined
 
 /** Destroys the device that was handed out last. */
 export function destroyDevice(): void {
@@ -15,13 +19,21 @@ function watched(entry: GPU): GPU {
     const value = Reflect.get(of, key, of) as unknown
     return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(of) : value
   }
-  const adapterOf = (adapter: GPUAdapter): GPUAdapter => new Proxy(adapter, {
-    get: (of, key) => (key === 'requestDevice' ? async (descriptor?: GPUDeviceDescriptor) => (latest = await of.requestDevice(descriptor)) : bound(of, key)),
-  })
+  const adapterOf = (adapter: GPUAdapter): GPUAdapter =>
+    new Proxy(adapter, {
+      get: (of, key) =>
+        key === 'requestDevice'
+          ? async (descriptor?: GPUDeviceDescriptor) =>
+              (latest = await of.requestDevice(descriptor))
+          : bound(of, key),
+    })
   return new Proxy(entry, {
-    get: (of, key) => (key !== 'requestAdapter' ? bound(of, key) : async (options?: GPURequestAdapterOptions) => {
-      const adapter = await of.requestAdapter(options)
-      return adapter && adapterOf(adapter)
-    }),
+    get: (of, key) =>
+      key !== 'requestAdapter'
+        ? bound(of, key)
+        : async (options?: GPURequestAdapterOptions) => {
+            const adapter = await of.requestAdapter(options)
+            return adapter && adapterOf(adapter)
+          },
   })
 }

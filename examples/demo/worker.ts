@@ -1,8 +1,16 @@
 /**
- * The engine: a model and a stream, in a worker, so that the page never waits. Everything happens in turn; what plays takes a turn for each frame.
+ * The engine: a model and a stream, in a worker, so that the page never waits. Everything happens
+ * in turn; what plays takes a turn for each frame.
  */
-import { TRecViT, TrecvitError, type Class, type FrameAnswer, type FrameLike, type Stream } from 'trecvit'
-import { openVideo, sample, type Frame, type Video } from 'trecvit/video'
+import {
+  type Class,
+  type FrameAnswer,
+  type FrameLike,
+  type Stream,
+  TRecViT,
+  TrecvitError,
+} from 'trecvit'
+import { type Frame, openVideo, sample, type Video } from 'trecvit/video'
 import { forget, keep, kept } from './kept.ts'
 import { keepWanted, mapOf, type Tensors } from './look.ts'
 import type { Look, Reply, Request, Settings } from './messages.ts'
@@ -23,8 +31,12 @@ interface Origin {
   readonly labels: readonly string[] | null
 }
 
-const scope = globalThis as unknown as { onmessage: (event: MessageEvent<Request>) => void; postMessage(message: Reply, transfer?: Transferable[]): void }
-const say = (reply: Reply, transfer: Transferable[] = []): void => scope.postMessage(reply, transfer)
+const scope = globalThis as unknown as {
+  onmessage: (event: MessageEvent<Request>) => void
+  postMessage(message: Reply, transfer?: Transferable[]): void
+}
+const say = (reply: Reply, transfer: Transferable[] = []): void =>
+  scope.postMessage(reply, transfer)
 
 let model: TRecViT | undefined
 let stream: Stream | undefined
@@ -50,11 +62,22 @@ let seen: Tensors | undefined
 
 // ---- the model
 
-/** Loads with other settings, or another model. The stream of a model goes on with what it has seen; with another model it begins anew. */
+/**
+ * Loads with other settings, or another model. The stream of a model goes on with what it has seen;
+ * with another model it begins anew.
+ */
 async function change(next: Settings, from: Origin): Promise<void> {
   const before = settings
   const same = from.file === origin.file
-  if (model && stream && before && from === origin && next.device !== 'auto' && String(Object.values({ ...before, device: 0 })) === String(Object.values({ ...next, device: 0 }))) {
+  if (
+    model &&
+    stream &&
+    before &&
+    from === origin &&
+    next.device !== 'auto' &&
+    String(Object.values({ ...before, device: 0 })) ===
+      String(Object.values({ ...next, device: 0 }))
+  ) {
     await stream.moveTo(next.device)
     settings = next
     return tellDevice()
@@ -63,7 +86,9 @@ async function change(next: Settings, from: Origin): Promise<void> {
   const loaded = await load(next, from)
   let opened: Stream
   try {
-    opened = state ? await loaded.resume(state, { topK: TOP }) : loaded.stream({ average: AVERAGE, topK: TOP })
+    opened = state
+      ? await loaded.resume(state, { topK: TOP })
+      : loaded.stream({ average: AVERAGE, topK: TOP })
   } catch (error) {
     await loaded.dispose()
     throw error
@@ -73,27 +98,57 @@ async function change(next: Settings, from: Origin): Promise<void> {
   const first = model === undefined
   ;[model, stream, settings, origin, seen] = [loaded, opened, next, from, undefined]
   tellDevice()
-  const { config: { imageSize, depth, width, numHeads, numClasses }, labels } = loaded
-  say({ type: 'model', name: from.file?.name ?? null, about: `${imageSize.join('×')} pixels, ${depth} layers of ${width} channels, ${numClasses} classes${labels ? '' : ' without names'}`, layers: depth, heads: numHeads })
+  const {
+    config: { imageSize, depth, width, numHeads, numClasses },
+    labels,
+  } = loaded
+  say({
+    type: 'model',
+    name: from.file?.name ?? null,
+    about: `${imageSize.join('×')} pixels, ${depth} layers of ${width} channels, ${numClasses} classes${labels ? '' : ' without names'}`,
+    layers: depth,
+    heads: numHeads,
+  })
   if (state) return
-  look &&= { ...look, layer: Math.min(look.layer, depth - 1), head: look.head !== null && look.head < numHeads ? look.head : null }
+  look &&= {
+    ...look,
+    layer: Math.min(look.layer, depth - 1),
+    head: look.head !== null && look.head < numHeads ? look.head : null,
+  }
   for (const warning of loaded.warnings) say({ type: 'note', text: warning })
   if (first) return
   say({ type: 'cleared' })
   if (source) await open(source.file, source.rate)
 }
 
-async function load({ device, dtype, threads, deterministic }: Settings, { file, labels }: Origin): Promise<TRecViT> {
+async function load(
+  { device, dtype, threads, deterministic }: Settings,
+  { file, labels }: Origin,
+): Promise<TRecViT> {
   const { signal } = (loading = new AbortController())
   const start = performance.now()
   let reported = start
   try {
     return await TRecViT.load(file ?? 'builtin', {
-      device, deterministic, signal, ...(dtype && { dtype }), ...(threads && { threads }), ...(watchedGpu && { gpu: watchedGpu }), ...(labels && { labels }),
+      device,
+      deterministic,
+      signal,
+      ...(dtype && { dtype }),
+      ...(threads && { threads }),
+      ...(watchedGpu && { gpu: watchedGpu }),
+      ...(labels && { labels }),
       onProgress: (done, total) => {
         if (!file || performance.now() - reported < REPORT) return
         reported = performance.now()
-        say({ type: 'loading', progress: { name: file.name, done, total, seconds: ((reported - start) / 1000) * (total / done - 1) } })
+        say({
+          type: 'loading',
+          progress: {
+            name: file.name,
+            done,
+            total,
+            seconds: ((reported - start) / 1000) * (total / done - 1),
+          },
+        })
       },
     })
   } finally {
@@ -110,7 +165,8 @@ async function useModel(from: Origin, keeps: boolean): Promise<void> {
 
 async function recall(): Promise<void> {
   const found = await kept()
-  if (!found) throw new Error('The model is no longer in the storage of this browser; open it again')
+  if (!found)
+    throw new Error('The model is no longer in the storage of this browser; open it again')
   await change(settings!, found)
 }
 
@@ -136,7 +192,12 @@ async function open(file: Blob, rate: number): Promise<void> {
   await stream!.reset()
   seen = undefined
   say({ type: 'cleared' })
-  say({ type: 'opened', duration, fps, about: `${container}, ${codec}, ${width}×${height}; decoded by ${decoder}` })
+  say({
+    type: 'opened',
+    duration,
+    fps,
+    about: `${container}, ${codec}, ${width}×${height}; decoded by ${decoder}`,
+  })
 }
 
 async function closeVideo(): Promise<void> {
@@ -145,7 +206,10 @@ async function closeVideo(): Promise<void> {
   await closing?.close()
 }
 
-/** The next frame of the file, if there is one; before `from` seconds frames are computed but not shown. */
+/**
+ * The next frame of the file, if there is one; before `from` seconds frames are computed but not
+ * shown.
+ */
 async function step(from = 0): Promise<number | null> {
   if (!frames) return null
   const { done, value } = await frames.next()
@@ -169,10 +233,17 @@ async function push(frame: FrameLike, time: number, bitmap: ImageBitmap | null):
   now = time
   overall = answer.overall.top
   if (JSON.stringify(stream!.device) !== shown.device) {
-    if (shown.backend === 'webgpu') say({ type: 'note', text: `The GPU was lost; the stream went on on ${stream!.device.backend === 'wasm' ? 'the CPU' : 'a new device'}, and no frame is missing.` })
+    if (shown.backend === 'webgpu')
+      say({
+        type: 'note',
+        text: `The GPU was lost; the stream went on on ${stream!.device.backend === 'wasm' ? 'the CPU' : 'a new device'}, and no frame is missing.`,
+      })
     tellDevice()
   }
-  say({ type: 'answer', frame: answer.frame, time, top: answer.top, overall, milliseconds, bitmap }, bitmap ? [bitmap] : [])
+  say(
+    { type: 'answer', frame: answer.frame, time, top: answer.top, overall, milliseconds, bitmap },
+    bitmap ? [bitmap] : [],
+  )
   if (before) await lookInto(before, frame)
 }
 
@@ -198,7 +269,7 @@ async function seek(to: number): Promise<void> {
   const { file, rate } = source!
   await open(file, rate)
   // Frames are told apart by less than a millisecond nowhere.
-  for (let at: number | null = -1; at !== null && at < to - 1e-3;) at = await step(to - 1e-3)
+  for (let at: number | null = -1; at !== null && at < to - 1e-3; ) at = await step(to - 1e-3)
 }
 
 async function live(bitmap: ImageBitmap, time: number): Promise<void> {
@@ -229,21 +300,41 @@ async function tellMap(): Promise<void> {
   if (!look || !seen) return
   const { config } = model!
   const { imageSize: size, patchSize } = config
-  say({ type: 'map', values: await mapOf(seen, config, origin.file, look), grid: [size[0] / patchSize[0], size[1] / patchSize[1]], size, view: look.view })
+  say({
+    type: 'map',
+    values: await mapOf(seen, config, origin.file, look),
+    grid: [size[0] / patchSize[0], size[1] / patchSize[1]],
+    size,
+    view: look.view,
+  })
 }
 
 async function changeLook(next: Look | null): Promise<void> {
   look = next
   if (seen || !next) await tellMap()
-  // What the frame on the page went through has not been kept: the stream is computed anew up to it.
+  // What the frame on the page went through has not been kept: the stream is computed anew up to
+  // it.
   else if (!playing && source && stream!.frame > 0) await seek(now)
 }
 
 async function profile(): Promise<void> {
-  const { config: { imageSize: [height, width] } } = model!
+  const {
+    config: {
+      imageSize: [height, width],
+    },
+  } = model!
   const ops = new Map<string, number>()
-  for (const { op, milliseconds } of await model!.profile({ data: new Uint8Array(height * width * 3), shape: [1, height, width, 3] })) ops.set(op, (ops.get(op) ?? 0) + milliseconds)
-  say({ type: 'profile', ops: [...ops].map(([op, milliseconds]) => ({ op, milliseconds })).sort((one, other) => other.milliseconds - one.milliseconds) })
+  for (const { op, milliseconds } of await model!.profile({
+    data: new Uint8Array(height * width * 3),
+    shape: [1, height, width, 3],
+  }))
+    ops.set(op, (ops.get(op) ?? 0) + milliseconds)
+  say({
+    type: 'profile',
+    ops: [...ops]
+      .map(([op, milliseconds]) => ({ op, milliseconds }))
+      .sort((one, other) => other.milliseconds - one.milliseconds),
+  })
 }
 
 // ---- what the page asks for
@@ -254,7 +345,8 @@ let turn: Promise<unknown> = Promise.resolve()
 function inTurn<T>(work: () => Promise<T>): Promise<T | undefined> {
   const result = turn.then(work).catch((error: unknown) => {
     setPlaying(false)
-    if (error instanceof Error && error.name === 'AbortError') say({ type: 'note', text: 'Loading was stopped; the model that was there stays.' })
+    if (error instanceof Error && error.name === 'AbortError')
+      say({ type: 'note', text: 'Loading was stopped; the model that was there stays.' })
     else tellError(error)
     // What the settings say is what there is.
     if (model && stream) tellDevice()
@@ -271,16 +363,24 @@ function tellError(error: unknown): void {
 
 scope.onmessage = ({ data }) => {
   switch (data.type) {
-    case 'settings': return void inTurn(() => change(data.settings, origin))
-    case 'model': return void goOn(() => useModel(data, data.keep))
-    case 'labels': return void inTurn(() => change(settings!, { ...origin, labels: data.labels }))
-    case 'recall': return void goOn(recall)
-    case 'forget': return void inTurn(async () => {
-      await forget()
-      await tellKept()
-    })
-    case 'cancel': return loading?.abort()
-    case 'open': setPlaying(false); return void inTurn(() => open(data.file, data.rate)).then(play)
+    case 'settings':
+      return void inTurn(() => change(data.settings, origin))
+    case 'model':
+      return void goOn(() => useModel(data, data.keep))
+    case 'labels':
+      return void inTurn(() => change(settings!, { ...origin, labels: data.labels }))
+    case 'recall':
+      return void goOn(recall)
+    case 'forget':
+      return void inTurn(async () => {
+        await forget()
+        await tellKept()
+      })
+    case 'cancel':
+      return loading?.abort()
+    case 'open':
+      setPlaying(false)
+      return void inTurn(() => open(data.file, data.rate)).then(play)
     case 'live':
       setPlaying(false)
       source = undefined
@@ -289,22 +389,36 @@ scope.onmessage = ({ data }) => {
         await stream!.reset()
         say({ type: 'cleared' })
       })
-    case 'picture': return void inTurn(() => live(data.bitmap, data.time))
-    case 'play': return void play()
-    case 'pause': return setPlaying(false)
-    case 'step': setPlaying(false); return void inTurn(() => step())
-    case 'reset': return void inTurn(async () => {
-      await stream!.reset()
-      say({ type: 'cleared' })
-    })
-    case 'seek': setPlaying(false); return void inTurn(() => seek(data.time))
-    case 'look': return void inTurn(() => changeLook(data.look))
-    case 'profile': return void inTurn(profile)
-    case 'lose': return destroyDevice()
+    case 'picture':
+      return void inTurn(() => live(data.bitmap, data.time))
+    case 'play':
+      return void play()
+    case 'pause':
+      return setPlaying(false)
+    case 'step':
+      setPlaying(false)
+      return void inTurn(() => step())
+    case 'reset':
+      return void inTurn(async () => {
+        await stream!.reset()
+        say({ type: 'cleared' })
+      })
+    case 'seek':
+      setPlaying(false)
+      return void inTurn(() => seek(data.time))
+    case 'look':
+      return void inTurn(() => changeLook(data.look))
+    case 'profile':
+      return void inTurn(profile)
+    case 'lose':
+      return destroyDevice()
   }
 }
 
-/** Changes the model, and goes on: with playing, or with the frame that was there, as the new model sees it. */
+/**
+ * Changes the model, and goes on: with playing, or with the frame that was there, as the new model
+ * sees it.
+ */
 async function goOn(work: () => Promise<void>): Promise<void> {
   const played = playing
   setPlaying(false)

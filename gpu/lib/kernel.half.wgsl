@@ -1,4 +1,5 @@
-// Matrices in float16: four columns of a row as they lie, and as numbers. Every device can unpack them, with the feature shader-f16 or without.
+// Matrices in float16: four columns of a row as they lie, and as numbers. Every device can unpack
+// them, with the feature shader-f16 or without.
 
 alias Four = vec2u;
 

@@ -1,10 +1,15 @@
 // A row of a norm, four columns at a time: what layerNorm and rmsNorm share. The operation declares
-// `p`, `x` [rows, d], `out` [rows, d] and scaled(quad, v), what becomes of these columns of the normalised row in the end.
+// `p`, `x` [rows, d], `out` [rows, d] and scaled(quad, v), what becomes of these columns of the
+// normalised row in the end.
 //
-// A workgroup of 64 has a row. An invocation fetches the columns 4·local.., 4·(local + 64).., .. of a row of up to 1024 all at once and keeps
-// them in four values with names; columns beyond are fetched each time. One at a time, each load waited for the one before.
+// A workgroup of 64 has a row. An invocation fetches the columns 4·local.., 4·(local + 64).., .. of
+// a row of up to 1024 all at once and keeps them in four values with names; columns beyond are
+// fetched each time. One at a time, each load waited for the one before.
 
-/** Rows of x begin at multiples of 4 elements, and d is such a multiple: one load fetches 4 elements. */
+/**
+ * Rows of x begin at multiples of 4 elements, and d is such a multiple: one load fetches 4
+ * elements.
+ */
 override ALIGNED: bool = true;
 
 /** Columns 4·quad..4·quad+3 of a row, zero beyond its end. */

@@ -1,6 +1,7 @@
-// What the 64 invocations of a workgroup, one row, found together, where the device has subgroups: each subgroup reads the 64 values once and
-// adds them up without another barrier. Nothing is assumed of its size, nor of which invocations it has. A workgroup that asks twice
-// names another `slot`, 0 or 1, so that nobody writes what others still read.
+// What the 64 invocations of a workgroup, one row, found together, where the device has subgroups:
+// each subgroup reads the 64 values once and adds them up without another barrier. Nothing is
+// assumed of its size, nor of which invocations it has. A workgroup that asks twice names another
+// `slot`, 0 or 1, so that nobody writes what others still read.
 
 enable subgroups;
 

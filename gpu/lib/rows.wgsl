@@ -1,5 +1,6 @@
-// What the 64 invocations of a workgroup, one row, found together. Each reads all 64 values, which costs one barrier where a tree would cost
-// six. A workgroup that asks twice names another `slot`, 0 or 1, so that nobody writes what others still read.
+// What the 64 invocations of a workgroup, one row, found together. Each reads all 64 values, which
+// costs one barrier where a tree would cost six. A workgroup that asks twice names another `slot`,
+// 0 or 1, so that nobody writes what others still read.
 
 var<workgroup> found: array<f32, 128>;
 

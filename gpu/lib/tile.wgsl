@@ -1,26 +1,36 @@
-// A workgroup's tile, 40 rows × 32 columns, of Σ_k' x[i, q·k + k']·kernel[q, k', j], for the block of columns q: what linear and blockLinear
-// share.
+// A workgroup's tile, 40 rows × 32 columns, of Σ_k' x[i, q·k + k']·kernel[q, k', j], for the block
+// of columns q: what linear and blockLinear share.
 //
-// x [rows, blocks·k] with a stride; kernel [blocks, k, ⌈n/4⌉] times four numbers (lib/kernel.wgsl), zero where there is no column. Sums are
-// float32 in either case. They end in finish(block, row, column, sum) of the operation, which also declares `p`, `x` and `kernel`.
+// x [rows, blocks·k] with a stride; kernel [blocks, k, ⌈n/4⌉] times four numbers (lib/kernel.wgsl),
+// zero where there is no column. Sums are float32 in either case. They end in finish(block, row,
+// column, sum) of the operation, which also declares `p`, `x` and `kernel`.
 //
-// Why so: a frame has few rows (197 are 5 tiles of 40, with 3 to spare), so most of a large GPU would idle if one invocation saw all k. The k are
-// dealt to slices of 16 invocations, 4 down and 4 across, and the slices' sums meet in the end. An invocation computes 10 × 8 numbers, so that
-// 4 k cost it 10 + 8 loads of vec4 from workgroup memory for 320 multiplications.
+// Why so: a frame has few rows (197 are 5 tiles of 40, with 3 to spare), so most of a large GPU
+// would idle if one invocation saw all k. The k are dealt to slices of 16 invocations, 4 down and 4
+// across, and the slices' sums meet in the end. An invocation computes 10 × 8 numbers, so that 4 k
+// cost it 10 + 8 loads of vec4 from workgroup memory for 320 multiplications.
 //
-// While one stage of k is multiplied, the next is on its way from memory. What is fetched is put as it is into named values, without a branch,
-// and looked at only when it is stored: the loop over quads keeps compilers from moving the fetches below it.
+// While one stage of k is multiplied, the next is on its way from memory. What is fetched is put as
+// it is into named values, without a branch, and looked at only when it is stored: the loop over
+// quads keeps compilers from moving the fetches below it.
 //
-// Invocations of a slice lie interleaved: one and the next read the same x, one and the next but one the same kernel. NVIDIA's workgroup memory
-// serves loads of vec4 in half the passes if all invocations share their address with the one whose number differs in bit 0, or all with that of
-// bit 1. On an H200 products of Base take 0.93 to 0.98 of their time for it, and 0.93 to 0.96 for the loop without a storageBarrier that held the
-// fetches before (bench/results).
+// Invocations of a slice lie interleaved: one and the next read the same x, one and the next but
+// one the same kernel. NVIDIA's workgroup memory serves loads of vec4 in half the passes if all
+// invocations share their address with the one whose number differs in bit 0, or all with that of
+// bit 1. On an H200 products of Base take 0.93 to 0.98 of their time for it, and 0.93 to 0.96 for
+// the loop without a storageBarrier that held the fetches before (bench/results).
 
-/** Rows of x begin at multiples of 4 elements, and k is such a multiple: one load fetches 4 elements. */
+/**
+ * Rows of x begin at multiples of 4 elements, and k is such a multiple: one load fetches 4
+ * elements.
+ */
 override ALIGNED: bool = true;
 /** Stages end where k does: nothing beyond it is fetched. */
 override WHOLE: bool = true;
-/** Invocations, 64 or 128: stages of 32 k in 10 KiB of workgroup memory, or of 64 k in 19 KiB. The more, the fewer tiles fill a GPU. */
+/**
+ * Invocations, 64 or 128: stages of 32 k in 10 KiB of workgroup memory, or of 64 k in 19 KiB. The
+ * more, the fewer tiles fill a GPU.
+ */
 override INVOCATIONS: u32 = 64;
 
 /** Invocations of a slice. */
@@ -30,10 +40,16 @@ const QUADS = 2u;
 override SLICES: u32 = INVOCATIONS / SLICE;
 /** vec4 of k in a stage. */
 override STAGE: u32 = QUADS * SLICES;
-/** Rows of x and k of the kernel that all invocations together fetch at a time: 5 times the one, 4 times the other make a stage. */
+/**
+ * Rows of x and k of the kernel that all invocations together fetch at a time: 5 times the one, 4
+ * times the other make a stage.
+ */
 const STEP = 8u;
 override KERNEL_STEP: u32 = INVOCATIONS / 8;
-/** vec4 from one quad of x to the next: an odd number, so that invocations store quads to different banks. */
+/**
+ * vec4 from one quad of x to the next: an odd number, so that invocations store quads to different
+ * banks.
+ */
 const X_STRIDE = 41u;
 /** vec4 of a slice's part of the kernel, [8 k, 8 vec4 of columns]. */
 const PART = 64u;
@@ -188,7 +204,10 @@ fn xRow(block: u32, row: u32) -> u32 {
   return p.xOffset + min(row, p.rows - 1u) * p.xStride + block * p.k;
 }
 
-/** Where an invocation begins to fetch a row: in vec4 where ALIGNED, which saves a shift for each fetch. */
+/**
+ * Where an invocation begins to fetch a row: in vec4 where ALIGNED, which saves a shift for each
+ * fetch.
+ */
 fn xFrom(block: u32, row: u32, quad: u32) -> u32 {
   let at = xRow(block, row) + 4u * quad;
   return select(at, at >> 2u, ALIGNED);
@@ -211,7 +230,9 @@ fn xAt(at: u32, k: u32) -> vec4f {
     x[(at + 3u) >> 2u][(at + 3u) & 3u]), k + vec4u(0u, 1u, 2u, 3u) < vec4u(p.k));
 }
 
-/** Which of the 4 rows of a slice's first quarter an invocation computes, and which vec4 of columns. */
+/**
+ * Which of the 4 rows of a slice's first quarter an invocation computes, and which vec4 of columns.
+ */
 fn downOf(local: u32) -> u32 {
   return local / 2u % 2u + local / 8u % 2u * 2u;
 }
@@ -229,8 +250,9 @@ fn kernelRow(k: u32) -> u32 {
 }
 
 /**
- * Adds up what the slices have for rows down + 4·first, down + 4·(first + 1), .., of which there are two `parts` each, and finishes them. Four
- * rows at a time, so that each invocation has something to add, and few barriers are needed.
+ * Adds up what the slices have for rows down + 4·first, down + 4·(first + 1), .., of which there
+ * are two `parts` each, and finishes them. Four rows at a time, so that each invocation has
+ * something to add, and few barriers are needed.
  */
 fn meet(block: u32, row: u32, column: u32, first: u32, parts: u32, local: u32, a0: vec4f, b0: vec4f, a1: vec4f, b1: vec4f, a2: vec4f, b2: vec4f, a3: vec4f, b3: vec4f) {
   workgroupBarrier();

@@ -1,8 +1,9 @@
 import type { Average, Program, State, Step, Weight } from '../program/program.ts'
 
 /**
- * Number format of the matrices of a model, where they lie in memory; sums and everything else are float32. With `int8` those of the encoder's layers
- * are whole numbers, products with them exact, and all others float32.
+ * Number format of the matrices of a model, where they lie in memory; sums and everything else are
+ * float32. With `int8` those of the encoder's layers are whole numbers, products with them exact,
+ * and all others float32.
  */
 export type MatrixDType = 'f32' | 'f16' | 'int8'
 
@@ -32,7 +33,11 @@ export interface GpuFacts {
 }
 
 /** Called after each step; `read` copies the step's output, row-major. */
-export type Watch = (step: Step, milliseconds: number, read: () => Promise<Float32Array>) => void | Promise<void>
+export type Watch = (
+  step: Step,
+  milliseconds: number,
+  read: () => Promise<Float32Array>,
+) => void | Promise<void>
 
 /** The carried numbers of one stream. */
 export interface StreamState {
@@ -53,7 +58,12 @@ export interface Replay {
    * @param pixels [b, t, H, W, 3] in the program's dtype
    * @returns the program's outputs, row-major
    */
-  run(state: StreamState, frame: number, pixels: Uint8Array | Float32Array, watch?: Watch): Promise<Record<string, Float32Array>>
+  run(
+    state: StreamState,
+    frame: number,
+    pixels: Uint8Array | Float32Array,
+    watch?: Watch,
+  ): Promise<Record<string, Float32Array>>
   dispose(): void
 }
 
@@ -63,10 +73,17 @@ export interface Backend {
   /** Why it can compute no more (a lost GPU, a thread that died), or null. */
   readonly failure: string | null
   /**
-   * Puts the elements from `first` on of a row-major array [blocks, rows, width] into columns at..at+width−1 of a weight.
+   * Puts the elements from `first` on of a row-major array [blocks, rows, width] into columns
+   * at..at+width−1 of a weight.
    * @param values Int8Array for a weight of kind int8
    */
-  write(weight: Weight, values: Float32Array | Int8Array, first: number, width: number, at: number): void
+  write(
+    weight: Weight,
+    values: Float32Array | Int8Array,
+    first: number,
+    width: number,
+    at: number,
+  ): void
   prepare(program: Program): Promise<Replay>
   /**
    * Allocates the states of one stream, all zero.

@@ -16,7 +16,12 @@ export type Kind = Device['backend']
 /** A program that stays prepared until it has run. */
 export interface Prepared {
   /** See Replay.run. To be called once, and at once. */
-  run(state: StreamState, frame: number, pixels: Uint8Array | Float32Array, watch?: Watch): Promise<Record<string, Float32Array>>
+  run(
+    state: StreamState,
+    frame: number,
+    pixels: Uint8Array | Float32Array,
+    watch?: Watch,
+  ): Promise<Record<string, Float32Array>>
 }
 
 /** A GPU device, and what must live as long as it does. */
@@ -74,7 +79,10 @@ export class Engine {
    */
   async prepare(program: Program): Promise<Prepared> {
     if (this.lost !== null) throw new Error(this.lost)
-    const entry = this.#replays.get(program, () => ({ replay: this.backend.prepare(program), users: 1 }))
+    const entry = this.#replays.get(program, () => ({
+      replay: this.backend.prepare(program),
+      users: 1,
+    }))
     entry.users++
     try {
       const replay = await entry.replay
@@ -98,7 +106,12 @@ export class Engine {
 
   #release(entry: Entry): void {
     if (--entry.users > 0) return
-    const freed = entry.replay.then((made) => made.dispose(), () => {}).finally(() => this.#freeing.delete(freed))
+    const freed = entry.replay
+      .then(
+        (made) => made.dispose(),
+        () => {},
+      )
+      .finally(() => this.#freeing.delete(freed))
     this.#freeing.add(freed)
   }
 }

@@ -13,10 +13,12 @@ import type { Backend, MatrixDType } from './backend.ts'
 import { Engine, type Kind } from './engine.ts'
 import { GPU_BOUND, selfTest, testBuild } from './selfTest.ts'
 import { chooseBuild } from './wasm/builds.ts'
-import { openMachine, type CpuOptions } from './wasm/open.ts'
+import { type CpuOptions, openMachine } from './wasm/open.ts'
 import { WasmBackend } from './wasm/wasm.ts'
 
-/** Puts the weights of the model into a backend; rejects with the signal's reason if it is aborted. */
+/**
+ * Puts the weights of the model into a backend; rejects with the signal's reason if it is aborted.
+ */
 export type Fill = (backend: Backend, signal: AbortSignal) => Promise<void>
 
 /** What a session asks of the engines of its model. */
@@ -41,7 +43,8 @@ export interface Health {
 }
 
 /** What is asked of a model after its end rejects with this. */
-export const disposedError = (): TrecvitError => new TrecvitError('The model was disposed of; load it again')
+export const disposedError = (): TrecvitError =>
+  new TrecvitError('The model was disposed of; load it again')
 
 export class Engines {
   readonly #options: EnginesOptions
@@ -85,7 +88,9 @@ export class Engines {
   }
 
   get health(): Health {
-    const failure = this.closed ? 'the model was disposed of' : (this.#failure ?? this.#current?.lost ?? null)
+    const failure = this.closed
+      ? 'the model was disposed of'
+      : (this.#failure ?? this.#current?.lost ?? null)
     return { losses: this.#losses, failure }
   }
 
@@ -122,10 +127,12 @@ export class Engines {
   /** Frees everything, also what is just being opened. Unfinished work rejects. */
   async dispose(): Promise<void> {
     this.#closing.abort(disposedError())
-    await Promise.all([...this.#opened.values()].map(async (opened) => {
-      const engine = await opened.catch(() => undefined)
-      await engine?.dispose()
-    }))
+    await Promise.all(
+      [...this.#opened.values()].map(async (opened) => {
+        const engine = await opened.catch(() => undefined)
+        await engine?.dispose()
+      }),
+    )
     await Promise.all(this.#leaving)
     this.#opened.clear()
   }
@@ -133,8 +140,16 @@ export class Engines {
   async #follow(engine: Engine, why: string): Promise<Engine> {
     const { kind } = engine
     const opened = this.#opened.get(kind)
-    if (opened && await opened.catch(() => undefined) === engine && this.#opened.get(kind) === opened) this.#opened.delete(kind)
-    const leaving = engine.dispose().catch(() => {}).finally(() => this.#leaving.delete(leaving))
+    if (
+      opened &&
+      (await opened.catch(() => undefined)) === engine &&
+      this.#opened.get(kind) === opened
+    )
+      this.#opened.delete(kind)
+    const leaving = engine
+      .dispose()
+      .catch(() => {})
+      .finally(() => this.#leaving.delete(leaving))
     this.#leaving.add(leaving)
     try {
       const next = kind === 'wasm' ? await this.get('wasm') : await this.#nextGpu(why)
@@ -142,7 +157,8 @@ export class Engines {
       this.#failure = null
       return next
     } catch (error) {
-      if (this.#current === engine && !this.closed) this.#failure = `${why}; ${error instanceof Error ? error.message : String(error)}`
+      if (this.#current === engine && !this.closed)
+        this.#failure = `${why}; ${error instanceof Error ? error.message : String(error)}`
       throw error
     }
   }
@@ -193,7 +209,8 @@ export class Engines {
   async #wasm(): Promise<Engine> {
     const { weights, dtype, fill, cpu = {} } = this.#options
     // A compiled module that is given is always the deterministic build.
-    const { build, reason: otherBuild } = cpu.wasmModule ? { build: 'simd', reason: null } as const
+    const { build, reason: otherBuild } = cpu.wasmModule
+      ? ({ build: 'simd', reason: null } as const)
       : await chooseBuild(cpu, (build) => testBuild(build, dtype))
     const { machine, reason: oneThread } = await openMachine(build, cpu)
     const reasons = [this.#fallback, otherBuild, oneThread].filter((one) => one !== null)
@@ -209,15 +226,20 @@ export class Engines {
 
   async #webgpu(hardwareOnly: boolean): Promise<Engine> {
     const { weights, dtype, fill, gpu } = this.#options
-    if (dtype === 'int8') throw new TrecvitError("The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'")
+    if (dtype === 'int8')
+      throw new TrecvitError("The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'")
     const opened = await openGpu(gpu)
     if ('reason' in opened) throw new TrecvitError(`There is no WebGPU device: ${opened.reason}`)
     const { device, isSoftware, toggles } = opened
     let backend: Backend | undefined
     try {
-      if (hardwareOnly && isSoftware) throw new TrecvitError('it is a software renderer; the WebAssembly backend is faster')
+      if (hardwareOnly && isSoftware)
+        throw new TrecvitError('it is a software renderer; the WebAssembly backend is faster')
       const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
-      const wrong = await selfTest((weights) => WebGpuBackend.create(device, weights, dtype), GPU_BOUND)
+      const wrong = await selfTest(
+        (weights) => WebGpuBackend.create(device, weights, dtype),
+        GPU_BOUND,
+      )
       if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
       backend = await WebGpuBackend.create(device, weights, dtype, toggles)
       await fill(backend, this.#closing.signal)
@@ -226,7 +248,10 @@ export class Engines {
       backend?.dispose()
       device.destroy()
       const why = error instanceof Error ? error.message : String(error)
-      throw new TrecvitError(`The WebGPU device "${nameOf(device.adapterInfo)}" is not used: ${why}`, { cause: error })
+      throw new TrecvitError(
+        `The WebGPU device "${nameOf(device.adapterInfo)}" is not used: ${why}`,
+        { cause: error },
+      )
     }
   }
 }

@@ -1,13 +1,16 @@
-/** One frame of a stream, batch 1: time, memory, and where it goes. --size Ti,S,B --seconds 3 --threads 1 --build auto --dtype f32 */
+/**
+ * One frame of a stream, batch 1: time, memory, and where it goes. --size Ti,S,B --seconds 3
+ * --threads 1 --build auto --dtype f32
+ */
 import { configOf } from '../model/config.ts'
 import { flopsOf } from '../program/listing.ts'
 import type { Step } from '../program/program.ts'
-import { goesOn, part, unfollowed, type Follow } from './lib/bench.ts'
-import { buildOf, createEngine, dtypes, machine, randomFrame, type Engine } from './lib/engine.ts'
+import { type Follow, goesOn, part, unfollowed } from './lib/bench.ts'
+import { buildOf, createEngine, dtypes, type Engine, machine, randomFrame } from './lib/engine.ts'
 import { memoryUse, watchMemories } from './lib/memory.ts'
-import { oneOf, settingsOf, sizesOf, type Options } from './lib/options.ts'
+import { type Options, oneOf, settingsOf, sizesOf } from './lib/options.ts'
 import type { Bar, Report, Table } from './lib/report.ts'
-import { median, now, quantile, since, time, warm, type Sample } from './lib/stats.ts'
+import { median, now, quantile, type Sample, since, time, warm } from './lib/stats.ts'
 import { kindOf, trafficOf } from './lib/steps.ts'
 
 /** Runs of the whole program that the table of operations is made of. */
@@ -16,7 +19,13 @@ const PROFILED = 9
 /** For each size: milliseconds, frames a second, memory, and a table of operations. */
 export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
   watchMemories()
-  const settings = settingsOf(options, { size: 'Ti,S,B', seconds: 3, threads: 1, build: 'auto', dtype: 'f32' })
+  const settings = settingsOf(options, {
+    size: 'Ti,S,B',
+    seconds: 3,
+    threads: 1,
+    build: 'auto',
+    dtype: 'f32',
+  })
   const { seconds, threads } = settings
   const dtype = oneOf('dtype', settings.dtype, dtypes)
   const build = await buildOf(settings.build, dtype)
@@ -26,40 +35,75 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
   const bars: Bar[] = []
   let facts = machine({ kernels: build, threads })
   for (const [index, size] of sizes.entries()) {
-    const [timing, profiling] = [part(part(follow, index, sizes.length), 0, 2), part(part(follow, index, sizes.length), 1, 2)]
-    if (!await goesOn(timing, 0)) break
+    const [timing, profiling] = [
+      part(part(follow, index, sizes.length), 0, 2),
+      part(part(follow, index, sizes.length), 1, 2),
+    ]
+    if (!(await goesOn(timing, 0))) break
     const before = await memoryUse()
     const engine = await createEngine(configOf(size), 1, { threads, build, dtype })
     const pixels = randomFrame(engine.config, 0)
     await warm(() => engine.advance(pixels), 500 * Math.min(1, seconds))
 
     const samples: Sample[] = []
-    for (const start = performance.now(); samples.length < 5 || performance.now() - start < 1000 * seconds;) {
+    for (
+      const start = performance.now();
+      samples.length < 5 || performance.now() - start < 1000 * seconds;
+    ) {
       samples.push(await time(() => engine.advance(pixels)))
-      if (!await goesOn(timing, Math.min(samples.length / 5, (performance.now() - start) / 1000 / seconds))) break
+      if (
+        !(await goesOn(
+          timing,
+          Math.min(samples.length / 5, (performance.now() - start) / 1000 / seconds),
+        ))
+      )
+        break
     }
     const after = await memoryUse()
     const flops = engine.program.steps.reduce((sum, step) => sum + flopsOf(step), 0)
     const walls = samples.map(({ wall }) => wall)
     const p50 = median(walls)
-    const mega = (kind: 'rss' | 'wasm') => after[kind] > 0 && { [`${kind} MB`]: Math.round((after[kind] - before[kind]) / 1e6) }
+    const mega = (kind: 'rss' | 'wasm') =>
+      after[kind] > 0 && { [`${kind} MB`]: Math.round((after[kind] - before[kind]) / 1e6) }
     frames.push({
-      size, frames: samples.length, 'p50 ms': p50, 'p95 ms': quantile(walls, 0.95), 'cpu ms': median(samples.map(({ cpu }) => cpu)), fps: 1000 / p50, GFLOP: flops / 1e9, 'GFLOP/s': flops / p50 / 1e6,
-      ...mega('rss'), ...mega('wasm'),
+      size,
+      frames: samples.length,
+      'p50 ms': p50,
+      'p95 ms': quantile(walls, 0.95),
+      'cpu ms': median(samples.map(({ cpu }) => cpu)),
+      fps: 1000 / p50,
+      GFLOP: flops / 1e9,
+      'GFLOP/s': flops / p50 / 1e6,
+      ...mega('rss'),
+      ...mega('wasm'),
     })
     bars.push({ group: size, label: 'trecvit', value: 1000 / p50 })
     const runs = await operations(engine, pixels, profiling)
-    if (runs.length) tables.push({ title: `Where a frame of ${size} goes: processor time, median of runs step by step`, rows: runs })
+    if (runs.length)
+      tables.push({
+        title: `Where a frame of ${size} goes: processor time, median of runs step by step`,
+        rows: runs,
+      })
     facts = machine(engine.backend.device)
     engine.backend.dispose()
   }
-  return { bench: 'frame', facts: { ...facts, dtype }, tables: [{ title: 'A frame of a stream, batch 1, t = 1', rows: frames }, ...tables], bars, verdict: null }
+  return {
+    bench: 'frame',
+    facts: { ...facts, dtype },
+    tables: [{ title: 'A frame of a stream, batch 1, t = 1', rows: frames }, ...tables],
+    bars,
+    verdict: null,
+  }
 }
 
 /** Steps of a kind together: time, share, and what they achieve. */
-async function operations(engine: Engine, pixels: Float32Array, follow: Follow): Promise<Table['rows']> {
+async function operations(
+  engine: Engine,
+  pixels: Float32Array,
+  follow: Follow,
+): Promise<Table['rows']> {
   const kinds = new Map<string, { steps: Set<Step>; runs: number[] }>()
-  for (let run = 0; run < PROFILED && await goesOn(follow, run / PROFILED); run++) {
+  for (let run = 0; run < PROFILED && (await goesOn(follow, run / PROFILED)); run++) {
     let start = now()
     await engine.advance(pixels, (step) => {
       const kind = kinds.get(kindOf(step)) ?? { steps: new Set(), runs: [] }
@@ -76,9 +120,17 @@ async function operations(engine: Engine, pixels: Float32Array, follow: Follow):
     return { kind, milliseconds, steps: steps.size, flops, bytes }
   })
   const total = rows.reduce((sum, { milliseconds }) => sum + milliseconds, 0)
-  return rows.sort((one, other) => other.milliseconds - one.milliseconds).map(({ kind, steps, milliseconds, flops, bytes }) => ({
-    operation: kind, steps, ms: milliseconds, 'share %': (100 * milliseconds) / (total || 1),
-    // A browser's clock stands still over the shortest steps.
-    ...(milliseconds > 0 && { ...(flops > 0 && { 'GFLOP/s': flops / milliseconds / 1e6 }), 'GB/s': bytes / milliseconds / 1e6 }),
-  }))
+  return rows
+    .sort((one, other) => other.milliseconds - one.milliseconds)
+    .map(({ kind, steps, milliseconds, flops, bytes }) => ({
+      operation: kind,
+      steps,
+      ms: milliseconds,
+      'share %': (100 * milliseconds) / (total || 1),
+      // A browser's clock stands still over the shortest steps.
+      ...(milliseconds > 0 && {
+        ...(flops > 0 && { 'GFLOP/s': flops / milliseconds / 1e6 }),
+        'GB/s': bytes / milliseconds / 1e6,
+      }),
+    }))
 }

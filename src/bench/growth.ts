@@ -1,9 +1,20 @@
-/** What a frame costs as the model and its use grow: tokens, width, streams, frames seen. --seconds 1 --threads 1 --build auto --dtype f32 */
-import { configOf, tokensOf, type Config } from '../model/config.ts'
+/**
+ * What a frame costs as the model and its use grow: tokens, width, streams, frames seen. --seconds
+ * 1 --threads 1 --build auto --dtype f32
+ */
+import { type Config, configOf, tokensOf } from '../model/config.ts'
 import { flopsOf } from '../program/listing.ts'
-import { goesOn, part, unfollowed, type Follow } from './lib/bench.ts'
-import { buildOf, createEngine, dtypes, machine, randomFrame, type Engine, type EngineOptions } from './lib/engine.ts'
-import { oneOf, settingsOf, type Options } from './lib/options.ts'
+import { type Follow, goesOn, part, unfollowed } from './lib/bench.ts'
+import {
+  buildOf,
+  createEngine,
+  dtypes,
+  type Engine,
+  type EngineOptions,
+  machine,
+  randomFrame,
+} from './lib/engine.ts'
+import { type Options, oneOf, settingsOf } from './lib/options.ts'
 import type { Report, Table } from './lib/report.ts'
 import { median, time, warm } from './lib/stats.ts'
 
@@ -13,7 +24,8 @@ const STREAMS = [1, 2, 4, 8, 16]
 const FRAMES = [1, 10, 100, 1000, 10_000]
 
 /** As wide as Tiny, with two layers: what grows does so in each layer. */
-const small = (changes: Partial<Config> = {}): Config => configOf('Ti', { depth: 2, numClasses: 10, ...changes })
+const small = (changes: Partial<Config> = {}): Config =>
+  configOf('Ti', { depth: 2, numClasses: 10, ...changes })
 
 /** Four tables, each with the cost against the first of its rows. */
 export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
@@ -21,67 +33,152 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
   const dtype = oneOf('dtype', settings.dtype, dtypes)
   const build = await buildOf(settings.build, dtype)
   const engineOptions = { threads: settings.threads, build, dtype }
-  const measure = (configs: readonly Config[], share: number) => costs(configs, engineOptions, settings.seconds, part(follow, share, 4))
+  const measure = (configs: readonly Config[], share: number) =>
+    costs(configs, engineOptions, settings.seconds, part(follow, share, 4))
 
-  const byTokens = await measure(SIDES.map((side) => small({ imageSize: [side, side] })), 0)
-  const byWidth = await measure(WIDTHS.map((width) => small({ width, lruWidth: width, mlpDim: 4 * width })), 1)
+  const byTokens = await measure(
+    SIDES.map((side) => small({ imageSize: [side, side] })),
+    0,
+  )
+  const byWidth = await measure(
+    WIDTHS.map((width) => small({ width, lruWidth: width, mlpDim: 4 * width })),
+    1,
+  )
   const tables = [
     {
       title: 'Against tokens: products grow with them, attention with their square',
-      rows: byTokens.map(({ config, ms, flops }) => ({ picture: `${config.imageSize[0]}×${config.imageSize[1]}`, tokens: tokensOf(config), ms, 'of the first': ms / byTokens[0]!.ms, 'work of the first': flops / byTokens[0]!.flops, 'µs a token': (1000 * ms) / tokensOf(config) })),
+      rows: byTokens.map(({ config, ms, flops }) => ({
+        picture: `${config.imageSize[0]}×${config.imageSize[1]}`,
+        tokens: tokensOf(config),
+        ms,
+        'of the first': ms / byTokens[0]!.ms,
+        'work of the first': flops / byTokens[0]!.flops,
+        'µs a token': (1000 * ms) / tokensOf(config),
+      })),
     },
     {
       title: 'Against width: products grow with its square',
-      rows: byWidth.map(({ config, ms, flops }) => ({ width: config.width, ms, 'of the first': ms / byWidth[0]!.ms, 'work of the first': flops / byWidth[0]!.flops, 'GFLOP/s': flops / ms / 1e6 })),
+      rows: byWidth.map(({ config, ms, flops }) => ({
+        width: config.width,
+        ms,
+        'of the first': ms / byWidth[0]!.ms,
+        'work of the first': flops / byWidth[0]!.flops,
+        'GFLOP/s': flops / ms / 1e6,
+      })),
     },
-    { title: 'Against streams that take turns on one model', rows: await byStreams(engineOptions, settings.seconds, part(follow, 2, 4)) },
-    { title: 'Against frames that a stream has seen, in turn with a fresh stream', rows: await byFrame(engineOptions, settings.seconds, part(follow, 3, 4)) },
+    {
+      title: 'Against streams that take turns on one model',
+      rows: await byStreams(engineOptions, settings.seconds, part(follow, 2, 4)),
+    },
+    {
+      title: 'Against frames that a stream has seen, in turn with a fresh stream',
+      rows: await byFrame(engineOptions, settings.seconds, part(follow, 3, 4)),
+    },
   ].filter(({ rows }) => rows.length > 0)
-  return { bench: 'growth', facts: { ...machine({ kernels: build, threads: settings.threads }), dtype }, tables, verdict: null }
+  return {
+    bench: 'growth',
+    facts: { ...machine({ kernels: build, threads: settings.threads }), dtype },
+    tables,
+    verdict: null,
+  }
 }
 
-/** Milliseconds of a frame of each model, in turn, so that other work on the machine meets all of them. */
-async function costs(configs: readonly Config[], options: EngineOptions, seconds: number, follow: Follow): Promise<{ config: Config; ms: number; flops: number }[]> {
-  if (!await goesOn(follow, 0)) return []
+/**
+ * Milliseconds of a frame of each model, in turn, so that other work on the machine meets all of
+ * them.
+ */
+async function costs(
+  configs: readonly Config[],
+  options: EngineOptions,
+  seconds: number,
+  follow: Follow,
+): Promise<{ config: Config; ms: number; flops: number }[]> {
+  if (!(await goesOn(follow, 0))) return []
   const engines: Engine[] = []
   for (const config of configs) engines.push(await createEngine(config, 1, options))
-  const sides = engines.map((engine) => ({ engine, pixels: randomFrame(engine.config, 0), walls: [] as number[] }))
-  for (const { engine, pixels } of sides) await warm(() => engine.advance(pixels), 500 * Math.min(1, seconds))
-  for (const start = performance.now(); sides[0]!.walls.length < 5 || performance.now() - start < 1000 * configs.length * seconds;) {
-    for (const { engine, pixels, walls } of sides) walls.push((await time(() => engine.advance(pixels))).wall)
-    if (!await goesOn(follow, (performance.now() - start) / 1000 / configs.length / seconds)) break
+  const sides = engines.map((engine) => ({
+    engine,
+    pixels: randomFrame(engine.config, 0),
+    walls: [] as number[],
+  }))
+  for (const { engine, pixels } of sides)
+    await warm(() => engine.advance(pixels), 500 * Math.min(1, seconds))
+  for (
+    const start = performance.now();
+    sides[0]!.walls.length < 5 || performance.now() - start < 1000 * configs.length * seconds;
+  ) {
+    for (const { engine, pixels, walls } of sides)
+      walls.push((await time(() => engine.advance(pixels))).wall)
+    if (!(await goesOn(follow, (performance.now() - start) / 1000 / configs.length / seconds)))
+      break
   }
   for (const { backend } of engines) backend.dispose()
-  return sides.map(({ engine: { config, program }, walls }) => ({ config, ms: median(walls), flops: program.steps.reduce((sum, step) => sum + flopsOf(step), 0) }))
+  return sides.map(({ engine: { config, program }, walls }) => ({
+    config,
+    ms: median(walls),
+    flops: program.steps.reduce((sum, step) => sum + flopsOf(step), 0),
+  }))
 }
 
 /** Streams of one model, each with a state of its own, advanced by turns. */
-async function byStreams(options: EngineOptions, seconds: number, follow: Follow): Promise<Table['rows']> {
-  if (!await goesOn(follow, 0)) return []
+async function byStreams(
+  options: EngineOptions,
+  seconds: number,
+  follow: Follow,
+): Promise<Table['rows']> {
+  if (!(await goesOn(follow, 0))) return []
   const engine = await createEngine(small(), 1, options)
   const replay = await engine.backend.prepare(engine.program)
-  const states = await Promise.all(Array.from({ length: Math.max(...STREAMS) }, () => engine.backend.createState(engine.program.states)))
+  const states = await Promise.all(
+    Array.from({ length: Math.max(...STREAMS) }, () =>
+      engine.backend.createState(engine.program.states),
+    ),
+  )
   const pixels = randomFrame(engine.config, 0)
   const samples = STREAMS.map((): number[] => [])
   const round = async (count: number) => {
     for (const state of states.slice(0, count)) await replay.run(state, 1, pixels)
   }
   await warm(() => round(1), 500 * Math.min(1, seconds))
-  for (const start = performance.now(); samples[0]!.length < 3 || performance.now() - start < 1000 * STREAMS.length * seconds;) {
-    for (const [index, count] of STREAMS.entries()) samples[index]!.push((await time(() => round(count))).wall / count)
-    if (!await goesOn(follow, (performance.now() - start) / 1000 / STREAMS.length / seconds)) break
+  for (
+    const start = performance.now();
+    samples[0]!.length < 3 || performance.now() - start < 1000 * STREAMS.length * seconds;
+  ) {
+    for (const [index, count] of STREAMS.entries())
+      samples[index]!.push((await time(() => round(count))).wall / count)
+    if (!(await goesOn(follow, (performance.now() - start) / 1000 / STREAMS.length / seconds)))
+      break
   }
   engine.backend.dispose()
   const first = median(samples[0]!)
-  return STREAMS.map((streams, index) => ({ streams, 'ms a frame': median(samples[index]!), 'of one': median(samples[index]!) / first, 'frames/s of all': 1000 / median(samples[index]!) }))
+  return STREAMS.map((streams, index) => ({
+    streams,
+    'ms a frame': median(samples[index]!),
+    'of one': median(samples[index]!) / first,
+    'frames/s of all': 1000 / median(samples[index]!),
+  }))
 }
 
-/** A small model, so that a stream gets far: its frames beside those of a stream that has just begun. */
-async function byFrame(options: EngineOptions, seconds: number, follow: Follow): Promise<Table['rows']> {
-  if (!await goesOn(follow, 0)) return []
-  const engine = await createEngine(configOf('mu', { depth: 2, imageSize: [32, 32], repSize: 64, numClasses: 10 }), 1, options)
+/**
+ * A small model, so that a stream gets far: its frames beside those of a stream that has just
+ * begun.
+ */
+async function byFrame(
+  options: EngineOptions,
+  seconds: number,
+  follow: Follow,
+): Promise<Table['rows']> {
+  if (!(await goesOn(follow, 0))) return []
+  const engine = await createEngine(
+    configOf('mu', { depth: 2, imageSize: [32, 32], repSize: 64, numClasses: 10 }),
+    1,
+    options,
+  )
   const replay = await engine.backend.prepare(engine.program)
-  const [old, young] = [await engine.backend.createState(engine.program.states), await engine.backend.createState(engine.program.states)]
+  const [old, young] = [
+    await engine.backend.createState(engine.program.states),
+    await engine.backend.createState(engine.program.states),
+  ]
   const pixels = randomFrame(engine.config, 0)
   await warm(() => engine.advance(pixels), 500 * Math.min(1, seconds))
   const rows = []
@@ -90,18 +187,25 @@ async function byFrame(options: EngineOptions, seconds: number, follow: Follow):
     const following = part(follow, index, FRAMES.length)
     while (seen < frame) {
       await replay.run(old, seen++, pixels)
-      if (seen % 100 === 0 && !await goesOn(following, seen / frame)) break
+      if (seen % 100 === 0 && !(await goesOn(following, seen / frame))) break
     }
     if (follow.signal.aborted) break
     await young.clear()
     const samples: [number, number][] = []
-    for (const start = performance.now(); samples.length < 20 || performance.now() - start < (1000 * seconds) / FRAMES.length;) {
+    for (
+      const start = performance.now();
+      samples.length < 20 || performance.now() - start < (1000 * seconds) / FRAMES.length;
+    ) {
       const late = await time(() => replay.run(old, seen++, pixels))
       const early = await time(() => replay.run(young, samples.length + 1, pixels))
       samples.push([late.wall, early.wall])
-      if (!await goesOn(following, 1)) break
+      if (!(await goesOn(following, 1))) break
     }
-    rows.push({ 'from frame': frame, ms: median(samples.map(([late]) => late)), 'of a fresh one': median(samples.map(([late, early]) => late / early)) })
+    rows.push({
+      'from frame': frame,
+      ms: median(samples.map(([late]) => late)),
+      'of a fresh one': median(samples.map(([late, early]) => late / early)),
+    })
   }
   engine.backend.dispose()
   return rows

@@ -1,34 +1,60 @@
-/** Every kind of step of a model alone, at its real shapes, against what the machine can do. --size B --seconds 0.5 --build auto */
+/**
+ * Every kind of step of a model alone, at its real shapes, against what the machine can do. --size
+ * B --seconds 0.5 --build auto
+ */
 import type { Backend } from '../backend/backend.ts'
 import type { Build } from '../backend/wasm/builds.ts'
 import { WasmBackend } from '../backend/wasm/wasm.ts'
 import { configOf, type Size } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'
 import { flopsOf } from '../program/listing.ts'
-import { inputsOf, sizeOf, statesOf, weightsOf, type Step, type Tensor } from '../program/program.ts'
+import {
+  inputsOf,
+  type Step,
+  sizeOf,
+  statesOf,
+  type Tensor,
+  weightsOf,
+} from '../program/program.ts'
 import { Recorder } from '../program/record.ts'
-import { goesOn, part, unfollowed, type Follow } from './lib/bench.ts'
+import { type Follow, goesOn, part, unfollowed } from './lib/bench.ts'
 import { buildOf, machine } from './lib/engine.ts'
-import { settingsOf, sizesOf, type Options } from './lib/options.ts'
+import { type Options, settingsOf, sizesOf } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
 import { median, time, warm } from './lib/stats.ts'
 import { arithmeticOf, kindOf, trafficOf } from './lib/steps.ts'
 import { noise } from './lib/weights.ts'
 
-/** A run of one step again and again takes about this long, so that the copy of its input does not count. */
+/**
+ * A run of one step again and again takes about this long, so that the copy of its input does not
+ * count.
+ */
 const RUN_MILLISECONDS = 20
 
-/** For each kind of step: milliseconds, GFLOP/s or GB/s, and the share of what the same run reaches in the first-level cache. */
+/**
+ * For each kind of step: milliseconds, GFLOP/s or GB/s, and the share of what the same run reaches
+ * in the first-level cache.
+ */
 export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
   const settings = settingsOf(options, { size: 'B', seconds: 0.5, build: 'auto' })
   const [size] = sizesOf(settings.size) as [Size]
   const build = await buildOf(settings.build)
-  const [kernel, copy] = [await Runner.create(microKernel(), build, settings.seconds), await Runner.create(copyOf(size), build, settings.seconds)]
+  const [kernel, copy] = [
+    await Runner.create(microKernel(), build, settings.seconds),
+    await Runner.create(copyOf(size), build, settings.seconds),
+  ]
   const rateOf = (milliseconds: number) => trafficOf(copy.step) / milliseconds / 1e6
   const peakOf = (milliseconds: number) => flopsOf(kernel.step) / milliseconds / 1e6
 
-  const { steps } = recordModel(configOf(size), { b: 1, t: 1, pixels: 'f32', recent: 'all', encoded: false })
-  // Steps with the same sizes and ending are one kind; the last block, where only the class token is left, has its own.
+  const { steps } = recordModel(configOf(size), {
+    b: 1,
+    t: 1,
+    pixels: 'f32',
+    recent: 'all',
+    encoded: false,
+  })
+  // Steps with the same sizes and ending are one kind; the last block, where only the class token
+  // is left, has its own.
   const kinds = new Map<string, Step[]>()
   for (const step of steps) {
     const kind = `${kindOf(step)} ${shapeOf(step)}`
@@ -41,61 +67,116 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
     const step = same[0]!
     const limit = flopsOf(step) > 0 ? kernel : copy
     const runner = await Runner.create(step, build, settings.seconds)
-    const [ms, limitMs] = await inTurn(runner, limit, settings.seconds, part(follow, index, kinds.size))
+    const [ms, limitMs] = await inTurn(
+      runner,
+      limit,
+      settings.seconds,
+      part(follow, index, kinds.size),
+    )
     runner.dispose()
     ;(limit === kernel ? peaks : rates).push(limitMs)
-    const share = limit === kernel ? flopsOf(step) / ms / 1e6 / peakOf(limitMs) : trafficOf(step) / ms / 1e6 / rateOf(limitMs)
+    const share =
+      limit === kernel
+        ? flopsOf(step) / ms / 1e6 / peakOf(limitMs)
+        : trafficOf(step) / ms / 1e6 / rateOf(limitMs)
     measured.push({ step, count: same.length, ms, share })
   }
-  const [peak, bandwidth] = [peakOf(peaks.length ? median(peaks) : NaN), rateOf(rates.length ? median(rates) : NaN)]
+  const [peak, bandwidth] = [
+    peakOf(peaks.length ? median(peaks) : NaN),
+    rateOf(rates.length ? median(rates) : NaN),
+  ]
   const whole = measured.reduce((sum, { count, ms }) => sum + count * ms, 0)
   const products = measured.filter(({ step: { op } }) => op === 'linear' || op === 'blockLinear')
   const productMs = products.reduce((sum, { count, ms }) => sum + count * ms, 0)
   return {
-    bench: 'kernels', facts: { ...machine(kernel.backend.device), size },
+    bench: 'kernels',
+    facts: { ...machine(kernel.backend.device), size },
     tables: [
       {
         title: 'What the machine can do (shares below are against samples taken in turn)',
         rows: [
-          { what: 'product within the first-level cache', ...(peaks.length && { 'GFLOP/s': peak }) },
+          {
+            what: 'product within the first-level cache',
+            ...(peaks.length && { 'GFLOP/s': peak }),
+          },
           { what: 'copy of the tokens of a frame', ...(rates.length && { 'GB/s': bandwidth }) },
-          ...products.length ? [{
-            what: `all products of a frame, ${productMs.toFixed(0)} ms`, 'GFLOP/s': products.reduce((sum, { step, count }) => sum + count * flopsOf(step), 0) / productMs / 1e6,
-            '% of peak': (100 * products.reduce((sum, { count, ms, share }) => sum + count * ms * share, 0)) / productMs,
-          }] : [],
+          ...(products.length
+            ? [
+                {
+                  what: `all products of a frame, ${productMs.toFixed(0)} ms`,
+                  'GFLOP/s':
+                    products.reduce((sum, { step, count }) => sum + count * flopsOf(step), 0) /
+                    productMs /
+                    1e6,
+                  '% of peak':
+                    (100 *
+                      products.reduce((sum, { count, ms, share }) => sum + count * ms * share, 0)) /
+                    productMs,
+                },
+              ]
+            : []),
         ],
       },
       {
         title: `Steps of a frame of ${size}, each alone, with what is fused into them`,
-        rows: measured.sort((one, other) => other.count * other.ms - one.count * one.ms).map(({ step, count, ms, share }) => ({
-          operation: kindOf(step), shape: shapeOf(step), steps: count, ms, 'all ms': count * ms, ...(flopsOf(step) > 0 && { 'GFLOP/s': flopsOf(step) / ms / 1e6 }), 'GB/s': trafficOf(step) / ms / 1e6,
-          [flopsOf(step) > 0 ? '% of peak' : '% of copy']: 100 * share,
-        })),
+        rows: measured
+          .sort((one, other) => other.count * other.ms - one.count * one.ms)
+          .map(({ step, count, ms, share }) => ({
+            operation: kindOf(step),
+            shape: shapeOf(step),
+            steps: count,
+            ms,
+            'all ms': count * ms,
+            ...(flopsOf(step) > 0 && { 'GFLOP/s': flopsOf(step) / ms / 1e6 }),
+            'GB/s': trafficOf(step) / ms / 1e6,
+            [flopsOf(step) > 0 ? '% of peak' : '% of copy']: 100 * share,
+          })),
       },
     ],
-    ...(peaks.length > 0 && rates.length > 0 && {
-      roofline: {
-        peak, bandwidth, points: measured.filter(({ step }) => arithmeticOf(step) > 0).map(({ step, count, ms }) => ({
-          label: `${kindOf(step)} ${shapeOf(step)}`, intensity: arithmeticOf(step) / trafficOf(step), rate: arithmeticOf(step) / ms / 1e6, share: (count * ms) / whole,
-        })),
-      },
-    }),
+    ...(peaks.length > 0 &&
+      rates.length > 0 && {
+        roofline: {
+          peak,
+          bandwidth,
+          points: measured
+            .filter(({ step }) => arithmeticOf(step) > 0)
+            .map(({ step, count, ms }) => ({
+              label: `${kindOf(step)} ${shapeOf(step)}`,
+              intensity: arithmeticOf(step) / trafficOf(step),
+              rate: arithmeticOf(step) / ms / 1e6,
+              share: (count * ms) / whole,
+            })),
+        },
+      }),
     verdict: null,
   }
 }
 
-/** Median milliseconds of one step each, sampled in turn, so that other work on the machine meets both. */
-async function inTurn(one: Runner, other: Runner, seconds: number, follow: Follow): Promise<[number, number]> {
+/**
+ * Median milliseconds of one step each, sampled in turn, so that other work on the machine meets
+ * both.
+ */
+async function inTurn(
+  one: Runner,
+  other: Runner,
+  seconds: number,
+  follow: Follow,
+): Promise<[number, number]> {
   const samples: [number[], number[]] = [[], []]
-  for (const start = performance.now(); samples[0].length < 5 || performance.now() - start < 2000 * seconds;) {
+  for (
+    const start = performance.now();
+    samples[0].length < 5 || performance.now() - start < 2000 * seconds;
+  ) {
     samples[0].push(await one.sample())
     samples[1].push(await other.sample())
-    if (!await goesOn(follow, (performance.now() - start) / 2000 / seconds)) break
+    if (!(await goesOn(follow, (performance.now() - start) / 2000 / seconds))) break
   }
   return [median(samples[0]), median(samples[1])]
 }
 
-/** One step again and again, with noise for its first input and its weights, not on the first frame. */
+/**
+ * One step again and again, with noise for its first input and its weights, not on the first frame.
+ */
 class Runner {
   readonly step: Step
   readonly backend: Backend
@@ -112,22 +193,43 @@ class Runner {
   static async create(step: Step, build: Build, seconds: number): Promise<Runner> {
     const weights = weightsOf(step)
     const backend = await WasmBackend.create(weights, undefined, build)
-    weights.forEach((weight, index) => backend.write(weight, values(weight.blocks * weight.rows * weight.columns, index, 0.1), 0, weight.columns, 0))
+    weights.forEach((weight, index) =>
+      backend.write(
+        weight,
+        values(weight.blocks * weight.rows * weight.columns, index, 0.1),
+        0,
+        weight.columns,
+        0,
+      ),
+    )
     const [input] = inputsOf(step) as [Tensor]
     const pixels = values(input.buffer.size, 99, 1)
     const state = await backend.createState(statesOf(step))
     const repeated = async (repeats: number) => {
       const steps = new Array<Step>(repeats).fill(step)
-      const replay = await backend.prepare({ b: 1, t: 1, pixels: input, steps, outputs: {}, states: statesOf(step) })
+      const replay = await backend.prepare({
+        b: 1,
+        t: 1,
+        pixels: input,
+        steps,
+        outputs: {},
+        states: statesOf(step),
+      })
       return () => replay.run(state, 1, pixels)
     }
     const few = await repeated(8)
     await warm(few, Math.min(500, 1000 * seconds))
-    const repeats = Math.min(100_000, Math.max(1, Math.round(RUN_MILLISECONDS / ((await time(few)).wall / 8))))
+    const repeats = Math.min(
+      100_000,
+      Math.max(1, Math.round(RUN_MILLISECONDS / ((await time(few)).wall / 8))),
+    )
     return new Runner(step, backend, repeats, await repeated(repeats))
   }
 
-  /** Milliseconds of processor time of the step once: what other work on the machine takes does not count. */
+  /**
+   * Milliseconds of processor time of the step once: what other work on the machine takes does not
+   * count.
+   */
   async sample(): Promise<number> {
     return (await time(this.#run)).cpu / this.#repeats
   }
@@ -137,11 +239,23 @@ class Runner {
   }
 }
 
-/** A product that never leaves the first-level cache: two panels of 512 × 8 against 200 rows that are one and the same. */
+/**
+ * A product that never leaves the first-level cache: two panels of 512 × 8 against 200 rows that
+ * are one and the same.
+ */
 function microKernel(): Step {
   const [rows, k, n] = [200, 512, 16]
-  const ops = new Recorder(1, 1, new Map([['panel', { name: 'panel', kind: 'matrix', blocks: 1, rows: k, columns: n }]]))
-  const x: Tensor = { buffer: { name: 'row', dtype: 'f32', size: k }, offset: 0, shape: [1, 1, rows, k], stride: 0 }
+  const ops = new Recorder(
+    1,
+    1,
+    new Map([['panel', { name: 'panel', kind: 'matrix', blocks: 1, rows: k, columns: n }]]),
+  )
+  const x: Tensor = {
+    buffer: { name: 'row', dtype: 'f32', size: k },
+    offset: 0,
+    shape: [1, 1, rows, k],
+    stride: 0,
+  }
   ops.linear('product', x, 'panel')
   return ops.end(x, {}).steps[0]!
 }
@@ -150,7 +264,16 @@ function microKernel(): Step {
 function copyOf(size: Size): Step {
   const { width } = configOf(size)
   const ops = new Recorder(1, 1, new Map())
-  ops.patchify('copy', { buffer: { name: 'pixels', dtype: 'f32', size: 197 * width }, offset: 0, shape: [1, 1, 197, width / 3, 3], stride: 3 }, { lead: 0, patchSize: [1, width / 3] })
+  ops.patchify(
+    'copy',
+    {
+      buffer: { name: 'pixels', dtype: 'f32', size: 197 * width },
+      offset: 0,
+      shape: [1, 1, 197, width / 3, 3],
+      stride: 3,
+    },
+    { lead: 0, patchSize: [1, width / 3] },
+  )
   return ops.end(ops.pixels(1, 1, 'f32'), {}).steps[0]!
 }
 

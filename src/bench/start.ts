@@ -1,19 +1,21 @@
 /**
- * From nothing to the first result, each time in a process of its own: the built-in model, and models of other sizes in an .npz that the disk cache
- * holds. --size B --threads <all> --dtype f32. Node, Deno and Bun only.
+ * From nothing to the first result, each time in a process of its own: the built-in model, and
+ * models of other sizes in an .npz that the disk cache holds. --size B --threads <all> --dtype f32.
+ * Node, Deno and Bun only.
  */
+
+import { encodeNpz } from '../checkpoint/npy.ts'
 import { TrecvitError } from '../error.ts'
 import { library } from '../files.ts'
-import { encodeNpz } from '../checkpoint/npy.ts'
-import { configOf, sizeNames, type Config } from '../model/config.ts'
+import { type Config, configOf, sizeNames } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'
 import { weightTable } from '../model/weights.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { availableThreads } from '../platform/worker.ts'
 import { sizeOf } from '../program/program.ts'
-import { goesOn, unfollowed, type Follow } from './lib/bench.ts'
+import { type Follow, goesOn, unfollowed } from './lib/bench.ts'
 import { dtypes, machine } from './lib/engine.ts'
-import { oneOf, settingsOf, type Options } from './lib/options.ts'
+import { type Options, oneOf, settingsOf } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
 import { median } from './lib/stats.ts'
 import { randomCheckpoint } from './lib/weights.ts'
@@ -36,19 +38,32 @@ interface Start {
 
 /** Medians of the time to the first result and its parts; peak memory against weights and state. */
 export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
-  const settings = settingsOf(options, { size: 'B', threads: Math.min(8, availableThreads()), dtype: 'f32' })
+  const settings = settingsOf(options, {
+    size: 'B',
+    threads: Math.min(8, availableThreads()),
+    dtype: 'f32',
+  })
   const dtype = oneOf('dtype', settings.dtype, dtypes)
   const sizes = settings.size.split(',').map((name) => oneOf('size', name, sizeNames))
-  const [fs, os, path] = [builtinModule('node:fs/promises'), builtinModule('node:os'), builtinModule('node:path')]
-  if (!fs || !os || !path) throw new TrecvitError('The bench "start" starts processes, which only Node, Deno and Bun can')
+  const [fs, os, path] = [
+    builtinModule('node:fs/promises'),
+    builtinModule('node:os'),
+    builtinModule('node:path'),
+  ]
+  if (!fs || !os || !path)
+    throw new TrecvitError('The bench "start" starts processes, which only Node, Deno and Bun can')
   const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'trecvit-bench-'))
   const script = path.join(folder, 'start.mjs')
   const total = ROUNDS + sizes.length * (LOADS + 2)
   let done = 0
   const runs = async (count: number, source: string, more: object): Promise<Start[]> => {
     const starts: Start[] = []
-    while (starts.length < count && await goesOn(follow, done / total)) {
-      const start = await run(script, [source, JSON.stringify({ device: 'wasm', threads: settings.threads, ...more })], follow.signal)
+    while (starts.length < count && (await goesOn(follow, done / total))) {
+      const start = await run(
+        script,
+        [source, JSON.stringify({ device: 'wasm', threads: settings.threads, ...more })],
+        follow.signal,
+      )
       if (!start) break
       starts.push(start)
       done++
@@ -56,8 +71,16 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
     return starts
   }
   const times = (starts: readonly Start[]) => {
-    const of = (key: 'imported' | 'loaded' | 'result' | 'wall', less?: 'imported' | 'loaded') => median(starts.map((start) => start[key] - (less ? start[less] : 0)))
-    return { processes: starts.length, 'to import ms': of('imported'), 'load ms': of('loaded', 'imported'), 'first frame ms': of('result', 'loaded'), 'load and frame ms': of('result', 'imported'), 'process to result ms': of('wall') }
+    const of = (key: 'imported' | 'loaded' | 'result' | 'wall', less?: 'imported' | 'loaded') =>
+      median(starts.map((start) => start[key] - (less ? start[less] : 0)))
+    return {
+      processes: starts.length,
+      'to import ms': of('imported'),
+      'load ms': of('loaded', 'imported'),
+      'first frame ms': of('result', 'loaded'),
+      'load and frame ms': of('result', 'imported'),
+      'process to result ms': of('wall'),
+    }
   }
   const rows: Record<string, string | number>[] = []
   const memory: Record<string, string | number>[] = []
@@ -68,7 +91,7 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
     if (builtin.length) rows.push({ model: 'built-in', ...times(builtin) })
     kernels = builtin[0]?.kernels ?? ''
     for (const size of sizes) {
-      if (!await goesOn(follow, done / total)) break
+      if (!(await goesOn(follow, done / total))) break
       const config = configOf(size)
       const file = path.join(folder, `${size}.npz`)
       const bytes = await npzOf(config)
@@ -79,17 +102,31 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
       const starts = await runs(LOADS, file, { dtype })
       await fs.rm(file)
       if (!starts.length) break
-      rows.push({ model: `${size}, .npz of ${Math.round(bytes.length / 1e6)} MB`, ...times(starts) })
+      rows.push({
+        model: `${size}, .npz of ${Math.round(bytes.length / 1e6)} MB`,
+        ...times(starts),
+      })
       const peak = median(starts.map((start) => start.peak))
       const needed = weightBytes(config, dtype) + stateBytes(config)
-      memory.push({ model: size, 'peak MB': peak / 1e6, 'weights MB': weightBytes(config, dtype) / 1e6, 'state MB': stateBytes(config) / 1e6, 'above both MB': (peak - needed) / 1e6 })
+      memory.push({
+        model: size,
+        'peak MB': peak / 1e6,
+        'weights MB': weightBytes(config, dtype) / 1e6,
+        'state MB': stateBytes(config) / 1e6,
+        'above both MB': (peak - needed) / 1e6,
+      })
     }
   } finally {
     await fs.rm(folder, { recursive: true, force: true })
   }
   return {
-    bench: 'start', facts: { ...machine({ kernels, threads: settings.threads }), dtype },
-    tables: [{ title: 'To the first result, medians', rows }, { title: 'Largest memory of such a process, the runtime itself included', rows: memory }].filter((table) => table.rows.length > 0), verdict: null,
+    bench: 'start',
+    facts: { ...machine({ kernels, threads: settings.threads }), dtype },
+    tables: [
+      { title: 'To the first result, medians', rows },
+      { title: 'Largest memory of such a process, the runtime itself included', rows: memory },
+    ].filter((table) => table.rows.length > 0),
+    verdict: null,
   }
 }
 
@@ -113,11 +150,18 @@ await model.dispose()
 `
 
 /** Runs the script to its end, or to the signal, and then gives null. */
-async function run(script: string, args: readonly string[], signal: AbortSignal): Promise<Start | null> {
+async function run(
+  script: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<Start | null> {
   const { spawn } = builtinModule('node:child_process')!
   const flags = process.versions['deno'] ? ['run', '-A', script] : [script]
   const began = performance.now()
-  const child = spawn(process.execPath, [...flags, ...args], { stdio: ['ignore', 'pipe', 'pipe'], signal })
+  const child = spawn(process.execPath, [...flags, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal,
+  })
   let [text, errors, wall] = ['', '', 0]
   child.stdout.on('data', (part) => {
     text += String(part)
@@ -126,8 +170,11 @@ async function run(script: string, args: readonly string[], signal: AbortSignal)
   child.stderr.on('data', (part) => (errors += String(part)))
   const code = await new Promise((resolve) => child.on('close', resolve).on('error', resolve))
   if (signal.aborted) return null
-  if (code !== 0) throw new TrecvitError(`A process that loads a model ended with ${String(code)}: ${errors.trim().split('\n').at(-1) ?? ''}`)
-  return { ...JSON.parse(text) as Omit<Start, 'wall'>, wall }
+  if (code !== 0)
+    throw new TrecvitError(
+      `A process that loads a model ended with ${String(code)}: ${errors.trim().split('\n').at(-1) ?? ''}`,
+    )
+  return { ...(JSON.parse(text) as Omit<Start, 'wall'>), wall }
 }
 
 /** A checkpoint with random weights as one file. */
@@ -143,9 +190,19 @@ async function npzOf(config: Config): Promise<Uint8Array> {
 }
 
 function weightBytes(config: Config, dtype: (typeof dtypes)[number]): number {
-  return weightTable(config, dtype).reduce((sum, { kind, blocks, rows, columns }) => sum + (kind === 'int8' ? 1 : 4) * blocks * rows * columns, 0)
+  return weightTable(config, dtype).reduce(
+    (sum, { kind, blocks, rows, columns }) =>
+      sum + (kind === 'int8' ? 1 : 4) * blocks * rows * columns,
+    0,
+  )
 }
 
 function stateBytes(config: Config): number {
-  return recordModel(config, { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false }).states.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
+  return recordModel(config, {
+    b: 1,
+    t: 1,
+    pixels: 'u8',
+    recent: 'all',
+    encoded: false,
+  }).states.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
 }

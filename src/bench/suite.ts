@@ -2,7 +2,7 @@
  * The benches that ship with the package, by name.
  */
 import { TrecvitError } from '../error.ts'
-import { part, type Bench, type Follow } from './lib/bench.ts'
+import { type Bench, type Follow, part } from './lib/bench.ts'
 import type { Options } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
 
@@ -14,7 +14,10 @@ interface Entry {
 
 const entries: Readonly<Record<string, Entry>> = {
   kernels: { options: ['size', 'seconds', 'build'], load: () => import('./kernels.ts') },
-  frame: { options: ['size', 'seconds', 'threads', 'build', 'dtype'], load: () => import('./frame.ts') },
+  frame: {
+    options: ['size', 'seconds', 'threads', 'build', 'dtype'],
+    load: () => import('./frame.ts'),
+  },
   growth: { options: ['seconds', 'threads', 'build', 'dtype'], load: () => import('./growth.ts') },
   start: { options: ['size', 'threads', 'dtype'], load: () => import('./start.ts') },
 }
@@ -28,18 +31,36 @@ export const benchNames: readonly string[] = Object.keys(entries)
  * @param onReport takes each report when it is there
  * @throws TrecvitError if there is no bench of such a name, or none of them takes an option
  */
-export async function runBenches(names: readonly string[], options: Options, follow: Follow, onReport: (report: Report) => void): Promise<void> {
+export async function runBenches(
+  names: readonly string[],
+  options: Options,
+  follow: Follow,
+  onReport: (report: Report) => void,
+): Promise<void> {
   const chosen = (names.length ? names : benchNames).map((name) => {
     const entry = Object.hasOwn(entries, name) ? entries[name] : undefined
-    if (!entry) throw new TrecvitError(`There is no bench "${name}"; expected one of ${benchNames.join(', ')}`)
+    if (!entry)
+      throw new TrecvitError(
+        `There is no bench "${name}"; expected one of ${benchNames.join(', ')}`,
+      )
     return entry
   })
   for (const name of Object.keys(options)) {
-    if (!chosen.some((entry) => entry.options.includes(name))) throw new TrecvitError(`"--${name}" expected a bench that it changes, like "${benchNames.find((bench) => entries[bench]!.options.includes(name))}"`)
+    if (!chosen.some((entry) => entry.options.includes(name)))
+      throw new TrecvitError(
+        `"--${name}" expected a bench that it changes, like "${benchNames.find((bench) => entries[bench]!.options.includes(name))}"`,
+      )
   }
   for (const [index, entry] of chosen.entries()) {
     if (follow.signal.aborted) return
     const { bench } = await entry.load()
-    onReport(await bench(Object.fromEntries(Object.entries(options).filter(([name]) => entry.options.includes(name))), part(follow, index, chosen.length)))
+    onReport(
+      await bench(
+        Object.fromEntries(
+          Object.entries(options).filter(([name]) => entry.options.includes(name)),
+        ),
+        part(follow, index, chosen.length),
+      ),
+    )
   }
 }

@@ -1,4 +1,7 @@
-/** A file of named tensors, read a tensor at a time in bounded memory. Every file is untrusted: sizes are checked before memory is taken. */
+/**
+ * A file of named tensors, read a tensor at a time in bounded memory. Every file is untrusted:
+ * sizes are checked before memory is taken.
+ */
 import { TrecvitError } from '../error.ts'
 import type { DType } from './dtype.ts'
 import { openNpz } from './npz.ts'
@@ -33,10 +36,11 @@ export interface Checkpoint {
   /** `__metadata__` of a safetensors file, without a prototype; empty for npz. */
   readonly metadata: Readonly<Record<string, string>>
   /**
-   * Gives one tensor's values to `sink`, row-major, rounded to float32, in chunks of at most 2^18 values. A chunk is only valid until
-   * `sink` returns or the promise it returned resolves. Several reads may be under way at once.
-   * @throws TrecvitError when there is no such tensor, or the file is damaged. An .npz shows damage only after its last chunk, by the
-   * checksum: nothing that `sink` got may be used then
+   * Gives one tensor's values to `sink`, row-major, rounded to float32, in chunks of at most 2^18
+   * values. A chunk is only valid until `sink` returns or the promise it returned resolves. Several
+   * reads may be under way at once.
+   * @throws TrecvitError when there is no such tensor, or the file is damaged. An .npz shows damage
+   * only after its last chunk, by the checksum: nothing that `sink` got may be used then
    */
   read(name: string, sink: Sink, signal?: AbortSignal): Promise<void>
   /**
@@ -55,7 +59,10 @@ export type Reader = Omit<Checkpoint, 'close' | typeof Symbol.asyncDispose>
  * @param options.signal aborts opening and, for HTTP, every later request
  * @throws TrecvitError when the file cannot be had, is of another kind, or is damaged
  */
-export async function openCheckpoint(from: SourceLike, options: { readonly signal?: AbortSignal } = {}): Promise<Checkpoint> {
+export async function openCheckpoint(
+  from: SourceLike,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Checkpoint> {
   const source = await openSource(from, options)
   try {
     return ending(await openFormat(source, options.signal), source)
@@ -68,17 +75,24 @@ export async function openCheckpoint(from: SourceLike, options: { readonly signa
 /** A checkpoint whose reads end with its source. */
 function ending(reader: Reader, source: Source): Checkpoint {
   let closing: Promise<void> | undefined
-  const closedError = (tensor: string) => new TrecvitError(`Checkpoint ${quote(reader.name)} was closed before "${tensor}" was read; open it again`)
+  const closedError = (tensor: string) =>
+    new TrecvitError(
+      `Checkpoint ${quote(reader.name)} was closed before "${tensor}" was read; open it again`,
+    )
   const close = (): Promise<void> => (closing ??= source.close())
   return {
     ...reader,
     async read(name, sink, signal) {
       if (closing) throw closedError(name)
       try {
-        await reader.read(name, (values, at) => {
-          if (closing) throw closedError(name)
-          return sink(values, at)
-        }, signal)
+        await reader.read(
+          name,
+          (values, at) => {
+            if (closing) throw closedError(name)
+            return sink(values, at)
+          },
+          signal,
+        )
       } catch (error) {
         throw closing ? closedError(name) : error
       }
@@ -96,12 +110,15 @@ async function openFormat(source: Source, signal: AbortSignal | undefined): Prom
   if (start.length > 8 && start[8] === 0x7b) {
     const view = new DataView(start.buffer)
     const headerBytes = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true)
-    if (headerBytes <= Math.min(MAX_HEADER, source.size - 8)) return openSafetensors(source, headerBytes)
+    if (headerBytes <= Math.min(MAX_HEADER, source.size - 8))
+      return openSafetensors(source, headerBytes)
     throw new TrecvitError(
       `Checkpoint ${quote(source.name)} says that its header has ${headerBytes} bytes, in a file of ${source.size}: it is cut short or damaged`,
     )
   }
-  throw new TrecvitError(`Checkpoint ${quote(source.name)} is ${kindOf(text)}, not an .npz or .safetensors checkpoint`)
+  throw new TrecvitError(
+    `Checkpoint ${quote(source.name)} is ${kindOf(text)}, not an .npz or .safetensors checkpoint`,
+  )
 }
 
 /** Files that are taken for a checkpoint, by their first bytes. */
@@ -117,6 +134,11 @@ const kinds: readonly (readonly [RegExp, string])[] = [
 ]
 
 function kindOf(text: string): string {
-  const hex = Array.from(text.slice(0, 8), (c) => c.charCodeAt(0).toString(16).padStart(2, '0')).join(' ')
-  return kinds.find(([start]) => start.test(text))?.[1] ?? `a file of unknown kind (it begins with ${hex})`
+  const hex = Array.from(text.slice(0, 8), (c) =>
+    c.charCodeAt(0).toString(16).padStart(2, '0'),
+  ).join(' ')
+  return (
+    kinds.find(([start]) => start.test(text))?.[1] ??
+    `a file of unknown kind (it begins with ${hex})`
+  )
 }

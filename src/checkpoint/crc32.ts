@@ -1,8 +1,9 @@
 import { builtinModule } from '../platform/platform.ts'
 
 /**
- * CRC-32 (polynomial 0xEDB88320, as in zip), sixteen bytes a turn. TABLE[256·k + x] is what byte x adds when k more bytes follow it in
- * the turn; sixteen look-ups then do not wait for each other, as the one look-up a byte of the plain form does.
+ * CRC-32 (polynomial 0xEDB88320, as in zip), sixteen bytes a turn. TABLE[256·k + x] is what byte x
+ * adds when k more bytes follow it in the turn; sixteen look-ups then do not wait for each other,
+ * as the one look-up a byte of the plain form does.
  */
 const TABLE = new Int32Array(16 * 256)
 for (let x = 0; x < 256; x++) {
@@ -20,7 +21,8 @@ const native = builtinModule('node:zlib')?.crc32
 
 /**
  * CRC-32 of `bytes`, as an unsigned 32-bit number.
- * @param crc CRC of the bytes before, to continue from: crc32(b, crc32(a)) is the CRC of a and b joined
+ * @param crc CRC of the bytes before, to continue from: crc32(b, crc32(a)) is the CRC of a and b
+ * joined
  */
 export function crc32(bytes: Uint8Array, crc = 0): number {
   // Node's forgets the bytes before when an ArrayBuffer is empty.
@@ -35,10 +37,17 @@ export function crc32Anywhere(bytes: Uint8Array, crc = 0): number {
   const lead = Math.min(bytes.length, -bytes.byteOffset & 3)
   while (i < lead) c = (c >>> 8) ^ t[(c ^ bytes[i++]!) & 255]!
   const turns = Math.floor((bytes.length - lead) / 16)
-  const words = turns === 0 ? new Int32Array(0) : new Int32Array(bytes.buffer, bytes.byteOffset + lead, 4 * turns)
+  const words =
+    turns === 0
+      ? new Int32Array(0)
+      : new Int32Array(bytes.buffer, bytes.byteOffset + lead, 4 * turns)
   for (let w = 0; w < words.length; w += 4) {
     c ^= words[w]!
-    c = sum(t, 3072, c) ^ sum(t, 2048, words[w + 1]!) ^ sum(t, 1024, words[w + 2]!) ^ sum(t, 0, words[w + 3]!)
+    c =
+      sum(t, 3072, c) ^
+      sum(t, 2048, words[w + 1]!) ^
+      sum(t, 1024, words[w + 2]!) ^
+      sum(t, 0, words[w + 3]!)
   }
   i += 16 * turns
   while (i < bytes.length) c = (c >>> 8) ^ t[(c ^ bytes[i++]!) & 255]!
@@ -47,6 +56,10 @@ export function crc32Anywhere(bytes: Uint8Array, crc = 0): number {
 
 /** What the four bytes of a word add. */
 function sum(t: Int32Array, at: number, word: number): number {
-  return t[at + 768 + (word & 255)]! ^ t[at + 512 + ((word >>> 8) & 255)]! ^
-    t[at + 256 + ((word >>> 16) & 255)]! ^ t[at + (word >>> 24)]!
+  return (
+    t[at + 768 + (word & 255)]! ^
+    t[at + 512 + ((word >>> 8) & 255)]! ^
+    t[at + 256 + ((word >>> 16) & 255)]! ^
+    t[at + (word >>> 24)]!
+  )
 }

@@ -1,17 +1,46 @@
-/** The number formats of checkpoints: their sizes, and their way to float32. Hosts are little-endian, as WebAssembly is. */
+/**
+ * The number formats of checkpoints: their sizes, and their way to float32. Hosts are
+ * little-endian, as WebAssembly is.
+ */
 import { fromHalves } from './f16.ts'
 
 /** Number format of a stored tensor. */
-export type DType = 'bool' | 'u8' | 'i8' | 'u16' | 'i16' | 'f16' | 'bf16' | 'u32' | 'i32' | 'f32' | 'u64' | 'i64' | 'f64'
+export type DType =
+  | 'bool'
+  | 'u8'
+  | 'i8'
+  | 'u16'
+  | 'i16'
+  | 'f16'
+  | 'bf16'
+  | 'u32'
+  | 'i32'
+  | 'f32'
+  | 'u64'
+  | 'i64'
+  | 'f64'
 
 /** Bytes of one value. */
 export const itemBytes: Readonly<Record<DType, 1 | 2 | 4 | 8>> = {
-  bool: 1, u8: 1, i8: 1, u16: 2, i16: 2, f16: 2, bf16: 2, u32: 4, i32: 4, f32: 4, u64: 8, i64: 8, f64: 8,
+  bool: 1,
+  u8: 1,
+  i8: 1,
+  u16: 2,
+  i16: 2,
+  f16: 2,
+  bf16: 2,
+  u32: 4,
+  i32: 4,
+  f32: 4,
+  u64: 8,
+  i64: 8,
+  f64: 8,
 }
 
 /**
- * Values in a tensor of this shape, or undefined when it is no shape: a dimension that is not a whole number, more than 64 of them, or
- * a number of bytes past 2^53. A dimension of 0 hides no overflow of the others.
+ * Values in a tensor of this shape, or undefined when it is no shape: a dimension that is not a
+ * whole number, more than 64 of them, or a number of bytes past 2^53. A dimension of 0 hides no
+ * overflow of the others.
  */
 export function countValues(shape: readonly number[], dtype: DType): number | undefined {
   let bytes: number = itemBytes[dtype]
@@ -24,12 +53,17 @@ export function countValues(shape: readonly number[], dtype: DType): number | un
 }
 
 /**
- * The first `count` values in `from` as float32, each rounded once to the nearest. Float32 values are not copied: the result is then a
- * view of `from`, else of `into`.
+ * The first `count` values in `from` as float32, each rounded once to the nearest. Float32 values
+ * are not copied: the result is then a view of `from`, else of `into`.
  * @param from little-endian values
  * @param into room for `count` values
  */
-export function toFloat32(dtype: DType, from: ArrayBuffer, count: number, into: Float32Array): Float32Array {
+export function toFloat32(
+  dtype: DType,
+  from: ArrayBuffer,
+  count: number,
+  into: Float32Array,
+): Float32Array {
   if (dtype === 'f32') return new Float32Array(from, 0, count)
   const out = into.subarray(0, count)
   if (dtype === 'f16') {
@@ -50,11 +84,19 @@ export function toFloat32(dtype: DType, from: ArrayBuffer, count: number, into: 
   return out
 }
 
-const arrays = { u8: Uint8Array, i8: Int8Array, u16: Uint16Array, i16: Int16Array, u32: Uint32Array, i32: Int32Array, f64: Float64Array }
+const arrays = {
+  u8: Uint8Array,
+  i8: Int8Array,
+  u16: Uint16Array,
+  i16: Int16Array,
+  u32: Uint32Array,
+  i32: Int32Array,
+  f64: Float64Array,
+}
 
 /**
- * A 64-bit integer as a number that rounds to the right float32. Of 54 bits and more, the lowest 11 are folded into one: a double then
- * holds the rest exactly, and the integer is not rounded twice.
+ * A 64-bit integer as a number that rounds to the right float32. Of 54 bits and more, the lowest 11
+ * are folded into one: a double then holds the rest exactly, and the integer is not rounded twice.
  */
 function wide(low: number, high: number, signed: boolean): number {
   if (signed && high >= 0x80000000) {

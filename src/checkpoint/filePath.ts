@@ -26,7 +26,9 @@ export function pathOf(url: URL): string {
 /** Returns the error of a runtime without files. */
 export function noFiles(what: string): TrecvitError {
   const reason = 'this runtime has no file system'
-  return new TrecvitError(`${what} cannot be opened, because ${reason}: pass a URL object or a Blob`)
+  return new TrecvitError(
+    `${what} cannot be opened, because ${reason}: pass a URL object or a Blob`,
+  )
 }
 
 /** Returns the error of a file that cannot be opened. */
@@ -34,7 +36,8 @@ export function cannotOpen(path: string, error: NodeJS.ErrnoException): TrecvitE
   const shown = quote(path)
   if (error.code === 'ENOENT') return new TrecvitError(`There is no file at ${shown}`)
   const advice = ['EMFILE', 'ENFILE'].includes(error.code ?? '')
-    ? ': close some files, or raise the limit with ulimit -n' : ''
+    ? ': close some files, or raise the limit with ulimit -n'
+    : ''
   const message = `The file at ${shown} cannot be opened (${error.code ?? error.message})${advice}`
   return new TrecvitError(message, { cause: error })
 }

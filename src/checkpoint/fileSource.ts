@@ -7,7 +7,8 @@ import type { Source } from './source.ts'
 
 /**
  * A file on disk, in Node, Deno or Bun.
- * @throws TrecvitError when there is no such file, it is not a regular file, it cannot be opened, or this runtime has no files
+ * @throws TrecvitError when there is no such file, it is not a regular file, it cannot be opened,
+ * or this runtime has no files
  */
 export async function openFile(from: string | URL): Promise<Source> {
   const shown = quote(String(from))
@@ -19,7 +20,10 @@ export async function openFile(from: string | URL): Promise<Source> {
   }
   // Asked before opening: to open a pipe would wait for its writer.
   const stat = await fs.stat(path).catch(refuse)
-  if (!stat.isFile()) throw new TrecvitError(`Path ${shown} is ${stat.isDirectory() ? 'a directory' : 'not a regular file'}: give the path of a file`)
+  if (!stat.isFile())
+    throw new TrecvitError(
+      `Path ${shown} is ${stat.isDirectory() ? 'a directory' : 'not a regular file'}: give the path of a file`,
+    )
   const file = await fs.open(path, 'r').catch(refuse)
   const source: Source = {
     name: path.split(/[\\/]/).at(-1) ?? '',
@@ -27,10 +31,17 @@ export async function openFile(from: string | URL): Promise<Source> {
     async read(offset, into) {
       checkRange(this, offset, into.length)
       for (let done = 0; done < into.length; ) {
-        const { bytesRead } = await file.read(into, done, into.length - done, offset + done).catch((error: Error) => {
-          throw new TrecvitError(`The file at ${shown} cannot be read (${error.message})`, { cause: error })
-        })
-        if (bytesRead === 0) throw new TrecvitError(`The file at ${shown} ended at byte ${offset + done} of ${stat.size}: it was changed`)
+        const { bytesRead } = await file
+          .read(into, done, into.length - done, offset + done)
+          .catch((error: Error) => {
+            throw new TrecvitError(`The file at ${shown} cannot be read (${error.message})`, {
+              cause: error,
+            })
+          })
+        if (bytesRead === 0)
+          throw new TrecvitError(
+            `The file at ${shown} ended at byte ${offset + done} of ${stat.size}: it was changed`,
+          )
         done += bytesRead
       }
     },

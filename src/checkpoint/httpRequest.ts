@@ -15,7 +15,9 @@ export class BrokenConnection extends TrecvitError {}
  * @throws TrecvitError when the status is another
  */
 export async function request(
-  url: URL, headers: Record<string, string>, signal: AbortSignal | undefined,
+  url: URL,
+  headers: Record<string, string>,
+  signal: AbortSignal | undefined,
 ): Promise<Response> {
   let response
   try {
@@ -33,7 +35,9 @@ export async function request(
 
 /** Returns the next non-empty chunk, or undefined at the end. */
 export async function pull(
-  reader: Reader, url: URL, signal: AbortSignal | undefined,
+  reader: Reader,
+  url: URL,
+  signal: AbortSignal | undefined,
 ): Promise<Uint8Array | undefined> {
   try {
     for (;;) {

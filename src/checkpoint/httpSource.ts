@@ -1,11 +1,17 @@
 /**
- * A file on an HTTP server. With Range requests only what is read is fetched, and reads that follow each other share one response;
- * a server without them is asked once, for everything.
+ * A file on an HTTP server. With Range requests only what is read is fetched, and reads that follow
+ * each other share one response; a server without them is asked once, for everything.
  */
 import { TrecvitError } from '../error.ts'
 import { checkRange } from './checkRange.ts'
 import {
-  BrokenConnection, contentRange, promisedSize, pull, request, show, type Reader,
+  BrokenConnection,
+  contentRange,
+  promisedSize,
+  pull,
+  type Reader,
+  request,
+  show,
 } from './httpRequest.ts'
 import { quote } from './quote.ts'
 import type { Source } from './source.ts'
@@ -14,7 +20,10 @@ import type { Source } from './source.ts'
 const PROBE = 1 << 16
 /** Bytes between two reads that are cheaper to receive and drop than to ask around. */
 const GAP = 1 << 16
-/** One request while reading on and on. Doubled from the first to the second, so that a reader who stops early wastes little. */
+/**
+ * One request while reading on and on. Doubled from the first to the second, so that a reader who
+ * stops early wastes little.
+ */
 const FIRST_WINDOW = 1 << 20
 const LAST_WINDOW = 1 << 25
 /** Piece of a body that is kept in memory. */
@@ -50,13 +59,15 @@ export async function openHttp(url: URL, signal: AbortSignal | undefined): Promi
  * @throws TrecvitError when the server is out of reach or answers with an error
  */
 export async function requestFile(
-  url: URL, signal: AbortSignal | undefined,
+  url: URL,
+  signal: AbortSignal | undefined,
 ): Promise<Source | Response> {
   const response = await request(url, { Range: `bytes=0-${PROBE - 1}` }, signal)
   if (response.status === 206) {
     const range = contentRange(response)
     if (range?.start === 0) return openRanges(url, range, response, signal)
-    // A browser hides Content-Range from other origins unless the server exposes it: without it the size is unknown.
+    // A browser hides Content-Range from other origins unless the server exposes it: without it the
+    // size is unknown.
     await response.body?.cancel()
     return request(url, {}, signal)
   }
@@ -65,9 +76,19 @@ export async function requestFile(
   throw new TrecvitError(`${show(url)} is empty (0 bytes): save or download it again`)
 }
 
-function openRanges(url: URL, first: { end: number; size: number }, response: Response, signal: AbortSignal | undefined): Source {
+function openRanges(
+  url: URL,
+  first: { end: number; size: number },
+  response: Response,
+  signal: AbortSignal | undefined,
+): Source {
   const { size } = first
-  let idle: Body | undefined = { reader: response.body!.getReader(), at: 0, end: first.end, rest: new Uint8Array(0) }
+  let idle: Body | undefined = {
+    reader: response.body!.getReader(),
+    at: 0,
+    end: first.end,
+    rest: new Uint8Array(0),
+  }
   let window = FIRST_WINDOW
   let last = 0
   let closed = false
@@ -87,11 +108,19 @@ function openRanges(url: URL, first: { end: number; size: number }, response: Re
     const end = Math.min(size, start + length)
     const response = await request(url, { Range: `bytes=${start}-${end - 1}` }, signal)
     const range = contentRange(response)
-    if (response.status === 206 && range?.start === start && range.end === end && range.size === size) {
+    if (
+      response.status === 206 &&
+      range?.start === start &&
+      range.end === end &&
+      range.size === size
+    ) {
       return { reader: response.body!.getReader(), at: start, end, rest: new Uint8Array(0) }
     }
     await response.body?.cancel()
-    if (range !== undefined && range.size !== size) throw new TrecvitError(`${show(url)} changed from ${size} to ${range.size} bytes while it was read`)
+    if (range !== undefined && range.size !== size)
+      throw new TrecvitError(
+        `${show(url)} changed from ${size} to ${range.size} bytes while it was read`,
+      )
     throw new TrecvitError(
       `${show(url)} was asked for bytes ${start} to ${end - 1} and answered with HTTP ${response.status}, Content-Range ${quote(response.headers.get('content-range') ?? 'none')}`,
     )
@@ -164,7 +193,10 @@ function drop(body: Body): void {
  * @throws TrecvitError when it is larger than `limit` bytes, or ends before the promised size
  */
 export async function readWhole(
-  url: URL, response: Response, signal: AbortSignal | undefined, limit: number = MAX_WHOLE,
+  url: URL,
+  response: Response,
+  signal: AbortSignal | undefined,
+  limit: number = MAX_WHOLE,
 ): Promise<Source> {
   const reader = checkedBody(url, response, signal).getReader()
   const segments: Uint8Array[] = []
@@ -195,7 +227,10 @@ export async function readWhole(
       checkRange(this, offset, into.length)
       for (let done = 0; done < into.length; ) {
         const at = (offset + done) % SEGMENT
-        const part = segments[Math.floor((offset + done) / SEGMENT)]!.subarray(at, at + into.length - done)
+        const part = segments[Math.floor((offset + done) / SEGMENT)]!.subarray(
+          at,
+          at + into.length - done,
+        )
         into.set(part, done)
         done += part.length
       }
@@ -207,7 +242,9 @@ export async function readWhole(
 
 /** The body of an answer; an error instead of an end before the promised size. */
 export function checkedBody(
-  url: URL, response: Response, signal: AbortSignal | undefined,
+  url: URL,
+  response: Response,
+  signal: AbortSignal | undefined,
 ): ReadableStream<Uint8Array> {
   const reader = response.body!.getReader()
   const promised = promisedSize(response)

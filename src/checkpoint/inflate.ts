@@ -3,7 +3,10 @@ import { TrecvitError } from '../error.ts'
 import { webClasses } from '../web.ts'
 import type { ReadAt } from './zip.ts'
 
-/** Bytes of deflated data handed on at once: few at first, when only a header is wanted; never so many that a bomb could fill memory. */
+/**
+ * Bytes of deflated data handed on at once: few at first, when only a header is wanted; never so
+ * many that a bomb could fill memory.
+ */
 const FIRST_PIECE = 1 << 10
 const LAST_PIECE = 1 << 15
 
@@ -60,14 +63,20 @@ export function inflated(read: ReadAt, at: number, stop: number, what: string): 
       return !done
     } catch (error) {
       if (failure !== undefined) throw failure
-      throw new TrecvitError(`${what} cannot be inflated (${error instanceof Error ? error.message : error}): the file is damaged`, { cause: error })
+      throw new TrecvitError(
+        `${what} cannot be inflated (${error instanceof Error ? error.message : error}): the file is damaged`,
+        { cause: error },
+      )
     }
   }
 
   return {
     async fill(into) {
       for (let done = 0; done < into.length; ) {
-        if (rest.length === 0 && !(await more())) throw new TrecvitError(`${what} inflates to fewer bytes than expected: the file is damaged`)
+        if (rest.length === 0 && !(await more()))
+          throw new TrecvitError(
+            `${what} inflates to fewer bytes than expected: the file is damaged`,
+          )
         const part = rest.subarray(0, into.length - done)
         into.set(part, done)
         done += part.length

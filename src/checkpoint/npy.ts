@@ -17,7 +17,8 @@ const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
 const MAX_HEADER = 1 << 16
 
 /** `'key': value,` in the header. A value that begins with [ lists the fields of a structure. */
-const FIELD = /\s*(?<quote>['"])(?<key>\w+)\k<quote>\s*:\s*(?:(?<list>\[)|(?:(?<mark>['"])(?<text>[^'"]*)\k<mark>|(?<bool>True|False)|\((?<tuple>[\d\s,L]*)\))\s*(?:,|(?=\})))/y
+const FIELD =
+  /\s*(?<quote>['"])(?<key>\w+)\k<quote>\s*:\s*(?:(?<list>\[)|(?:(?<mark>['"])(?<text>[^'"]*)\k<mark>|(?<bool>True|False)|\((?<tuple>[\d\s,L]*)\))\s*(?:,|(?=\})))/y
 
 /** Thrown for an array that is not of numbers that are supported, but not damaged. */
 export class NotNumbers extends TrecvitError {
@@ -96,7 +97,8 @@ function parseHeader(text: string, what: string): Layout {
   if (descr === undefined || order === undefined || dims === undefined) throw damaged(what)
   const shape = dims.trim() === '' ? [] : dims.split(',')
   if (shape.length > 1 && shape.at(-1)!.trim() === '') shape.pop() // a tuple of one ends in a comma
-  if (!shape.every((n) => /^\s*\d+L?\s*$/.test(n))) throw damaged(what) // L: a long integer of Python 2
+  // L: a long integer of Python 2
+  if (!shape.every((n) => /^\s*\d+L?\s*$/.test(n))) throw damaged(what)
   const sides = shape.map((n) => Number.parseFloat(n))
   const dtype = parseDescr(descr, sides, what)
   return { dtype, shape: sides, bigEndian: descr.startsWith('>'), fortran: order === 'True' }
@@ -133,7 +135,10 @@ export interface NpyArray {
  */
 export function encodeNpy(data: Float32Array | Uint8Array, shape: readonly number[]): Uint8Array {
   const dtype = data instanceof Float32Array ? 'f32' : 'u8'
-  if (countValues(shape, dtype) !== data.length) throw new TrecvitError(`An array of ${data.length} values cannot be written as shape [${shape.join(', ')}]`)
+  if (countValues(shape, dtype) !== data.length)
+    throw new TrecvitError(
+      `An array of ${data.length} values cannot be written as shape [${shape.join(', ')}]`,
+    )
   const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(', ')
   const header = `{'descr': '${dtype === 'f32' ? '<f4' : '|u1'}', 'fortran_order': False, 'shape': (${tuple}), }`
   // The values begin at a multiple of 64 bytes, after a line end.
@@ -148,8 +153,10 @@ export function encodeNpy(data: Float32Array | Uint8Array, shape: readonly numbe
 }
 
 /**
- * The bytes of an .npz file, stored without compression, as numpy.savez writes it. The same arrays give the same bytes.
- * @throws TrecvitError when a shape does not fit its data, a name comes twice, or the file would need zip64 (4 GiB, 65535 arrays)
+ * The bytes of an .npz file, stored without compression, as numpy.savez writes it. The same arrays
+ * give the same bytes.
+ * @throws TrecvitError when a shape does not fit its data, a name comes twice, or the file would
+ * need zip64 (4 GiB, 65535 arrays)
  */
 export function encodeNpz(arrays: Iterable<readonly [name: string, array: NpyArray]>): Uint8Array {
   const parts: Uint8Array[] = []
@@ -157,10 +164,14 @@ export function encodeNpz(arrays: Iterable<readonly [name: string, array: NpyArr
   const names = new Set<string>()
   let at = 0
   for (const [name, { data, shape }] of arrays) {
-    if (names.has(name)) throw new TrecvitError(`An .npz cannot hold two arrays named ${quote(name)}`)
+    if (names.has(name))
+      throw new TrecvitError(`An .npz cannot hold two arrays named ${quote(name)}`)
     names.add(name)
     const encoded = encodeText(`${name}.npy`)
-    if (encoded.length > 0xffff) throw new TrecvitError(`The name of an array in an .npz has ${encoded.length} bytes, more than 65535`)
+    if (encoded.length > 0xffff)
+      throw new TrecvitError(
+        `The name of an array in an .npz has ${encoded.length} bytes, more than 65535`,
+      )
     const contents = encodeNpy(data, shape)
     const record = new DataView(new ArrayBuffer(46 + encoded.length))
     record.setUint32(0, 0x02014b50, true)
@@ -168,7 +179,8 @@ export function encodeNpz(arrays: Iterable<readonly [name: string, array: NpyArr
     // Bytes 6 to 30 are bytes 4 to 28 of the local header too.
     record.setUint16(6, 20, true)
     record.setUint16(8, 0x800, true) // the name is UTF-8
-    record.setUint16(14, 0x21, true) // 1 January 1980: zip has no earlier date, and no clock is asked
+    // 1 January 1980: zip has no earlier date, and no clock is asked
+    record.setUint16(14, 0x21, true)
     record.setUint32(16, crc32(contents), true)
     record.setUint32(20, contents.length, true)
     record.setUint32(24, contents.length, true)
@@ -186,7 +198,9 @@ export function encodeNpz(arrays: Iterable<readonly [name: string, array: NpyArr
   }
   const length = directory.reduce((sum, record) => sum + record.length, 0)
   if (directory.length >= 0xffff || at + length >= 0xffffffff) {
-    throw new TrecvitError(`An .npz of ${directory.length} arrays and ${at + length} bytes is too large to be written: split it`)
+    throw new TrecvitError(
+      `An .npz of ${directory.length} arrays and ${at + length} bytes is too large to be written: split it`,
+    )
   }
   const end = new DataView(new ArrayBuffer(22))
   end.setUint32(0, 0x06054b50, true)

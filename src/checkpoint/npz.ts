@@ -12,7 +12,9 @@ import { readEntry } from './zipEntry.ts'
 
 /** Bytes read at once while looking for headers: those of small arrays lie close together. */
 const WINDOW = 1 << 14
-/** Requests under way at once while looking for headers, as many as a browser allows to one server. */
+/**
+ * Requests under way at once while looking for headers, as many as a browser allows to one server.
+ */
 const SCANNERS = 6
 
 /** An array and its place in the file. */
@@ -65,11 +67,19 @@ export async function openNpz(source: Source, signal?: AbortSignal): Promise<Rea
     async read(name, sink, signal) {
       const array = arrays.get(name)
       if (array === undefined) {
-        throw new TrecvitError(skipped.get(name) ?? `Checkpoint ${file} has no array ${quote(name)}`)
+        throw new TrecvitError(
+          skipped.get(name) ?? `Checkpoint ${file} has no array ${quote(name)}`,
+        )
       }
       const { entry, at, headerBytes, headerCrc, layout } = array
       const what = describe(entry, file)
-      const reader = readEntry((offset, into) => source.read(offset, into), entry, at, headerBytes, what)
+      const reader = readEntry(
+        (offset, into) => source.read(offset, into),
+        entry,
+        at,
+        headerBytes,
+        what,
+      )
       let crc = headerCrc
       try {
         if (entry.deflated) await reader.fill(new Uint8Array(headerBytes))
@@ -82,14 +92,20 @@ export async function openNpz(source: Source, signal?: AbortSignal): Promise<Rea
       } finally {
         reader.close()
       }
-      if (crc !== entry.crc) throw new TrecvitError(`${what} does not match its checksum: the file is damaged`)
+      if (crc !== entry.crc)
+        throw new TrecvitError(`${what} does not match its checksum: the file is damaged`)
     },
   }
 }
 
-/** Entries whose headers are close together share a read; several reads are under way at once, because a server answers slowly. */
+/**
+ * Entries whose headers are close together share a read; several reads are under way at once,
+ * because a server answers slowly.
+ */
 async function locateAll(
-  source: Source, entries: readonly ZipEntry[], signal: AbortSignal | undefined,
+  source: Source,
+  entries: readonly ZipEntry[],
+  signal: AbortSignal | undefined,
 ): Promise<(Located | Refused)[]> {
   const groups: ZipEntry[][] = []
   for (const entry of entries) {
@@ -116,7 +132,8 @@ async function locateAll(
 }
 
 async function locateGroup(
-  source: Source, group: readonly ZipEntry[],
+  source: Source,
+  group: readonly ZipEntry[],
 ): Promise<(Located | Refused)[]> {
   const file = quote(source.name)
   const start = group[0]!.at
@@ -146,12 +163,17 @@ async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Loca
   try {
     const { bytes, ...layout } = await readNpyHeader(async (into) => {
       left -= into.length
-      if (left < 0) throw new TrecvitError(`${what} has ${entry.size} bytes, too few for a .npy header: the file is damaged`)
+      if (left < 0)
+        throw new TrecvitError(
+          `${what} has ${entry.size} bytes, too few for a .npy header: the file is damaged`,
+        )
       await reader.fill(into)
     }, what)
     const count = countValues(layout.shape, layout.dtype)
     if (count === undefined || count * itemBytes[layout.dtype] !== left) {
-      throw new TrecvitError(`${what} is ${layout.dtype} of shape [${layout.shape.slice(0, 64).join(', ')}], which does not fit its ${left} bytes: the file is damaged`)
+      throw new TrecvitError(
+        `${what} is ${layout.dtype} of shape [${layout.shape.slice(0, 64).join(', ')}], which does not fit its ${left} bytes: the file is damaged`,
+      )
     }
     const info = { name, shape: layout.shape, dtype: layout.dtype }
     return { entry, info, layout, at, headerBytes: bytes.length, headerCrc: crc32(bytes) }

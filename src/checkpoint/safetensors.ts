@@ -50,7 +50,9 @@ export async function openSafetensors(source: Source, headerBytes: number): Prom
   try {
     text = decodeText(bytes, 'utf-8', { fatal: true, ignoreBOM: true })
   } catch (error) {
-    throw new TrecvitError(`The header of ${file} is not UTF-8: the file is damaged`, { cause: error })
+    throw new TrecvitError(`The header of ${file} is not UTF-8: the file is damaged`, {
+      cause: error,
+    })
   }
   const header = parseHeader(text, file)
   const { located, skipped } = locate(header, 8 + headerBytes, source.size, file)
@@ -65,7 +67,9 @@ export async function openSafetensors(source: Source, headerBytes: number): Prom
     async read(name, sink, signal) {
       const tensor = located.get(name)
       if (tensor === undefined) {
-        throw new TrecvitError(skipped.get(name) ?? `Checkpoint ${file} has no tensor ${quote(name)}`)
+        throw new TrecvitError(
+          skipped.get(name) ?? `Checkpoint ${file} has no tensor ${quote(name)}`,
+        )
       }
       let { at } = tensor
       const fill = async (into: Uint8Array): Promise<void> => {
@@ -81,16 +85,23 @@ export async function openSafetensors(source: Source, headerBytes: number): Prom
 function locate(header: Header, start: number, size: number, file: string): Located {
   const located = new Map<string, Place>()
   const skipped = new Map<string, string>()
-  const entries = [...header.tensors].sort(([, a], [, b]) => a.offsets[0] - b.offsets[0] || a.offsets[1] - b.offsets[1])
+  const entries = [...header.tensors].sort(
+    ([, a], [, b]) => a.offsets[0] - b.offsets[0] || a.offsets[1] - b.offsets[1],
+  )
   let at = start
   for (const [name, { dtype: format, shape, offsets }] of entries) {
     const what = `Tensor ${quote(name)} of ${file}`
     const dtype = formats.get(format)
     const length = offsets[1] - offsets[0]
     if (dtype ? bytesOf(shape, dtype) !== length : length < 0) {
-      throw new TrecvitError(`${what} is ${format} of shape [${shape.join(', ')}], which does not fit its bytes ${offsets[0]} to ${offsets[1]}: the file is damaged`)
+      throw new TrecvitError(
+        `${what} is ${format} of shape [${shape.join(', ')}], which does not fit its bytes ${offsets[0]} to ${offsets[1]}: the file is damaged`,
+      )
     }
-    if (start + offsets[0] !== at) throw new TrecvitError(`${what} begins at byte ${start + offsets[0]}, but the one before it ends at ${at}: the file is damaged`)
+    if (start + offsets[0] !== at)
+      throw new TrecvitError(
+        `${what} begins at byte ${start + offsets[0]}, but the one before it ends at ${at}: the file is damaged`,
+      )
     if (dtype) {
       const layout = { dtype, shape, bigEndian: false, fortran: false }
       located.set(name, { info: { name, shape, dtype }, layout, at })
@@ -100,7 +111,10 @@ function locate(header: Header, start: number, size: number, file: string): Loca
     }
     at = start + offsets[1]
   }
-  if (at !== size) throw new TrecvitError(`Checkpoint ${file} has ${size} bytes, but its tensors end at byte ${at}: it is cut short or damaged`)
+  if (at !== size)
+    throw new TrecvitError(
+      `Checkpoint ${file} has ${size} bytes, but its tensors end at byte ${at}: it is cut short or damaged`,
+    )
   const [first] = skipped.values()
   if (located.size === 0 && first !== undefined) throw new TrecvitError(first)
   return { located, skipped }

@@ -1,6 +1,6 @@
 /**
- * The JSON header of a .safetensors file. Read by a parser that knows what may stand there: JSON.parse hides repeated keys, and turns
- * hostile text of 100 MB into a tree of gigabytes.
+ * The JSON header of a .safetensors file. Read by a parser that knows what may stand there:
+ * JSON.parse hides repeated keys, and turns hostile text of 100 MB into a tree of gigabytes.
  */
 import { TrecvitError } from '../error.ts'
 import { quote } from './quote.ts'
@@ -61,7 +61,8 @@ function parseEntry(json: Scanner, name: string): HeaderEntry {
     else if (key === 'data_offsets' && offsets === undefined) offsets = json.integers(2)
     else json.fail(`has an unknown or repeated key ${quote(key)} in tensor ${quote(name)}`)
   })
-  if (dtype === undefined || shape === undefined || offsets?.length !== 2) json.fail(`lacks dtype, shape or data_offsets in tensor ${quote(name)}`)
+  if (dtype === undefined || shape === undefined || offsets?.length !== 2)
+    json.fail(`lacks dtype, shape or data_offsets in tensor ${quote(name)}`)
   return { dtype, shape, offsets: [offsets[0]!, offsets[1]!] }
 }
 
@@ -115,8 +116,10 @@ class Scanner {
       const start = this.#at
       while (this.#text[this.#at]! >= '0' && this.#text[this.#at]! <= '9') this.#at++
       const digits = this.#text.slice(start, Math.min(this.#at, start + 20))
-      if (!/^(0|[1-9]\d*)$/.test(digits) || !Number.isSafeInteger(Number(digits))) this.fail('holds something else where a whole number was expected')
-      if (numbers.push(Number(digits)) > limit) this.fail(`holds more than ${limit} numbers in one array`)
+      if (!/^(0|[1-9]\d*)$/.test(digits) || !Number.isSafeInteger(Number(digits)))
+        this.fail('holds something else where a whole number was expected')
+      if (numbers.push(Number(digits)) > limit)
+        this.fail(`holds more than ${limit} numbers in one array`)
     } while (this.#take(','))
     this.#expect(']')
     return numbers
@@ -128,7 +131,9 @@ class Scanner {
   }
 
   fail(fault: string): never {
-    throw new TrecvitError(`The header of ${this.#file} ${fault} (character ${this.#at}): the file is damaged`)
+    throw new TrecvitError(
+      `The header of ${this.#file} ${fault} (character ${this.#at}): the file is damaged`,
+    )
   }
 
   #space(): void {

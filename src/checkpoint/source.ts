@@ -1,5 +1,6 @@
 /**
- * Bytes at an offset, wherever they are: a file, an HTTP server, a Blob or memory. Readers of checkpoints see nothing else.
+ * Bytes at an offset, wherever they are: a file, an HTTP server, a Blob or memory. Readers of
+ * checkpoints see nothing else.
  */
 import { describe } from '../array.ts'
 import { TrecvitError } from '../error.ts'
@@ -24,20 +25,29 @@ export interface Source {
   close(): Promise<void>
 }
 
-/** What a checkpoint can be opened from. A string that starts with http:// or https:// is a URL, any other string a path. */
+/**
+ * What a checkpoint can be opened from. A string that starts with http:// or https:// is a URL, any
+ * other string a path.
+ */
 export type SourceLike = string | URL | Blob | ArrayBuffer | Uint8Array
 
 /**
  * Opens a path, URL, Blob or array of bytes for reading.
  * @param options.signal aborts opening and, for HTTP, every later request of this source
- * @throws TrecvitError when it is missing, empty, a directory, out of reach or of no kind that can be read
+ * @throws TrecvitError when it is missing, empty, a directory, out of reach or of no kind that can
+ * be read
  */
-export async function openSource(from: SourceLike, options: { readonly signal?: AbortSignal } = {}): Promise<Source> {
+export async function openSource(
+  from: SourceLike,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Source> {
   options.signal?.throwIfAborted()
   const source = await openAny(from, options.signal)
   if (source.size > 0) return source
   await source.close()
-  throw new TrecvitError(`Checkpoint ${quote(source.name)} is empty (0 bytes): save or download it again`)
+  throw new TrecvitError(
+    `Checkpoint ${quote(source.name)} is empty (0 bytes): save or download it again`,
+  )
 }
 
 async function openAny(from: SourceLike, signal: AbortSignal | undefined): Promise<Source> {
@@ -48,12 +58,16 @@ async function openAny(from: SourceLike, signal: AbortSignal | undefined): Promi
   if (url) {
     if (url.protocol === 'http:' || url.protocol === 'https:') return openHttp(url, signal)
     if (url.protocol === 'file:') return openFile(url)
-    throw new TrecvitError(`A checkpoint URL expected http:, https: or file:, got ${quote(url.protocol)}`)
+    throw new TrecvitError(
+      `A checkpoint URL expected http:, https: or file:, got ${quote(url.protocol)}`,
+    )
   }
   if (isBlob(from)) return openBlob(from)
   const bytes = asBytes(from)
   if (bytes) return openBytes(bytes, ArrayBuffer.isView(from) ? 'Uint8Array' : 'ArrayBuffer')
-  throw new TrecvitError(`A checkpoint expected a path, URL, Blob, ArrayBuffer or Uint8Array, got ${describe(from)}`)
+  throw new TrecvitError(
+    `A checkpoint expected a path, URL, Blob, ArrayBuffer or Uint8Array, got ${describe(from)}`,
+  )
 }
 
 function parseUrl(text: string): URL {
@@ -88,7 +102,10 @@ function openBlob(blob: Blob): Source {
         into.set(bytes)
       } catch (error) {
         // A File whose file on disk was changed or removed since it was chosen ends here.
-        throw new TrecvitError(`Checkpoint ${quote(this.name)} cannot be read any more: choose the file again`, { cause: error })
+        throw new TrecvitError(
+          `Checkpoint ${quote(this.name)} cannot be read any more: choose the file again`,
+          { cause: error },
+        )
       }
     },
     async close() {},

@@ -7,8 +7,9 @@ import { quote } from './quote.ts'
 export const CHUNK: number = 1 << 18
 
 /**
- * Takes a chunk: row-major values of a tensor, the first of them at index `at`. The array is only valid during the call, or until the
- * returned promise resolves: it is filled anew for the next chunk.
+ * Takes a chunk: row-major values of a tensor, the first of them at index `at`. The array is only
+ * valid during the call, or until the returned promise resolves: it is filled anew for the next
+ * chunk.
  */
 export type Sink = (values: Float32Array, at: number) => void | Promise<void>
 
@@ -30,13 +31,19 @@ export interface Scratch {
   readonly values: Float32Array
 }
 
-/** Buffers that reads of a checkpoint take in turn, so that hundreds of tensors need one set and reads side by side one each. */
+/**
+ * Buffers that reads of a checkpoint take in turn, so that hundreds of tensors need one set and
+ * reads side by side one each.
+ */
 export class ScratchPool {
   readonly #free: Scratch[] = []
 
   /** Runs `work` with buffers that are its own until it ends. */
   async lend<T>(work: (scratch: Scratch) => Promise<T>): Promise<T> {
-    const scratch = this.#free.pop() ?? { bytes: new ArrayBuffer(8 * CHUNK), values: new Float32Array(CHUNK) }
+    const scratch = this.#free.pop() ?? {
+      bytes: new ArrayBuffer(8 * CHUNK),
+      values: new Float32Array(CHUNK),
+    }
     try {
       return await work(scratch)
     } finally {
@@ -48,9 +55,17 @@ export class ScratchPool {
 /**
  * Reads a whole tensor through `fill` and gives it to `sink` as float32 in row-major order.
  * @param name of the tensor, for messages
- * @throws TrecvitError when a Fortran-ordered tensor does not fit in memory, and what `fill`, `sink` and `signal` throw
+ * @throws TrecvitError when a Fortran-ordered tensor does not fit in memory, and what `fill`,
+ * `sink` and `signal` throw
  */
-export async function streamValues(name: string, layout: Layout, fill: Fill, sink: Sink, scratch: Scratch, signal?: AbortSignal): Promise<void> {
+export async function streamValues(
+  name: string,
+  layout: Layout,
+  fill: Fill,
+  sink: Sink,
+  scratch: Scratch,
+  signal?: AbortSignal,
+): Promise<void> {
   if (layout.fortran && layout.shape.filter((n) => n !== 1).length > 1) {
     const whole = allocate(name, countValues(layout.shape, layout.dtype)!)
     await streamStored(layout, fill, (values, at) => whole.set(values, at), scratch, signal)
@@ -61,7 +76,13 @@ export async function streamValues(name: string, layout: Layout, fill: Fill, sin
 }
 
 /** In the order of the file. */
-async function streamStored(layout: Layout, fill: Fill, sink: Sink, scratch: Scratch, signal: AbortSignal | undefined): Promise<void> {
+async function streamStored(
+  layout: Layout,
+  fill: Fill,
+  sink: Sink,
+  scratch: Scratch,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const count = countValues(layout.shape, layout.dtype)!
   const item = itemBytes[layout.dtype]
   for (let at = 0; at < count; at += CHUNK) {
@@ -75,7 +96,13 @@ async function streamStored(layout: Layout, fill: Fill, sink: Sink, scratch: Scr
 }
 
 /** A Fortran-ordered tensor, row-major. */
-async function streamTransposed(whole: Float32Array, shape: readonly number[], sink: Sink, scratch: Scratch, signal: AbortSignal | undefined): Promise<void> {
+async function streamTransposed(
+  whole: Float32Array,
+  shape: readonly number[],
+  sink: Sink,
+  scratch: Scratch,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const strides: number[] = []
   shape.reduce((stride, n) => (strides.push(stride), stride * n), 1)
   const index = shape.map(() => 0)
@@ -100,6 +127,9 @@ function allocate(name: string, count: number): Float32Array {
   try {
     return new Float32Array(count)
   } catch (error) {
-    throw new TrecvitError(`Array ${quote(name)} is in Fortran order and needs ${4 * count} bytes of memory: save it in C order`, { cause: error })
+    throw new TrecvitError(
+      `Array ${quote(name)} is in Fortran order and needs ${4 * count} bytes of memory: save it in C order`,
+      { cause: error },
+    )
   }
 }

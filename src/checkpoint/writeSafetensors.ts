@@ -13,17 +13,21 @@ export interface TensorSource {
   readonly shape: readonly number[]
   /** Number format in the file. */
   readonly dtype: 'f32' | 'f16' | 'i8'
-  /** Gives all values to `sink`, in row-major order, waiting for the promise of each call: `(sink) => checkpoint.read(name, sink)`. */
+  /**
+   * Gives all values to `sink`, in row-major order, waiting for the promise of each call: `(sink)
+   * => checkpoint.read(name, sink)`.
+   */
   readonly values: (sink: Sink) => Promise<void>
 }
 
 /**
- * Writes tensors as one .safetensors file. Float32 tensors come before float16 ones, and those before int8, so that all are aligned as the
- * reference wants them. Values of int8 tensors must be whole numbers from -128 to 127.
+ * Writes tensors as one .safetensors file. Float32 tensors come before float16 ones, and those
+ * before int8, so that all are aligned as the reference wants them. Values of int8 tensors must be
+ * whole numbers from -128 to 127.
  * @param metadata text for `__metadata__`
  * @param write takes the next bytes of the file; they are only valid until its promise resolves
- * @throws TrecvitError when two tensors have one name, a shape does not fit its values, or a finite value overflows float16. What was
- * written by then is not a valid file
+ * @throws TrecvitError when two tensors have one name, a shape does not fit its values, or a finite
+ * value overflows float16. What was written by then is not a valid file
  */
 export async function writeSafetensors(
   tensors: readonly TensorSource[],
@@ -38,9 +42,13 @@ export async function writeSafetensors(
     const count = countOf(tensor)
     let done = 0
     await tensor.values(async (values, at) => {
-      if (at !== done) throw new TrecvitError(`Tensor ${quote(tensor.name)} was given value ${at} when value ${done} was next`)
+      if (at !== done)
+        throw new TrecvitError(
+          `Tensor ${quote(tensor.name)} was given value ${at} when value ${done} was next`,
+        )
       done += values.length
-      if (tensor.dtype === 'f32') return write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+      if (tensor.dtype === 'f32')
+        return write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
       for (let from = 0; from < values.length; from += CHUNK) {
         const part = values.subarray(from, from + CHUNK)
         if (tensor.dtype === 'i8') {
@@ -52,26 +60,44 @@ export async function writeSafetensors(
         await write(new Uint8Array(halves.buffer, 0, 2 * part.length))
       }
     })
-    if (done !== count) throw new TrecvitError(`Tensor ${quote(tensor.name)} was given ${done} values, but shape [${tensor.shape.join(', ')}] has ${count}`)
+    if (done !== count)
+      throw new TrecvitError(
+        `Tensor ${quote(tensor.name)} was given ${done} values, but shape [${tensor.shape.join(', ')}] has ${count}`,
+      )
   }
 }
 
-function encodeHeader(tensors: readonly TensorSource[], metadata: Readonly<Record<string, string>>): Uint8Array {
+function encodeHeader(
+  tensors: readonly TensorSource[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
   const entries = new Map<string, unknown>()
   if (Object.keys(metadata).length > 0) entries.set('__metadata__', metadata)
   let at = 0
   for (const tensor of tensors) {
     const { name, shape, dtype } = tensor
-    if (name === '__metadata__') throw new TrecvitError('A tensor cannot be named "__metadata__" in a safetensors file: rename it')
-    if (entries.has(name)) throw new TrecvitError(`Two tensors are named ${quote(name)}: a safetensors file needs different names`)
+    if (name === '__metadata__')
+      throw new TrecvitError(
+        'A tensor cannot be named "__metadata__" in a safetensors file: rename it',
+      )
+    if (entries.has(name))
+      throw new TrecvitError(
+        `Two tensors are named ${quote(name)}: a safetensors file needs different names`,
+      )
     const end = at + countOf(tensor) * itemBytes[dtype]
     entries.set(name, { dtype: dtype.toUpperCase(), shape, data_offsets: [at, end] })
     at = end
   }
-  const members = Array.from(entries, ([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`)
+  const members = Array.from(
+    entries,
+    ([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`,
+  )
   const text = encodeText(`{${members.join(',')}}`)
   const length = Math.ceil(text.length / 8) * 8
-  if (length > MAX_HEADER) throw new TrecvitError(`A safetensors header of ${length} bytes is larger than the ${MAX_HEADER} that are read: use fewer tensors or less metadata`)
+  if (length > MAX_HEADER)
+    throw new TrecvitError(
+      `A safetensors header of ${length} bytes is larger than the ${MAX_HEADER} that are read: use fewer tensors or less metadata`,
+    )
   const bytes = new Uint8Array(8 + length).fill(0x20)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true)
   bytes.set(text, 8)
@@ -80,7 +106,8 @@ function encodeHeader(tensors: readonly TensorSource[], metadata: Readonly<Recor
 
 function countOf({ name, shape, dtype }: TensorSource): number {
   const count = countValues(shape, dtype)
-  if (count === undefined) throw new TrecvitError(`Tensor ${quote(name)} cannot have shape [${shape.join(', ')}]`)
+  if (count === undefined)
+    throw new TrecvitError(`Tensor ${quote(name)} cannot have shape [${shape.join(', ')}]`)
   return count
 }
 
@@ -88,7 +115,9 @@ function checkedHalves(values: Float32Array, halves: Uint16Array, name: string, 
   toHalves(values, halves)
   for (let i = 0; i < values.length; i++) {
     if ((halves[i]! & 0x7fff) === 0x7c00 && Number.isFinite(values[i])) {
-      throw new TrecvitError(`Value ${at + i} of tensor ${quote(name)} is ${values[i]}, past the largest float16 (65504): write it as float32`)
+      throw new TrecvitError(
+        `Value ${at + i} of tensor ${quote(name)} is ${values[i]}, past the largest float16 (65504): write it as float32`,
+      )
     }
   }
 }

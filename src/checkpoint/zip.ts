@@ -1,10 +1,11 @@
 /**
- * The zip container: its directory and the place of each entry's data. Sizes are taken from the central directory only, because a
- * streamed entry has none in its local header.
+ * The zip container: its directory and the place of each entry's data. Sizes are taken from the
+ * central directory only, because a streamed entry has none in its local header.
  *
  *     [local header | name | extra | data | (sizes)] ...  central directory  [zip64 end | locator]  end
  *
- * Reference: PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (directory), 4.3.14-16 (ends), 4.5.3 (zip64 field).
+ * Reference: PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (directory),
+ * 4.3.14-16 (ends), 4.5.3 (zip64 field).
  */
 import { TrecvitError } from '../error.ts'
 import { decodeText } from '../web.ts'
@@ -57,7 +58,10 @@ export type ReadAt = (offset: number, into: Uint8Array) => Promise<void>
 export async function readDirectory(source: Source): Promise<ZipEntry[]> {
   const file = quote(source.name)
   const { count, at, bytes } = await findDirectory(source)
-  if (count > MAX_ENTRIES) throw new TrecvitError(`Checkpoint ${file} holds ${count} entries, more than the ${MAX_ENTRIES} that are read`)
+  if (count > MAX_ENTRIES)
+    throw new TrecvitError(
+      `Checkpoint ${file} holds ${count} entries, more than the ${MAX_ENTRIES} that are read`,
+    )
   if (bytes > MAX_DIRECTORY || at + bytes > source.size) throw damaged(file)
   const directory = new Uint8Array(bytes)
   await source.read(at, directory)
@@ -66,41 +70,71 @@ export async function readDirectory(source: Source): Promise<ZipEntry[]> {
   const names = new Set<string>()
   return entries.map((entry, i) => {
     const limit = entries[i + 1]?.at ?? at
-    if (names.has(entry.name)) throw new TrecvitError(`Checkpoint ${file} holds two entries named ${quote(entry.name)}`)
+    if (names.has(entry.name))
+      throw new TrecvitError(`Checkpoint ${file} holds two entries named ${quote(entry.name)}`)
     names.add(entry.name)
     if (entry.at + LOCAL_BYTES + entry.packed > limit) throw overlap(entry, file)
     return { ...entry, limit }
   })
 }
 
-/** Where the central directory is: the end record is found from behind, its comment reaching exactly to the end of the file. */
-async function findDirectory(source: Source): Promise<{ count: number; at: number; bytes: number }> {
+/**
+ * Where the central directory is: the end record is found from behind, its comment reaching exactly
+ * to the end of the file.
+ */
+async function findDirectory(
+  source: Source,
+): Promise<{ count: number; at: number; bytes: number }> {
   const file = quote(source.name)
   const tail = new Uint8Array(Math.min(source.size, END_BYTES + 0xffff))
   const tailAt = source.size - tail.length
   await source.read(tailAt, tail)
   const view = viewOf(tail)
   let end = tail.length - END_BYTES
-  while (end >= 0 && !(view.getUint32(end, true) === 0x06054b50 && view.getUint16(end + 20, true) === tail.length - end - END_BYTES)) end--
-  if (end < 0) throw new TrecvitError(`Checkpoint ${file} has no zip directory at its end: it is cut short or damaged`)
+  while (
+    end >= 0 &&
+    !(
+      view.getUint32(end, true) === 0x06054b50 &&
+      view.getUint16(end + 20, true) === tail.length - end - END_BYTES
+    )
+  )
+    end--
+  if (end < 0)
+    throw new TrecvitError(
+      `Checkpoint ${file} has no zip directory at its end: it is cut short or damaged`,
+    )
   const locator = end - 20
   if (locator >= 0 && view.getUint32(locator, true) === 0x07064b50) {
     const record = new Uint8Array(56)
     await source.read(whole(view, locator + 8, file), record)
     const end64 = viewOf(record)
     if (end64.getUint32(0, true) !== 0x06064b50) throw damaged(file)
-    return { count: whole(end64, 32, file), bytes: whole(end64, 40, file), at: whole(end64, 48, file) }
+    return {
+      count: whole(end64, 32, file),
+      bytes: whole(end64, 40, file),
+      at: whole(end64, 48, file),
+    }
   }
-  if (view.getUint16(end + 4, true) !== 0) throw new TrecvitError(`Checkpoint ${file} is one part of a split zip: join the parts`)
-  return { count: view.getUint16(end + 10, true), bytes: view.getUint32(end + 12, true), at: view.getUint32(end + 16, true) }
+  if (view.getUint16(end + 4, true) !== 0)
+    throw new TrecvitError(`Checkpoint ${file} is one part of a split zip: join the parts`)
+  return {
+    count: view.getUint16(end + 10, true),
+    bytes: view.getUint32(end + 12, true),
+    at: view.getUint32(end + 16, true),
+  }
 }
 
-function parseEntries(directory: Uint8Array, count: number, file: string): Omit<ZipEntry, 'limit'>[] {
+function parseEntries(
+  directory: Uint8Array,
+  count: number,
+  file: string,
+): Omit<ZipEntry, 'limit'>[] {
   const view = viewOf(directory)
   const entries = []
   let at = 0
   for (let i = 0; i < count; i++) {
-    if (at + CENTRAL_BYTES > directory.length || view.getUint32(at, true) !== 0x02014b50) throw damaged(file)
+    if (at + CENTRAL_BYTES > directory.length || view.getUint32(at, true) !== 0x02014b50)
+      throw damaged(file)
     const flags = view.getUint16(at + 8, true)
     const method = view.getUint16(at + 10, true)
     const nameEnd = at + CENTRAL_BYTES + view.getUint16(at + 28, true)
@@ -109,12 +143,13 @@ function parseEntries(directory: Uint8Array, count: number, file: string): Omit<
     if (next > directory.length) throw damaged(file)
     const { name, isText } = decodeName(directory.subarray(at + CENTRAL_BYTES, nameEnd))
     const what = `Entry ${quote(name)} of ${file}`
-    const refusal =
-      !isText ? `Checkpoint ${file} has an entry whose name is not UTF-8: rename it`
-      : flags & ENCRYPTED ? `${what} is encrypted: save it without a password`
-      : method !== STORED && method !== DEFLATED
-        ? `${what} is compressed by method ${method}: store or deflate it`
-      : null
+    const refusal = !isText
+      ? `Checkpoint ${file} has an entry whose name is not UTF-8: rename it`
+      : flags & ENCRYPTED
+        ? `${what} is encrypted: save it without a password`
+        : method !== STORED && method !== DEFLATED
+          ? `${what} is compressed by method ${method}: store or deflate it`
+          : null
     const wide = zip64Fields(directory.subarray(nameEnd, extraEnd), file)
     const field = (offset: number): number => {
       const value = view.getUint32(at + offset, true)
@@ -123,7 +158,17 @@ function parseEntries(directory: Uint8Array, count: number, file: string): Omit<
     // In this order: the zip64 field holds only those that do not fit, one after the other.
     const size = field(24)
     const packed = field(20)
-    const entry = { name, refusal, flags, method, deflated: method === DEFLATED, crc: view.getUint32(at + 16, true), packed, size, at: field(42) }
+    const entry = {
+      name,
+      refusal,
+      flags,
+      method,
+      deflated: method === DEFLATED,
+      crc: view.getUint32(at + 16, true),
+      packed,
+      size,
+      at: field(42),
+    }
     const fits = entry.deflated ? size <= MAX_INFLATION * packed : size === packed
     if (refusal === null && !fits) {
       throw new TrecvitError(`${what} cannot hold ${size} bytes in ${packed}: the file is damaged`)
@@ -168,7 +213,9 @@ export async function locateData(read: ReadAt, entry: ZipEntry, file: string): P
   if (isHeader && at + entry.packed > entry.limit) throw overlap(entry, file)
   if (isHeader) await read(entry.at + LOCAL_BYTES, name)
   if (!isHeader || decodeName(name).name !== entry.name) {
-    throw new TrecvitError(`Entry ${quote(entry.name)} is not where the directory of ${file} says: the file is damaged`)
+    throw new TrecvitError(
+      `Entry ${quote(entry.name)} is not where the directory of ${file} says: the file is damaged`,
+    )
   }
   const flags = view.getUint16(6, true) ^ entry.flags
   const agrees = view.getUint16(8, true) === entry.method && (flags & ENCRYPTED) === 0
@@ -201,5 +248,7 @@ function damaged(file: string): TrecvitError {
 }
 
 function overlap(entry: { name: string }, file: string): TrecvitError {
-  return new TrecvitError(`Entry ${quote(entry.name)} of ${file} overlaps what follows it: the file is damaged`)
+  return new TrecvitError(
+    `Entry ${quote(entry.name)} of ${file} overlaps what follows it: the file is damaged`,
+  )
 }

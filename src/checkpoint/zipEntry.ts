@@ -1,5 +1,5 @@
 /** The contents of a zip entry, from front to back. */
-import { inflated, type ContentReader } from './inflate.ts'
+import { type ContentReader, inflated } from './inflate.ts'
 import type { ReadAt, ZipEntry } from './zip.ts'
 
 /**
@@ -7,7 +7,13 @@ import type { ReadAt, ZipEntry } from './zip.ts'
  * @param skip stored contents to leave out; 0 for a deflated entry
  * @param what the array, for messages
  */
-export function readEntry(read: ReadAt, entry: ZipEntry, at: number, skip: number, what: string): ContentReader {
+export function readEntry(
+  read: ReadAt,
+  entry: ZipEntry,
+  at: number,
+  skip: number,
+  what: string,
+): ContentReader {
   return entry.deflated ? inflated(read, at, at + entry.packed, what) : stored(read, at + skip)
 }
 

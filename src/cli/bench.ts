@@ -1,7 +1,8 @@
 /**
- * trecvit bench: how fast this machine runs the model, and how near that is to what the machine can do.
+ * trecvit bench: how fast this machine runs the model, and how near that is to what the machine can
+ * do.
  */
-import { Option, type Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Report } from '../bench/lib/report.ts'
 import { positive, whole } from './options.ts'
 import { follow } from './progress.ts'
@@ -19,52 +20,106 @@ interface BenchOptions extends GlobalOptions {
 }
 
 export function addBench(program: Command): void {
-  program.command('bench').argument('[bench...]', 'kernels, frame, growth, start (default: all of them, some minutes)')
+  program
+    .command('bench')
+    .argument('[bench...]', 'kernels, frame, growth, start (default: all of them, some minutes)')
     .summary('measure how fast this machine is')
     .description(`Measures the CPU with random weights at the model's real shapes:
   kernels  each kind of step alone, against what the machine can do
   frame    one frame of a stream: time, frames a second, memory, and where it goes
   growth   the cost against tokens, width, streams, and frames seen
   start    from process start to the first result, and the memory that takes`)
-    .option('--size <names>', 'sizes of the model: Ti, S, B, L …, with commas between (default: Ti,S,B for frame, B for kernels and start)')
-    .option('--threads <n>', 'threads, 1 to 64 (default: 1; start: as many as the machine has, 8 at most)', whole(1, 64))
-    .addOption(new Option('--build <name>', 'which kernels; auto is what a model is loaded with (default: auto)').choices(['auto', 'simd', 'relaxed', 'wide', 'wide-relaxed']))
-    .addOption(new Option('--dtype <name>', 'number format of the matrices, for frame, growth and start (default: f32)').choices(['f32', 'f16', 'int8']))
+    .option(
+      '--size <names>',
+      'sizes of the model: Ti, S, B, L …, with commas between (default: Ti,S,B for frame, B for kernels and start)',
+    )
+    .option(
+      '--threads <n>',
+      'threads, 1 to 64 (default: 1; start: as many as the machine has, 8 at most)',
+      whole(1, 64),
+    )
+    .addOption(
+      new Option(
+        '--build <name>',
+        'which kernels; auto is what a model is loaded with (default: auto)',
+      ).choices(['auto', 'simd', 'relaxed', 'wide', 'wide-relaxed']),
+    )
+    .addOption(
+      new Option(
+        '--dtype <name>',
+        'number format of the matrices, for frame, growth and start (default: f32)',
+      ).choices(['f32', 'f16', 'int8']),
+    )
     .option('--seconds <n>', 'time for each thing that is measured (default: 0.5 to 3)', positive)
     .option('--out <file>', 'also write the JSON to a file; replaces it')
-    .option('--html <file>', 'also write a page with tables and plots, which needs nothing else; replaces it')
-    .addHelpText('after', `
+    .option(
+      '--html <file>',
+      'also write a page with tables and plots, which needs nothing else; replaces it',
+    )
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ trecvit bench
   $ trecvit bench frame --size B --threads 2
-  $ trecvit bench kernels frame --html report.html --out report.json`)
-    .action(action<BenchOptions>((names, options, signal) => bench(names.flat() as string[], options, signal)))
+  $ trecvit bench kernels frame --html report.html --out report.json`,
+    )
+    .action(
+      action<BenchOptions>((names, options, signal) =>
+        bench(names.flat() as string[], options, signal),
+      ),
+    )
 }
 
-async function bench(names: readonly string[], options: BenchOptions, signal: AbortSignal): Promise<void> {
+async function bench(
+  names: readonly string[],
+  options: BenchOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const { runBenches } = await import('../bench/suite.ts')
   const { textOf } = await import('../bench/lib/report.ts')
-  const settings = Object.fromEntries((['size', 'threads', 'build', 'dtype', 'seconds'] as const).flatMap((name) => (options[name] === undefined ? [] : [[name, String(options[name])]])))
+  const settings = Object.fromEntries(
+    (['size', 'threads', 'build', 'dtype', 'seconds'] as const).flatMap((name) =>
+      options[name] === undefined ? [] : [[name, String(options[name])]],
+    ),
+  )
   const progress = await follow(options, 'Measuring', null, 1)
   const reports: Report[] = []
   try {
-    await runBenches(names, settings, { signal, progress: (share) => progress.update(share) }, (report) => {
-      reports.push(report)
-      progress.stop()
-      if (!options.json) print(`${reports.length > 1 ? '\n' : ''}${textOf(report)}`)
-    })
+    await runBenches(
+      names,
+      settings,
+      { signal, progress: (share) => progress.update(share) },
+      (report) => {
+        reports.push(report)
+        progress.stop()
+        if (!options.json) print(`${reports.length > 1 ? '\n' : ''}${textOf(report)}`)
+      },
+    )
   } finally {
     progress.stop()
   }
   if (options.json) print(JSON.stringify(reports, null, 2))
   await write(options.out, async () => `${JSON.stringify(reports, null, 2)}\n`, options, signal)
-  await write(options.html, async () => (await import('../bench/lib/html.ts')).pageOf(reports), options, signal)
+  await write(
+    options.html,
+    async () => (await import('../bench/lib/html.ts')).pageOf(reports),
+    options,
+    signal,
+  )
 }
 
-async function write(path: string | undefined, contents: () => Promise<string>, { quiet }: GlobalOptions, signal: AbortSignal): Promise<void> {
+async function write(
+  path: string | undefined,
+  contents: () => Promise<string>,
+  { quiet }: GlobalOptions,
+  signal: AbortSignal,
+): Promise<void> {
   if (path === undefined) return
   const { writeOutput } = await import('./output.ts')
   const text = await contents()
-  await writeOutput(path, { replace: true, signal }, (output) => output.write(new TextEncoder().encode(text)))
+  await writeOutput(path, { replace: true, signal }, (output) =>
+    output.write(new TextEncoder().encode(text)),
+  )
   if (!quiet) note(`Wrote ${path}`)
 }

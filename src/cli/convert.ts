@@ -1,7 +1,8 @@
 /**
- * trecvit convert: a checkpoint as .safetensors, in float32, float16 or int8, with what the tensors do not tell beside them.
+ * trecvit convert: a checkpoint as .safetensors, in float32, float16 or int8, with what the tensors
+ * do not tell beside them.
  */
-import { Option, type Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Sink } from '../checkpoint/values.ts'
 import type { TensorSource } from '../checkpoint/writeSafetensors.ts'
 import { TrecvitError } from '../error.ts'
@@ -17,72 +18,142 @@ interface ConvertOptions extends ConfigOptions {
 }
 
 export function addConvert(program: Command): void {
-  const command = program.command('convert').argument('<in>', 'path or URL of an .npz or .safetensors checkpoint').argument('<out>', 'the .safetensors file to write')
+  const command = program
+    .command('convert')
+    .argument('<in>', 'path or URL of an .npz or .safetensors checkpoint')
+    .argument('<out>', 'the .safetensors file to write')
     .summary('write a checkpoint as .safetensors')
-    .description('Writes the tensors of a model under their official names as .safetensors, with labels, clip length and image size in its metadata, so that it loads without options.')
-    .addOption(new Option('--dtype <format>', 'number format; int8: the matrices of the layers as whole numbers with a scale for each output, the rest float32').choices(['f32', 'f16', 'int8']).default('f32'))
+    .description(
+      'Writes the tensors of a model under their official names as .safetensors, with labels, clip length and image size in its metadata, so that it loads without options.',
+    )
+    .addOption(
+      new Option(
+        '--dtype <format>',
+        'number format; int8: the matrices of the layers as whole numbers with a scale for each output, the rest float32',
+      )
+        .choices(['f32', 'f16', 'int8'])
+        .default('f32'),
+    )
     .option('--force', 'replace the file if it is there')
   addConfigOptions(command)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ trecvit convert trecvit_b.npz trecvit_b.safetensors --dtype f16
   $ trecvit convert trecvit_b.npz trecvit_b.int8.safetensors --dtype int8
-  $ trecvit convert motion.npz motion.safetensors --dtype f16 --labels labels.txt --frames-per-clip 16`)
-    .action(action<ConvertOptions>(([from, to], options, signal) => convert(from!, to!, options, signal)))
+  $ trecvit convert motion.npz motion.safetensors --dtype f16 --labels labels.txt --frames-per-clip 16`,
+    )
+    .action(
+      action<ConvertOptions>(([from, to], options, signal) => convert(from!, to!, options, signal)),
+    )
 }
 
-async function convert(from: string, to: string, options: ConvertOptions, signal: AbortSignal): Promise<void> {
-  if (!to.endsWith('.safetensors')) throw new TrecvitError(`The output expected a name that ends in .safetensors, got "${to}"`)
+async function convert(
+  from: string,
+  to: string,
+  options: ConvertOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!to.endsWith('.safetensors'))
+    throw new TrecvitError(`The output expected a name that ends in .safetensors, got "${to}"`)
   const { describeCheckpoint } = await import('./describe.ts')
   const { writeSafetensors } = await import('../checkpoint/writeSafetensors.ts')
   const { quantize, scalesOf } = await import('../model/int8.ts')
   const { wholeParameters } = await import('../model/weights.ts')
-  const { checkpoint, config, ignored, labels, warnings } = await describeCheckpoint(from, options, signal)
+  const { checkpoint, config, ignored, labels, warnings } = await describeCheckpoint(
+    from,
+    options,
+    signal,
+  )
   try {
     if (!options.quiet) for (const warning of warnings) note(`warning: ${warning}`)
     const tensors = [...checkpoint.tensors.values()].filter(({ name }) => !ignored.includes(name))
     const broken = tensors.find(({ dtype }) => !/^b?f\d/.test(dtype))
-    if (broken) throw new TrecvitError(`"${broken.name}" in ${checkpoint.name} expected floating-point values, got ${broken.dtype}`)
+    if (broken)
+      throw new TrecvitError(
+        `"${broken.name}" in ${checkpoint.name} expected floating-point values, got ${broken.dtype}`,
+      )
     const whole = options.dtype === 'int8' ? wholeParameters(config) : new Map<string, never>()
-    const total = tensors.reduce((sum, { shape }) => sum + shape.reduce((size, side) => size * side, 1), 0)
+    const total = tensors.reduce(
+      (sum, { shape }) => sum + shape.reduce((size, side) => size * side, 1),
+      0,
+    )
     const progress = await follow(options, 'Converting', 'MB', total * 4e-6)
     let done = 0
     let written = 0
     try {
-      await writeOutput(to, { replace: options.force === true, signal }, (output) => writeSafetensors(
-        tensors.flatMap(({ name, shape }): TensorSource[] => {
-          const read = (sink: Sink) => checkpoint.read(name, async (values, at) => {
-            await sink(values, at)
-            progress.update((done += values.length) * 4e-6)
-          }, signal)
-          const matrix = whole.get(name)
-          if (!matrix) return [{ name, shape, dtype: options.dtype === 'f16' ? 'f16' : 'f32', values: read }]
-          const { blocks, columns } = matrix
-          const quantized = async (read: (sink: Sink) => Promise<void>) => {
-            const values = new Float32Array(shape.reduce((size, side) => size * side, 1))
-            await read((part, at) => values.set(part, at))
-            return quantize(values, columns, blocks)
-          }
-          // The scales of all tensors come before the numbers of any, so that each is read twice instead of all being held.
-          return [
-            { name: scalesOf(name), shape: [blocks * columns], dtype: 'f32', values: async (sink) => sink((await quantized((part) => checkpoint.read(name, part, signal))).scales, 0) },
-            { name, shape, dtype: 'i8', values: async (sink) => sink(Float32Array.from((await quantized(read)).values), 0) },
-          ]
-        }),
-        {
-          config: JSON.stringify({ framesPerClip: config.framesPerClip, imageSize: config.imageSize }),
-          ...(labels && { labels: JSON.stringify(labels) }),
-        },
-        (part) => {
-          written += part.length
-          return output.write(part)
-        },
-      ))
+      await writeOutput(to, { replace: options.force === true, signal }, (output) =>
+        writeSafetensors(
+          tensors.flatMap(({ name, shape }): TensorSource[] => {
+            const read = (sink: Sink) =>
+              checkpoint.read(
+                name,
+                async (values, at) => {
+                  await sink(values, at)
+                  progress.update((done += values.length) * 4e-6)
+                },
+                signal,
+              )
+            const matrix = whole.get(name)
+            if (!matrix)
+              return [{ name, shape, dtype: options.dtype === 'f16' ? 'f16' : 'f32', values: read }]
+            const { blocks, columns } = matrix
+            const quantized = async (read: (sink: Sink) => Promise<void>) => {
+              const values = new Float32Array(shape.reduce((size, side) => size * side, 1))
+              await read((part, at) => values.set(part, at))
+              return quantize(values, columns, blocks)
+            }
+            // The scales of all tensors come before the numbers of any, so that each is read twice
+            // instead of all being held.
+            return [
+              {
+                name: scalesOf(name),
+                shape: [blocks * columns],
+                dtype: 'f32',
+                values: async (sink) =>
+                  sink((await quantized((part) => checkpoint.read(name, part, signal))).scales, 0),
+              },
+              {
+                name,
+                shape,
+                dtype: 'i8',
+                values: async (sink) => sink(Float32Array.from((await quantized(read)).values), 0),
+              },
+            ]
+          }),
+          {
+            config: JSON.stringify({
+              framesPerClip: config.framesPerClip,
+              imageSize: config.imageSize,
+            }),
+            ...(labels && { labels: JSON.stringify(labels) }),
+          },
+          (part) => {
+            written += part.length
+            return output.write(part)
+          },
+        ),
+      )
     } finally {
       progress.stop()
     }
-    if (options.json) print(JSON.stringify({ from, to, dtype: options.dtype, tensors: tensors.length, values: total, bytes: written, ignored }))
-    else if (!options.quiet) print(`${to}: ${tensors.length} tensors, ${bytes(written)} (${bytes(checkpoint.size)} before)`)
+    if (options.json)
+      print(
+        JSON.stringify({
+          from,
+          to,
+          dtype: options.dtype,
+          tensors: tensors.length,
+          values: total,
+          bytes: written,
+          ignored,
+        }),
+      )
+    else if (!options.quiet)
+      print(
+        `${to}: ${tensors.length} tensors, ${bytes(written)} (${bytes(checkpoint.size)} before)`,
+      )
   } finally {
     await checkpoint.close()
   }

@@ -30,19 +30,36 @@ export type Origin = 'option' | 'metadata' | 'shapes' | 'default'
  * Opens a checkpoint; whoever asks closes it.
  * @throws TrecvitError if it cannot be read or is no TRecViT
  */
-export async function describeCheckpoint(source: string, options: ConfigOptions, signal: AbortSignal): Promise<Description> {
-  const official = await openOfficial(source === 'builtin' ? await openBuiltin() : source, { signal })
+export async function describeCheckpoint(
+  source: string,
+  options: ConfigOptions,
+  signal: AbortSignal,
+): Promise<Description> {
+  const official = await openOfficial(source === 'builtin' ? await openBuiltin() : source, {
+    signal,
+  })
   const { checkpoint } = official
   try {
     const carried = carriedConfig(checkpoint.metadata['config'])
     const given = configOf(options)
-    const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carried, ...given }, checkpoint.skipped)
-    const originOf = (field: 'framesPerClip' | 'imageSize', otherwise: Origin) => (given[field] ? 'option' : carried[field] ? 'metadata' : otherwise)
+    const config = inferConfig(
+      checkpoint.name,
+      checkpoint.tensors,
+      { ...carried, ...given },
+      checkpoint.skipped,
+    )
+    const originOf = (field: 'framesPerClip' | 'imageSize', otherwise: Origin) =>
+      given[field] ? 'option' : carried[field] ? 'metadata' : otherwise
     const ignored = checkTensors(checkpoint.name, checkpoint.tensors, config, checkpoint.skipped)
     return {
-      checkpoint, config, ignored,
+      checkpoint,
+      config,
+      ignored,
       warnings: nameWarnings(official, ignored),
-      sources: { framesPerClip: originOf('framesPerClip', 'default'), imageSize: originOf('imageSize', 'shapes') },
+      sources: {
+        framesPerClip: originOf('framesPerClip', 'default'),
+        imageSize: originOf('imageSize', 'shapes'),
+      },
       labels: await labelsOf(config, options, checkpoint.metadata['labels']),
     }
   } catch (error) {
@@ -52,9 +69,18 @@ export async function describeCheckpoint(source: string, options: ConfigOptions,
 }
 
 /**
- * The names of the classes: as given, else as the file carries them, else those that belong to their number.
+ * The names of the classes: as given, else as the file carries them, else those that belong to
+ * their number.
  * @throws TrecvitError if they do not fit
  */
-export async function labelsOf(config: Config, { labels }: Pick<ConfigOptions, 'labels'>, carried?: string): Promise<readonly string[] | null> {
-  return labelsFor(config.numClasses, labels === undefined ? undefined : await readLabels(labels), carried)
+export async function labelsOf(
+  config: Config,
+  { labels }: Pick<ConfigOptions, 'labels'>,
+  carried?: string,
+): Promise<readonly string[] | null> {
+  return labelsFor(
+    config.numClasses,
+    labels === undefined ? undefined : await readLabels(labels),
+    carried,
+  )
 }

@@ -16,63 +16,114 @@ interface Finding {
 }
 
 export function addDoctor(program: Command): void {
-  program.command('doctor')
+  program
+    .command('doctor')
     .summary('say what works on this machine')
-    .description('Looks at the runtime, WebAssembly, WebGPU, video decoders and the built-in model, whose answers must have the same bits everywhere. Ends with 1 if something needed is broken.')
-    .addHelpText('after', `
+    .description(
+      'Looks at the runtime, WebAssembly, WebGPU, video decoders and the built-in model, whose answers must have the same bits everywhere. Ends with 1 if something needed is broken.',
+    )
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ trecvit doctor
-  $ trecvit doctor --json`)
+  $ trecvit doctor --json`,
+    )
     .action(action<GlobalOptions>((_, options, signal) => doctor(options, signal)))
 }
 
 async function doctor({ json }: GlobalOptions, signal: AbortSignal): Promise<void> {
   const machine = await describeMachine()
-  const findings = [...await wasm(), await model(), await gpu(), ...await decoders(signal)]
+  const findings = [...(await wasm()), await model(), await gpu(), ...(await decoders(signal))]
   const healthy = findings.every(({ state }) => state !== 'broken')
   if (json) print(JSON.stringify({ healthy, ...machine, findings }))
   else {
-    const marks = { ok: paint('green', '✓'), missing: paint('yellow', '–'), broken: paint('red', '✗') }
-    print(`trecvit ${machine.version} on ${machine.runtime}, ${machine.platform}\n${machine.cpu}, ${bytes(machine.memory)} memory\n`)
-    print(table(findings.map(({ name, detail }) => [name, detail])).split('\n').map((line, row) => `  ${marks[findings[row]!.state]} ${line}`).join('\n'))
+    const marks = {
+      ok: paint('green', '✓'),
+      missing: paint('yellow', '–'),
+      broken: paint('red', '✗'),
+    }
+    print(
+      `trecvit ${machine.version} on ${machine.runtime}, ${machine.platform}\n${machine.cpu}, ${bytes(machine.memory)} memory\n`,
+    )
+    print(
+      table(findings.map(({ name, detail }) => [name, detail]))
+        .split('\n')
+        .map((line, row) => `  ${marks[findings[row]!.state]} ${line}`)
+        .join('\n'),
+    )
     if (healthy) print('\nAll that is needed works.')
   }
-  if (!healthy) throw new TrecvitError(`This does not work here: ${findings.filter(({ state }) => state === 'broken').map(({ name }) => name).join(', ')}`)
+  if (!healthy)
+    throw new TrecvitError(
+      `This does not work here: ${findings
+        .filter(({ state }) => state === 'broken')
+        .map(({ name }) => name)
+        .join(', ')}`,
+    )
 }
 
-async function describeMachine(): Promise<{ version: string; runtime: string; platform: string; cpu: string; memory: number }> {
+async function describeMachine(): Promise<{
+  version: string
+  runtime: string
+  platform: string
+  cpu: string
+  memory: number
+}> {
   const os = await import('node:os')
   const { readFile } = await import('node:fs/promises')
   const { manifest } = await import('../files.ts')
   const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { version: string }
-  const runtime = (['bun', 'deno', 'node'] as const).find((name) => process.versions[name] !== undefined)!
+  const runtime = (['bun', 'deno', 'node'] as const).find(
+    (name) => process.versions[name] !== undefined,
+  )!
   const cpus = os.cpus()
   return {
-    version, runtime: `${runtime} ${process.versions[runtime]}`, platform: `${process.platform} ${process.arch}`,
-    cpu: `${cpus.length} × ${cpus[0]?.model ?? 'unknown processor'}`, memory: os.totalmem(),
+    version,
+    runtime: `${runtime} ${process.versions[runtime]}`,
+    platform: `${process.platform} ${process.arch}`,
+    cpu: `${cpus.length} × ${cpus[0]?.model ?? 'unknown processor'}`,
+    memory: os.totalmem(),
   }
 }
 
 async function wasm(): Promise<Finding[]> {
   const { wasmFeatures } = await import('./wasmFeatures.ts')
   const { simd, relaxedSimd, threads } = wasmFeatures()
-  const detail = simd ? 'the kernels run' : 'the kernels cannot run; use a newer runtime, like Node 20 or later'
+  const detail = simd
+    ? 'the kernels run'
+    : 'the kernels cannot run; use a newer runtime, like Node 20 or later'
   return [
     { name: 'WebAssembly SIMD', state: simd ? 'ok' : 'broken', detail },
     await relaxed(relaxedSimd),
-    { name: 'WebAssembly threads', ...(threads ? { state: 'ok', detail: `${availableThreads()} at once` } : { state: 'missing', detail: 'unknown to this engine; one thread computes' }) },
+    {
+      name: 'WebAssembly threads',
+      ...(threads
+        ? { state: 'ok', detail: `${availableThreads()} at once` }
+        : { state: 'missing', detail: 'unknown to this engine; one thread computes' }),
+    },
   ]
 }
 
 /** Whether the faster kernels are chosen, which round sums in their own way. */
 async function relaxed(known: boolean): Promise<Finding> {
   const name = 'WebAssembly relaxed SIMD'
-  if (!known) return { name, state: 'missing', detail: 'unknown to this engine; the kernels with the same bits everywhere run in its place' }
+  if (!known)
+    return {
+      name,
+      state: 'missing',
+      detail: 'unknown to this engine; the kernels with the same bits everywhere run in its place',
+    }
   const { TRecViT } = await import('../model/trecvit.ts')
   await using model = await TRecViT.load('builtin', { device: 'wasm', threads: 1 })
   const { kernels, reason } = model.device
-  if (kernels !== 'simd') return { name, state: 'ok', detail: 'taken unless "deterministic" is asked for' }
-  return { name, state: 'missing', detail: `not taken: ${reason ?? 'this engine does not fuse multiplication and addition'}` }
+  if (kernels !== 'simd')
+    return { name, state: 'ok', detail: 'taken unless "deterministic" is asked for' }
+  return {
+    name,
+    state: 'missing',
+    detail: `not taken: ${reason ?? 'this engine does not fuse multiplication and addition'}`,
+  }
 }
 
 async function model(): Promise<Finding> {
@@ -80,8 +131,17 @@ async function model(): Promise<Finding> {
   const name = 'built-in model'
   try {
     const { hash, framesPerSecond } = await selfTest()
-    if (hash === expectedHash) return { name, state: 'ok', detail: `${framesPerSecond.toFixed(0)} frames/s; its answers are right to the last bit` }
-    return { name, state: 'broken', detail: `its answers are not those of other machines (${hash.slice(0, 16)} instead of ${expectedHash.slice(0, 16)}); please report this with your runtime and processor` }
+    if (hash === expectedHash)
+      return {
+        name,
+        state: 'ok',
+        detail: `${framesPerSecond.toFixed(0)} frames/s; its answers are right to the last bit`,
+      }
+    return {
+      name,
+      state: 'broken',
+      detail: `its answers are not those of other machines (${hash.slice(0, 16)} instead of ${expectedHash.slice(0, 16)}); please report this with your runtime and processor`,
+    }
   } catch (error) {
     if (!(error instanceof TrecvitError)) throw error
     return { name, state: 'broken', detail: `${error.message}; install the package again` }
@@ -99,11 +159,15 @@ async function gpu(): Promise<Finding> {
     const { logits, framesPerSecond } = await logitsOf(model, framesOf(model))
     const want = (await logitsOf(cpu, framesOf(cpu))).logits
     const largest = want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    const error = want.reduce((most, value, i) => Math.max(most, Math.abs(value - logits[i]!)), 0) / largest
+    const error =
+      want.reduce((most, value, i) => Math.max(most, Math.abs(value - logits[i]!)), 0) / largest
     const { vendor, architecture, features, limits, toggles } = model.device.gpu!
     const facts = [
-      model.device.kernels, [vendor, architecture].filter(Boolean).join(' '), `features: ${features.join(', ') || 'none'}`,
-      `largest binding: ${bytes(limits.maxStorageBufferBindingSize)}`, ...toggles ? [`toggles: ${toggles.join(', ')}`] : [],
+      model.device.kernels,
+      [vendor, architecture].filter(Boolean).join(' '),
+      `features: ${features.join(', ') || 'none'}`,
+      `largest binding: ${bytes(limits.maxStorageBufferBindingSize)}`,
+      ...(toggles ? [`toggles: ${toggles.join(', ')}`] : []),
       `${framesPerSecond.toFixed(0)} frames/s, ${error.toExponential(1)} of the largest logit off the CPU`,
     ].filter(Boolean)
     return { name, state: 'ok', detail: facts.join('; ') }
@@ -120,7 +184,11 @@ async function decoders(signal: AbortSignal): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const [decoder, name, advice] of [
     ['native', 'decoder node-webcodecs', 'npm install node-webcodecs'],
-    ['ffmpeg', 'decoder ffmpeg', 'install ffmpeg, for example with apt-get install ffmpeg or brew install ffmpeg'],
+    [
+      'ffmpeg',
+      'decoder ffmpeg',
+      'install ffmpeg, for example with apt-get install ffmpeg or brew install ffmpeg',
+    ],
     ['wasm', 'decoder FFmpeg in WebAssembly', 'in a clone, npm run build:decoder makes it'],
   ] as const) {
     try {
@@ -128,7 +196,11 @@ async function decoders(signal: AbortSignal): Promise<Finding[]> {
       const start = performance.now()
       let frames = 0
       for await (const _ of video) frames++
-      findings.push({ name, state: 'ok', detail: `${(frames / ((performance.now() - start) / 1000)).toFixed(0)} frames/s at ${video.info.width}×${video.info.height}` })
+      findings.push({
+        name,
+        state: 'ok',
+        detail: `${(frames / ((performance.now() - start) / 1000)).toFixed(0)} frames/s at ${video.info.width}×${video.info.height}`,
+      })
     } catch (error) {
       if (!(error instanceof TrecvitError)) throw error
       findings.push({ name, state: 'missing', detail: `${error.message}; ${advice}` })

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command line. Every command imports what it needs when it runs, so that --help is there at once.
+ * The command line. Every command imports what it needs when it runs, so that --help is there at
+ * once.
  */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
@@ -17,20 +18,40 @@ import { addStream } from './stream.ts'
 import { printBytes } from './terminal.ts'
 
 const program = new Command('trecvit')
-  .description('Runs TRecViT, a causal recurrent video transformer: names what a video shows, frame by frame.')
+  .description(
+    'Runs TRecViT, a causal recurrent video transformer: names what a video shows, frame by frame.',
+  )
   .version((JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version)
   .option('--json', 'write JSON to standard output')
   .option('-q, --quiet', 'no progress, warnings or confirmations')
   .configureHelp({ showGlobalOptions: true })
   .configureOutput({
     writeOut: (text) => printBytes(Buffer.from(text)),
-    outputError: (text, write) => write(`${text.replace(/^error: /, 'trecvit: ').trim().replace(/\s*\n\s*/g, ' ')} (--help shows what is possible)\n`),
+    outputError: (text, write) =>
+      write(
+        `${text
+          .replace(/^error: /, 'trecvit: ')
+          .trim()
+          .replace(/\s*\n\s*/g, ' ')} (--help shows what is possible)\n`,
+      ),
   })
   .exitOverride()
 
-for (const add of [addClassify, addStream, addFeatures, addInspect, addConvert, addServe, addBench, addDoctor]) add(program)
+for (const add of [
+  addClassify,
+  addStream,
+  addFeatures,
+  addInspect,
+  addConvert,
+  addServe,
+  addBench,
+  addDoctor,
+])
+  add(program)
 
-program.addHelpText('after', `
+program.addHelpText(
+  'after',
+  `
 Examples:
   $ trecvit classify                     # the built-in model on its own clip
   $ trecvit classify clip.mp4 --json
@@ -48,7 +69,8 @@ Exit codes:
 Environment:
   TRECVIT_DEBUG   1: device and stack traces; 2: time of each operation; 3: each step with shapes and time;
                   4: the first step that leaves the CPU's
-  NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`)
+  NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`,
+)
 
 // A command that runs has a listener of its own (run.ts), which ends it in order; help has none.
 process.stdout.on('error', (error) => {
@@ -66,5 +88,10 @@ process.on('exit', () => {
 try {
   await program.parseAsync()
 } catch (error) {
-  process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? exitCodes.ok : exitCodes.usage) : report(error)
+  process.exitCode =
+    error instanceof CommanderError
+      ? error.exitCode === 0
+        ? exitCodes.ok
+        : exitCodes.usage
+      : report(error)
 }

@@ -29,12 +29,18 @@ export interface InputVideo {
  * Opens a path, a URL, or "-" for standard input.
  * @throws TrecvitError if it is no video that can be read
  */
-export async function openInput(source: string | URL, options: VideoOptions, signal: AbortSignal): Promise<InputVideo> {
+export async function openInput(
+  source: string | URL,
+  options: VideoOptions,
+  signal: AbortSignal,
+): Promise<InputVideo> {
   const { openVideo, sample } = await import('../video/index.ts')
   const video = await openVideo(source === '-' ? await standardInput() : source, {
     signal,
     decoder: options.decoder,
-    ...(options.raw && { format: { rawvideo: 'rgb24', width: options.raw[0], height: options.raw[1] } }),
+    ...(options.raw && {
+      format: { rawvideo: 'rgb24', width: options.raw[0], height: options.raw[1] },
+    }),
     ...(options.rate !== undefined && { fps: options.rate }),
   })
   const { fps, stride, frames } = options
@@ -59,7 +65,11 @@ export async function openInput(source: string | URL, options: VideoOptions, sig
       broken = error
     }
   }
-  const sampling = { ...(fps !== undefined && { fps }), ...(stride !== undefined && { stride }), ...(frames !== undefined && { frames }) }
+  const sampling = {
+    ...(fps !== undefined && { fps }),
+    ...(stride !== undefined && { stride }),
+    ...(frames !== undefined && { frames }),
+  }
   return {
     info: video.info,
     expected: expectedFrames(video.info, options),
@@ -74,7 +84,10 @@ async function standardInput(): Promise<ReadableStream<Uint8Array>> {
   return Readable.toWeb(process.stdin) as ReadableStream<Uint8Array>
 }
 
-async function* untilAborted(frames: AsyncIterable<Frame>, signal: AbortSignal): AsyncGenerator<Frame> {
+async function* untilAborted(
+  frames: AsyncIterable<Frame>,
+  signal: AbortSignal,
+): AsyncGenerator<Frame> {
   try {
     for await (const frame of frames) {
       if (signal.aborted) return
@@ -88,7 +101,10 @@ async function* untilAborted(frames: AsyncIterable<Frame>, signal: AbortSignal):
 }
 
 function expectedFrames(info: VideoInfo, { fps, stride = 1, frames }: VideoOptions): number | null {
-  const all = fps !== undefined ? info.duration && info.duration * fps : info.frames ?? (info.duration && info.fps && info.duration * info.fps)
+  const all =
+    fps !== undefined
+      ? info.duration && info.duration * fps
+      : (info.frames ?? (info.duration && info.fps && info.duration * info.fps))
   if (!all) return frames ?? null
   return Math.min(Math.ceil(all / stride), frames ?? Infinity)
 }

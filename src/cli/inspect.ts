@@ -1,12 +1,12 @@
 /**
  * trecvit inspect: what a model is and what it takes, without reading its weights.
  */
-import { Option, type Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { TensorInfo } from '../checkpoint/checkpoint.ts'
-import { configOf as configOfSize, sizeNames, type Config, type Size } from '../model/config.ts'
+import { type Config, configOf as configOfSize, type Size, sizeNames } from '../model/config.ts'
 import type { Description } from './describe.ts'
 import { configOf } from './model.ts'
-import { addConfigOptions, whole, type ConfigOptions } from './options.ts'
+import { addConfigOptions, type ConfigOptions, whole } from './options.ts'
 import { action } from './run.ts'
 import { bytes, note, paint, print, table } from './terminal.ts'
 
@@ -21,49 +21,90 @@ interface InspectOptions extends ConfigOptions {
 interface Work {
   readonly gflopPerFrame: number
   /** Bytes in float32. */
-  readonly memory: { readonly weights: number; readonly activations: number; readonly state: number }
+  readonly memory: {
+    readonly weights: number
+    readonly activations: number
+    readonly state: number
+  }
   readonly listing: string
 }
 
 export function addInspect(program: Command): void {
-  const command = program.command('inspect').argument('[model]', 'path or URL of a checkpoint, or "builtin"', 'builtin')
+  const command = program
+    .command('inspect')
+    .argument('[model]', 'path or URL of a checkpoint, or "builtin"', 'builtin')
     .summary('say what a model is made of, and what it takes')
-    .description('Prints configuration, parameters, labels, memory and work of a checkpoint or of an official size. Only names and shapes are read, so this is quick for large files and over HTTP.')
-    .addOption(new Option('--size <name>', 'an official size instead of a checkpoint').choices(sizeNames))
+    .description(
+      'Prints configuration, parameters, labels, memory and work of a checkpoint or of an official size. Only names and shapes are read, so this is quick for large files and over HTTP.',
+    )
+    .addOption(
+      new Option('--size <name>', 'an official size instead of a checkpoint').choices(sizeNames),
+    )
     .option('--chunk <frames>', 'frames of a chunk, for memory and listing', whole(1), 1)
     .option('--tensors', 'list the tensors')
     .option('--program', 'list the steps that a chunk of frames goes through')
   addConfigOptions(command)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ trecvit inspect
   $ trecvit inspect trecvit_b.npz --tensors
-  $ trecvit inspect --size B --program`)
+  $ trecvit inspect --size B --program`,
+    )
     .action(action<InspectOptions>(([model], options, signal) => inspect(model!, options, signal)))
 }
 
-async function inspect(source: string, options: InspectOptions, signal: AbortSignal): Promise<void> {
+async function inspect(
+  source: string,
+  options: InspectOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const { describeCheckpoint, labelsOf } = await import('./describe.ts')
-  const found = options.size === undefined ? await describeCheckpoint(source, options, signal) : undefined
+  const found =
+    options.size === undefined ? await describeCheckpoint(source, options, signal) : undefined
   try {
     const config = found?.config ?? configOfSize(options.size!, configOf(options))
     const labels = found ? found.labels : await labelsOf(config, options)
-    const tensors = found ? [...found.checkpoint.tensors.values()] : (await parameters(config)).map((tensor) => ({ ...tensor, dtype: 'f32' as const }))
+    const tensors = found
+      ? [...found.checkpoint.tensors.values()]
+      : (await parameters(config)).map((tensor) => ({ ...tensor, dtype: 'f32' as const }))
     const count = (await parameters(config)).reduce((sum, { shape }) => sum + product(shape), 0)
     const work = await workOf(config, options.chunk)
     if (!options.quiet) for (const warning of found?.warnings ?? []) note(`warning: ${warning}`)
     if (options.json) {
       const { listing, ...rest } = work
-      print(JSON.stringify({
-        source: options.size ?? source, format: found?.checkpoint.format ?? null, bytes: found?.checkpoint.size ?? null,
-        parameters: count, dtypes: dtypesOf(tensors), config, inferred: found?.sources ?? null, labels, ignored: found?.ignored ?? [],
-        chunk: options.chunk, ...rest,
-        ...(options.tensors && { tensors }), ...(options.program && { program: listing.split('\n') }),
-      }))
+      print(
+        JSON.stringify({
+          source: options.size ?? source,
+          format: found?.checkpoint.format ?? null,
+          bytes: found?.checkpoint.size ?? null,
+          parameters: count,
+          dtypes: dtypesOf(tensors),
+          config,
+          inferred: found?.sources ?? null,
+          labels,
+          ignored: found?.ignored ?? [],
+          chunk: options.chunk,
+          ...rest,
+          ...(options.tensors && { tensors }),
+          ...(options.program && { program: listing.split('\n') }),
+        }),
+      )
     } else {
       print(paint('bold', options.size === undefined ? source : `TRecViT ${options.size}`))
-      print(table(facts(config, count, tensors, work, options.chunk, labels, found).map(([name, value]) => [`  ${name}`, value!])))
-      if (options.tensors) print(`\n${table(tensors.map(({ name, shape, dtype }) => [`  ${name}`, dtype, `[${shape.join(', ')}]`]))}`)
+      print(
+        table(
+          facts(config, count, tensors, work, options.chunk, labels, found).map(([name, value]) => [
+            `  ${name}`,
+            value!,
+          ]),
+        ),
+      )
+      if (options.tensors)
+        print(
+          `\n${table(tensors.map(({ name, shape, dtype }) => [`  ${name}`, dtype, `[${shape.join(', ')}]`]))}`,
+        )
       if (options.program) print(`\n${work.listing}`)
     }
   } finally {
@@ -86,7 +127,10 @@ async function workOf(config: Config, t: number): Promise<Work> {
   return {
     gflopPerFrame: program.steps.reduce((sum, step) => sum + flopsOf(step), 0) / t / 1e9,
     memory: {
-      weights: [...weights].reduce((sum, { blocks, rows, columns }) => sum + 4 * blocks * rows * columns, 0),
+      weights: [...weights].reduce(
+        (sum, { blocks, rows, columns }) => sum + 4 * blocks * rows * columns,
+        0,
+      ),
       activations: plan(program).bytes,
       state: program.states.reduce((sum, { shape }) => sum + 4 * product(shape), 0),
     },
@@ -111,29 +155,57 @@ const origins = {
 }
 
 function facts(
-  config: Config, count: number, tensors: readonly TensorInfo[], work: Work, chunk: number, labels: readonly string[] | null, found: Description | undefined,
+  config: Config,
+  count: number,
+  tensors: readonly TensorInfo[],
+  work: Work,
+  chunk: number,
+  labels: readonly string[] | null,
+  found: Description | undefined,
 ): string[][] {
   const { imageSize, patchSize, poolType, posemb } = config
   const grid = imageSize.map((side, axis) => side / patchSize[axis]!)
-  const from = (field: keyof Description['sources']) => (found ? `  (${origins[found.sources[field]]})` : '')
+  const from = (field: keyof Description['sources']) =>
+    found ? `  (${origins[found.sources[field]]})` : ''
   const { weights, activations, state } = work.memory
-  const dtypes = Object.entries(dtypesOf(tensors)).map(([dtype, size]) => `${dtype} ${size.toLocaleString('en')}`).join(', ')
-  const named = labels ? labels.slice(0, 12).join(', ') + (labels.length > 12 ? `, … (${labels.length})` : '') : 'none; --labels gives them'
+  const dtypes = Object.entries(dtypesOf(tensors))
+    .map(([dtype, size]) => `${dtype} ${size.toLocaleString('en')}`)
+    .join(', ')
+  const named = labels
+    ? labels.slice(0, 12).join(', ') + (labels.length > 12 ? `, … (${labels.length})` : '')
+    : 'none; --labels gives them'
   return [
-    ...(found ? [['file', `${found.checkpoint.format}, ${bytes(found.checkpoint.size)}, ${tensors.length} tensors (${dtypes})`]] : []),
+    ...(found
+      ? [
+          [
+            'file',
+            `${found.checkpoint.format}, ${bytes(found.checkpoint.size)}, ${tensors.length} tensors (${dtypes})`,
+          ],
+        ]
+      : []),
     ['parameters', count.toLocaleString('en')],
     [
-      'image', `${imageSize.join('×')} (height×width), ${grid.join('×')} patches of ${patchSize.join('×')}${poolType === 'tok' ? ' + class token' : ''}, ` +
+      'image',
+      `${imageSize.join('×')} (height×width), ${grid.join('×')} patches of ${patchSize.join('×')}${poolType === 'tok' ? ' + class token' : ''}, ` +
         `positions ${posemb === 'learn' ? 'learned' : 'fixed'}${from('imageSize')}`,
     ],
     [
-      'encoder', `width ${config.width}, depth ${config.depth}, ${config.numHeads} heads, MLP ${config.mlpDim}, recurrence ${config.lruWidth}, ` +
+      'encoder',
+      `width ${config.width}, depth ${config.depth}, ${config.numHeads} heads, MLP ${config.mlpDim}, recurrence ${config.lruWidth}, ` +
         `${config.conv1dTemporalWidth} taps${config.useMlp ? ', MLP after the recurrence' : ''}`,
     ],
-    ['head', config.numClasses ? `${config.numClasses} classes on ${config.repSize} features, pooling ${poolType}` : 'none (features only)'],
+    [
+      'head',
+      config.numClasses
+        ? `${config.numClasses} classes on ${config.repSize} features, pooling ${poolType}`
+        : 'none (features only)',
+    ],
     ['clip', `${config.framesPerClip} frames${from('framesPerClip')}`],
     ...(config.numClasses ? [['labels', named]] : []),
     ['work', `${work.gflopPerFrame.toFixed(work.gflopPerFrame < 1 ? 4 : 2)} GFLOP a frame`],
-    ['memory', `weights ${bytes(weights)}, activations ${bytes(activations)} for ${chunk} ${chunk === 1 ? 'frame' : 'frames'}, state of a stream ${bytes(state)}`],
+    [
+      'memory',
+      `weights ${bytes(weights)}, activations ${bytes(activations)} for ${chunk} ${chunk === 1 ? 'frame' : 'frames'}, state of a stream ${bytes(state)}`,
+    ],
   ]
 }

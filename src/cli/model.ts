@@ -3,9 +3,9 @@
  */
 import type { NdArray } from '../array.ts'
 import { GPU_BOUND } from '../backend/selfTest.ts'
+import { TrecvitError } from '../error.ts'
 import type { Config } from '../model/config.ts'
 import type { TRecViT } from '../model/trecvit.ts'
-import { TrecvitError } from '../error.ts'
 import { environment } from '../platform/platform.ts'
 import type { ConfigOptions, ModelOptions } from './options.ts'
 import { follow } from './progress.ts'
@@ -24,7 +24,10 @@ export async function readLabels(path: string): Promise<string[]> {
   const { readFile } = await import('node:fs/promises')
   const { parseLabels } = await import('../model/labels.ts')
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new TrecvitError(`The labels at "${path}" cannot be read (${error.code ?? error.message}); give a text file with one name a line`, { cause: error })
+    throw new TrecvitError(
+      `The labels at "${path}" cannot be read (${error.code ?? error.message}); give a text file with one name a line`,
+      { cause: error },
+    )
   })
   return parseLabels(bytes, path)
 }
@@ -35,13 +38,17 @@ export async function readLabels(path: string): Promise<string[]> {
  * @throws TrecvitError if the checkpoint or an option does not fit
  */
 export async function openModel(
-  options: ModelOptions, signal: AbortSignal, workerUrl?: URL,
+  options: ModelOptions,
+  signal: AbortSignal,
+  workerUrl?: URL,
 ): Promise<TRecViT> {
   const { TRecViT } = await import('../model/trecvit.ts')
   const progress = await follow(options, 'Loading', 'MB', null)
   try {
     const model = await TRecViT.load(options.model, {
-      device: options.device, config: configOf(options), signal,
+      device: options.device,
+      config: configOf(options),
+      signal,
       ...(options.dtype !== undefined && { dtype: options.dtype }),
       ...(options.threads !== undefined && { threads: options.threads }),
       ...(workerUrl !== undefined && { workerUrl }),
@@ -52,7 +59,10 @@ export async function openModel(
     })
     progress.stop()
     if (!options.quiet) for (const warning of model.warnings) note(`warning: ${warning}`)
-    if (debugLevel() >= 1) note(`debug: ${deviceOf(model)}${model.device.reason === null ? '' : `; ${model.device.reason}`}`)
+    if (debugLevel() >= 1)
+      note(
+        `debug: ${deviceOf(model)}${model.device.reason === null ? '' : `; ${model.device.reason}`}`,
+      )
     return model
   } finally {
     progress.stop()
@@ -61,7 +71,9 @@ export async function openModel(
 
 /** The device in words. */
 export function deviceOf({ device: { backend, kernels, threads } }: TRecViT): string {
-  return backend === 'webgpu' ? `webgpu (${kernels})` : `wasm (${kernels}, ${threads} ${threads === 1 ? 'thread' : 'threads'})`
+  return backend === 'webgpu'
+    ? `webgpu (${kernels})`
+    : `wasm (${kernels}, ${threads} ${threads === 1 ? 'thread' : 'threads'})`
 }
 
 function debugLevel(): number {
@@ -69,36 +81,75 @@ function debugLevel(): number {
 }
 
 /**
- * With TRECVIT_DEBUG=2, where the time of a frame goes, operation by operation; with 3, step by step; with 4, the first step whose result
- * leaves that of the CPU. To standard error.
+ * With TRECVIT_DEBUG=2, where the time of a frame goes, operation by operation; with 3, step by
+ * step; with 4, the first step whose result leaves that of the CPU. To standard error.
  */
 export async function debugTimes(model: TRecViT, options: ModelOptions): Promise<void> {
   if (debugLevel() < 2) return
   const [height, width] = model.config.imageSize
-  const frame = { data: Uint8Array.from({ length: height * width * 3 }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24), shape: [1, height, width, 3] }
+  const frame = {
+    data: Uint8Array.from(
+      { length: height * width * 3 },
+      (_, i) => Math.imul(i, 0x9e3779b1) >>> 24,
+    ),
+    shape: [1, height, width, 3],
+  }
   const timings = await model.profile(frame)
   const milliseconds = (time: number) => `${time.toFixed(3).padStart(9)} ms`
   if (debugLevel() >= 3) {
     const tensors = await model.trace(frame)
-    note(table(timings.map(({ op, name, milliseconds: time }) => [`debug: ${milliseconds(time)}`, op, name, `[${tensors.get(name)!.shape}]`])))
+    note(
+      table(
+        timings.map(({ op, name, milliseconds: time }) => [
+          `debug: ${milliseconds(time)}`,
+          op,
+          name,
+          `[${tensors.get(name)!.shape}]`,
+        ]),
+      ),
+    )
   }
   const ops = new Map<string, number>()
   for (const { op, milliseconds: time } of timings) ops.set(op, (ops.get(op) ?? 0) + time)
-  const rows = [...ops].sort(([, one], [, other]) => other - one).map(([op, time]) => [`debug: ${milliseconds(time)}`, op])
-  note(table([...rows, [`debug: ${milliseconds(timings.reduce((sum, { milliseconds: time }) => sum + time, 0))}`, 'one frame']]))
+  const rows = [...ops]
+    .sort(([, one], [, other]) => other - one)
+    .map(([op, time]) => [`debug: ${milliseconds(time)}`, op])
+  note(
+    table([
+      ...rows,
+      [
+        `debug: ${milliseconds(timings.reduce((sum, { milliseconds: time }) => sum + time, 0))}`,
+        'one frame',
+      ],
+    ]),
+  )
   if (debugLevel() >= 4) note(`debug: ${await firstDeparture(model, options, frame)}`)
 }
 
 /** Which step is the first to differ from the CPU by more than a GPU may. */
-async function firstDeparture(model: TRecViT, options: ModelOptions, frame: NdArray<Uint8Array>): Promise<string> {
+async function firstDeparture(
+  model: TRecViT,
+  options: ModelOptions,
+  frame: NdArray<Uint8Array>,
+): Promise<string> {
   const { TRecViT } = await import('../model/trecvit.ts')
-  await using cpu = await TRecViT.load(options.model, { device: 'wasm', deterministic: true, dtype: model.dtype, config: configOf(options) })
+  await using cpu = await TRecViT.load(options.model, {
+    device: 'wasm',
+    deterministic: true,
+    dtype: model.dtype,
+    config: configOf(options),
+  })
   const [want, got] = [await cpu.trace(frame), await model.trace(frame)]
   let worst = 0
   for (const [name, { data }] of want) {
     const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    const error = data.reduce((most, value, i) => Math.max(most, Math.abs(value - got.get(name)!.data[i]!)), 0) / (largest || 1)
-    if (!(error <= GPU_BOUND)) return `"${name}" is the first step that leaves the CPU, by ${error.toExponential(1)} of its largest value`
+    const error =
+      data.reduce(
+        (most, value, i) => Math.max(most, Math.abs(value - got.get(name)!.data[i]!)),
+        0,
+      ) / (largest || 1)
+    if (!(error <= GPU_BOUND))
+      return `"${name}" is the first step that leaves the CPU, by ${error.toExponential(1)} of its largest value`
     worst = Math.max(worst, error)
   }
   return `no step leaves the CPU by more than ${worst.toExponential(1)} of its largest value`

@@ -1,7 +1,7 @@
 /**
  * Options that several commands share, and how their values are read.
  */
-import { InvalidArgumentError, Option, type Command } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { GlobalOptions } from './run.ts'
 
 /** What a checkpoint may not tell. */
@@ -32,10 +32,14 @@ export interface VideoOptions extends GlobalOptions {
 }
 
 /** A reader of whole numbers from `least` to `most`. */
-export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+export function whole(
+  least: number,
+  most: number = Number.MAX_SAFE_INTEGER,
+): (text: string) => number {
   return (text) => {
     const value = Number(text)
-    if (!/^\d+$/.test(text) || value < least) throw new InvalidArgumentError(`Expected a whole number, at least ${least}.`)
+    if (!/^\d+$/.test(text) || value < least)
+      throw new InvalidArgumentError(`Expected a whole number, at least ${least}.`)
     if (value > most) throw new InvalidArgumentError(`Expected a whole number, at most ${most}.`)
     return value
   }
@@ -44,7 +48,8 @@ export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): (t
 /** Reads a number above 0. */
 export function positive(text: string): number {
   const value = Number(text)
-  if (text.trim() === '' || !Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('Expected a number above 0.')
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError('Expected a number above 0.')
   return value
 }
 
@@ -65,18 +70,53 @@ function widthByHeight(text: string): [width: number, height: number] {
 export function addConfigOptions(command: Command): Command {
   return command
     .option('--labels <file>', 'names of the classes, one a line')
-    .option('--image-size <HxW>', 'height and width of the model\'s input, if the checkpoint does not tell', heightByWidth)
+    .option(
+      '--image-size <HxW>',
+      "height and width of the model's input, if the checkpoint does not tell",
+      heightByWidth,
+    )
     .option('--frames-per-clip <n>', 'frames of a clip, if the checkpoint does not tell', whole(1))
 }
 
-/** --model, --device, --dtype, --threads, --deterministic, --experimental-revectorize, and what goes with a model. */
+/**
+ * --model, --device, --dtype, --threads, --deterministic, --experimental-revectorize, and what goes
+ * with a model.
+ */
 export function addModelOptions(command: Command): Command {
-  return addConfigOptions(command.option('-m, --model <source>', 'path or URL of an .npz or .safetensors checkpoint, or "builtin"', 'builtin'))
-    .addOption(new Option('--device <name>', 'wasm: the CPU; webgpu: the GPU; auto: the GPU if there is a good one').choices(['auto', 'webgpu', 'wasm']).default('wasm'))
-    .addOption(new Option('--dtype <name>', 'number format of the matrices; f16 rounds them, and halves the memory of a GPU; int8 is faster on the CPU (default: what the file holds)').choices(['f32', 'f16', 'int8']))
-    .option('--threads <n>', 'threads on the CPU, 1 to 64 (default: as many as it has, 8 at most)', whole(1, 64))
-    .option('--deterministic', 'on the CPU only kernels whose answers have the same bits on every engine; a little slower')
-    .option('--experimental-revectorize', 'let V8 join SIMD operations in pairs, in Node 24 and later; up to twice as fast')
+  return addConfigOptions(
+    command.option(
+      '-m, --model <source>',
+      'path or URL of an .npz or .safetensors checkpoint, or "builtin"',
+      'builtin',
+    ),
+  )
+    .addOption(
+      new Option(
+        '--device <name>',
+        'wasm: the CPU; webgpu: the GPU; auto: the GPU if there is a good one',
+      )
+        .choices(['auto', 'webgpu', 'wasm'])
+        .default('wasm'),
+    )
+    .addOption(
+      new Option(
+        '--dtype <name>',
+        'number format of the matrices; f16 rounds them, and halves the memory of a GPU; int8 is faster on the CPU (default: what the file holds)',
+      ).choices(['f32', 'f16', 'int8']),
+    )
+    .option(
+      '--threads <n>',
+      'threads on the CPU, 1 to 64 (default: as many as it has, 8 at most)',
+      whole(1, 64),
+    )
+    .option(
+      '--deterministic',
+      'on the CPU only kernels whose answers have the same bits on every engine; a little slower',
+    )
+    .option(
+      '--experimental-revectorize',
+      'let V8 join SIMD operations in pairs, in Node 24 and later; up to twice as fast',
+    )
 }
 
 /** --fps, --stride, --frames, --decoder, --raw, --rate. */
@@ -85,7 +125,22 @@ export function addVideoOptions(command: Command): Command {
     .option('--fps <n>', 'take so many frames a second', positive)
     .option('--stride <n>', 'take every n-th frame', whole(1))
     .option('--frames <n>', 'take so many frames', whole(1))
-    .addOption(new Option('--decoder <name>', 'who decodes: native is node-webcodecs, wasm FFmpeg in WebAssembly; auto the fastest that is there').choices(['auto', 'native', 'ffmpeg', 'wasm']).default('auto'))
-    .option('--raw <WxH>', 'the input is raw rgb24 pictures of this width and height', widthByHeight)
-    .option('--rate <n>', 'pictures a second of raw pictures and picture sequences (default: 25)', positive)
+    .addOption(
+      new Option(
+        '--decoder <name>',
+        'who decodes: native is node-webcodecs, wasm FFmpeg in WebAssembly; auto the fastest that is there',
+      )
+        .choices(['auto', 'native', 'ffmpeg', 'wasm'])
+        .default('auto'),
+    )
+    .option(
+      '--raw <WxH>',
+      'the input is raw rgb24 pictures of this width and height',
+      widthByHeight,
+    )
+    .option(
+      '--rate <n>',
+      'pictures a second of raw pictures and picture sequences (default: 25)',
+      positive,
+    )
 }

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { rmSync, type Stats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { TrecvitError } from '../error.ts'
-import { isStandardOutput, openThrough, writeAll, type Through } from './through.ts'
+import { isStandardOutput, openThrough, type Through, writeAll } from './through.ts'
 
 /** A file cannot be written. After Ctrl-C, too, this is not an end that was asked for. */
 export class OutputError extends TrecvitError {}
@@ -32,7 +32,9 @@ export interface OutputOptions {
  * @throws OutputError if it cannot be written; and whatever the work throws
  */
 export async function writeOutput(
-  path: string, { replace, signal }: OutputOptions, work: (output: Output) => Promise<void>,
+  path: string,
+  { replace, signal }: OutputOptions,
+  work: (output: Output) => Promise<void>,
 ): Promise<void> {
   const fs = await import('node:fs/promises')
   const { tmpdir } = await import('node:os')

@@ -16,10 +16,16 @@ export interface Progress {
 const PATIENCE = 400
 
 /**
- * @param unit "frames" or "MB": shown with the number of them a second; or null for a share of the work
+ * @param unit "frames" or "MB": shown with the number of them a second; or null for a share of the
+ * work
  * @param total how much there is to do, or null if that is not known
  */
-export async function follow({ quiet }: GlobalOptions, what: string, unit: string | null, total: number | null): Promise<Progress> {
+export async function follow(
+  { quiet }: GlobalOptions,
+  what: string,
+  unit: string | null,
+  total: number | null,
+): Promise<Progress> {
   if (quiet || process.stderr.isTTY !== true) return { update() {}, stop() {} }
   const { default: progress } = await import('cli-progress')
   const start = performance.now()
@@ -32,8 +38,14 @@ export async function follow({ quiet }: GlobalOptions, what: string, unit: strin
       const counts = { count: String(Math.round(done)), rate: (done / seconds).toFixed(1) }
       if (!bar && seconds * 1000 > PATIENCE) {
         const counted = unit === null ? '' : `  {count} ${unit}  {rate} ${unit}/s`
-        const format = known === null ? `${what}${counted}` : `${what} {bar} {percentage} %${counted}  {eta_formatted} left`
-        bar = new progress.SingleBar({ format, barsize: 24, clearOnComplete: true, hideCursor: false }, progress.Presets.shades_classic)
+        const format =
+          known === null
+            ? `${what}${counted}`
+            : `${what} {bar} {percentage} %${counted}  {eta_formatted} left`
+        bar = new progress.SingleBar(
+          { format, barsize: 24, clearOnComplete: true, hideCursor: false },
+          progress.Presets.shades_classic,
+        )
         bar.start(known ?? 0, done, counts)
       }
       if (known !== null) bar?.setTotal(Math.max(known, done))

@@ -8,7 +8,13 @@ import { OutputError } from './output.ts'
 import { note } from './terminal.ts'
 
 /** What scripts can rely on; `--help` lists them. */
-export const exitCodes = { ok: 0, wrongInput: 1, usage: 2, unexpected: 70, interrupted: 130 } as const
+export const exitCodes = {
+  ok: 0,
+  wrongInput: 1,
+  usage: 2,
+  unexpected: 70,
+  interrupted: 130,
+} as const
 
 /** Options of all commands. */
 export interface GlobalOptions {
@@ -27,11 +33,16 @@ class Stop extends Error {
 }
 
 /**
- * Turns the work of a command into what commander calls. The work gets the arguments, the options, and a signal that is aborted by the
- * first Ctrl-C and when nobody reads standard output any more; it then ends with what it has. A second Ctrl-C kills.
+ * Turns the work of a command into what commander calls. The work gets the arguments, the options,
+ * and a signal that is aborted by the first Ctrl-C and when nobody reads standard output any more;
+ * it then ends with what it has. A second Ctrl-C kills.
  */
 export function action<Options extends GlobalOptions>(
-  work: (args: readonly (string | undefined)[], options: Options, signal: AbortSignal) => Promise<void>,
+  work: (
+    args: readonly (string | undefined)[],
+    options: Options,
+    signal: AbortSignal,
+  ) => Promise<void>,
 ): (...parameters: unknown[]) => Promise<void> {
   return async (...parameters) => {
     const command = parameters.pop() as Command
@@ -43,11 +54,16 @@ export function action<Options extends GlobalOptions>(
     })
     let code: number = exitCodes.ok
     try {
-      await work(command.processedArgs as (string | undefined)[], command.optsWithGlobals<Options>(), stop.signal)
+      await work(
+        command.processedArgs as (string | undefined)[],
+        command.optsWithGlobals<Options>(),
+        stop.signal,
+      )
     } catch (error) {
       if (!stop.signal.aborted || error instanceof OutputError) code = report(error)
     }
-    // A decoder or standard input that is still open must not keep the process; what was written must be out.
+    // A decoder or standard input that is still open must not keep the process; what was written
+    // must be out.
     process.stdout.write('', () => {
       // An error of the last write is emitted after this is called.
       setImmediate(() => {
@@ -79,7 +95,10 @@ export function report(error: unknown): number {
   const message = isLimit ? TOO_MANY_FILES : error instanceof Error ? error.message : String(error)
   const sentence = message.replace(/\s*\n\s*/g, ' ')
   if (expected) note(`trecvit: ${sentence}`)
-  else note(`trecvit: Unexpected error: ${sentence}; please report it with the output of "trecvit doctor" and of this command with TRECVIT_DEBUG=1`)
+  else
+    note(
+      `trecvit: Unexpected error: ${sentence}; please report it with the output of "trecvit doctor" and of this command with TRECVIT_DEBUG=1`,
+    )
   if (environment('TRECVIT_DEBUG') && error instanceof Error) note(error.stack ?? '')
   return expected ? exitCodes.wrongInput : exitCodes.unexpected
 }

@@ -1,5 +1,6 @@
 /**
- * The built-in model on frames that everybody can make: its answers have the same bits on every machine and in every runtime.
+ * The built-in model on frames that everybody can make: its answers have the same bits on every
+ * machine and in every runtime.
  */
 import type { NdArray } from '../array.ts'
 import type { TRecViT } from '../model/trecvit.ts'
@@ -19,19 +20,35 @@ export async function selfTest(): Promise<{ hash: string; framesPerSecond: numbe
   await using model = await TRecViT.load('builtin', { device: 'wasm', deterministic: true })
   const { logits, framesPerSecond } = await logitsOf(model, framesOf(model))
   const digest = await crypto.subtle.digest('SHA-256', logits)
-  return { hash: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join(''), framesPerSecond }
+  return {
+    hash: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join(''),
+    framesPerSecond,
+  }
 }
 
 /** Frames of noise for a model. */
-export function framesOf({ config: { imageSize: [height, width] } }: TRecViT): NdArray<Uint8Array>[] {
+export function framesOf({
+  config: {
+    imageSize: [height, width],
+  },
+}: TRecViT): NdArray<Uint8Array>[] {
   let seed = 1
   return Array.from({ length: FRAMES }, () => ({
-    data: Uint8Array.from({ length: height * width * 3 }, () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24), shape: [height, width, 3],
+    data: Uint8Array.from(
+      { length: height * width * 3 },
+      () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24,
+    ),
+    shape: [height, width, 3],
   }))
 }
 
-/** The logits of a stream, and its speed without the first frame, which also prepares the program. */
-export async function logitsOf(model: TRecViT, frames: readonly NdArray<Uint8Array>[]): Promise<{ logits: Float32Array<ArrayBuffer>; framesPerSecond: number }> {
+/**
+ * The logits of a stream, and its speed without the first frame, which also prepares the program.
+ */
+export async function logitsOf(
+  model: TRecViT,
+  frames: readonly NdArray<Uint8Array>[],
+): Promise<{ logits: Float32Array<ArrayBuffer>; framesPerSecond: number }> {
   const stream = model.stream()
   const logits = new Float32Array(frames.length * model.config.numClasses)
   let start = 0

@@ -2,12 +2,12 @@
  * trecvit serve: the page, and the model over HTTP and WebSockets.
  */
 import type { AddressInfo } from 'node:net'
-import { InvalidArgumentError, Option, type Command } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { TrecvitError } from '../error.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import { environment } from '../platform/platform.ts'
 import { deviceOf, openModel } from './model.ts'
-import { addModelOptions, whole, type ModelOptions } from './options.ts'
+import { addModelOptions, type ModelOptions, whole } from './options.ts'
 import { action, report } from './run.ts'
 import { note, print } from './terminal.ts'
 
@@ -26,22 +26,60 @@ interface ServeOptions extends ModelOptions {
 const TASK_TIMEOUT = 30_000
 
 export function addServe(program: Command): void {
-  const command = program.command('serve')
+  const command = program
+    .command('serve')
     .summary('serve the page, and the model over HTTP')
-    .description('Serves the demo page, and a model in the Open Inference Protocol v2: whole videos by POST, endless ones by WebSocket. Only this machine reaches it unless --host says otherwise. Ctrl-C finishes what is under way; a second one does not.')
+    .description(
+      'Serves the demo page, and a model in the Open Inference Protocol v2: whole videos by POST, endless ones by WebSocket. Only this machine reaches it unless --host says otherwise. Ctrl-C finishes what is under way; a second one does not.',
+    )
     .option('--port <n>', 'port, 0 for any that is free', whole(0, 65535), 8000)
-    .option('--host <address>', 'address of this machine to listen on; 0.0.0.0 for all', '127.0.0.1')
-    .option('--max-body <MB>', 'largest body of a request, and message of a stream', whole(1, 500), 32)
-    .option('--max-streams <n>', 'streams at once, and as many requests; each holds a state, and what it has been sent', whole(1, 4096), 16)
-    .option('--timeout <s>', 'seconds from a request to its answer, and for the next frame of a stream', whole(1, 86400), 30)
-    .option('--allow-origin <origin...>', 'other origins whose pages may use it, like http://localhost:5173', origin)
-    .option('--allow-host <name...>', 'other host names of this server, like trecvit.example.com ' +
-      'behind a proxy (default: loopback names and --host)', hostName)
-    .addOption(new Option('--token <text>', 'bearer token that requests to /v2 and /metrics need; ' +
-      'other users of this machine can read arguments, so prefer the variable')
-      .env('TRECVIT_TOKEN').argParser(bearerToken))
+    .option(
+      '--host <address>',
+      'address of this machine to listen on; 0.0.0.0 for all',
+      '127.0.0.1',
+    )
+    .option(
+      '--max-body <MB>',
+      'largest body of a request, and message of a stream',
+      whole(1, 500),
+      32,
+    )
+    .option(
+      '--max-streams <n>',
+      'streams at once, and as many requests; each holds a state, and what it has been sent',
+      whole(1, 4096),
+      16,
+    )
+    .option(
+      '--timeout <s>',
+      'seconds from a request to its answer, and for the next frame of a stream',
+      whole(1, 86400),
+      30,
+    )
+    .option(
+      '--allow-origin <origin...>',
+      'other origins whose pages may use it, like http://localhost:5173',
+      origin,
+    )
+    .option(
+      '--allow-host <name...>',
+      'other host names of this server, like trecvit.example.com ' +
+        'behind a proxy (default: loopback names and --host)',
+      hostName,
+    )
+    .addOption(
+      new Option(
+        '--token <text>',
+        'bearer token that requests to /v2 and /metrics need; ' +
+          'other users of this machine can read arguments, so prefer the variable',
+      )
+        .env('TRECVIT_TOKEN')
+        .argParser(bearerToken),
+    )
   addModelOptions(command)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ trecvit serve
   $ trecvit serve --model trecvit_b.npz --device auto --max-streams 4
@@ -49,19 +87,23 @@ Examples:
   $ curl http://127.0.0.1:8000/v2/models/builtin
   $ curl http://127.0.0.1:8000/metrics              # counts and latencies, for Prometheus
   $ ffmpeg -i clip.mp4 -vf scale=96:96 -f rawvideo -pix_fmt rgb24 - |
-      curl --data-binary @- -H 'Inference-Header-Content-Length: 0' http://127.0.0.1:8000/v2/models/builtin/infer`)
+      curl --data-binary @- -H 'Inference-Header-Content-Length: 0' http://127.0.0.1:8000/v2/models/builtin/infer`,
+    )
     .action(action<ServeOptions>((_, options, signal) => serve(options, signal)))
 }
 
 function origin(text: string, before: readonly string[] = []): string[] {
-  if (!URL.canParse(text) || new URL(text).origin !== text) throw new InvalidArgumentError('Expected an origin without a path, like https://example.com.')
+  if (!URL.canParse(text) || new URL(text).origin !== text)
+    throw new InvalidArgumentError('Expected an origin without a path, like https://example.com.')
   return [...before, text]
 }
 
 function hostName(text: string, before: readonly string[] = []): string[] {
   const name = text.toLowerCase()
   if (!/^[\w-]+(\.[\w-]+)*$/.test(name)) {
-    throw new InvalidArgumentError('Expected a host name without scheme and port, like example.com.')
+    throw new InvalidArgumentError(
+      'Expected a host name without scheme and port, like example.com.',
+    )
   }
   return [...before, name]
 }
@@ -76,7 +118,10 @@ function bearerToken(text: string): string {
 async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
   const { computeWorker, manifest } = await import('../files.ts')
   const model = await openModel(options, signal, computeWorker)
-  if (model.config.numClasses === 0) throw new TrecvitError('"serve" expected a model with a class head, this one has an encoder only; use "features"')
+  if (model.config.numClasses === 0)
+    throw new TrecvitError(
+      '"serve" expected a model with a class head, this one has an encoder only; use "features"',
+    )
   const { readFile } = await import('node:fs/promises')
   const { createApp } = await import('./serve/app.ts')
   const { listen } = await import('./serve/listen.ts')
@@ -91,39 +136,75 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   // A stream decodes one frame at a time, a request parses one body.
   const pool = openPool({ waiting: 2 * maxStreams, timeout: TASK_TIMEOUT }, onError)
   const app = createApp({
-    model, name, version, ...limits, maxStreams, page: await openPage(), closing: signal, onError,
-    address: host, hosts: options.allowHost ?? [], origins: options.allowOrigin ?? [],
-    tasks: pool.tasks, waitingTasks: () => pool.waiting, processMetrics: true,
+    model,
+    name,
+    version,
+    ...limits,
+    maxStreams,
+    page: await openPage(),
+    closing: signal,
+    onError,
+    address: host,
+    hosts: options.allowHost ?? [],
+    origins: options.allowOrigin ?? [],
+    tasks: pool.tasks,
+    waitingTasks: () => pool.waiting,
+    processMetrics: true,
     ...(token !== undefined && { token }),
     ...(environment('TRECVIT_DEBUG') && { onAnswer: (line: string) => note(`debug: ${line}`) }),
   })
   const maxMessage = Math.max(limits.maxBody, largestSnapshot(model))
-  const { address, close } = await listen(app, { ...limits, maxBody: maxMessage, host, port, onError })
+  const { address, close } = await listen(app, {
+    ...limits,
+    maxBody: maxMessage,
+    host,
+    port,
+    onError,
+  })
 
   announce(options, name, model, address)
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  if (!signal.aborted)
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   await close()
   await pool.end()
 }
 
 /** Says where the server is, and warns if others can reach it. */
 function announce(
-  options: ServeOptions, name: string, model: TRecViT, { address, port }: AddressInfo,
+  options: ServeOptions,
+  name: string,
+  model: TRecViT,
+  { address, port }: AddressInfo,
 ): void {
   const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}/`
   if (!/^(127\.|::1$)/.test(address) && !options.quiet) {
-    note(options.token === undefined
-      ? `warning: everybody who reaches ${address} can use this server; it asks for no password ` +
-        'and does not encrypt'
-      : `warning: the connection to ${address} is not encrypted; use a proxy with TLS, ` +
-        'or others can read the token')
+    note(
+      options.token === undefined
+        ? `warning: everybody who reaches ${address} can use this server; it asks for no password ` +
+            'and does not encrypt'
+        : `warning: the connection to ${address} is not encrypted; use a proxy with TLS, ` +
+            'or others can read the token',
+    )
   }
-  if (options.json) print(JSON.stringify({ address: base, model: { source: options.model, name, fingerprint: model.fingerprint }, device: model.device }))
-  else print(`${base}  ${options.model} on ${deviceOf(model)}\n${base}v2/models/${encodeURIComponent(name)}  (Ctrl-C ends it)`)
+  if (options.json)
+    print(
+      JSON.stringify({
+        address: base,
+        model: { source: options.model, name, fingerprint: model.fingerprint },
+        device: model.device,
+      }),
+    )
+  else
+    print(
+      `${base}  ${options.model} on ${deviceOf(model)}\n${base}v2/models/${encodeURIComponent(name)}  (Ctrl-C ends it)`,
+    )
 }
 
 /** The model in addresses: its file without folders and ending. */
 function nameOf(source: string): string {
-  const file = source.replace(/[?#].*$/, '').split(/[/\\]/).at(-1)!
+  const file = source
+    .replace(/[?#].*$/, '')
+    .split(/[/\\]/)
+    .at(-1)!
   return file.replace(/\.\w+$/, '') || 'model'
 }

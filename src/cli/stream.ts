@@ -1,7 +1,7 @@
 /**
  * trecvit stream: one line for every frame, as it comes.
  */
-import { InvalidArgumentError, Option, type Command } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { TrecvitError } from '../error.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import type { Average } from '../program/program.ts'
@@ -9,7 +9,13 @@ import type { SnapshotOptions } from '../stream/snapshot.ts'
 import type { FrameAnswer, Stream } from '../stream/stream.ts'
 import { openInput } from './input.ts'
 import { debugTimes, openModel } from './model.ts'
-import { addModelOptions, addVideoOptions, whole, type ModelOptions, type VideoOptions } from './options.ts'
+import {
+  addModelOptions,
+  addVideoOptions,
+  type ModelOptions,
+  type VideoOptions,
+  whole,
+} from './options.ts'
 import { writeOutput } from './output.ts'
 import { follow } from './progress.ts'
 import { action } from './run.ts'
@@ -30,24 +36,43 @@ interface StreamOptions extends ModelOptions, VideoOptions {
 }
 
 export function addStream(program: Command): void {
-  const command = program.command('stream').argument('[video]', 'path, URL, or "-" for y4m or raw pictures on standard input (default: the clip that ships with the package)')
+  const command = program
+    .command('stream')
+    .argument(
+      '[video]',
+      'path, URL, or "-" for y4m or raw pictures on standard input (default: the clip that ships with the package)',
+    )
     .summary('follow a video, one line for every frame')
-    .description('Follows a video or a pipe without an end: one line for every frame with its time, label and probability; with --json, one JSON object a line.')
+    .description(
+      'Follows a video or a pipe without an end: one line for every frame with its time, label and probability; with --json, one JSON object a line.',
+    )
   addVideoOptions(addModelOptions(command))
     .option('-k, --top-k <n>', 'classes in each line of JSON', whole(1), 5)
-    .option('--average <how>', 'frames that an answer stands for: all, the last <n>, or half:<n> (weights halve every n frames) (default: all)', average)
-    .option('--snapshot <file>', 'write the state of the stream there at the end, at Ctrl-C, or where the video breaks off')
-    .addOption(new Option(
-      '--snapshot-form <name>',
-      'f16 is half as large as exact, and rounded to half-precision (default: exact)',
-    ).choices(Object.keys(forms)))
+    .option(
+      '--average <how>',
+      'frames that an answer stands for: all, the last <n>, or half:<n> (weights halve every n frames) (default: all)',
+      average,
+    )
+    .option(
+      '--snapshot <file>',
+      'write the state of the stream there at the end, at Ctrl-C, or where the video breaks off',
+    )
+    .addOption(
+      new Option(
+        '--snapshot-form <name>',
+        'f16 is half as large as exact, and rounded to half-precision (default: exact)',
+      ).choices(Object.keys(forms)),
+    )
     .option('--resume <file>', 'go on from such a state')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ trecvit stream traffic.mp4 --average 8
   $ ffmpeg -i rtsp://camera -f yuv4mpegpipe - | trecvit stream - --average half:15 --json
   $ ffmpeg -i in.mov -f rawvideo -pix_fmt rgb24 -s 320x240 - | trecvit stream - --raw 320x240
-  $ trecvit stream monday.mp4 --snapshot week.state && trecvit stream tuesday.mp4 --resume week.state`)
+  $ trecvit stream monday.mp4 --snapshot week.state && trecvit stream tuesday.mp4 --resume week.state`,
+    )
     .action(action<StreamOptions>(([video], options, signal) => stream(video, options, signal)))
 }
 
@@ -57,21 +82,34 @@ function average(text: string): Average {
   return match[1] ? 'all' : match[2] ? { halfLife: Number(match[2]) } : { frames: Number(match[3]) }
 }
 
-async function stream(source: string | undefined, options: StreamOptions, signal: AbortSignal): Promise<void> {
+async function stream(
+  source: string | undefined,
+  options: StreamOptions,
+  signal: AbortSignal,
+): Promise<void> {
   if (options.resume !== undefined && options.average !== undefined) {
-    throw new TrecvitError('"--average" cannot be given with "--resume": the stream goes on as it was begun')
+    throw new TrecvitError(
+      '"--average" cannot be given with "--resume": the stream goes on as it was begun',
+    )
   }
   const { snapshotForm = 'exact' } = options
   if (options.snapshotForm !== undefined && options.snapshot === undefined) {
     throw new TrecvitError('"--snapshot-form" expected "--snapshot <file>" beside it')
   }
   const model = await openModel(options, signal)
-  const answers = options.resume === undefined
-    ? model.stream({ average: options.average ?? 'all', topK: options.topK }) : await resume(model, options.resume, options.topK)
+  const answers =
+    options.resume === undefined
+      ? model.stream({ average: options.average ?? 'all', topK: options.topK })
+      : await resume(model, options.resume, options.topK)
   const { sampleClip } = await import('../files.ts')
   const video = await openInput(source ?? sampleClip, options, signal)
   // Where the lines are on the screen, they are progress enough.
-  const progress = await follow({ quiet: options.quiet || process.stdout.isTTY }, 'Streaming', 'frames', video.expected)
+  const progress = await follow(
+    { quiet: options.quiet || process.stdout.isTTY },
+    'Streaming',
+    'frames',
+    video.expected,
+  )
   const answerAll = async () => {
     let done = 0
     for await (const frame of video.frames) {
@@ -83,7 +121,8 @@ async function stream(source: string | undefined, options: StreamOptions, signal
   try {
     if (options.snapshot === undefined) await answerAll()
     else {
-      // Opened before the first frame: a place that cannot be written to is better known now than after hours.
+      // Opened before the first frame: a place that cannot be written to is better known now than
+      // after hours.
       await writeOutput(options.snapshot, { replace: true, signal }, async (output) => {
         await answerAll()
         await output.write(await answers.snapshot(forms[snapshotForm]))
@@ -101,7 +140,10 @@ async function stream(source: string | undefined, options: StreamOptions, signal
 async function resume(model: TRecViT, path: string, topK: number): Promise<Stream> {
   const { readFile } = await import('node:fs/promises')
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new TrecvitError(`The snapshot at "${path}" cannot be read (${error.code ?? error.message})`, { cause: error })
+    throw new TrecvitError(
+      `The snapshot at "${path}" cannot be read (${error.code ?? error.message})`,
+      { cause: error },
+    )
   })
   // A copy, because a Buffer's own slice() would be a view.
   return model.resume(bytes, { topK })

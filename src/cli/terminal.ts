@@ -8,7 +8,10 @@ import { environment } from '../platform/platform.ts'
 /** Colours and styles of `styleText`. */
 export type Style = Parameters<typeof styleText>[0]
 
-/** Whether standard output takes colours: a terminal does, unless NO_COLOR is set; FORCE_COLOR says yes for anything else. */
+/**
+ * Whether standard output takes colours: a terminal does, unless NO_COLOR is set; FORCE_COLOR says
+ * yes for anything else.
+ */
 export function isColoured(): boolean {
   if (environment('NO_COLOR')) return false
   if (environment('FORCE_COLOR')) return environment('FORCE_COLOR') !== '0'
@@ -61,8 +64,17 @@ export function percent(share: number, decimals = 0): string {
 /** Rows of cells, each column as wide as its widest cell; the last one is left as it is. */
 export function table(rows: readonly (readonly string[])[], gap = 2): string {
   const widths: number[] = []
-  for (const row of rows) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)))
-  return rows.map((row) => row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column]! + gap))).join('')).join('\n')
+  for (const row of rows)
+    row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)))
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) =>
+          column === row.length - 1 ? cell : cell.padEnd(widths[column]! + gap),
+        )
+        .join(''),
+    )
+    .join('\n')
 }
 
 /** Bytes for people. */
@@ -77,6 +89,12 @@ export function bytes(count: number): string {
 }
 
 /** A class as people read it. */
-export function nameOf({ label, index }: { readonly label: string | null; readonly index: number }): string {
+export function nameOf({
+  label,
+  index,
+}: {
+  readonly label: string | null
+  readonly index: number
+}): string {
   return label ?? `class ${index}`
 }

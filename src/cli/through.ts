@@ -3,7 +3,7 @@
  * the file or pipe that standard output is.
  */
 import { constants, createReadStream, fstatSync, type Stats } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import { printBytes } from './terminal.ts'
 
@@ -30,7 +30,9 @@ export function isStandardOutput({ dev, ino }: Stats): boolean {
 
 /** Opens a place that exists. A named pipe is waited for until somebody reads it. */
 export async function openThrough(
-  path: string, stat: Stats, signal: AbortSignal,
+  path: string,
+  stat: Stats,
+  signal: AbortSignal,
 ): Promise<Through> {
   if (isStandardOutput(stat)) {
     // By its own descriptor: another one would write over what was printed.
@@ -53,7 +55,9 @@ export async function openThrough(
 
 /** Writes all of the bytes, at `position` or where the last write ended. */
 export async function writeAll(
-  file: FileHandle, bytes: Uint8Array, position?: number,
+  file: FileHandle,
+  bytes: Uint8Array,
+  position?: number,
 ): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const at = position === undefined ? null : position + done

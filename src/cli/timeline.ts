@@ -1,7 +1,7 @@
 /**
  * What happened when: answers in a row with the same label are a segment.
  */
-import { columns, isColoured, nameOf, paint, percent, table, type Style } from './terminal.ts'
+import { columns, isColoured, nameOf, paint, percent, type Style, table } from './terminal.ts'
 
 /** The answer after one frame. */
 export interface Moment {
@@ -31,7 +31,20 @@ export interface Segment {
 /** Segments that are printed; the strip and --json tell the rest. */
 const MAX_PRINTED = 60
 const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'
-const COLOURS = ['bgCyan', 'bgYellow', 'bgMagenta', 'bgGreen', 'bgBlueBright', 'bgRedBright', 'bgWhite', 'bgCyanBright', 'bgYellowBright', 'bgMagentaBright', 'bgGreenBright', 'bgGray'] as const
+const COLOURS = [
+  'bgCyan',
+  'bgYellow',
+  'bgMagenta',
+  'bgGreen',
+  'bgBlueBright',
+  'bgRedBright',
+  'bgWhite',
+  'bgCyanBright',
+  'bgYellowBright',
+  'bgMagentaBright',
+  'bgGreenBright',
+  'bgGray',
+] as const
 
 /** @param end seconds at which the last frame ends */
 export function segmentsOf(moments: readonly Moment[], end: number): Segment[] {
@@ -40,17 +53,32 @@ export function segmentsOf(moments: readonly Moment[], end: number): Segment[] {
     const { index, label, time, frame } = moments[start]!
     let sum = 0
     while (moments[stop]?.index === index) sum += moments[stop++]!.prob
-    segments.push({ from: time, to: moments[stop]?.time ?? end, first: frame, last: moments[stop - 1]!.frame, label, index, prob: sum / (stop - start) })
+    segments.push({
+      from: time,
+      to: moments[stop]?.time ?? end,
+      first: frame,
+      last: moments[stop - 1]!.frame,
+      label,
+      index,
+      prob: sum / (stop - start),
+    })
   }
   return segments
 }
 
-/** A strip as wide as the terminal, and under it a line for each segment, with its letter and colour as the legend. */
+/**
+ * A strip as wide as the terminal, and under it a line for each segment, with its letter and colour
+ * as the legend.
+ */
 export function drawTimeline(segments: readonly Segment[]): string {
   const marks = new Map<number, { letter: string; style: Style }>()
   for (const { index } of segments) {
     const count = marks.size
-    if (!marks.has(index)) marks.set(index, { letter: LETTERS[count % LETTERS.length]!, style: ['black', COLOURS[count % COLOURS.length]!] })
+    if (!marks.has(index))
+      marks.set(index, {
+        letter: LETTERS[count % LETTERS.length]!,
+        style: ['black', COLOURS[count % COLOURS.length]!],
+      })
   }
   // With colours, the letter stands where a segment begins; without, in every column.
   const block = (index: number, length: number) => {
@@ -61,16 +89,27 @@ export function drawTimeline(segments: readonly Segment[]): string {
   const end = segments.at(-1)!.to
   const width = Math.max(20, Math.min(columns(), 120) - 4)
   let drawn = 0
-  const strip = segments.map(({ index, to }) => {
-    const length = Math.max(0, Math.round(((to - start) / (end - start)) * width) - drawn)
-    drawn += length
-    return length ? block(index, length) : ''
-  }).join('')
+  const strip = segments
+    .map(({ index, to }) => {
+      const length = Math.max(0, Math.round(((to - start) / (end - start)) * width) - drawn)
+      drawn += length
+      return length ? block(index, length) : ''
+    })
+    .join('')
   const digits = end.toFixed(2).length
-  const rows = segments.slice(0, MAX_PRINTED).map(({ from, to, prob, ...segment }) => [
-    `${from.toFixed(2).padStart(digits)}–${to.toFixed(2).padStart(digits)} s`, nameOf(segment), percent(prob),
-  ])
-  const lines = table(rows).split('\n').map((line, row) => `  ${block(segments[row]!.index, 1)}  ${line}`)
-  const more = segments.length > MAX_PRINTED ? [`  … and ${segments.length - MAX_PRINTED} more segments (--json gives all)`] : []
+  const rows = segments
+    .slice(0, MAX_PRINTED)
+    .map(({ from, to, prob, ...segment }) => [
+      `${from.toFixed(2).padStart(digits)}–${to.toFixed(2).padStart(digits)} s`,
+      nameOf(segment),
+      percent(prob),
+    ])
+  const lines = table(rows)
+    .split('\n')
+    .map((line, row) => `  ${block(segments[row]!.index, 1)}  ${line}`)
+  const more =
+    segments.length > MAX_PRINTED
+      ? [`  … and ${segments.length - MAX_PRINTED} more segments (--json gives all)`]
+      : []
   return [`  ${strip}`, ...lines, ...more].join('\n')
 }

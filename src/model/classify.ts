@@ -2,20 +2,33 @@ import { checkArray, checkCount, checkPixels, type NdArray } from '../array.ts'
 import { TrecvitError } from '../error.ts'
 import { asBytes, asUrl, isBlob } from '../realm.ts'
 import { ahead } from '../stream/ahead.ts'
-import { toInput, type FrameLike } from '../stream/input.ts'
+import { type FrameLike, toInput } from '../stream/input.ts'
 import type { SampleOptions } from '../video/sample.ts'
 import { frameSizeOf } from './config.ts'
-import { topOf, type Class } from './labels.ts'
+import { type Class, topOf } from './labels.ts'
 import type { RunOptions, TRecViT } from './trecvit.ts'
 
-/** A video: a file by path, URL or bytes, decoded frames one after another, or pixels [t, H, W, 3] of the model's size. */
-export type VideoSource = string | URL | Blob | ArrayBuffer | Uint8Array | NdArray | AsyncIterable<FrameLike> | Iterable<FrameLike>
+/**
+ * A video: a file by path, URL or bytes, decoded frames one after another, or pixels [t, H, W, 3]
+ * of the model's size.
+ */
+export type VideoSource =
+  | string
+  | URL
+  | Blob
+  | ArrayBuffer
+  | Uint8Array
+  | NdArray
+  | AsyncIterable<FrameLike>
+  | Iterable<FrameLike>
 
 /** How a video is classified. */
 export interface ClassifyOptions extends RunOptions, SampleOptions {
   /** Classes in `top`, 5 unless given. */
   readonly topK?: number
-  /** Clips of framesPerClip frames, evenly spread over the video, instead of one clip of all frames. */
+  /**
+   * Clips of framesPerClip frames, evenly spread over the video, instead of one clip of all frames.
+   */
   readonly clips?: number
   /** Crops of each clip: 1 in the centre, or 3 along the longer side. */
   readonly views?: 1 | 3
@@ -38,10 +51,15 @@ export interface ClassifyResult {
 const MAX_HELD = 2 ** 31
 
 /** See TRecViT.classify. */
-export async function classify(model: TRecViT, source: VideoSource, options: ClassifyOptions): Promise<ClassifyResult> {
+export async function classify(
+  model: TRecViT,
+  source: VideoSource,
+  options: ClassifyOptions,
+): Promise<ClassifyResult> {
   const { topK = 5, clips, views = 1, signal, onProgress } = options
   if (clips !== undefined) checkCount('clips', clips)
-  if (views !== 1 && views !== 3) throw new TrecvitError(`"views" expected 1 or 3, got ${String(views)}`)
+  if (views !== 1 && views !== 3)
+    throw new TrecvitError(`"views" expected 1 or 3, got ${String(views)}`)
   checkCount('topK', topK)
   const { numClasses: c, framesPerClip } = model.config
 
@@ -67,12 +85,18 @@ export async function classify(model: TRecViT, source: VideoSource, options: Cla
       const length = clips === undefined ? t : Math.min(framesPerClip, t)
       const count = clips ?? 1
       for (let clip = 0; clip < count; clip++) {
-        const start = count === 1 ? Math.floor((t - length) / 2) : Math.round((clip * (t - length)) / (count - 1))
+        const start =
+          count === 1
+            ? Math.floor((t - length) / 2)
+            : Math.round((clip * (t - length)) / (count - 1))
         for (const view of held) {
           await session.reset()
           let last: Record<string, Float32Array> | undefined
           const size = frameSizeOf(model.config)
-          for await (const outputs of model.chunks(session, view.subarray(start * size, (start + length) * size))) {
+          for await (const outputs of model.chunks(
+            session,
+            view.subarray(start * size, (start + length) * size),
+          )) {
             last = outputs
             signal?.throwIfAborted()
             onProgress?.(frames + session.frame, count * views * length)
@@ -92,51 +116,88 @@ export async function classify(model: TRecViT, source: VideoSource, options: Cla
   const result = mean(probs)
   return {
     top: topOf(result, model.labels, topK),
-    logits: { data: mean(logits), shape: [c] }, probs: { data: result, shape: [c] },
-    frames, clips: clips ?? 1, views,
+    logits: { data: mean(logits), shape: [c] },
+    probs: { data: result, shape: [c] },
+    frames,
+    clips: clips ?? 1,
+    views,
   }
 }
 
 /** All frames as pixels [t, H, W, 3], once for each view. */
-async function hold(model: TRecViT, source: VideoSource, options: ClassifyOptions, views: number): Promise<(Uint8Array | Float32Array)[]> {
+async function hold(
+  model: TRecViT,
+  source: VideoSource,
+  options: ClassifyOptions,
+  views: number,
+): Promise<(Uint8Array | Float32Array)[]> {
   const held: (Uint8Array | Float32Array)[][] = Array.from({ length: views }, () => [])
   let bytes = 0
   for await (const pixels of pixelsOf(model, source, options, views)) {
     options.signal?.throwIfAborted()
     pixels.forEach((view, index) => held[index]!.push(view))
     bytes += pixels.reduce((sum, view) => sum + view.byteLength, 0)
-    if (bytes > MAX_HELD) throw new TrecvitError(`The clips need more than ${MAX_HELD} bytes of frames; give "stride", "fps" or "frames"`)
+    if (bytes > MAX_HELD)
+      throw new TrecvitError(
+        `The clips need more than ${MAX_HELD} bytes of frames; give "stride", "fps" or "frames"`,
+      )
   }
   if (!bytes) throw new TrecvitError('The video has no frames')
   return held.map((frames) => {
     const size = frames[0]!.length
-    const all = frames[0] instanceof Uint8Array ? new Uint8Array(frames.length * size) : new Float32Array(frames.length * size)
+    const all =
+      frames[0] instanceof Uint8Array
+        ? new Uint8Array(frames.length * size)
+        : new Float32Array(frames.length * size)
     frames.forEach((frame, index) => all.set(frame, index * size))
     return all
   })
 }
 
 /** The pixels [H, W, 3] of every frame that is sampled, in each of the views. */
-async function* pixelsOf(model: TRecViT, source: VideoSource, options: ClassifyOptions, views: number): AsyncGenerator<(Uint8Array | Float32Array)[], void, undefined> {
+async function* pixelsOf(
+  model: TRecViT,
+  source: VideoSource,
+  options: ClassifyOptions,
+  views: number,
+): AsyncGenerator<(Uint8Array | Float32Array)[], void, undefined> {
   const [height, width] = model.config.imageSize
   if (typeof source === 'object' && 'shape' in source) {
     const pixels = checkArray('video', source)
-    if (views !== 1) throw new TrecvitError(`"views" of ${views} expected decoded frames, got pixels of the model's size`)
+    if (views !== 1)
+      throw new TrecvitError(
+        `"views" of ${views} expected decoded frames, got pixels of the model's size`,
+      )
     const size = frameSizeOf(model.config)
-    if (String(source.shape.slice(1)) !== String([height, width, 3])) throw new TrecvitError(`"video" expected shape [t,${height},${width},3], got [${source.shape}]`)
+    if (String(source.shape.slice(1)) !== String([height, width, 3]))
+      throw new TrecvitError(
+        `"video" expected shape [t,${height},${width},3], got [${source.shape}]`,
+      )
     checkPixels('video', pixels)
-    for (let frame = 0; frame < source.shape[0]!; frame++) yield [pixels.subarray(frame * size, (frame + 1) * size)]
+    for (let frame = 0; frame < source.shape[0]!; frame++)
+      yield [pixels.subarray(frame * size, (frame + 1) * size)]
     return
   }
   const { openVideo, sample, toPixels } = await import('../video/index.ts')
   const isFile = typeof source === 'string' || asUrl(source) || asBytes(source) || isBlob(source)
-  const video = isFile ? await openVideo(source as string | URL | Blob | ArrayBuffer | Uint8Array, options.signal ? { signal: options.signal } : {}) : undefined
+  const video = isFile
+    ? await openVideo(
+        source as string | URL | Blob | ArrayBuffer | Uint8Array,
+        options.signal ? { signal: options.signal } : {},
+      )
+    : undefined
   try {
     const frames = video ? sample(video, options) : (source as AsyncIterable<FrameLike>)
     for await (const frame of frames) {
       if (views === 1) yield [toInput(frame, 1, [height, width])]
-      else if ('planes' in frame) yield Array.from({ length: views }, (_, view) => toPixels(frame, { height, width, view, views }))
-      else throw new TrecvitError(`"views" of ${views} expected decoded frames, got pixels of the model's size`)
+      else if ('planes' in frame)
+        yield Array.from({ length: views }, (_, view) =>
+          toPixels(frame, { height, width, view, views }),
+        )
+      else
+        throw new TrecvitError(
+          `"views" of ${views} expected decoded frames, got pixels of the model's size`,
+        )
     }
   } finally {
     await video?.close()

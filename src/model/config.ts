@@ -1,9 +1,9 @@
 import { TrecvitError } from '../error.ts'
 
 /**
- * What a TRecViT is made of, with the official names in camel case (trecvit/trecvit_model.py get_model, modules.py).
- * Letters used everywhere: b videos, t frames, n tokens of a frame, d width, e LRU width, m MLP width, h heads, k temporal taps,
- * r head width, c classes.
+ * What a TRecViT is made of, with the official names in camel case (trecvit/trecvit_model.py
+ * get_model, modules.py). Letters used everywhere: b videos, t frames, n tokens of a frame, d
+ * width, e LRU width, m MLP width, h heads, k temporal taps, r head width, c classes.
  */
 export interface Config {
   /** d: channels of a token. */
@@ -32,7 +32,9 @@ export interface Config {
   readonly posemb: 'learn' | 'sincos2d'
   /** What the head reads: a class token, or the mean over all tokens. */
   readonly poolType: 'tok' | 'gap'
-  /** A gated MLP between recurrence and attention (TAPNext has it, the official classifiers do not). */
+  /**
+   * A gated MLP between recurrence and attention (TAPNext has it, the official classifiers do not).
+   */
   readonly useMlp: boolean
 }
 
@@ -60,18 +62,30 @@ export type Size = keyof typeof sizes
 export const sizeNames: readonly Size[] = Object.keys(sizes) as Size[]
 
 /**
- * The official configuration of a size (get_model: LRU width 2d, 4 taps, head width 3072, class token, learned positions, 224×224,
- * patch 16, 400 classes, 32 frames), with any field replaced.
+ * The official configuration of a size (get_model: LRU width 2d, 4 taps, head width 3072, class
+ * token, learned positions, 224×224, patch 16, 400 classes, 32 frames), with any field replaced.
  * @throws TrecvitError if the size is unknown or the result is not a valid configuration.
  */
 export function configOf(size: Size, changes: Partial<Config> = {}): Config {
   const found = sizes[size]
-  if (!found) throw new TrecvitError(`Unknown model size "${size}", expected one of ${sizeNames.join(', ')}`)
+  if (!found)
+    throw new TrecvitError(`Unknown model size "${size}", expected one of ${sizeNames.join(', ')}`)
   const [width, depth, mlpDim, numHeads] = found
   const config: Config = {
-    width, depth, mlpDim, numHeads,
-    numClasses: 400, repSize: 3072, framesPerClip: 32, imageSize: [224, 224], patchSize: [16, 16],
-    conv1dTemporalWidth: 4, lruWidth: 2 * (changes.width ?? width), posemb: 'learn', poolType: 'tok', useMlp: false,
+    width,
+    depth,
+    mlpDim,
+    numHeads,
+    numClasses: 400,
+    repSize: 3072,
+    framesPerClip: 32,
+    imageSize: [224, 224],
+    patchSize: [16, 16],
+    conv1dTemporalWidth: 4,
+    lruWidth: 2 * (changes.width ?? width),
+    posemb: 'learn',
+    poolType: 'tok',
+    useMlp: false,
     ...changes,
   }
   checkConfig(config)
@@ -86,23 +100,38 @@ export function checkConfig(config: Config): void {
     throw new TrecvitError(`Config "${field}" expected ${expected}, got ${JSON.stringify(got)}`)
   }
   const whole = (field: string, value: unknown, least: number) => {
-    if (!Number.isInteger(value) || (value as number) < least || (value as number) > 1 << 24) fail(field, `an integer of at least ${least}`, value)
+    if (!Number.isInteger(value) || (value as number) < least || (value as number) > 1 << 24)
+      fail(field, `an integer of at least ${least}`, value)
   }
-  for (const field of ['width', 'depth', 'mlpDim', 'numHeads', 'framesPerClip', 'conv1dTemporalWidth', 'lruWidth'] as const) whole(field, config[field], 1)
+  for (const field of [
+    'width',
+    'depth',
+    'mlpDim',
+    'numHeads',
+    'framesPerClip',
+    'conv1dTemporalWidth',
+    'lruWidth',
+  ] as const)
+    whole(field, config[field], 1)
   whole('numClasses', config.numClasses, 0)
   whole('repSize', config.repSize, config.numClasses > 0 ? 1 : 0)
   for (const field of ['imageSize', 'patchSize'] as const) {
     const value = config[field]
-    if (!Array.isArray(value) || value.length !== 2) fail(field, 'two numbers [height, width]', value)
+    if (!Array.isArray(value) || value.length !== 2)
+      fail(field, 'two numbers [height, width]', value)
     value.forEach((side, axis) => whole(`${field}[${axis}]`, side, 1))
   }
   const { imageSize, patchSize, width, lruWidth, numHeads } = config
-  if (imageSize[0] % patchSize[0] || imageSize[1] % patchSize[1]) fail('imageSize', `multiples of the patch ${patchSize.join('×')}`, imageSize)
+  if (imageSize[0] % patchSize[0] || imageSize[1] % patchSize[1])
+    fail('imageSize', `multiples of the patch ${patchSize.join('×')}`, imageSize)
   if (width % numHeads) fail('width', `a multiple of numHeads ${numHeads}`, width)
   if (lruWidth % numHeads) fail('lruWidth', `a multiple of numHeads ${numHeads}`, lruWidth)
-  if (config.posemb !== 'learn' && config.posemb !== 'sincos2d') fail('posemb', '"learn" or "sincos2d"', config.posemb)
-  if (config.posemb === 'sincos2d' && width % 4) fail('width', 'a multiple of 4 for sincos2d', width)
-  if (config.poolType !== 'tok' && config.poolType !== 'gap') fail('poolType', '"tok" or "gap"', config.poolType)
+  if (config.posemb !== 'learn' && config.posemb !== 'sincos2d')
+    fail('posemb', '"learn" or "sincos2d"', config.posemb)
+  if (config.posemb === 'sincos2d' && width % 4)
+    fail('width', 'a multiple of 4 for sincos2d', width)
+  if (config.poolType !== 'tok' && config.poolType !== 'gap')
+    fail('poolType', '"tok" or "gap"', config.poolType)
   if (typeof config.useMlp !== 'boolean') fail('useMlp', 'true or false', config.useMlp)
 }
 

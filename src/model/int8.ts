@@ -2,7 +2,10 @@
  * Matrices as whole numbers: w[i, j] = scale[j]·q[i, j], a scale for each output channel.
  */
 
-/** The largest |q|. With 64 added, weights are 1..127, which is what the relaxed dot product of WebAssembly wants of its second operand. */
+/**
+ * The largest |q|. With 64 added, weights are 1..127, which is what the relaxed dot product of
+ * WebAssembly wants of its second operand.
+ */
 export const LEVELS = 63
 
 /** A matrix as whole numbers. */
@@ -13,7 +16,8 @@ export interface Quantized {
 
 /**
  * @param values [blocks, rows, columns]
- * @returns the nearest whole numbers, and the scales [blocks, columns]: |largest of the column| / 63, which is not finite where a value is not
+ * @returns the nearest whole numbers, and the scales [blocks, columns]: |largest of the column| /
+ * 63, which is not finite where a value is not
  */
 export function quantize(values: Float32Array, columns: number, blocks = 1): Quantized {
   const whole = new Int8Array(values.length)
@@ -23,10 +27,15 @@ export function quantize(values: Float32Array, columns: number, blocks = 1): Qua
     const own = scales.subarray(block * columns, (block + 1) * columns)
     const [from, end] = [block * size, (block + 1) * size]
     // Math.max keeps NaN.
-    for (let at = from; at < end;) for (let j = 0; j < columns; j++) own[j] = Math.max(own[j]!, Math.abs(values[at++]!))
+    for (let at = from; at < end; )
+      for (let j = 0; j < columns; j++) own[j] = Math.max(own[j]!, Math.abs(values[at++]!))
     for (let j = 0; j < columns; j++) own[j] = own[j]! / LEVELS
-    const inverses = Float64Array.from(own, (scale) => (scale > 0 && scale < Infinity ? 1 / scale : 0))
-    for (let at = from; at < end;) for (let j = 0; j < columns; j++, at++) whole[at] = Math.max(-LEVELS, Math.min(LEVELS, Math.round(values[at]! * inverses[j]!)))
+    const inverses = Float64Array.from(own, (scale) =>
+      scale > 0 && scale < Infinity ? 1 / scale : 0,
+    )
+    for (let at = from; at < end; )
+      for (let j = 0; j < columns; j++, at++)
+        whole[at] = Math.max(-LEVELS, Math.min(LEVELS, Math.round(values[at]! * inverses[j]!)))
   }
   return { values: whole, scales }
 }

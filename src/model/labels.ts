@@ -12,14 +12,24 @@ export interface Class {
 }
 
 /**
- * The names of a model's classes: those given, else those the checkpoint carries, else for a head of 400 classes those of Kinetics-400
- * (in the official order: alphabetical), else null.
+ * The names of a model's classes: those given, else those the checkpoint carries, else for a head
+ * of 400 classes those of Kinetics-400 (in the official order: alphabetical), else null.
  * @throws TrecvitError if their number is not that of the classes
  */
-export async function labelsFor(numClasses: number, given: readonly string[] | undefined, carried: string | undefined): Promise<readonly string[] | null> {
+export async function labelsFor(
+  numClasses: number,
+  given: readonly string[] | undefined,
+  carried: string | undefined,
+): Promise<readonly string[] | null> {
   if (numClasses === 0) return null
-  const labels = given ?? (carried === undefined ? undefined : parse(carried)) ?? (numClasses === 400 ? await kinetics400() : null)
-  if (labels && labels.length !== numClasses) throw new TrecvitError(`"labels" expected ${numClasses} names, one for each class, got ${labels.length}`)
+  const labels =
+    given ??
+    (carried === undefined ? undefined : parse(carried)) ??
+    (numClasses === 400 ? await kinetics400() : null)
+  if (labels && labels.length !== numClasses)
+    throw new TrecvitError(
+      `"labels" expected ${numClasses} names, one for each class, got ${labels.length}`,
+    )
   return labels
 }
 
@@ -35,7 +45,9 @@ function parse(json: string): string[] {
     labels = null
   }
   if (!Array.isArray(labels) || labels.some((label) => typeof label !== 'string')) {
-    throw new TrecvitError('The checkpoint has labels that are not a JSON list of strings; give "labels"')
+    throw new TrecvitError(
+      'The checkpoint has labels that are not a JSON list of strings; give "labels"',
+    )
   }
   return labels as string[]
 }
@@ -65,6 +77,10 @@ export function parseLabels(bytes: Uint8Array, name: string): string[] {
 
 /** The k most probable classes, the most probable first; equal ones in the order of their index. */
 export function topOf(probs: Float32Array, labels: readonly string[] | null, k: number): Class[] {
-  const order = Array.from(probs.keys()).sort((one, other) => probs[other]! - probs[one]! || one - other)
-  return order.slice(0, k).map((index) => ({ label: labels?.[index] ?? null, index, prob: probs[index]! }))
+  const order = Array.from(probs.keys()).sort(
+    (one, other) => probs[other]! - probs[one]! || one - other,
+  )
+  return order
+    .slice(0, k)
+    .map((index) => ({ label: labels?.[index] ?? null, index, prob: probs[index]! }))
 }

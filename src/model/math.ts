@@ -1,6 +1,7 @@
 /**
- * Functions of the weights, needed once at load. They use + − × ÷ alone, because Math.exp and its like differ between engines by a bit,
- * and the same weights must give the same logits everywhere. All are good to about 1e-15.
+ * Functions of the weights, needed once at load. They use + − × ÷ alone, because Math.exp and its
+ * like differ between engines by a bit, and the same weights must give the same logits everywhere.
+ * All are good to about 1e-15.
  */
 
 /** e^x for x ≤ 700: x = i·ln 2 + r, then Taylor's series of e^r to the 13th power. */
@@ -25,7 +26,10 @@ export function softplus(x: number): number {
   return Math.max(x, 0) + 2 * s * sum
 }
 
-/** [sin x, cos x] for |x| up to a few thousand: quarter turns are taken off, then Taylor's series within an eighth of a turn. */
+/**
+ * [sin x, cos x] for |x| up to a few thousand: quarter turns are taken off, then Taylor's series
+ * within an eighth of a turn.
+ */
 function sinCos(x: number): [sin: number, cos: number] {
   const quarter = Math.round(x * 0.6366197723675814)
   // π/2 in two parts, the first with trailing zeros so that quarter·high is exact.
@@ -35,12 +39,19 @@ function sinCos(x: number): [sin: number, cos: number] {
   let cos = 1
   for (let power = 18; power >= 2; power -= 2) cos = 1 - (r * r * cos) / (power * (power - 1))
   sin *= r
-  return ([[sin, cos], [cos, -sin], [-sin, -cos], [-cos, sin]] as const)[((quarter % 4) + 4) % 4]!.slice() as [number, number]
+  return (
+    [
+      [sin, cos],
+      [cos, -sin],
+      [-sin, -cos],
+      [-cos, sin],
+    ] as const
+  )[((quarter % 4) + 4) % 4]!.slice() as [number, number]
 }
 
 /**
- * Fixed positions [rows·columns, d] (trecvit/utils.py posemb_sincos_2d): ω_j = 10000^(−j/(d/4−1)); the row of patch (y, x) is
- * sin xω, cos xω, sin yω, cos yω.
+ * Fixed positions [rows·columns, d] (trecvit/utils.py posemb_sincos_2d): ω_j = 10000^(−j/(d/4−1));
+ * the row of patch (y, x) is sin xω, cos xω, sin yω, cos yω.
  */
 export function sincos2d(rows: number, columns: number, d: number): Float32Array {
   const quarter = d / 4

@@ -1,7 +1,7 @@
 /**
  * A checkpoint under the official names of its tensors.
  */
-import { openCheckpoint, type Checkpoint } from '../checkpoint/checkpoint.ts'
+import { type Checkpoint, openCheckpoint } from '../checkpoint/checkpoint.ts'
 import { quote } from '../checkpoint/quote.ts'
 import type { SourceLike } from '../checkpoint/source.ts'
 import { TrecvitError } from '../error.ts'
@@ -50,7 +50,10 @@ export function nameWarnings(
     warnings.push(`The names of the tensors in ${name} begin with "${prefix}", which is left out`)
   }
   if (ignored.length > 0) {
-    const shown = ignored.slice(0, SHOWN).map((name) => quote(name)).join(', ')
+    const shown = ignored
+      .slice(0, SHOWN)
+      .map((name) => quote(name))
+      .join(', ')
     const more = ignored.length > SHOWN ? ` and ${ignored.length - SHOWN} more` : ''
     warnings.push(`${name} has entries outside the model, which are ignored: ${shown}${more}`)
   }
@@ -85,7 +88,7 @@ function without(prefix: string, checkpoint: Checkpoint): Checkpoint {
     ...checkpoint,
     tensors: new Map(infos.map((info) => [info.name, info])),
     skipped: new Map(Array.from(skipped, ([name, why]) => [short(name), why])),
-    read: (name, sink, signal) => (
-      checkpoint.read(tensors.has(name) ? name : prefix + name, sink, signal)),
+    read: (name, sink, signal) =>
+      checkpoint.read(tensors.has(name) ? name : prefix + name, sink, signal),
   }
 }

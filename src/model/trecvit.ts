@@ -8,34 +8,43 @@ import { TrecvitError } from '../error.ts'
 import { Lru } from '../lru.ts'
 import { breathe } from '../platform/platform.ts'
 import { flopsOf } from '../program/listing.ts'
-import { kindOf, type Average, type Program } from '../program/program.ts'
-import { Session, type Outputs } from '../stream/session.ts'
+import { type Average, kindOf, type Program } from '../program/program.ts'
+import { type Outputs, Session } from '../stream/session.ts'
 import { checkStreamOptions, restore, Stream, type StreamOptions } from '../stream/stream.ts'
 import type { ClassifyOptions, ClassifyResult, VideoSource } from './classify.ts'
-import { frameSizeOf, tokensOf, type Config } from './config.ts'
-import { recordModel, type ProgramOptions } from './graph.ts'
+import { type Config, frameSizeOf, tokensOf } from './config.ts'
+import { type ProgramOptions, recordModel } from './graph.ts'
 import { carriedConfig, checkTensors, inferConfig } from './infer.ts'
 import { labelsFor } from './labels.ts'
-import { loadWeights, storedDType, type Loaded } from './load.ts'
+import { type Loaded, loadWeights, storedDType } from './load.ts'
 import { nameWarnings, openOfficial } from './official.ts'
 import { weightTable } from './weights.ts'
 
-/** Where a model comes from: a path or URL of an .npz or .safetensors file, its bytes, or the model that ships with the package. */
+/**
+ * Where a model comes from: a path or URL of an .npz or .safetensors file, its bytes, or the model
+ * that ships with the package.
+ */
 export type ModelSource = 'builtin' | (string & {}) | URL | Blob | ArrayBuffer | Uint8Array
 
 /** How a model is loaded. */
 export interface LoadOptions extends CpuOptions {
-  /** Where it runs: the best that is there (a GPU that passes a self-test, else the CPU), or the one that is named. */
+  /**
+   * Where it runs: the best that is there (a GPU that passes a self-test, else the CPU), or the one
+   * that is named.
+   */
   readonly device?: 'auto' | 'webgpu' | 'wasm'
   /**
-   * Number format of the matrices: what the file holds unless given. 'f16' rounds them, which costs at most 1e-2 of the largest logit, and
-   * halves the memory of a GPU; sums are float32 in any case. 'int8' makes whole numbers of those of the layers, and of what they are multiplied with:
+   * Number format of the matrices: what the file holds unless given. 'f16' rounds them, which costs
+   * at most 1e-2 of the largest logit, and halves the memory of a GPU; sums are float32 in any
+   * case. 'int8' makes whole numbers of those of the layers, and of what they are multiplied with:
    * faster on the CPU, where alone it runs, and a little less exact.
    */
   readonly dtype?: MatrixDType
   /** Entry point of WebGPU, where it is not `navigator.gpu` or that of the package `webgpu`. */
   readonly gpu?: GPU
-  /** What the file does not tell (framesPerClip, imageSize), or numClasses 0 to leave a head aside. */
+  /**
+   * What the file does not tell (framesPerClip, imageSize), or numClasses 0 to leave a head aside.
+   */
   readonly config?: Partial<Config>
   /** Names of the classes, in order. */
   readonly labels?: readonly string[]
@@ -67,7 +76,10 @@ export interface ForwardResult {
 
 /** How a session is opened. */
 export interface SessionOptions extends Pick<ProgramOptions, 'b' | 'encoded'> {
-  /** Frames that the second answer, `recent`, is averaged over; with 'all' there is only the model's own. */
+  /**
+   * Frames that the second answer, `recent`, is averaged over; with 'all' there is only the model's
+   * own.
+   */
   readonly recent: Average
 }
 
@@ -101,7 +113,13 @@ export class TRecViT {
   readonly #engines: Engines
   readonly #programs = new Lru<string, Program>(MOST_PROGRAMS)
 
-  private constructor(config: Config, dtype: MatrixDType, labels: readonly string[] | null, engines: Engines, { fingerprint, warnings }: Loaded) {
+  private constructor(
+    config: Config,
+    dtype: MatrixDType,
+    labels: readonly string[] | null,
+    engines: Engines,
+    { fingerprint, warnings }: Loaded,
+  ) {
     this.config = config
     this.dtype = dtype
     this.labels = labels
@@ -119,16 +137,40 @@ export class TRecViT {
    * Loads a checkpoint with official tensor names; its configuration is read from names and shapes.
    * @throws TrecvitError if the file is not one, is damaged, or does not fit
    */
-  static async load(source: ModelSource, { device = 'auto', dtype: wanted, gpu, config: given = {}, labels, onProgress, signal, ...cpu }: LoadOptions = {}): Promise<TRecViT> {
-    if (device !== 'auto' && device !== 'webgpu' && device !== 'wasm') throw new TrecvitError(`"device" expected 'auto', 'webgpu' or 'wasm', got ${describe(device)}`)
-    if (wanted !== undefined && wanted !== 'f32' && wanted !== 'f16' && wanted !== 'int8') throw new TrecvitError(`"dtype" expected 'f32', 'f16' or 'int8', got ${describe(wanted)}`)
+  static async load(
+    source: ModelSource,
+    {
+      device = 'auto',
+      dtype: wanted,
+      gpu,
+      config: given = {},
+      labels,
+      onProgress,
+      signal,
+      ...cpu
+    }: LoadOptions = {},
+  ): Promise<TRecViT> {
+    if (device !== 'auto' && device !== 'webgpu' && device !== 'wasm')
+      throw new TrecvitError(
+        `"device" expected 'auto', 'webgpu' or 'wasm', got ${describe(device)}`,
+      )
+    if (wanted !== undefined && wanted !== 'f32' && wanted !== 'f16' && wanted !== 'int8')
+      throw new TrecvitError(`"dtype" expected 'f32', 'f16' or 'int8', got ${describe(wanted)}`)
     const { threads } = cpu
-    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) throw new TrecvitError(`"threads" expected a whole number from 1 to 64, got ${describe(threads)}`)
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64))
+      throw new TrecvitError(
+        `"threads" expected a whole number from 1 to 64, got ${describe(threads)}`,
+      )
     const from = source === 'builtin' ? await openBuiltin() : source
     const official = await openOfficial(from, signal ? { signal } : {})
     const { checkpoint } = official
     try {
-      const config = inferConfig(checkpoint.name, checkpoint.tensors, { ...carriedConfig(checkpoint.metadata['config']), ...given }, checkpoint.skipped)
+      const config = inferConfig(
+        checkpoint.name,
+        checkpoint.tensors,
+        { ...carriedConfig(checkpoint.metadata['config']), ...given },
+        checkpoint.skipped,
+      )
       const ignored = checkTensors(checkpoint.name, checkpoint.tensors, config, checkpoint.skipped)
       const names = await labelsFor(config.numClasses, labels, checkpoint.metadata['labels'])
       const dtype = wanted ?? storedDType(checkpoint.tensors, config)
@@ -140,7 +182,13 @@ export class TRecViT {
         if (loaded) await reload(from, config, dtype, backend, loaded.fingerprint, closing)
         else loaded = await loadWeights(opened!, config, backend, { dtype, onProgress, signal })
       }
-      const engines = await Engines.open(device, { weights: weightTable(config, dtype), dtype, fill, cpu, gpu })
+      const engines = await Engines.open(device, {
+        weights: weightTable(config, dtype),
+        dtype,
+        fill,
+        cpu,
+        gpu,
+      })
       opened = undefined
       const { fingerprint, warnings } = loaded!
       return new TRecViT(config, dtype, names, engines, {
@@ -153,16 +201,20 @@ export class TRecViT {
   }
 
   /**
-   * The official forward pass: each video is cut into max(floor(t / framesPerClip), 1) clips of equal length, each from an empty state.
-   * @param frames [t, H, W, 3] or [b, t, H, W, 3] of the model's image size, bytes 0..255 or float32 0..1
-   * @throws TrecvitError if the shape does not fit, t is not a multiple of the number of clips, or the model has no head
+   * The official forward pass: each video is cut into max(floor(t / framesPerClip), 1) clips of
+   * equal length, each from an empty state.
+   * @param frames [t, H, W, 3] or [b, t, H, W, 3] of the model's image size, bytes 0..255 or
+   * float32 0..1
+   * @throws TrecvitError if the shape does not fit, t is not a multiple of the number of clips, or
+   * the model has no head
    */
   async forward(frames: NdArray, options: RunOptions = {}): Promise<ForwardResult> {
     this.#wantHead('forward')
     const { b, clips, rest } = await this.#clips(frames, false, options)
     const { numClasses: c, repSize } = this.config
     // The answer of a clip is that of its last frame.
-    const last = (name: string, size: number) => join(rest.map((chunks) => chunks[chunks.length - 1]![name]!.slice(-size)))
+    const last = (name: string, size: number) =>
+      join(rest.map((chunks) => chunks[chunks.length - 1]![name]!.slice(-size)))
     const clipLogits = last('logits', c)
     const clipProbs = last('probs', c)
     return {
@@ -175,9 +227,10 @@ export class TRecViT {
   }
 
   /**
-   * Classifies a video: a file (path, URL, bytes), decoded frames, or an array [t, H, W, 3]. Unless clips are asked for, every frame counts:
-   * one clip from an empty state to the end.
-   * @throws TrecvitError if the video cannot be read or an option is wrong, or the model has no head
+   * Classifies a video: a file (path, URL, bytes), decoded frames, or an array [t, H, W, 3]. Unless
+   * clips are asked for, every frame counts: one clip from an empty state to the end.
+   * @throws TrecvitError if the video cannot be read or an option is wrong, or the model has no
+   * head
    */
   async classify(video: VideoSource, options: ClassifyOptions = {}): Promise<ClassifyResult> {
     this.#wantHead('classify')
@@ -191,7 +244,10 @@ export class TRecViT {
    */
   async features(frames: NdArray, options: RunOptions = {}): Promise<NdArray<Float32Array>> {
     const { b, t, rest } = await this.#clips(frames, true, options)
-    return { data: join(rest.flatMap((chunks) => chunks.map((outputs) => outputs['encoded']!))), shape: [b, t, tokensOf(this.config), this.config.width] }
+    return {
+      data: join(rest.flatMap((chunks) => chunks.map((outputs) => outputs['encoded']!))),
+      shape: [b, t, tokensOf(this.config), this.config.width],
+    }
   }
 
   /**
@@ -201,7 +257,11 @@ export class TRecViT {
   stream(options: StreamOptions = {}): Stream {
     this.#wantHead('stream')
     const { b, average, topK } = checkStreamOptions(options)
-    return new Stream(this, this.session({ b, recent: average, encoded: false }), { b, average, topK })
+    return new Stream(this, this.session({ b, recent: average, encoded: false }), {
+      b,
+      average,
+      topK,
+    })
   }
 
   /**
@@ -209,22 +269,34 @@ export class TRecViT {
    * @throws TrecvitError if the snapshot is damaged or of another model
    */
   async resume(snapshot: Uint8Array, { topK = 5 }: { topK?: number } = {}): Promise<Stream> {
-    const { session, b, average } = await restore(snapshot, this.fingerprint, (options) => this.session({ b: options.b, recent: options.average, encoded: false }))
+    const { session, b, average } = await restore(snapshot, this.fingerprint, (options) =>
+      this.session({ b: options.b, recent: options.average, encoded: false }),
+    )
     return new Stream(this, session, checkStreamOptions({ b, average, topK }))
   }
 
-  /** Every named tensor of a run over these frames [t, H, W, 3] from an empty state, as one clip. */
+  /**
+   * Every named tensor of a run over these frames [t, H, W, 3] from an empty state, as one clip.
+   */
   trace(frames: NdArray): Promise<Map<string, NdArray<Float32Array>>> {
     return this.#whole(frames, (session, pixels, t) => session.trace(pixels, t))
   }
 
-  /** Time of every step of a run over these frames [t, H, W, 3] from an empty state, after one run to warm up. */
+  /**
+   * Time of every step of a run over these frames [t, H, W, 3] from an empty state, after one run
+   * to warm up.
+   */
   async profile(frames: NdArray): Promise<Timing[]> {
     const timings: Timing[] = []
-    await this.#whole(frames, (session, pixels, t) => session.advance(pixels, t, { watch: () => {} }))
-    await this.#whole(frames, (session, pixels, t) => session.advance(pixels, t, {
-      watch: (step, milliseconds) => void timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) }),
-    }))
+    await this.#whole(frames, (session, pixels, t) =>
+      session.advance(pixels, t, { watch: () => {} }),
+    )
+    await this.#whole(frames, (session, pixels, t) =>
+      session.advance(pixels, t, {
+        watch: (step, milliseconds) =>
+          void timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) }),
+      }),
+    )
     return timings
   }
 
@@ -233,11 +305,19 @@ export class TRecViT {
     return this.#program({ b, t, pixels: 'u8', recent: 'all', encoded: false })
   }
 
-  /** Videos with their carried state, chunk by chunk: what `stream`, `forward` and `features` are made of. */
+  /**
+   * Videos with their carried state, chunk by chunk: what `stream`, `forward` and `features` are
+   * made of.
+   */
   session({ b, recent, encoded }: SessionOptions): Session {
     if (this.#engines.closed) throw disposedError()
     const kind = kindOf(recent)
-    return new Session(this.#engines, b, (t, pixels) => this.#program({ b, t, pixels, recent: kind, encoded }), recent)
+    return new Session(
+      this.#engines,
+      b,
+      (t, pixels) => this.#program({ b, t, pixels, recent: kind, encoded }),
+      recent,
+    )
   }
 
   /** Whether the model can answer, and how often a device or a worker thread was lost. */
@@ -259,11 +339,14 @@ export class TRecViT {
 
   /** Each program is recorded once. */
   #program(options: ProgramOptions): Program {
-    return this.#programs.get(JSON.stringify(options), () => recordModel(this.config, { ...options, dtype: this.dtype }))
+    return this.#programs.get(JSON.stringify(options), () =>
+      recordModel(this.config, { ...options, dtype: this.dtype }),
+    )
   }
 
   #wantHead(what: string): void {
-    if (this.config.numClasses === 0) throw new TrecvitError(`"${what}" expected a model with a class head; use "features"`)
+    if (this.config.numClasses === 0)
+      throw new TrecvitError(`"${what}" expected a model with a class head; use "features"`)
   }
 
   /** Checks frames [t, H, W, 3] or [b, t, H, W, 3] and their values. */
@@ -271,18 +354,35 @@ export class TRecViT {
     const pixels = checkArray('frames', frames)
     const shape = frames.shape.length === 4 ? [1, ...frames.shape] : frames.shape
     const expected = [...this.config.imageSize, 3]
-    if (shape.length !== 5 || String(shape.slice(2)) !== String(expected) || shape[0]! < 1 || shape[1]! < 1) {
-      throw new TrecvitError(`"frames" expected shape [t,${expected}] or [b,t,${expected}], got [${frames.shape}]`)
+    if (
+      shape.length !== 5 ||
+      String(shape.slice(2)) !== String(expected) ||
+      shape[0]! < 1 ||
+      shape[1]! < 1
+    ) {
+      throw new TrecvitError(
+        `"frames" expected shape [t,${expected}] or [b,t,${expected}], got [${frames.shape}]`,
+      )
     }
     checkPixels('frames', pixels)
     return { pixels, b: shape[0]!, t: shape[1]! }
   }
 
-  /** Runs every clip of every video from an empty state, in chunks; `rest` holds the chunks' outputs for each clip. */
-  async #clips(frames: NdArray, encoded: boolean, { onProgress, signal }: RunOptions): Promise<{ b: number; t: number; clips: number; rest: Outputs[][] }> {
+  /**
+   * Runs every clip of every video from an empty state, in chunks; `rest` holds the chunks' outputs
+   * for each clip.
+   */
+  async #clips(
+    frames: NdArray,
+    encoded: boolean,
+    { onProgress, signal }: RunOptions,
+  ): Promise<{ b: number; t: number; clips: number; rest: Outputs[][] }> {
     const { pixels, b, t } = this.#checkFrames(frames)
     const clips = Math.max(Math.floor(t / this.config.framesPerClip), 1)
-    if (t % clips) throw new TrecvitError(`"frames" of ${t} expected a multiple of their ${clips} clips; drop ${t % clips} of them`)
+    if (t % clips)
+      throw new TrecvitError(
+        `"frames" of ${t} expected a multiple of their ${clips} clips; drop ${t % clips} of them`,
+      )
     const session = this.session({ b: 1, recent: 'all', encoded })
     try {
       const rest: Outputs[][] = []
@@ -290,7 +390,10 @@ export class TRecViT {
         const size = (t / clips) * frameSizeOf(this.config)
         if (clip) await session.reset()
         const chunks: Outputs[] = []
-        for await (const outputs of this.chunks(session, pixels.subarray(clip * size, (clip + 1) * size))) {
+        for await (const outputs of this.chunks(
+          session,
+          pixels.subarray(clip * size, (clip + 1) * size),
+        )) {
           chunks.push(outputs)
           signal?.throwIfAborted()
           onProgress?.(clip * (t / clips) + session.frame, b * t)
@@ -303,14 +406,23 @@ export class TRecViT {
     }
   }
 
-  /** Feeds frames [t, H, W, 3] to a session of one video in chunks of a good size, and lets the event loop turn between them. */
-  async *chunks(session: Session, pixels: Uint8Array | Float32Array): AsyncGenerator<Outputs, void, undefined> {
+  /**
+   * Feeds frames [t, H, W, 3] to a session of one video in chunks of a good size, and lets the
+   * event loop turn between them.
+   */
+  async *chunks(
+    session: Session,
+    pixels: Uint8Array | Float32Array,
+  ): AsyncGenerator<Outputs, void, undefined> {
     const size = frameSizeOf(this.config)
     const most = chunkOf(tokensOf(this.config))
-    for (let left = pixels.length / size; left > 0;) {
+    for (let left = pixels.length / size; left > 0; ) {
       // Two programs serve every length: whole chunks, then single frames.
       const t = left >= most ? most : 1
-      const { outputs } = await session.advance(pixels.subarray(pixels.length - left * size, pixels.length - (left - t) * size), t)
+      const { outputs } = await session.advance(
+        pixels.subarray(pixels.length - left * size, pixels.length - (left - t) * size),
+        t,
+      )
       yield outputs
       left -= t
       await breathe()
@@ -318,7 +430,10 @@ export class TRecViT {
   }
 
   /** Runs one video as one clip, with the encoded tokens. */
-  async #whole<T>(frames: NdArray, run: (session: Session, pixels: NdArray['data'], t: number) => Promise<T>): Promise<T> {
+  async #whole<T>(
+    frames: NdArray,
+    run: (session: Session, pixels: NdArray['data'], t: number) => Promise<T>,
+  ): Promise<T> {
     const { pixels, b, t } = this.#checkFrames(frames)
     if (b !== 1) throw new TrecvitError(`"frames" expected one video, got ${b}`)
     const session = this.session({ b, recent: 'all', encoded: true })
@@ -331,19 +446,30 @@ export class TRecViT {
 }
 
 /**
- * Frames of one chunk when many are at hand: enough that a weight, once read, serves some hundred rows, few enough that a chunk ends soon.
+ * Frames of one chunk when many are at hand: enough that a weight, once read, serves some hundred
+ * rows, few enough that a chunk ends soon.
  */
 function chunkOf(n: number): number {
   return Math.min(16, Math.max(1, Math.floor(400 / n)))
 }
 
 /** @throws TrecvitError if the file is not what it was when the model was loaded */
-async function reload(from: Exclude<ModelSource, 'builtin'>, config: Config, dtype: MatrixDType, backend: Backend, fingerprint: string, signal: AbortSignal): Promise<void> {
+async function reload(
+  from: Exclude<ModelSource, 'builtin'>,
+  config: Config,
+  dtype: MatrixDType,
+  backend: Backend,
+  fingerprint: string,
+  signal: AbortSignal,
+): Promise<void> {
   const { checkpoint } = await openOfficial(from, { signal })
   try {
     checkTensors(checkpoint.name, checkpoint.tensors, config, checkpoint.skipped)
     const again = await loadWeights(checkpoint, config, backend, { dtype, signal })
-    if (again.fingerprint !== fingerprint) throw new TrecvitError(`${checkpoint.name} has changed since the model was loaded; load it again`)
+    if (again.fingerprint !== fingerprint)
+      throw new TrecvitError(
+        `${checkpoint.name} has changed since the model was loaded; load it again`,
+      )
   } finally {
     await checkpoint.close()
   }
@@ -364,7 +490,8 @@ function meanOverClips(values: Float32Array, b: number, clips: number, c: number
   return Float32Array.from({ length: b * c }, (_, index) => {
     const video = Math.floor(index / c)
     let sum = 0
-    for (let clip = 0; clip < clips; clip++) sum += values[(video * clips + clip) * c + (index % c)]!
+    for (let clip = 0; clip < clips; clip++)
+      sum += values[(video * clips + clip) * c + (index % c)]!
     return sum / clips
   })
 }

@@ -1,10 +1,11 @@
 /**
- * The weights as a table: what a checkpoint holds (official names and shapes) and what the graph reads (products that share their input
- * lie side by side), and how the second comes from the first.
+ * The weights as a table: what a checkpoint holds (official names and shapes) and what the graph
+ * reads (products that share their input lie side by side), and how the second comes from the
+ * first.
  */
 import type { MatrixDType } from '../backend/backend.ts'
 import type { Weight } from '../program/program.ts'
-import { gridOf, tokensOf, type Config } from './config.ts'
+import { type Config, gridOf, tokensOf } from './config.ts'
 import { scalesOf } from './int8.ts'
 import { sincos2d, softplus } from './math.ts'
 
@@ -14,7 +15,10 @@ export interface Parameter {
   readonly shape: readonly number[]
 }
 
-/** Values of a parameter, row-major [blocks, rows, columns], from its element `from` on, that fill a weight from column `at` on. */
+/**
+ * Values of a parameter, row-major [blocks, rows, columns], from its element `from` on, that fill a
+ * weight from column `at` on.
+ */
 export interface Part {
   readonly parameter: string
   readonly from: number
@@ -22,15 +26,36 @@ export interface Part {
   readonly at: number
 }
 
-/** A weight of the graph and where it comes from: parts side by side, or a function of small parameters. */
-export type WeightSource = Weight & (
-  | { readonly parts: readonly Part[] }
-  | { readonly parameters: readonly string[]; derive(values: readonly Float32Array[]): Float32Array }
-)
+/**
+ * A weight of the graph and where it comes from: parts side by side, or a function of small
+ * parameters.
+ */
+export type WeightSource = Weight &
+  (
+    | { readonly parts: readonly Part[] }
+    | {
+        readonly parameters: readonly string[]
+        derive(values: readonly Float32Array[]): Float32Array
+      }
+  )
 
-/** Every tensor that a checkpoint of this configuration holds, in the official loader's names and shapes. */
+/**
+ * Every tensor that a checkpoint of this configuration holds, in the official loader's names and
+ * shapes.
+ */
 export function parametersOf(config: Config): Parameter[] {
-  const { width: d, lruWidth: e, mlpDim: m, numHeads: h, conv1dTemporalWidth: k, repSize, numClasses, patchSize, posemb, poolType } = config
+  const {
+    width: d,
+    lruWidth: e,
+    mlpDim: m,
+    numHeads: h,
+    conv1dTemporalWidth: k,
+    repSize,
+    numClasses,
+    patchSize,
+    posemb,
+    poolType,
+  } = config
   const [gridRows, gridColumns] = gridOf(config)
   const r = d / h
   const parameters: Parameter[] = []
@@ -69,7 +94,8 @@ export function parametersOf(config: Config): Parameter[] {
     }
     const spatial = `encoder/encoderblock_${layer}`
     norm(`${spatial}/LayerNorm_0`)
-    for (const role of ['query', 'key', 'value']) dense(`${spatial}/MultiHeadDotProductAttention_0/${role}`, [d], [h, r])
+    for (const role of ['query', 'key', 'value'])
+      dense(`${spatial}/MultiHeadDotProductAttention_0/${role}`, [d], [h, r])
     add(`${spatial}/MultiHeadDotProductAttention_0/out/kernel`, h, r, d)
     add(`${spatial}/MultiHeadDotProductAttention_0/out/bias`, d)
     norm(`${spatial}/LayerNorm_1`)
@@ -86,16 +112,50 @@ export function parametersOf(config: Config): Parameter[] {
 
 /**
  * Every weight that the graph of this configuration reads.
- * @param dtype int8 makes whole numbers of the matrices of the encoder's layers, save those of the gates, whose errors the recurrence would keep
+ * @param dtype int8 makes whole numbers of the matrices of the encoder's layers, save those of the
+ * gates, whose errors the recurrence would keep
  */
 export function weightTable(config: Config, dtype: MatrixDType = 'f32'): WeightSource[] {
-  const { width: d, lruWidth: e, mlpDim: m, numHeads: h, conv1dTemporalWidth: k, repSize, numClasses, patchSize, posemb, poolType } = config
+  const {
+    width: d,
+    lruWidth: e,
+    mlpDim: m,
+    numHeads: h,
+    conv1dTemporalWidth: k,
+    repSize,
+    numClasses,
+    patchSize,
+    posemb,
+    poolType,
+  } = config
   const table: WeightSource[] = []
-  const add = (kind: Weight['kind'], name: string, [blocks, rows, columns]: readonly [number, number, number], ...parts: (readonly [parameter: string, columns: number, from?: number])[]) => {
+  const add = (
+    kind: Weight['kind'],
+    name: string,
+    [blocks, rows, columns]: readonly [number, number, number],
+    ...parts: (readonly [parameter: string, columns: number, from?: number])[]
+  ) => {
     let at = 0
-    table.push({ name, kind, blocks, rows, columns, parts: parts.map(([parameter, width, from = 0]) => ({ parameter, from, columns: width, at: (at += width) - width })) })
+    table.push({
+      name,
+      kind,
+      blocks,
+      rows,
+      columns,
+      parts: parts.map(([parameter, width, from = 0]) => ({
+        parameter,
+        from,
+        columns: width,
+        at: (at += width) - width,
+      })),
+    })
   }
-  const matrix = (name: string, inputs: number, outputs: number, ...parts: (readonly [parameter: string, columns: number, from?: number])[]) => {
+  const matrix = (
+    name: string,
+    inputs: number,
+    outputs: number,
+    ...parts: (readonly [parameter: string, columns: number, from?: number])[]
+  ) => {
     const coarse = dtype === 'int8' && name.startsWith('encoder/')
     add(coarse ? 'int8' : 'matrix', name, [1, inputs, outputs], ...parts)
     // The scales of a part come with its values.
@@ -103,15 +163,39 @@ export function weightTable(config: Config, dtype: MatrixDType = 'f32'): WeightS
   }
   const dense = (name: string, inputs: number, outputs: number, ...parts: string[]) => {
     const each = parts.length ? parts : [name]
-    matrix(`${name}/kernel`, inputs, outputs, ...each.map((part) => [`${part}/kernel`, outputs / each.length] as const))
-    add('rows', `${name}/bias`, [1, 1, outputs], ...each.map((part) => [`${part}/bias`, outputs / each.length] as const))
+    matrix(
+      `${name}/kernel`,
+      inputs,
+      outputs,
+      ...each.map((part) => [`${part}/kernel`, outputs / each.length] as const),
+    )
+    add(
+      'rows',
+      `${name}/bias`,
+      [1, 1, outputs],
+      ...each.map((part) => [`${part}/bias`, outputs / each.length] as const),
+    )
   }
-  const vector = (name: string, columns: number) => add('rows', name, [1, 1, columns], [name, columns])
+  const vector = (name: string, columns: number) =>
+    add('rows', name, [1, 1, columns], [name, columns])
 
-  add('matrix', 'tokenizer/embedding', [1, patchSize[0] * patchSize[1] * 3, d], ['tokenizer/embedding/kernel', d])
+  add(
+    'matrix',
+    'tokenizer/embedding',
+    [1, patchSize[0] * patchSize[1] * 3, d],
+    ['tokenizer/embedding/kernel', d],
+  )
   table.push({
-    name: 'tokenizer/table', kind: 'rows', blocks: 1, rows: tokensOf(config), columns: d,
-    parameters: ['tokenizer/embedding/bias', ...(posemb === 'learn' ? ['tokenizer/pos_embedding'] : []), ...(poolType === 'tok' ? ['tokenizer/cls'] : [])],
+    name: 'tokenizer/table',
+    kind: 'rows',
+    blocks: 1,
+    rows: tokensOf(config),
+    columns: d,
+    parameters: [
+      'tokenizer/embedding/bias',
+      ...(posemb === 'learn' ? ['tokenizer/pos_embedding'] : []),
+      ...(poolType === 'tok' ? ['tokenizer/cls'] : []),
+    ],
     derive: (values) => tokenTable(config, values),
   })
   for (let layer = 0; layer < config.depth; layer++) {
@@ -122,9 +206,26 @@ export function weightTable(config: Config, dtype: MatrixDType = 'f32'): WeightS
     dense(`${block}/linear_out`, e, d)
     add('rows', `${block}/conv_1d/w`, [1, k, e], [`${block}/conv_1d/w`, e])
     vector(`${block}/conv_1d/b`, e)
-    table.push({ name: `${block}/rg_lru/decay`, kind: 'rows', blocks: 1, rows: 1, columns: e, parameters: [`${block}/rg_lru/a_param`], derive: ([a]) => a!.map((value) => -8 * softplus(value)) })
-    for (const [kind, role, rows] of [['matrix', 'w', e / h], ['rows', 'b', 1]] as const) {
-      add(kind, `${block}/rg_lru/gates/${role}`, [h, rows, 2 * e / h], [`${block}/rg_lru/input_gate/${role}`, e / h], [`${block}/rg_lru/a_gate/${role}`, e / h])
+    table.push({
+      name: `${block}/rg_lru/decay`,
+      kind: 'rows',
+      blocks: 1,
+      rows: 1,
+      columns: e,
+      parameters: [`${block}/rg_lru/a_param`],
+      derive: ([a]) => a!.map((value) => -8 * softplus(value)),
+    })
+    for (const [kind, role, rows] of [
+      ['matrix', 'w', e / h],
+      ['rows', 'b', 1],
+    ] as const) {
+      add(
+        kind,
+        `${block}/rg_lru/gates/${role}`,
+        [h, rows, (2 * e) / h],
+        [`${block}/rg_lru/input_gate/${role}`, e / h],
+        [`${block}/rg_lru/a_gate/${role}`, e / h],
+      )
     }
     if (config.useMlp) {
       const mlp = `${temporal}/mlp_block`
@@ -137,7 +238,8 @@ export function weightTable(config: Config, dtype: MatrixDType = 'f32'): WeightS
     }
     const spatial = `encoder/encoderblock_${layer}`
     const attend = `${spatial}/MultiHeadDotProductAttention_0`
-    for (const norm of ['LayerNorm_0', 'LayerNorm_1']) for (const role of ['scale', 'bias']) vector(`${spatial}/${norm}/${role}`, d)
+    for (const norm of ['LayerNorm_0', 'LayerNorm_1'])
+      for (const role of ['scale', 'bias']) vector(`${spatial}/${norm}/${role}`, d)
     dense(`${attend}/query`, d, d)
     dense(`${attend}/key_value`, d, 2 * d, `${attend}/key`, `${attend}/value`)
     dense(`${attend}/out`, d, d)
@@ -152,17 +254,26 @@ export function weightTable(config: Config, dtype: MatrixDType = 'f32'): WeightS
   return table
 }
 
-/** The parameters that may be whole numbers, as arrays [blocks, rows, columns], each block of which has scales of its own. */
-export function wholeParameters(config: Config): Map<string, { readonly blocks: number; readonly columns: number }> {
+/**
+ * The parameters that may be whole numbers, as arrays [blocks, rows, columns], each block of which
+ * has scales of its own.
+ */
+export function wholeParameters(
+  config: Config,
+): Map<string, { readonly blocks: number; readonly columns: number }> {
   const found = new Map<string, { readonly blocks: number; readonly columns: number }>()
   for (const weight of weightTable(config, 'int8')) {
     if (weight.kind !== 'int8' || !('parts' in weight)) continue
-    for (const { parameter, columns } of weight.parts) found.set(parameter, { blocks: (found.get(parameter)?.blocks ?? 0) + 1, columns })
+    for (const { parameter, columns } of weight.parts)
+      found.set(parameter, { blocks: (found.get(parameter)?.blocks ?? 0) + 1, columns })
   }
   return found
 }
 
-/** What is added to the embedded patches of a frame, [n, d]: the class token (whose patch row is zero), then bias + position. */
+/**
+ * What is added to the embedded patches of a frame, [n, d]: the class token (whose patch row is
+ * zero), then bias + position.
+ */
 function tokenTable(config: Config, values: readonly Float32Array[]): Float32Array {
   const { width: d, poolType, posemb } = config
   const [gridRows, gridColumns] = gridOf(config)

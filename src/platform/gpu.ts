@@ -1,37 +1,50 @@
 /**
- * Where WebGPU comes from: `navigator.gpu` in browsers and Deno, the optional package `webgpu` (Dawn) in Node and Bun.
+ * Where WebGPU comes from: `navigator.gpu` in browsers and Deno, the optional package `webgpu`
+ * (Dawn) in Node and Bun.
  */
 
 import { importOptional } from './platform.ts'
 
 /** A device of the best adapter, or why there is none. */
-export type OpenedGpu = {
-  readonly device: GPUDevice
-  readonly isSoftware: boolean
-  /** To be kept as long as the device: what Dawn has made does not outlive its entry point, and Deno panics when it is asked for the information of an adapter that was collected. */
-  readonly kept: readonly [GPU, GPUAdapter]
-  readonly toggles: readonly string[] | null
-} | { readonly reason: string }
+export type OpenedGpu =
+  | {
+      readonly device: GPUDevice
+      readonly isSoftware: boolean
+      /**
+       * To be kept as long as the device: what Dawn has made does not outlive its entry point, and
+       * Deno panics when it is asked for the information of an adapter that was collected.
+       */
+      readonly kept: readonly [GPU, GPUAdapter]
+      readonly toggles: readonly string[] | null
+    }
+  | { readonly reason: string }
 
 /** Features that kernels and profiles use where they are. */
 export const OPTIONAL: readonly GPUFeatureName[] = ['subgroups', 'timestamp-query']
 
-/** What Dawn need not do: every kernel writes its workgroup memory before it reads it, and clearing it costs SwiftShader seconds a pipeline. */
+/**
+ * What Dawn need not do: every kernel writes its workgroup memory before it reads it, and clearing
+ * it costs SwiftShader seconds a pipeline.
+ */
 const TOGGLES = ['disable_workgroup_init']
 
 /**
- * Asks for a device with all that the adapter has for us: the largest buffers and the optional features.
- * @param gpu the entry point to use instead of the runtime's own, for example `create([...])` of npm `webgpu`
+ * Asks for a device with all that the adapter has for us: the largest buffers and the optional
+ * features.
+ * @param gpu the entry point to use instead of the runtime's own, for example `create([...])` of
+ * npm `webgpu`
  */
 export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
   const { entry, toggles } = gpu ? { entry: gpu, toggles: null } : await entryPoint()
   if (!entry) return { reason: 'this runtime has neither WebGPU nor the package "webgpu"' }
   try {
-    const request = (): Promise<GPUAdapter | null> => entry.requestAdapter({ powerPreference: 'high-performance' })
+    const request = (): Promise<GPUAdapter | null> =>
+      entry.requestAdapter({ powerPreference: 'high-performance' })
     const adapter = await (gpu || !toggles ? request() : withRuntimeFolder(request))
     if (!adapter) return { reason: 'WebGPU has no adapter: no graphics driver' }
     // A driver of Dawn that computes nothing, for compiling alone.
-    if (adapter.info.device === 'null-backend') return { reason: 'WebGPU has no adapter that computes' }
+    if (adapter.info.device === 'null-backend')
+      return { reason: 'WebGPU has no adapter that computes' }
     const device = await adapter.requestDevice(everything(adapter))
     return { device, isSoftware: adapter.info.isFallbackAdapter, kept: [entry, adapter], toggles }
   } catch (error) {
@@ -44,7 +57,9 @@ export function nameOf({ vendor, architecture, description }: GPUAdapterInfo): s
   return description || [vendor, architecture].filter(Boolean).join(' ') || 'unknown GPU'
 }
 
-/** What to ask an adapter for: its largest buffers and workgroup memory, and the optional features. */
+/**
+ * What to ask an adapter for: its largest buffers and workgroup memory, and the optional features.
+ */
 export function everything({ limits, features }: GPUAdapter): GPUDeviceDescriptor {
   const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = limits
   return {
@@ -53,7 +68,10 @@ export function everything({ limits, features }: GPUAdapter): GPUDeviceDescripto
   }
 }
 
-async function entryPoint(): Promise<{ entry: GPU | undefined; toggles: readonly string[] | null }> {
+async function entryPoint(): Promise<{
+  entry: GPU | undefined
+  toggles: readonly string[] | null
+}> {
   const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
   if (navigator?.gpu) return { entry: navigator.gpu, toggles: null }
   try {
@@ -69,7 +87,9 @@ async function entryPoint(): Promise<{ entry: GPU | undefined; toggles: readonly
  * folder will do. Dawn reads it before the call returns, and nobody else sees the change.
  */
 function withRuntimeFolder<T>(call: () => T): T {
-  const { env } = (globalThis as unknown as { process: { env: Record<string, string | undefined> } }).process
+  const { env } = (
+    globalThis as unknown as { process: { env: Record<string, string | undefined> } }
+  ).process
   if (env['XDG_RUNTIME_DIR'] !== undefined) return call()
   env['XDG_RUNTIME_DIR'] = '/tmp'
   try {

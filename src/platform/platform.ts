@@ -20,10 +20,12 @@ interface BuiltinModules {
 }
 
 /**
- * A module of Node, Deno or Bun, or undefined where there are none, as in pages. Unlike `import` it says nothing to bundlers, which refuse
- * such modules in what they make for pages.
+ * A module of Node, Deno or Bun, or undefined where there are none, as in pages. Unlike `import` it
+ * says nothing to bundlers, which refuse such modules in what they make for pages.
  */
-export function builtinModule<Name extends keyof BuiltinModules>(name: Name): BuiltinModules[Name] | undefined {
+export function builtinModule<Name extends keyof BuiltinModules>(
+  name: Name,
+): BuiltinModules[Name] | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } }
   return process?.getBuiltinModule?.(name) as BuiltinModules[Name] | undefined
 }
@@ -36,26 +38,33 @@ export function importOptional(name: string): Promise<unknown> {
 /** Value of an environment variable, or undefined where there are none or they may not be read. */
 export function environment(name: string): string | undefined {
   try {
-    return (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.[name]
+    return (globalThis as { process?: { env?: Record<string, string | undefined> } }).process
+      ?.env?.[name]
   } catch {
     return undefined
   }
 }
 
 /** First versions of what runs on V8 from 13.6 on, the oldest that was measured. */
-const ORDERLY: Readonly<Record<string, number>> = { 'Chrome': 136, 'Node.js': 24, 'Deno': 2 }
+const ORDERLY: Readonly<Record<string, number>> = { Chrome: 136, 'Node.js': 24, Deno: 2 }
 
 /**
- * Whether this engine leaves the operations of a WebAssembly loop in the order in which they stand, as V8 does since it compiles them with
- * Turboshaft. Before that, and in JavaScriptCore and SpiderMonkey, long loops are slower (2026-11: Node 20 and 22, Bun 1.4, Firefox 153).
+ * Whether this engine leaves the operations of a WebAssembly loop in the order in which they stand,
+ * as V8 does since it compiles them with Turboshaft. Before that, and in JavaScriptCore and
+ * SpiderMonkey, long loops are slower (2026-11: Node 20 and 22, Bun 1.4, Firefox 153).
  * @param userAgent of `navigator`, which Node 20 does not have
  */
-export function keepsOrder(userAgent: string = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ?? ''): boolean {
+export function keepsOrder(
+  userAgent: string = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ??
+    '',
+): boolean {
   const [, name = '', version] = /(Chrome|Node\.js|Deno)\/(\d+)/.exec(userAgent) ?? []
   return Number(version) >= (ORDERLY[name] ?? Infinity)
 }
 
-/** Lets the event loop turn: timers, input and Ctrl-C get their chance between two chunks of work. */
+/**
+ * Lets the event loop turn: timers, input and Ctrl-C get their chance between two chunks of work.
+ */
 export function breathe(): Promise<void> {
   const { setImmediate } = globalThis as { setImmediate?: (done: () => void) => void }
   return new Promise((resolve) => (setImmediate ? setImmediate(resolve) : setTimeout(resolve)))

@@ -1,5 +1,6 @@
 /**
- * Workers: `worker_threads` in Node, Deno and Bun, web workers in pages. Both run one script, which speaks to either.
+ * Workers: `worker_threads` in Node, Deno and Bun, web workers in pages. Both run one script, which
+ * speaks to either.
  */
 
 import { builtinModule } from './platform.ts'
@@ -24,12 +25,21 @@ export interface WorkerEvents {
  * @param script text of a classic script
  * @param url where the same script can be had, for pages whose security policy refuses the text
  */
-export function startWorker(script: string, url: string | URL | undefined, events: WorkerEvents): PlatformWorker {
+export function startWorker(
+  script: string,
+  url: string | URL | undefined,
+  events: WorkerEvents,
+): PlatformWorker {
   const threads = builtinModule('node:worker_threads')
   if (threads) {
-    const worker = url === undefined ? new threads.Worker(script, { eval: true }) : new threads.Worker(new URL(url))
+    const worker =
+      url === undefined
+        ? new threads.Worker(script, { eval: true })
+        : new threads.Worker(new URL(url))
     worker.on('message', (data) => events.message(data))
-    worker.on('error', (error) => events.failed(error instanceof Error ? error.message : String(error)))
+    worker.on('error', (error) =>
+      events.failed(error instanceof Error ? error.message : String(error)),
+    )
     worker.on('exit', (code) => events.failed(`it ended with code ${code}`))
     return {
       post: (message) => worker.postMessage(message),
@@ -39,7 +49,10 @@ export function startWorker(script: string, url: string | URL | undefined, event
   }
   if (typeof Worker === 'undefined') throw new Error('there are no workers here')
   // The address is needed until the script is loaded, which its first message shows.
-  const blob = url === undefined ? URL.createObjectURL(new Blob([script], { type: 'text/javascript' })) : undefined
+  const blob =
+    url === undefined
+      ? URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
+      : undefined
   const revoke = (): void => {
     if (blob !== undefined) URL.revokeObjectURL(blob)
   }
@@ -58,7 +71,10 @@ export function startWorker(script: string, url: string | URL | undefined, event
   worker.onerror = (event) => {
     event.preventDefault()
     revoke()
-    events.failed(event.message || 'its script was not loaded; give "workerUrl" where a security policy refuses "blob:"')
+    events.failed(
+      event.message ||
+        'its script was not loaded; give "workerUrl" where a security policy refuses "blob:"',
+    )
   }
   const end = (): void => {
     revoke()
@@ -74,7 +90,10 @@ export function serveWorker(hear: (data: unknown) => void): (message: unknown) =
     port.on('message', hear)
     return (message) => port.postMessage(message)
   }
-  const scope = globalThis as unknown as { onmessage: (event: MessageEvent) => void; postMessage(message: unknown): void }
+  const scope = globalThis as unknown as {
+    onmessage: (event: MessageEvent) => void
+    postMessage(message: unknown): void
+  }
   scope.onmessage = ({ data }) => hear(data)
   return (message) => scope.postMessage(message)
 }

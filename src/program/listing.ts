@@ -1,7 +1,19 @@
 import { bytesOf, plan } from './plan.ts'
-import { columnsOf, inputsOf, rowsOf, sizeOf, statesOf, weightsOf, type Program, type Step } from './program.ts'
+import {
+  columnsOf,
+  inputsOf,
+  type Program,
+  rowsOf,
+  type Step,
+  sizeOf,
+  statesOf,
+  weightsOf,
+} from './program.ts'
 
-/** Floating-point operations of a step, a multiply and an add counted as two; element-wise work is not counted. */
+/**
+ * Floating-point operations of a step, a multiply and an add counted as two; element-wise work is
+ * not counted.
+ */
 export function flopsOf(step: Step): number {
   switch (step.op) {
     case 'linear':
@@ -18,22 +30,37 @@ export function flopsOf(step: Step): number {
   }
 }
 
-/** A readable listing of a program: one line a step with operation, name, shapes and work, then what memory it takes. */
+/**
+ * A readable listing of a program: one line a step with operation, name, shapes and work, then what
+ * memory it takes.
+ */
 export function listing(program: Program): string {
   const lines = program.steps.map((step, index) => {
-    const inputs = inputsOf(step).map((input) => `[${input.shape}]`).join(' ')
+    const inputs = inputsOf(step)
+      .map((input) => `[${input.shape}]`)
+      .join(' ')
     const flops = flopsOf(step)
     return [
-      String(index).padStart(4), step.op.padEnd(11), step.name, `${inputs} → [${step.output.shape}]`,
+      String(index).padStart(4),
+      step.op.padEnd(11),
+      step.name,
+      `${inputs} → [${step.output.shape}]`,
       flops ? `${(flops / 1e6).toFixed(1)} MFLOP` : '',
-    ].join('  ').trimEnd()
+    ]
+      .join('  ')
+      .trimEnd()
   })
   const mega = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`
   const { bytes, offsets } = plan(program)
   const apart = [...offsets.keys()].reduce((sum, buffer) => sum + bytesOf(buffer), 0)
   const weights = new Set(program.steps.flatMap(weightsOf))
-  const weightBytes = [...weights].reduce((sum, weight) => sum + 4 * weight.blocks * weight.rows * weight.columns, 0)
-  const stateBytes = program.steps.flatMap(statesOf).reduce((sum, state) => sum + 4 * sizeOf(state.shape), 0)
+  const weightBytes = [...weights].reduce(
+    (sum, weight) => sum + 4 * weight.blocks * weight.rows * weight.columns,
+    0,
+  )
+  const stateBytes = program.steps
+    .flatMap(statesOf)
+    .reduce((sum, state) => sum + 4 * sizeOf(state.shape), 0)
   const flops = program.steps.reduce((sum, step) => sum + flopsOf(step), 0)
   return [
     ...lines,

@@ -1,4 +1,4 @@
-import { inputsOf, type Buffer, type Program } from './program.ts'
+import { type Buffer, inputsOf, type Program } from './program.ts'
 
 /** Where the buffers of a program lie in one arena. */
 export interface Plan {
@@ -30,8 +30,9 @@ export function bytesOf(buffer: Buffer): number {
 }
 
 /**
- * Gives buffers whose lifetimes do not meet the same memory: the largest first, each at the lowest place that is free for as long as
- * it lives. A buffer lives from the step that writes it to the last step that reads it; pixels from the start, outputs to the end.
+ * Gives buffers whose lifetimes do not meet the same memory: the largest first, each at the lowest
+ * place that is free for as long as it lives. A buffer lives from the step that writes it to the
+ * last step that reads it; pixels from the start, outputs to the end.
  */
 export function plan(program: Program): Plan {
   const placed: { at: number; end: number; life: Life }[] = []
@@ -54,8 +55,8 @@ export function plan(program: Program): Plan {
 }
 
 /**
- * The same for memory that cannot be one piece: the largest buffer first, each in the first slot that is free for as long as it lives.
- * A step never reads and writes the same slot.
+ * The same for memory that cannot be one piece: the largest buffer first, each in the first slot
+ * that is free for as long as it lives. A step never reads and writes the same slot.
  */
 export function planSlots(program: Program): Slots {
   const slots: { bytes: number; lives: Life[] }[] = []

@@ -1,7 +1,8 @@
 import { TrecvitError } from '../error.ts'
 
 /**
- * A recorded model: a flat list of steps over tensors. Backends turn it into their own form and replay it for every chunk of frames.
+ * A recorded model: a flat list of steps over tensors. Backends turn it into their own form and
+ * replay it for every chunk of frames.
  */
 
 /** One piece of memory, known by its name. */
@@ -13,8 +14,9 @@ export interface Buffer {
 }
 
 /**
- * Rows of numbers in a buffer. All axes but the last are flattened into rows; row i begins at element `offset + i·stride`.
- * So columns of a matrix and one token of every frame are tensors too, without a copy.
+ * Rows of numbers in a buffer. All axes but the last are flattened into rows; row i begins at
+ * element `offset + i·stride`. So columns of a matrix and one token of every frame are tensors too,
+ * without a copy.
  */
 export interface Tensor {
   readonly buffer: Buffer
@@ -39,9 +41,10 @@ export interface State {
 }
 
 /**
- * Weights as one step reads them: `blocks` arrays [rows, columns], row-major (a vector is one row). A `matrix` is what rows are multiplied
- * with, and a backend packs it as it likes; `int8` is one of whole numbers −63..63, whose scales are a weight of their own; `rows` are read as they
- * are. Where they come from stands in model/weights.ts.
+ * Weights as one step reads them: `blocks` arrays [rows, columns], row-major (a vector is one row).
+ * A `matrix` is what rows are multiplied with, and a backend packs it as it likes; `int8` is one of
+ * whole numbers −63..63, whose scales are a weight of their own; `rows` are read as they are. Where
+ * they come from stands in model/weights.ts.
  */
 export interface Weight {
   readonly name: string
@@ -73,32 +76,88 @@ interface StepOf<Op extends string, Inputs, Weights, States, Params> {
 
 type None = Readonly<Record<never, never>>
 
-/** output[f, lead + p] = pixels of patch p of frame f, in order (y, x, colour), u8 divided by 255; output[f, 0..lead−1] = 0. */
-export type Patchify = StepOf<'patchify', { readonly pixels: Tensor }, None, None,
-  { readonly lead: number; readonly patchSize: readonly [number, number] }>
 /**
- * output = f(x·kernel + bias) ⊙ multiply + add + table[row mod table.rows]; f acts on columns 0..activated−1 only. With `scales` the kernel is
- * scales ⊙ whole numbers, and each row of x is rounded to 255 steps of its largest value.
+ * output[f, lead + p] = pixels of patch p of frame f, in order (y, x, colour), u8 divided by 255;
+ * output[f, 0..lead−1] = 0.
  */
-export type Linear = StepOf<'linear', { readonly x: Tensor; readonly multiply?: Tensor; readonly add?: Tensor },
-  { readonly kernel: Weight; readonly scales?: Weight; readonly bias?: Weight; readonly table?: Weight }, None,
-  { readonly activation: Activation; readonly activated: number }>
+export type Patchify = StepOf<
+  'patchify',
+  { readonly pixels: Tensor },
+  None,
+  None,
+  { readonly lead: number; readonly patchSize: readonly [number, number] }
+>
+/**
+ * output = f(x·kernel + bias) ⊙ multiply + add + table[row mod table.rows]; f acts on columns
+ * 0..activated−1 only. With `scales` the kernel is scales ⊙ whole numbers, and each row of x is
+ * rounded to 255 steps of its largest value.
+ */
+export type Linear = StepOf<
+  'linear',
+  { readonly x: Tensor; readonly multiply?: Tensor; readonly add?: Tensor },
+  {
+    readonly kernel: Weight
+    readonly scales?: Weight
+    readonly bias?: Weight
+    readonly table?: Weight
+  },
+  None,
+  { readonly activation: Activation; readonly activated: number }
+>
 /** output[.., q·N + o] = Σ_i x[.., q·K + i]·kernel[q, i, o] + bias[q, o]. */
-export type BlockLinear = StepOf<'blockLinear', { readonly x: Tensor }, { readonly kernel: Weight; readonly bias: Weight }, None, None>
-/** output[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]; inputs before the chunk come from the state `past` [b, k−1, n, e], oldest first. */
-export type Conv1d = StepOf<'conv1d', { readonly x: Tensor }, { readonly kernel: Weight; readonly bias: Weight }, { readonly past: State }, None>
+export type BlockLinear = StepOf<
+  'blockLinear',
+  { readonly x: Tensor },
+  { readonly kernel: Weight; readonly bias: Weight },
+  None,
+  None
+>
 /**
- * s[t] = a ⊙ s[t−1] + √(1−a²) ⊙ γ ⊙ v[t], a = exp(decay ⊙ ρ), γ and ρ the sigmoids of the gates [h, 2, e/h]; on the first frame after
- * a reset s = γ ⊙ v. output = s ⊙ y. The state `s` is [b, n, e].
+ * output[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]; inputs before the chunk come from the state `past`
+ * [b, k−1, n, e], oldest first.
  */
-export type RgLru = StepOf<'rgLru', { readonly v: Tensor; readonly gates: Tensor; readonly y: Tensor }, { readonly decay: Weight },
-  { readonly s: State }, { readonly heads: number }>
+export type Conv1d = StepOf<
+  'conv1d',
+  { readonly x: Tensor },
+  { readonly kernel: Weight; readonly bias: Weight },
+  { readonly past: State },
+  None
+>
+/**
+ * s[t] = a ⊙ s[t−1] + √(1−a²) ⊙ γ ⊙ v[t], a = exp(decay ⊙ ρ), γ and ρ the sigmoids of the gates [h,
+ * 2, e/h]; on the first frame after a reset s = γ ⊙ v. output = s ⊙ y. The state `s` is [b, n, e].
+ */
+export type RgLru = StepOf<
+  'rgLru',
+  { readonly v: Tensor; readonly gates: Tensor; readonly y: Tensor },
+  { readonly decay: Weight },
+  { readonly s: State },
+  { readonly heads: number }
+>
 /** output = x / √(mean(x²) + 1e-6) · (1 + scale). */
-export type RmsNorm = StepOf<'rmsNorm', { readonly x: Tensor }, { readonly scale: Weight }, None, None>
+export type RmsNorm = StepOf<
+  'rmsNorm',
+  { readonly x: Tensor },
+  { readonly scale: Weight },
+  None,
+  None
+>
 /** output = (x − mean) / √(variance + 1e-6) · scale + bias. */
-export type LayerNorm = StepOf<'layerNorm', { readonly x: Tensor }, { readonly scale: Weight; readonly bias: Weight }, None, None>
+export type LayerNorm = StepOf<
+  'layerNorm',
+  { readonly x: Tensor },
+  { readonly scale: Weight; readonly bias: Weight },
+  None,
+  None
+>
 /** output = softmax(q·kᵀ/√r)·v for each frame and head; q may have fewer rows than k and v. */
-export type Attention = StepOf<'attention', { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor }, None, None, { readonly heads: number }>
+export type Attention = StepOf<
+  'attention',
+  { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor },
+  None,
+  None,
+  { readonly heads: number }
+>
 /** output[b, t] = mean over the tokens of x[b, t]. */
 export type Pool = StepOf<'pool', { readonly x: Tensor }, None, None, None>
 /**
@@ -107,11 +166,28 @@ export type Pool = StepOf<'pool', { readonly x: Tensor }, None, None, None>
  * and its rounding error (all) or a sum and its weights (half-life), or [b, n, c], a ring of the
  * last n frames.
  */
-export type AverageStep = StepOf<'average', { readonly x: Tensor }, None, { readonly past: State }, { readonly over: AverageKind }>
+export type AverageStep = StepOf<
+  'average',
+  { readonly x: Tensor },
+  None,
+  { readonly past: State },
+  { readonly over: AverageKind }
+>
 /** output = softmax over the last axis. */
 export type Softmax = StepOf<'softmax', { readonly x: Tensor }, None, None, None>
 
-export type Step = Patchify | Linear | BlockLinear | Conv1d | RgLru | RmsNorm | LayerNorm | Attention | Pool | AverageStep | Softmax
+export type Step =
+  | Patchify
+  | Linear
+  | BlockLinear
+  | Conv1d
+  | RgLru
+  | RmsNorm
+  | LayerNorm
+  | Attention
+  | Pool
+  | AverageStep
+  | Softmax
 
 /** Name of an operation: the stem of its file in assembly/, gpu/ and test/. */
 export type Op = Step['op']
@@ -173,12 +249,16 @@ export function columnsOf(tensor: Tensor): number {
 
 /** The tensors that a step reads. */
 export function inputsOf(step: Step): Tensor[] {
-  return Object.values(step.inputs as Record<string, Tensor | undefined>).filter((tensor) => tensor !== undefined)
+  return Object.values(step.inputs as Record<string, Tensor | undefined>).filter(
+    (tensor) => tensor !== undefined,
+  )
 }
 
 /** The weights that a step reads. */
 export function weightsOf(step: Step): Weight[] {
-  return Object.values(step.weights as Record<string, Weight | undefined>).filter((weight) => weight !== undefined)
+  return Object.values(step.weights as Record<string, Weight | undefined>).filter(
+    (weight) => weight !== undefined,
+  )
 }
 
 /** The states that a step reads and writes. */

@@ -7,8 +7,11 @@
  * awaited: a camera may never answer it.
  * @throws what the source throws, after the items before it
  */
-export async function* ahead<T>(items: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T, void, undefined> {
-  const source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
+export async function* ahead<T>(
+  items: AsyncIterable<T> | Iterable<T>,
+): AsyncGenerator<T, void, undefined> {
+  const source =
+    Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   const fetch = async (): Promise<IteratorResult<T>> => source.next()
   let ended = false
   let next = fetch()

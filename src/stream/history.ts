@@ -17,12 +17,15 @@ const MOST = 256
 const FIRST = 32
 
 /**
- * What computes the state of a stream again after its device was lost: the last saved state, and the
- * chunks since. The interval between two saved states follows from what saving costs.
+ * What computes the state of a stream again after its device was lost: the last saved state, and
+ * the chunks since. The interval between two saved states follows from what saving costs.
  */
 export class History {
   /** Frames since the reset, and the states after them; null is all zero. */
-  saved: { readonly frame: number; readonly values: readonly Float32Array[] | null } = { frame: 0, values: null }
+  saved: { readonly frame: number; readonly values: readonly Float32Array[] | null } = {
+    frame: 0,
+    values: null,
+  }
   chunks: Chunk[] = []
   #frames = 0
   #interval = FIRST
@@ -50,10 +53,18 @@ export class History {
    * Saves as `save` does, and sets the interval.
    * @param milliseconds what reading the states took
    */
-  saveTimed(kind: Kind, frame: number, values: readonly Float32Array[], milliseconds: number): void {
+  saveTimed(
+    kind: Kind,
+    frame: number,
+    values: readonly Float32Array[],
+    milliseconds: number,
+  ): void {
     const frames = Math.max(1, frame - this.saved.frame)
     const perFrame = Math.max(1e-3, (performance.now() - this.#since - milliseconds) / frames)
-    this.#interval = Math.min(MOST, Math.max(LEAST, Math.ceil(milliseconds / (SHARE[kind] * perFrame))))
+    this.#interval = Math.min(
+      MOST,
+      Math.max(LEAST, Math.ceil(milliseconds / (SHARE[kind] * perFrame))),
+    )
     this.save(frame, values)
   }
 }

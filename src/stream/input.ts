@@ -1,10 +1,12 @@
 import { checkArray, checkPixels, describe, type NdArray } from '../array.ts'
 import { TrecvitError } from '../error.ts'
 import { asBytes } from '../realm.ts'
-import { checkSize, RGB, type Frame } from '../video/frame.ts'
+import { checkSize, type Frame, RGB } from '../video/frame.ts'
 import { toPixels } from '../video/pixels.ts'
 
-/** One picture: an array of the model's size, or an ImageData or decoded video frame of any size. */
+/**
+ * One picture: an array of the model's size, or an ImageData or decoded video frame of any size.
+ */
 export type FrameLike = NdArray | Frame | ImageDataLike
 
 /** An ImageData of a canvas: RGBA bytes. */

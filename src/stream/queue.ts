@@ -11,8 +11,8 @@ export interface Job {
   /** Bytes that it holds while it waits. */
   readonly bytes: number
   /**
-   * Prepares everything that issuing needs, so that issuing is synchronous: the second function puts
-   * the work on the device, and its promise gives what is to be done in the job's turn.
+   * Prepares everything that issuing needs, so that issuing is synchronous: the second function
+   * puts the work on the device, and its promise gives what is to be done in the job's turn.
    */
   prepare(engine: Engine): Promise<(state: StreamState, frame: number) => Promise<() => void>>
   failed(error: unknown): void
@@ -54,11 +54,15 @@ export class Queue {
   add(job: Job, signal?: AbortSignal): void {
     signal?.throwIfAborted()
     if (this.#jobs.length && this.#bytes + job.bytes > MOST_BYTES) {
-      throw new TrecvitError(`The stream expected at most ${MOST_BYTES} bytes of waiting frames; await "stream.ready" first`)
+      throw new TrecvitError(
+        `The stream expected at most ${MOST_BYTES} bytes of waiting frames; await "stream.ready" first`,
+      )
     }
     this.#jobs.push(job)
     this.#bytes += job.bytes
-    signal?.addEventListener('abort', () => this.#remove(job) && job.failed(signal.reason), { once: true })
+    signal?.addEventListener('abort', () => this.#remove(job) && job.failed(signal.reason), {
+      once: true,
+    })
   }
 
   /** Puts jobs before all others: those that were taken, or one that comes first. */

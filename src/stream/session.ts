@@ -3,9 +3,9 @@ import type { StreamState, Watch } from '../backend/backend.ts'
 import type { Engine, Kind } from '../backend/engine.ts'
 import { disposedError, type EngineSource } from '../backend/engines.ts'
 import { TrecvitError } from '../error.ts'
-import { statesFor, type Average, type Program, type State } from '../program/program.ts'
+import { type Average, type Program, type State, statesFor } from '../program/program.ts'
 import { History } from './history.ts'
-import { Queue, type Job } from './queue.ts'
+import { type Job, Queue } from './queue.ts'
 
 /** What one chunk gives: the program's outputs, row-major, by name. */
 export type Outputs = Record<string, Float32Array>
@@ -22,7 +22,9 @@ export interface AdvanceOptions {
 
 /** Jobs under way at once: on a GPU a chunk is encoded while the one before it is computed. */
 const DEPTH: Record<Kind, number> = { wasm: 1, webgpu: 2 }
-/** Losses without a result in between after which a GPU gives way to the CPU, and the CPU gives up. */
+/**
+ * Losses without a result in between after which a GPU gives way to the CPU, and the CPU gives up.
+ */
 const PATIENCE = 3
 
 /** A job on the device. */
@@ -105,44 +107,74 @@ export class Session {
    * @returns the index of the first of the frames since the reset, and the outputs
    * @throws TrecvitError if the session has ended, its queue is full, or nothing can compute
    */
-  advance(pixels: Uint8Array | Float32Array, t: number, { watch, signal }: AdvanceOptions = {}): Promise<{ first: number; outputs: Outputs }> {
+  advance(
+    pixels: Uint8Array | Float32Array,
+    t: number,
+    { watch, signal }: AdvanceOptions = {},
+  ): Promise<{ first: number; outputs: Outputs }> {
     const chunk = { pixels: pixels.slice(), t }
-    return this.#ask(t, watch !== undefined, async (engine) => {
-      const program = this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32')
-      const prepared = await engine.prepare(program)
-      return (state, frame) => prepared.run(state, frame, chunk.pixels, watch)
-    }, (outputs: Outputs) => {
-      const first = this.frame
-      this.frame += t
-      this.#keep(chunk)
-      return { first, outputs }
-    }, signal, chunk.pixels.byteLength)
+    return this.#ask(
+      t,
+      watch !== undefined,
+      async (engine) => {
+        const program = this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32')
+        const prepared = await engine.prepare(program)
+        return (state, frame) => prepared.run(state, frame, chunk.pixels, watch)
+      },
+      (outputs: Outputs) => {
+        const first = this.frame
+        this.frame += t
+        this.#keep(chunk)
+        return { first, outputs }
+      },
+      signal,
+      chunk.pixels.byteLength,
+    )
   }
 
   /** Runs the next t frames as `advance` does, and gives every named tensor. */
-  async trace(pixels: Uint8Array | Float32Array, t: number): Promise<Map<string, NdArray<Float32Array>>> {
+  async trace(
+    pixels: Uint8Array | Float32Array,
+    t: number,
+  ): Promise<Map<string, NdArray<Float32Array>>> {
     const tensors = new Map<string, NdArray<Float32Array>>()
-    const watch: Watch = async (step, _, read) => void tensors.set(step.name, { data: await read(), shape: step.output.shape })
+    const watch: Watch = async (step, _, read) =>
+      void tensors.set(step.name, { data: await read(), shape: step.output.shape })
     await this.advance(pixels, t, { watch })
     return tensors
   }
 
   /** Forgets all frames. */
   reset(): Promise<void> {
-    return this.#ask(0, true, async () => (state) => state.clear(), () => this.#arrive(0, null))
+    return this.#ask(
+      0,
+      true,
+      async () => (state) => state.clear(),
+      () => this.#arrive(0, null),
+    )
   }
 
   /** Copies of the states and the number of frames that led to them. */
   read(): Promise<{ frame: number; values: Float32Array[] }> {
-    return this.#ask(0, true, async () => (state) => state.read(), (values: Float32Array[]) => {
-      this.#history.save(this.frame, values)
-      return { frame: this.frame, values }
-    })
+    return this.#ask(
+      0,
+      true,
+      async () => (state) => state.read(),
+      (values: Float32Array[]) => {
+        this.#history.save(this.frame, values)
+        return { frame: this.frame, values }
+      },
+    )
   }
 
   /** Replaces the states. */
   write(frame: number, values: readonly Float32Array[]): Promise<void> {
-    return this.#ask(0, true, async () => (state) => state.write(values), () => this.#arrive(frame, values))
+    return this.#ask(
+      0,
+      true,
+      async () => (state) => state.write(values),
+      () => this.#arrive(frame, values),
+    )
   }
 
   /**
@@ -150,24 +182,29 @@ export class Session {
    * @throws TrecvitError if there is no such device; the session stays where it is
    */
   move(kind: Kind): Promise<void> {
-    return this.#ask(0, true, async () => {
-      const engine = await this.#engines.get(kind)
-      return async (state) => {
-        const values = await state.read()
-        const moved = await engine.backend.createState(this.states, this.#average)
-        try {
-          await moved.write(values)
-        } catch (error) {
-          moved.dispose()
-          throw error
+    return this.#ask(
+      0,
+      true,
+      async () => {
+        const engine = await this.#engines.get(kind)
+        return async (state) => {
+          const values = await state.read()
+          const moved = await engine.backend.createState(this.states, this.#average)
+          try {
+            await moved.write(values)
+          } catch (error) {
+            moved.dispose()
+            throw error
+          }
+          return { home: { engine, state: moved }, values }
         }
-        return { home: { engine, state: moved }, values }
-      }
-    }, ({ home, values }: { home: Home; values: Float32Array[] }) => {
-      this.#home!.state.dispose()
-      this.#home = home
-      this.#history.save(this.frame, values)
-    })
+      },
+      ({ home, values }: { home: Home; values: Float32Array[] }) => {
+        this.#home!.state.dispose()
+        this.#home = home
+        this.#history.save(this.frame, values)
+      },
+    )
   }
 
   /** Frees the state, after all that was asked for before. What is asked for afterwards rejects. */
@@ -185,22 +222,32 @@ export class Session {
    * @param done called with the result in the job's turn
    */
   #ask<T, R>(
-    frames: number, alone: boolean, prepare: (engine: Engine) => Promise<(state: StreamState, frame: number) => Promise<T>>,
-    done: (result: T) => R, signal?: AbortSignal, bytes = 0,
+    frames: number,
+    alone: boolean,
+    prepare: (engine: Engine) => Promise<(state: StreamState, frame: number) => Promise<T>>,
+    done: (result: T) => R,
+    signal?: AbortSignal,
+    bytes = 0,
   ): Promise<R> {
     return new Promise((resolve, reject) => {
       if (this.#closing) throw new TrecvitError('The stream was disposed of; open another one')
       if (this.#engines.closed) throw disposedError()
-      this.#queue.add({
-        frames, alone, bytes, failed: reject,
-        prepare: async (engine) => {
-          const run = await prepare(engine)
-          return async (state, frame) => {
-            const result = await run(state, frame)
-            return () => resolve(done(result))
-          }
+      this.#queue.add(
+        {
+          frames,
+          alone,
+          bytes,
+          failed: reject,
+          prepare: async (engine) => {
+            const run = await prepare(engine)
+            return async (state, frame) => {
+              const result = await run(state, frame)
+              return () => resolve(done(result))
+            }
+          },
         },
-      }, signal)
+        signal,
+      )
       if (!this.#running) void this.#run()
     })
   }
@@ -217,19 +264,23 @@ export class Session {
     this.#history.add(chunk)
     if (this.#saving || !this.#history.isDue) return
     this.#saving = true
-    this.#queue.addFirst([{
-      frames: 0, alone: false, bytes: 0,
-      prepare: async () => async (state) => {
-        const start = performance.now()
-        const values = await state.read()
-        const milliseconds = performance.now() - start
-        return () => {
-          this.#saving = false
-          this.#history.saveTimed(this.engine.kind, this.frame, values, milliseconds)
-        }
+    this.#queue.addFirst([
+      {
+        frames: 0,
+        alone: false,
+        bytes: 0,
+        prepare: async () => async (state) => {
+          const start = performance.now()
+          const values = await state.read()
+          const milliseconds = performance.now() - start
+          return () => {
+            this.#saving = false
+            this.#history.saveTimed(this.engine.kind, this.frame, values, milliseconds)
+          }
+        },
+        failed: () => (this.#saving = false),
       },
-      failed: () => (this.#saving = false),
-    }])
+    ])
   }
 
   async #run(): Promise<void> {
@@ -262,7 +313,9 @@ export class Session {
       if (saved.values) await state.write(saved.values)
       let frame = saved.frame
       for (const { pixels, t } of chunks) {
-        const prepared = await engine.prepare(this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32'))
+        const prepared = await engine.prepare(
+          this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32'),
+        )
         await prepared.run(state, frame, pixels)
         frame += t
       }
@@ -278,7 +331,8 @@ export class Session {
   /** Puts as many jobs on the device as may be under way. */
   async #issue({ engine, state }: Home): Promise<void> {
     while (this.#queue.length && this.#underWay.length < DEPTH[engine.kind]) {
-      if (this.#underWay.length && (this.#queue.first!.alone || this.#underWay[0]!.job.alone)) return
+      if (this.#underWay.length && (this.#queue.first!.alone || this.#underWay[0]!.job.alone))
+        return
       const job = this.#queue.take()
       let start: Awaited<ReturnType<Job['prepare']>>
       try {
@@ -317,7 +371,8 @@ export class Session {
   async #recover(error: unknown): Promise<void> {
     if (this.#engines.closed) return
     const { engine } = this
-    const isLoss = engine.lost !== null || (engine.kind === 'webgpu' && !(error instanceof TrecvitError))
+    const isLoss =
+      engine.lost !== null || (engine.kind === 'webgpu' && !(error instanceof TrecvitError))
     const failed = isLoss ? undefined : (this.#underWay.shift()?.job ?? this.#queue.take())
     this.#queue.addFirst(this.#underWay.splice(0).map(({ job }) => job))
     this.#leave()
@@ -326,8 +381,13 @@ export class Session {
     const why = engine.lost ?? (error instanceof Error ? error.message : String(error))
     try {
       const givesUp = this.#losses > PATIENCE
-      if (givesUp && engine.kind === 'wasm') throw new TrecvitError(`The CPU backend failed ${this.#losses} times in a row (${why}); the next frame starts it again`)
-      this.#next = givesUp ? await this.#engines.get('wasm') : await this.#engines.replace(engine, why)
+      if (givesUp && engine.kind === 'wasm')
+        throw new TrecvitError(
+          `The CPU backend failed ${this.#losses} times in a row (${why}); the next frame starts it again`,
+        )
+      this.#next = givesUp
+        ? await this.#engines.get('wasm')
+        : await this.#engines.replace(engine, why)
     } catch (hopeless) {
       this.#losses = 0
       this.#failAll(asTrecvitError(hopeless))
@@ -354,5 +414,8 @@ export class Session {
 
 function asTrecvitError(error: unknown): TrecvitError {
   if (error instanceof TrecvitError) return error
-  return new TrecvitError(`The frame could not be computed (${error instanceof Error ? error.message : String(error)})`, { cause: error })
+  return new TrecvitError(
+    `The frame could not be computed (${error instanceof Error ? error.message : String(error)})`,
+    { cause: error },
+  )
 }

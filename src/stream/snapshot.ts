@@ -3,7 +3,7 @@ import { crc32 } from '../checkpoint/crc32.ts'
 import { fromHalves, toHalves } from '../checkpoint/f16.ts'
 import { TrecvitError } from '../error.ts'
 import { pauses } from '../platform/platform.ts'
-import { sizeOf, type Average, type State } from '../program/program.ts'
+import { type Average, type State, sizeOf } from '../program/program.ts'
 import { decodeText, encodeText } from '../web.ts'
 
 /**
@@ -193,9 +193,13 @@ function bytesOf({ shape, dtype }: StateHeader): number {
   return (dtype === 'f16' ? 2 : 4) * sizeOf(shape)
 }
 
-/** A correct checksum says that the bytes are as they were written, not that a friend wrote them. */
+/**
+ * A correct checksum says that the bytes are as they were written, not that a friend wrote them.
+ */
 function headerOf(
-  json: Uint8Array, version: number, fail: (what: string) => never,
+  json: Uint8Array,
+  version: number,
+  fail: (what: string) => never,
 ): SnapshotHeader {
   let header: Partial<SnapshotHeader> | null = null
   try {
@@ -206,18 +210,31 @@ function headerOf(
   const { model, b, frame, states } = header ?? {}
   const recent = averageOf(header?.recent)
   // A fingerprint stands in messages.
-  if (!(
-    typeof model === 'string' && /^\w{1,64}$/.test(model) && whole(b, 1) && whole(frame, 0) &&
-    recent && Array.isArray(states) && states.every(isState) &&
-    (version === HALVED || states.every(({ dtype }) => !dtype))
-  )) return fail('has a header without the fields model, b, frame, recent and states')
+  if (
+    !(
+      typeof model === 'string' &&
+      /^\w{1,64}$/.test(model) &&
+      whole(b, 1) &&
+      whole(frame, 0) &&
+      recent &&
+      Array.isArray(states) &&
+      states.every(isState) &&
+      (version === HALVED || states.every(({ dtype }) => !dtype))
+    )
+  )
+    return fail('has a header without the fields model, b, frame, recent and states')
   return { model, b, frame, recent, states }
 }
 
 function isState(state: unknown): state is StateHeader {
   const { name, shape, dtype = 'f32' } = (state ?? {}) as Partial<StateHeader>
-  return typeof name === 'string' && isDType(dtype) && Array.isArray(shape) &&
-    shape.every((side) => whole(side, 0)) && Number.isSafeInteger(sizeOf(shape))
+  return (
+    typeof name === 'string' &&
+    isDType(dtype) &&
+    Array.isArray(shape) &&
+    shape.every((side) => whole(side, 0)) &&
+    Number.isSafeInteger(sizeOf(shape))
+  )
 }
 
 /**

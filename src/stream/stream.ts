@@ -1,13 +1,17 @@
 import { checkCount, type NdArray } from '../array.ts'
 import type { Device } from '../backend/backend.ts'
 import { TrecvitError } from '../error.ts'
-import { topOf, type Class } from '../model/labels.ts'
+import { type Class, topOf } from '../model/labels.ts'
 import type { Average } from '../program/program.ts'
 import { ahead } from './ahead.ts'
-import { toInput, type FrameLike } from './input.ts'
+import { type FrameLike, toInput } from './input.ts'
 import type { Session } from './session.ts'
 import {
-  averageOf, checkSnapshotOptions, decodeSnapshot, encodeSnapshot, type SnapshotOptions,
+  averageOf,
+  checkSnapshotOptions,
+  decodeSnapshot,
+  encodeSnapshot,
+  type SnapshotOptions,
 } from './snapshot.ts'
 
 /** How a stream is opened. */
@@ -15,9 +19,10 @@ export interface StreamOptions {
   /** Videos side by side, 1 unless given; frames then come as [b, H, W, 3]. */
   readonly b?: number
   /**
-   * Frames that an answer stands for: 'all' since the last reset (the model's own answer), the last { frames }, or all with a weight
-   * that halves every { halfLife } frames (at most 1e5). Streams without an end want one of the latter.
-   * A window has 1 to 4096 frames and takes 4·b·frames·repSize bytes.
+   * Frames that an answer stands for: 'all' since the last reset (the model's own answer), the last
+   * { frames }, or all with a weight that halves every { halfLife } frames (at most 1e5). Streams
+   * without an end want one of the latter. A window has 1 to 4096 frames and takes
+   * 4·b·frames·repSize bytes.
    */
   readonly average?: Average
   /** Classes in `top`, 5 unless given. */
@@ -38,7 +43,10 @@ export interface Answer {
 export interface FrameAnswer extends Answer {
   /** Index of the frame since the reset, from 0. */
   readonly frame: number
-  /** The model's own answer, over all frames since the reset; the same as the rest unless the stream averages otherwise. */
+  /**
+   * The model's own answer, over all frames since the reset; the same as the rest unless the stream
+   * averages otherwise.
+   */
   readonly overall: Answer
 }
 
@@ -56,8 +64,8 @@ export interface PushOptions {
 }
 
 /**
- * Endless video, one answer a frame, in constant memory, until it or its model is disposed of. Frames
- * may be pushed without waiting; answers come in order. After the end every call rejects.
+ * Endless video, one answer a frame, in constant memory, until it or its model is disposed of.
+ * Frames may be pushed without waiting; answers come in order. After the end every call rejects.
  * @example
  * for (const frame of frames) {
  *   await stream.ready
@@ -76,7 +84,9 @@ export class Stream {
     this.#options = options
   }
 
-  /** What the stream runs on: after a device was lost, or a move, not what the model was loaded for. */
+  /**
+   * What the stream runs on: after a device was lost, or a move, not what the model was loaded for.
+   */
   get device(): Device {
     return this.#session.engine.backend.device
   }
@@ -101,8 +111,9 @@ export class Stream {
 
   /**
    * Feeds the next frame (of each video) and answers.
-   * @param frame [H, W, 3] or [b, H, W, 3] of the model's size, bytes 0..255 or float32 0..1; or an ImageData or decoded video frame of any
-   *   size, which is resized (shorter side) and cropped (centre)
+   * @param frame [H, W, 3] or [b, H, W, 3] of the model's size, bytes 0..255 or float32 0..1; or an
+   * ImageData or decoded video frame of any size, which is resized (shorter side) and cropped
+   * (centre)
    * @throws TrecvitError if the frame does not fit, too many frames wait, or the stream has ended
    * @throws the reason of the signal, if that is aborted while the frame waits
    */
@@ -110,11 +121,16 @@ export class Stream {
     const { first, outputs } = await this.#session.advance(this.#input(frame), 1, options)
     const overall = this.#answer(outputs['logits']!, outputs['probs']!)
     const recent = outputs['recent/logits']
-    return { ...(recent ? this.#answer(recent, outputs['recent/probs']!) : overall), frame: first, overall }
+    return {
+      ...(recent ? this.#answer(recent, outputs['recent/probs']!) : overall),
+      frame: first,
+      overall,
+    }
   }
 
   /**
-   * Feeds the next frame as `push` does, and gives every named tensor of the run, those of the recurrence with all that went before.
+   * Feeds the next frame as `push` does, and gives every named tensor of the run, those of the
+   * recurrence with all that went before.
    * @throws TrecvitError if the frame does not fit
    */
   async trace(frame: FrameLike): Promise<Map<string, NdArray<Float32Array>>> {
@@ -122,10 +138,13 @@ export class Stream {
   }
 
   /**
-   * Pushes frames as they come and gives the answers. The next frame is fetched while one is computed;
-   * it is pushed when its turn has come, so leaving the loop pushes no frame that is not answered.
+   * Pushes frames as they come and gives the answers. The next frame is fetched while one is
+   * computed; it is pushed when its turn has come, so leaving the loop pushes no frame that is not
+   * answered.
    */
-  async *run(frames: AsyncIterable<FrameLike> | Iterable<FrameLike>): AsyncGenerator<FrameAnswer, void, undefined> {
+  async *run(
+    frames: AsyncIterable<FrameLike> | Iterable<FrameLike>,
+  ): AsyncGenerator<FrameAnswer, void, undefined> {
     for await (const frame of ahead(frames)) yield await this.push(frame)
   }
 
@@ -157,8 +176,8 @@ export class Stream {
   }
 
   /**
-   * Frees the state, after all that was asked for before; what is asked for afterwards rejects. May be
-   * called more than once.
+   * Frees the state, after all that was asked for before; what is asked for afterwards rejects. May
+   * be called more than once.
    */
   dispose(): Promise<void> {
     return this.#session.dispose()
@@ -175,8 +194,15 @@ export class Stream {
   #answer(logits: Float32Array, probs: Float32Array): Answer {
     const c = this.#model.config.numClasses
     const { b, topK } = this.#options
-    const tops = Array.from({ length: b }, (_, video) => topOf(probs.subarray(video * c, (video + 1) * c), this.#model.labels, topK))
-    return { logits: { data: logits, shape: [b, c] }, probs: { data: probs, shape: [b, c] }, top: tops[0]!, tops }
+    const tops = Array.from({ length: b }, (_, video) =>
+      topOf(probs.subarray(video * c, (video + 1) * c), this.#model.labels, topK),
+    )
+    return {
+      logits: { data: logits, shape: [b, c] },
+      probs: { data: probs, shape: [b, c] },
+      top: tops[0]!,
+      tops,
+    }
   }
 }
 
@@ -184,10 +210,17 @@ export class Stream {
  * Checks the options of a stream and fills in what is not given.
  * @throws TrecvitError naming the option, what was expected and what came
  */
-export function checkStreamOptions({ b = 1, average: wanted = 'all', topK = 5 }: StreamOptions): Required<StreamOptions> {
+export function checkStreamOptions({
+  b = 1,
+  average: wanted = 'all',
+  topK = 5,
+}: StreamOptions): Required<StreamOptions> {
   checkCount('b', b)
   const average = averageOf(wanted)
-  if (!average) throw new TrecvitError(`"average" expected 'all', { frames: 1..4096 } or { halfLife: up to 1e5 }, got ${JSON.stringify(wanted)}`)
+  if (!average)
+    throw new TrecvitError(
+      `"average" expected 'all', { frames: 1..4096 } or { halfLife: up to 1e5 }, got ${JSON.stringify(wanted)}`,
+    )
   checkCount('topK', topK)
   return { b, average, topK }
 }
@@ -196,14 +229,29 @@ export function checkStreamOptions({ b = 1, average: wanted = 'all', topK = 5 }:
  * Opens a session for a snapshot and puts the state back.
  * @throws TrecvitError if the snapshot is damaged, or was taken from another model
  */
-export async function restore(bytes: Uint8Array, fingerprint: string, open: (options: { b: number; average: Average }) => Session): Promise<{ session: Session; b: number; average: Average }> {
+export async function restore(
+  bytes: Uint8Array,
+  fingerprint: string,
+  open: (options: { b: number; average: Average }) => Session,
+): Promise<{ session: Session; b: number; average: Average }> {
   const { header, values } = decodeSnapshot(bytes)
-  if (header.model !== fingerprint) throw new TrecvitError(`The snapshot was taken from model ${header.model}, and this one is ${fingerprint}; load that model`)
+  if (header.model !== fingerprint)
+    throw new TrecvitError(
+      `The snapshot was taken from model ${header.model}, and this one is ${fingerprint}; load that model`,
+    )
   const session = open({ b: header.b, average: header.recent })
   const expected = session.states
-  const fits = expected.length === header.states.length &&
-    expected.every(({ name, shape }, index) => name === header.states[index]!.name && String(shape) === String(header.states[index]!.shape))
-  if (!fits) throw new TrecvitError('The snapshot does not hold the states of the model that it names; take another one')
+  const fits =
+    expected.length === header.states.length &&
+    expected.every(
+      ({ name, shape }, index) =>
+        name === header.states[index]!.name &&
+        String(shape) === String(header.states[index]!.shape),
+    )
+  if (!fits)
+    throw new TrecvitError(
+      'The snapshot does not hold the states of the model that it names; take another one',
+    )
   await session.write(header.frame, await values())
   return { session, b: header.b, average: header.recent }
 }

@@ -43,7 +43,7 @@ export function readBox(view: DataView, offset: number, limit: number, at: numbe
 /** The boxes in a range of a buffer; one that reaches beyond the range ends with it. */
 export function* boxesIn(bytes: Uint8Array, from: number, to: number): Generator<Box> {
   const view = viewOf(bytes)
-  for (let at = from; at + 8 <= to;) {
+  for (let at = from; at + 8 <= to; ) {
     const box = readBox(view, at, to, at)
     if (box === null) return
     yield box.end > to ? { ...box, end: to } : box

@@ -1,10 +1,10 @@
 /**
  * Decoding by the browser's own WebCodecs.
  */
-import { VideoSampleSink, type VideoSample } from 'mediabunny'
+import { type VideoSample, VideoSampleSink } from 'mediabunny'
 import { TrecvitError } from '../error.ts'
-import { checkSize, frameBytes, splitPlanes, type FrameFormat } from './frame.ts'
-import { DecoderFault, type Decoded, type Track } from './track.ts'
+import { checkSize, type FrameFormat, frameBytes, splitPlanes } from './frame.ts'
+import { type Decoded, DecoderFault, type Track } from './track.ts'
 
 /** WebCodecs' planar formats under our names; with alpha, the fourth plane stays behind. */
 const PLANAR: Readonly<Record<string, FrameFormat>> = {
@@ -21,11 +21,13 @@ const PLANAR: Readonly<Record<string, FrameFormat>> = {
 }
 
 /**
- * Every picture of the track, in order of presentation. Where the browser keeps its planes (Firefox), pictures are `rgba`, converted by it.
+ * Every picture of the track, in order of presentation. Where the browser keeps its planes
+ * (Firefox), pictures are `rgba`, converted by it.
  * @throws DecoderFault when this browser cannot decode the stream, or reports damage
  */
 export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
-  if (track.isChanged) throw new DecoderFault('this browser reads packets by itself, which have to be changed first')
+  if (track.isChanged)
+    throw new DecoderFault('this browser reads packets by itself, which have to be changed first')
   if (!(await track.input.canDecode())) throw new DecoderFault('this browser cannot decode it')
   try {
     for await (const sample of new VideoSampleSink(track.input).samples()) {
@@ -38,7 +40,9 @@ export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGe
     }
   } catch (error) {
     if (signal.aborted || error instanceof TrecvitError) throw error
-    throw new DecoderFault(`the browser's decoder reports ${(error as Error).message}`, { cause: error })
+    throw new DecoderFault(`the browser's decoder reports ${(error as Error).message}`, {
+      cause: error,
+    })
   }
 }
 
@@ -48,7 +52,8 @@ export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGe
  */
 export async function* decodePlanes(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
   for await (const picture of decodeBrowser(track, signal)) {
-    if (picture.format === 'rgba') throw new DecoderFault('this browser keeps the planes of pictures to itself')
+    if (picture.format === 'rgba')
+      throw new DecoderFault('this browser keeps the planes of pictures to itself')
     yield picture
   }
 }
@@ -61,17 +66,34 @@ async function copySample(sample: VideoSample): Promise<Decoded> {
   if (planar === undefined) {
     const data = new Uint8Array(sample.allocationSize({ format: 'RGBA' }))
     const [layout] = await sample.copyTo(data, { format: 'RGBA' })
-    return { format: 'rgba', width, height, planes: [{ data: data.subarray(layout!.offset), stride: layout!.stride }], time }
+    return {
+      format: 'rgba',
+      width,
+      height,
+      planes: [{ data: data.subarray(layout!.offset), stride: layout!.stride }],
+      time,
+    }
   }
   const data = new Uint8Array(sample.allocationSize())
   const layouts = await sample.copyTo(data)
   if (sample.format !== 'NV12') {
-    const planes = layouts.slice(0, 3).map(({ offset, stride }) => ({ data: data.subarray(offset), stride }))
+    const planes = layouts
+      .slice(0, 3)
+      .map(({ offset, stride }) => ({ data: data.subarray(offset), stride }))
     return { format: planar, width, height, planes, time }
   }
   const [luma, chroma] = layouts
-  const planes = splitPlanes(planar, width, height, new Uint8Array(frameBytes(planar, width, height)))
-  for (let y = 0; y < height; y++) planes[0]!.data.set(data.subarray(luma!.offset + y * luma!.stride).subarray(0, width), y * width)
+  const planes = splitPlanes(
+    planar,
+    width,
+    height,
+    new Uint8Array(frameBytes(planar, width, height)),
+  )
+  for (let y = 0; y < height; y++)
+    planes[0]!.data.set(
+      data.subarray(luma!.offset + y * luma!.stride).subarray(0, width),
+      y * width,
+    )
   const [, u, v] = planes
   for (let y = 0; y < (height + 1) >> 1; y++) {
     const from = chroma!.offset + y * chroma!.stride

@@ -4,7 +4,8 @@ import { asBytes } from '../realm.ts'
 const FIRST = 1 << 22
 
 /**
- * Exact numbers of bytes and whole lines out of a stream of chunks, with back-pressure: nothing is read before it is asked for.
+ * Exact numbers of bytes and whole lines out of a stream of chunks, with back-pressure: nothing is
+ * read before it is asked for.
  */
 export class ByteReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
@@ -14,7 +15,9 @@ export class ByteReader {
     this.#reader = stream.getReader()
   }
 
-  /** Fills `into` and returns how many bytes came: fewer than asked for only where the stream ended. */
+  /**
+   * Fills `into` and returns how many bytes came: fewer than asked for only where the stream ended.
+   */
   async fill(into: Uint8Array): Promise<number> {
     let done = 0
     while (done < into.length && (await this.#more())) {
@@ -61,7 +64,7 @@ export class ByteReader {
 
   /** The next `count` bytes as they come, fewer only where the stream ended. */
   async *parts(count: number): AsyncGenerator<Uint8Array, void> {
-    for (let left = count; left > 0;) {
+    for (let left = count; left > 0; ) {
       const part = await this.some(left)
       if (part === null) return
       yield part
@@ -69,7 +72,10 @@ export class ByteReader {
     }
   }
 
-  /** The next line as Latin-1 text without its newline, cut at `limit` bytes; null at the end of the stream. */
+  /**
+   * The next line as Latin-1 text without its newline, cut at `limit` bytes; null at the end of the
+   * stream.
+   */
   async line(limit: number): Promise<string | null> {
     let text = ''
     while (await this.#more()) {
@@ -87,7 +93,10 @@ export class ByteReader {
     await this.#reader.cancel().catch(() => {})
   }
 
-  /** All that is left, the bytes already taken from the stream included. The reader is not to be used after. */
+  /**
+   * All that is left, the bytes already taken from the stream included. The reader is not to be
+   * used after.
+   */
   remainder(head: Uint8Array): ReadableStream<Uint8Array> {
     const start = [head, this.#rest].filter((part) => part.length > 0)
     const reader = this.#reader

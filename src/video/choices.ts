@@ -5,7 +5,12 @@
 
 /** One file or stream that can be opened as a video. */
 export type VideoSource =
-  string | URL | Blob | ArrayBuffer | Uint8Array | ReadableStream<Uint8Array>
+  | string
+  | URL
+  | Blob
+  | ArrayBuffer
+  | Uint8Array
+  | ReadableStream<Uint8Array>
 
 /**
  * The decoder: the best that works, WebCodecs (in Node the package node-webcodecs), the system's

@@ -1,7 +1,7 @@
 /**
  * Clusters of Matroska and WebM files, and the blocks in them.
  */
-import { elementsIn, type Element } from './elements.ts'
+import { type Element, elementsIn } from './elements.ts'
 import type { Pieces } from './pieces.ts'
 
 const [SIMPLE_BLOCK, BLOCK_GROUP, BLOCK] = [0xa3, 0xa0, 0xa1]

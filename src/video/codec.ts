@@ -1,5 +1,6 @@
 /**
- * What a track's codec string and configuration record say about its pictures: a label for people, and the layout of its planes.
+ * What a track's codec string and configuration record say about its pictures: a label for people,
+ * and the layout of its planes.
  */
 import type { FrameFormat } from './frame.ts'
 import { readAvcSps } from './sps.ts'
@@ -12,8 +13,21 @@ export interface Codec {
   readonly format: FrameFormat | null
 }
 
-const AVC_PROFILES: Readonly<Record<number, string>> = { 66: 'Baseline', 77: 'Main', 88: 'Extended', 100: 'High', 110: 'High 10', 122: 'High 4:2:2', 244: 'High 4:4:4' }
-const HEVC_PROFILES: Readonly<Record<number, string>> = { 1: 'Main', 2: 'Main 10', 3: 'Main Still Picture', 4: 'Range Extensions' }
+const AVC_PROFILES: Readonly<Record<number, string>> = {
+  66: 'Baseline',
+  77: 'Main',
+  88: 'Extended',
+  100: 'High',
+  110: 'High 10',
+  122: 'High 4:2:2',
+  244: 'High 4:4:4',
+}
+const HEVC_PROFILES: Readonly<Record<number, string>> = {
+  1: 'Main',
+  2: 'Main 10',
+  3: 'Main Still Picture',
+  4: 'Range Extensions',
+}
 const AV1_PROFILES: Readonly<Record<number, string>> = { 0: 'Main', 1: 'High', 2: 'Professional' }
 
 type Chroma = '4:0:0' | '4:2:0' | '4:2:2' | '4:4:4'
@@ -45,7 +59,10 @@ export function describeCodec(codec: string, parameters: string, record: Uint8Ar
     return finish(label, sampling, sampling?.chroma === '4:0:0' ? '4:2:0' : sampling?.chroma)
   }
   if (codec === 'hevc') {
-    const sampling = record !== null && record.length > 18 ? { chroma: CHROMA_IDC[record[16]! & 3]!, depth: 8 + (record[17]! & 7) } : null
+    const sampling =
+      record !== null && record.length > 18
+        ? { chroma: CHROMA_IDC[record[16]! & 3]!, depth: 8 + (record[17]! & 7) }
+        : null
     return finish(['HEVC', HEVC_PROFILES[Number(parts[1]?.replace(/^[A-C]/, ''))]], sampling)
   }
   if (codec === 'vp8') return finish(['VP8'], { chroma: '4:2:0', depth: 8 })
@@ -56,7 +73,14 @@ export function describeCodec(codec: string, parameters: string, record: Uint8Ar
   }
   if (codec === 'av1') {
     // av01.P.LLT.DD.M.CCC: monochrome, and subsampling in x, y (4:2:0 when left out).
-    const chroma = parts[4] === '1' ? '4:0:0' : parts[5]?.startsWith('00') ? '4:4:4' : parts[5]?.startsWith('10') ? '4:2:2' : '4:2:0'
+    const chroma =
+      parts[4] === '1'
+        ? '4:0:0'
+        : parts[5]?.startsWith('00')
+          ? '4:4:4'
+          : parts[5]?.startsWith('10')
+            ? '4:2:2'
+            : '4:2:0'
     return finish(['AV1', AV1_PROFILES[Number(parts[1])]], { chroma, depth: Number(parts[3]) })
   }
   if (codec === 'mjpeg') return { label: 'Motion JPEG', format: null }
@@ -68,8 +92,15 @@ interface Sampling {
   readonly depth: number
 }
 
-function finish(label: readonly (string | undefined)[], sampling: Sampling | null, decoded: Chroma | undefined = sampling?.chroma): Codec {
+function finish(
+  label: readonly (string | undefined)[],
+  sampling: Sampling | null,
+  decoded: Chroma | undefined = sampling?.chroma,
+): Codec {
   const name = label.filter((part) => part !== undefined).join(' ')
   if (sampling === null) return { label: name, format: null }
-  return { label: `${name}, ${sampling.chroma}, ${sampling.depth} bit`, format: FORMATS[`${decoded} ${sampling.depth}`] ?? null }
+  return {
+    label: `${name}, ${sampling.chroma}, ${sampling.depth} bit`,
+    format: FORMATS[`${decoded} ${sampling.depth}`] ?? null,
+  }
 }

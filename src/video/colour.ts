@@ -3,7 +3,9 @@
  */
 import type { Colour } from './frame.ts'
 
-/** Kr and Kb of ITU-R BT.601, BT.709, BT.2020 (non-constant luminance), SMPTE 240M and FCC (1953). */
+/**
+ * Kr and Kb of ITU-R BT.601, BT.709, BT.2020 (non-constant luminance), SMPTE 240M and FCC (1953).
+ */
 const LUMA: Readonly<Record<Exclude<Colour['matrix'], 'rgb'>, readonly [number, number]>> = {
   bt601: [0.299, 0.114],
   bt709: [0.2126, 0.0722],
@@ -52,7 +54,13 @@ export interface Placement {
 }
 
 /** Writes Y, U, V planes [height, width] as RGB: the only rounding to whole levels. */
-export function writeYuv(out: Uint8Array, [y, u, v]: readonly Float32Array[], width: number, matrix: Matrix, place: Placement): void {
+export function writeYuv(
+  out: Uint8Array,
+  [y, u, v]: readonly Float32Array[],
+  width: number,
+  matrix: Matrix,
+  place: Placement,
+): void {
   const { scale, offset, centre, rv, gu, gv, bu } = matrix
   eachPixel(y!.length, width, place, (i, to) => {
     const luma = scale * y![i]! + offset
@@ -65,7 +73,13 @@ export function writeYuv(out: Uint8Array, [y, u, v]: readonly Float32Array[], wi
 }
 
 /** Writes red, green and blue planes [height, width] (of grey, the same one three times). */
-export function writeRgb(out: Uint8Array, [r, g, b]: readonly Float32Array[], width: number, { scale, offset }: Matrix, place: Placement): void {
+export function writeRgb(
+  out: Uint8Array,
+  [r, g, b]: readonly Float32Array[],
+  width: number,
+  { scale, offset }: Matrix,
+  place: Placement,
+): void {
   eachPixel(r!.length, width, place, (i, to) => {
     out[to] = level(scale * r![i]! + offset)
     out[to + 1] = level(scale * g![i]! + offset)
@@ -73,7 +87,12 @@ export function writeRgb(out: Uint8Array, [r, g, b]: readonly Float32Array[], wi
   })
 }
 
-function eachPixel(count: number, width: number, { start, stepX, stepY }: Placement, write: (i: number, to: number) => void): void {
+function eachPixel(
+  count: number,
+  width: number,
+  { start, stepX, stepY }: Placement,
+  write: (i: number, to: number) => void,
+): void {
   for (let row = 0, i = 0; i < count; row++) {
     for (let x = 0, to = start + row * stepY; x < width; x++, to += stepX) write(i++, to)
   }

@@ -6,10 +6,10 @@ import { decodeBrowser, decodePlanes } from './browser.ts'
 import type { DecoderChoice } from './choices.ts'
 import { decodeFfmpeg } from './ffmpeg.ts'
 import type { Frame } from './frame.ts'
+import { CONVERT } from './kinds.ts'
 import { capital, onServer } from './media.ts'
 import { decodeNative } from './native.ts'
-import { CONVERT } from './kinds.ts'
-import { DecoderFault, NO_MODULE, type Decode } from './track.ts'
+import { type Decode, DecoderFault, NO_MODULE } from './track.ts'
 
 /** Who decodes, and where the WebAssembly module is, if not beside this code. */
 export interface DecoderOptions {

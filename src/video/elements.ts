@@ -45,7 +45,7 @@ export function* elementsIn(
   from: number,
   to: number,
 ): Generator<Element & { readonly end: number }> {
-  for (let at = from; at < to;) {
+  for (let at = from; at < to; ) {
     const element = readElement(bytes, at, at)
     if (element === null) return
     const end = Math.min(element.end ?? to, to)

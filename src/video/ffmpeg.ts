@@ -4,14 +4,20 @@
  */
 import type { ChildProcessByStdio } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
-import { EncodedVideoPacketSource, MkvOutputFormat, Output, StreamTarget, type VideoCodec } from 'mediabunny'
+import {
+  EncodedVideoPacketSource,
+  MkvOutputFormat,
+  Output,
+  StreamTarget,
+  type VideoCodec,
+} from 'mediabunny'
 import { TrecvitError } from '../error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { ByteReader } from './byteReader.ts'
 import { checkSize, frameBytes, splitPlanes } from './frame.ts'
 import { webStream } from './nodeStream.ts'
 import { PIXEL_FORMATS, pixelFormat } from './pixelFormat.ts'
-import { Clock, DecoderFault, isHidden, type Decoded, type Track } from './track.ts'
+import { Clock, type Decoded, DecoderFault, isHidden, type Track } from './track.ts'
 
 /**
  * format converts what no frame format holds. showinfo reports format and size of each picture
@@ -30,7 +36,8 @@ const ARGUMENTS: readonly string[] = [
  * @throws DecoderFault when there is no ffmpeg, it cannot decode the stream, or it reports damage
  */
 export async function* decodeFfmpeg(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
-  if (track.kind === 'mjpeg') throw new DecoderFault('mediabunny cannot pack Motion JPEG for ffmpeg')
+  if (track.kind === 'mjpeg')
+    throw new DecoderFault('mediabunny cannot pack Motion JPEG for ffmpeg')
   const child = await start()
   const kill = (): void => void child.kill('SIGKILL')
   signal.addEventListener('abort', kill)
@@ -102,26 +109,46 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>
 
 async function start(): Promise<Child> {
   const { spawn } = builtinModule('node:child_process')!
-  // In a process group of its own: Ctrl-C in a terminal is for us to handle. Should we be killed, its pipes break and it ends.
-  const child = spawn('ffmpeg', ARGUMENTS, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, windowsHide: true })
+  // In a process group of its own: Ctrl-C in a terminal is for us to handle. Should we be killed,
+  // its pipes break and it ends.
+  const child = spawn('ffmpeg', ARGUMENTS, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+    windowsHide: true,
+  })
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
     // Not once: an error without a listener ends the process.
     child.on('error', (error: NodeJS.ErrnoException) => {
-      reject(new DecoderFault(error.code === 'ENOENT' ? 'ffmpeg is not installed' : `ffmpeg cannot be started (${error.message})`, { cause: error }))
+      reject(
+        new DecoderFault(
+          error.code === 'ENOENT'
+            ? 'ffmpeg is not installed'
+            : `ffmpeg cannot be started (${error.message})`,
+          { cause: error },
+        ),
+      )
     })
   })
   return child
 }
 
-/** Matroska starts with times from 0 on: room, in seconds, for pictures that are shown before the first packet's. */
+/**
+ * Matroska starts with times from 0 on: room, in seconds, for pictures that are shown before the
+ * first packet's.
+ */
 const HEADROOM = 60
 
 async function feed(track: Track, stdin: Writable, clock: Clock): Promise<void> {
   // Writes report their own errors.
   stdin.on('error', () => {})
-  const write = (data: Uint8Array): Promise<void> => new Promise((resolve, reject) => stdin.write(data, (error) => (error ? reject(error) : resolve())))
-  const target = new StreamTarget(new WritableStream({ write: ({ data }: { data: Uint8Array }) => write(data) }))
+  const write = (data: Uint8Array): Promise<void> =>
+    new Promise((resolve, reject) =>
+      stdin.write(data, (error) => (error ? reject(error) : resolve())),
+    )
+  const target = new StreamTarget(
+    new WritableStream({ write: ({ data }: { data: Uint8Array }) => write(data) }),
+  )
   const output = new Output({ format: new MkvOutputFormat({ appendOnly: true }), target })
   const source = new EncodedVideoPacketSource(track.kind as VideoCodec)
   output.addVideoTrack(source)
@@ -130,7 +157,9 @@ async function feed(track: Track, stdin: Writable, clock: Clock): Promise<void> 
   for await (const packet of track.packets()) {
     if (!isHidden(track, packet)) clock.add(packet.timestamp)
     shift ??= HEADROOM - packet.timestamp
-    await source.add(packet.clone({ timestamp: packet.timestamp + shift }), { decoderConfig: track.config })
+    await source.add(packet.clone({ timestamp: packet.timestamp + shift }), {
+      decoderConfig: track.config,
+    })
   }
   await output.finalize()
   stdin.end()
@@ -180,7 +209,10 @@ class Log {
     if (info !== null) {
       this.#pictures.push({ format: info[1]!, width: Number(info[2]), height: Number(info[3]) })
     } else if (/\[(error|fatal|panic)\]/.test(line)) {
-      this.error ??= line.replace(/\[[^\]]*\] */g, '').split('. ')[0]!.slice(0, 160)
+      this.error ??= line
+        .replace(/\[[^\]]*\] */g, '')
+        .split('. ')[0]!
+        .slice(0, 160)
     }
   }
 }

@@ -1,5 +1,6 @@
 /**
- * A decoded picture and how its samples lie in memory. Everything that decodes makes frames; everything that looks at pixels takes them.
+ * A decoded picture and how its samples lie in memory. Everything that decodes makes frames;
+ * everything that looks at pixels takes them.
  */
 import { TrecvitError } from '../error.ts'
 
@@ -8,20 +9,37 @@ import { TrecvitError } from '../error.ts'
  * words. All others have 8-bit samples.
  */
 export type FrameFormat =
-  | 'yuv420p' | 'yuv422p' | 'yuv440p' | 'yuv444p'
-  | 'yuv420p10' | 'yuv422p10' | 'yuv440p10' | 'yuv444p10'
-  | 'yuv420p12' | 'yuv422p12' | 'yuv440p12' | 'yuv444p12'
-  | 'gray' | 'gray10' | 'gray12' | 'rgb24' | 'rgba'
+  | 'yuv420p'
+  | 'yuv422p'
+  | 'yuv440p'
+  | 'yuv444p'
+  | 'yuv420p10'
+  | 'yuv422p10'
+  | 'yuv440p10'
+  | 'yuv444p10'
+  | 'yuv420p12'
+  | 'yuv422p12'
+  | 'yuv440p12'
+  | 'yuv444p12'
+  | 'gray'
+  | 'gray10'
+  | 'gray12'
+  | 'rgb24'
+  | 'rgba'
 
 /** What turns samples into colour. */
 export interface Colour {
   /** YUV to RGB. `rgb`: none; `yuv444p` planes then hold G, B, R (RGB-coded H.264). */
   readonly matrix: 'bt601' | 'bt709' | 'bt2020' | 'smpte240m' | 'fcc' | 'rgb'
-  /** True: 0..255 is black to white; false: 16..235 (chroma 16..240), at 10 bits 4 times that, at 12 bits 16 times. */
+  /**
+   * True: 0..255 is black to white; false: 16..235 (chroma 16..240), at 10 bits 4 times that, at 12
+   * bits 16 times.
+   */
   readonly fullRange: boolean
   /**
-   * Where chroma samples sit on the luma grid. `left`: on the even columns, between the rows (MPEG-2, H.264 and all that do not say);
-   * `center`: between columns and rows (JPEG); `topleft`: on the even columns and rows.
+   * Where chroma samples sit on the luma grid. `left`: on the even columns, between the rows
+   * (MPEG-2, H.264 and all that do not say); `center`: between columns and rows (JPEG); `topleft`:
+   * on the even columns and rows.
    */
   readonly siting: 'left' | 'center' | 'topleft'
 }
@@ -33,7 +51,10 @@ export interface Plane {
   readonly stride: number
 }
 
-/** One decoded picture: planes as the stream stored them, before any conversion. The planes are copies: they stay valid for ever. */
+/**
+ * One decoded picture: planes as the stream stored them, before any conversion. The planes are
+ * copies: they stay valid for ever.
+ */
 export interface Frame extends Colour {
   readonly format: FrameFormat
   /** Pixels, as stored (before rotation). */
@@ -100,21 +121,34 @@ export const RGB: Colour = { matrix: 'rgb', fullRange: true, siting: 'center' }
 export const JFIF: Colour = { matrix: 'bt601', fullRange: true, siting: 'center' }
 
 /** Bytes of a row and number of rows of each plane, without padding. */
-export function planeShapes(format: FrameFormat, width: number, height: number): { stride: number; rows: number }[] {
+export function planeShapes(
+  format: FrameFormat,
+  width: number,
+  height: number,
+): { stride: number; rows: number }[] {
   const { planes, shiftX, shiftY, depth, channels } = LAYOUTS[format]
   const bytes = depth > 8 ? 2 : 1
   const shapes = [{ stride: width * channels * bytes, rows: height }]
-  for (let p = 1; p < planes; p++) shapes.push({ stride: ((width + shiftX) >> shiftX) * bytes, rows: (height + shiftY) >> shiftY })
+  for (let p = 1; p < planes; p++)
+    shapes.push({ stride: ((width + shiftX) >> shiftX) * bytes, rows: (height + shiftY) >> shiftY })
   return shapes
 }
 
 /** Bytes of a whole picture without padding. */
 export function frameBytes(format: FrameFormat, width: number, height: number): number {
-  return planeShapes(format, width, height).reduce((sum, { stride, rows }) => sum + stride * rows, 0)
+  return planeShapes(format, width, height).reduce(
+    (sum, { stride, rows }) => sum + stride * rows,
+    0,
+  )
 }
 
 /** The planes of a picture that lies in one array without padding; views, not copies. */
-export function splitPlanes(format: FrameFormat, width: number, height: number, data: Uint8Array): Plane[] {
+export function splitPlanes(
+  format: FrameFormat,
+  width: number,
+  height: number,
+  data: Uint8Array,
+): Plane[] {
   let at = 0
   return planeShapes(format, width, height).map(({ stride, rows }) => {
     const plane = { data: data.subarray(at, at + stride * rows), stride }
@@ -123,7 +157,10 @@ export function splitPlanes(format: FrameFormat, width: number, height: number, 
   })
 }
 
-/** The largest picture that is read: beyond 8K video, and what keeps a hostile header from asking for all memory. */
+/**
+ * The largest picture that is read: beyond 8K video, and what keeps a hostile header from asking
+ * for all memory.
+ */
 const MAX_SIDE = 16384
 const MAX_PIXELS = 2 ** 26
 
@@ -131,9 +168,15 @@ const MAX_PIXELS = 2 ** 26
  * Every reader calls this before it takes memory for a picture.
  * @param what the thing whose size it is, for the message
  * @param maxPixels 2^26 unless given
- * @throws TrecvitError when width or height is not a whole number from 1 to 16384, or the picture has more pixels than that
+ * @throws TrecvitError when width or height is not a whole number from 1 to 16384, or the picture
+ * has more pixels than that
  */
-export function checkSize(what: string, width: number, height: number, maxPixels: number = MAX_PIXELS): void {
+export function checkSize(
+  what: string,
+  width: number,
+  height: number,
+  maxPixels: number = MAX_PIXELS,
+): void {
   const side = (n: number): boolean => Number.isInteger(n) && n >= 1 && n <= MAX_SIDE
   if (side(width) && side(height) && width * height <= maxPixels) return
   throw new TrecvitError(
@@ -142,8 +185,8 @@ export function checkSize(what: string, width: number, height: number, maxPixels
 }
 
 /**
- * The matrix of video that does not name its own: BT.601 below 720 rows, BT.709 from there on, as broadcasters and most players hold it.
- * Untagged range is limited.
+ * The matrix of video that does not name its own: BT.601 below 720 rows, BT.709 from there on, as
+ * broadcasters and most players hold it. Untagged range is limited.
  */
 export function untaggedMatrix(height: number): 'bt601' | 'bt709' {
   return height < 720 ? 'bt601' : 'bt709'

@@ -4,7 +4,7 @@
 import { TrecvitError } from '../error.ts'
 import { ByteReader } from './byteReader.ts'
 import type { Turn } from './exif.ts'
-import { checkSize, RGB, type Frame } from './frame.ts'
+import { checkSize, type Frame, RGB } from './frame.ts'
 import { readJpegHeader } from './jpeg.ts'
 import { capital, type Media } from './media.ts'
 import { decoders, type Pixels } from './pictureDecoders.ts'
@@ -88,8 +88,12 @@ async function readAll(media: Media): Promise<ArrayBuffer> {
       length += await reader.fill(bytes.subarray(length))
       // One byte more tells a full array from an unfinished file.
       const probe = new Uint8Array(1)
-      if (length < bytes.length || (await reader.fill(probe)) === 0) return bytes.slice(0, length).buffer
-      if (length >= MAX_BYTES) throw new TrecvitError(`${capital(media.name)} is larger than ${MAX_BYTES} bytes: that is no single picture`)
+      if (length < bytes.length || (await reader.fill(probe)) === 0)
+        return bytes.slice(0, length).buffer
+      if (length >= MAX_BYTES)
+        throw new TrecvitError(
+          `${capital(media.name)} is larger than ${MAX_BYTES} bytes: that is no single picture`,
+        )
       const grown = new Uint8Array(Math.min(2 * length, MAX_BYTES) + 1)
       grown.set(bytes)
       grown.set(probe, length++)

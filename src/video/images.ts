@@ -5,17 +5,24 @@ import { TrecvitError } from '../error.ts'
 import type { VideoSource } from './choices.ts'
 import type { Frame } from './frame.ts'
 import { decodeImage } from './image.ts'
-import { capital, openMedia, type Media } from './media.ts'
+import { capital, type Media, openMedia } from './media.ts'
 import type { Reading } from './video.ts'
 
 /**
  * @param sources pictures of one size, in order
  * @param opened the first of them, where it was opened already
  * @param fps pictures a second
- * @throws TrecvitError when a picture is missing, damaged, of another kind or of another size than the first
+ * @throws TrecvitError when a picture is missing, damaged, of another kind or of another size than
+ * the first
  */
-export async function openImages(sources: readonly VideoSource[], opened: Media | null, fps: number, signal: AbortSignal): Promise<Reading> {
-  if (sources.length === 0) throw new TrecvitError('The list of pictures is empty: give at least one')
+export async function openImages(
+  sources: readonly VideoSource[],
+  opened: Media | null,
+  fps: number,
+  signal: AbortSignal,
+): Promise<Reading> {
+  if (sources.length === 0)
+    throw new TrecvitError('The list of pictures is empty: give at least one')
   const first = await decodeImage(opened ?? (await openMedia(sources[0]!, signal)), 0)
   const { width, height, rotation } = uprightOf(first.frame)
   async function* frames(): AsyncGenerator<Frame> {
@@ -34,7 +41,17 @@ export async function openImages(sources: readonly VideoSource[], opened: Media 
   }
   const { kind: codec, decoder } = first
   return {
-    info: { container: 'images', codec, width, height, rotation, frames: sources.length, duration: sources.length / fps, fps, decoder },
+    info: {
+      container: 'images',
+      codec,
+      width,
+      height,
+      rotation,
+      frames: sources.length,
+      duration: sources.length / fps,
+      fps,
+      decoder,
+    },
     frames: frames(),
     release() {},
   }

@@ -4,12 +4,12 @@
  * one track, fragments that have samples, and padding in large pieces.
  */
 import type { Source } from 'mediabunny'
-import { boxHeader, MAX_HEADER, readBox, viewOf, type Box } from './boxes.ts'
+import { type Box, boxHeader, MAX_HEADER, readBox, viewOf } from './boxes.ts'
 import { countShown, type Edit } from './edits.ts'
 import { readFragment } from './fragment.ts'
 import { checkIndexSize, faultOf, noIndex, patchIndex, refusal } from './isobmffIndex.ts'
 import type { Movie } from './movie.ts'
-import { Padding, patchedSource, Pieces, type Patch, type SeekableMedia } from './pieces.ts'
+import { Padding, type Patch, Pieces, patchedSource, type SeekableMedia } from './pieces.ts'
 import { mostFrames } from './sampleTable.ts'
 
 /** A checked MP4 or MOV file. */
@@ -95,7 +95,7 @@ class Walk {
     let end = size
     let boxes = 0
     const pieces = this.#pieces
-    for (let at = 0; at + 8 <= size;) {
+    for (let at = 0; at + 8 <= size; ) {
       // Without a wait for each box: there can be a hundred thousand in a megabyte.
       if (pieces.isTired) await pieces.pause()
       if (!pieces.holds(at, MAX_HEADER)) await pieces.load(at, MAX_HEADER)

@@ -4,7 +4,7 @@
 import { TrecvitError } from '../error.ts'
 import { boxHeader } from './boxes.ts'
 import { capital } from './media.ts'
-import { readMovie, type Movie } from './movie.ts'
+import { type Movie, readMovie } from './movie.ts'
 import { mostFrames, TooManySamples } from './sampleTable.ts'
 
 /** Brands of still pictures (ISO 23008-12). */
@@ -71,10 +71,7 @@ export function patchIndex(
   const movie = readMovie(moov, size, most)
   if (Array.isArray(movie)) {
     throw movie.length > 0
-      ? faultOf(
-          named,
-          `has no video, only ${movie.join(' and ')}: give a file with a video track`,
-        )
+      ? faultOf(named, `has no video, only ${movie.join(' and ')}: give a file with a video track`)
       : faultOf(named, noIndex(named.head))
   }
   const brand = isFirst ? boxHeader('ftyp', 16) : new Uint8Array(0)

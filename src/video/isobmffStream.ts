@@ -4,11 +4,11 @@
  */
 import { ReadableStreamSource } from 'mediabunny'
 import { breathe } from '../platform/platform.ts'
-import { boxHeader, MAX_HEADER, readBox, viewOf, type Box } from './boxes.ts'
+import { type Box, boxHeader, MAX_HEADER, readBox, viewOf } from './boxes.ts'
 import { ByteReader } from './byteReader.ts'
 import { streamOf } from './filter.ts'
 import { readFragment } from './fragment.ts'
-import { kindOf, tableOf, type Isobmff } from './isobmff.ts'
+import { type Isobmff, kindOf, tableOf } from './isobmff.ts'
 import { checkIndexSize, faultOf, noIndex, patchIndex, refusal } from './isobmffIndex.ts'
 import type { Media } from './media.ts'
 import type { Movie } from './movie.ts'
@@ -53,9 +53,12 @@ export async function checkIsobmffStream(media: Media, signal: AbortSignal): Pro
   return {
     kind: kindOf(walk.first!, media.head),
     // An error of the stream comes again with the next read.
-    source: new ReadableStreamSource(streamOf(all(), () => reader.cancel()), {
-      handleUnhandledError() {},
-    }),
+    source: new ReadableStreamSource(
+      streamOf(all(), () => reader.cancel()),
+      {
+        handleUnhandledError() {},
+      },
+    ),
     movie,
     shown: table?.shown ?? null,
     times: table?.times ?? [],
@@ -98,7 +101,7 @@ class StreamWalk {
 
   async *#boxes(): AsyncGenerator<Uint8Array, void> {
     const reader = this.#reader
-    for (let at = 0; ;) {
+    for (let at = 0; ; ) {
       // Without a wait for each box: there can be a hundred thousand in a megabyte.
       let box = readBox(viewOf(reader.hand), 0, Infinity, at)
       if (box !== null && this.#isWhole(box) && box.end - at <= reader.hand.length) {
@@ -164,8 +167,7 @@ class StreamWalk {
   /** The stream ends within a box. */
   *#endIn({ kind, at }: Box, bytes: Uint8Array): Generator<Uint8Array, void> {
     if (!this.#isIndex(kind)) yield bytes
-    else if (kind === 'moof')
-      this.cut = `is cut short: the fragment at byte ${at} is not complete`
+    else if (kind === 'moof') this.cut = `is cut short: the fragment at byte ${at} is not complete`
   }
 
   /** @returns what can be passed on */

@@ -6,7 +6,7 @@
  *
  * Reference: ITU-T T.81, annex B.
  */
-import { turnOf, UPRIGHT, type Turn } from './exif.ts'
+import { type Turn, turnOf, UPRIGHT } from './exif.ts'
 
 /** What the header of a JPEG says. */
 export interface JpegHeader {
@@ -37,7 +37,7 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
   let frame: Omit<JpegHeader, 'turn' | 'isCut'> | null = null
   let turn: Turn | null = null
   let isHuffman = true
-  for (let at = 2; ;) {
+  for (let at = 2; ; ) {
     at = nextMarker(bytes, at)
     if (at + 4 > bytes.length) return null
     const marker = bytes[at + 1]!

@@ -51,11 +51,11 @@ function typesOf(
 ): number[] {
   const types: number[] = []
   if (length === null) {
-    for (let at = 0; (at = startCode(data, at)) >= 0 && at < data.length;)
+    for (let at = 0; (at = startCode(data, at)) >= 0 && at < data.length; )
       types.push(type(data[at]!))
     return types
   }
-  for (let at = 0; at + length < data.length;) {
+  for (let at = 0; at + length < data.length; ) {
     let size = 0
     for (let i = 0; i < length; i++) size = size * 256 + data[at + i]!
     types.push(type(data[at + length]!))

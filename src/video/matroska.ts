@@ -4,10 +4,10 @@
  */
 import type { Source } from 'mediabunny'
 import { TrecvitError } from '../error.ts'
-import { elementsIn, MAX_HEADER, readElement, unsigned, type Element } from './elements.ts'
+import { type Element, elementsIn, MAX_HEADER, readElement, unsigned } from './elements.ts'
 import type { MatroskaTrack } from './matroskaTracks.ts'
 import { capital } from './media.ts'
-import { patchedSource, Pieces, type SeekableMedia } from './pieces.ts'
+import { Pieces, patchedSource, type SeekableMedia } from './pieces.ts'
 import { Segment } from './segment.ts'
 
 /** A checked Matroska file, or one of several that were joined end to end. */

@@ -1,6 +1,6 @@
 /**
- * Matroska and WebM as they come, checked element by element before mediabunny 1.61 sees them: between
- * elements that are none it searches for ever.
+ * Matroska and WebM as they come, checked element by element before mediabunny 1.61 sees them:
+ * between elements that are none it searches for ever.
  */
 import { TrecvitError } from '../error.ts'
 import { ByteReader } from './byteReader.ts'
@@ -12,7 +12,14 @@ const SEGMENT = 0x18538067
 const CLUSTER = 0x1f43b675
 /** Elements of a segment: SeekHead, Info, Tracks, Cluster, Cues, Attachments, Chapters, Tags. */
 const IN_SEGMENT: ReadonlySet<number> = new Set([
-  0x114d9b74, 0x1549a966, 0x1654ae6b, CLUSTER, 0x1c53bb6b, 0x1941a469, 0x1043a770, 0x1254c367,
+  0x114d9b74,
+  0x1549a966,
+  0x1654ae6b,
+  CLUSTER,
+  0x1c53bb6b,
+  0x1941a469,
+  0x1043a770,
+  0x1254c367,
 ])
 /** Elements that may be anywhere: Void and CRC-32. */
 const ANYWHERE: ReadonlySet<number> = new Set([0xec, 0xbf])
@@ -25,11 +32,14 @@ export function isMatroska(head: Uint8Array): boolean {
 }
 
 /**
- * The same bytes. The stream ends in a TrecvitError where something else than an element begins, and
- * without one where it is cut short.
+ * The same bytes. The stream ends in a TrecvitError where something else than an element begins,
+ * and without one where it is cut short.
  * @param name for messages
  */
-export function checkedMatroska(stream: ReadableStream<Uint8Array>, name: string): ReadableStream<Uint8Array> {
+export function checkedMatroska(
+  stream: ReadableStream<Uint8Array>,
+  name: string,
+): ReadableStream<Uint8Array> {
   const reader = new ByteReader(stream)
   return streamOf(elements(reader, name), () => reader.cancel())
 }
@@ -51,9 +61,12 @@ async function* elements(reader: ByteReader, name: string): AsyncGenerator<Uint8
     const isTop = IN_SEGMENT.has(id) || id === EBML || id === SEGMENT
     if (isTop && end === Infinity) end = 0
     const isOpen = id === SEGMENT || id === CLUSTER
-    const isPart = at < end ? id > 0 && !isTop && at + bytes.length + size! <= end : isTop || ANYWHERE.has(id)
+    const isPart =
+      at < end ? id > 0 && !isTop && at + bytes.length + size! <= end : isTop || ANYWHERE.has(id)
     if (!isPart || (size === null && !isOpen)) {
-      throw new TrecvitError(`${capital(name)} is damaged at byte ${at}: a part of a Matroska file should begin there`)
+      throw new TrecvitError(
+        `${capital(name)} is damaged at byte ${at}: a part of a Matroska file should begin there`,
+      )
     }
     yield bytes
     at += bytes.length

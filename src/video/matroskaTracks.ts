@@ -2,7 +2,7 @@
  * The tracks of a Matroska or WebM file: chooses the video track, and replaces what mediabunny 1.61
  * need not see, or cannot read, by padding.
  */
-import { elementsIn, unsignedOf, voidHeader, type Element } from './elements.ts'
+import { type Element, elementsIn, unsignedOf, voidHeader } from './elements.ts'
 
 /** The video track that is read. */
 export interface MatroskaTrack {

@@ -1,7 +1,14 @@
 /**
- * Where a video comes from: a path, an address, a Blob, memory or a stream. Formats are recognised by `head`, never by a name.
+ * Where a video comes from: a path, an address, a Blob, memory or a stream. Formats are recognised
+ * by `head`, never by a name.
  */
-import { BlobSource, BufferSource, CustomSource, ReadableStreamSource, type Source } from 'mediabunny'
+import {
+  BlobSource,
+  BufferSource,
+  CustomSource,
+  ReadableStreamSource,
+  type Source,
+} from 'mediabunny'
 import { cannotOpen, pathOf } from '../checkpoint/filePath.ts'
 import { show } from '../checkpoint/httpRequest.ts'
 import { checkedBody, requestFile } from '../checkpoint/httpSource.ts'
@@ -17,7 +24,9 @@ import { openPipe } from './nodeStream.ts'
 import { seekable } from './seekable.ts'
 import { readPrefix, spool } from './spool.ts'
 
-/** A source whose first bytes were read. Only one of `stream` and `container` may be called, once. */
+/**
+ * A source whose first bytes were read. Only one of `stream` and `container` may be called, once.
+ */
 export interface Media {
   /** Quoted, or "the stream" and the like: the subject of messages. */
   readonly name: string
@@ -42,11 +51,16 @@ export function onServer(): boolean {
 }
 
 /**
- * @throws TrecvitError when the source is missing, out of reach, empty or of no kind that can be read
+ * @throws TrecvitError when the source is missing, out of reach, empty or of no kind that can be
+ * read
  */
-export async function openMedia(source: VideoSource, signal: AbortSignal | undefined): Promise<Media> {
+export async function openMedia(
+  source: VideoSource,
+  signal: AbortSignal | undefined,
+): Promise<Media> {
   const media = await openAny(source, signal)
-  if (media.head.length === 0) throw new TrecvitError(`${capital(media.name)} is empty (0 bytes): save or download it again`)
+  if (media.head.length === 0)
+    throw new TrecvitError(`${capital(media.name)} is empty (0 bytes): save or download it again`)
   return media
 }
 
@@ -72,14 +86,16 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
     // The Blob of jsdom, or of another realm, is none to mediabunny.
     const whole = source instanceof Blob && typeof source.stream === 'function'
     const read = (start: number, end: number) => readBlob(source, start, end)
-    const name = 'name' in source && typeof source.name === 'string' ? quote(source.name) : 'the Blob'
+    const name =
+      'name' in source && typeof source.name === 'string' ? quote(source.name) : 'the Blob'
     return {
       name,
       head,
       size: source.size,
       read: (offset, length) => read(offset, offset + length),
       stream: async () => (whole ? source.stream() : oneChunk(await read(0, source.size))),
-      container: () => (whole ? new BlobSource(source) : new CustomSource({ getSize: () => source.size, read })),
+      container: () =>
+        whole ? new BlobSource(source) : new CustomSource({ getSize: () => source.size, read }),
     }
   }
   const bytes = asBytes(source)
@@ -95,7 +111,9 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
   }
   if (isStream(source)) return openStream(source, 'the stream', signal)
   const kind = source === null ? 'null' : typeof source
-  throw new TrecvitError(`A video is opened from a path, URL, Blob, ArrayBuffer, Uint8Array or ReadableStream, not from ${kind}`)
+  throw new TrecvitError(
+    `A video is opened from a path, URL, Blob, ArrayBuffer, Uint8Array or ReadableStream, not from ${kind}`,
+  )
 }
 
 async function openPath(path: string, signal: AbortSignal | undefined): Promise<Media> {
@@ -115,7 +133,7 @@ async function openPath(path: string, signal: AbortSignal | undefined): Promise<
   throw new TrecvitError(`${name} is a directory: give the path of a video file`)
 }
 
-type FileHandle = Awaited<ReturnType<(typeof import('node:fs/promises'))['open']>>
+type FileHandle = Awaited<ReturnType<typeof import('node:fs/promises')['open']>>
 
 function fileStream(file: FileHandle): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
@@ -135,7 +153,9 @@ function fileStream(file: FileHandle): ReadableStream<Uint8Array> {
 
 /** A pipe (standard input, <(command)) can be read once and only in order. */
 async function openStream(
-  stream: ReadableStream<Uint8Array>, name: string, signal: AbortSignal | undefined,
+  stream: ReadableStream<Uint8Array>,
+  name: string,
+  signal: AbortSignal | undefined,
 ): Promise<Media> {
   const reader = new ByteReader(stream)
   // Ends a read that waits, too.
@@ -153,7 +173,8 @@ async function openStream(
     read: null,
     stream: async () => whole(),
     // An error of the stream comes again with the next read.
-    container: () => new ReadableStreamSource(checkedMatroska(whole(), name), { handleUnhandledError() {} }),
+    container: () =>
+      new ReadableStreamSource(checkedMatroska(whole(), name), { handleUnhandledError() {} }),
   }
 }
 

@@ -2,10 +2,10 @@
  * The index of an MP4 or MOV file (moov): reads what mediabunny 1.61 leaves out, and writes an
  * index of the one video track that is read.
  */
-import { boxesIn, findBox, makeBox, viewOf, type Box } from './boxes.ts'
-import { readEdits, type EditList } from './edits.ts'
+import { type Box, boxesIn, findBox, makeBox, viewOf } from './boxes.ts'
+import { type EditList, readEdits } from './edits.ts'
+import { type Description, describeEntry } from './sampleEntry.ts'
 import { exactTables, readSamples, type Samples } from './sampleTable.ts'
-import { describeEntry, type Description } from './sampleEntry.ts'
 
 /** What the index tells of the video track. */
 export interface Movie {
@@ -48,11 +48,7 @@ const HANDLERS: Readonly<Record<string, string>> = {
  * @returns the movie, or the kinds of its tracks when none is a video
  * @throws TooManySamples
  */
-export function readMovie(
-  moov: Uint8Array,
-  size: number | null,
-  most: number,
-): Movie | string[] {
+export function readMovie(moov: Uint8Array, size: number | null, most: number): Movie | string[] {
   const whole = findBox(moov, 0, moov.length, 'moov')!
   const mvhd = findBox(moov, whole.body, whole.end, 'mvhd')
   const movieScale = mvhd === null ? 0 : scaleOf(moov.subarray(mvhd.body, mvhd.end)).scale
@@ -201,20 +197,13 @@ function readDescriptions(
   }
 }
 
-function writeTrak(
-  { tkhd, mdhd, tables }: Trak,
-  stsd: Uint8Array,
-  count: number,
-): Uint8Array {
+function writeTrak({ tkhd, mdhd, tables }: Trak, stsd: Uint8Array, count: number): Uint8Array {
   const handler = new Uint8Array(24)
   handler.set(
     [...'vide'].map((letter) => letter.charCodeAt(0)),
     8,
   )
-  const stbl = [
-    stsd,
-    ...[...exactTables(tables, count)].map(([kind, body]) => makeBox(kind, body)),
-  ]
+  const stbl = [stsd, ...[...exactTables(tables, count)].map(([kind, body]) => makeBox(kind, body))]
   const minf = makeBox('minf', [makeBox('stbl', stbl)])
   return makeBox('trak', [
     makeBox('tkhd', [tkhd]),

@@ -2,7 +2,7 @@
  * Files and streams whose structure is checked before mediabunny sees them.
  */
 import { inflate } from './inflate.ts'
-import { checkIsobmff, isIsobmff, type Isobmff } from './isobmff.ts'
+import { checkIsobmff, type Isobmff, isIsobmff } from './isobmff.ts'
 import { checkIsobmffStream } from './isobmffStream.ts'
 import { isReadable, unsupported } from './kinds.ts'
 import { checkMatroska, isMatroska, type Matroska } from './matroska.ts'

@@ -1,7 +1,7 @@
 /**
  * The packets of a track, as decoders take them.
  */
-import { EncodedPacketSink, type EncodedPacket, type InputVideoTrack } from 'mediabunny'
+import { type EncodedPacket, EncodedPacketSink, type InputVideoTrack } from 'mediabunny'
 
 /** What is done to packets, in order, before a decoder gets them. */
 export type Change = (packet: EncodedPacket) => EncodedPacket | Promise<EncodedPacket>

@@ -2,17 +2,17 @@
  * The video track of a file: its packets as decoders take them, and what is known of them
  * beforehand.
  */
-import { Input, MATROSKA, MP4, QTFF, WEBM, type InputVideoTrack, type Source } from 'mediabunny'
+import { Input, type InputVideoTrack, MATROSKA, MP4, QTFF, type Source, WEBM } from 'mediabunny'
 import { TrecvitError } from '../error.ts'
 import { describeCodec } from './codec.ts'
-import { passesOf, type Edit } from './edits.ts'
+import { type Edit, passesOf } from './edits.ts'
 import { checkSize } from './frame.ts'
 import { EVERYTHING, type Isobmff } from './isobmff.ts'
 import { noIndex } from './isobmffIndex.ts'
 import { MOTION_JPEG, unsupported } from './kinds.ts'
 import { leadingFilter } from './leading.ts'
 import { capital, type Media } from './media.ts'
-import { Packets, type Change } from './packets.ts'
+import { type Change, Packets } from './packets.ts'
 import { clockFaults, durationOf } from './rate.ts'
 import { readAvcSps, readHevcSps } from './sps.ts'
 import { readTags, type Tags } from './tags.ts'
@@ -212,8 +212,7 @@ export function clear(error: unknown, media: Media): unknown {
     const need = 'has to be read again from further back than a pipe allows'
     return new TrecvitError(`${capital(media.name)} ${need}: give a file`, { cause: error })
   }
-  return new TrecvitError(
-    `${capital(media.name)} cannot be read (${reason}): it may be damaged`,
-    { cause: error },
-  )
+  return new TrecvitError(`${capital(media.name)} cannot be read (${reason}): it may be damaged`, {
+    cause: error,
+  })
 }

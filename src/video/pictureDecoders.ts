@@ -136,8 +136,9 @@ type JpegFactory = (options: {
 }) => Promise<JpegModule>
 
 async function openJpeg(): Promise<Instance> {
-  const codec: { readonly default: unknown } =
-    await import('@jsquash/jpeg/codec/dec/mozjpeg_dec.js')
+  const codec: { readonly default: unknown } = await import(
+    '@jsquash/jpeg/codec/dec/mozjpeg_dec.js'
+  )
   const factory = codec.default as JpegFactory
   const module = onServer()
     ? await serverModule('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm')

@@ -1,7 +1,7 @@
 /**
  * FFmpeg's pixel formats, and the frame formats that hold the same samples.
  */
-import { LAYOUTS, type FrameFormat } from './frame.ts'
+import { type FrameFormat, LAYOUTS } from './frame.ts'
 import type { Decoded } from './track.ts'
 
 /** Layout of a decoded picture; `matrix` is given where the samples are RGB. */
@@ -22,7 +22,10 @@ export const PIXEL_FORMATS: readonly string[] = [
 
 /** Returns the frame format of FFmpeg's `name`, without its alpha plane; null if there is none. */
 export function pixelFormat(name: string): PixelFormat | null {
-  const plain = name.replace(/^yuv[ja]/, 'yuv').replace('gbrap', 'gbrp').replace(/le$/, '')
+  const plain = name
+    .replace(/^yuv[ja]/, 'yuv')
+    .replace('gbrap', 'gbrp')
+    .replace(/le$/, '')
   const isRgb = plain.startsWith('gbrp')
   const format = plain.replace('gbrp', 'yuv444p') as FrameFormat
   if (!Object.hasOwn(LAYOUTS, format) || LAYOUTS[format].channels > 1) return null

@@ -6,7 +6,7 @@
  *
  * Reference: PNG specification, third edition, section 5.
  */
-import { turnOf, UPRIGHT, type Turn } from './exif.ts'
+import { type Turn, turnOf, UPRIGHT } from './exif.ts'
 
 /** What the chunks of a PNG say. */
 export interface PngHeader {
@@ -43,7 +43,7 @@ export function readPng(bytes: Uint8Array): PngHeader | null {
   pixels.set(bytes.subarray(0, IHDR_END))
   let length = IHDR_END
   let turn = UPRIGHT
-  for (let at = IHDR_END; at + AROUND <= bytes.length;) {
+  for (let at = IHDR_END; at + AROUND <= bytes.length; ) {
     const type = typeAt(bytes, at)
     if (type === 'IEND') break
     const end = at + AROUND + view.getUint32(at)

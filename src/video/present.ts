@@ -5,11 +5,11 @@
 import { TrecvitError } from '../error.ts'
 import type { Edit } from './edits.ts'
 import type { Frame, Rotation } from './frame.ts'
-import { capital } from './media.ts'
 import { CONVERT } from './kinds.ts'
+import { capital } from './media.ts'
 import type { Part } from './part.ts'
 import { colourOf } from './tags.ts'
-import { DecoderFault, type Decode, type Decoded } from './track.ts'
+import { type Decode, type Decoded, DecoderFault } from './track.ts'
 
 /** Seconds by which a time may be before 0 and be 0. */
 const ROUNDING = 1e-6
@@ -64,7 +64,7 @@ async function* joined(
   signal: AbortSignal,
 ): AsyncGenerator<Decoded> {
   let start = 0
-  for (let part: Part | null = first; part !== null;) {
+  for (let part: Part | null = first; part !== null; ) {
     const current: Part = part
     let [zero, last, gap]: [number | undefined, number, number] = [undefined, 0, 0]
     try {

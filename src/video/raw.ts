@@ -4,13 +4,14 @@
 import { TrecvitError } from '../error.ts'
 import { ByteReader } from './byteReader.ts'
 import type { RawFormat } from './choices.ts'
-import { checkSize, RGB, splitPlanes, type Frame } from './frame.ts'
+import { checkSize, type Frame, RGB, splitPlanes } from './frame.ts'
 import { capital, type Media } from './media.ts'
 import type { Reading } from './video.ts'
 import { readY4mFrame, readY4mHeader } from './y4m.ts'
 
 /**
- * @throws TrecvitError when the header is not understood; while reading, when a picture is cut short
+ * @throws TrecvitError when the header is not understood; while reading, when a picture is cut
+ * short
  */
 export async function openY4m(media: Media, signal: AbortSignal): Promise<Reading> {
   const reader = new ByteReader(await media.stream())
@@ -27,10 +28,30 @@ export async function openY4m(media: Media, signal: AbortSignal): Promise<Readin
       signal.throwIfAborted()
       if (data === null) return
       const planes = splitPlanes(format, width, height, data)
-      yield { format, width, height, planes, time: (i * fps.den) / fps.num, matrix, fullRange, siting, rotation: 0 }
+      yield {
+        format,
+        width,
+        height,
+        planes,
+        time: (i * fps.den) / fps.num,
+        matrix,
+        fullRange,
+        siting,
+        rotation: 0,
+      }
     }
   }
-  const info = { container: 'y4m', codec: format, width, height, rotation: 0, frames: null, duration: null, fps: fps.num / fps.den, decoder: 'none needed' } as const
+  const info = {
+    container: 'y4m',
+    codec: format,
+    width,
+    height,
+    rotation: 0,
+    frames: null,
+    duration: null,
+    fps: fps.num / fps.den,
+    decoder: 'none needed',
+  } as const
   return { info, frames: frames(), release }
 }
 
@@ -38,7 +59,12 @@ export async function openY4m(media: Media, signal: AbortSignal): Promise<Readin
  * @param fps pictures a second
  * @throws TrecvitError when the size is not possible; while reading, when a picture is cut short
  */
-export async function openRaw(media: Media, { width, height }: RawFormat, fps: number, signal: AbortSignal): Promise<Reading> {
+export async function openRaw(
+  media: Media,
+  { width, height }: RawFormat,
+  fps: number,
+  signal: AbortSignal,
+): Promise<Reading> {
   checkSize('The raw video', width, height)
   const bytes = width * height * 3
   const reader = new ByteReader(await media.stream())
@@ -50,18 +76,41 @@ export async function openRaw(media: Media, { width, height }: RawFormat, fps: n
       signal.throwIfAborted()
       if (data.length === 0) return
       if (data.length < bytes) {
-        throw new TrecvitError(`${capital(media.name)} is cut short: frame ${i} has ${data.length} of the ${bytes} bytes of ${width}x${height} rgb24, or its size is another`)
+        throw new TrecvitError(
+          `${capital(media.name)} is cut short: frame ${i} has ${data.length} of the ${bytes} bytes of ${width}x${height} rgb24, or its size is another`,
+        )
       }
-      yield { format: 'rgb24', width, height, planes: [{ data, stride: width * 3 }], time: i / fps, rotation: 0, ...RGB }
+      yield {
+        format: 'rgb24',
+        width,
+        height,
+        planes: [{ data, stride: width * 3 }],
+        time: i / fps,
+        rotation: 0,
+        ...RGB,
+      }
     }
   }
   const frameCount = media.size === null ? null : Math.floor(media.size / bytes)
   const duration = frameCount === null ? null : frameCount / fps
-  const info = { container: 'rawvideo', codec: 'rgb24', width, height, rotation: 0, frames: frameCount, duration, fps, decoder: 'none needed' } as const
+  const info = {
+    container: 'rawvideo',
+    codec: 'rgb24',
+    width,
+    height,
+    rotation: 0,
+    frames: frameCount,
+    duration,
+    fps,
+    decoder: 'none needed',
+  } as const
   return { info, frames: frames(), release }
 }
 
-/** A stream that was cancelled may end in an error of its own: the reason of the abort is the one to tell. */
+/**
+ * A stream that was cancelled may end in an error of its own: the reason of the abort is the one to
+ * tell.
+ */
 function rethrow(signal: AbortSignal): (error: unknown) => never {
   return (error) => {
     signal.throwIfAborted()

@@ -1,9 +1,13 @@
 /**
- * Separable resampling with a triangle filter: plain bilinear where the picture grows, antialiased where it shrinks (the filter widens by the
- * ratio, as in PIL's BILINEAR). Only + - * / and floor on float64 and float32: the same bits in every engine.
+ * Separable resampling with a triangle filter: plain bilinear where the picture grows, antialiased
+ * where it shrinks (the filter widens by the ratio, as in PIL's BILINEAR). Only + - * / and floor
+ * on float64 and float32: the same bits in every engine.
  */
 
-/** One axis: output `i` is the sum over `k < taps` of `weights[i * taps + k] * input[starts[i] + k]`. */
+/**
+ * One axis: output `i` is the sum over `k < taps` of `weights[i * taps + k] * input[starts[i] +
+ * k]`.
+ */
 export interface Axis {
   readonly starts: Int32Array
   readonly weights: Float64Array
@@ -23,7 +27,9 @@ export interface AxisShape {
   readonly length: number
   /** Bits by which the samples are sparser than pixels. */
   readonly shift: 0 | 1
-  /** Where sample 0 sits, in pixels from the edge: 0.5 on the first pixel, 1 between the first two. */
+  /**
+   * Where sample 0 sits, in pixels from the edge: 0.5 on the first pixel, 1 between the first two.
+   */
   readonly site: number
 }
 
@@ -32,7 +38,10 @@ export function makeAxis({ from, pixels, to, offset, length, shift, site }: Axis
   const pitch = 1 << shift
   const scale = pixels / to
   const radius = Math.max(scale / pitch, 1)
-  const centres = Array.from({ length }, (_, i) => ((offset + i + 0.5) * scale - site) / pitch + 0.5)
+  const centres = Array.from(
+    { length },
+    (_, i) => ((offset + i + 0.5) * scale - site) / pitch + 0.5,
+  )
   const first = (centre: number): number => Math.max(0, Math.floor(centre - radius + 0.5))
   const last = (centre: number): number => Math.min(from, Math.floor(centre + radius + 0.5))
   const taps = centres.reduce((most, centre) => Math.max(most, last(centre) - first(centre)), 1)
@@ -63,8 +72,17 @@ export interface Samples {
   readonly start: number
 }
 
-/** Resamples to `out`, [y.length, x.length]. `rows` is scratch for the source rows that are needed, resampled along x. */
-export function resample(out: Float32Array, rows: Float32Array, samples: Samples, x: Axis, y: Axis): void {
+/**
+ * Resamples to `out`, [y.length, x.length]. `rows` is scratch for the source rows that are needed,
+ * resampled along x.
+ */
+export function resample(
+  out: Float32Array,
+  rows: Float32Array,
+  samples: Samples,
+  x: Axis,
+  y: Axis,
+): void {
   const width = x.starts.length
   const height = y.starts.length
   const top = y.starts[0]!
@@ -88,7 +106,13 @@ export function rowsNeeded(y: Axis): number {
   return y.starts.at(-1)! + y.taps - y.starts[0]!
 }
 
-function resampleRow(out: Float32Array, at: number, { data, stride, step, start }: Samples, row: number, { starts, weights, taps }: Axis): void {
+function resampleRow(
+  out: Float32Array,
+  at: number,
+  { data, stride, step, start }: Samples,
+  row: number,
+  { starts, weights, taps }: Axis,
+): void {
   const base = start + row * stride
   let w = 0
   for (let i = 0; i < starts.length; i++) {

@@ -89,10 +89,7 @@ export function readSamples(tables: Tables, size: number | null, most: number): 
  * @param count samples of the track
  * @returns the bodies in parts by the kinds of their tables
  */
-export function exactTables(
-  tables: Tables,
-  count: number,
-): Map<string, Uint8Array[]> {
+export function exactTables(tables: Tables, count: number): Map<string, Uint8Array[]> {
   const { samples, entries } = placed(tables, count)
   const exact = new Map<string, Uint8Array[]>()
   for (const [kind, body] of tables) {

@@ -4,9 +4,9 @@
  * broken, or need not be seen, becomes padding.
  */
 import { TrecvitError } from '../error.ts'
-import { hasBlock, isBlock, type Cluster } from './cluster.ts'
-import { MAX_HEADER, readElement, voidHeader, type Element } from './elements.ts'
-import { readTracks, type MatroskaTrack } from './matroskaTracks.ts'
+import { type Cluster, hasBlock, isBlock } from './cluster.ts'
+import { type Element, MAX_HEADER, readElement, voidHeader } from './elements.ts'
+import { type MatroskaTrack, readTracks } from './matroskaTracks.ts'
 import { capital } from './media.ts'
 import { Padding, type Patch, type Pieces, type SeekableMedia } from './pieces.ts'
 

@@ -57,7 +57,10 @@ export async function readPrefix(reader: ByteReader, head: Uint8Array): Promise<
  * @throws TrecvitError when it is too large or cannot be stored
  */
 export async function spool(
-  reader: ByteReader, prefix: Uint8Array, name: string, signal: AbortSignal | undefined,
+  reader: ByteReader,
+  prefix: Uint8Array,
+  name: string,
+  signal: AbortSignal | undefined,
 ): Promise<Media> {
   const fs = builtinModule('node:fs/promises')
   const os = builtinModule('node:os')
@@ -67,8 +70,12 @@ export async function spool(
 }
 
 async function spoolToFile(
-  reader: ByteReader, prefix: Uint8Array, name: string, signal: AbortSignal | undefined,
-  fs: typeof import('node:fs/promises'), folder: string,
+  reader: ByteReader,
+  prefix: Uint8Array,
+  name: string,
+  signal: AbortSignal | undefined,
+  fs: typeof import('node:fs/promises'),
+  folder: string,
 ): Promise<Media> {
   const path = `${folder}/trecvit-${crypto.randomUUID()}.video`
   const refuse = (error: NodeJS.ErrnoException): never => {
@@ -96,7 +103,10 @@ async function spoolToFile(
 }
 
 async function spoolToMemory(
-  reader: ByteReader, prefix: Uint8Array, name: string, signal: AbortSignal | undefined,
+  reader: ByteReader,
+  prefix: Uint8Array,
+  name: string,
+  signal: AbortSignal | undefined,
 ): Promise<Media> {
   const all: BlobPart[] = []
   for await (const part of parts(reader, prefix, name, MAX_MEMORY)) all.push(part as BlobPart)
@@ -108,7 +118,10 @@ async function spoolToMemory(
 }
 
 async function* parts(
-  reader: ByteReader, prefix: Uint8Array, name: string, limit: number,
+  reader: ByteReader,
+  prefix: Uint8Array,
+  name: string,
+  limit: number,
 ): AsyncGenerator<Uint8Array> {
   let size = prefix.length
   yield prefix

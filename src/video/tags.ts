@@ -1,7 +1,7 @@
 /**
  * Colour tags of a video: those of the container, else those of the stream.
  */
-import { JFIF, RGB, untaggedMatrix, type Colour } from './frame.ts'
+import { type Colour, JFIF, RGB, untaggedMatrix } from './frame.ts'
 import type { Sps } from './sps.ts'
 import type { Decoded } from './track.ts'
 

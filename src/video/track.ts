@@ -17,7 +17,8 @@ export interface Track {
   readonly isChanged: boolean
   /**
    * All packets from a key frame on, in order of decoding.
-   * @param from seconds of the media, before which packets are not needed; default: the first key frame
+   * @param from seconds of the media, before which packets are not needed; default: the first key
+   * frame
    * @throws TrecvitError when the file ends early or is damaged
    */
   packets(from?: number): AsyncGenerator<EncodedPacket>
@@ -27,25 +28,32 @@ export interface Track {
  * A picture as a decoder gives it. `time` is the container's own. `matrix` is given where the
  * decoder knows that the planes hold G, B and R, whatever the container says.
  */
-export type Decoded = Pick<Frame, 'format' | 'width' | 'height' | 'planes' | 'time'> & { readonly matrix?: 'rgb' }
+export type Decoded = Pick<Frame, 'format' | 'width' | 'height' | 'planes' | 'time'> & {
+  readonly matrix?: 'rgb'
+}
 
 /** Every picture of a track, in order of presentation. */
 export type Decode = (track: Track, signal: AbortSignal) => AsyncGenerator<Decoded>
 
-/** This decoder cannot go on; another one might. The message is a clause without the video's name. */
+/**
+ * This decoder cannot go on; another one might. The message is a clause without the video's name.
+ */
 export class DecoderFault extends TrecvitError {}
 
 /** How a DecoderFault begins that only says where there is no decoder in WebAssembly. */
 export const NO_MODULE = 'there is no decoder.wasm at '
 
-/** A VP8 frame that is decoded but never shown (RFC 6386 9.1). Other codecs keep such frames in the packet of a shown one. */
+/**
+ * A VP8 frame that is decoded but never shown (RFC 6386 9.1). Other codecs keep such frames in the
+ * packet of a shown one.
+ */
 export function isHidden(track: Track, packet: EncodedPacket): boolean {
   return track.kind === 'vp8' && ((packet.data[0] ?? 0x10) & 0x10) === 0
 }
 
 /**
- * Times of presentation for decoders that do not give them: pictures come out in order of time, so each has the smallest time that went in
- * and has not come out.
+ * Times of presentation for decoders that do not give them: pictures come out in order of time, so
+ * each has the smallest time that went in and has not come out.
  */
 export class Clock {
   readonly #waiting: number[] = []

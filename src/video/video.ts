@@ -27,27 +27,30 @@ export interface VideoInfo {
 }
 
 /**
- * An opened video. It can be walked through once; leaving the loop early, its end, an error and `close` all free its file, its decoder and
- * its ffmpeg process.
+ * An opened video. It can be walked through once; leaving the loop early, its end, an error and
+ * `close` all free its file, its decoder and its ffmpeg process.
  * @example
  * for await (const frame of await openVideo('clip.mp4')) console.log(frame.time, frame.format)
  */
 export interface Video extends AsyncIterable<Frame> {
   readonly info: VideoInfo
   /**
-   * What the file asks for and is not done, or what it lacks without harm: sentences. Some are known when the video is opened, others only at
-   * its end.
+   * What the file asks for and is not done, or what it lacks without harm: sentences. Some are
+   * known when the video is opened, others only at its end.
    */
   readonly warnings: readonly string[]
   /**
-   * Frees everything; a loop that runs ends as if the video did, and none can be begun. May be called
-   * more than once. Needed only where no loop was begun.
+   * Frees everything; a loop that runs ends as if the video did, and none can be begun. May be
+   * called more than once. Needed only where no loop was begun.
    */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** How a reader hands over: pictures that end or throw when `stop` is aborted, and what is left to free after them. */
+/**
+ * How a reader hands over: pictures that end or throw when `stop` is aborted, and what is left to
+ * free after them.
+ */
 export interface Reading {
   readonly info: VideoInfo
   /** Grows until the frames end. Default: none. */
@@ -59,7 +62,10 @@ export interface Reading {
 /**
  * @param stop aborted by `close`, and by the caller's signal with the caller's reason
  */
-export function makeVideo({ info, warnings = [], frames, release }: Reading, stop: AbortController): Video {
+export function makeVideo(
+  { info, warnings = [], frames, release }: Reading,
+  stop: AbortController,
+): Video {
   let used = false
   let closed = false
   async function* walk(): AsyncGenerator<Frame> {
@@ -91,7 +97,10 @@ export function makeVideo({ info, warnings = [], frames, release }: Reading, sto
     [Symbol.asyncDispose]: close,
     [Symbol.asyncIterator]() {
       if (closed) throw new TrecvitError('The video was closed: open it again to read it')
-      if (used) throw new TrecvitError('A video can be read once: open it again to read it from the beginning')
+      if (used)
+        throw new TrecvitError(
+          'A video can be read once: open it again to read it from the beginning',
+        )
       used = true
       return walk()
     },

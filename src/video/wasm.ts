@@ -1,11 +1,11 @@
 /**
- * Decoding by FFmpeg in WebAssembly (decoder/): the same planes in every runtime. The module is an optional part of the package, and loaded only
- * when a video needs it.
+ * Decoding by FFmpeg in WebAssembly (decoder/): the same planes in every runtime. The module is an
+ * optional part of the package, and loaded only when a video needs it.
  */
-import { builtinModule, breathe } from '../platform/platform.ts'
-import { checkSize, planeShapes, type Plane } from './frame.ts'
+import { breathe, builtinModule } from '../platform/platform.ts'
+import { checkSize, type Plane, planeShapes } from './frame.ts'
 import { pixelFormat } from './pixelFormat.ts'
-import { DecoderFault, NO_MODULE, type Decoded, type Track } from './track.ts'
+import { type Decoded, DecoderFault, NO_MODULE, type Track } from './track.ts'
 
 /** What decoder/decoder.c exports; texts are addresses of bytes that end with a zero. */
 interface Exports {
@@ -20,7 +20,13 @@ interface Exports {
 }
 
 /** mediabunny's names under FFmpeg's. AV1 is left to those who have a decoder for it. */
-const CODECS: Readonly<Record<string, string>> = { avc: 'h264', hevc: 'hevc', vp8: 'vp8', vp9: 'vp9', mjpeg: 'mjpeg' }
+const CODECS: Readonly<Record<string, string>> = {
+  avc: 'h264',
+  hevc: 'hevc',
+  vp8: 'vp8',
+  vp9: 'vp9',
+  mjpeg: 'mjpeg',
+}
 /** What `receive` says. */
 const PICTURE = 0
 /** Bytes of the largest packet that is believed. */
@@ -33,10 +39,17 @@ const PAUSE = 4
  * @param url where the module is, instead of beside this code
  * @throws DecoderFault when the module is not there, does not know the codec, or reports damage
  */
-export async function* decodeWasm(track: Track, signal: AbortSignal, url?: string | URL): AsyncGenerator<Decoded> {
+export async function* decodeWasm(
+  track: Track,
+  signal: AbortSignal,
+  url?: string | URL,
+): AsyncGenerator<Decoded> {
   const codec = CODECS[track.kind]
-  if (codec === undefined) throw new DecoderFault(`the WebAssembly decoder does not know ${track.codec.label}`)
-  const module = await compiled(new URL(url ?? 'decoder.wasm', url === undefined ? import.meta.url : globalThis.location?.href))
+  if (codec === undefined)
+    throw new DecoderFault(`the WebAssembly decoder does not know ${track.codec.label}`)
+  const module = await compiled(
+    new URL(url ?? 'decoder.wasm', url === undefined ? import.meta.url : globalThis.location?.href),
+  )
   signal.throwIfAborted()
   const decoder = await Decoder.start(module, codec, track.config)
   let breathed = performance.now()
@@ -53,7 +66,10 @@ export async function* decodeWasm(track: Track, signal: AbortSignal, url?: strin
     yield* decoder.pictures()
   } catch (error) {
     // Whatever hostile bytes do to FFmpeg ends as a trap inside its own memory.
-    if (error instanceof WebAssembly.RuntimeError) throw new DecoderFault(`the WebAssembly decoder broke down (${error.message})`, { cause: error })
+    if (error instanceof WebAssembly.RuntimeError)
+      throw new DecoderFault(`the WebAssembly decoder broke down (${error.message})`, {
+        cause: error,
+      })
     throw error
   }
 }
@@ -69,7 +85,10 @@ function compiled({ href, protocol }: URL): Promise<WebAssembly.Module> {
     found.catch(() => modules.delete(href))
   }
   return found.catch((error: Error) => {
-    throw new DecoderFault(`${NO_MODULE}${href.replace(/[?#].*/, '')} (${error.message.split(',')[0]})`, { cause: error })
+    throw new DecoderFault(
+      `${NO_MODULE}${href.replace(/[?#].*/, '')} (${error.message.split(',')[0]})`,
+      { cause: error },
+    )
   })
 }
 
@@ -95,14 +114,27 @@ class Decoder {
     this.#wasm = wasm
   }
 
-  static async start(module: WebAssembly.Module, codec: string, config: VideoDecoderConfig): Promise<Decoder> {
+  static async start(
+    module: WebAssembly.Module,
+    codec: string,
+    config: VideoDecoderConfig,
+  ): Promise<Decoder> {
     const { exports } = await WebAssembly.instantiate(module, hostOf(module))
     const wasm = exports as unknown as Exports
     wasm._initialize()
     const decoder = new Decoder(wasm)
     const name = decoder.#put(new TextEncoder().encode(`${codec}\0`))
-    const header = config.description === undefined ? new Uint8Array(0) : bytesOf(config.description)
-    decoder.#check(wasm.start(name, decoder.#put(header), header.length, config.codedWidth ?? 0, config.codedHeight ?? 0))
+    const header =
+      config.description === undefined ? new Uint8Array(0) : bytesOf(config.description)
+    decoder.#check(
+      wasm.start(
+        name,
+        decoder.#put(header),
+        header.length,
+        config.codedWidth ?? 0,
+        config.codedHeight ?? 0,
+      ),
+    )
     return decoder
   }
 
@@ -137,15 +169,22 @@ class Decoder {
     const name = this.#text(field(0))
     const [width, height, index] = [field(1), field(2), field(3)]
     const known = pixelFormat(name)
-    if (known === null) throw new DecoderFault(`FFmpeg gives the pixel format ${name}, which is not read`)
+    if (known === null)
+      throw new DecoderFault(`FFmpeg gives the pixel format ${name}, which is not read`)
     checkSize('A picture of FFmpeg', width, height)
-    const planes: Plane[] = planeShapes(known.format, width, height).map(({ stride, rows }, plane) => {
-      const from = field(4 + 2 * plane)
-      const pitch = field(5 + 2 * plane)
-      const data = new Uint8Array(stride * rows)
-      for (let row = 0; row < rows; row++) data.set(new Uint8Array(this.#wasm.memory.buffer, from + row * pitch, stride), row * stride)
-      return { data, stride }
-    })
+    const planes: Plane[] = planeShapes(known.format, width, height).map(
+      ({ stride, rows }, plane) => {
+        const from = field(4 + 2 * plane)
+        const pitch = field(5 + 2 * plane)
+        const data = new Uint8Array(stride * rows)
+        for (let row = 0; row < rows; row++)
+          data.set(
+            new Uint8Array(this.#wasm.memory.buffer, from + row * pitch, stride),
+            row * stride,
+          )
+        return { data, stride }
+      },
+    )
     const time = this.#times.get(index)!
     this.#times.delete(index)
     return { ...known, width, height, planes, time }
@@ -174,10 +213,14 @@ class Decoder {
   }
 }
 
-/** Functions of the system that FFmpeg is linked with and never needs here: each says that it is not there. */
+/**
+ * Functions of the system that FFmpeg is linked with and never needs here: each says that it is not
+ * there.
+ */
 function hostOf(module: WebAssembly.Module): WebAssembly.Imports {
   const host: Record<string, Record<string, () => number>> = {}
-  for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) if (kind === 'function') (host[from] ??= {})[name] = () => NOT_THERE
+  for (const { module: from, name, kind } of WebAssembly.Module.imports(module))
+    if (kind === 'function') (host[from] ??= {})[name] = () => NOT_THERE
   return host
 }
 
@@ -185,5 +228,7 @@ function hostOf(module: WebAssembly.Module): WebAssembly.Imports {
 const NOT_THERE = 52
 
 function bytesOf(data: AllowSharedBufferSource): Uint8Array {
-  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data)
+  return ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data)
 }

@@ -6,10 +6,10 @@ import { readdirSync, readlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { Logging, LogLevel } from 'mediabunny'
 import type { Format, Opened } from './format.ts'
-import { judgeError, Meter, watchAllocations, type Fault } from './judge.ts'
+import { type Fault, judgeError, Meter, watchAllocations } from './judge.ts'
 import { MAX_FILE } from './limits.ts'
 import { damage, mutate } from './mutate.ts'
-import { write, type Group, type Written } from './parts.ts'
+import { type Group, type Written, write } from './parts.ts'
 import { Random } from './random.ts'
 
 const formats: Readonly<Record<string, () => Promise<Format>>> = {

@@ -1,8 +1,9 @@
 /** A model that is small enough to answer in a fraction of a millisecond. */
-import { TRecViT } from '../../src/model/trecvit.ts'
-import { configOf } from '../../src/model/config.ts'
-import { parametersOf } from '../../src/model/weights.ts'
+
 import { encodeNpz } from '../../src/checkpoint/npy.ts'
+import { configOf } from '../../src/model/config.ts'
+import { TRecViT } from '../../src/model/trecvit.ts'
+import { parametersOf } from '../../src/model/weights.ts'
 import { Random } from './random.ts'
 
 export const config = configOf('mu', {

@@ -1,7 +1,7 @@
 /** Mutations of a tree of parts, and of the written bytes. */
 import { MAX_FILE } from './limits.ts'
 import { concat, mutateBytes, mutateLeaf } from './mutateLeaf.ts'
-import { bytes, copy, group, write, type Group, type Part } from './parts.ts'
+import { bytes, copy, type Group, group, type Part, write } from './parts.ts'
 import type { Random } from './random.ts'
 
 /** Parts of a tree at most, after which it is not mutated any further. */

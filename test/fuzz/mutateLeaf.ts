@@ -1,6 +1,6 @@
 /** Mutations of numbers, bytes, text and JSON. */
 import { mutateJson } from './mutateJson.ts'
-import { text, type Group, type Num, type Part, type Text } from './parts.ts'
+import { type Group, type Num, type Part, type Text, text } from './parts.ts'
 import type { Random } from './random.ts'
 
 /** Changes a part that holds no others. */

@@ -101,7 +101,7 @@ while (!over()) {
   for (const [name, share] of shares) {
     const from = next.get(name)
     const to = from + Math.max(1, Math.round((round * share) / sum))
-    for (let at = from; at < to && !over();) at = await runSome(name, at, to)
+    for (let at = from; at < to && !over(); ) at = await runSome(name, at, to)
     next.set(name, to)
   }
 }
@@ -183,9 +183,7 @@ function finish() {
   }
   if (faults.size) console.log('')
   for (const { count, name, number, kind, text } of faults.values()) {
-    console.log(
-      `FAIL  ${kind}, ${count} times: ${replay(name, number)}\n      ${firstLine(text)}`,
-    )
+    console.log(`FAIL  ${kind}, ${count} times: ${replay(name, number)}\n      ${firstLine(text)}`)
   }
   console.log(`seed ${seed}, ${((Date.now() - start) / 60_000).toFixed(1)} min`)
   console.log(`${done - Math.min(done, failed)} passed, ${failed} failed`)

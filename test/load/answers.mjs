@@ -8,7 +8,10 @@ export const FRAME = 96 * 96 * 3
 
 /** Bytes without a pattern, others for every seed. */
 export function noise(count, seed) {
-  return Uint8Array.from({ length: count }, () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24)
+  return Uint8Array.from(
+    { length: count },
+    () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24,
+  )
 }
 
 /** Frames of the streams: each stream sends these, from one of them on. */
@@ -39,7 +42,9 @@ export async function knownAnswers() {
     const { logits } = await model.forward({ data: video, shape: [t, 96, 96, 3] })
     videos.push({ video, t, logits: [...logits.data] })
   }
-  const pictures = ['picture.jpg', 'picture.png'].map((name) => readFileSync(new URL(`../media/${name}`, import.meta.url)))
+  const pictures = ['picture.jpg', 'picture.png'].map((name) =>
+    readFileSync(new URL(`../media/${name}`, import.meta.url)),
+  )
   for (const picture of pictures) {
     const lines = []
     const stream = model.stream()

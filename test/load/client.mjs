@@ -55,8 +55,14 @@ const commands = {
   },
   stop() {
     running = false
-    const quantile = (values, q) => values.sort((a, b) => a - b)[Math.floor(q * values.length)] ?? null
-    const latency = Object.fromEntries(Object.entries(seconds).map(([what, values]) => [what, [quantile(values, 0.5), quantile(values, 0.99)]]))
+    const quantile = (values, q) =>
+      values.sort((a, b) => a - b)[Math.floor(q * values.length)] ?? null
+    const latency = Object.fromEntries(
+      Object.entries(seconds).map(([what, values]) => [
+        what,
+        [quantile(values, 0.5), quantile(values, 0.99)],
+      ]),
+    )
     process.send({ counts, wrong, latency }, () => process.exit())
   },
 }

@@ -9,15 +9,19 @@ const text = new TextEncoder()
 /** One request: its status and text. Rejects if the connection breaks. */
 function post(base, path, headers, body) {
   return new Promise((resolve, reject) => {
-    const sent = request(`http://${base}${path}`, { method: 'POST', headers, agent }, async (response) => {
-      try {
-        const parts = []
-        for await (const part of response) parts.push(part)
-        resolve({ status: response.statusCode, text: Buffer.concat(parts).toString() })
-      } catch (error) {
-        reject(error)
-      }
-    })
+    const sent = request(
+      `http://${base}${path}`,
+      { method: 'POST', headers, agent },
+      async (response) => {
+        try {
+          const parts = []
+          for await (const part of response) parts.push(part)
+          resolve({ status: response.statusCode, text: Buffer.concat(parts).toString() })
+        } catch (error) {
+          reject(error)
+        }
+      },
+    )
     sent.on('error', (error) => {
       // A server may close a connection that is idle at the moment when it is used again.
       if (sent.reusedSocket && error.code === 'ECONNRESET') resolve(post(base, path, headers, body))
@@ -29,10 +33,21 @@ function post(base, path, headers, body) {
 
 /** Videos by POST: bytes alone, or JSON with bytes behind it. */
 export async function requester({ base, report, running }, { video, t, logits }, i) {
-  const json = text.encode(JSON.stringify({
-    id: `${i}`, outputs: [{ name: 'logits' }], parameters: { timeout: 1 },
-    inputs: [{ name: 'frames', datatype: 'UINT8', shape: [1, t, 96, 96, 3], parameters: { binary_data_size: video.length } }],
-  }))
+  const json = text.encode(
+    JSON.stringify({
+      id: `${i}`,
+      outputs: [{ name: 'logits' }],
+      parameters: { timeout: 1 },
+      inputs: [
+        {
+          name: 'frames',
+          datatype: 'UINT8',
+          shape: [1, t, 96, 96, 3],
+          parameters: { binary_data_size: video.length },
+        },
+      ],
+    }),
+  )
   const [length, body] = i % 2 ? [json.length, Buffer.concat([json, video])] : [0, video]
   const path = `/v2/models/builtin${i % 3 ? '' : '/versions/1'}/infer`
   const headers = { 'Inference-Header-Content-Length': length, 'Content-Length': body.length }
@@ -41,7 +56,8 @@ export async function requester({ base, report, running }, { video, t, logits },
     const answer = await post(base, path, headers, body).catch((error) => ({ error }))
     if (answer.error) report.broken('request', answer.error.code, performance.now() - begin)
     else if (answer.status === 503) report.count('503')
-    else if (answer.status !== 200) report.wrong(`request: ${answer.status} ${answer.text.slice(0, 200)}`)
+    else if (answer.status !== 200)
+      report.wrong(`request: ${answer.status} ${answer.text.slice(0, 200)}`)
     else {
       const { outputs, id } = JSON.parse(answer.text)
       const isRight = String(outputs[0].data) === String(logits) && (id ?? `${i}`) === `${i}`
@@ -54,7 +70,7 @@ export async function requester({ base, report, running }, { video, t, logits },
 
 /** Streams, opened again and again; each keeps `ahead` frames under way. */
 export async function streamer({ base, report, running }, { opening, frames, lines }, i) {
-  const ahead = 1 + i % 3
+  const ahead = 1 + (i % 3)
   while (running()) {
     const socket = new WebSocket(`ws://${base}/v2/models/builtin/stream`)
     const refused = await new Promise((resolve) => {
@@ -87,7 +103,8 @@ async function converse(socket, report, { opening, frames, lines }, ahead) {
     const { frame, probs, error } = JSON.parse(data)
     const want = lines[got]
     if (error !== undefined) report.wrong(`stream: ${error}`)
-    else if (frame !== want.frame || String(probs) !== String(want.probs)) report.wrong(`stream: another answer than the library's to frame ${got}`)
+    else if (frame !== want.frame || String(probs) !== String(want.probs))
+      report.wrong(`stream: another answer than the library's to frame ${got}`)
     else report.count('frames', performance.now() - times[got])
     got++
     if (sent < frames.length) send()

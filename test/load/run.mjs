@@ -26,8 +26,19 @@ const NICE = 10
 const GROWTH = [1.1, 32e6]
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url))
-const options = ['--port', '0', '--deterministic', '--json', '--max-body', '8', '--timeout', `${TIMEOUT}`]
-const server = spawn(process.execPath, [file('../../dist/cli/index.js'), 'serve', ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
+const options = [
+  '--port',
+  '0',
+  '--deterministic',
+  '--json',
+  '--max-body',
+  '8',
+  '--timeout',
+  `${TIMEOUT}`,
+]
+const server = spawn(process.execPath, [file('../../dist/cli/index.js'), 'serve', ...options], {
+  stdio: ['ignore', 'pipe', 'pipe'],
+})
 process.on('exit', () => server.kill('SIGKILL'))
 let said = ''
 server.stderr.on('data', (part) => (said += part))
@@ -52,10 +63,15 @@ await sleep(WARM_UP * 1000)
 /** The metrics of the server by name; the delays of its event loop since the last call. */
 async function scrape() {
   const text = await (await fetch(`http://${base}/metrics`)).text()
-  return new Map(text.split('\n').filter((line) => /^[a-z]/.test(line)).map((line) => {
-    const space = line.lastIndexOf(' ')
-    return [line.slice(0, space), Number(line.slice(space + 1))]
-  }))
+  return new Map(
+    text
+      .split('\n')
+      .filter((line) => /^[a-z]/.test(line))
+      .map((line) => {
+        const space = line.lastIndexOf(' ')
+        return [line.slice(0, space), Number(line.slice(space + 1))]
+      }),
+  )
 }
 
 // What the rest of the machine does to a process that only waits.
@@ -65,7 +81,9 @@ await scrape()
 const memory = []
 for (let second = WARM_UP; second < SECONDS; second++) {
   await sleep(1000)
-  memory.push(1024 * Number(execFileSync('ps', ['-o', 'rss=', '-p', `${server.pid}`], { encoding: 'utf8' })))
+  memory.push(
+    1024 * Number(execFileSync('ps', ['-o', 'rss=', '-p', `${server.pid}`], { encoding: 'utf8' })),
+  )
 }
 const metrics = await scrape()
 const control = idle.percentile(99) / 1e9
@@ -81,23 +99,33 @@ const { counts, wrong, latency } = await results
 const third = Math.ceil(memory.length / 3)
 const peaks = [Math.max(...memory.slice(0, third)), Math.max(...memory.slice(-third))]
 const loop = metrics.get('nodejs_eventloop_lag_p99_seconds')
-const bad = [...metrics].filter(([name, count]) => count && /^trecvit_http_requests_total\{.*status="5(?!03)/.test(name)).map(([name]) => name)
+const bad = [...metrics]
+  .filter(([name, count]) => count && /^trecvit_http_requests_total\{.*status="5(?!03)/.test(name))
+  .map(([name]) => name)
 const failures = [
-  ...wrong, ...bad,
-  ...(counts.requests > 0 && counts.frames > 0 && counts.hostile > 0 ? [] : ['somebody was never served']),
+  ...wrong,
+  ...bad,
+  ...(counts.requests > 0 && counts.frames > 0 && counts.hostile > 0
+    ? []
+    : ['somebody was never served']),
   ...(loop < Math.max(LOOP, BUSY * control) ? [] : [`the event loop took ${1000 * loop} ms`]),
-  ...(peaks[1] <= GROWTH[0] * peaks[0] + GROWTH[1] ? [] : [`the memory grew from ${peaks[0]} to ${peaks[1]} bytes`]),
+  ...(peaks[1] <= GROWTH[0] * peaks[0] + GROWTH[1]
+    ? []
+    : [`the memory grew from ${peaks[0]} to ${peaks[1]} bytes`]),
   ...(toEnd < TIMEOUT + 2 ? [] : [`the end took ${toEnd} s`]),
   ...(code === 130 ? [] : [`the exit code was ${code}`]),
   ...(said === '' ? [] : [`the server said: ${said.slice(0, 2000)}`]),
 ]
 for (const failure of failures) console.log(`wrong: ${failure}`)
 const ms = ([p50, p99]) => `${(1000 * p50).toFixed(0)}/${(1000 * p99).toFixed(0)} ms`
-console.log([
-  failures.length ? 'FAIL' : 'ok  ', `200 clients, ${SECONDS} s:`,
-  `${counts.requests} requests (p50/p99 ${ms(latency.requests)}), ${counts.frames} frames (${ms(latency.frames)}),`,
-  `${counts.hostile} hostile acts, ${counts['503'] ?? 0} times 503, ${counts.wrong ?? 0} wrong;`,
-  `event loop p99 ${(1000 * loop).toFixed(1)} ms (of an idle process ${(1000 * control).toFixed(1)} ms), max ${(1000 * metrics.get('nodejs_eventloop_lag_max_seconds')).toFixed(0)} ms;`,
-  `memory ${peaks.map((bytes) => (bytes / 1e6).toFixed(0)).join(' to ')} MB; ended in ${toEnd.toFixed(1)} s`,
-].join(' '))
+console.log(
+  [
+    failures.length ? 'FAIL' : 'ok  ',
+    `200 clients, ${SECONDS} s:`,
+    `${counts.requests} requests (p50/p99 ${ms(latency.requests)}), ${counts.frames} frames (${ms(latency.frames)}),`,
+    `${counts.hostile} hostile acts, ${counts['503'] ?? 0} times 503, ${counts.wrong ?? 0} wrong;`,
+    `event loop p99 ${(1000 * loop).toFixed(1)} ms (of an idle process ${(1000 * control).toFixed(1)} ms), max ${(1000 * metrics.get('nodejs_eventloop_lag_max_seconds')).toFixed(0)} ms;`,
+    `memory ${peaks.map((bytes) => (bytes / 1e6).toFixed(0)).join(' to ')} MB; ended in ${toEnd.toFixed(1)} s`,
+  ].join(' '),
+)
 process.exit(failures.length ? 1 : 0)

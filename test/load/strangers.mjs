@@ -6,7 +6,8 @@ import { WebSocket } from 'ws'
 import { FRAME } from './answers.mjs'
 
 const infer = '/v2/models/builtin/infer'
-const head = (base, length) => `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\nInference-Header-Content-Length: 0\r\nContent-Length: ${length}\r\n\r\n`
+const head = (base, length) =>
+  `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\nInference-Header-Content-Length: 0\r\nContent-Length: ${length}\r\n\r\n`
 
 /** A connection on which `work` writes; gives the status of its first answer, or null. */
 async function raw(base, work) {
@@ -44,61 +45,141 @@ const drip = async (socket) => {
   }
 }
 
-/** What they do, and the statuses and codes that they may get: 0 and 1006 are a closed connection. */
+/**
+ * What they do, and the statuses and codes that they may get: 0 and 1006 are a closed connection.
+ */
 const deeds = [
-  ['a body that drips', [408, 503], (base) => raw(base, (socket) => (socket.write(head(base, FRAME)), drip(socket)))],
-  ['a head that drips', [408], (base) => raw(base, (socket) => (socket.write('GET /v2 HTTP/1.1\r\nX: '), drip(socket)))],
+  [
+    'a body that drips',
+    [408, 503],
+    (base) => raw(base, (socket) => (socket.write(head(base, FRAME)), drip(socket))),
+  ],
+  [
+    'a head that drips',
+    [408],
+    (base) => raw(base, (socket) => (socket.write('GET /v2 HTTP/1.1\r\nX: '), drip(socket))),
+  ],
   ['a connection without a word', [408], (base) => raw(base, () => sleep(8000))],
   ['half a head', [408], (base) => raw(base, (socket) => (socket.write('POST /v2'), forever()))],
-  ['half a body', [408, 503], (base) => raw(base, (socket) => (socket.write(head(base, FRAME)), socket.write(Buffer.alloc(FRAME / 2)), forever()))],
-  ['a body that is killed', [503], (base) => raw(base, async (socket) => {
-    socket.write(head(base, 8 * FRAME))
-    socket.write(Buffer.alloc(4 * FRAME))
-    await sleep(50)
-    socket.resetAndDestroy()
-  })],
-  ['a body too large', [413, 503], (base) => raw(base, (socket) => (socket.write(head(base, 1e9)), socket.write(Buffer.alloc(1e6)), sleep(2000)))],
-  ['a body without an end', [413, 503], (base) => raw(base, async (socket) => {
-    socket.write(`POST ${infer} HTTP/1.1\r\nHost: ${base}\r\nTransfer-Encoding: chunked\r\n\r\n`)
-    for (;;) {
-      const isFree = socket.write(`100000\r\n${'x'.repeat(0x100000)}\r\n`)
-      if (!isFree) await once(socket, 'drain')
-    }
-  })],
-  ['large JSON that does not fit', [400, 503], (base) => raw(base, (socket) => {
-    const json = `{"inputs":[${'[],'.repeat(300_000)}[]]}`
-    socket.write(`POST ${infer} HTTP/1.1\r\nHost: ${base}\r\nContent-Length: ${json.length}\r\n\r\n${json}`)
-    return once(socket, 'data')
-  })],
-  ['garbage', [400], (base) => raw(base, (socket) => (socket.write(Buffer.alloc(3000, 7)), forever()))],
-  ['another host', [403], (base) => stream(base, forever, { host: 'evil.example', origin: 'http://evil.example' })],
+  [
+    'half a body',
+    [408, 503],
+    (base) =>
+      raw(
+        base,
+        (socket) => (
+          socket.write(head(base, FRAME)), socket.write(Buffer.alloc(FRAME / 2)), forever()
+        ),
+      ),
+  ],
+  [
+    'a body that is killed',
+    [503],
+    (base) =>
+      raw(base, async (socket) => {
+        socket.write(head(base, 8 * FRAME))
+        socket.write(Buffer.alloc(4 * FRAME))
+        await sleep(50)
+        socket.resetAndDestroy()
+      }),
+  ],
+  [
+    'a body too large',
+    [413, 503],
+    (base) =>
+      raw(
+        base,
+        (socket) => (socket.write(head(base, 1e9)), socket.write(Buffer.alloc(1e6)), sleep(2000)),
+      ),
+  ],
+  [
+    'a body without an end',
+    [413, 503],
+    (base) =>
+      raw(base, async (socket) => {
+        socket.write(
+          `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+        )
+        for (;;) {
+          const isFree = socket.write(`100000\r\n${'x'.repeat(0x100000)}\r\n`)
+          if (!isFree) await once(socket, 'drain')
+        }
+      }),
+  ],
+  [
+    'large JSON that does not fit',
+    [400, 503],
+    (base) =>
+      raw(base, (socket) => {
+        const json = `{"inputs":[${'[],'.repeat(300_000)}[]]}`
+        socket.write(
+          `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\nContent-Length: ${json.length}\r\n\r\n${json}`,
+        )
+        return once(socket, 'data')
+      }),
+  ],
+  [
+    'garbage',
+    [400],
+    (base) => raw(base, (socket) => (socket.write(Buffer.alloc(3000, 7)), forever())),
+  ],
+  [
+    'another host',
+    [403],
+    (base) => stream(base, forever, { host: 'evil.example', origin: 'http://evil.example' }),
+  ],
   ['a stream without a word', [1008, 503], (base) => stream(base, forever)],
-  ['a stream that is killed', [503], (base) => stream(base, async (socket) => {
-    socket.send('{"width":96,"height":96}')
-    for (let i = 0; i < 20; i++) socket.send(Buffer.alloc(FRAME))
-    await sleep(100)
-  })],
-  ['a message too large', [1009, 503], (base) => stream(base, (socket) => {
-    socket.send('{}')
-    socket.send(Buffer.alloc(3e7))
-    return forever()
-  })],
-  ['a stream that takes nothing', [503], (base) => stream(base, async (socket) => {
-    socket.send('{"width":96,"height":96}')
-    socket.send(Buffer.alloc(FRAME))
-    socket.pause()
-    for (let i = 0; i < 40; i++) socket.send('{"snapshot":true}')
-    await sleep(10_000)
-  })],
-  ['pictures that are none', [1008, 503], (base) => stream(base, (socket) => {
-    socket.send('{}')
-    for (let i = 0; i < 5; i++) socket.send(Buffer.from([0xff, 0xd8, 0xff, i, 1, 2, 3]))
-    return forever()
-  })],
-  ['pings without an end', [503], (base) => stream(base, async (socket) => {
-    for (let i = 0; i < 2000; i++) socket.ping('x'.repeat(100))
-    await sleep(1000)
-  })],
+  [
+    'a stream that is killed',
+    [503],
+    (base) =>
+      stream(base, async (socket) => {
+        socket.send('{"width":96,"height":96}')
+        for (let i = 0; i < 20; i++) socket.send(Buffer.alloc(FRAME))
+        await sleep(100)
+      }),
+  ],
+  [
+    'a message too large',
+    [1009, 503],
+    (base) =>
+      stream(base, (socket) => {
+        socket.send('{}')
+        socket.send(Buffer.alloc(3e7))
+        return forever()
+      }),
+  ],
+  [
+    'a stream that takes nothing',
+    [503],
+    (base) =>
+      stream(base, async (socket) => {
+        socket.send('{"width":96,"height":96}')
+        socket.send(Buffer.alloc(FRAME))
+        socket.pause()
+        for (let i = 0; i < 40; i++) socket.send('{"snapshot":true}')
+        await sleep(10_000)
+      }),
+  ],
+  [
+    'pictures that are none',
+    [1008, 503],
+    (base) =>
+      stream(base, (socket) => {
+        socket.send('{}')
+        for (let i = 0; i < 5; i++) socket.send(Buffer.from([0xff, 0xd8, 0xff, i, 1, 2, 3]))
+        return forever()
+      }),
+  ],
+  [
+    'pings without an end',
+    [503],
+    (base) =>
+      stream(base, async (socket) => {
+        for (let i = 0; i < 2000; i++) socket.ping('x'.repeat(100))
+        await sleep(1000)
+      }),
+  ],
 ]
 
 /** The i-th of them. */
@@ -106,7 +187,8 @@ export async function stranger({ base, report, running }, i) {
   const [name, expected, deed] = deeds[i % deeds.length]
   while (running()) {
     const status = await deed(base)
-    if (status === null || status === 1006 || status === 1001 || expected.includes(status)) report.count('hostile')
+    if (status === null || status === 1006 || status === 1001 || expected.includes(status))
+      report.count('hostile')
     else report.wrong(`${name}: ${status}`)
     await sleep(200)
   }

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Makes the clips of this folder and planes.json: the sha256 of every picture's planes as ffmpeg decodes them.
-# Needs ffmpeg with libx264, libx265, libvpx, libaom and aac, ffprobe and node. Run in this folder, without arguments.
-# An encoder of another version makes other bytes: commit clips and planes.json together.
+# Makes the clips of this folder and planes.json: the sha256 of every picture's planes as ffmpeg
+# decodes them. Needs ffmpeg with libx264, libx265, libvpx, libaom and aac, ffprobe and node. Run in
+# this folder, without arguments. An encoder of another version makes other bytes: commit clips and
+# planes.json together.
 set -eu
 ff() { ffmpeg -hide_banner -loglevel error -y "$@"; }
 clip() { size=$1; seconds=$2; shift 2; ff -f lavfi -i "testsrc2=size=$size:rate=10:duration=$seconds" "$@"; }
@@ -46,16 +47,19 @@ ff -i h264.mp4 -c copy -movflags +faststart fast.mp4 && head -c 4500 fast.mp4 > 
 head -c 3000 h264.mp4 > noindex.mp4
 clip 48x32 0.2 -c:v mjpeg clip.avi
 clip 96x64 0.4 -pix_fmt yuvj420p -c:v mjpeg -q:v 12 mjpeg.mov
-# Fragments; and some whose data begins, by their headers, only where that of the sound before it ends.
+# Fragments; and some whose data begins, by their headers, only where that of the sound before it
+# ends.
 clip 96x64 1 -pix_fmt yuv420p -c:v libx264 -crf 34 -g 5 -movflags frag_keyframe+empty_moov frag.mp4
 ff -i h264.mp4 -f lavfi -i sine=duration=1 -map 1:a -map 0:v -c:v copy -c:a aac -b:a 24k -movflags empty_moov+omit_tfhd_offset -frag_duration 300000 frag-sound.mp4
 # Colours that few writers tag.
 clip 48x32 0.2 -pix_fmt yuv420p -c:v libx264 -crf 34 -x264-params colormatrix=fcc:chromaloc=1 fcc-center.mp4
 clip 48x32 0.2 -pix_fmt yuv420p -c:v libx264 -crf 34 -x264-params colormatrix=YCgCo:chromaloc=4 ycgco.mp4
-# Not made here, but kept as they are: clips that were cut, joined or edited by hand, as reports of users describe them. Their names say how:
-# h264-ss hevc-ss (cut at an open group of pictures), stsd-two (two sample descriptions), elst-slow (an edit list that goes back), mjpeg.mp4
-# (Motion JPEG by its object type), siting-topleft s240m (tags in the stream), same-time jump (odd clocks), mkv-crc (checksums and unknown
-# elements), mkv-live-cut (a live recording, interrupted), twice.webm (two files, joined), zlib.mkv (compressed packets), still.avif.
+# Not made here, but kept as they are: clips that were cut, joined or edited by hand, as reports of
+# users describe them. Their names say how: h264-ss hevc-ss (cut at an open group of pictures),
+# stsd-two (two sample descriptions), elst-slow (an edit list that goes back), mjpeg.mp4 (Motion
+# JPEG by its object type), siting-topleft s240m (tags in the stream), same-time jump (odd clocks),
+# mkv-crc (checksums and unknown elements), mkv-live-cut (a live recording, interrupted), twice.webm
+# (two files, joined), zlib.mkv (compressed packets), still.avif.
 
 ff -i h264.mp4 -frames:v 1 picture.png && ff -i h264.mp4 -frames:v 1 -q:v 4 picture.jpg
 

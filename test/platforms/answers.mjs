@@ -1,20 +1,31 @@
 /**
- * What a runtime makes of the models: through the public interface alone, and without anything that not every runtime has.
+ * What a runtime makes of the models: through the public interface alone, and without anything that
+ * not every runtime has.
  */
 
-/** The built-in model and the golden ones: file, what its tensors do not tell, and the format of the matrices if it is not the file's. */
+/**
+ * The built-in model and the golden ones: file, what its tensors do not tell, and the format of the
+ * matrices if it is not the file's.
+ */
 const MODELS = {
   builtin: ['builtin', {}],
   'builtin, int8': ['builtin', {}, 'int8'],
   mu: ['test/goldens/mu.npz', { framesPerClip: 4 }],
   small: ['test/goldens/small.npz', { framesPerClip: 6 }],
   small_gap: ['test/goldens/small_gap.npz', { framesPerClip: 6, imageSize: [64, 64] }],
-  'small_gap, int8': ['test/goldens/small_gap.npz', { framesPerClip: 6, imageSize: [64, 64] }, 'int8'],
+  'small_gap, int8': [
+    'test/goldens/small_gap.npz',
+    { framesPerClip: 6, imageSize: [64, 64] },
+    'int8',
+  ],
 }
 /** Frames of a video, and ways to cut them into chunks. */
 const FRAMES = 5
 const SPLITS = [[5], [1, 1, 1, 1, 1], [2, 3], [4, 1]]
-/** How far the relaxed kernels may be off, relative to the largest logit: two answers, each within 1e-5 of the exact one. */
+/**
+ * How far the relaxed kernels may be off, relative to the largest logit: two answers, each within
+ * 1e-5 of the exact one.
+ */
 const RELAXED_BOUND = 2e-5
 
 /**
@@ -23,8 +34,9 @@ const RELAXED_BOUND = 2e-5
  * @param options.threads teams to try, one after the other
  * @param options.load further options of TRecViT.load
  * @param options.gpu whether to try WebGPU too
- * @returns a SHA-256 of the logits of every model, which no team, no split and no revectorisation may change; how the CPU was used; by build of the
- *   kernels, and for the GPU, how far the logits are off at most, relative to the largest, or why there is no GPU
+ * @returns a SHA-256 of the logits of every model, which no team, no split and no revectorisation
+ * may change; how the CPU was used; by build of the kernels, and for the GPU, how far the logits
+ * are off at most, relative to the largest, or why there is no GPU
  */
 export async function answers(TRecViT, read, { threads = [1, 2, 4], load = {}, gpu = true } = {}) {
   const hashes = {}
@@ -36,24 +48,41 @@ export async function answers(TRecViT, read, { threads = [1, 2, 4], load = {}, g
   let noGpu = null
   for (const [name, [file, config, dtype]] of Object.entries(MODELS)) {
     const bytes = file === 'builtin' ? file : await read(file)
-    const open = (options) => TRecViT.load(bytes, { device: 'wasm', deterministic: true, config, ...(dtype && { dtype }), ...load, ...options })
+    const open = (options) =>
+      TRecViT.load(bytes, {
+        device: 'wasm',
+        deterministic: true,
+        config,
+        ...(dtype && { dtype }),
+        ...load,
+        ...options,
+      })
     let want
     for (const count of threads) {
       const model = await open({ threads: count })
       teams.add(model.device.threads)
-      if (model.device.kernels !== 'simd') throw new Error(`"deterministic" expected the build simd, got ${model.device.kernels}`)
+      if (model.device.kernels !== 'simd')
+        throw new Error(`"deterministic" expected the build simd, got ${model.device.kernels}`)
       reason = model.device.reason
       for (const split of SPLITS) {
         const logits = await logitsOf(model, split)
         want ??= logits
         const differs = logits.findIndex((value, index) => !Object.is(value, want[index]))
-        if (differs >= 0) throw new Error(`${name} on ${count} threads in chunks of ${split} expected ${want[differs]} as logit ${differs}, got ${logits[differs]}`)
+        if (differs >= 0)
+          throw new Error(
+            `${name} on ${count} threads in chunks of ${split} expected ${want[differs]} as logit ${differs}, got ${logits[differs]}`,
+          )
       }
       await model.dispose()
     }
     hashes[name] = hex(await crypto.subtle.digest('SHA-256', want))
-    // What is fastest here, then what V8 makes of pairs of operations, where it can: first the build that keeps its bits.
-    for (const options of [{}, { deterministic: true, experimentalRevectorize: true }, { experimentalRevectorize: true }]) {
+    // What is fastest here, then what V8 makes of pairs of operations, where it can: first the
+    // build that keeps its bits.
+    for (const options of [
+      {},
+      { deterministic: true, experimentalRevectorize: true },
+      { experimentalRevectorize: true },
+    ]) {
       // A sum that is rounded in another way may make another whole number, a step away.
       if (dtype && !options.deterministic) continue
       const model = await open({ deterministic: false, ...options })
@@ -61,7 +90,10 @@ export async function answers(TRecViT, read, { threads = [1, 2, 4], load = {}, g
       const off = distance(await logitsOf(model, SPLITS[2]), want)
       await model.dispose()
       const bound = kernels.includes('relaxed') ? RELAXED_BOUND : 0
-      if (!(off <= bound)) throw new Error(`${name} with the build ${kernels} expected logits within ${bound} of the largest, got ${off}`)
+      if (!(off <= bound))
+        throw new Error(
+          `${name} with the build ${kernels} expected logits within ${bound} of the largest, got ${off}`,
+        )
       builds[kernels] = Math.max(builds[kernels] ?? 0, off)
     }
     if (!gpu || dtype || (adapter === null && name !== 'builtin')) continue
@@ -77,7 +109,15 @@ export async function answers(TRecViT, read, { threads = [1, 2, 4], load = {}, g
       gpu = false
     }
   }
-  return { hashes, threads: [...teams], reason, builds, adapter, error: adapter === null ? null : error, noGpu }
+  return {
+    hashes,
+    threads: [...teams],
+    reason,
+    builds,
+    adapter,
+    error: adapter === null ? null : error,
+    noGpu,
+  }
 }
 
 /** Logits of all frames of a video of noise. */
@@ -85,21 +125,29 @@ async function logitsOf(model, split) {
   const [height, width] = model.config.imageSize
   const size = height * width * 3
   let seed = 1
-  const pixels = Uint8Array.from({ length: FRAMES * size }, () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24)
+  const pixels = Uint8Array.from(
+    { length: FRAMES * size },
+    () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24,
+  )
   const session = model.session({ b: 1, recent: 'all', encoded: false })
   const logits = []
   for (const t of split) {
     const from = session.frame * size
-    logits.push(...(await session.advance(pixels.subarray(from, from + t * size), t)).outputs.logits)
+    logits.push(
+      ...(await session.advance(pixels.subarray(from, from + t * size), t)).outputs.logits,
+    )
   }
   await session.dispose()
   return Float32Array.from(logits)
 }
 
-const hex = (digest) => Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
+const hex = (digest) =>
+  Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
 
 /** Largest difference, relative to the largest number wanted. */
 function distance(got, want) {
   const largest = want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-  return got.reduce((most, value, index) => Math.max(most, Math.abs(value - want[index])), 0) / largest
+  return (
+    got.reduce((most, value, index) => Math.max(most, Math.abs(value - want[index])), 0) / largest
+  )
 }

@@ -1,17 +1,34 @@
-/** Pages of headless Chromium and Firefox, with WebGPU and with memory that threads may share. CHROMIUM and FIREFOX name them, where they are not where Debian puts them. */
+/**
+ * Pages of headless Chromium and Firefox, with WebGPU and with memory that threads may share.
+ * CHROMIUM and FIREFOX name them, where they are not where Debian puts them.
+ */
 import { fileURLToPath } from 'node:url'
 import { chromium, firefox } from 'playwright-core'
 import { ISOLATED, serve } from './serve.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
-export const paths = { chromium: process.env.CHROMIUM ?? '/usr/bin/chromium', firefox: process.env.FIREFOX ?? '/usr/bin/firefox-esr' }
+export const paths = {
+  chromium: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  firefox: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
+}
 
 const launch = {
-  chromium: () => chromium.launch({ executablePath: paths.chromium, args: ['--no-sandbox', '--enable-unsafe-webgpu', '--enable-dawn-features=disable_workgroup_init'] }),
-  firefox: () => firefox.launch({
-    channel: 'moz-firefox', executablePath: paths.firefox, firefoxUserPrefs: { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true },
-  }),
+  chromium: () =>
+    chromium.launch({
+      executablePath: paths.chromium,
+      args: [
+        '--no-sandbox',
+        '--enable-unsafe-webgpu',
+        '--enable-dawn-features=disable_workgroup_init',
+      ],
+    }),
+  firefox: () =>
+    firefox.launch({
+      channel: 'moz-firefox',
+      executablePath: paths.firefox,
+      firefoxUserPrefs: { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true },
+    }),
 }
 
 /**
@@ -20,7 +37,10 @@ const launch = {
  * @param use gets playwright's page and the version of the browser; when it is done, both end
  */
 export async function inPage(name, use) {
-  const server = await serve(root, { headers: ISOLATED, pages: { '/': '<!doctype html><title>empty</title><link rel="icon" href="data:,">' } })
+  const server = await serve(root, {
+    headers: ISOLATED,
+    pages: { '/': '<!doctype html><title>empty</title><link rel="icon" href="data:,">' },
+  })
   const browser = await launch[name]()
   try {
     const page = await browser.newPage()

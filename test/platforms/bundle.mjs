@@ -1,4 +1,7 @@
-/** Tests that need neither files nor processes as one module, with the parts of vitest that run anywhere. */
+/**
+ * Tests that need neither files nor processes as one module, with the parts of vitest that run
+ * anywhere.
+ */
 import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,13 +9,33 @@ import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const ALL = [
-  'patchify', 'linear', 'blockLinear', 'conv1d', 'rgLru', 'rmsNorm', 'layerNorm', 'attention', 'pool', 'average', 'softmax',
-  'goldens', 'bits', 'builds', 'int8', 'f16', 'half', 'shaders', 'webgpu', 'failover',
+  'patchify',
+  'linear',
+  'blockLinear',
+  'conv1d',
+  'rgLru',
+  'rmsNorm',
+  'layerNorm',
+  'attention',
+  'pool',
+  'average',
+  'softmax',
+  'goldens',
+  'bits',
+  'builds',
+  'int8',
+  'f16',
+  'half',
+  'shaders',
+  'webgpu',
+  'failover',
 ]
 
 /**
- * Bundles tests. A module runs them at once and prints a line `outcome {…}`; a page's leaves a function `run` behind.
- * @param outfile two folders below the root of the working tree, where the tests then look for their files
+ * Bundles tests. A module runs them at once and prints a line `outcome {…}`; a page's leaves a
+ * function `run` behind.
+ * @param outfile two folders below the root of the working tree, where the tests then look for
+ * their files
  * @param options.tests stems of files in test/
  * @param options.seconds after which a test has failed
  */
@@ -20,28 +43,45 @@ export async function bundleTests(outfile, { page = false, tests = ALL, seconds 
   await mkdir(dirname(outfile), { recursive: true })
   await build({
     stdin: {
-      contents: `import { run } from './main.ts'\n${page ? 'globalThis.run = run' : `
+      contents: `import { run } from './main.ts'\n${
+        page
+          ? 'globalThis.run = run'
+          : `
         const { passed, failed, skipped } = await run(console.log, ${seconds * 1000})
         console.log('outcome', JSON.stringify({ passed, failed, skipped }))
-        globalThis.process?.exit(failed ? 1 : 0)`}`,
+        globalThis.process?.exit(failed ? 1 : 0)`
+      }`,
       resolveDir: join(root, 'test/platforms'),
     },
-    outfile, bundle: true, format: 'esm', target: 'es2022', platform: page ? 'browser' : 'node', logLevel: 'error',
+    outfile,
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    platform: page ? 'browser' : 'node',
+    logLevel: 'error',
     loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text', '.wgsl': 'text' },
     external: ['node:*', 'webgpu', 'node-webcodecs'],
-    // Files are found as if the bundle were test/x.ts. A variable, because a codec of the bundle assigns to it.
+    // Files are found as if the bundle were test/x.ts. A variable, because a codec of the bundle
+    // assigns to it.
     define: { 'import.meta.url': 'urlOfTests' },
     banner: { js: 'let urlOfTests = new URL("../../test/x.ts", import.meta.url).href' },
-    plugins: [{
-      name: 'tests',
-      setup(bundle) {
-        bundle.onResolve({ filter: /^vitest$/ }, () => ({ path: join(root, 'test/platforms/vitest.ts') }))
-        bundle.onResolve({ filter: /^test-files$/ }, () => ({ path: 'test-files', namespace: 'tests' }))
-        bundle.onLoad({ filter: /.*/, namespace: 'tests' }, () => ({
-          contents: `export default { ${tests.map((test) => `'test/${test}.test.ts': () => import('../${test}.test.ts')`).join(', ')} }`,
-          resolveDir: join(root, 'test/platforms'),
-        }))
+    plugins: [
+      {
+        name: 'tests',
+        setup(bundle) {
+          bundle.onResolve({ filter: /^vitest$/ }, () => ({
+            path: join(root, 'test/platforms/vitest.ts'),
+          }))
+          bundle.onResolve({ filter: /^test-files$/ }, () => ({
+            path: 'test-files',
+            namespace: 'tests',
+          }))
+          bundle.onLoad({ filter: /.*/, namespace: 'tests' }, () => ({
+            contents: `export default { ${tests.map((test) => `'test/${test}.test.ts': () => import('../${test}.test.ts')`).join(', ')} }`,
+            resolveDir: join(root, 'test/platforms'),
+          }))
+        },
       },
-    }],
+    ],
   })
 }

@@ -1,30 +1,42 @@
 /**
- * The packed package in the hands of bundlers, with no configuration: each bundle runs in a page of Chromium under a policy without `unsafe-eval`,
- * where the built-in model must answer with the bits that it has everywhere. Needs a build, and npm install --prefix test/platforms.
+ * The packed package in the hands of bundlers, with no configuration: each bundle runs in a page of
+ * Chromium under a policy without `unsafe-eval`, where the built-in model must answer with the bits
+ * that it has everywhere. Needs a build, and npm install --prefix test/platforms.
  *
  *     node test/platforms/bundles.mjs [names ...]
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build as esbuild } from 'esbuild'
 import { nodeResolve } from '@rollup/plugin-node-resolve'
+import { build as esbuild } from 'esbuild'
 import { chromium } from 'playwright-core'
 import { rollup } from 'rollup'
 import { build as vite, createServer as viteServer } from 'vite'
 import webpack from 'webpack'
 import { paths } from './browsers.mjs'
-import { ISOLATED, serve } from './serve.mjs'
 import { installPacked } from './packed.mjs'
+import { ISOLATED, serve } from './serve.mjs'
 
-const [, expectedHash] = /expectedHash = '(\w+)'/.exec(readFileSync(new URL('../../src/cli/selfTest.ts', import.meta.url), 'utf8'))
-/** Nothing is evaluated but WebAssembly; workers come from the page itself or from text that it holds. */
-const STRICT = { 'content-security-policy': "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:" }
+const [, expectedHash] = /expectedHash = '(\w+)'/.exec(
+  readFileSync(new URL('../../src/cli/selfTest.ts', import.meta.url), 'utf8'),
+)
+/**
+ * Nothing is evaluated but WebAssembly; workers come from the page itself or from text that it
+ * holds.
+ */
+const STRICT = {
+  'content-security-policy':
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:",
+}
 
 const { folder } = installPacked()
 const entry = join(folder, 'main.js')
-const page = (script) => `<!doctype html><title>bundle</title><link rel="icon" href="data:,"><script type="module" src="${script}"></script>`
+const page = (script) =>
+  `<!doctype html><title>bundle</title><link rel="icon" href="data:,"><script type="module" src="${script}"></script>`
 writeFileSync(join(folder, 'index.html'), page('./main.js'))
-writeFileSync(entry, `
+writeFileSync(
+  entry,
+  `
 import { TRecViT } from 'trecvit'
 globalThis.test = async () => {
   const model = await TRecViT.load('builtin', { device: 'wasm', deterministic: true })
@@ -40,23 +52,57 @@ globalThis.test = async () => {
   const digest = await crypto.subtle.digest('SHA-256', Float32Array.from(logits))
   return { device, hash: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('') }
 }
-`)
+`,
+)
 
 /** Makes a bundle in `into` and gives the path of its entry there. */
 const bundlers = {
-  'esbuild': (into) => esbuild({ entryPoints: [entry], outdir: into, bundle: true, splitting: true, format: 'esm', logLevel: 'error' }).then(() => 'main.js'),
-  'esbuild, one file': (into) => esbuild({ entryPoints: [entry], outdir: into, bundle: true, format: 'esm', logLevel: 'error' }).then(() => 'main.js'),
+  esbuild: (into) =>
+    esbuild({
+      entryPoints: [entry],
+      outdir: into,
+      bundle: true,
+      splitting: true,
+      format: 'esm',
+      logLevel: 'error',
+    }).then(() => 'main.js'),
+  'esbuild, one file': (into) =>
+    esbuild({
+      entryPoints: [entry],
+      outdir: into,
+      bundle: true,
+      format: 'esm',
+      logLevel: 'error',
+    }).then(() => 'main.js'),
   'Rollup with node-resolve': async (into) => {
     const bundle = await rollup({ input: entry, plugins: [nodeResolve()], logLevel: 'silent' })
     await bundle.write({ dir: into })
     return 'main.js'
   },
-  'webpack': (into) => new Promise((done, fail) => webpack({ mode: 'production', context: folder, entry, output: { path: into, filename: 'main.js' }, performance: false }, (error, stats) => {
-    if (error || stats.hasErrors() || stats.hasWarnings()) fail(error ?? new Error(stats.toString({ all: false, errors: true, warnings: true })))
-    else done('main.js')
-  })),
+  webpack: (into) =>
+    new Promise((done, fail) =>
+      webpack(
+        {
+          mode: 'production',
+          context: folder,
+          entry,
+          output: { path: into, filename: 'main.js' },
+          performance: false,
+        },
+        (error, stats) => {
+          if (error || stats.hasErrors() || stats.hasWarnings())
+            fail(error ?? new Error(stats.toString({ all: false, errors: true, warnings: true })))
+          else done('main.js')
+        },
+      ),
+    ),
   'Vite build': async (into) => {
-    await vite({ root: folder, configFile: false, logLevel: 'error', build: { outDir: into, chunkSizeWarningLimit: 2000 } })
+    await vite({
+      root: folder,
+      configFile: false,
+      logLevel: 'error',
+      build: { outDir: into, chunkSizeWarningLimit: 2000 },
+    })
     return null
   },
 }
@@ -81,10 +127,14 @@ async function check(name, open) {
     const { device, hash } = await tab.evaluate(() => globalThis.test())
     if (hash !== expectedHash) throw new Error(`expected the hash ${expectedHash}, got ${hash}`)
     passed++
-    console.log(`ok    ${name}: ${device.threads} threads${device.reason ? ` (${device.reason})` : ''}, ${((performance.now() - start) / 1000).toFixed(1)} s`)
+    console.log(
+      `ok    ${name}: ${device.threads} threads${device.reason ? ` (${device.reason})` : ''}, ${((performance.now() - start) / 1000).toFixed(1)} s`,
+    )
   } catch (error) {
     failed++
-    console.log(`FAIL  ${name}: ${error.message}\n${said.map((line) => `      ${line}`).join('\n')}`)
+    console.log(
+      `FAIL  ${name}: ${error.message}\n${said.map((line) => `      ${line}`).join('\n')}`,
+    )
   } finally {
     await tab.close()
     await stop?.()
@@ -96,20 +146,40 @@ for (const [name, bundle] of Object.entries(bundlers)) {
     const into = join(folder, 'out', name.replace(/\W/g, ''))
     mkdirSync(into, { recursive: true })
     const script = await bundle(into)
-    return serve(into, { headers: { ...ISOLATED, ...STRICT }, ...(script && { pages: { '/': page(`/${script}`) } }), ...(!script && { pages: { '/': readFileSync(join(into, 'index.html'), 'utf8') } }) })
+    return serve(into, {
+      headers: { ...ISOLATED, ...STRICT },
+      ...(script && { pages: { '/': page(`/${script}`) } }),
+      ...(!script && { pages: { '/': readFileSync(join(into, 'index.html'), 'utf8') } }),
+    })
   })
 }
 await check('Vite dev server', async () => {
-  const server = await viteServer({ root: folder, configFile: false, logLevel: 'error', server: { port: 0, host: '127.0.0.1', headers: ISOLATED } })
+  const server = await viteServer({
+    root: folder,
+    configFile: false,
+    logLevel: 'error',
+    server: { port: 0, host: '127.0.0.1', headers: ISOLATED },
+  })
   await server.listen()
   return { address: server.resolvedUrls.local[0], close: () => server.close() }
 })
-// As from a CDN: no bundler, the files of the package as they are. Import maps are inline, so the policy names this one by its hash.
+// As from a CDN: no bundler, the files of the package as they are. Import maps are inline, so the
+// policy names this one by its hash.
 await check('static files and an import map', async () => {
   const map = '{"imports":{"trecvit":"/node_modules/trecvit/dist/index.js"}}'
-  const digest = Buffer.from(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(map))).toString('base64')
-  const policy = STRICT['content-security-policy'].replace("script-src 'self'", `script-src 'self' 'sha256-${digest}'`)
-  return serve(folder, { headers: { ...ISOLATED, 'content-security-policy': policy }, pages: { '/': page('/main.js').replace('<script', `<script type="importmap">${map}</script><script`) } })
+  const digest = Buffer.from(
+    await crypto.subtle.digest('SHA-256', new TextEncoder().encode(map)),
+  ).toString('base64')
+  const policy = STRICT['content-security-policy'].replace(
+    "script-src 'self'",
+    `script-src 'self' 'sha256-${digest}'`,
+  )
+  return serve(folder, {
+    headers: { ...ISOLATED, 'content-security-policy': policy },
+    pages: {
+      '/': page('/main.js').replace('<script', `<script type="importmap">${map}</script><script`),
+    },
+  })
 })
 await browser.close()
 console.log(`${passed} passed, ${failed} failed`)

@@ -1,6 +1,7 @@
 /**
- * The compare page, driven as a person would, in Chromium. Needs a build with the page (node examples/demo/build.mjs), with onnxruntime-web beside
- * it (npm ci --prefix bench/peers --ignore-scripts), and npm install --prefix test/platforms.
+ * The compare page, driven as a person would, in Chromium. Needs a build with the page (node
+ * examples/demo/build.mjs), with onnxruntime-web beside it (npm ci --prefix bench/peers
+ * --ignore-scripts), and npm install --prefix test/platforms.
  *
  *     node test/platforms/compare.mjs [--screenshots folder]
  */
@@ -25,12 +26,24 @@ const browser = await chromium.launch({ executablePath: paths.chromium, args: ['
 
 const until = (page, test, argument) => page.waitForFunction(test, argument, { timeout: PATIENCE })
 const ended = (page) => until(page, () => !document.getElementById('run').disabled)
-const said = (page, pattern) => until(page, (source) => new RegExp(source).test(document.getElementById('message').textContent) && !document.getElementById('message').hidden, pattern.source)
+const said = (page, pattern) =>
+  until(
+    page,
+    (source) =>
+      new RegExp(source).test(document.getElementById('message').textContent) &&
+      !document.getElementById('message').hidden,
+    pattern.source,
+  )
 const count = (page, selector) => page.locator(selector).count()
-const json = (value) => ({ name: 'other.json', mimeType: 'application/json', buffer: Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)) })
+const json = (value) => ({
+  name: 'other.json',
+  mimeType: 'application/json',
+  buffer: Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)),
+})
 async function measure(page, { seconds = 0.02, parts }) {
   await page.fill('[name=seconds]', String(seconds))
-  for (const part of ['kernels', 'frame', 'growth', 'peer']) await page.setChecked(`[name=${part}]`, parts.includes(part))
+  for (const part of ['kernels', 'frame', 'growth', 'peer'])
+    await page.setChecked(`[name=${part}]`, parts.includes(part))
   await page.click('#run')
 }
 async function download(page, button) {
@@ -42,51 +55,84 @@ let saved
 const checks = {
   async 'kernels and a frame are measured, with progress, and drawn'(page) {
     await measure(page, { parts: ['kernels', 'frame'] })
-    await until(page, () => /^Measuring .*, about \d+ s left$/.test(document.getElementById('doing').textContent) && document.getElementById('progress').value > 0)
+    await until(
+      page,
+      () =>
+        /^Measuring .*, about \d+ s left$/.test(document.getElementById('doing').textContent) &&
+        document.getElementById('progress').value > 0,
+    )
     await ended(page)
     assert.match(await page.locator('#doing').textContent(), /^Done in \d+ s\.$/)
     assert.equal(await count(page, '.roofline'), 1)
     assert.equal(await count(page, '.roofline .roof'), 1)
-    assert(await count(page, '.roofline .label') > 10)
+    assert((await count(page, '.roofline .label')) > 10)
     assert.equal(await count(page, '.bars li'), 1)
     assert.match(await page.locator('#results').textContent(), /Chromium \d+/)
   },
   async 'onnxruntime-web gives the same logits, and is drawn beside'(page) {
     await measure(page, { seconds: 0.05, parts: ['peer'] })
     await ended(page)
-    assert.equal(await page.locator('#message').isHidden(), true, await page.locator('#message').textContent())
-    assert.deepEqual(await page.locator('.bars li > span:first-child').allTextContents(), ['trecvit', 'onnxruntime-web'])
-    const [, difference] = /within (\S+) of each other/.exec(await page.locator('#results').textContent())
+    assert.equal(
+      await page.locator('#message').isHidden(),
+      true,
+      await page.locator('#message').textContent(),
+    )
+    assert.deepEqual(await page.locator('.bars li > span:first-child').allTextContents(), [
+      'trecvit',
+      'onnxruntime-web',
+    ])
+    const [, difference] = /within (\S+) of each other/.exec(
+      await page.locator('#results').textContent(),
+    )
     assert(Number(difference) < 1e-4)
   },
   async 'saved as JSON and as a page of its own'(page) {
     saved = JSON.parse(await download(page, '#save'))
-    assert.deepEqual(saved.map(({ bench }) => bench), ['kernels', 'frame', 'onnxruntime-web'])
+    assert.deepEqual(
+      saved.map(({ bench }) => bench),
+      ['kernels', 'frame', 'onnxruntime-web'],
+    )
     const html = await download(page, '#savePage')
     assert.match(html, /^<!doctype html>/)
     assert(!/<script|https?:/.test(html))
   },
   async 'JSON of other machines makes one chart'(page) {
-    const other = saved.map((report) => ({ ...report, facts: { ...report.facts, cpu: 'Another <processor>' } }))
+    const other = saved.map((report) => ({
+      ...report,
+      facts: { ...report.facts, cpu: 'Another <processor>' },
+    }))
     await page.setInputFiles('#open', [json(other)])
     await until(page, () => document.querySelectorAll('.roofline .roof').length === 2)
     assert.equal(await count(page, '.roofline'), 1)
     assert.equal(await count(page, '.bars li'), 4)
     assert.match(await page.locator('.legend').first().textContent(), /Another <processor>/)
-    await page.evaluate((text) => {
-      const transfer = new DataTransfer()
-      transfer.items.add(new File([text], 'dropped.json'))
-      dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, cancelable: true }))
-    }, JSON.stringify(saved.map((report) => ({ ...report, facts: { ...report.facts, runtime: 'Node 24' } }))))
+    await page.evaluate(
+      (text) => {
+        const transfer = new DataTransfer()
+        transfer.items.add(new File([text], 'dropped.json'))
+        dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, cancelable: true }))
+      },
+      JSON.stringify(
+        saved.map((report) => ({ ...report, facts: { ...report.facts, runtime: 'Node 24' } })),
+      ),
+    )
     await until(page, () => document.querySelectorAll('.roofline .roof').length === 3)
   },
   async 'no serious violation for those who do not see or point'(page) {
     await page.evaluate(axe)
     const { violations } = await page.evaluate(() => globalThis.axe.run())
-    assert.deepEqual(violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes[0].html}`), [])
+    assert.deepEqual(
+      violations
+        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+        .map(({ id, nodes }) => `${id}: ${nodes[0].html}`),
+      [],
+    )
   },
   async 'what is no report is one sentence, and the page goes on'(page) {
-    for (const [contents, sentence] of [['not JSON', /^"other\.json" is not JSON; expected a file of .*\.$/], ['{"top":[]}', /^"other\.json" holds no bench reports; .*\.$/]]) {
+    for (const [contents, sentence] of [
+      ['not JSON', /^"other\.json" is not JSON; expected a file of .*\.$/],
+      ['{"top":[]}', /^"other\.json" holds no bench reports; .*\.$/],
+    ]) {
       await page.setInputFiles('#open', [json(contents)])
       await said(page, sentence)
     }
@@ -100,7 +146,10 @@ const checks = {
     await until(page, () => document.getElementById('progress').value > 0.1)
     await page.click('#stop')
     await ended(page)
-    assert.match(await page.locator('#doing').textContent(), /^Stopped; what was measured is below\.$/)
+    assert.match(
+      await page.locator('#doing').textContent(),
+      /^Stopped; what was measured is below\.$/,
+    )
     assert.equal(await count(page, '#results h2:text-is("kernels")'), 1)
     assert.equal(await count(page, '#results h2:text-is("frame")'), 0)
   },
@@ -126,17 +175,35 @@ for (const [name, work] of Object.entries(checks)) {
   } catch (error) {
     failed++
     console.log(`FAIL  ${name}: ${error.message.slice(0, 1500)}`)
-    console.log(`      the page says: ${await page.locator('#doing').textContent()} | ${await page.locator('#message').textContent()}`)
+    console.log(
+      `      the page says: ${await page.locator('#doing').textContent()} | ${await page.locator('#message').textContent()}`,
+    )
   }
 }
 if (shots && saved) {
-  for (const [width, height] of [[1440, 1100], [390, 844]]) {
+  for (const [width, height] of [
+    [1440, 1100],
+    [390, 844],
+  ]) {
     for (const colorScheme of ['light', 'dark']) {
-      const shown = await (await browser.newContext({ viewport: { width, height }, colorScheme })).newPage()
+      const shown = await (
+        await browser.newContext({ viewport: { width, height }, colorScheme })
+      ).newPage()
       await shown.goto(page.url())
-      await shown.setInputFiles('#open', [json(saved), json(saved.map((report) => ({ ...report, facts: { ...report.facts, runtime: 'Another runtime 1' } })))])
+      await shown.setInputFiles('#open', [
+        json(saved),
+        json(
+          saved.map((report) => ({
+            ...report,
+            facts: { ...report.facts, runtime: 'Another runtime 1' },
+          })),
+        ),
+      ])
       await shown.locator('.roofline').waitFor()
-      await shown.screenshot({ path: join(shots, `compare-${width}-${colorScheme}.png`), fullPage: true })
+      await shown.screenshot({
+        path: join(shots, `compare-${width}-${colorScheme}.png`),
+        fullPage: true,
+      })
       await shown.context().close()
     }
   }

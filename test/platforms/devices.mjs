@@ -1,6 +1,6 @@
 /**
- * The built package on the CPU and on the GPU of this runtime: the built-in model must give the same answers within the bound, and a stream
- * must move from one to the other and back.
+ * The built package on the CPU and on the GPU of this runtime: the built-in model must give the
+ * same answers within the bound, and a stream must move from one to the other and back.
  *
  *     VK_DRIVER_FILES=... node test/platforms/devices.mjs
  *     VK_DRIVER_FILES=... deno run -A test/platforms/devices.mjs
@@ -11,8 +11,14 @@ const BOUND = 1e-4
 const FRAMES = 24
 
 /** Noise that drifts to the left, so that the recurrence has something to see. */
-const texture = Uint8Array.from({ length: 96 * 256 }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 24))
-const frameAt = (t) => ({ shape: [96, 96, 3], data: Uint8Array.from({ length: 96 * 96 * 3 }, (_, i) => texture[Math.floor(i / 288) * 256 + ((Math.floor((i % 288) / 3) + 2 * t) % 256)]) })
+const texture = Uint8Array.from({ length: 96 * 256 }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24)
+const frameAt = (t) => ({
+  shape: [96, 96, 3],
+  data: Uint8Array.from(
+    { length: 96 * 96 * 3 },
+    (_, i) => texture[Math.floor(i / 288) * 256 + ((Math.floor((i % 288) / 3) + 2 * t) % 256)],
+  ),
+})
 
 async function answers(stream, from = 0, to = FRAMES) {
   const logits = []
@@ -26,8 +32,11 @@ const want = await answers(cpu.stream())
 const largest = Math.max(...want.map(Math.abs))
 const check = (what, got) => {
   const error = Math.max(...got.map((value, i) => Math.abs(value - want[i]))) / largest
-  console.log(`${what}: ${gpu.device.kernels}, largest error ${error.toExponential(1)} of the largest logit`)
-  if (!(error <= BOUND)) throw new Error(`${what} expected an error of at most ${BOUND}, got ${error}`)
+  console.log(
+    `${what}: ${gpu.device.kernels}, largest error ${error.toExponential(1)} of the largest logit`,
+  )
+  if (!(error <= BOUND))
+    throw new Error(`${what} expected an error of at most ${BOUND}, got ${error}`)
 }
 
 check('on the GPU', await answers(gpu.stream()))

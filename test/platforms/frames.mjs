@@ -1,7 +1,8 @@
 /**
- * The same video gives the same input of the model everywhere: hashes of clips of many kinds, decoded by FFmpeg in WebAssembly in each runtime, and
- * by the best that the runtime has of its own where that hands out planes. Needs a build with the decoder (npm run build:decoder), and
- * npm install --prefix test/platforms.
+ * The same video gives the same input of the model everywhere: hashes of clips of many kinds,
+ * decoded by FFmpeg in WebAssembly in each runtime, and by the best that the runtime has of its own
+ * where that hands out planes. Needs a build with the decoder (npm run build:decoder), and npm
+ * install --prefix test/platforms.
  *
  *     node test/platforms/frames.mjs [--write]
  *
@@ -19,20 +20,39 @@ const write = process.argv.includes('--write')
 let expected = write ? null : JSON.parse(readFileSync(hashesFile, 'utf8'))
 
 const runtimes = {
-  ...Object.fromEntries(['Node 20', 'Deno', 'Bun'].map((name) => [name, { file: programs[name][0], report: () => ask(name, 'tensorsReport.mjs') }])),
-  'Chromium': { file: paths.chromium, report: () => byPage('chromium') },
-  'Firefox': { file: paths.firefox, report: () => byPage('firefox') },
+  ...Object.fromEntries(
+    ['Node 20', 'Deno', 'Bun'].map((name) => [
+      name,
+      { file: programs[name][0], report: () => ask(name, 'tensorsReport.mjs') },
+    ]),
+  ),
+  Chromium: { file: paths.chromium, report: () => byPage('chromium') },
+  Firefox: { file: paths.firefox, report: () => byPage('firefox') },
 }
 
 /** Pages know no packages: mediabunny comes in a bundle with the rest. */
 async function byPage(name) {
-  await build({ entryPoints: [`${root}dist/video/index.js`], outdir: `${root}build/platforms/video`, bundle: true, splitting: true, format: 'esm', logLevel: 'error', absWorkingDir: root })
-  return inPage(name, async (page, version) => ({ version, ...await page.evaluate(async () => {
-    const video = await import('/build/platforms/video/index.js')
-    const { tensors } = await import('/test/platforms/tensors.mjs')
-    const openVideo = (source, options) => video.openVideo(source, { decoderUrl: '/dist/decoder.wasm', ...options })
-    return tensors({ ...video, openVideo }, async (file) => (await fetch(`/${file}`)).arrayBuffer())
-  }) }))
+  await build({
+    entryPoints: [`${root}dist/video/index.js`],
+    outdir: `${root}build/platforms/video`,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    logLevel: 'error',
+    absWorkingDir: root,
+  })
+  return inPage(name, async (page, version) => ({
+    version,
+    ...(await page.evaluate(async () => {
+      const video = await import('/build/platforms/video/index.js')
+      const { tensors } = await import('/test/platforms/tensors.mjs')
+      const openVideo = (source, options) =>
+        video.openVideo(source, { decoderUrl: '/dist/decoder.wasm', ...options })
+      return tensors({ ...video, openVideo }, async (file) =>
+        (await fetch(`/${file}`)).arrayBuffer(),
+      )
+    })),
+  }))
 }
 
 let [passed, failed] = [0, 0]
@@ -46,10 +66,20 @@ for (const [name, { file, report }] of Object.entries(runtimes)) {
     }
     const { version, wasm, auto } = await report()
     expected ??= wasm
-    for (const clip of Object.keys(expected)) if (wasm[clip] !== expected[clip]) throw new Error(`the input made of ${clip} by the decoder in WebAssembly expected the hash ${expected[clip]}, got ${wasm[clip]}`)
-    for (const [clip, hash] of Object.entries(auto)) if (hash !== expected[clip]) throw new Error(`the input made of ${clip} by its own decoder expected the hash ${expected[clip]}, got ${hash}`)
+    for (const clip of Object.keys(expected))
+      if (wasm[clip] !== expected[clip])
+        throw new Error(
+          `the input made of ${clip} by the decoder in WebAssembly expected the hash ${expected[clip]}, got ${wasm[clip]}`,
+        )
+    for (const [clip, hash] of Object.entries(auto))
+      if (hash !== expected[clip])
+        throw new Error(
+          `the input made of ${clip} by its own decoder expected the hash ${expected[clip]}, got ${hash}`,
+        )
     passed++
-    console.log(`ok    ${name} ${version}: ${Object.keys(wasm).length} clips by FFmpeg in WebAssembly, ${Object.keys(auto).length} of them by its own decoder too (${((performance.now() - start) / 1000).toFixed(1)} s)`)
+    console.log(
+      `ok    ${name} ${version}: ${Object.keys(wasm).length} clips by FFmpeg in WebAssembly, ${Object.keys(auto).length} of them by its own decoder too (${((performance.now() - start) / 1000).toFixed(1)} s)`,
+    )
   } catch (error) {
     failed++
     console.log(`FAIL  ${name}: ${error.message}`)

@@ -36,9 +36,22 @@ export async function run(print: (line: string) => void, testTimeout: number): P
     }
     const runner: VitestRunner = {
       config: {
-        root: '/', setupFiles: [], name: undefined, passWithNoTests: false, testNamePattern: undefined, allowOnly: false,
-        sequence: { seed: 1, hooks: 'stack', setupFiles: 'list' }, chaiConfig: undefined, maxConcurrency: 1, testTimeout, hookTimeout: testTimeout,
-        retry: 0, includeTaskLocation: false, tags: [], tagsFilter: undefined, strictTags: false,
+        root: '/',
+        setupFiles: [],
+        name: undefined,
+        passWithNoTests: false,
+        testNamePattern: undefined,
+        allowOnly: false,
+        sequence: { seed: 1, hooks: 'stack', setupFiles: 'list' },
+        chaiConfig: undefined,
+        maxConcurrency: 1,
+        testTimeout,
+        hookTimeout: testTimeout,
+        retry: 0,
+        includeTaskLocation: false,
+        tags: [],
+        tagsFilter: undefined,
+        strictTags: false,
       },
       importFile: load,
     }
@@ -47,7 +60,9 @@ export async function run(print: (line: string) => void, testTimeout: number): P
       if (suite.result?.errors?.length) fail(file, suite.result.errors)
     }
     if (own.passed + own.failed + own.skipped === 0) fail(`${file} has no tests`)
-    print(`${own.failed ? 'FAIL ' : 'ok   '} ${file}: ${own.passed} passed, ${own.failed} failed, ${own.skipped} skipped (${((performance.now() - start) / 1000).toFixed(1)} s)`)
+    print(
+      `${own.failed ? 'FAIL ' : 'ok   '} ${file}: ${own.passed} passed, ${own.failed} failed, ${own.skipped} skipped (${((performance.now() - start) / 1000).toFixed(1)} s)`,
+    )
     for (const key of Object.keys(own) as (keyof Outcome)[]) outcome[key] += own[key]
   }
   return outcome

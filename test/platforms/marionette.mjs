@@ -1,9 +1,12 @@
 /**
- * A page of headless Firefox by its own protocol, Marionette, with the few methods of playwright's pages that the tests of pages need.
+ * A page of headless Firefox by its own protocol, Marionette, with the few methods of playwright's
+ * pages that the tests of pages need.
  *
- * Playwright speaks WebDriver BiDi with Firefox. In Firefox 153 such a session sooner or later stops a worker for good when a worker that it had
- * started ends: two workers of one line each, started and terminated in turn by a worker, stand still after 1 to 70 rounds with nothing but
- * `session.new` sent; without a session, or with one of Marionette, 300 rounds and more go through. So workers that have threads are tested here.
+ * Playwright speaks WebDriver BiDi with Firefox. In Firefox 153 such a session sooner or later
+ * stops a worker for good when a worker that it had started ends: two workers of one line each,
+ * started and terminated in turn by a worker, stand still after 1 to 70 rounds with nothing but
+ * `session.new` sent; without a session, or with one of Marionette, 300 rounds and more go through.
+ * So workers that have threads are tested here.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -22,8 +25,17 @@ const PATIENCE = 60_000
  */
 export async function inFirefox(address, use, prefs = {}) {
   const profile = mkdtempSync(join(tmpdir(), 'trecvit-'))
-  writeFileSync(join(profile, 'user.js'), Object.entries({ 'marionette.port': 0, ...prefs }).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`).join(''))
-  const browser = spawn(paths.firefox, ['--headless', '--no-remote', '--profile', profile, '--marionette'], { stdio: 'ignore' })
+  writeFileSync(
+    join(profile, 'user.js'),
+    Object.entries({ 'marionette.port': 0, ...prefs })
+      .map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`)
+      .join(''),
+  )
+  const browser = spawn(
+    paths.firefox,
+    ['--headless', '--no-remote', '--profile', profile, '--marionette'],
+    { stdio: 'ignore' },
+  )
   const ended = new Promise((done) => browser.on('exit', done))
   try {
     const ask = await openSession(profile)
@@ -38,7 +50,10 @@ export async function inFirefox(address, use, prefs = {}) {
   }
 }
 
-/** Messages are `length:[kind, id, method or error, parameters or result]`; an answer has the id of its question. */
+/**
+ * Messages are `length:[kind, id, method or error, parameters or result]`; an answer has the id of
+ * its question.
+ */
 async function openSession(profile) {
   const socket = connect(await portOf(profile), '127.0.0.1')
   const waiting = new Map()
@@ -47,7 +62,7 @@ async function openSession(profile) {
   socket.on('error', () => {})
   socket.on('data', (part) => {
     heard = Buffer.concat([heard, part])
-    for (let colon; (colon = heard.indexOf(':')) > 0;) {
+    for (let colon; (colon = heard.indexOf(':')) > 0; ) {
       const end = colon + 1 + Number(heard.subarray(0, colon))
       if (heard.length < end) return
       const message = JSON.parse(heard.subarray(colon + 1, end))
@@ -60,15 +75,16 @@ async function openSession(profile) {
       else resolve(result)
     }
   })
-  return (method, parameters = {}) => new Promise((resolve, reject) => {
-    waiting.set(++asked, { resolve, reject })
-    const text = JSON.stringify([0, asked, method, parameters])
-    socket.write(`${Buffer.byteLength(text)}:${text}`)
-  })
+  return (method, parameters = {}) =>
+    new Promise((resolve, reject) => {
+      waiting.set(++asked, { resolve, reject })
+      const text = JSON.stringify([0, asked, method, parameters])
+      socket.write(`${Buffer.byteLength(text)}:${text}`)
+    })
 }
 
 async function portOf(profile) {
-  for (const start = performance.now(); performance.now() - start < PATIENCE;) {
+  for (const start = performance.now(); performance.now() - start < PATIENCE; ) {
     try {
       return Number(readFileSync(join(profile, 'MarionetteActivePort'), 'utf8'))
     } catch {
@@ -90,14 +106,17 @@ class Page {
   async evaluate(work, argument = null) {
     const script = `const [argument, tell] = arguments
       Promise.resolve().then(() => (${work})(argument)).then((value) => tell({ value }), (error) => tell({ error: String(error.stack ?? error) }))`
-    const { value: { value, error } } = await this.#ask('WebDriver:ExecuteAsyncScript', { script, args: [argument], sandbox: null })
+    const {
+      value: { value, error },
+    } = await this.#ask('WebDriver:ExecuteAsyncScript', { script, args: [argument], sandbox: null })
     if (error !== undefined) throw new Error(error)
     return value
   }
 
   async waitForFunction(test, argument, { timeout = PATIENCE } = {}) {
-    for (const start = performance.now(); !await this.evaluate(test, argument);) {
-      if (performance.now() - start > timeout) throw new Error(`waited for ${test} (${JSON.stringify(argument)}) in vain`)
+    for (const start = performance.now(); !(await this.evaluate(test, argument)); ) {
+      if (performance.now() - start > timeout)
+        throw new Error(`waited for ${test} (${JSON.stringify(argument)}) in vain`)
       await this.waitForTimeout(20)
     }
   }
@@ -112,7 +131,10 @@ class Page {
 
   /** @param path of one file */
   async setInputFiles(selector, path) {
-    const { value } = await this.#ask('WebDriver:FindElement', { using: 'css selector', value: selector })
+    const { value } = await this.#ask('WebDriver:FindElement', {
+      using: 'css selector',
+      value: selector,
+    })
     await this.#ask('WebDriver:ElementSendKeys', { id: Object.values(value)[0], text: path })
   }
 
@@ -128,17 +150,26 @@ class Page {
   }
 
   selectOption(selector, value) {
-    return this.evaluate(([selector, value]) => {
-      const list = document.querySelector(selector)
-      list.value = value
-      for (const type of ['input', 'change']) list.dispatchEvent(new Event(type, { bubbles: true }))
-    }, [selector, value])
+    return this.evaluate(
+      ([selector, value]) => {
+        const list = document.querySelector(selector)
+        list.value = value
+        for (const type of ['input', 'change'])
+          list.dispatchEvent(new Event(type, { bubbles: true }))
+      },
+      [selector, value],
+    )
   }
 
   locator(selector) {
     return {
-      textContent: () => this.evaluate((selector) => document.querySelector(selector).textContent, selector),
-      evaluate: (work, argument) => this.evaluate(`([selector, argument]) => (${work})(document.querySelector(selector), argument)`, [selector, argument ?? null]),
+      textContent: () =>
+        this.evaluate((selector) => document.querySelector(selector).textContent, selector),
+      evaluate: (work, argument) =>
+        this.evaluate(
+          `([selector, argument]) => (${work})(document.querySelector(selector), argument)`,
+          [selector, argument ?? null],
+        ),
     }
   }
 }

@@ -1,7 +1,8 @@
 /**
- * Nine runtimes, one table: the logits of the built-in and the golden models must have the same bits in all of them, for 1, 2 and 4 threads and
- * for every way to cut a video into chunks, and be within the bound on the GPU of those that have one. Needs a build, and
- * npm install --prefix test/platforms; VK_DRIVER_FILES names the driver.
+ * Nine runtimes, one table: the logits of the built-in and the golden models must have the same
+ * bits in all of them, for 1, 2 and 4 threads and for every way to cut a video into chunks, and be
+ * within the bound on the GPU of those that have one. Needs a build, and npm install --prefix
+ * test/platforms; VK_DRIVER_FILES names the driver.
  *
  *     node test/platforms/matrix.mjs [--write] [runtime ...]
  *
@@ -22,18 +23,26 @@ const hashesFile = join(here, 'hashes.json')
 const expected = existsSync(hashesFile) ? JSON.parse(readFileSync(hashesFile, 'utf8')) : {}
 
 const runtimes = {
-  ...Object.fromEntries(Object.entries(programs).map(([name, [file]]) => [name, { file, report: () => ask(name, 'report.mjs') }])),
-  'Chromium': { file: paths.chromium, report: () => byPage('chromium') },
-  'Firefox': { file: paths.firefox, report: () => byPage('firefox') },
-  'workerd': { file: installed('miniflare'), report: inWorkerd },
+  ...Object.fromEntries(
+    Object.entries(programs).map(([name, [file]]) => [
+      name,
+      { file, report: () => ask(name, 'report.mjs') },
+    ]),
+  ),
+  Chromium: { file: paths.chromium, report: () => byPage('chromium') },
+  Firefox: { file: paths.firefox, report: () => byPage('firefox') },
+  workerd: { file: installed('miniflare'), report: inWorkerd },
 }
 
 async function byPage(name) {
-  return inPage(name, async (page, version) => ({ version, ...await page.evaluate(async () => {
-    const { TRecViT } = await import('/dist/index.js')
-    const { answers } = await import('/test/platforms/answers.mjs')
-    return answers(TRecViT, async (file) => (await fetch(`/${file}`)).arrayBuffer())
-  }) }))
+  return inPage(name, async (page, version) => ({
+    version,
+    ...(await page.evaluate(async () => {
+      const { TRecViT } = await import('/dist/index.js')
+      const { answers } = await import('/test/platforms/answers.mjs')
+      return answers(TRecViT, async (file) => (await fetch(`/${file}`)).arrayBuffer())
+    })),
+  }))
 }
 
 async function inWorkerd() {
@@ -41,7 +50,10 @@ async function inWorkerd() {
   try {
     const report = await (await worker.dispatchFetch('http://localhost/')).json()
     if (report.error) throw new Error(report.error)
-    return { version: JSON.parse(readFileSync(installed('workerd/package.json'), 'utf8')).version, ...report }
+    return {
+      version: JSON.parse(readFileSync(installed('workerd/package.json'), 'utf8')).version,
+      ...report,
+    }
   } finally {
     await worker.dispose()
   }
@@ -50,7 +62,12 @@ async function inWorkerd() {
 const only = process.argv.slice(2).filter((argument) => argument !== '--write')
 const rows = []
 /** Builds, and how far those that may be are off. */
-const described = (builds) => Object.entries({ simd: 0, ...builds }).map(([build, off]) => build.includes('relaxed') ? `${build} (${off.toExponential(1)})` : build).join(', ')
+const described = (builds) =>
+  Object.entries({ simd: 0, ...builds })
+    .map(([build, off]) =>
+      build.includes('relaxed') ? `${build} (${off.toExponential(1)})` : build,
+    )
+    .join(', ')
 let [passed, failed] = [0, 0]
 for (const [name, { file, report }] of Object.entries(runtimes)) {
   if (only.length && !only.includes(name)) continue
@@ -62,20 +79,46 @@ for (const [name, { file, report }] of Object.entries(runtimes)) {
       continue
     }
     const { version, hashes, threads, reason, builds, adapter, error, noGpu } = await Promise.race([
-      report(), new Promise((_, reject) => setTimeout(() => reject(new Error(`no answer within ${PATIENCE / 1000} s`)), PATIENCE).unref()),
+      report(),
+      new Promise((_, reject) =>
+        setTimeout(
+          () => reject(new Error(`no answer within ${PATIENCE / 1000} s`)),
+          PATIENCE,
+        ).unref(),
+      ),
     ])
-    if (process.argv.includes('--write')) for (const [model, hash] of Object.entries(hashes)) expected[model] ??= hash
-    for (const model of Object.keys({ ...expected, ...hashes })) if (hashes[model] !== expected[model]) throw new Error(`the logits of "${model}" expected the hash ${expected[model]}, got ${hashes[model]}`)
-    if (error !== null && !(error <= BOUND)) throw new Error(`the GPU expected an error of at most ${BOUND} of the largest logit, got ${error}`)
-    rows.push([name, version.replace(/^v|^deno | \(.*/g, ''), described(builds), threads.join(', '), adapter ?? '–', error === null ? '–' : error.toExponential(1)])
+    if (process.argv.includes('--write'))
+      for (const [model, hash] of Object.entries(hashes)) expected[model] ??= hash
+    for (const model of Object.keys({ ...expected, ...hashes }))
+      if (hashes[model] !== expected[model])
+        throw new Error(
+          `the logits of "${model}" expected the hash ${expected[model]}, got ${hashes[model]}`,
+        )
+    if (error !== null && !(error <= BOUND))
+      throw new Error(
+        `the GPU expected an error of at most ${BOUND} of the largest logit, got ${error}`,
+      )
+    rows.push([
+      name,
+      version.replace(/^v|^deno | \(.*/g, ''),
+      described(builds),
+      threads.join(', '),
+      adapter ?? '–',
+      error === null ? '–' : error.toExponential(1),
+    ])
     passed++
-    console.log(`ok    ${name} ${version}: the same bits for threads ${threads.join(', ')}; ${described(builds)}${reason ? ` (${reason})` : ''}; ${adapter ? `${adapter}: ${error.toExponential(1)}` : `no GPU${noGpu ? ` (${noGpu})` : ''}`} (${((performance.now() - start) / 1000).toFixed(1)} s)`)
+    console.log(
+      `ok    ${name} ${version}: the same bits for threads ${threads.join(', ')}; ${described(builds)}${reason ? ` (${reason})` : ''}; ${adapter ? `${adapter}: ${error.toExponential(1)}` : `no GPU${noGpu ? ` (${noGpu})` : ''}`} (${((performance.now() - start) / 1000).toFixed(1)} s)`,
+    )
   } catch (error) {
     failed++
     console.log(`FAIL  ${name}: ${error.message}`)
   }
 }
-if (process.argv.includes('--write')) writeFileSync(hashesFile, `${JSON.stringify(expected, null, 2)}\n`)
-console.log(`\n| runtime | version | kernels | threads | WebGPU adapter | worst GPU error |\n|---|---|---|---|---|---|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`)
+if (process.argv.includes('--write'))
+  writeFileSync(hashesFile, `${JSON.stringify(expected, null, 2)}\n`)
+console.log(
+  `\n| runtime | version | kernels | threads | WebGPU adapter | worst GPU error |\n|---|---|---|---|---|---|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`,
+)
 console.log(`${passed} passed, ${failed} failed`)
 process.exit(failed ? 1 : 0)

@@ -14,8 +14,17 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 export function installPacked() {
   const folder = mkdtempSync(join(tmpdir(), 'trecvit-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-  const [{ filename }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root, encoding: 'utf8' }))
+  const [{ filename }] = JSON.parse(
+    execFileSync('npm', ['pack', '--json', '--pack-destination', folder], {
+      cwd: root,
+      encoding: 'utf8',
+    }),
+  )
   writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }')
-  execFileSync('npm', ['install', '--no-fund', '--no-audit', '--ignore-scripts', '--omit=optional', `./${filename}`], { cwd: folder, stdio: 'pipe' })
+  execFileSync(
+    'npm',
+    ['install', '--no-fund', '--no-audit', '--ignore-scripts', '--omit=optional', `./${filename}`],
+    { cwd: folder, stdio: 'pipe' },
+  )
   return { folder, packed: join(folder, filename) }
 }

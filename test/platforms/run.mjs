@@ -1,10 +1,13 @@
 /**
- * Runs the tests that need neither files nor processes, in any runtime; they are bundled once, with the parts of vitest that run anywhere.
+ * Runs the tests that need neither files nor processes, in any runtime; they are bundled once, with
+ * the parts of vitest that run anywhere.
  *
  *     node test/platforms/run.mjs <runtime> [test…]
  *
- * runtime: `chromium` or `firefox` (browsers.mjs; needs npm install --prefix test/platforms), or a command that runs a module, like `node`, `bun` or `deno run -A` in quotes. Tests are stems of files in test/; all unless given. The GPU is the one
- * that VK_DRIVER_FILES names; with GPU=required a test that is skipped counts as failed. Ends with `N passed, N failed`.
+ * runtime: `chromium` or `firefox` (browsers.mjs; needs npm install --prefix test/platforms), or a
+ * command that runs a module, like `node`, `bun` or `deno run -A` in quotes. Tests are stems of
+ * files in test/; all unless given. The GPU is the one that VK_DRIVER_FILES names; with
+ * GPU=required a test that is skipped counts as failed. Ends with `N passed, N failed`.
  */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -17,7 +20,8 @@ const TEST = 240
 const RUN = 1800
 
 const [runtime, ...only] = process.argv.slice(2)
-if (!runtime) throw new Error('Expected a runtime: chromium, firefox, or a command such as "deno run -A"')
+if (!runtime)
+  throw new Error('Expected a runtime: chromium, firefox, or a command such as "deno run -A"')
 const page = runtime === 'chromium' || runtime === 'firefox'
 const file = `build/platforms/${page ? `${runtime}.js` : `${process.pid}.mjs`}`
 const outfile = join(root, file)
@@ -25,18 +29,28 @@ await bundleTests(outfile, { page, seconds: TEST, ...(only.length && { tests: on
 
 const outcome = await Promise.race([
   page ? runInPage(runtime) : inProcess(runtime.split(' ')),
-  new Promise((_, reject) => setTimeout(() => reject(new Error(`${runtime} has not ended after ${RUN} seconds`)), RUN * 1000).unref()),
+  new Promise((_, reject) =>
+    setTimeout(
+      () => reject(new Error(`${runtime} has not ended after ${RUN} seconds`)),
+      RUN * 1000,
+    ).unref(),
+  ),
 ]).catch((error) => {
   console.log(`FAIL  ${error.message}`)
   return { passed: 0, failed: 1, skipped: 0 }
 })
 const failed = outcome.failed + (process.env.GPU === 'required' ? outcome.skipped : 0)
-console.log(`${outcome.passed} passed, ${failed} failed${outcome.skipped ? ` (${outcome.skipped} skipped)` : ''}`)
+console.log(
+  `${outcome.passed} passed, ${failed} failed${outcome.skipped ? ` (${outcome.skipped} skipped)` : ''}`,
+)
 process.exit(failed ? 1 : 0)
 
 /** Runs the bundle with a command. */
 async function inProcess([command, ...args]) {
-  const child = spawn(command, [...args, outfile], { stdio: ['ignore', 'pipe', 'inherit'], cwd: root })
+  const child = spawn(command, [...args, outfile], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    cwd: root,
+  })
   process.on('exit', () => child.kill())
   let text = ''
   child.stdout.on('data', (part) => {
@@ -54,9 +68,12 @@ async function runInPage(name) {
   const { inPage } = await import('./browsers.mjs')
   return inPage(name, (page, version) => {
     console.log(`${name} ${version}`)
-    return page.evaluate(async ({ path, timeout }) => {
-      await import(path)
-      return globalThis.run((line) => console.log(line), timeout)
-    }, { path: `/${file}`, timeout: TEST * 1000 })
+    return page.evaluate(
+      async ({ path, timeout }) => {
+        await import(path)
+        return globalThis.run((line) => console.log(line), timeout)
+      },
+      { path: `/${file}`, timeout: TEST * 1000 },
+    )
   })
 }

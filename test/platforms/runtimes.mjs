@@ -17,14 +17,20 @@ export const programs = {
   'Node 22': [installed('node22/bin/node')],
   'Node 24': [installed('node24/bin/node')],
   'Node 26': [installed('node26/bin/node')],
-  'Deno': [installed('@deno/linux-x64-glibc/deno'), 'run', '-A'],
-  'Bun': [installed('@oven/bun-linux-x64/bin/bun')],
+  Deno: [installed('@deno/linux-x64-glibc/deno'), 'run', '-A'],
+  Bun: [installed('@oven/bun-linux-x64/bin/bun')],
 }
 
-/** Runs a module of this folder, which prints a line `answers {…}`: what it says, and the version of the runtime. */
+/**
+ * Runs a module of this folder, which prints a line `answers {…}`: what it says, and the version of
+ * the runtime.
+ */
 export async function ask(name, module) {
   const [file, ...args] = programs[name]
-  const { stdout } = await promisify(execFile)(file, [...args, join(here, module)], { timeout: PATIENCE, maxBuffer: 1e8 })
+  const { stdout } = await promisify(execFile)(file, [...args, join(here, module)], {
+    timeout: PATIENCE,
+    maxBuffer: 1e8,
+  })
   const [, json] = /^answers (.*)$/m.exec(stdout) ?? []
   if (!json) throw new Error(`it printed no answers: ${stdout.slice(-500)}`)
   const version = (await promisify(execFile)(file, ['--version'])).stdout.split('\n')[0]

@@ -3,10 +3,20 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { extname, join } from 'node:path'
 
-const types = { '.html': 'text/html', '.css': 'text/css', '.js': 'text/javascript', '.mjs': 'text/javascript', '.json': 'application/json', '.wasm': 'application/wasm' }
+const types = {
+  '.html': 'text/html',
+  '.css': 'text/css',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+}
 
 /** Headers with which a page may share memory between threads. */
-export const ISOLATED = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' }
+export const ISOLATED = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+}
 
 /**
  * @param folder what is served
@@ -17,8 +27,16 @@ export const ISOLATED = { 'cross-origin-opener-policy': 'same-origin', 'cross-or
 export async function serve(folder, { headers = {}, pages = {} } = {}) {
   const server = createServer(async ({ url }, response) => {
     const { pathname } = new URL(url, 'http://localhost')
-    const body = pages[pathname] ?? await readFile(join(folder, decodeURIComponent(pathname))).catch(() => null)
-    response.writeHead(body === null ? 404 : 200, { 'content-type': pages[pathname] === undefined ? types[extname(pathname)] ?? 'application/octet-stream' : 'text/html', ...headers })
+    const body =
+      pages[pathname] ??
+      (await readFile(join(folder, decodeURIComponent(pathname))).catch(() => null))
+    response.writeHead(body === null ? 404 : 200, {
+      'content-type':
+        pages[pathname] === undefined
+          ? (types[extname(pathname)] ?? 'application/octet-stream')
+          : 'text/html',
+      ...headers,
+    })
     response.end(body)
   })
   await new Promise((done) => server.listen(0, '127.0.0.1', done))

@@ -1,5 +1,15 @@
-/** What tests import from vitest, from the parts of vitest that need no Node: esbuild puts this in its place. */
-import { ASYMMETRIC_MATCHERS_OBJECT, getState, JestAsymmetricMatchers, JestChaiExpect, JestExtend, setState } from '@vitest/expect'
+/**
+ * What tests import from vitest, from the parts of vitest that need no Node: esbuild puts this in
+ * its place.
+ */
+import {
+  ASYMMETRIC_MATCHERS_OBJECT,
+  getState,
+  JestAsymmetricMatchers,
+  JestChaiExpect,
+  JestExtend,
+  setState,
+} from '@vitest/expect'
 import * as chai from 'chai'
 
 export { afterAll, afterEach, beforeAll, beforeEach, describe, test } from '@vitest/runner'
@@ -9,7 +19,8 @@ chai.use(JestChaiExpect)
 chai.use(JestAsymmetricMatchers)
 
 export const expect = Object.assign(
-  (value: unknown, message?: string) => chai.expect(value, message), chai.expect,
+  (value: unknown, message?: string) => chai.expect(value, message),
+  chai.expect,
   (globalThis as unknown as Record<symbol, object>)[ASYMMETRIC_MATCHERS_OBJECT],
   { getState: () => getState(expect as never) },
 )

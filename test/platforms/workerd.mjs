@@ -1,4 +1,7 @@
-/** workerd, through miniflare: scripts that import the package, with its WebAssembly compiled beforehand as workerd wants it. */
+/**
+ * workerd, through miniflare: scripts that import the package, with its WebAssembly compiled
+ * beforehand as workerd wants it.
+ */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -13,16 +16,40 @@ const root = new URL('../../', import.meta.url)
  */
 export async function startWorkerd(entry, { folder = fileURLToPath(root) } = {}) {
   const { outputFiles } = await build({
-    entryPoints: [entry], absWorkingDir: folder, bundle: true, format: 'esm', write: false, logLevel: 'error', conditions: ['workerd', 'worker'], target: 'es2022',
-    plugins: [{ name: 'wasm', setup: (bundle) => bundle.onResolve({ filter: /\.wasm$/ }, () => ({ path: './trecvit.wasm', external: true })) }],
+    entryPoints: [entry],
+    absWorkingDir: folder,
+    bundle: true,
+    format: 'esm',
+    write: false,
+    logLevel: 'error',
+    conditions: ['workerd', 'worker'],
+    target: 'es2022',
+    plugins: [
+      {
+        name: 'wasm',
+        setup: (bundle) =>
+          bundle.onResolve({ filter: /\.wasm$/ }, () => ({
+            path: './trecvit.wasm',
+            external: true,
+          })),
+      },
+    ],
   })
   const worker = new Miniflare({
-    modulesRoot: '/', compatibilityDate: '2026-04-01',
+    modulesRoot: '/',
+    compatibilityDate: '2026-04-01',
     modules: [
       { type: 'ESModule', path: '/worker.js', contents: outputFiles[0].text },
-      { type: 'CompiledWasm', path: '/trecvit.wasm', contents: await readFile(new URL('dist/trecvit.wasm', root)) },
+      {
+        type: 'CompiledWasm',
+        path: '/trecvit.wasm',
+        contents: await readFile(new URL('dist/trecvit.wasm', root)),
+      },
     ],
-    serviceBindings: { files: async (request) => new Response(await readFile(new URL(new URL(request.url).pathname.slice(1), root))) },
+    serviceBindings: {
+      files: async (request) =>
+        new Response(await readFile(new URL(new URL(request.url).pathname.slice(1), root))),
+    },
   })
   await worker.ready
   return worker

@@ -1,12 +1,18 @@
-/** What can happen to streams and models, as commands of fast-check: each is drawn, shrunk and replayed. */
-import fc from 'fast-check'
+/**
+ * What can happen to streams and models, as commands of fast-check: each is drawn, shrunk and
+ * replayed.
+ */
+
 import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
 import { vi } from 'vitest'
 import type { Average } from '../../src/index.ts'
 import { deaths } from '../faults.ts'
-import { frameOf, isOwnError, MOST_STREAMS, type Follower, type World } from './world.ts'
+import { type Follower, frameOf, isOwnError, MOST_STREAMS, type World } from './world.ts'
 
-/** The model of the system is the system's own reference (world.ts); nothing is predicted beside it. */
+/**
+ * The model of the system is the system's own reference (world.ts); nothing is predicted beside it.
+ */
 type Model = Record<string, never>
 type Act = (world: World, pick: number) => void | Promise<void>
 
@@ -28,10 +34,12 @@ function command(name: string, act: Act): fc.Arbitrary<fc.AsyncCommand<Model, Wo
 }
 
 /** Acts on one of the streams, if there is one. */
-const onStream = (act: (follower: Follower, pick: number, world: World) => void | Promise<void>): Act => (world, pick) => {
-  const { followers } = world
-  if (followers.length) return act(followers[pick % followers.length]!, pick >> 3, world)
-}
+const onStream =
+  (act: (follower: Follower, pick: number, world: World) => void | Promise<void>): Act =>
+  (world, pick) => {
+    const { followers } = world
+    if (followers.length) return act(followers[pick % followers.length]!, pick >> 3, world)
+  }
 
 const push = onStream((follower, pick) => {
   for (let index = pick; index <= pick + (pick % 3); index++) {
@@ -48,9 +56,11 @@ const pushAborted = onStream(async (follower, pick) => {
   stop.abort(reason)
 })
 
-const snapshot = onStream((follower, _, world) => follower.saved(follower.stream.snapshot(), (saved) => {
-  world.snapshots = [saved, ...world.snapshots].slice(0, 4)
-}))
+const snapshot = onStream((follower, _, world) =>
+  follower.saved(follower.stream.snapshot(), (saved) => {
+    world.snapshots = [saved, ...world.snapshots].slice(0, 4)
+  }),
+)
 
 const move = onStream((follower, pick) => {
   const to = pick % 2 ? 'webgpu' : 'wasm'
@@ -69,7 +79,10 @@ const dispose = onStream(async (follower, pick, world) => {
 
 /** Not by `expect`, which keeps every error until its test ends. */
 async function refused(call: Promise<unknown>): Promise<void> {
-  const error = await call.then(() => new Error('a stream answered after its end'), (why: unknown) => why)
+  const error = await call.then(
+    () => new Error('a stream answered after its end'),
+    (why: unknown) => why,
+  )
   if (!isOwnError(error)) throw error
 }
 
@@ -89,32 +102,47 @@ const loseTwice: Act = async ({ gpu }, pick) => {
 }
 
 /** Commands, and how often each is drawn. */
-export const commands: fc.Arbitrary<Iterable<fc.AsyncCommand<Model, World>>> = fc.commands([
-  ...Array.from({ length: 6 }, () => command('push', push)),
-  command('push and abort', pushAborted),
-  command('trace', onStream((follower, pick) => follower.traced(pick, follower.stream.trace(frameOf(pick, follower.b))))),
-  command('reset', onStream((follower) => follower.reset(follower.stream.reset()))),
-  command('snapshot', snapshot),
-  command('resume', (world, pick) => {
-    const saved = world.snapshots[pick % 4]
-    if (saved && world.followers.length < MOST_STREAMS) return world.resume((pick >> 2) % 2, saved)
-  }),
-  command('move', move),
-  command('open', (world, pick) => {
-    if (world.followers.length < MOST_STREAMS) world.open(pick % 2, 1 + ((pick >> 1) % 2), averages[(pick >> 2) % averages.length]!)
-  }),
-  command('open', (world, pick) => {
-    if (world.followers.length < MOST_STREAMS) world.open(pick % 2, 1, 'all')
-  }),
-  command('dispose of a stream', dispose),
-  command('dispose of a model', (world, pick) => (pick % 4 ? undefined : world.replace((pick >> 2) % 2))),
-  command('kill a worker', kill),
-  command('lose the device', ({ gpu }) => gpu?.lose()),
-  command('lose the device twice', loseTwice),
-  command('refuse devices', ({ gpu }, pick) => gpu?.refuse(pick % 3)),
-  command('refuse memory', (world, pick) => {
-    world.refusals = pick % 2
-  }),
-  command('wait', (_, pick) => sleep(pick % 10)),
-  command('settle', (world) => world.settle()),
-], { maxCommands: 100, size: 'max' }) as fc.Arbitrary<Iterable<fc.AsyncCommand<Model, World>>>
+export const commands: fc.Arbitrary<Iterable<fc.AsyncCommand<Model, World>>> = fc.commands(
+  [
+    ...Array.from({ length: 6 }, () => command('push', push)),
+    command('push and abort', pushAborted),
+    command(
+      'trace',
+      onStream((follower, pick) =>
+        follower.traced(pick, follower.stream.trace(frameOf(pick, follower.b))),
+      ),
+    ),
+    command(
+      'reset',
+      onStream((follower) => follower.reset(follower.stream.reset())),
+    ),
+    command('snapshot', snapshot),
+    command('resume', (world, pick) => {
+      const saved = world.snapshots[pick % 4]
+      if (saved && world.followers.length < MOST_STREAMS)
+        return world.resume((pick >> 2) % 2, saved)
+    }),
+    command('move', move),
+    command('open', (world, pick) => {
+      if (world.followers.length < MOST_STREAMS)
+        world.open(pick % 2, 1 + ((pick >> 1) % 2), averages[(pick >> 2) % averages.length]!)
+    }),
+    command('open', (world, pick) => {
+      if (world.followers.length < MOST_STREAMS) world.open(pick % 2, 1, 'all')
+    }),
+    command('dispose of a stream', dispose),
+    command('dispose of a model', (world, pick) =>
+      pick % 4 ? undefined : world.replace((pick >> 2) % 2),
+    ),
+    command('kill a worker', kill),
+    command('lose the device', ({ gpu }) => gpu?.lose()),
+    command('lose the device twice', loseTwice),
+    command('refuse devices', ({ gpu }, pick) => gpu?.refuse(pick % 3)),
+    command('refuse memory', (world, pick) => {
+      world.refusals = pick % 2
+    }),
+    command('wait', (_, pick) => sleep(pick % 10)),
+    command('settle', (world) => world.settle()),
+  ],
+  { maxCommands: 100, size: 'max' },
+) as fc.Arbitrary<Iterable<fc.AsyncCommand<Model, World>>>

@@ -15,15 +15,24 @@ import { parseArgs } from 'node:util'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const date = new Date().toISOString().slice(0, 10)
-const { values } = parseArgs({ options: {
-  commands: { type: 'string', default: '200000' }, seed: { type: 'string', default: '1' },
-  out: { type: 'string', default: join(root, `bench/results/${date}-soak`) },
-} })
+const { values } = parseArgs({
+  options: {
+    commands: { type: 'string', default: '200000' },
+    seed: { type: 'string', default: '1' },
+    out: { type: 'string', default: join(root, `bench/results/${date}-soak`) },
+  },
+})
 const scratch = mkdtempSync(join(tmpdir(), 'trecvit-soak-'))
 const report = join(scratch, 'report.json')
-const vitest = spawn(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', 'test/soak'], {
-  cwd: root, stdio: 'inherit', env: { ...process.env, SOAK: values.commands, SOAK_SEED: values.seed, SOAK_REPORT: report },
-})
+const vitest = spawn(
+  process.execPath,
+  [join(root, 'node_modules/vitest/vitest.mjs'), 'run', 'test/soak'],
+  {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, SOAK: values.commands, SOAK_SEED: values.seed, SOAK_REPORT: report },
+  },
+)
 process.on('SIGINT', () => vitest.kill('SIGINT'))
 const code = await new Promise((resolve) => vitest.on('exit', resolve))
 if (code === 0) write(JSON.parse(readFileSync(report, 'utf8')))
@@ -33,7 +42,9 @@ process.exitCode = code ?? 1
 function write({ commands, runs, seeds, seconds, gpu, memory, counts }) {
   mkdirSync(values.out, { recursive: true })
   const rows = Object.entries(counts).map(([name, count]) => `| ${name} | ${count} |`)
-  writeFileSync(join(values.out, 'README.md'), `# Soak of ${date}
+  writeFileSync(
+    join(values.out, 'README.md'),
+    `# Soak of ${date}
 
 ${commands} commands in ${runs} runs found no fault: each accepted frame was answered once, in order,
 with the right values; each rejection was a \`TrecvitError\`; nothing stayed alive after a run.
@@ -50,6 +61,7 @@ with the right values; each rejection was a \`TrecvitError\`; nothing stayed ali
 | command | times |
 | --- | --- |
 ${rows.join('\n')}
-`)
+`,
+  )
   console.log(`report in ${values.out}`)
 }

@@ -1,10 +1,19 @@
-/** What the soak acts on: two models, up to eight streams, their faults, and an undisturbed reference. */
+/**
+ * What the soak acts on: two models, up to eight streams, their faults, and an undisturbed
+ * reference.
+ */
 import { readdirSync } from 'node:fs'
 import { expect, vi } from 'vitest'
 import type { NdArray } from '../../src/array.ts'
 import { noise } from '../../src/bench/lib/weights.ts'
-import { TRecViT, TrecvitError, type Average, type FrameAnswer, type Stream } from '../../src/index.ts'
-import { fragile, watchedWorkers, type FragileGpu, type WatchedWorkers } from '../faults.ts'
+import {
+  type Average,
+  type FrameAnswer,
+  type Stream,
+  TRecViT,
+  TrecvitError,
+} from '../../src/index.ts'
+import { type FragileGpu, fragile, type WatchedWorkers, watchedWorkers } from '../faults.ts'
 
 /** Largest logit times this is how far a GPU may be off. */
 const BOUND = 1e-4
@@ -45,7 +54,14 @@ export class Follower {
   #checked: Promise<void> = Promise.resolve()
   #fault: unknown
 
-  constructor(stream: Stream, reference: Stream, home: Home, b: number, average: Average, exact: boolean) {
+  constructor(
+    stream: Stream,
+    reference: Stream,
+    home: Home,
+    b: number,
+    average: Average,
+    exact: boolean,
+  ) {
     this.stream = stream
     this.#reference = reference
     this.home = home
@@ -54,7 +70,10 @@ export class Follower {
     this.exact = exact
   }
 
-  /** Follows a pushed frame: an accepted one has the answer of the reference, a refused one is no part of the stream. */
+  /**
+   * Follows a pushed frame: an accepted one has the answer of the reference, a refused one is no
+   * part of the stream.
+   */
   pushed(index: number, answer: Promise<FrameAnswer>, expected: (error: unknown) => boolean): void {
     this.#then(answer, expected, async (got) => {
       const want = await this.#reference.push(frameOf(index, this.b))
@@ -101,7 +120,11 @@ export class Follower {
     await this.#reference.dispose()
   }
 
-  #then<T>(asked: Promise<T>, expected: (error: unknown) => boolean, check: (result: T) => Promise<void>): void {
+  #then<T>(
+    asked: Promise<T>,
+    expected: (error: unknown) => boolean,
+    check: (result: T) => Promise<void>,
+  ): void {
     asked.catch(() => {})
     this.#checked = this.#checked.then(async () => {
       try {
@@ -179,14 +202,20 @@ export class World {
     const common = { deterministic: true, threads: THREADS }
     const model = hasGpu
       ? await TRecViT.load(this.#file, { ...common, device: 'webgpu', gpu: this.gpu!.gpu })
-      : await TRecViT.load(this.#file, { ...common, device: 'wasm', gpu: { requestAdapter: async () => null } as unknown as GPU })
+      : await TRecViT.load(this.#file, {
+          ...common,
+          device: 'wasm',
+          gpu: { requestAdapter: async () => null } as unknown as GPU,
+        })
     this.homes[index] = { model, hasGpu }
   }
 
   open(index: number, b: number, average: Average): void {
     const home = this.homes[index]!
     const stream = home.model.stream({ b, average })
-    this.followers.push(new Follower(stream, this.#reference.stream({ b, average }), home, b, average, !home.hasGpu))
+    this.followers.push(
+      new Follower(stream, this.#reference.stream({ b, average }), home, b, average, !home.hasGpu),
+    )
   }
 
   async resume(index: number, { bytes, reference, b, average, exact }: Saved): Promise<void> {
@@ -221,7 +250,8 @@ export class World {
   /** What is alive belongs to the models that are open. */
   check(): void {
     for (const { stream } of this.followers) expect(stream.pending).toBeLessThan(1000)
-    // A lost device and its successor; each model has at most one team, and one that takes its place.
+    // A lost device and its successor; each model has at most one team, and one that takes its
+    // place.
     if (this.gpu) expect(this.gpu.devices()).toBeLessThanOrEqual(2)
     expect(this.workers.alive()).toBeLessThanOrEqual(2 * THREADS * this.homes.length + 2)
   }

@@ -1,7 +1,10 @@
 import { BASE, type Job, type Machine, type Packing } from './machine.ts'
 import { end, endWith, Thread } from './thread.ts'
 
-/** One thread in a worker with a memory that is its own: for pages that may not share memory. What the caller has for it goes by message. */
+/**
+ * One thread in a worker with a memory that is its own: for pages that may not share memory. What
+ * the caller has for it goes by message.
+ */
 export class Away implements Machine {
   readonly threads: number = 1
   readonly base: number = BASE

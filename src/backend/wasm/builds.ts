@@ -8,28 +8,31 @@ import { unshared } from './kernels.ts'
 import { fuses } from './probes.ts'
 
 /**
- * `simd` and `wide` have the same bits on every engine; the relaxed ones fuse multiplication and addition. The wide ones are for an engine that
- * makes one operation of 256 bits of two of 128.
+ * `simd` and `wide` have the same bits on every engine; the relaxed ones fuse multiplication and
+ * addition. The wide ones are for an engine that makes one operation of 256 bits of two of 128.
  */
 export type Build = 'simd' | 'relaxed' | 'wide' | 'wide-relaxed'
 
 /** Which builds may be taken. */
 export interface BuildOptions {
-  /** Only kernels with the same bits on every engine. Without it, sums of products may be rounded once where others round twice, which is faster. */
+  /**
+   * Only kernels with the same bits on every engine. Without it, sums of products may be rounded
+   * once where others round twice, which is faster.
+   */
   readonly deterministic?: boolean
   /**
-   * Experimental: lets V8 join pairs of 128-bit operations into 256-bit ones, which makes products up
-   * to twice as fast, in Node 24 and later on x86 with AVX2. Default false. The kernels are then
-   * compiled in one turn of the event loop, of about 0.2 s, in which flags of V8 are changed for the
-   * whole process; afterwards they are as before.
+   * Experimental: lets V8 join pairs of 128-bit operations into 256-bit ones, which makes products
+   * up to twice as fast, in Node 24 and later on x86 with AVX2. Default false. The kernels are then
+   * compiled in one turn of the event loop, of about 0.2 s, in which flags of V8 are changed for
+   * the whole process; afterwards they are as before.
    */
   readonly experimentalRevectorize?: boolean
 }
 
 const bytesOf: Readonly<Record<Build, () => Promise<{ default: Uint8Array }>>> = {
-  'simd': async () => ({ default: simd }),
-  'relaxed': () => import('../../../build/relaxed.wasm'),
-  'wide': () => import('../../../build/wide.wasm'),
+  simd: async () => ({ default: simd }),
+  relaxed: () => import('../../../build/relaxed.wasm'),
+  wide: () => import('../../../build/wide.wasm'),
   'wide-relaxed': () => import('../../../build/wide-relaxed.wasm'),
 }
 
@@ -46,7 +49,10 @@ export async function compile(build: Build, shared: boolean): Promise<WebAssembl
     return await compiled.get(key)!
   } catch (cause) {
     compiled.delete(key)
-    throw new TrecvitError("This JavaScript engine cannot compile WebAssembly with SIMD and atomics; use one of 2023 or later, and 'wasm-unsafe-eval' in its security policy", { cause })
+    throw new TrecvitError(
+      "This JavaScript engine cannot compile WebAssembly with SIMD and atomics; use one of 2023 or later, and 'wasm-unsafe-eval' in its security policy",
+      { cause },
+    )
   }
 }
 
@@ -58,8 +64,9 @@ async function compileAnew(build: Build, shared: boolean): Promise<WebAssembly.M
 }
 
 /**
- * Flags of V8, and their opposites: join pairs of operations, in the optimising compiler alone, before
- * the first call. V8 of Node 26 inlines by the feedback of the other compiler and fails without it.
+ * Flags of V8, and their opposites: join pairs of operations, in the optimising compiler alone,
+ * before the first call. V8 of Node 26 inlines by the feedback of the other compiler and fails
+ * without it.
  */
 const FLAGS = [
   ['--experimental-wasm-revectorize', '--no-experimental-wasm-revectorize'],
@@ -68,7 +75,10 @@ const FLAGS = [
   ['--no-wasm-inlining', '--wasm-inlining'],
 ] as const
 
-/** Calls a function with FLAGS set. There is no `await` before they are as they were, so no other code runs with them. */
+/**
+ * Calls a function with FLAGS set. There is no `await` before they are as they were, so no other
+ * code runs with them.
+ */
 function withFlags<T>(call: () => T): T {
   const { setFlagsFromString } = builtinModule('node:v8')!
   const { execArgv } = (globalThis as unknown as { process: { execArgv: string[] } }).process
@@ -87,7 +97,10 @@ function withFlags<T>(call: () => T): T {
  * @param test says what a build computes wrongly, or null
  * @returns the build, and why it is none of those that were asked for, or null
  */
-export async function chooseBuild({ deterministic = false, experimentalRevectorize = false }: BuildOptions, test: (build: Build) => Promise<string | null>): Promise<{ build: Build; reason: string | null }> {
+export async function chooseBuild(
+  { deterministic = false, experimentalRevectorize = false }: BuildOptions,
+  test: (build: Build) => Promise<string | null>,
+): Promise<{ build: Build; reason: string | null }> {
   const relaxed = !deterministic && fuses()
   const unable = experimentalRevectorize ? cannotRevectorize() : null
   const wide = experimentalRevectorize && unable === null
@@ -100,7 +113,9 @@ export async function chooseBuild({ deterministic = false, experimentalRevectori
 
 /** Why V8 cannot be asked to, or null. */
 function cannotRevectorize(): string | null {
-  const { versions } = (globalThis as { process?: { versions?: Record<string, string | undefined> } }).process ?? {}
-  const node = versions && !versions['deno'] && !versions['bun'] ? Number(versions['node']?.split('.')[0]) : 0
+  const { versions } =
+    (globalThis as { process?: { versions?: Record<string, string | undefined> } }).process ?? {}
+  const node =
+    versions && !versions['deno'] && !versions['bun'] ? Number(versions['node']?.split('.')[0]) : 0
   return node >= 24 ? null : 'revectorisation needs Node 24 or later'
 }

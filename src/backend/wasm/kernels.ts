@@ -2,25 +2,71 @@ import { TrecvitError } from '../../error.ts'
 
 /** What assembly/index.ts exports. */
 export interface Kernels {
-  run(team: number, thread: number, threads: number, scratch: number, table: number, begin: number, end: number, state: number, frame: number, averageFrames: number): void
-  packPanels(to: number, from: number, first: number, count: number, rows: number, width: number, columns: number, at: number): void
-  packWhole(to: number, from: number, first: number, count: number, rows: number, width: number, columns: number, at: number): void
-  packRows(to: number, from: number, first: number, count: number, width: number, columns: number, at: number): void
+  run(
+    team: number,
+    thread: number,
+    threads: number,
+    scratch: number,
+    table: number,
+    begin: number,
+    end: number,
+    state: number,
+    frame: number,
+    averageFrames: number,
+  ): void
+  packPanels(
+    to: number,
+    from: number,
+    first: number,
+    count: number,
+    rows: number,
+    width: number,
+    columns: number,
+    at: number,
+  ): void
+  packWhole(
+    to: number,
+    from: number,
+    first: number,
+    count: number,
+    rows: number,
+    width: number,
+    columns: number,
+    at: number,
+  ): void
+  packRows(
+    to: number,
+    from: number,
+    first: number,
+    count: number,
+    width: number,
+    columns: number,
+    at: number,
+  ): void
 }
 
-/** The import of a memory that is shared and has a maximum, as it stands in the binary: "env", "memory", kind 2, limits 3. */
+/**
+ * The import of a memory that is shared and has a maximum, as it stands in the binary: "env",
+ * "memory", kind 2, limits 3.
+ */
 const SHARED = [...'\x03env\x06memory\x02\x03'].map((character) => character.charCodeAt(0))
 
-/** The same binary for a memory that is not shared, for where there is no SharedArrayBuffer; kernels of one thread never wait. */
+/**
+ * The same binary for a memory that is not shared, for where there is no SharedArrayBuffer; kernels
+ * of one thread never wait.
+ */
 export function unshared(bytes: Uint8Array): Uint8Array {
-  const at = bytes.findIndex((_, index) => SHARED.every((byte, offset) => bytes[index + offset] === byte))
+  const at = bytes.findIndex((_, index) =>
+    SHARED.every((byte, offset) => bytes[index + offset] === byte),
+  )
   const changed = bytes.slice()
   changed[at + SHARED.length - 1] = 1
   return changed
 }
 
 /**
- * A memory of so many pages that can grow as far as this runtime allows: some do not reserve 4 GiB for a shared one.
+ * A memory of so many pages that can grow as far as this runtime allows: some do not reserve 4 GiB
+ * for a shared one.
  * @throws TrecvitError if not even 256 MiB can be had
  */
 export function createMemory(pages: number, shared: boolean): WebAssembly.Memory {

@@ -2,7 +2,10 @@ import { breathe, keepsOrder } from '../../platform/platform.ts'
 import { createMemory, type Kernels } from './kernels.ts'
 import { dots } from './probes.ts'
 
-/** Which values of a weight `pack` puts where: the elements from `first` on of an array [blocks, rows, width] into columns at..at+width−1. */
+/**
+ * Which values of a weight `pack` puts where: the elements from `first` on of an array [blocks,
+ * rows, width] into columns at..at+width−1.
+ */
 export interface Packing {
   readonly kind: 'matrix' | 'int8' | 'rows'
   readonly to: number
@@ -13,7 +16,10 @@ export interface Packing {
   readonly at: number
 }
 
-/** Steps begin..end−1 of a program for the next frames of a stream: addresses in linear memory, and frames since the reset. */
+/**
+ * Steps begin..end−1 of a program for the next frames of a stream: addresses in linear memory, and
+ * frames since the reset.
+ */
 export interface Job {
   readonly table: number
   readonly begin: number
@@ -28,8 +34,8 @@ export interface Job {
 }
 
 /**
- * Kernels with their linear memory, wherever they are. Calls take effect in the order in which they are made, but what a job reads or writes
- * must be left alone until it is done.
+ * Kernels with their linear memory, wherever they are. Calls take effect in the order in which they
+ * are made, but what a job reads or writes must be left alone until it is done.
  */
 export interface Machine {
   readonly threads: number
@@ -61,10 +67,16 @@ const TEAM = 1024
 const STAGE = 1 << 18
 /** Milliseconds of work after which a thread lets its event loop turn. */
 const PAUSE = 8
-/** Bytes that every machine begins with: one page of the kernels' own, then the team's and the stage. */
+/**
+ * Bytes that every machine begins with: one page of the kernels' own, then the team's and the
+ * stage.
+ */
 export const BASE: number = PAGE + TEAM + 4 * STAGE
 
-/** Kernels in this thread: all that there is where there are no workers, and what each worker of the other machines holds. */
+/**
+ * Kernels in this thread: all that there is where there are no workers, and what each worker of the
+ * other machines holds.
+ */
 export class Here implements Machine {
   readonly threads: number = 1
   readonly base: number = BASE
@@ -115,13 +127,18 @@ export class Here implements Machine {
     else new Uint8Array(this.#memory.buffer, at, values.length).set(values)
   }
 
-  pack(values: Float32Array | Int8Array, { kind, to, rows, columns, first, width, at }: Packing): void {
+  pack(
+    values: Float32Array | Int8Array,
+    { kind, to, rows, columns, first, width, at }: Packing,
+  ): void {
     const stage = PAGE + TEAM
     for (let done = 0; done < values.length; done += STAGE) {
       const part = values.subarray(done, done + STAGE)
       this.write(stage, part)
-      if (kind === 'matrix') this.#kernels.packPanels(to, stage, first + done, part.length, rows, width, columns, at)
-      else if (kind === 'int8') this.#kernels.packWhole(to, stage, first + done, part.length, rows, width, columns, at)
+      if (kind === 'matrix')
+        this.#kernels.packPanels(to, stage, first + done, part.length, rows, width, columns, at)
+      else if (kind === 'int8')
+        this.#kernels.packWhole(to, stage, first + done, part.length, rows, width, columns, at)
       else this.#kernels.packRows(to, stage, first + done, part.length, width, columns, at)
     }
   }
@@ -129,12 +146,14 @@ export class Here implements Machine {
   async read(at: number, rows: number, columns: number, stride: number): Promise<Float32Array> {
     if (stride === columns) return this.#floats(at, rows * columns).slice()
     const values = new Float32Array(rows * columns)
-    for (let row = 0; row < rows; row++) values.set(this.#floats(at + 4 * row * stride, columns), row * columns)
+    for (let row = 0; row < rows; row++)
+      values.set(this.#floats(at + 4 * row * stride, columns), row * columns)
     return values
   }
 
   async run(job: Job, _timeout?: number): Promise<void> {
-    // In the caller's own thread others get their turn, but not after each of many small frames: pages make timers wait for milliseconds.
+    // In the caller's own thread others get their turn, but not after each of many small frames:
+    // pages make timers wait for milliseconds.
     if (performance.now() - this.#breathed > PAUSE) {
       await breathe()
       this.#breathed = performance.now()
@@ -143,8 +162,23 @@ export class Here implements Machine {
   }
 
   /** The part of thread `index` of a team. */
-  work(index: number, threads: number, { table, begin, end, state, frame, averageFrames, scratch, scratchBytes }: Job): void {
-    this.#kernels.run(PAGE, index, threads, scratch + index * scratchBytes, table, begin, end, state, frame, averageFrames)
+  work(
+    index: number,
+    threads: number,
+    { table, begin, end, state, frame, averageFrames, scratch, scratchBytes }: Job,
+  ): void {
+    this.#kernels.run(
+      PAGE,
+      index,
+      threads,
+      scratch + index * scratchBytes,
+      table,
+      begin,
+      end,
+      state,
+      frame,
+      averageFrames,
+    )
   }
 
   dispose(): void {}

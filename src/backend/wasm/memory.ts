@@ -7,8 +7,8 @@ const LIMIT = 2 ** 32
 export type Heap = Pick<Machine, 'base' | 'size' | 'grow' | 'clear'>
 
 /**
- * Blocks of linear memory: first fit over a list of free ranges, which meet again when their neighbour comes free. Memory grows when
- * nothing fits.
+ * Blocks of linear memory: first fit over a list of free ranges, which meet again when their
+ * neighbour comes free. Memory grows when nothing fits.
  */
 export class LinearMemory {
   readonly #machine: Heap
@@ -27,7 +27,8 @@ export class LinearMemory {
 
   /**
    * @returns address of `bytes` zero bytes, a multiple of 64
-   * @throws TrecvitError saying what is missing when the 4 GiB of WebAssembly or the machine's memory do not suffice
+   * @throws TrecvitError saying what is missing when the 4 GiB of WebAssembly or the machine's
+   * memory do not suffice
    */
   async take(bytes: number, what: string): Promise<number> {
     const size = Math.max(64, Math.ceil(bytes / 64) * 64)
@@ -75,8 +76,12 @@ export class LinearMemory {
     const open = last && last.at + last.bytes === end ? last.bytes : 0
     const missing = size - open
     const mega = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`
-    const refuse = (why: string) => new TrecvitError(`${what} need ${mega(size)}, but ${why}; a smaller model, chunk or number of streams would fit`)
-    if (end + missing > LIMIT) throw refuse(`WebAssembly memory ends at 4 GiB and ${mega(end - open)} are taken`)
+    const refuse = (why: string) =>
+      new TrecvitError(
+        `${what} need ${mega(size)}, but ${why}; a smaller model, chunk or number of streams would fit`,
+      )
+    if (end + missing > LIMIT)
+      throw refuse(`WebAssembly memory ends at 4 GiB and ${mega(end - open)} are taken`)
     try {
       await this.#machine.grow(missing)
     } catch {

@@ -1,18 +1,19 @@
 /**
- * What the relaxed operations do here, found out by what comes of numbers for which they may differ.
+ * What the relaxed operations do here, found out by what comes of numbers for which they may
+ * differ.
  */
 
 /**
- * Whether relaxed multiply-add is there and rounds once: 16777218·3 + 3 is 50331656 then, and 50331660 else. Not fused it would be slower than the
- * other build, which is made for that.
+ * Whether relaxed multiply-add is there and rounds once: 16777218·3 + 3 is 50331656 then, and
+ * 50331660 else. Not fused it would be slower than the other build, which is made for that.
  */
 export function fuses(): boolean {
   return result(FUSES) === 50331656
 }
 
 /**
- * Whether the relaxed dot product with a sum is one instruction. x86 without AVX-VNNI has several for it, the first of which ends at 32767:
- * of four times 127·255 it leaves 65534.
+ * Whether the relaxed dot product with a sum is one instruction. x86 without AVX-VNNI has several
+ * for it, the first of which ends at 32767: of four times 127·255 it leaves 65534.
  */
 export function dots(): boolean {
   return result(DOTS) !== 65534
@@ -28,14 +29,127 @@ function result(bytes: Uint8Array): number {
   }
 }
 
-/** (func (export "f") (result f32) (f32x4.extract_lane 0 (f32x4.relaxed_madd (splat 16777218) (splat 3) (splat 3)))) */
+/**
+ * (func (export "f") (result f32) (f32x4.extract_lane 0 (f32x4.relaxed_madd (splat 16777218) (splat
+ * 3) (splat 3))))
+ */
 const FUSES = /* @__PURE__ */ Uint8Array.of(
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 125, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 31, 1, 29, 0,
-  67, 1, 0, 128, 75, 253, 19, 67, 0, 0, 64, 64, 253, 19, 67, 0, 0, 64, 64, 253, 19, 253, 133, 2, 253, 31, 0, 11,
+  0,
+  97,
+  115,
+  109,
+  1,
+  0,
+  0,
+  0,
+  1,
+  5,
+  1,
+  96,
+  0,
+  1,
+  125,
+  3,
+  2,
+  1,
+  0,
+  7,
+  5,
+  1,
+  1,
+  102,
+  0,
+  0,
+  10,
+  31,
+  1,
+  29,
+  0,
+  67,
+  1,
+  0,
+  128,
+  75,
+  253,
+  19,
+  67,
+  0,
+  0,
+  64,
+  64,
+  253,
+  19,
+  67,
+  0,
+  0,
+  64,
+  64,
+  253,
+  19,
+  253,
+  133,
+  2,
+  253,
+  31,
+  0,
+  11,
 )
 
-/** (func (export "f") (result i32) (i32x4.extract_lane 0 (i32x4.relaxed_dot_i8x16_i7x16_add_s (splat 127) (splat 255) (splat 0)))) */
+/**
+ * (func (export "f") (result i32) (i32x4.extract_lane 0 (i32x4.relaxed_dot_i8x16_i7x16_add_s (splat
+ * 127) (splat 255) (splat 0))))
+ */
 const DOTS = /* @__PURE__ */ Uint8Array.of(
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 127, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 24, 1, 22, 0,
-  65, 255, 0, 253, 15, 65, 255, 1, 253, 15, 65, 0, 253, 15, 253, 147, 2, 253, 27, 0, 11,
+  0,
+  97,
+  115,
+  109,
+  1,
+  0,
+  0,
+  0,
+  1,
+  5,
+  1,
+  96,
+  0,
+  1,
+  127,
+  3,
+  2,
+  1,
+  0,
+  7,
+  5,
+  1,
+  1,
+  102,
+  0,
+  0,
+  10,
+  24,
+  1,
+  22,
+  0,
+  65,
+  255,
+  0,
+  253,
+  15,
+  65,
+  255,
+  1,
+  253,
+  15,
+  65,
+  0,
+  253,
+  15,
+  253,
+  147,
+  2,
+  253,
+  27,
+  0,
+  11,
 )

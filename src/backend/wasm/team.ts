@@ -3,8 +3,8 @@ import { Here, type Job } from './machine.ts'
 import { end, endWith, Thread } from './thread.ts'
 
 /**
- * Threads on one shared memory, which walk a program together (assembly/index.ts) while the caller's
- * thread is free. The caller reads and writes the memory through kernels of its own.
+ * Threads on one shared memory, which walk a program together (assembly/index.ts) while the
+ * caller's thread is free. The caller reads and writes the memory through kernels of its own.
  */
 export class Team extends Here {
   override readonly threads: number
@@ -18,11 +18,19 @@ export class Team extends Here {
   }
 
   /** Rejects if workers, or sharing memory with them, are refused. */
-  static async start(module: WebAssembly.Module, threads: number, url: string | URL | undefined): Promise<Team> {
+  static async start(
+    module: WebAssembly.Module,
+    threads: number,
+    url: string | URL | undefined,
+  ): Promise<Team> {
     const memory = Here.memory(true)
     const kernels = await Here.kernels(module, memory)
-    const starts = await Promise.allSettled(Array.from({ length: threads }, () => Thread.open(url, [module, memory])))
-    const team = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value.thread] : []))
+    const starts = await Promise.allSettled(
+      Array.from({ length: threads }, () => Thread.open(url, [module, memory])),
+    )
+    const team = starts.flatMap((start) =>
+      start.status === 'fulfilled' ? [start.value.thread] : [],
+    )
     const refusal = starts.find((start) => start.status === 'rejected')
     if (!refusal) return new Team(kernels, memory, team)
     end(team)
@@ -35,7 +43,9 @@ export class Team extends Here {
 
   override async run(job: Job, timeout?: number): Promise<void> {
     try {
-      await Promise.all(this.#team.map((thread, index) => thread.call('work', [index, this.threads, job], timeout)))
+      await Promise.all(
+        this.#team.map((thread, index) => thread.call('work', [index, this.threads, job], timeout)),
+      )
     } catch (error) {
       // The other threads wait for the one that failed.
       end(this.#team, error as Error)

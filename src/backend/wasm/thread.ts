@@ -1,6 +1,6 @@
-import { TrecvitError } from '../../error.ts'
-import { startWorker, type PlatformWorker } from '../../platform/worker.ts'
 import script from '../../../build/worker.txt'
+import { TrecvitError } from '../../error.ts'
+import { type PlatformWorker, startWorker } from '../../platform/worker.ts'
 import type { Answer, Call } from './worker.ts'
 
 /** A call that waits for its answer. */
@@ -56,7 +56,11 @@ export class Thread {
    * @param args of `open` (worker.ts)
    * @returns the thread, and the bytes of memory; rejects if workers are refused, or do not start
    */
-  static async open(url: string | URL | undefined, args: readonly unknown[], [timeout, ...further]: readonly number[] = START_TIMEOUTS): Promise<{ readonly thread: Thread; readonly size: number }> {
+  static async open(
+    url: string | URL | undefined,
+    args: readonly unknown[],
+    [timeout, ...further]: readonly number[] = START_TIMEOUTS,
+  ): Promise<{ readonly thread: Thread; readonly size: number }> {
     const thread = new Thread(url)
     let late = false
     const timer = setTimeout(() => {
@@ -123,15 +127,18 @@ export class Thread {
   }
 }
 
-const failed = (why: string): TrecvitError => new TrecvitError(`A thread of the CPU backend failed (${why})`, { cause: why })
+const failed = (why: string): TrecvitError =>
+  new TrecvitError(`A thread of the CPU backend failed (${why})`, { cause: why })
 
-const disposed = (): TrecvitError => new TrecvitError('The model was disposed of before its work was done')
+const disposed = (): TrecvitError =>
+  new TrecvitError('The model was disposed of before its work was done')
 
 const forgotten = new FinalizationRegistry<Thread>((thread) => thread.end(disposed()))
 
 /**
- * Ends threads when nothing refers to their owner any more: workers do not go by themselves. A thread
- * that has ended is not registered: its error refers to the owner by its stack, and would keep it.
+ * Ends threads when nothing refers to their owner any more: workers do not go by themselves. A
+ * thread that has ended is not registered: its error refers to the owner by its stack, and would
+ * keep it.
  */
 export function endWith(owner: object, threads: readonly Thread[]): void {
   for (const thread of threads) forgotten.register(owner, thread, thread)

@@ -2,12 +2,31 @@ import { pauses } from '../../platform/platform.ts'
 import { flopsOf } from '../../program/listing.ts'
 import { plan } from '../../program/plan.ts'
 import {
-  averageFrames, columnsOf, rowsOf, sizeOf, statesFor,
-  type Average, type Linear, type Program, type State, type Step, type Tensor, type Weight,
+  type Average,
+  averageFrames,
+  columnsOf,
+  type Linear,
+  type Program,
+  rowsOf,
+  type State,
+  type Step,
+  sizeOf,
+  statesFor,
+  type Tensor,
+  type Weight,
 } from '../../program/program.ts'
 import type { Backend, Device, Replay, StreamState, Watch } from '../backend.ts'
 import type { Build } from './builds.ts'
-import { encode, encodeQuantize, quantizedBytes, scratchOf, stateBytes, STEP, weightBytes, type Addresses } from './encode.ts'
+import {
+  type Addresses,
+  encode,
+  encodeQuantize,
+  quantizedBytes,
+  STEP,
+  scratchOf,
+  stateBytes,
+  weightBytes,
+} from './encode.ts'
 import type { Machine } from './machine.ts'
 import { LinearMemory } from './memory.ts'
 import { openHere } from './open.ts'
@@ -29,7 +48,13 @@ export class WasmBackend implements Backend {
   readonly #build: Build
   readonly #turns = new Turns()
 
-  private constructor(machine: Machine, memory: LinearMemory, weights: ReadonlyMap<string, number>, build: Build, reason: string | null) {
+  private constructor(
+    machine: Machine,
+    memory: LinearMemory,
+    weights: ReadonlyMap<string, number>,
+    build: Build,
+    reason: string | null,
+  ) {
     this.device = { backend: 'wasm', kernels: build, threads: machine.threads, reason, gpu: null }
     this.#machine = machine
     this.#memory = memory
@@ -39,18 +64,29 @@ export class WasmBackend implements Backend {
 
   /**
    * Takes memory for the weights; they are zero until written.
-   * @param machine what computes, the backend's own from now on; unless given, kernels in the caller's thread
+   * @param machine what computes, the backend's own from now on; unless given, kernels in the
+   * caller's thread
    * @param build the machine's
    * @param reason why the model does not run on something better, or null
    * @throws TrecvitError if the engine has no WebAssembly SIMD or the weights do not fit
    */
-  static async create(weights: readonly Weight[], machine?: Machine, build: Build = 'simd', reason: string | null = null): Promise<WasmBackend> {
+  static async create(
+    weights: readonly Weight[],
+    machine?: Machine,
+    build: Build = 'simd',
+    reason: string | null = null,
+  ): Promise<WasmBackend> {
     machine ??= await openHere(build)
     try {
       const memory = new LinearMemory(machine)
       const bytesOf = (weight: Weight) => aligned(weightBytes(weight, build))
-      let at = await memory.take(weights.reduce((sum, weight) => sum + bytesOf(weight), 0), 'The weights')
-      const places = new Map(weights.map((weight) => [weight.name, (at += bytesOf(weight)) - bytesOf(weight)]))
+      let at = await memory.take(
+        weights.reduce((sum, weight) => sum + bytesOf(weight), 0),
+        'The weights',
+      )
+      const places = new Map(
+        weights.map((weight) => [weight.name, (at += bytesOf(weight)) - bytesOf(weight)]),
+      )
       return new WasmBackend(machine, memory, places, build, reason)
     } catch (error) {
       machine.dispose()
@@ -58,12 +94,33 @@ export class WasmBackend implements Backend {
     }
   }
 
-  write({ name, kind, rows, columns }: Weight, values: Float32Array | Int8Array, first: number, width: number, at: number): void {
-    this.#machine.pack(values, { kind, to: this.#weights.get(name)!, rows, columns, first, width, at })
+  write(
+    { name, kind, rows, columns }: Weight,
+    values: Float32Array | Int8Array,
+    first: number,
+    width: number,
+    at: number,
+  ): void {
+    this.#machine.pack(values, {
+      kind,
+      to: this.#weights.get(name)!,
+      rows,
+      columns,
+      first,
+      width,
+      at,
+    })
   }
 
   prepare(program: Program): Promise<Replay> {
-    return WasmReplay.create(program, this.#machine, this.#memory, this.#weights, this.#turns, this.#build)
+    return WasmReplay.create(
+      program,
+      this.#machine,
+      this.#memory,
+      this.#weights,
+      this.#turns,
+      this.#build,
+    )
   }
 
   async createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
@@ -81,7 +138,10 @@ export class WasmBackend implements Backend {
   }
 }
 
-/** Work in the order in which it was asked for, one at a time: streams that share a machine come in turn. */
+/**
+ * Work in the order in which it was asked for, one at a time: streams that share a machine come in
+ * turn.
+ */
 class Turns {
   #last: Promise<unknown> = Promise.resolve()
 
@@ -100,8 +160,11 @@ class WasmState implements StreamState {
   readonly #memory: LinearMemory
 
   private constructor(
-    at: number, states: readonly State[], averageFrames: number,
-    machine: Machine, memory: LinearMemory,
+    at: number,
+    states: readonly State[],
+    averageFrames: number,
+    machine: Machine,
+    memory: LinearMemory,
   ) {
     this.at = at
     this.#states = states
@@ -111,7 +174,10 @@ class WasmState implements StreamState {
   }
 
   static async create(
-    states: readonly State[], averageFrames: number, machine: Machine, memory: LinearMemory,
+    states: readonly State[],
+    averageFrames: number,
+    machine: Machine,
+    memory: LinearMemory,
   ): Promise<WasmState> {
     const at = await memory.take(offsetsOf(states).bytes, 'The state of a stream')
     return new WasmState(at, states, averageFrames, machine, memory)
@@ -131,7 +197,9 @@ class WasmState implements StreamState {
   }
 
   async write(values: readonly Float32Array[]): Promise<void> {
-    offsetsOf(this.#states).offsets.forEach((offset, index) => this.#machine.write(this.at + offset, values[index]!))
+    offsetsOf(this.#states).offsets.forEach((offset, index) =>
+      this.#machine.write(this.at + offset, values[index]!),
+    )
   }
 
   async clear(): Promise<void> {
@@ -157,7 +225,16 @@ class WasmReplay implements Replay {
   /** Where the entries of each step begin in the table, and where those of the last end. */
   readonly #begins: number[] = []
 
-  private constructor(program: Program, machine: Machine, memory: LinearMemory, turns: Turns, weights: ReadonlyMap<string, number>, build: Build, table: number, arena: number) {
+  private constructor(
+    program: Program,
+    machine: Machine,
+    memory: LinearMemory,
+    turns: Turns,
+    weights: ReadonlyMap<string, number>,
+    build: Build,
+    table: number,
+    arena: number,
+  ) {
     this.#program = program
     this.#machine = machine
     this.#memory = memory
@@ -169,7 +246,10 @@ class WasmReplay implements Replay {
     this.#offsets = offsets
     const whole = wholeBytes(program, build)
     const quantized = { at: arena + bytes, factors: arena + bytes + whole.rows }
-    this.#scratch = { scratch: quantized.factors + whole.factors, scratchBytes: scratchBytes(program) }
+    this.#scratch = {
+      scratch: quantized.factors + whole.factors,
+      scratchBytes: scratchBytes(program),
+    }
     const states = offsetsOf(program.states)
     const addresses: Addresses = {
       buffer: (buffer) => arena + offsets.get(buffer)!,
@@ -188,33 +268,61 @@ class WasmReplay implements Replay {
     machine.write(table, steps)
   }
 
-  static async create(program: Program, machine: Machine, memory: LinearMemory, weights: ReadonlyMap<string, number>, turns: Turns, build: Build): Promise<WasmReplay> {
+  static async create(
+    program: Program,
+    machine: Machine,
+    memory: LinearMemory,
+    weights: ReadonlyMap<string, number>,
+    turns: Turns,
+    build: Build,
+  ): Promise<WasmReplay> {
     const table = await memory.take(entriesOf(program) * STEP, 'The steps of a program')
     const whole = wholeBytes(program, build)
-    const bytes = plan(program).bytes + whole.rows + whole.factors + machine.threads * scratchBytes(program)
-    const arena = await memory.take(bytes, 'The activations of a program').catch((error: unknown) => {
-      memory.free(table)
-      throw error
-    })
+    const bytes =
+      plan(program).bytes + whole.rows + whole.factors + machine.threads * scratchBytes(program)
+    const arena = await memory
+      .take(bytes, 'The activations of a program')
+      .catch((error: unknown) => {
+        memory.free(table)
+        throw error
+      })
     return new WasmReplay(program, machine, memory, turns, weights, build, table, arena)
   }
 
-  run(state: StreamState, frame: number, pixels: Uint8Array | Float32Array, watch?: Watch): Promise<Record<string, Float32Array>> {
+  run(
+    state: StreamState,
+    frame: number,
+    pixels: Uint8Array | Float32Array,
+    watch?: Watch,
+  ): Promise<Record<string, Float32Array>> {
     const { steps, outputs, pixels: input } = this.#program
     const { at, averageFrames } = state as WasmState
     const job = { table: this.#table, state: at, frame, averageFrames, ...this.#scratch }
     // From the pixels to the outputs the activations belong to this run.
     return this.#turns.take(async () => {
       this.#machine.write(this.#arena + this.#offsets.get(input.buffer)!, pixels)
-      if (!watch) await this.#machine.run({ ...job, begin: 0, end: this.#begins[steps.length]! }, this.#timeout)
+      if (!watch)
+        await this.#machine.run(
+          { ...job, begin: 0, end: this.#begins[steps.length]! },
+          this.#timeout,
+        )
       else {
         for (const [index, step] of steps.entries()) {
           const start = performance.now()
-          await this.#machine.run({ ...job, begin: this.#begins[index]!, end: this.#begins[index + 1]! }, this.#timeout)
+          await this.#machine.run(
+            { ...job, begin: this.#begins[index]!, end: this.#begins[index + 1]! },
+            this.#timeout,
+          )
           await watch(step, performance.now() - start, () => this.#read(step.output))
         }
       }
-      return Object.fromEntries(await Promise.all(Object.entries(outputs).map(async ([name, tensor]) => [name, await this.#read(tensor)] as const)))
+      return Object.fromEntries(
+        await Promise.all(
+          Object.entries(outputs).map(
+            async ([name, tensor]) => [name, await this.#read(tensor)] as const,
+          ),
+        ),
+      )
     })
   }
 
@@ -224,12 +332,18 @@ class WasmReplay implements Replay {
   }
 
   #read(tensor: Tensor): Promise<Float32Array> {
-    return this.#machine.read(this.#arena + this.#offsets.get(tensor.buffer)! + 4 * tensor.offset, rowsOf(tensor), columnsOf(tensor), tensor.stride)
+    return this.#machine.read(
+      this.#arena + this.#offsets.get(tensor.buffer)! + 4 * tensor.offset,
+      rowsOf(tensor),
+      columnsOf(tensor),
+      tensor.stride,
+    )
   }
 }
 
 /** A product of whole numbers, before which its rows must become some. */
-const isWhole = (step: Step): step is Linear => step.op === 'linear' && step.weights.scales !== undefined
+const isWhole = (step: Step): step is Linear =>
+  step.op === 'linear' && step.weights.scales !== undefined
 
 /** Entries of the table. */
 const entriesOf = ({ steps }: Program): number => steps.length + steps.filter(isWhole).length
@@ -237,14 +351,21 @@ const entriesOf = ({ steps }: Program): number => steps.length + steps.filter(is
 /** Bytes that products of whole numbers share for their rows, and for the factors of those. */
 function wholeBytes({ steps }: Program, build: Build): { rows: number; factors: number } {
   const all = steps.map((step) => quantizedBytes(step, build))
-  return { rows: aligned(largest(all.map(({ rows }) => rows))), factors: aligned(largest(all.map(({ factors }) => factors))) }
+  return {
+    rows: aligned(largest(all.map(({ rows }) => rows))),
+    factors: aligned(largest(all.map(({ factors }) => factors))),
+  }
 }
 
 /** Working memory of a thread; not in the cache line of another's. */
 const scratchBytes = (program: Program): number => aligned(largest(program.steps.map(scratchOf)))
 
-/** Not `Math.max(...sizes)`, whose arguments a worker's stack has no room for where a bench repeats a step 100,000 times. */
-const largest = (sizes: readonly number[]): number => sizes.reduce((most, size) => Math.max(most, size), 0)
+/**
+ * Not `Math.max(...sizes)`, whose arguments a worker's stack has no room for where a bench repeats
+ * a step 100,000 times.
+ */
+const largest = (sizes: readonly number[]): number =>
+  sizes.reduce((most, size) => Math.max(most, size), 0)
 
 const aligned = (count: number): number => Math.ceil(count / 64) * 64
 

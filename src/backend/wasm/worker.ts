@@ -1,6 +1,6 @@
 /**
- * What runs in a worker: a machine of its own, whose methods its owner calls by message. Bundled as text (build.mjs), so that it starts
- * without a bundler's help.
+ * What runs in a worker: a machine of its own, whose methods its owner calls by message. Bundled as
+ * text (build.mjs), so that it starts without a bundler's help.
  */
 import { serveWorker } from '../../platform/worker.ts'
 import { Here } from './machine.ts'
@@ -45,6 +45,9 @@ const answer = serveWorker(async (data) => {
     const result = await methods[method]!(...(args as never[]))
     if (id !== undefined) answer({ id, result } satisfies Answer)
   } catch (error) {
-    answer({ ...(id !== undefined && { id }), error: error instanceof Error ? error.message : String(error) } satisfies Answer)
+    answer({
+      ...(id !== undefined && { id }),
+      error: error instanceof Error ? error.message : String(error),
+    } satisfies Answer)
   }
 })

@@ -1,8 +1,9 @@
 import { toHalves } from '../../checkpoint/f16.ts'
 
 /**
- * Writes float16 numbers to buffers. WebGPU writes words of four bytes, so where a line begins or ends within a word, its other half is
- * written again if it is known, and as zero if it is yet to come.
+ * Writes float16 numbers to buffers. WebGPU writes words of four bytes, so where a line begins or
+ * ends within a word, its other half is written again if it is known, and as zero if it is yet to
+ * come.
  */
 export class Halves {
   readonly #queue: GPUQueue

@@ -10,8 +10,9 @@ interface Layout {
 }
 
 /**
- * The pipelines of a device, each made once. A kernel gets one group with what belongs to a step of a program and, if it has a state, a
- * second with what belongs to a stream (frames since its reset, and the state), so that neither has to be made anew for the other.
+ * The pipelines of a device, each made once. A kernel gets one group with what belongs to a step of
+ * a program and, if it has a state, a second with what belongs to a stream (frames since its reset,
+ * and the state), so that neither has to be made anew for the other.
  */
 export class Kernels {
   /** Group 1. */
@@ -46,7 +47,14 @@ export class Kernels {
     if (!found) {
       const source = `${op} ${dtype}`
       let module = this.#modules.get(source)
-      if (!module) this.#modules.set(source, (module = this.#device.createShaderModule({ label: op, code: sourceOf(op, this.#device.features.has('subgroups'), dtype) })))
+      if (!module)
+        this.#modules.set(
+          source,
+          (module = this.#device.createShaderModule({
+            label: op,
+            code: sourceOf(op, this.#device.features.has('subgroups'), dtype),
+          })),
+        )
       found = this.#device.createComputePipelineAsync({
         label: `${op}/${entry}`,
         layout: this.#layout(call).pipeline,
@@ -60,8 +68,14 @@ export class Kernels {
   #layout({ op, bindings, state }: Call): Layout {
     let found = this.#layouts.get(op)
     if (!found) {
-      const step = layoutOf(this.#device, ['uniform', 'storage', ...bindings.slice(1).map((): GPUBufferBindingType => 'read-only-storage')])
-      const pipeline = this.#device.createPipelineLayout({ bindGroupLayouts: state ? [step, this.streamLayout] : [step] })
+      const step = layoutOf(this.#device, [
+        'uniform',
+        'storage',
+        ...bindings.slice(1).map((): GPUBufferBindingType => 'read-only-storage'),
+      ])
+      const pipeline = this.#device.createPipelineLayout({
+        bindGroupLayouts: state ? [step, this.streamLayout] : [step],
+      })
       this.#layouts.set(op, (found = { step, pipeline }))
     }
     return found
@@ -72,5 +86,7 @@ export class Kernels {
 const kernels = new WeakMap<GPUDevice, Kernels>()
 
 function layoutOf(device: GPUDevice, types: readonly GPUBufferBindingType[]): GPUBindGroupLayout {
-  return device.createBindGroupLayout({ entries: types.map((type, binding) => ({ binding, visibility: COMPUTE, buffer: { type } })) })
+  return device.createBindGroupLayout({
+    entries: types.map((type, binding) => ({ binding, visibility: COMPUTE, buffer: { type } })),
+  })
 }

@@ -1,9 +1,15 @@
 /** How many works in a row tell how long the next takes. */
 const LATELY = 8
-/** Of the time that a work takes, what is slept through. The rest is looked for, so that what has become faster is seen to be. */
+/**
+ * Of the time that a work takes, what is slept through. The rest is looked for, so that what has
+ * become faster is seen to be.
+ */
 const SLEPT = 0.75
 
-/** How long to leave alone a work that is done again and again, one after another. Times are milliseconds of any one clock. */
+/**
+ * How long to leave alone a work that is done again and again, one after another. Times are
+ * milliseconds of any one clock.
+ */
 export class Pace {
   /** What each of the latest works took, at most LATELY. */
   readonly #took: number[] = []
@@ -14,7 +20,10 @@ export class Pace {
   /** When the latest work to end did. */
   #ended = 0
 
-  /** A work begins. Returns how long one may sleep before one looks for its results; 0 if that is not worth a timer. */
+  /**
+   * A work begins. Returns how long one may sleep before one looks for its results; 0 if that is
+   * not worth a timer.
+   */
   begin(now: number): number {
     this.#under++
     this.#free = Math.max(now, this.#free) + this.#takes

@@ -1,11 +1,18 @@
 import { TrecvitError } from '../../error.ts'
 import { planSlots } from '../../program/plan.ts'
 import {
-  columnsOf, rowsOf, sizeOf, type Buffer, type Program, type Step, type Tensor, type Weight,
+  type Buffer,
+  columnsOf,
+  type Program,
+  rowsOf,
+  type Step,
+  sizeOf,
+  type Tensor,
+  type Weight,
 } from '../../program/program.ts'
 import type { MatrixDType, Replay, StreamState, Watch } from '../backend.ts'
 import { allocate, largestPiece } from './allocate.ts'
-import { encode, type Call } from './encode.ts'
+import { type Call, encode } from './encode.ts'
 import { Kernels } from './kernels.ts'
 import { Pace } from './pace.ts'
 import type { WebGpuState } from './state.ts'
@@ -13,7 +20,10 @@ import type { Run, Span, Submits } from './submits.ts'
 import { Timer } from './timer.ts'
 import { COPY_DST, UNIFORM } from './usage.ts'
 
-/** Bytes from the parameters of one step to those of the next: what offsets of bindings are multiples of on every device. */
+/**
+ * Bytes from the parameters of one step to those of the next: what offsets of bindings are
+ * multiples of on every device.
+ */
 const PARAMS = 256
 
 /** What one step needs in a pass. */
@@ -27,11 +37,13 @@ interface Dispatch {
 }
 
 /**
- * A program as pipelines, bind groups and buffers made once; a chunk is one command buffer, one pass, one submit and one read-back.
+ * A program as pipelines, bind groups and buffers made once; a chunk is one command buffer, one
+ * pass, one submit and one read-back.
  *
- * Activations lie in a buffer for each slot of the plan and not in one arena: WebGPU forbids a dispatch to bind a buffer for reading and
- * for writing, whatever the offsets, and a binding may not exceed 128 MiB. Tensors are views: a buffer is bound whole, and the kernels
- * get offset and stride.
+ * Activations lie in a buffer for each slot of the plan and not in one arena: WebGPU forbids a
+ * dispatch to bind a buffer for reading and for writing, whatever the offsets, and a binding may
+ * not exceed 128 MiB. Tensors are views: a buffer is bound whole, and the kernels get offset and
+ * stride.
  */
 export class WebGpuReplay implements Replay {
   readonly #device: GPUDevice
@@ -43,7 +55,15 @@ export class WebGpuReplay implements Replay {
   readonly #params: GPUBuffer
   readonly #pace = new Pace()
 
-  private constructor(device: GPUDevice, submits: Submits, program: Program, slots: readonly GPUBuffer[], slotOf: ReadonlyMap<Buffer, number>, params: GPUBuffer, dispatches: readonly Dispatch[]) {
+  private constructor(
+    device: GPUDevice,
+    submits: Submits,
+    program: Program,
+    slots: readonly GPUBuffer[],
+    slotOf: ReadonlyMap<Buffer, number>,
+    params: GPUBuffer,
+    dispatches: readonly Dispatch[],
+  ) {
     this.#device = device
     this.#submits = submits
     this.#program = program
@@ -59,19 +79,41 @@ export class WebGpuReplay implements Replay {
    * @param dtype of the matrices among the weights
    * @throws TrecvitError if the activations do not fit
    */
-  static async create(device: GPUDevice, submits: Submits, program: Program, weights: ReadonlyMap<string, GPUBuffer>, none: GPUBuffer, dtype: MatrixDType): Promise<WebGpuReplay> {
+  static async create(
+    device: GPUDevice,
+    submits: Submits,
+    program: Program,
+    weights: ReadonlyMap<string, GPUBuffer>,
+    none: GPUBuffer,
+    dtype: MatrixDType,
+  ): Promise<WebGpuReplay> {
     const kernels = Kernels.of(device)
-    const calls = program.steps.map((step) => encode(step, dtype, device.limits.maxComputeWorkgroupStorageSize))
+    const calls = program.steps.map((step) =>
+      encode(step, dtype, device.limits.maxComputeWorkgroupStorageSize),
+    )
     const pipelines = await Promise.all(calls.map((call) => kernels.pipeline(call)))
     const { of, bytes } = planSlots(program)
-    const names = [...of].reduce<string[]>((found, [{ name }, slot]) => ((found[slot] ??= name), found), [])
+    const names = [...of].reduce<string[]>(
+      (found, [{ name }, slot]) => ((found[slot] ??= name), found),
+      [],
+    )
     // Everything grows with the frames, so the largest piece tells how many fit.
     const frames = Math.floor((program.b * program.t * largestPiece(device)) / Math.max(...bytes))
     const fewer = Math.min(frames, program.b * program.t - 1)
-    const slots = await allocate(device, `The activations of ${program.b * program.t} frames`, bytes.map((size, slot) => ({ name: names[slot]!, bytes: size })),
-      fewer > 0 ? `at most ${fewer} frames at once (videos side by side times frames of a chunk)` : 'a smaller model')
+    const slots = await allocate(
+      device,
+      `The activations of ${program.b * program.t} frames`,
+      bytes.map((size, slot) => ({ name: names[slot]!, bytes: size })),
+      fewer > 0
+        ? `at most ${fewer} frames at once (videos side by side times frames of a chunk)`
+        : 'a smaller model',
+    )
 
-    const params = device.createBuffer({ label: 'parameters', size: PARAMS * calls.length, usage: UNIFORM | COPY_DST })
+    const params = device.createBuffer({
+      label: 'parameters',
+      size: PARAMS * calls.length,
+      usage: UNIFORM | COPY_DST,
+    })
     const words = new Uint32Array((PARAMS / 4) * calls.length)
     calls.forEach((call, index) => words.set(call.params, (PARAMS / 4) * index))
     device.queue.writeBuffer(params, 0, words)
@@ -82,21 +124,41 @@ export class WebGpuReplay implements Replay {
     }
     const dispatches = calls.map((call, index): Dispatch => {
       const step = program.steps[index]!
-      const resources = [{ buffer: params, offset: PARAMS * index, size: PARAMS }, ...call.bindings.map((bound) => ({ buffer: bufferOf(bound) }))]
+      const resources = [
+        { buffer: params, offset: PARAMS * index, size: PARAMS },
+        ...call.bindings.map((bound) => ({ buffer: bufferOf(bound) })),
+      ]
       const group = device.createBindGroup({
         label: step.name,
         layout: kernels.layout(call),
         entries: resources.map((resource, binding) => ({ binding, resource })),
       })
-      return { step, pipeline: pipelines[index]!, group, state: call.state ? program.states.indexOf(call.state) : -1, groups: call.groups }
+      return {
+        step,
+        pipeline: pipelines[index]!,
+        group,
+        state: call.state ? program.states.indexOf(call.state) : -1,
+        groups: call.groups,
+      }
     })
     return new WebGpuReplay(device, submits, program, slots, of, params, dispatches)
   }
 
-  /** @throws TrecvitError where a 32-bit number of frames ends: after more than two years at 60 frames a second */
-  async run(state: StreamState, frame: number, pixels: Uint8Array | Float32Array, watch?: Watch): Promise<Record<string, Float32Array>> {
+  /**
+   * @throws TrecvitError where a 32-bit number of frames ends: after more than two years at 60
+   * frames a second
+   */
+  async run(
+    state: StreamState,
+    frame: number,
+    pixels: Uint8Array | Float32Array,
+    watch?: Watch,
+  ): Promise<Record<string, Float32Array>> {
     const end = frame + this.#program.t
-    if (end > 0xffffffff) throw new TrecvitError(`A stream on WebGPU expected at most ${0xffffffff} frames since its reset, got ${end}; reset it`)
+    if (end > 0xffffffff)
+      throw new TrecvitError(
+        `A stream on WebGPU expected at most ${0xffffffff} frames since its reset, got ${end}; reset it`,
+      )
     const stream = state as WebGpuState
     const outputs = Object.entries(this.#program.outputs)
     const spans = outputs.map(([, tensor]) => this.#spanOf(tensor))
@@ -105,19 +167,25 @@ export class WebGpuReplay implements Replay {
       this.#send(pixels)
     }
     const values = watch
-      // Many submits, between which no other run may write the activations.
-      ? await this.#submits.alone(async (run) => {
-        await run([], send)
-        await this.#watched(stream, watch, run)
-        return run(spans, () => {})
-      })
-      : await this.#submits.run(spans, (encoder) => {
-        send()
-        const pass = encoder.beginComputePass()
-        for (const dispatch of this.#dispatches) encodeTo(pass, dispatch, stream)
-        pass.end()
-      }, this.#pace)
-    return Object.fromEntries(outputs.map(([name, tensor], index) => [name, rowsFrom(tensor, values[index]!)]))
+      ? // Many submits, between which no other run may write the activations.
+        await this.#submits.alone(async (run) => {
+          await run([], send)
+          await this.#watched(stream, watch, run)
+          return run(spans, () => {})
+        })
+      : await this.#submits.run(
+          spans,
+          (encoder) => {
+            send()
+            const pass = encoder.beginComputePass()
+            for (const dispatch of this.#dispatches) encodeTo(pass, dispatch, stream)
+            pass.end()
+          },
+          this.#pace,
+        )
+    return Object.fromEntries(
+      outputs.map(([name, tensor], index) => [name, rowsFrom(tensor, values[index]!)]),
+    )
   }
 
   dispose(): void {
@@ -129,7 +197,9 @@ export class WebGpuReplay implements Replay {
     const timer = new Timer(this.#device)
     try {
       for (const dispatch of this.#dispatches) {
-        const times = await run(timer.spans, (encoder) => timer.pass(encoder, (pass) => encodeTo(pass, dispatch, stream)))
+        const times = await run(timer.spans, (encoder) =>
+          timer.pass(encoder, (pass) => encodeTo(pass, dispatch, stream)),
+        )
         const { step } = dispatch
         await watch(step, timer.milliseconds(times), async () => {
           const [values] = await run([this.#spanOf(step.output)], () => {})
@@ -148,7 +218,8 @@ export class WebGpuReplay implements Replay {
     const bytes = new Uint8Array(pixels.buffer as ArrayBuffer, pixels.byteOffset, pixels.byteLength)
     const whole = bytes.length - (bytes.length % 4)
     queue.writeBuffer(to, 0, bytes, 0, whole)
-    if (whole < bytes.length) queue.writeBuffer(to, whole, Uint8Array.of(...bytes.subarray(whole), 0, 0, 0).subarray(0, 4))
+    if (whole < bytes.length)
+      queue.writeBuffer(to, whole, Uint8Array.of(...bytes.subarray(whole), 0, 0, 0).subarray(0, 4))
   }
 
   #bufferOf({ buffer }: Tensor): GPUBuffer {
@@ -157,11 +228,19 @@ export class WebGpuReplay implements Replay {
 
   /** From the first element of a tensor to its last. */
   #spanOf(tensor: Tensor): Span {
-    return { buffer: this.#bufferOf(tensor), offset: 4 * tensor.offset, bytes: 4 * ((rowsOf(tensor) - 1) * tensor.stride + columnsOf(tensor)) }
+    return {
+      buffer: this.#bufferOf(tensor),
+      offset: 4 * tensor.offset,
+      bytes: 4 * ((rowsOf(tensor) - 1) * tensor.stride + columnsOf(tensor)),
+    }
   }
 }
 
-function encodeTo(pass: GPUComputePassEncoder, { pipeline, group, state, groups }: Dispatch, stream: WebGpuState): void {
+function encodeTo(
+  pass: GPUComputePassEncoder,
+  { pipeline, group, state, groups }: Dispatch,
+  stream: WebGpuState,
+): void {
   pass.setPipeline(pipeline)
   pass.setBindGroup(0, group)
   if (state >= 0) pass.setBindGroup(1, stream.groups[state])
@@ -174,6 +253,7 @@ function rowsFrom(tensor: Tensor, span: ArrayBuffer): Float32Array {
   const columns = columnsOf(tensor)
   if (tensor.stride === columns) return values
   const rows = new Float32Array(sizeOf(tensor.shape))
-  for (let row = 0; row < rowsOf(tensor); row++) rows.set(values.subarray(row * tensor.stride, row * tensor.stride + columns), row * columns)
+  for (let row = 0; row < rowsOf(tensor); row++)
+    rows.set(values.subarray(row * tensor.stride, row * tensor.stride + columns), row * columns)
   return rows
 }

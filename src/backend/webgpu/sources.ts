@@ -16,13 +16,24 @@ import pool from '../../../gpu/pool.wgsl'
 import rgLru from '../../../gpu/rgLru.wgsl'
 import rmsNorm from '../../../gpu/rmsNorm.wgsl'
 import softmax from '../../../gpu/softmax.wgsl'
-import type { MatrixDType } from '../backend.ts'
 import type { Op } from '../../program/program.ts'
+import type { MatrixDType } from '../backend.ts'
 
-/** Each operation's kernel, behind the parts of gpu/lib that it calls. Declarations may stand in any order; directives, which only `rows` has, come first. */
+/**
+ * Each operation's kernel, behind the parts of gpu/lib that it calls. Declarations may stand in any
+ * order; directives, which only `rows` has, come first.
+ */
 const sources: Record<Op, readonly string[]> = {
-  patchify: [patchify], linear: [kernel, tile, exponential, linear], blockLinear: [kernel, tile, blockLinear], conv1d: [conv1d], rgLru: [rgLru],
-  rmsNorm: [rows, norm, rmsNorm], layerNorm: [rows, norm, layerNorm], attention: [exponential, attention], pool: [pool], average: [average],
+  patchify: [patchify],
+  linear: [kernel, tile, exponential, linear],
+  blockLinear: [kernel, tile, blockLinear],
+  conv1d: [conv1d],
+  rgLru: [rgLru],
+  rmsNorm: [rows, norm, rmsNorm],
+  layerNorm: [rows, norm, layerNorm],
+  attention: [exponential, attention],
+  pool: [pool],
+  average: [average],
   softmax: [rows, softmax],
 }
 
@@ -32,6 +43,9 @@ const sources: Record<Op, readonly string[]> = {
  * @param dtype of the matrices
  */
 export function sourceOf(op: Op, subgroups: boolean, dtype: MatrixDType): string {
-  const chosen = new Map([...(subgroups ? [[rows, rowsOfSubgroups]] : []), ...(dtype === 'f16' ? [[kernel, kernelOfHalves]] : [])] as [string, string][])
+  const chosen = new Map([
+    ...(subgroups ? [[rows, rowsOfSubgroups]] : []),
+    ...(dtype === 'f16' ? [[kernel, kernelOfHalves]] : []),
+  ] as [string, string][])
   return sources[op].map((part) => chosen.get(part) ?? part).join('\n')
 }

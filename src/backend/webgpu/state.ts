@@ -1,4 +1,4 @@
-import { sizeOf, type State } from '../../program/program.ts'
+import { type State, sizeOf } from '../../program/program.ts'
 import type { StreamState } from '../backend.ts'
 import { allocate } from './allocate.ts'
 import { Kernels } from './kernels.ts'
@@ -17,7 +17,10 @@ export class WebGpuState implements StreamState {
   readonly #frame: GPUBuffer
 
   private constructor(
-    device: GPUDevice, submits: Submits, bytes: readonly number[], buffers: readonly GPUBuffer[],
+    device: GPUDevice,
+    submits: Submits,
+    bytes: readonly number[],
+    buffers: readonly GPUBuffer[],
     averageFrames: number,
   ) {
     this.#device = device
@@ -27,18 +30,31 @@ export class WebGpuState implements StreamState {
     this.#frame = device.createBuffer({ label: 'frame', size: 8, usage: UNIFORM | COPY_DST })
     device.queue.writeBuffer(this.#frame, 4, Float32Array.of(averageFrames))
     const { streamLayout: layout } = Kernels.of(device)
-    this.groups = buffers.map((buffer) => device.createBindGroup({
-      layout,
-      entries: [{ binding: 0, resource: { buffer: this.#frame } }, { binding: 1, resource: { buffer } }],
-    }))
+    this.groups = buffers.map((buffer) =>
+      device.createBindGroup({
+        layout,
+        entries: [
+          { binding: 0, resource: { buffer: this.#frame } },
+          { binding: 1, resource: { buffer } },
+        ],
+      }),
+    )
   }
 
   /** @throws TrecvitError if the states do not fit */
   static async create(
-    device: GPUDevice, submits: Submits, states: readonly State[], averageFrames: number,
+    device: GPUDevice,
+    submits: Submits,
+    states: readonly State[],
+    averageFrames: number,
   ): Promise<WebGpuState> {
     const bytes = states.map(({ shape }) => 4 * sizeOf(shape))
-    const buffers = await allocate(device, 'The state of a stream', states.map(({ name }, index) => ({ name, bytes: bytes[index]! })), 'fewer videos side by side')
+    const buffers = await allocate(
+      device,
+      'The state of a stream',
+      states.map(({ name }, index) => ({ name, bytes: bytes[index]! })),
+      'fewer videos side by side',
+    )
     return new WebGpuState(device, submits, bytes, buffers, averageFrames)
   }
 
@@ -48,7 +64,10 @@ export class WebGpuState implements StreamState {
   }
 
   async read(): Promise<Float32Array[]> {
-    const values = await this.#submits.run(this.#buffers.map((buffer, index) => ({ buffer, offset: 0, bytes: this.#bytes[index]! })), () => {})
+    const values = await this.#submits.run(
+      this.#buffers.map((buffer, index) => ({ buffer, offset: 0, bytes: this.#bytes[index]! })),
+      () => {},
+    )
     return values.map((bytes) => new Float32Array(bytes))
   }
 
@@ -56,7 +75,8 @@ export class WebGpuState implements StreamState {
     await this.#submits.run([], () => {
       this.#buffers.forEach((buffer, index) => {
         // Deno panics at an empty array, which a convolution of one tap has for its past.
-        if (values[index]!.length) this.#device.queue.writeBuffer(buffer, 0, values[index]! as Float32Array<ArrayBuffer>)
+        if (values[index]!.length)
+          this.#device.queue.writeBuffer(buffer, 0, values[index]! as Float32Array<ArrayBuffer>)
       })
     })
   }

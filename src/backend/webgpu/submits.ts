@@ -3,13 +3,17 @@ import { COPY_DST, MAP_READ, READ } from './usage.ts'
 
 const { navigator } = globalThis as { navigator?: { userAgent?: string; gpu?: GPU } }
 
-/** Milliseconds between submits of nothing while results are awaited: Firefox looks for them every 100 ms, and with every submit. */
+/**
+ * Milliseconds between submits of nothing while results are awaited: Firefox looks for them every
+ * 100 ms, and with every submit.
+ */
 const NUDGE = navigator?.userAgent?.includes('Firefox/') ? 1 : 0
 
 /**
- * Whether results are looked for in every turn of the event loop from when they are asked for, as Dawn does in Node and Bun. That takes a
- * processor, and what each look leaves behind goes only with a full collection of garbage: a stream on an H200 stood still for 100 ms in
- * every second. So they are asked for shortly before they are due.
+ * Whether results are looked for in every turn of the event loop from when they are asked for, as
+ * Dawn does in Node and Bun. That takes a processor, and what each look leaves behind goes only
+ * with a full collection of garbage: a stream on an H200 stood still for 100 ms in every second. So
+ * they are asked for shortly before they are due.
  */
 const SPINS = !navigator?.gpu
 
@@ -21,11 +25,16 @@ export interface Span {
 }
 
 /** See Submits.run. */
-export type Run = (spans: readonly Span[], encode: (encoder: GPUCommandEncoder) => void, pace?: Pace) => Promise<ArrayBuffer[]>
+export type Run = (
+  spans: readonly Span[],
+  encode: (encoder: GPUCommandEncoder) => void,
+  pace?: Pace,
+) => Promise<ArrayBuffer[]>
 
 /**
- * Submits work and reads results back. Each submit holds a staging buffer until its results are mapped, so the next can be encoded and
- * run meanwhile; there are as many as were ever needed at once.
+ * Submits work and reads results back. Each submit holds a staging buffer until its results are
+ * mapped, so the next can be encoded and run meanwhile; there are as many as were ever needed at
+ * once.
  */
 export class Submits {
   readonly #device: GPUDevice
@@ -40,11 +49,13 @@ export class Submits {
 
   /**
    * One command buffer, one submit and one mapping. Everything up to the submit happens before this
-   * returns, so calls keep their order; while something is `alone`, they wait in line in their order.
+   * returns, so calls keep their order; while something is `alone`, they wait in line in their
+   * order.
    * @param spans what is copied back after the work
    * @param encode encodes the work, and may write to buffers
    * @param pace of works like this, to sleep while it is under way
-   * @throws Error if the GPU refuses any of it, or whatever mapAsync rejects with, as when the device is lost; results are never stale
+   * @throws Error if the GPU refuses any of it, or whatever mapAsync rejects with, as when the
+   * device is lost; results are never stale
    */
   run(...args: Parameters<Run>): Promise<ArrayBuffer[]> {
     return this.#line ? this.#queue(() => this.#runNow(...args)) : this.#runNow(...args)
@@ -60,18 +71,28 @@ export class Submits {
 
   #queue<T>(work: () => Promise<T>): Promise<T> {
     const result = (this.#line ?? Promise.resolve()).then(work)
-    const line = result.then(() => {}, () => {}).then(() => {
-      if (this.#line === line) this.#line = undefined
-    })
+    const line = result
+      .then(
+        () => {},
+        () => {},
+      )
+      .then(() => {
+        if (this.#line === line) this.#line = undefined
+      })
     this.#line = line
     return result
   }
 
   async #runNow(...[spans, encode, pace]: Parameters<Run>): Promise<ArrayBuffer[]> {
-    const bytes = Math.max(4, spans.reduce((sum, span) => sum + span.bytes, 0))
+    const bytes = Math.max(
+      4,
+      spans.reduce((sum, span) => sum + span.bytes, 0),
+    )
     const size = 2 ** Math.max(8, Math.ceil(Math.log2(bytes)))
     this.#device.pushErrorScope('validation')
-    const staging = this.#free.get(size)?.pop() ?? this.#device.createBuffer({ label: 'staging', size, usage: MAP_READ | COPY_DST })
+    const staging =
+      this.#free.get(size)?.pop() ??
+      this.#device.createBuffer({ label: 'staging', size, usage: MAP_READ | COPY_DST })
     const encoder = this.#device.createCommandEncoder()
     encode(encoder)
     let at = 0
@@ -86,7 +107,10 @@ export class Submits {
     const nudging = NUDGE ? setInterval(() => this.#device.queue.submit([]), NUDGE) : undefined
     try {
       const map = () => staging.mapAsync(READ, 0, bytes)
-      const [refused] = await Promise.all([this.#device.popErrorScope(), nap ? new Promise((resolve) => setTimeout(resolve, nap)).then(map) : map()])
+      const [refused] = await Promise.all([
+        this.#device.popErrorScope(),
+        nap ? new Promise((resolve) => setTimeout(resolve, nap)).then(map) : map(),
+      ])
       if (refused) throw new Error(`The GPU refused its work: ${refused.message}`)
     } catch (error) {
       staging.destroy()

@@ -2,8 +2,8 @@ import type { Span } from './submits.ts'
 import { COPY_SRC, QUERY_RESOLVE } from './usage.ts'
 
 /**
- * Time of one pass: by the GPU's own clock where the device has the feature `timestamp-query`, else from the submit to the arrival of its
- * results, which is longer by a round trip.
+ * Time of one pass: by the GPU's own clock where the device has the feature `timestamp-query`, else
+ * from the submit to the arrival of its results, which is longer by a round trip.
  */
 export class Timer {
   readonly #queries: GPUQuerySet | undefined
@@ -13,7 +13,11 @@ export class Timer {
   constructor(device: GPUDevice) {
     if (!device.features.has('timestamp-query')) return
     this.#queries = device.createQuerySet({ type: 'timestamp', count: 2 })
-    this.#resolved = device.createBuffer({ label: 'timestamps', size: 16, usage: QUERY_RESOLVE | COPY_SRC })
+    this.#resolved = device.createBuffer({
+      label: 'timestamps',
+      size: 16,
+      usage: QUERY_RESOLVE | COPY_SRC,
+    })
   }
 
   /** What has to be read back after the pass. */
@@ -24,11 +28,16 @@ export class Timer {
   /** Encodes a pass that is timed. */
   pass(encoder: GPUCommandEncoder, encode: (pass: GPUComputePassEncoder) => void): void {
     this.#start = performance.now()
-    const timestampWrites = this.#queries && { querySet: this.#queries, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 }
+    const timestampWrites = this.#queries && {
+      querySet: this.#queries,
+      beginningOfPassWriteIndex: 0,
+      endOfPassWriteIndex: 1,
+    }
     const pass = encoder.beginComputePass(timestampWrites ? { timestampWrites } : {})
     encode(pass)
     pass.end()
-    if (this.#queries && this.#resolved) encoder.resolveQuerySet(this.#queries, 0, 2, this.#resolved, 0)
+    if (this.#queries && this.#resolved)
+      encoder.resolveQuerySet(this.#queries, 0, 2, this.#resolved, 0)
   }
 
   /** @param values the spans, read back */

@@ -1,19 +1,22 @@
+import type { Backend, Device, MatrixDType, Watch } from '../../backend/backend.ts'
 import { testBuild } from '../../backend/selfTest.ts'
-import { chooseBuild, type Build } from '../../backend/wasm/builds.ts'
+import { type Build, chooseBuild } from '../../backend/wasm/builds.ts'
 import { openMachine } from '../../backend/wasm/open.ts'
 import { WasmBackend } from '../../backend/wasm/wasm.ts'
-import type { Backend, Device, MatrixDType, Watch } from '../../backend/backend.ts'
 import type { Config } from '../../model/config.ts'
 import { recordModel } from '../../model/graph.ts'
 import { loadWeights } from '../../model/load.ts'
 import { weightTable } from '../../model/weights.ts'
 import { builtinModule } from '../../platform/platform.ts'
 import { availableThreads } from '../../platform/worker.ts'
-import { sizeOf, type Program } from '../../program/program.ts'
+import { type Program, sizeOf } from '../../program/program.ts'
 import { oneOf } from './options.ts'
 import { noise, randomCheckpoint } from './weights.ts'
 
-/** A model with random weights on the CPU, and one stream: one video, one frame a step, no encoded tokens. */
+/**
+ * A model with random weights on the CPU, and one stream: one video, one frame a step, no encoded
+ * tokens.
+ */
 export interface Engine {
   readonly config: Config
   readonly backend: Backend
@@ -33,16 +36,35 @@ export interface EngineOptions {
   readonly dtype?: MatrixDType
 }
 
-/** Loads a model with random weights, the same for the same seed, onto a team of threads (one unless given), and opens its stream. */
-export async function createEngine(config: Config, seed: number, { threads = 1, build = 'simd', dtype = 'f32' }: EngineOptions = {}): Promise<Engine> {
+/**
+ * Loads a model with random weights, the same for the same seed, onto a team of threads (one unless
+ * given), and opens its stream.
+ */
+export async function createEngine(
+  config: Config,
+  seed: number,
+  { threads = 1, build = 'simd', dtype = 'f32' }: EngineOptions = {},
+): Promise<Engine> {
   const { machine } = await openMachine(build, { threads })
   const backend = await WasmBackend.create(weightTable(config, dtype), machine, build)
   await loadWeights(randomCheckpoint(config, seed), config, backend, { dtype })
-  const program = recordModel(config, { b: 1, t: 1, pixels: 'f32', recent: 'all', dtype, encoded: false })
+  const program = recordModel(config, {
+    b: 1,
+    t: 1,
+    pixels: 'f32',
+    recent: 'all',
+    dtype,
+    encoded: false,
+  })
   const replay = await backend.prepare(program)
   const state = await backend.createState(program.states)
   let frame = 0
-  return { config, backend, program, advance: (pixels, watch) => replay.run(state, frame++, pixels, watch) }
+  return {
+    config,
+    backend,
+    program,
+    advance: (pixels, watch) => replay.run(state, frame++, pixels, watch),
+  }
 }
 
 /** Frame number `index` of a made-up video: pixels [H, W, 3], 0..1. */
@@ -62,25 +84,46 @@ export async function buildOf(name: string, dtype: MatrixDType = 'f32'): Promise
 }
 
 /** What the runs of a process have in common, for the head of a report. */
-export function machine(device: Pick<Device, 'kernels' | 'threads'>): Record<string, string | number> {
+export function machine(
+  device: Pick<Device, 'kernels' | 'threads'>,
+): Record<string, string | number> {
   const os = builtinModule('node:os')
   const cpu = os?.cpus()[0]?.model.trim()
-  const platform = os ? `${os.platform()} ${os.arch()}` : (globalThis as { navigator?: { platform?: string } }).navigator?.platform
+  const platform = os
+    ? `${os.platform()} ${os.arch()}`
+    : (globalThis as { navigator?: { platform?: string } }).navigator?.platform
   return {
-    runtime: runtimeName(), ...(cpu && { cpu }), cores: availableThreads(), ...(platform && { platform }),
-    kernels: device.kernels, threads: device.threads, date: new Date().toISOString().slice(0, 10),
+    runtime: runtimeName(),
+    ...(cpu && { cpu }),
+    cores: availableThreads(),
+    ...(platform && { platform }),
+    kernels: device.kernels,
+    threads: device.threads,
+    date: new Date().toISOString().slice(0, 10),
   }
 }
 
 /** Which JavaScript runtime this is, and its version. */
 export function runtimeName(): string {
-  const { process, navigator } = globalThis as { process?: { versions?: Record<string, string | undefined> }; navigator?: { userAgent?: string } }
-  for (const [key, name] of [['deno', 'Deno'], ['bun', 'Bun'], ['node', 'Node']] as const) {
+  const { process, navigator } = globalThis as {
+    process?: { versions?: Record<string, string | undefined> }
+    navigator?: { userAgent?: string }
+  }
+  for (const [key, name] of [
+    ['deno', 'Deno'],
+    ['bun', 'Bun'],
+    ['node', 'Node'],
+  ] as const) {
     if (process?.versions?.[key]) return `${name} ${process.versions[key]}`
   }
   const agent = navigator?.userAgent ?? ''
   // Every browser claims to be others too: the most particular name comes first.
-  for (const [pattern, name] of [[/Firefox\/([\d.]+)/, 'Firefox'], [/Edg\/(\d+)/, 'Edge'], [/Chrome\/(\d+)/, 'Chromium'], [/Version\/([\d.]+).* Safari/, 'Safari']] as const) {
+  for (const [pattern, name] of [
+    [/Firefox\/([\d.]+)/, 'Firefox'],
+    [/Edg\/(\d+)/, 'Edge'],
+    [/Chrome\/(\d+)/, 'Chromium'],
+    [/Version\/([\d.]+).* Safari/, 'Safari'],
+  ] as const) {
     const version = pattern.exec(agent)?.[1]
     if (version) return `${name} ${version}`
   }

@@ -1,5 +1,5 @@
 import { escape } from './escape.ts'
-import { columnsOf, format, type Bar, type Report, type Table } from './report.ts'
+import { type Bar, columnsOf, format, type Report, type Table } from './report.ts'
 import { rooflinePlot } from './roofline.ts'
 
 /**
@@ -26,16 +26,27 @@ ${sectionsOf(reports)}
 `
 }
 
-/** The same without the page around it: sections of plots, then of tables. Several reports are drawn together, each machine in a colour. */
+/**
+ * The same without the page around it: sections of plots, then of tables. Several reports are drawn
+ * together, each machine in a colour.
+ */
 export function sectionsOf(reports: readonly Report[]): string {
   const machines = [...new Set(reports.map(machineOf))]
-  const roofs = new Map(reports.flatMap((report) => (report.roofline?.points.length ? [[machineOf(report), report.roofline] as const] : [])))
-  const series = machines.flatMap((name, index) => (roofs.has(name) ? [{ name, colour: colourOf(index), roofline: roofs.get(name)! }] : []))
+  const roofs = new Map(
+    reports.flatMap((report) =>
+      report.roofline?.points.length ? [[machineOf(report), report.roofline] as const] : [],
+    ),
+  )
+  const series = machines.flatMap((name, index) =>
+    roofs.has(name) ? [{ name, colour: colourOf(index), roofline: roofs.get(name)! }] : [],
+  )
   const plots = [
-    ...series.length ? [
-      `<section class="plot"><h2>Roofline</h2><p class="hint">Each kind of step alone, at the shapes of the model. Under the slope memory is the limit, under the flat roof the vector unit. The area of a point is its share of a frame.</p>
+    ...(series.length
+      ? [
+          `<section class="plot"><h2>Roofline</h2><p class="hint">Each kind of step alone, at the shapes of the model. Under the slope memory is the limit, under the flat roof the vector unit. The area of a point is its share of a frame.</p>
 ${series.length > 1 ? legend(series.map(({ name, colour, roofline: { peak, bandwidth } }) => ({ colour, text: `${name}: ${format(peak)} GFLOP/s, ${format(bandwidth)} GB/s` }))) : ''}<div class="scroll" tabindex="0" role="region" aria-label="Roofline plot">${rooflinePlot(series)}</div></section>`,
-    ] : [],
+        ]
+      : []),
     ...barsOf(reports, machines),
   ]
   return [...plots, ...reports.map(tablesOf)].join('\n')
@@ -44,7 +55,17 @@ ${series.length > 1 ? legend(series.map(({ name, colour, roofline: { peak, bandw
 /** Where a report comes from, as far as it matters for speed. */
 export function machineOf({ facts }: Report): string {
   const { runtime, cpu, kernels, threads, dtype } = facts
-  return [runtime, cpu ?? facts['platform'], kernels && `${kernels} kernels`, threads && `${threads} ${threads === 1 ? 'thread' : 'threads'}`, dtype !== 'f32' && dtype].filter(Boolean).join(', ') || 'unknown machine'
+  return (
+    [
+      runtime,
+      cpu ?? facts['platform'],
+      kernels && `${kernels} kernels`,
+      threads && `${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+      dtype !== 'f32' && dtype,
+    ]
+      .filter(Boolean)
+      .join(', ') || 'unknown machine'
+  )
 }
 
 /** A class of the style: machines have the same colour in every plot. */
@@ -58,16 +79,23 @@ function legend(entries: readonly { colour: string; text: string }[]): string {
 
 /** Frames a second for each size of the model: a bar for each machine and runtime. */
 function barsOf(reports: readonly Report[], machines: readonly string[]): string[] {
-  const all = reports.flatMap((report) => (report.bars ?? []).map((bar) => ({ ...bar, machine: machineOf(report) })))
-  // Who was measured in turn with a peer, and before that alone, has one bar: that of the last time.
-  const bars = [...new Map(all.map((bar) => [`${bar.group}\n${bar.label}\n${bar.machine}`, bar])).values()]
+  const all = reports.flatMap((report) =>
+    (report.bars ?? []).map((bar) => ({ ...bar, machine: machineOf(report) })),
+  )
+  // Who was measured in turn with a peer, and before that alone, has one bar: that of the last
+  // time.
+  const bars = [
+    ...new Map(all.map((bar) => [`${bar.group}\n${bar.label}\n${bar.machine}`, bar])).values(),
+  ]
   if (!bars.length) return []
   const groups = [...new Set(bars.map(({ group }) => group))].map((group) => {
     const rows = bars.filter((bar) => bar.group === group)
     const largest = Math.max(...rows.map(({ value }) => value))
     return `<h3>${escape(group)}</h3><ul class="bars">${rows.map((bar) => row(bar, largest)).join('')}</ul>`
   })
-  return [`<section class="plot"><h2>Frames a second</h2><p class="hint">One stream, one frame at a time.</p>${machines.length > 1 ? legend(machines.map((text, index) => ({ colour: colourOf(index), text }))) : ''}${groups.join('')}</section>`]
+  return [
+    `<section class="plot"><h2>Frames a second</h2><p class="hint">One stream, one frame at a time.</p>${machines.length > 1 ? legend(machines.map((text, index) => ({ colour: colourOf(index), text }))) : ''}${groups.join('')}</section>`,
+  ]
 
   function row({ label, value, machine }: Bar & { machine: string }, largest: number): string {
     return `<li class="${colourOf(machines.indexOf(machine))}"><span>${escape(label)}</span><span class="track"><i style="width:${((100 * value) / largest).toFixed(2)}%" title="${escape(machine)}"></i></span><b>${format(value)}</b></li>`
@@ -75,16 +103,31 @@ function barsOf(reports: readonly Report[], machines: readonly string[]): string
 }
 
 function tablesOf(report: Report): string {
-  const facts = Object.entries(report.facts).map(([name, value]) => `<div><dt>${escape(name)}</dt><dd>${escape(String(value))}</dd></div>`).join('')
-  const verdict = report.verdict ? `<p class="${report.verdict.holds ? 'holds' : 'fails'}">${report.verdict.holds ? 'Holds' : 'Does not hold'}: ${escape(report.verdict.text)}.</p>` : ''
+  const facts = Object.entries(report.facts)
+    .map(([name, value]) => `<div><dt>${escape(name)}</dt><dd>${escape(String(value))}</dd></div>`)
+    .join('')
+  const verdict = report.verdict
+    ? `<p class="${report.verdict.holds ? 'holds' : 'fails'}">${report.verdict.holds ? 'Holds' : 'Does not hold'}: ${escape(report.verdict.text)}.</p>`
+    : ''
   return `<section><h2>${escape(report.bench)}</h2><dl class="facts">${facts}</dl>${verdict}${report.tables.map(tableOf).join('')}</section>`
 }
 
 function tableOf({ title, rows }: Table): string {
   const columns = columnsOf(rows)
-  const cell = (value: string | number | undefined) => (typeof value === 'number' ? format(value) : escape(value ?? ''))
-  const head = columns.map(({ name, isNumber }) => `<th scope="col"${isNumber ? ' class="number"' : ''}>${escape(name)}</th>`).join('')
-  const body = rows.map((row) => `<tr>${columns.map(({ name, isNumber }) => `<td${isNumber ? ' class="number"' : ''}>${cell(row[name])}</td>`).join('')}</tr>`).join('')
+  const cell = (value: string | number | undefined) =>
+    typeof value === 'number' ? format(value) : escape(value ?? '')
+  const head = columns
+    .map(
+      ({ name, isNumber }) =>
+        `<th scope="col"${isNumber ? ' class="number"' : ''}>${escape(name)}</th>`,
+    )
+    .join('')
+  const body = rows
+    .map(
+      (row) =>
+        `<tr>${columns.map(({ name, isNumber }) => `<td${isNumber ? ' class="number"' : ''}>${cell(row[name])}</td>`).join('')}</tr>`,
+    )
+    .join('')
   return `<div class="scroll" tabindex="0" role="region" aria-label="${escape(title)}"><table><caption>${escape(title)}</caption><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`
 }
 

@@ -10,7 +10,10 @@ export interface MemoryUse {
 
 const memories: WeakRef<WebAssembly.Memory>[] = []
 
-/** Counts every WebAssembly memory that is made from now on: no runtime tells their size, and a backend keeps its own to itself. */
+/**
+ * Counts every WebAssembly memory that is made from now on: no runtime tells their size, and a
+ * backend keeps its own to itself.
+ */
 export function watchMemories(): void {
   WebAssembly.Memory = class extends WebAssembly.Memory {
     constructor(descriptor: WebAssembly.MemoryDescriptor) {
@@ -20,14 +23,23 @@ export function watchMemories(): void {
   }
 }
 
-/** What is in use, after a collection of garbage where the runtime offers one (node --expose-gc). */
+/**
+ * What is in use, after a collection of garbage where the runtime offers one (node --expose-gc).
+ */
 export async function memoryUse(): Promise<MemoryUse> {
-  const { gc, process } = globalThis as { gc?: () => void; process?: { memoryUsage?: () => { rss: number; heapUsed: number } } }
+  const { gc, process } = globalThis as {
+    gc?: () => void
+    process?: { memoryUsage?: () => { rss: number; heapUsed: number } }
+  }
   // The second collection takes what finalisers of the first have let go.
   for (let turn = 0; turn < 2; turn++) {
     gc?.()
     await new Promise((resolve) => setTimeout(resolve))
   }
   const { rss = 0, heapUsed = 0 } = process?.memoryUsage?.() ?? {}
-  return { rss, heap: heapUsed, wasm: memories.reduce((sum, memory) => sum + (memory.deref()?.buffer.byteLength ?? 0), 0) }
+  return {
+    rss,
+    heap: heapUsed,
+    wasm: memories.reduce((sum, memory) => sum + (memory.deref()?.buffer.byteLength ?? 0), 0),
+  }
 }

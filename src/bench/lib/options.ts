@@ -1,5 +1,5 @@
 import { TrecvitError } from '../../error.ts'
-import { sizeNames, type Size } from '../../model/config.ts'
+import { type Size, sizeNames } from '../../model/config.ts'
 
 /** What stands on the command line of a bench: --name value. */
 export type Options = Readonly<Record<string, string>>
@@ -11,23 +11,35 @@ export function parseOptions(args: readonly string[]): Options {
   const options: Record<string, string> = {}
   for (let i = 0; i < args.length; i += 2) {
     const [name, value] = [args[i]!, args[i + 1]]
-    if (!name.startsWith('--') || value === undefined) throw new TrecvitError(`A bench expected options in the form --name value, got ${args.slice(i).join(' ')}`)
+    if (!name.startsWith('--') || value === undefined)
+      throw new TrecvitError(
+        `A bench expected options in the form --name value, got ${args.slice(i).join(' ')}`,
+      )
     options[name.slice(2)] = value
   }
   return options
 }
 
 /**
- * The settings of a bench: those given, the rest as in `defaults`. Numbers are whole and at least 1, but "seconds" is any above 0.
+ * The settings of a bench: those given, the rest as in `defaults`. Numbers are whole and at least
+ * 1, but "seconds" is any above 0.
  * @throws TrecvitError if there is no setting of that name, or the value is not such a number
  */
-export function settingsOf<T extends Record<string, string | number>>(options: Options, defaults: T): { [Name in keyof T]: T[Name] extends number ? number : string } {
+export function settingsOf<T extends Record<string, string | number>>(
+  options: Options,
+  defaults: T,
+): { [Name in keyof T]: T[Name] extends number ? number : string } {
   const settings: Record<string, string | number> = { ...defaults }
   for (const [name, text] of Object.entries(options)) {
-    if (!Object.hasOwn(defaults, name)) throw new TrecvitError(`This bench expected one of --${Object.keys(defaults).join(', --')}, --out, got --${name}`)
+    if (!Object.hasOwn(defaults, name))
+      throw new TrecvitError(
+        `This bench expected one of --${Object.keys(defaults).join(', --')}, --out, got --${name}`,
+      )
     const value = typeof defaults[name] === 'number' ? Number(text) : text
-    if (name === 'seconds' && !(Number(value) > 0 && Number.isFinite(value))) throw new TrecvitError(`"--seconds" expected a number above 0, got ${text}`)
-    if (name !== 'seconds' && typeof value === 'number' && (!Number.isInteger(value) || value < 1)) throw new TrecvitError(`"--${name}" expected a whole number of at least 1, got ${text}`)
+    if (name === 'seconds' && !(Number(value) > 0 && Number.isFinite(value)))
+      throw new TrecvitError(`"--seconds" expected a number above 0, got ${text}`)
+    if (name !== 'seconds' && typeof value === 'number' && (!Number.isInteger(value) || value < 1))
+      throw new TrecvitError(`"--${name}" expected a whole number of at least 1, got ${text}`)
     settings[name] = value
   }
   return settings as { [Name in keyof T]: T[Name] extends number ? number : string }
@@ -44,8 +56,13 @@ export function sizesOf(text: string): Size[] {
 /**
  * @throws TrecvitError if a setting is none of its values
  */
-export function oneOf<Value extends string>(setting: string, text: string, values: readonly Value[]): Value {
+export function oneOf<Value extends string>(
+  setting: string,
+  text: string,
+  values: readonly Value[],
+): Value {
   const found = values.find((value) => value === text)
-  if (found === undefined) throw new TrecvitError(`"--${setting}" expected one of ${values.join(', ')}, got ${text}`)
+  if (found === undefined)
+    throw new TrecvitError(`"--${setting}" expected one of ${values.join(', ')}, got ${text}`)
   return found
 }

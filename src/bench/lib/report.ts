@@ -26,7 +26,12 @@ export interface Roofline {
   readonly peak: number
   /** GB/s of a copy, read and written. */
   readonly bandwidth: number
-  readonly points: readonly { readonly label: string; /** FLOP per byte */ readonly intensity: number; /** GFLOP/s */ readonly rate: number; /** 0..1 of a frame's time */ readonly share: number }[]
+  readonly points: readonly {
+    readonly label: string /** FLOP per byte */
+    readonly intensity: number /** GFLOP/s */
+    readonly rate: number /** 0..1 of a frame's time */
+    readonly share: number
+  }[]
 }
 
 /** One bar among those of its group. */
@@ -41,29 +46,51 @@ export interface Bar {
 
 /** The report as text, tables aligned: words to the left, numbers to the right. */
 export function textOf(report: Report): string {
-  const facts = Object.entries(report.facts).map(([name, value]) => `${name} ${value}`).join(', ')
-  const verdict = report.verdict ? [`${report.verdict.holds ? 'PASS' : 'FAIL'}  ${report.verdict.text}`] : []
+  const facts = Object.entries(report.facts)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ')
+  const verdict = report.verdict
+    ? [`${report.verdict.holds ? 'PASS' : 'FAIL'}  ${report.verdict.text}`]
+    : []
   return [`${report.bench}: ${facts}`, ...report.tables.map(tableText), ...verdict].join('\n\n')
 }
 
 function tableText({ title, rows }: Table): string {
   const columns = columnsOf(rows)
-  const cell = (value: string | number | undefined) => (typeof value === 'number' ? format(value) : value ?? '')
-  const widths = columns.map(({ name }) => Math.max(name.length, ...rows.map((row) => cell(row[name]).length)))
+  const cell = (value: string | number | undefined) =>
+    typeof value === 'number' ? format(value) : (value ?? '')
+  const widths = columns.map(({ name }) =>
+    Math.max(name.length, ...rows.map((row) => cell(row[name]).length)),
+  )
   const line = (values: readonly string[]) =>
-    values.map((value, index) => (columns[index]!.isNumber ? value.padStart(widths[index]!) : value.padEnd(widths[index]!))).join('  ').trimEnd()
-  return [title, line(columns.map(({ name }) => name)), ...rows.map((row) => line(columns.map(({ name }) => cell(row[name]))))].join('\n')
+    values
+      .map((value, index) =>
+        columns[index]!.isNumber ? value.padStart(widths[index]!) : value.padEnd(widths[index]!),
+      )
+      .join('  ')
+      .trimEnd()
+  return [
+    title,
+    line(columns.map(({ name }) => name)),
+    ...rows.map((row) => line(columns.map(({ name }) => cell(row[name])))),
+  ].join('\n')
 }
 
 /** Every column of a table, in the order in which rows bring them. */
-export function columnsOf(rows: Table['rows']): { readonly name: string; readonly isNumber: boolean }[] {
-  return [...new Set(rows.flatMap((row) => Object.keys(row)))].map((name) => ({ name, isNumber: rows.some((row) => typeof row[name] === 'number') }))
+export function columnsOf(
+  rows: Table['rows'],
+): { readonly name: string; readonly isNumber: boolean }[] {
+  return [...new Set(rows.flatMap((row) => Object.keys(row)))].map((name) => ({
+    name,
+    isNumber: rows.some((row) => typeof row[name] === 'number'),
+  }))
 }
 
 /** About four digits: 1234, 56.78, 0.123. */
 export function format(value: number): string {
   if (Number.isInteger(value)) return String(value)
-  const digits = Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 100 ? 1 : Math.abs(value) >= 1 ? 2 : 3
+  const digits =
+    Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 100 ? 1 : Math.abs(value) >= 1 ? 2 : 3
   return value === 0 || Math.abs(value) >= 0.001 ? value.toFixed(digits) : value.toExponential(1)
 }
 
@@ -77,22 +104,55 @@ export function parseReports(name: string, text: string): Report[] {
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw new TrecvitError(`"${name}" is not JSON; expected a file of "trecvit bench --out" or of the page`, { cause })
+    throw new TrecvitError(
+      `"${name}" is not JSON; expected a file of "trecvit bench --out" or of the page`,
+      { cause },
+    )
   }
   const reports = Array.isArray(value) ? value : [value]
-  if (reports.length === 0 || !reports.every(isReport)) throw new TrecvitError(`"${name}" holds no bench reports; expected a file of "trecvit bench --out" or of the page`)
+  if (reports.length === 0 || !reports.every(isReport))
+    throw new TrecvitError(
+      `"${name}" holds no bench reports; expected a file of "trecvit bench --out" or of the page`,
+    )
   return reports
 }
 
 function isReport(value: unknown): value is Report {
-  const isRecord = (x: unknown): x is Record<string, unknown> => typeof x === 'object' && x !== null && !Array.isArray(x)
-  const isRow = (x: unknown) => isRecord(x) && Object.values(x).every((cell) => typeof cell === 'string' || typeof cell === 'number')
-  const isTable = (x: unknown) => isRecord(x) && typeof x['title'] === 'string' && Array.isArray(x['rows']) && x['rows'].every(isRow)
-  const isNumbers = (x: Record<string, unknown>, ...names: string[]) => names.every((name) => Number.isFinite(x[name]))
-  const isPoint = (x: unknown) => isRecord(x) && typeof x['label'] === 'string' && isNumbers(x, 'intensity', 'rate', 'share')
-  const isBar = (x: unknown) => isRecord(x) && typeof x['group'] === 'string' && typeof x['label'] === 'string' && isNumbers(x, 'value')
-  if (!isRecord(value) || typeof value['bench'] !== 'string' || !isRow(value['facts']) || !Array.isArray(value['tables']) || !value['tables'].every(isTable)) return false
+  const isRecord = (x: unknown): x is Record<string, unknown> =>
+    typeof x === 'object' && x !== null && !Array.isArray(x)
+  const isRow = (x: unknown) =>
+    isRecord(x) &&
+    Object.values(x).every((cell) => typeof cell === 'string' || typeof cell === 'number')
+  const isTable = (x: unknown) =>
+    isRecord(x) &&
+    typeof x['title'] === 'string' &&
+    Array.isArray(x['rows']) &&
+    x['rows'].every(isRow)
+  const isNumbers = (x: Record<string, unknown>, ...names: string[]) =>
+    names.every((name) => Number.isFinite(x[name]))
+  const isPoint = (x: unknown) =>
+    isRecord(x) && typeof x['label'] === 'string' && isNumbers(x, 'intensity', 'rate', 'share')
+  const isBar = (x: unknown) =>
+    isRecord(x) &&
+    typeof x['group'] === 'string' &&
+    typeof x['label'] === 'string' &&
+    isNumbers(x, 'value')
+  if (
+    !isRecord(value) ||
+    typeof value['bench'] !== 'string' ||
+    !isRow(value['facts']) ||
+    !Array.isArray(value['tables']) ||
+    !value['tables'].every(isTable)
+  )
+    return false
   const { roofline, bars, verdict } = value
-  return (roofline === undefined || (isRecord(roofline) && isNumbers(roofline, 'peak', 'bandwidth') && Array.isArray(roofline['points']) && roofline['points'].every(isPoint))) &&
-    (bars === undefined || (Array.isArray(bars) && bars.every(isBar))) && (verdict === null || (isRecord(verdict) && typeof verdict['text'] === 'string'))
+  return (
+    (roofline === undefined ||
+      (isRecord(roofline) &&
+        isNumbers(roofline, 'peak', 'bandwidth') &&
+        Array.isArray(roofline['points']) &&
+        roofline['points'].every(isPoint))) &&
+    (bars === undefined || (Array.isArray(bars) && bars.every(isBar))) &&
+    (verdict === null || (isRecord(verdict) && typeof verdict['text'] === 'string'))
+  )
 }

@@ -1,4 +1,7 @@
-/** The value below which a share of the samples lies; of an even number, the mean of the two in the middle. */
+/**
+ * The value below which a share of the samples lies; of an even number, the mean of the two in the
+ * middle.
+ */
 export function quantile(samples: readonly number[], share: number): number {
   const sorted = [...samples].sort((one, other) => one - other)
   const at = share * (sorted.length - 1)
@@ -12,7 +15,8 @@ export function median(samples: readonly number[]): number {
 }
 
 /**
- * Runs something again and again for a while, because engines first run code that they have not optimised yet.
+ * Runs something again and again for a while, because engines first run code that they have not
+ * optimised yet.
  * @param milliseconds at least this long, and at least twice
  */
 export async function warm(work: () => unknown, milliseconds = 500): Promise<void> {
@@ -20,7 +24,10 @@ export async function warm(work: () => unknown, milliseconds = 500): Promise<voi
   for (let runs = 0; runs < 2 || performance.now() - start < milliseconds; runs++) await work()
 }
 
-/** Milliseconds: by the clock on the wall, and of this process on all cores (the same where the runtime does not tell). */
+/**
+ * Milliseconds: by the clock on the wall, and of this process on all cores (the same where the
+ * runtime does not tell).
+ */
 export interface Sample {
   readonly wall: number
   readonly cpu: number
@@ -36,7 +43,9 @@ export async function time(work: () => unknown): Promise<Sample> {
 /** The clocks as they stand. */
 export function now(): Sample {
   const wall = performance.now()
-  const usage = (globalThis as { process?: { cpuUsage?: () => { user: number; system: number } } }).process?.cpuUsage?.()
+  const usage = (
+    globalThis as { process?: { cpuUsage?: () => { user: number; system: number } } }
+  ).process?.cpuUsage?.()
   return { wall, cpu: usage ? (usage.user + usage.system) / 1000 : wall }
 }
 

@@ -1,33 +1,60 @@
 import { flopsOf } from '../../program/listing.ts'
-import { columnsOf, inputsOf, rowsOf, sizeOf, statesOf, weightsOf, type Step, type Tensor } from '../../program/program.ts'
+import {
+  columnsOf,
+  inputsOf,
+  rowsOf,
+  type Step,
+  sizeOf,
+  statesOf,
+  type Tensor,
+  weightsOf,
+} from '../../program/program.ts'
 
-/** What a step is, wherever in the model it stands: its operation, for products with the name of the matrix. */
+/**
+ * What a step is, wherever in the model it stands: its operation, for products with the name of the
+ * matrix.
+ */
 export function kindOf(step: Step): string {
   if (step.op !== 'linear') return step.op
-  return `linear ${step.weights.kernel.name.replace(/\/kernel$/, '').split('/').pop()}`
+  return `linear ${step.weights.kernel.name
+    .replace(/\/kernel$/, '')
+    .split('/')
+    .pop()}`
 }
 
 /**
- * Arithmetic of a step, about: that of products, and for each element of the output what the formula of program.ts takes, a root or an exponential
- * counted as one. A copy has none.
+ * Arithmetic of a step, about: that of products, and for each element of the output what the
+ * formula of program.ts takes, a root or an exponential counted as one. A copy has none.
  */
 export function arithmeticOf(step: Step): number {
   const elements = sizeOf(step.output.shape)
   switch (step.op) {
-    case 'rmsNorm': return 4 * elements
-    case 'layerNorm': return 8 * elements
-    case 'rgLru': return 18 * elements
-    case 'pool': return sizeOf(step.inputs.x.shape)
-    case 'average': return 3 * elements
-    case 'softmax': return 4 * elements
-    default: return flopsOf(step)
+    case 'rmsNorm':
+      return 4 * elements
+    case 'layerNorm':
+      return 8 * elements
+    case 'rgLru':
+      return 18 * elements
+    case 'pool':
+      return sizeOf(step.inputs.x.shape)
+    case 'average':
+      return 3 * elements
+    case 'softmax':
+      return 4 * elements
+    default:
+      return flopsOf(step)
   }
 }
 
 /** Bytes that a step has to read and write at least once. */
 export function trafficOf(step: Step): number {
   const tensor = (x: Tensor) => rowsOf(x) * columnsOf(x) * (x.buffer.dtype === 'u8' ? 1 : 4)
-  return [...inputsOf(step), step.output].reduce((sum, x) => sum + tensor(x), 0) +
-    weightsOf(step).reduce((sum, { blocks, rows, columns }) => sum + 4 * blocks * rows * columns, 0) +
+  return (
+    [...inputsOf(step), step.output].reduce((sum, x) => sum + tensor(x), 0) +
+    weightsOf(step).reduce(
+      (sum, { blocks, rows, columns }) => sum + 4 * blocks * rows * columns,
+      0,
+    ) +
     statesOf(step).reduce((sum, { shape }) => sum + 8 * sizeOf(shape), 0)
+  )
 }

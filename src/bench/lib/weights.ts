@@ -17,14 +17,25 @@ export function noise(seed: number): () => number {
 }
 
 /**
- * A checkpoint that is made up as it is read: every tensor of a configuration, with values spread as after training, so that activations
- * stay of order 1, gates do not saturate and the state decays over some to some hundred frames.
+ * A checkpoint that is made up as it is read: every tensor of a configuration, with values spread
+ * as after training, so that activations stay of order 1, gates do not saturate and the state
+ * decays over some to some hundred frames.
  */
 export function randomCheckpoint(config: Config, seed: number): Reader {
-  const tensors = new Map(parametersOf(config).map(({ name, shape }): [string, TensorInfo] => [name, { name, shape, dtype: 'f32' }]))
+  const tensors = new Map(
+    parametersOf(config).map(({ name, shape }): [string, TensorInfo] => [
+      name,
+      { name, shape, dtype: 'f32' },
+    ]),
+  )
   const order = [...tensors.keys()]
   return {
-    name: 'random', format: 'safetensors', size: 0, tensors, skipped: new Map(), metadata: {},
+    name: 'random',
+    format: 'safetensors',
+    size: 0,
+    tensors,
+    skipped: new Map(),
+    metadata: {},
     async read(name, sink) {
       const { shape } = tensors.get(name)!
       const next = noise(seed * 100_003 + order.indexOf(name))
@@ -41,35 +52,56 @@ export function randomCheckpoint(config: Config, seed: number): Reader {
 }
 
 /** Centre and largest distance from it of a parameter's values. */
-function distribution(name: string, shape: readonly number[], { width, lruWidth, numHeads, depth }: Config): [centre: number, spread: number] {
+function distribution(
+  name: string,
+  shape: readonly number[],
+  { width, lruWidth, numHeads, depth }: Config,
+): [centre: number, spread: number] {
   const role = name.split('/').pop()!
   if (name.endsWith('rg_lru/a_param')) return [-3, 3]
   if (name.endsWith('conv_1d/w')) return [0.25, 0.5]
-  if (role === 'scale') return [name.includes('temporal_pre_norm') || name.includes('channel_pre_norm') ? 0 : 1, 0.2]
+  if (role === 'scale')
+    return [name.includes('temporal_pre_norm') || name.includes('channel_pre_norm') ? 0 : 1, 0.2]
   if (role === 'bias' || role === 'b') return [0, 0.1]
   if (role === 'cls' || role === 'pos_embedding') return [0, 0.5]
-  // √3 over the root of the inputs keeps the variance of a product with uniform weights; what adds to the residual gets less.
+  // √3 over the root of the inputs keeps the variance of a product with uniform weights; what adds
+  // to the residual gets less.
   const joins = /linear_out|MultiHeadDotProductAttention_0\/out|Dense_1|ffw_down/.test(name)
-  const inputs = name.includes('rg_lru') ? lruWidth / numHeads : /query|key|value/.test(name) ? width : sizeOf(shape.slice(0, -1))
+  const inputs = name.includes('rg_lru')
+    ? lruWidth / numHeads
+    : /query|key|value/.test(name)
+      ? width
+      : sizeOf(shape.slice(0, -1))
   return [0, Math.sqrt(3 / inputs) * (joins ? Math.sqrt(1 / depth) : 1)]
 }
 
 /** A checkpoint as a .safetensors file in memory. */
 export async function checkpointBytes(checkpoint: Reader): Promise<Uint8Array> {
   const parts: Uint8Array<ArrayBuffer>[] = []
-  const tensors = [...checkpoint.tensors.values()].map(({ name, shape }) => ({ name, shape, dtype: 'f32' as const, values: (sink: Sink) => checkpoint.read(name, sink) }))
+  const tensors = [...checkpoint.tensors.values()].map(({ name, shape }) => ({
+    name,
+    shape,
+    dtype: 'f32' as const,
+    values: (sink: Sink) => checkpoint.read(name, sink),
+  }))
   await writeSafetensors(tensors, {}, async (bytes) => void parts.push(bytes.slice()))
   return new Uint8Array(await new Blob(parts).arrayBuffer())
 }
 
-/** Every weight that the graph reads, row-major [blocks, rows, columns], by name: for runtimes that are no backend of this one. */
-export async function collectWeights(checkpoint: Reader, config: Config): Promise<Map<string, Float32Array>> {
+/**
+ * Every weight that the graph reads, row-major [blocks, rows, columns], by name: for runtimes that
+ * are no backend of this one.
+ */
+export async function collectWeights(
+  checkpoint: Reader,
+  config: Config,
+): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>()
   const collector: Pick<Backend, 'write'> = {
     write({ name, blocks, rows, columns }, values, first, width, at) {
       const weight = weights.get(name) ?? new Float32Array(blocks * rows * columns)
       weights.set(name, weight)
-      for (let done = 0; done < values.length;) {
+      for (let done = 0; done < values.length; ) {
         const [row, column] = [Math.floor((first + done) / width), (first + done) % width]
         const part = values.subarray(done, done + width - column)
         weight.set(part, row * columns + at + column)

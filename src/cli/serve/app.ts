@@ -2,7 +2,7 @@
  * The server's routes: Open Inference Protocol v2 for one model, a stream of frames beside it,
  * metrics, and the page.
  */
-import { Hono, type Context, type MiddlewareHandler } from 'hono'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { methodNotAllowed } from 'hono/method-not-allowed'
 import { matchedRoutes } from 'hono/route'
@@ -13,7 +13,7 @@ import { EngineError, Health } from './health.ts'
 import { allowHosts } from './hosts.ts'
 import { Metrics } from './metrics.ts'
 import { allowOrigins } from './origins.ts'
-import { MODEL_PATHS, modelRoutes, SHUTDOWN, type Bindings } from './routes.ts'
+import { type Bindings, MODEL_PATHS, modelRoutes, SHUTDOWN } from './routes.ts'
 import { Slots } from './slots.ts'
 import { UNEXPECTED } from './socket.ts'
 import { tasks as ownTasks, type Tasks } from './tasks.ts'
@@ -30,7 +30,10 @@ export interface ServeOptions {
   readonly version: string
   /** Bytes of a body, and of a message of a stream. */
   readonly maxBody: number
-  /** Streams at once, and as many requests to infer: more of the former are refused, of the latter they wait. */
+  /**
+   * Streams at once, and as many requests to infer: more of the former are refused, of the latter
+   * they wait.
+   */
   readonly maxStreams: number
   /** Milliseconds from a request to its answer. */
   readonly timeout: number
@@ -75,10 +78,15 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   const streams = new Slots(maxStreams)
   const requests = new Slots(maxStreams)
   const health = new Health(model)
-  const metrics = new Metrics(() => ({
-    device: model.device, losses: model.health.losses, streams: streams.taken,
-    queues: { requests: requests.waiting, tasks: waitingTasks() },
-  }), options.processMetrics ?? false)
+  const metrics = new Metrics(
+    () => ({
+      device: model.device,
+      losses: model.health.losses,
+      streams: streams.taken,
+      queues: { requests: requests.waiting, tasks: waitingTasks() },
+    }),
+    options.processMetrics ?? false,
+  )
   const onFrame = (seconds: number) => metrics.streamed(seconds)
   const shared = { model, maxFrame: maxBody, tasks, health, onFrame }
   closing.addEventListener('abort', () => {
@@ -102,15 +110,30 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
     if (closing.aborted) c.header('Connection', 'close')
   })
   app.use(allowHosts(options.address ?? '127.0.0.1', options.hosts ?? []))
-  app.use(methodNotAllowed({
-    app, onMethodNotAllowed: (c, methods) => c.json({ error: `${c.req.path} expected ${methods.join(' or ')}, got ${c.req.method}` }, 405, { Allow: methods.join(', ') }),
-  }))
+  app.use(
+    methodNotAllowed({
+      app,
+      onMethodNotAllowed: (c, methods) =>
+        c.json(
+          { error: `${c.req.path} expected ${methods.join(' or ')}, got ${c.req.method}` },
+          405,
+          { Allow: methods.join(', ') },
+        ),
+    }),
+  )
   for (const path of ['/v2/*', '/metrics']) {
     app.use(path, allowOrigins(options.origins))
     if (options.token !== undefined) app.use(path, requireToken(options.token))
   }
   app.onError((error, c) => refuse(c, error))
-  app.notFound((c) => c.json({ error: `There is nothing at ${c.req.path}; "/v2" and "/v2/models/${name}" tell what there is` }, 404))
+  app.notFound((c) =>
+    c.json(
+      {
+        error: `There is nothing at ${c.req.path}; "/v2" and "/v2/models/${name}" tell what there is`,
+      },
+      404,
+    ),
+  )
 
   app.get('/v2', (c) => c.json({ name: 'trecvit', version, extensions: ['binary_tensor_data'] }))
   app.get('/v2/health/live', (c) => c.json({ live: true }))
@@ -128,7 +151,9 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
 
   // Not as a route of GET, which every path would then seem to allow.
   if (page) app.use(page)
-  else app.get('/', (c) => c.text(`trecvit ${version}, model ${name}; the demo page is not built into this package
+  else
+    app.get('/', (c) =>
+      c.text(`trecvit ${version}, model ${name}; the demo page is not built into this package
 
 GET  /v2                         what this server is
 GET  /v2/health/live, /ready     whether it works
@@ -136,7 +161,8 @@ GET  /metrics                    counts and latencies, for Prometheus
 GET  /v2/models/${name}          inputs and outputs
 POST /v2/models/${name}/infer    frames in, classes out (Open Inference Protocol v2)
 GET  /v2/models/${name}/stream   a WebSocket: frames in, a line of JSON for each
-`))
+`),
+    )
   return app
 
   function refuse(c: Context, error: unknown): Response {

@@ -6,26 +6,45 @@ import { quote } from '../../checkpoint/quote.ts'
 
 /**
  * @param most bytes
- * @throws HTTPException 413 if it is larger, 400 if it breaks off, 415 if it is compressed; the reason of the signal if that is aborted first
+ * @throws HTTPException 413 if it is larger, 400 if it breaks off, 415 if it is compressed; the
+ * reason of the signal if that is aborted first
  */
-export async function readBody(request: Request, most: number, signal: AbortSignal): Promise<Uint8Array> {
-  const tooLarge = (count: number, more: string) => new HTTPException(413, { message: `The body expected at most ${most} bytes, got ${count}${more}; send fewer frames at once, or start the server with a larger "--max-body"` })
+export async function readBody(
+  request: Request,
+  most: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const tooLarge = (count: number, more: string) =>
+    new HTTPException(413, {
+      message: `The body expected at most ${most} bytes, got ${count}${more}; send fewer frames at once, or start the server with a larger "--max-body"`,
+    })
   const coding = request.headers.get('content-encoding') ?? 'identity'
-  if (coding.trim().toLowerCase() !== 'identity') throw new HTTPException(415, { message: `"Content-Encoding" expected none, got ${quote(coding)}` })
+  if (coding.trim().toLowerCase() !== 'identity')
+    throw new HTTPException(415, {
+      message: `"Content-Encoding" expected none, got ${quote(coding)}`,
+    })
   const declared = Number(request.headers.get('content-length') ?? 0)
   if (declared > most) throw tooLarge(declared, '')
   if (!request.body) return new Uint8Array(0)
 
   const parts: Uint8Array[] = []
   let size = 0
-  const late = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+  const late = new Promise<never>((_, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
+  )
   late.catch(() => {})
   // Not cancelled when it ends early: the connection must last until the answer is out.
   const reader = request.body.getReader()
   for (;;) {
-    const { done, value } = await Promise.race([reader.read().catch((error: Error) => {
-      throw new HTTPException(400, { message: `The body broke off after ${size} bytes`, cause: error })
-    }), late])
+    const { done, value } = await Promise.race([
+      reader.read().catch((error: Error) => {
+        throw new HTTPException(400, {
+          message: `The body broke off after ${size} bytes`,
+          cause: error,
+        })
+      }),
+      late,
+    ])
     if (done) break
     size += value.length
     if (size > most) throw tooLarge(size, ' and more')

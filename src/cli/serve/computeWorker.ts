@@ -2,8 +2,9 @@
  * A thread that computes for `trecvit serve`. The event loop goes first: on a busy machine a thread
  * of the same priority keeps a request waiting for a whole time slice.
  */
-import { platform } from 'node:process'
+
 import { setPriority } from 'node:os'
+import { platform } from 'node:process'
 
 const NICE = 10
 

@@ -5,8 +5,8 @@ import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 
 /**
- * Aborts its signal after some time, or when the client goes away. AbortSignal.timeout and .any would hold the request until that time is
- * over: at 3000 requests a second, hundreds of megabytes.
+ * Aborts its signal after some time, or when the client goes away. AbortSignal.timeout and .any
+ * would hold the request until that time is over: at 3000 requests a second, hundreds of megabytes.
  */
 export class Deadline implements Disposable {
   readonly signal: AbortSignal
@@ -29,7 +29,8 @@ export class Deadline implements Disposable {
 
   /**
    * The result of work that ends with the signal.
-   * @throws HTTPException with this status and message if the time was over first; else whatever the work throws
+   * @throws HTTPException with this status and message if the time was over first; else whatever
+   * the work throws
    */
   async unless<T>(work: Promise<T>, status: ContentfulStatusCode, message: string): Promise<T> {
     try {

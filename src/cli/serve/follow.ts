@@ -1,5 +1,6 @@
 /**
- * A stream over a socket: an opening message, then frames in, and for each a line of JSON out, in order.
+ * A stream over a socket: an opening message, then frames in, and for each a line of JSON out, in
+ * order.
  */
 import type { NdArray } from '../../array.ts'
 import { TrecvitError } from '../../error.ts'
@@ -9,12 +10,15 @@ import { averageOf, decodeSnapshot, snapshotBytes } from '../../stream/snapshot.
 import type { FrameAnswer, Stream } from '../../stream/stream.ts'
 import { checkSize } from '../../video/frame.ts'
 import { Health } from './health.ts'
-import { isWhole, parseJson, recordOf, shown, type Json } from './json.ts'
-import { tasks, type Tasks } from './tasks.ts'
+import { isWhole, type Json, parseJson, recordOf, shown } from './json.ts'
+import { type Tasks, tasks } from './tasks.ts'
 
 /** Messages of one client: text, or bytes. */
 export interface Channel {
-  /** Read one by one: nothing is taken in that is not asked for, but for a few messages on their way. */
+  /**
+   * Read one by one: nothing is taken in that is not asked for, but for a few messages on their
+   * way.
+   */
   readonly messages: AsyncIterable<string | Uint8Array>
   /** Resolves when the message is on its way to the client. */
   send(message: string | Uint8Array): Promise<void>
@@ -115,30 +119,58 @@ export async function follow(shared: Shared, channel: Channel): Promise<void> {
 }
 
 function readOpening(message: string | Uint8Array, c: number, maxFrame: number): Opening {
-  if (typeof message !== 'string') throw new TrecvitError(`The first message of a stream expected JSON text, got ${message.length} bytes; send {} before pictures, or {"width":320,"height":240} before raw RGB frames of that size`)
-  const { width, height, average: wanted, topK = Math.min(5, c), resume = false, live = false, ...unknown } = objectOf(message, 'The first message')
+  if (typeof message !== 'string')
+    throw new TrecvitError(
+      `The first message of a stream expected JSON text, got ${message.length} bytes; send {} before pictures, or {"width":320,"height":240} before raw RGB frames of that size`,
+    )
+  const {
+    width,
+    height,
+    average: wanted,
+    topK = Math.min(5, c),
+    resume = false,
+    live = false,
+    ...unknown
+  } = objectOf(message, 'The first message')
   const [odd] = Object.keys(unknown)
-  if (odd !== undefined) throw new TrecvitError(`The first message expected "width", "height", "average", "topK", "resume" and "live", got ${shown(odd)}`)
+  if (odd !== undefined)
+    throw new TrecvitError(
+      `The first message expected "width", "height", "average", "topK", "resume" and "live", got ${shown(odd)}`,
+    )
   const average = averageOf(wanted === undefined ? 'all' : wanted)
-  if (!average) throw new TrecvitError(`"average" expected "all", {"frames":1..4096} or {"halfLife":up to 1e5}, got ${shown(wanted)}`)
-  if (!isWhole(topK, 1, c)) throw new TrecvitError(`"topK" expected a whole number from 1 to ${c}, got ${shown(topK)}`)
-  if (typeof resume !== 'boolean') throw new TrecvitError(`"resume" expected true or false, got ${shown(resume)}`)
+  if (!average)
+    throw new TrecvitError(
+      `"average" expected "all", {"frames":1..4096} or {"halfLife":up to 1e5}, got ${shown(wanted)}`,
+    )
+  if (!isWhole(topK, 1, c))
+    throw new TrecvitError(`"topK" expected a whole number from 1 to ${c}, got ${shown(topK)}`)
+  if (typeof resume !== 'boolean')
+    throw new TrecvitError(`"resume" expected true or false, got ${shown(resume)}`)
   if (typeof live !== 'boolean') {
     throw new TrecvitError(`"live" expected true or false, got ${shown(live)}`)
   }
-  if (resume && wanted !== undefined) throw new TrecvitError('"average" cannot be given with "resume": the stream goes on as it was begun')
+  if (resume && wanted !== undefined)
+    throw new TrecvitError(
+      '"average" cannot be given with "resume": the stream goes on as it was begun',
+    )
   return { size: sizeOfFrames(width, height, maxFrame), average, topK, resume, live }
 }
 
 function sizeOfFrames(width: unknown, height: unknown, maxFrame: number): Opening['size'] {
   if (width === undefined && height === undefined) return null
-  if (!isWhole(width, 1) || !isWhole(height, 1)) throw new TrecvitError(`"width" and "height" expected whole numbers, at least 1, got ${shown(width)} and ${shown(height)}`)
+  if (!isWhole(width, 1) || !isWhole(height, 1))
+    throw new TrecvitError(
+      `"width" and "height" expected whole numbers, at least 1, got ${shown(width)} and ${shown(height)}`,
+    )
   checkSize('A frame of the stream', width, height, Math.floor(maxFrame / 3))
   return { width, height }
 }
 
 function resume(model: TRecViT, message: string | Uint8Array, topK: number): Promise<Stream> {
-  if (typeof message === 'string') throw new TrecvitError(`After "resume" the stream expected the bytes of a snapshot, got ${shown(message)}`)
+  if (typeof message === 'string')
+    throw new TrecvitError(
+      `After "resume" the stream expected the bytes of a snapshot, got ${shown(message)}`,
+    )
   const { b } = decodeSnapshot(message).header
   if (b !== 1) throw new TrecvitError(`The snapshot expected one video, got ${b}`)
   return model.resume(message, { topK })
@@ -146,17 +178,26 @@ function resume(model: TRecViT, message: string | Uint8Array, topK: number): Pro
 
 /** The pixels of a picture, or raw ones, as the model takes them. */
 async function toFrame(shared: Shared, bytes: Uint8Array, { size }: Opening): Promise<NdArray> {
-  const { model: { config: { imageSize } }, maxFrame, tasks: { toModel } = tasks } = shared
+  const {
+    model: {
+      config: { imageSize },
+    },
+    maxFrame,
+    tasks: { toModel } = tasks,
+  } = shared
   if (bytes.length > maxFrame) {
-    throw new TooLarge(`A frame expected at most ${maxFrame} bytes, got ${bytes.length}; ` +
-      'send smaller ones, or start the server with a larger "--max-body"')
+    throw new TooLarge(
+      `A frame expected at most ${maxFrame} bytes, got ${bytes.length}; ` +
+        'send smaller ones, or start the server with a larger "--max-body"',
+    )
   }
   if (size) {
     const { width, height } = size
     const want = 3 * width * height
     if (bytes.length !== want) {
-      throw new TrecvitError(`A raw frame of ${width}x${height} expected ${want} bytes, ` +
-        `got ${bytes.length}`)
+      throw new TrecvitError(
+        `A raw frame of ${width}x${height} expected ${want} bytes, ` + `got ${bytes.length}`,
+      )
     }
     const shape = [height, width, 3]
     if (String(shape) === String([...imageSize, 3])) return { data: bytes, shape }

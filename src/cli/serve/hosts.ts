@@ -27,10 +27,14 @@ export function allowHosts(address: string, names: readonly string[]): Middlewar
     const header = c.req.header('Host')
     if (header === undefined) return next()
     const host = hostOf(header)
-    const isAllowed = LOOPBACK.test(host) || host === address.toLowerCase() ||
-      names.includes(host) || (UNSPECIFIED.test(address) && isIP(host) !== 0)
+    const isAllowed =
+      LOOPBACK.test(host) ||
+      host === address.toLowerCase() ||
+      names.includes(host) ||
+      (UNSPECIFIED.test(address) && isIP(host) !== 0)
     if (!isAllowed) {
-      const message = `The host ${quote(header)} is not allowed; use the address of this server, ` +
+      const message =
+        `The host ${quote(header)} is not allowed; use the address of this server, ` +
         'or start it with "--allow-host" and this name'
       throw new HTTPException(403, { message })
     }

@@ -12,7 +12,9 @@ import type { InferRequest, OutputTensor } from './tensors.ts'
  * @throws the reason of the signal, if that is aborted between two chunks of frames
  */
 export async function infer(
-  model: TRecViT, { frames, topK, outputs }: InferRequest, signal: AbortSignal,
+  model: TRecViT,
+  { frames, topK, outputs }: InferRequest,
+  signal: AbortSignal,
   onFrames: (count: number) => void,
 ): Promise<OutputTensor[]> {
   const { numClasses: c } = model.config
@@ -39,7 +41,9 @@ export async function infer(
   return outputs.map(({ name, binary }) => {
     if (name === 'logits') return { name, binary, datatype: 'FP32', shape: [b, c], data: logits }
     if (name === 'probs') return { name, binary, datatype: 'FP32', shape: [b, c], data: probs }
-    const labels = Array.from({ length: b }, (_, video) => topOf(probs.subarray(video * c, (video + 1) * c), model.labels, topK).map(nameOf))
+    const labels = Array.from({ length: b }, (_, video) =>
+      topOf(probs.subarray(video * c, (video + 1) * c), model.labels, topK).map(nameOf),
+    )
     return { name, binary, datatype: 'BYTES', shape: [b, topK], data: labels.flat() }
   })
 }

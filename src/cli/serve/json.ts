@@ -15,7 +15,9 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
-    throw new TrecvitError(`${what} expected JSON, got ${bytes.length} bytes of something else (${quote((error as Error).message)})`)
+    throw new TrecvitError(
+      `${what} expected JSON, got ${bytes.length} bytes of something else (${quote((error as Error).message)})`,
+    )
   }
 }
 
@@ -23,12 +25,17 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
  * @throws TrecvitError if the value is no JSON object
  */
 export function recordOf(value: unknown, what: string): Json {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new TrecvitError(`${what} expected a JSON object, got ${shown(value)}`)
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw new TrecvitError(`${what} expected a JSON object, got ${shown(value)}`)
   return value as Json
 }
 
 /** Whether a value is a whole number in a range. */
-export function isWhole(value: unknown, least: number, most: number = Number.MAX_SAFE_INTEGER): value is number {
+export function isWhole(
+  value: unknown,
+  least: number,
+  most: number = Number.MAX_SAFE_INTEGER,
+): value is number {
   return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
 }
 

@@ -33,7 +33,10 @@ export interface Listening {
   close(): Promise<void>
 }
 
-/** Connections at once: more are dropped. Files that a process may have open are often limited to 1024. */
+/**
+ * Connections at once: more are dropped. Files that a process may have open are often limited to
+ * 1024.
+ */
 const MAX_CONNECTIONS = 512
 /** Milliseconds for the head of a request. */
 const HEAD_TIMEOUT = 10_000
@@ -45,12 +48,19 @@ const GRACE = 1000
 /**
  * @throws TrecvitError if the address or the port cannot be had
  */
-export async function listen(app: Hono<{ Bindings: Bindings }>, { host, port, timeout, maxBody, onError }: ListenOptions): Promise<Listening> {
+export async function listen(
+  app: Hono<{ Bindings: Bindings }>,
+  { host, port, timeout, maxBody, onError }: ListenOptions,
+): Promise<Listening> {
   const server = createAdaptorServer({
     fetch: app.fetch,
     overrideGlobalObjects: false,
     // The app itself says what is late; this ends what does not even reach it.
-    serverOptions: { headersTimeout: Math.min(timeout, HEAD_TIMEOUT), requestTimeout: timeout + 5000, connectionsCheckingInterval: 1000 },
+    serverOptions: {
+      headersTimeout: Math.min(timeout, HEAD_TIMEOUT),
+      requestTimeout: timeout + 5000,
+      connectionsCheckingInterval: 1000,
+    },
   }) as Server
   server.maxConnections = MAX_CONNECTIONS
   server.setTimeout(2 * timeout + 5000)
@@ -58,7 +68,11 @@ export async function listen(app: Hono<{ Bindings: Bindings }>, { host, port, ti
   const webSockets = new WebSocketServer({ noServer: true, maxPayload: maxBody, autoPong: false })
   const readAhead = new ReadAhead(READ_AHEAD * maxBody)
   const sockets = new Set<Socket>()
-  server.on('upgrade', (request: IncomingMessage, connection: Duplex, head: Buffer) => void upgrade(request, connection, head).catch(onError))
+  server.on(
+    'upgrade',
+    (request: IncomingMessage, connection: Duplex, head: Buffer) =>
+      void upgrade(request, connection, head).catch(onError),
+  )
 
   // A body that is refused by its declared size need not be sent.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
@@ -78,10 +92,14 @@ export async function listen(app: Hono<{ Bindings: Bindings }>, { host, port, ti
   server.listen(port, host)
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     const reasons: Record<string, string> = {
-      EADDRINUSE: 'another program listens there already; give another "--port", or 0 for one that is free',
+      EADDRINUSE:
+        'another program listens there already; give another "--port", or 0 for one that is free',
       EACCES: 'this user may not; give a "--port" of 1024 or more',
     }
-    throw new TrecvitError(`Port ${port} of ${quote(host)} cannot be listened on (${reasons[error.code ?? ''] ?? `${error.code ?? error.message}; "--host" expected an address of this machine`})`, { cause: error })
+    throw new TrecvitError(
+      `Port ${port} of ${quote(host)} cannot be listened on (${reasons[error.code ?? ''] ?? `${error.code ?? error.message}; "--host" expected an address of this machine`})`,
+      { cause: error },
+    )
   })
   server.on('error', onError)
 
@@ -99,7 +117,11 @@ export async function listen(app: Hono<{ Bindings: Bindings }>, { host, port, ti
     },
   }
 
-  async function upgrade(request: IncomingMessage, connection: Duplex, head: Buffer): Promise<void> {
+  async function upgrade(
+    request: IncomingMessage,
+    connection: Duplex,
+    head: Buffer,
+  ): Promise<void> {
     connection.on('error', () => connection.destroy())
     const asked = requestOf(request)
     if ('error' in asked) return reply(connection, Response.json(asked, { status: 400 }))
@@ -122,10 +144,14 @@ type Accepted = Parameters<NonNullable<Bindings['accept']>>[0]
 
 function requestOf({ url, headers }: IncomingMessage): Request | { error: string } {
   const { upgrade = '', host = 'localhost' } = headers
-  if (upgrade.toLowerCase() !== 'websocket') return { error: `"Upgrade" expected "websocket", got ${quote(upgrade)}` }
-  if (!url?.startsWith('/') || !URL.canParse(url, `http://${host}`)) return { error: `The address expected a path, got ${quote(url ?? '')}` }
+  if (upgrade.toLowerCase() !== 'websocket')
+    return { error: `"Upgrade" expected "websocket", got ${quote(upgrade)}` }
+  if (!url?.startsWith('/') || !URL.canParse(url, `http://${host}`))
+    return { error: `The address expected a path, got ${quote(url ?? '')}` }
   const { origin, authorization } = headers
-  const known = Object.entries({ host, origin, authorization }).filter(([, value]) => value !== undefined)
+  const known = Object.entries({ host, origin, authorization }).filter(
+    ([, value]) => value !== undefined,
+  )
   return new Request(new URL(url, `http://${host}`), { headers: known as [string, string][] })
 }
 
@@ -133,5 +159,13 @@ function requestOf({ url, headers }: IncomingMessage): Request | { error: string
 async function reply(connection: Duplex, response: Response): Promise<void> {
   const body = Buffer.from(await response.arrayBuffer())
   const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  connection.end(Buffer.concat([Buffer.from(`HTTP/1.1 ${response.status} ${response.statusText}\r\n${headers}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`), body]), () => connection.destroy())
+  connection.end(
+    Buffer.concat([
+      Buffer.from(
+        `HTTP/1.1 ${response.status} ${response.statusText}\r\n${headers}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`,
+      ),
+      body,
+    ]),
+    () => connection.destroy(),
+  )
 }

@@ -1,7 +1,7 @@
 /**
  * What a server counts, for Prometheus. Names and units follow its conventions.
  */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Device } from '../../backend/backend.ts'
 
 /** Upper ends of the buckets of a latency, in seconds: a small model's frame to a long video. */
@@ -34,43 +34,61 @@ export class Metrics {
     const registers = [this.#registry]
     if (ofProcess) collectDefaultMetrics({ register: this.#registry })
     this.#requests = new Counter({
-      name: 'trecvit_http_requests_total', help: 'Answers by method, route and status.',
-      labelNames: ['method', 'route', 'status'], registers,
+      name: 'trecvit_http_requests_total',
+      help: 'Answers by method, route and status.',
+      labelNames: ['method', 'route', 'status'],
+      registers,
     })
     this.#seconds = new Histogram({
-      name: 'trecvit_http_request_duration_seconds', help: 'Time from a request to its answer.',
-      labelNames: ['route'], buckets: BUCKETS, registers,
+      name: 'trecvit_http_request_duration_seconds',
+      help: 'Time from a request to its answer.',
+      labelNames: ['route'],
+      buckets: BUCKETS,
+      registers,
     })
     this.#frames = new Counter({
-      name: 'trecvit_frames_total', help: 'Frames answered, by kind: infer or stream.',
-      labelNames: ['kind'], registers,
+      name: 'trecvit_frames_total',
+      help: 'Frames answered, by kind: infer or stream.',
+      labelNames: ['kind'],
+      registers,
     })
     this.#frameSeconds = new Histogram({
       name: 'trecvit_stream_frame_duration_seconds',
       help: 'Time from the moment a frame of a stream is taken to its answer.',
-      buckets: BUCKETS, registers,
+      buckets: BUCKETS,
+      registers,
     })
     new Counter({
-      name: 'trecvit_device_losses_total', help: 'Devices and threads that were lost.', registers,
+      name: 'trecvit_device_losses_total',
+      help: 'Devices and threads that were lost.',
+      registers,
       collect() {
         this.reset()
         this.inc(now().losses)
       },
     })
     new Gauge({
-      name: 'trecvit_streams', help: 'Streams that are open.', registers,
-      collect() { this.set(now().streams) },
+      name: 'trecvit_streams',
+      help: 'Streams that are open.',
+      registers,
+      collect() {
+        this.set(now().streams)
+      },
     })
     new Gauge({
-      name: 'trecvit_queue_depth', help: 'Work that waits, by queue.', labelNames: ['queue'],
+      name: 'trecvit_queue_depth',
+      help: 'Work that waits, by queue.',
+      labelNames: ['queue'],
       registers,
       collect() {
         for (const [queue, depth] of Object.entries(now().queues)) this.set({ queue }, depth)
       },
     })
     new Gauge({
-      name: 'trecvit_device_info', help: 'The device that new streams run on; always 1.',
-      labelNames: ['backend', 'kernels', 'threads'], registers,
+      name: 'trecvit_device_info',
+      help: 'The device that new streams run on; always 1.',
+      labelNames: ['backend', 'kernels', 'threads'],
+      registers,
       collect() {
         const { backend, kernels, threads } = now().device
         this.reset()

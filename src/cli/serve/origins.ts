@@ -1,6 +1,7 @@
 /**
- * Which pages may use the server. A browser lets any page of the web send requests, and open WebSockets, to an address of its own
- * machine; it names the origin of the page, and programs that are no browser name none.
+ * Which pages may use the server. A browser lets any page of the web send requests, and open
+ * WebSockets, to an address of its own machine; it names the origin of the page, and programs that
+ * are no browser name none.
  */
 import type { MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
@@ -12,9 +13,21 @@ export function allowOrigins(origins: readonly string[]): MiddlewareHandler {
   return async (c, next) => {
     const origin = c.req.header('Origin')
     if (origin === undefined || isOwn(origin, c.req.header('Host'))) return next()
-    if (!origins.includes(origin)) throw new HTTPException(403, { message: `Pages of ${quote(origin)} may not use this server; start it with "--allow-origin" and this origin to allow them` })
-    const headers = { 'Access-Control-Allow-Origin': origin, 'Access-Control-Expose-Headers': JSON_LENGTH, Vary: 'Origin' }
-    if (c.req.method === 'OPTIONS') return c.body(null, 204, { ...headers, 'Access-Control-Allow-Methods': 'GET, POST', 'Access-Control-Allow-Headers': `Authorization, Content-Type, ${JSON_LENGTH}` })
+    if (!origins.includes(origin))
+      throw new HTTPException(403, {
+        message: `Pages of ${quote(origin)} may not use this server; start it with "--allow-origin" and this origin to allow them`,
+      })
+    const headers = {
+      'Access-Control-Allow-Origin': origin,
+      'Access-Control-Expose-Headers': JSON_LENGTH,
+      Vary: 'Origin',
+    }
+    if (c.req.method === 'OPTIONS')
+      return c.body(null, 204, {
+        ...headers,
+        'Access-Control-Allow-Methods': 'GET, POST',
+        'Access-Control-Allow-Headers': `Authorization, Content-Type, ${JSON_LENGTH}`,
+      })
     await next()
     for (const [name, value] of Object.entries(headers)) c.header(name, value)
     return undefined

@@ -43,10 +43,12 @@ export function openPool(limits: PoolLimits, onError: (error: unknown) => void):
     const timer = setTimeout(() => late.abort(), limits.timeout)
     const options = { name, transferList: [bytes.buffer], signal: late.signal }
     const work = pool.run(task, options) as Promise<Outcome<T>>
-    const outcome = await work.catch((cause: unknown) => {
-      revive()
-      throw new EngineError('The thread that prepares frames failed; try again', { cause })
-    }).finally(() => clearTimeout(timer))
+    const outcome = await work
+      .catch((cause: unknown) => {
+        revive()
+        throw new EngineError('The thread that prepares frames failed; try again', { cause })
+      })
+      .finally(() => clearTimeout(timer))
     if ('refused' in outcome) throw new TrecvitError(outcome.refused)
     if ('error' in outcome) throw outcome.error
     return outcome.result
@@ -80,8 +82,12 @@ export function openPool(limits: PoolLimits, onError: (error: unknown) => void):
 
 function start(onError: (error: unknown) => void): Piscina {
   const pool = new Piscina({
-    filename: serveWorker.href, minThreads: 1, maxThreads: Math.min(THREADS, availableThreads()),
-    idleTimeout: IDLE, niceIncrement: NICE, recordTiming: false,
+    filename: serveWorker.href,
+    minThreads: 1,
+    maxThreads: Math.min(THREADS, availableThreads()),
+    idleTimeout: IDLE,
+    niceIncrement: NICE,
+    recordTiming: false,
   })
   pool.on('error', onError)
   return pool
@@ -91,5 +97,5 @@ function start(onError: (error: unknown) => void): Piscina {
 function movable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer, byteLength } = bytes
   const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength
-  return isWhole ? bytes as Uint8Array<ArrayBuffer> : new Uint8Array(bytes)
+  return isWhole ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes)
 }

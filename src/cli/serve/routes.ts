@@ -6,13 +6,13 @@ import { HTTPException } from 'hono/http-exception'
 import { quote } from '../../checkpoint/quote.ts'
 import { readBody } from './body.ts'
 import { Deadline } from './deadline.ts'
-import { follow, type Channel, type Shared } from './follow.ts'
+import { type Channel, follow, type Shared } from './follow.ts'
 import type { Health } from './health.ts'
 import { infer } from './infer.ts'
 import type { Metrics } from './metrics.ts'
 import { Slots } from './slots.ts'
 import { tasks as ownTasks } from './tasks.ts'
-import { encodeInfer, JSON_LENGTH, outputNames, type InferRequest } from './tensors.ts'
+import { encodeInfer, type InferRequest, JSON_LENGTH, outputNames } from './tensors.ts'
 
 /** What a server hands to the routes beside a request. */
 export interface Bindings {
@@ -70,14 +70,18 @@ export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
     await next()
   })
 
-  routes.get('/', (c) => c.json({
-    name,
-    platform: 'trecvit',
-    inputs: [{ name: 'frames', datatype: 'UINT8', shape: [-1, -1, ...imageSize, 3] }],
-    outputs: outputNames.map((output) => (output === 'labels'
-      ? { name: output, datatype: 'BYTES', shape: [-1, -1] }
-      : { name: output, datatype: 'FP32', shape: [-1, numClasses] })),
-  }))
+  routes.get('/', (c) =>
+    c.json({
+      name,
+      platform: 'trecvit',
+      inputs: [{ name: 'frames', datatype: 'UINT8', shape: [-1, -1, ...imageSize, 3] }],
+      outputs: outputNames.map((output) =>
+        output === 'labels'
+          ? { name: output, datatype: 'BYTES', shape: [-1, -1] }
+          : { name: output, datatype: 'FP32', shape: [-1, numClasses] },
+      ),
+    }),
+  )
 
   routes.get('/ready', async (c) => {
     const error = closing.aborted ? SHUTDOWN : await health.check()
@@ -93,21 +97,31 @@ export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
     if (requests.waiting >= MAX_WAITING) {
       refuse(503, `${MAX_WAITING} requests wait already; try again later`)
     }
-    using _ = await patience.unless(requests.take(patience.signal), 503,
+    using _ = await patience.unless(
+      requests.take(patience.signal),
+      503,
       `No place became free within ${seconds / 2} s; ` +
-      'try again later, or start the server with a larger "--max-streams"')
-    const body = await deadline.unless(readBody(c.req.raw, maxBody, deadline.signal), 408,
-      `The body expected to be there within ${seconds} s, but was not`)
+        'try again later, or start the server with a larger "--max-streams"',
+    )
+    const body = await deadline.unless(
+      readBody(c.req.raw, maxBody, deadline.signal),
+      408,
+      `The body expected to be there within ${seconds} s, but was not`,
+    )
     const { parse } = body.length <= SMALL ? ownTasks : tasks
     const jsonHeader = c.req.header(JSON_LENGTH)
     const request = await parse({ body, jsonLength: jsonHeader, config: model.config })
-    const answer = await deadline.unless(compute(request, deadline.signal), 504,
+    const answer = await deadline.unless(
+      compute(request, deadline.signal),
+      504,
       `The answer takes longer than ${seconds} s; ` +
-      'send fewer frames at once, or start the server with a larger "--timeout"')
+        'send fewer frames at once, or start the server with a larger "--timeout"',
+    )
     const { body: encoded, jsonLength } = encodeInfer(name, request.id, answer)
     if (jsonLength === null) return c.body(encoded, 200, { 'Content-Type': 'application/json' })
     return c.body(encoded, 200, {
-      'Content-Type': 'application/octet-stream', [JSON_LENGTH]: String(jsonLength),
+      'Content-Type': 'application/octet-stream',
+      [JSON_LENGTH]: String(jsonLength),
     })
   })
 
@@ -115,8 +129,13 @@ export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
     const accept = c.env?.accept
     if (!accept) refuse(426, `${c.req.path} expected a WebSocket`)
     if (closing.aborted) refuse(503, SHUTDOWN)
-    const slot = streams.tryTake() ?? refuse(503, `All ${maxStreams} streams are in use; ` +
-      'try again later, or start the server with a larger "--max-streams"')
+    const slot =
+      streams.tryTake() ??
+      refuse(
+        503,
+        `All ${maxStreams} streams are in use; ` +
+          'try again later, or start the server with a larger "--max-streams"',
+      )
     accept({
       run: async (channel) => {
         using _ = slot
@@ -129,9 +148,12 @@ export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
   return routes
 
   function compute(request: InferRequest, signal: AbortSignal) {
-    return health.watch(infer(model, request, signal, (count) => {
-      health.answered()
-      metrics.inferred(count)
-    }), signal)
+    return health.watch(
+      infer(model, request, signal, (count) => {
+        health.answered()
+        metrics.inferred(count)
+      }),
+      signal,
+    )
   }
 }

@@ -5,7 +5,10 @@ export class Slots {
   readonly #count: number
   #free: number
   /** Those who wait, in their order. */
-  readonly #waiting = new Set<{ readonly resolve: () => void; readonly reject: (why: unknown) => void }>()
+  readonly #waiting = new Set<{
+    readonly resolve: () => void
+    readonly reject: (why: unknown) => void
+  }>()
   #closed: unknown
 
   constructor(count: number) {
@@ -40,7 +43,10 @@ export class Slots {
     if (this.#free > 0) this.#free--
     else {
       await new Promise<void>((resolve, reject) => {
-        const caller = { resolve: () => leave(resolve), reject: (why: unknown) => leave(() => reject(why)) }
+        const caller = {
+          resolve: () => leave(resolve),
+          reject: (why: unknown) => leave(() => reject(why)),
+        }
         const abort = () => caller.reject(signal.reason)
         const leave = (then: () => void) => {
           this.#waiting.delete(caller)

@@ -17,7 +17,7 @@
 import type { WebSocket } from 'ws'
 import { TrecvitError } from '../../error.ts'
 import { breathe } from '../../platform/platform.ts'
-import { TooLarge, type Channel } from './follow.ts'
+import { type Channel, TooLarge } from './follow.ts'
 import { EngineError } from './health.ts'
 
 /** Messages that wait, of one socket. */
@@ -91,9 +91,7 @@ export class Socket {
   }
 
   /** Runs the work with the messages of the socket, says how it ended, and closes. */
-  run(
-    work: (channel: Channel) => Promise<void>, onError: (error: unknown) => void,
-  ): Promise<void> {
+  run(work: (channel: Channel) => Promise<void>, onError: (error: unknown) => void): Promise<void> {
     this.#done = (async () => {
       try {
         await work(this.#channel())
@@ -198,8 +196,10 @@ export class Socket {
         await readOnce()
         if (this.#waiting.length || this.#end) return
         const seconds = this.#timeout / 1000
-        this.#failure ??= new TrecvitError(`The stream expected a message within ${seconds} s, ` +
-          'got none; it can be resumed from a snapshot')
+        this.#failure ??= new TrecvitError(
+          `The stream expected a message within ${seconds} s, ` +
+            'got none; it can be resumed from a snapshot',
+        )
         resolve()
       }, this.#timeout)
       this.#wake = () => {

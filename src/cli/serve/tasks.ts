@@ -4,11 +4,11 @@
  */
 import type { NdArray } from '../../array.ts'
 import type { Config } from '../../model/config.ts'
-import { RGB, type Frame } from '../../video/frame.ts'
+import { type Frame, RGB } from '../../video/frame.ts'
 import { decodeImage } from '../../video/image.ts'
 import { openMedia } from '../../video/media.ts'
 import { toPixels } from '../../video/pixels.ts'
-import { parseInfer, type InferRequest } from './tensors.ts'
+import { type InferRequest, parseInfer } from './tensors.ts'
 
 /** A frame as a client sends it. */
 export interface FrameTask {
@@ -52,7 +52,7 @@ export const tasks: Tasks = {
 }
 
 async function decode(bytes: Uint8Array, maxPixels: number): Promise<Frame> {
-  const media = { ...await openMedia(bytes, undefined), name: 'the frame' }
+  const media = { ...(await openMedia(bytes, undefined)), name: 'the frame' }
   return (await decodeImage(media, 0, maxPixels)).frame
 }
 

@@ -1,12 +1,12 @@
 /**
- * Open Inference Protocol v2: what stands in a request to infer, and in its answer. Tensors are JSON, or with the extension
- * binary_tensor_data bytes behind it.
+ * Open Inference Protocol v2: what stands in a request to infer, and in its answer. Tensors are
+ * JSON, or with the extension binary_tensor_data bytes behind it.
  */
 import { checkPixels, type NdArray } from '../../array.ts'
 import { TrecvitError } from '../../error.ts'
 import type { Config } from '../../model/config.ts'
 import { sizeOf } from '../../program/program.ts'
-import { isWhole, parseJson, recordOf, shown, type Json } from './json.ts'
+import { isWhole, type Json, parseJson, recordOf, shown } from './json.ts'
 
 /** How many bytes of a body are JSON, where tensors follow it. */
 export const JSON_LENGTH = 'Inference-Header-Content-Length'
@@ -29,70 +29,130 @@ export interface InferRequest {
 }
 
 /** One tensor of an answer. */
-export type OutputTensor =
-  { readonly name: OutputName; readonly binary: boolean; readonly shape: readonly number[] } & ({ readonly datatype: 'FP32'; readonly data: Float32Array } | { readonly datatype: 'BYTES'; readonly data: readonly string[] })
+export type OutputTensor = {
+  readonly name: OutputName
+  readonly binary: boolean
+  readonly shape: readonly number[]
+} & (
+  | { readonly datatype: 'FP32'; readonly data: Float32Array }
+  | { readonly datatype: 'BYTES'; readonly data: readonly string[] }
+)
 
 /**
- * @param jsonLength value of the header JSON_LENGTH, if it was sent; "0": the body is nothing but the frames of one video, as bytes
+ * @param jsonLength value of the header JSON_LENGTH, if it was sent; "0": the body is nothing but
+ * the frames of one video, as bytes
  * @throws TrecvitError naming what does not fit, what was expected and what came
  */
-export function parseInfer(body: Uint8Array, jsonLength: string | undefined, { imageSize: [height, width], numClasses }: Config): InferRequest {
+export function parseInfer(
+  body: Uint8Array,
+  jsonLength: string | undefined,
+  { imageSize: [height, width], numClasses }: Config,
+): InferRequest {
   const split = jsonLength === undefined ? body.length : Number(jsonLength)
   if (!(/^\d+$/.test(jsonLength ?? '0') && split <= body.length)) {
-    throw new TrecvitError(`"${JSON_LENGTH}" expected a number of bytes up to the ${body.length} of the body, got ${shown(jsonLength)}`)
+    throw new TrecvitError(
+      `"${JSON_LENGTH}" expected a number of bytes up to the ${body.length} of the body, got ${shown(jsonLength)}`,
+    )
   }
   const frame = [height, width, 3]
   if (jsonLength !== undefined && split === 0) {
     const t = body.length / sizeOf(frame)
-    if (!(t >= 1 && Number.isInteger(t))) throw new TrecvitError(`The body expected whole frames of [${frame}] bytes, which are ${sizeOf(frame)}, got ${body.length} bytes`)
-    return { id: undefined, frames: { data: body, shape: [1, t, ...frame] }, topK: Math.min(5, numClasses), outputs: outputNames.map((name) => ({ name, binary: false })) }
+    if (!(t >= 1 && Number.isInteger(t)))
+      throw new TrecvitError(
+        `The body expected whole frames of [${frame}] bytes, which are ${sizeOf(frame)}, got ${body.length} bytes`,
+      )
+    return {
+      id: undefined,
+      frames: { data: body, shape: [1, t, ...frame] },
+      topK: Math.min(5, numClasses),
+      outputs: outputNames.map((name) => ({ name, binary: false })),
+    }
   }
 
   const request = recordOf(parseJson(body.subarray(0, split), 'The body'), 'The body')
   const { inputs } = request
   const id = request['id'] ?? undefined
-  if (id !== undefined && typeof id !== 'string') throw new TrecvitError(`"id" expected a string, got ${shown(id)}`)
+  if (id !== undefined && typeof id !== 'string')
+    throw new TrecvitError(`"id" expected a string, got ${shown(id)}`)
   const parameters = recordOf(request['parameters'] ?? {}, '"parameters"')
   checkNames(parameters)
   const { topK = Math.min(5, numClasses), binary_data_output: binary = false } = parameters
-  if (!isWhole(topK, 1, numClasses)) throw new TrecvitError(`"topK" expected a whole number from 1 to ${numClasses}, got ${shown(topK)}`)
-  if (typeof binary !== 'boolean') throw new TrecvitError(`"binary_data_output" expected true or false, got ${shown(binary)}`)
-  if (!Array.isArray(inputs) || inputs.length !== 1) throw new TrecvitError(`"inputs" expected a list of one tensor, "frames", got ${Array.isArray(inputs) ? `${inputs.length} of them` : shown(inputs)}`)
-  return { id, frames: framesOf(recordOf(inputs[0], 'The input'), frame, body, split), topK, outputs: outputsOf(request['outputs'] ?? [], binary) }
+  if (!isWhole(topK, 1, numClasses))
+    throw new TrecvitError(
+      `"topK" expected a whole number from 1 to ${numClasses}, got ${shown(topK)}`,
+    )
+  if (typeof binary !== 'boolean')
+    throw new TrecvitError(`"binary_data_output" expected true or false, got ${shown(binary)}`)
+  if (!Array.isArray(inputs) || inputs.length !== 1)
+    throw new TrecvitError(
+      `"inputs" expected a list of one tensor, "frames", got ${Array.isArray(inputs) ? `${inputs.length} of them` : shown(inputs)}`,
+    )
+  return {
+    id,
+    frames: framesOf(recordOf(inputs[0], 'The input'), frame, body, split),
+    topK,
+    outputs: outputsOf(request['outputs'] ?? [], binary),
+  }
 }
 
 /** Parameters of a request that change its answer. */
 const PARAMETERS = ['topK', 'binary_data_output']
 
 /**
- * Clients send parameters for other servers (timeout, priority, sequence_id), which are ignored. One
- * that is spelt almost like one of this server is a mistake.
+ * Clients send parameters for other servers (timeout, priority, sequence_id), which are ignored.
+ * One that is spelt almost like one of this server is a mistake.
  */
 function checkNames(parameters: Json): void {
   const bare = (name: string) => name.replaceAll(/[_-]/g, '').toLowerCase()
   for (const name of Object.keys(parameters)) {
     const meant = PARAMETERS.find((known) => known !== name && bare(known) === bare(name))
-    if (meant !== undefined) throw new TrecvitError(`"parameters" expected "${meant}", got ${shown(name)}`)
+    if (meant !== undefined)
+      throw new TrecvitError(`"parameters" expected "${meant}", got ${shown(name)}`)
   }
 }
 
-function framesOf({ name, shape, datatype, parameters, data }: Json, frame: readonly number[], body: Uint8Array, split: number): NdArray {
-  if (name !== 'frames') throw new TrecvitError(`The input expected the name "frames", got ${shown(name)}`)
-  if (datatype !== 'UINT8' && datatype !== 'FP32') throw new TrecvitError(`"datatype" of "frames" expected "UINT8" or "FP32", got ${shown(datatype)}`)
-  if (!isShape(shape, frame)) throw new TrecvitError(`"shape" of "frames" expected [b,t,${frame}], got ${Array.isArray(shape) && shape.length <= 8 ? `[${shape.map(shown)}]` : shown(shape)}`)
+function framesOf(
+  { name, shape, datatype, parameters, data }: Json,
+  frame: readonly number[],
+  body: Uint8Array,
+  split: number,
+): NdArray {
+  if (name !== 'frames')
+    throw new TrecvitError(`The input expected the name "frames", got ${shown(name)}`)
+  if (datatype !== 'UINT8' && datatype !== 'FP32')
+    throw new TrecvitError(
+      `"datatype" of "frames" expected "UINT8" or "FP32", got ${shown(datatype)}`,
+    )
+  if (!isShape(shape, frame))
+    throw new TrecvitError(
+      `"shape" of "frames" expected [b,t,${frame}], got ${Array.isArray(shape) && shape.length <= 8 ? `[${shape.map(shown)}]` : shown(shape)}`,
+    )
   const size = sizeOf(shape)
   const { binary_data_size: bytes } = recordOf(parameters ?? {}, '"parameters" of "frames"')
-  // Nothing is taken for what has not come: the bytes are there, or the list is, or each of its numbers is a byte at least.
+  // Nothing is taken for what has not come: the bytes are there, or the list is, or each of its
+  // numbers is a byte at least.
   const behind = body.length - split
   if (bytes !== undefined) {
     const want = datatype === 'UINT8' ? size : 4 * size
-    if (data !== undefined) throw new TrecvitError('"frames" expected either "data" or "binary_data_size", got both')
-    if (bytes !== want) throw new TrecvitError(`"binary_data_size" of "frames" expected ${want} for ${datatype} [${shape}], got ${shown(bytes)}`)
-    if (behind !== bytes) throw new TrecvitError(`The body expected ${bytes} bytes behind its JSON, got ${behind}`)
+    if (data !== undefined)
+      throw new TrecvitError('"frames" expected either "data" or "binary_data_size", got both')
+    if (bytes !== want)
+      throw new TrecvitError(
+        `"binary_data_size" of "frames" expected ${want} for ${datatype} [${shape}], got ${shown(bytes)}`,
+      )
+    if (behind !== bytes)
+      throw new TrecvitError(`The body expected ${bytes} bytes behind its JSON, got ${behind}`)
   } else {
-    if (!Array.isArray(data)) throw new TrecvitError(`"data" of "frames" expected a list of ${size} numbers, got ${shown(data)}`)
-    if (behind !== 0) throw new TrecvitError(`The body expected nothing behind its JSON, got ${behind} bytes`)
-    if (!Array.isArray(data[0]) ? data.length !== size : size > split) throw new TrecvitError(`"data" of "frames" expected ${size} numbers for shape [${shape}], got ${Array.isArray(data[0]) ? `${split} bytes of JSON` : data.length}`)
+    if (!Array.isArray(data))
+      throw new TrecvitError(
+        `"data" of "frames" expected a list of ${size} numbers, got ${shown(data)}`,
+      )
+    if (behind !== 0)
+      throw new TrecvitError(`The body expected nothing behind its JSON, got ${behind} bytes`)
+    if (!Array.isArray(data[0]) ? data.length !== size : size > split)
+      throw new TrecvitError(
+        `"data" of "frames" expected ${size} numbers for shape [${shape}], got ${Array.isArray(data[0]) ? `${split} bytes of JSON` : data.length}`,
+      )
   }
   const values = datatype === 'UINT8' ? new Uint8Array(size) : new Float32Array(size)
   if (bytes !== undefined) new Uint8Array(values.buffer).set(body.subarray(split))
@@ -103,13 +163,25 @@ function framesOf({ name, shape, datatype, parameters, data }: Json, frame: read
 }
 
 function isShape(value: unknown, frame: readonly number[]): value is number[] {
-  return Array.isArray(value) && value.length === 5 && value.every((side, axis) => (axis < 2 ? isWhole(side, 1) : side === frame[axis - 2]))
+  return (
+    Array.isArray(value) &&
+    value.length === 5 &&
+    value.every((side, axis) => (axis < 2 ? isWhole(side, 1) : side === frame[axis - 2]))
+  )
 }
 
 /** Copies a list of this shape to the values from `at` on. */
-function fill(values: Uint8Array | Float32Array, list: unknown, shape: readonly number[], at: number): void {
+function fill(
+  values: Uint8Array | Float32Array,
+  list: unknown,
+  shape: readonly number[],
+  at: number,
+): void {
   const [length, ...rest] = shape
-  if (!Array.isArray(list) || list.length !== length) throw new TrecvitError(`"data" of "frames" expected a list of ${length} at value ${at}, got ${shown(list)}`)
+  if (!Array.isArray(list) || list.length !== length)
+    throw new TrecvitError(
+      `"data" of "frames" expected a list of ${length} at value ${at}, got ${shown(list)}`,
+    )
   if (rest.length) {
     const size = sizeOf(rest)
     for (let i = 0; i < length; i++) fill(values, list[i], rest, at + i * size)
@@ -118,44 +190,68 @@ function fill(values: Uint8Array | Float32Array, list: unknown, shape: readonly 
   const isByte = values instanceof Uint8Array
   for (let i = 0; i < length; i++) {
     const value: unknown = list[i]
-    if (typeof value !== 'number' || (isByte && !isWhole(value, 0, 255))) throw new TrecvitError(`"data" of "frames" expected ${isByte ? 'a whole number from 0 to 255' : 'a number from 0 to 1'} at value ${at + i}, got ${shown(value)}`)
+    if (typeof value !== 'number' || (isByte && !isWhole(value, 0, 255)))
+      throw new TrecvitError(
+        `"data" of "frames" expected ${isByte ? 'a whole number from 0 to 255' : 'a number from 0 to 1'} at value ${at + i}, got ${shown(value)}`,
+      )
     values[at + i] = value
   }
 }
 
 function outputsOf(outputs: unknown, binary: boolean): InferRequest['outputs'] {
-  if (!Array.isArray(outputs)) throw new TrecvitError(`"outputs" expected a list of tensors, got ${shown(outputs)}`)
-  if (outputs.length > outputNames.length) throw new TrecvitError(`"outputs" expected at most ${outputNames.length} tensors, got ${outputs.length}`)
+  if (!Array.isArray(outputs))
+    throw new TrecvitError(`"outputs" expected a list of tensors, got ${shown(outputs)}`)
+  if (outputs.length > outputNames.length)
+    throw new TrecvitError(
+      `"outputs" expected at most ${outputNames.length} tensors, got ${outputs.length}`,
+    )
   const asked = outputs.map((output) => {
     const { name, parameters } = recordOf(output, 'An output')
     const known = outputNames.find((one) => one === name)
-    if (!known) throw new TrecvitError(`An output expected one of the names ${outputNames.map((one) => `"${one}"`).join(', ')}, got ${shown(name)}`)
+    if (!known)
+      throw new TrecvitError(
+        `An output expected one of the names ${outputNames.map((one) => `"${one}"`).join(', ')}, got ${shown(name)}`,
+      )
     const { binary_data: own = binary } = recordOf(parameters ?? {}, `"parameters" of "${known}"`)
-    if (typeof own !== 'boolean') throw new TrecvitError(`"binary_data" of "${known}" expected true or false, got ${shown(own)}`)
+    if (typeof own !== 'boolean')
+      throw new TrecvitError(
+        `"binary_data" of "${known}" expected true or false, got ${shown(own)}`,
+      )
     return { name: known, binary: own }
   })
   return asked.length ? asked : outputNames.map((name) => ({ name, binary }))
 }
 
 /** The body of an answer, and the length of its JSON if bytes follow. */
-export function encodeInfer(model: string, id: string | undefined, tensors: readonly OutputTensor[]): { body: Uint8Array<ArrayBuffer>; jsonLength: number | null } {
+export function encodeInfer(
+  model: string,
+  id: string | undefined,
+  tensors: readonly OutputTensor[],
+): { body: Uint8Array<ArrayBuffer>; jsonLength: number | null } {
   const parts: Uint8Array[] = []
   const outputs = tensors.map(({ name, binary, shape, datatype, data }) => {
     if (!binary) return { name, datatype, shape, data: [...data] }
-    const bytes = datatype === 'FP32' ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : encodeStrings(data)
+    const bytes =
+      datatype === 'FP32'
+        ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+        : encodeStrings(data)
     parts.push(bytes)
     return { name, datatype, shape, parameters: { binary_data_size: bytes.length } }
   })
-  const json = new TextEncoder().encode(JSON.stringify({ model_name: model, ...(id !== undefined && { id }), outputs }))
+  const json = new TextEncoder().encode(
+    JSON.stringify({ model_name: model, ...(id !== undefined && { id }), outputs }),
+  )
   return { body: concat([json, ...parts]), jsonLength: parts.length ? json.length : null }
 }
 
 /** Each with its length before it, in four bytes, little-endian. */
 function encodeStrings(strings: readonly string[]): Uint8Array {
-  return concat(strings.flatMap((string) => {
-    const bytes = new TextEncoder().encode(string)
-    return [new Uint8Array(Uint32Array.of(bytes.length).buffer), bytes]
-  }))
+  return concat(
+    strings.flatMap((string) => {
+      const bytes = new TextEncoder().encode(string)
+      return [new Uint8Array(Uint32Array.of(bytes.length).buffer), bytes]
+    }),
+  )
 }
 
 function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

@@ -16,9 +16,10 @@ export function requireToken(token: string): MiddlewareHandler {
     const given = sent ?? (c.req.path.endsWith('/stream') ? c.req.query('token') : undefined)
     // Digests have one length, so the time of the comparison tells nothing about the token.
     if (given !== undefined && timingSafeEqual(digest(given), wanted)) return next()
-    const message = given === undefined
-      ? 'This server needs a token; send it in the header "Authorization: Bearer TOKEN"'
-      : 'The token is not the one that this server was started with'
+    const message =
+      given === undefined
+        ? 'This server needs a token; send it in the header "Authorization: Bearer TOKEN"'
+        : 'The token is not the one that this server was started with'
     throw new HTTPException(401, { message })
   }
 }

@@ -4,11 +4,13 @@
  */
 import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { TrecvitError } from '../../error.ts'
-import { tasks, type FrameTask, type ParseTask } from './tasks.ts'
+import { type FrameTask, type ParseTask, tasks } from './tasks.ts'
 
 /** What a worker answers: a result, why the input does not fit, or an unhandled error. */
 export type Outcome<T> =
-  { readonly result: T } | { readonly refused: string } | { readonly error: unknown }
+  | { readonly result: T }
+  | { readonly refused: string }
+  | { readonly error: unknown }
 
 export const toModel = (task: FrameTask): Promise<unknown> =>
   outcome(tasks.toModel(task), ({ data }) => data)
@@ -18,7 +20,8 @@ export const parse = (task: ParseTask): Promise<unknown> =>
 
 /** @param array the part of the result that is moved to the other thread, not copied */
 async function outcome<T>(
-  work: Promise<T>, array: (result: T) => Uint8Array | Float32Array,
+  work: Promise<T>,
+  array: (result: T) => Uint8Array | Float32Array,
 ): Promise<unknown> {
   try {
     const result = await work

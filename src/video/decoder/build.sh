@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # npm run build:decoder
 #
-# FFmpeg's decoders as WebAssembly: decoder.wasm, its licence and the offer of its source, into build/decoder, from where npm run build
-# takes them into dist/. Needs emscripten (apt-get install emscripten), make, xz and the npm registry, whose package libav.js carries the source of FFmpeg.
-# Takes four minutes on two cores; what was built is kept in the user's cache folder, by the hash of this folder.
+# FFmpeg's decoders as WebAssembly: decoder.wasm, its licence and the offer of its source, into
+# build/decoder, from where npm run build takes them into dist/. Needs emscripten (apt-get install
+# emscripten), make, xz and the npm registry, whose package libav.js carries the source of FFmpeg.
+# Takes four minutes on two cores; what was built is kept in the user's cache folder, by the hash of
+# this folder.
 set -euo pipefail
 cd "$(dirname "$0")"
 version=9.0

@@ -6,13 +6,13 @@ import type { SourceLike } from '../../../src/checkpoint/source.ts'
 import type { Format } from '../format.ts'
 import {
   bytes,
+  type Group,
   group,
   json,
   latin,
   number,
-  text,
-  type Group,
   type Part,
+  text,
   type Written,
 } from '../parts.ts'
 import type { Random } from '../random.ts'

@@ -1,7 +1,7 @@
 /** Matroska and WebM: EBML elements (RFC 8794, RFC 9559). */
 import { readFileSync } from 'node:fs'
 import type { Format } from '../format.ts'
-import { bytes, group, number, type Group, type Part } from '../parts.ts'
+import { bytes, type Group, group, number, type Part } from '../parts.ts'
 import type { Random } from '../random.ts'
 import { openDecoded, openDemuxed, openStreamed } from './video.ts'
 
@@ -27,7 +27,7 @@ function element(id: number, idWidth: number, sizeWidth: number, body: readonly 
 
 function elements(file: Buffer, from: number, to: number): Group[] {
   const found: Group[] = []
-  for (let at = from; at + 2 <= to;) {
+  for (let at = from; at + 2 <= to; ) {
     const idWidth = widthOf(file[at]!)
     const id = file.readUIntBE(at, idWidth)
     const sizeAt = at + idWidth

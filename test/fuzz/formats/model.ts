@@ -1,12 +1,13 @@
 /** Whole models: what tensors say of the configuration, and metadata that a checkpoint carries. */
+
+import type { ModelSource } from '../../../src/model/trecvit.ts'
 import { TRecViT } from '../../../src/model/trecvit.ts'
 import { parametersOf } from '../../../src/model/weights.ts'
 import type { Format } from '../format.ts'
 import { config, frameOf } from '../model.ts'
-import { bytes, group, json, number, type Group } from '../parts.ts'
+import { bytes, type Group, group, json, number } from '../parts.ts'
 import { Random } from '../random.ts'
 import { sourceOf } from '../sources.ts'
-import type { ModelSource } from '../../../src/model/trecvit.ts'
 
 function tiny(): Group {
   const random = new Random('tiny')

@@ -1,7 +1,7 @@
 /** MP4 and MOV: boxes (ISO/IEC 14496-12), whole and in fragments. */
 import { readFileSync } from 'node:fs'
 import type { Format } from '../format.ts'
-import { bytes, group, latin, number, type Group, type Part } from '../parts.ts'
+import { bytes, type Group, group, latin, number, type Part } from '../parts.ts'
 import type { Random } from '../random.ts'
 import { openAuto, openDecoded, openDemuxed, openStreamed } from './video.ts'
 
@@ -59,7 +59,7 @@ function box(kind: string, parts: readonly Part[], wide = false): Group {
 
 function boxes(file: Buffer, from: number, to: number): Group[] {
   const found: Group[] = []
-  for (let at = from; at + 8 <= to;) {
+  for (let at = from; at + 8 <= to; ) {
     const size = file.readUInt32BE(at)
     const kind = file.toString('latin1', at + 4, at + 8)
     const end = size < 8 ? to : Math.min(to, at + size)

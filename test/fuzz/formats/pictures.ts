@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { deflateSync, inflateSync } from 'node:zlib'
 import { crc32 } from '../../../src/checkpoint/crc32.ts'
 import type { Format } from '../format.ts'
-import { bytes, group, latin, number, type Group, type Part } from '../parts.ts'
+import { bytes, type Group, group, latin, number, type Part } from '../parts.ts'
 import { openDecoderless } from './video.ts'
 
 const read = (name: string): Buffer => readFileSync(`test/media/${name}`)
@@ -37,7 +37,7 @@ const deflate = (raw: Uint8Array) => new Uint8Array(deflateSync(raw))
 
 function png(file: Buffer): Group {
   const parts: Part[] = []
-  for (let at = 8; at < file.length;) {
+  for (let at = 8; at < file.length; ) {
     const length = file.readUInt32BE(at)
     const kind = file.toString('latin1', at + 4, at + 8)
     const data = file.subarray(at + 8, at + 8 + length)
@@ -102,7 +102,7 @@ function frameOf(data: Buffer, side: number | undefined): Part[] {
 /** @param side claimed in the frame header, instead of the true ones */
 function jpeg(file: Buffer, side?: number): Group {
   const parts: Part[] = [number(2, 'big', 0xffd8)]
-  for (let at = 2; at < file.length;) {
+  for (let at = 2; at < file.length; ) {
     const marker = file[at + 1]!
     const length = file.readUInt16BE(at + 2)
     const data = file.subarray(at + 4, at + 2 + length)

@@ -4,7 +4,7 @@ import type { Channel } from '../../../src/cli/serve/follow.ts'
 import { TrecvitError } from '../../../src/error.ts'
 import type { Format } from '../format.ts'
 import { frameOf, model } from '../model.ts'
-import { bytes, copy, group, json, write, type Group, type Part } from '../parts.ts'
+import { bytes, copy, type Group, group, json, type Part, write } from '../parts.ts'
 import { jpegs, pngs } from './pictures.ts'
 import { snapshot } from './snapshot.ts'
 

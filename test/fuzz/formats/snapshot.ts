@@ -2,8 +2,8 @@
 import { crc32 } from '../../../src/checkpoint/crc32.ts'
 import type { SnapshotOptions } from '../../../src/index.ts'
 import type { Format } from '../format.ts'
-import { bytes, group, json, latin, number, type Group } from '../parts.ts'
 import { frameOf, model } from '../model.ts'
+import { bytes, type Group, group, json, latin, number } from '../parts.ts'
 
 async function seed(form: SnapshotOptions): Promise<Uint8Array> {
   const stream = (await model()).stream()

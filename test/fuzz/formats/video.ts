@@ -1,5 +1,5 @@
 /** Opens mutated files as videos. */
-import { openVideo, type OpenOptions } from '../../../src/video/open.ts'
+import { type OpenOptions, openVideo } from '../../../src/video/open.ts'
 import type { Opened } from '../format.ts'
 import type { Written } from '../parts.ts'
 import type { Random } from '../random.ts'

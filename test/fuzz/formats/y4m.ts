@@ -1,6 +1,6 @@
 /** y4m. */
 import type { Format } from '../format.ts'
-import { bytes, group, latin, text, type Group } from '../parts.ts'
+import { bytes, type Group, group, latin, text } from '../parts.ts'
 import { openDecoderless } from './video.ts'
 
 function clip(header: string, size: number): Group {
