@@ -3,11 +3,11 @@
  * --threads 2 --seconds 20
  */
 
+import { TrecvitError } from '../src/base/error.ts'
 import { createEngine, machine, randomFrame } from '../src/bench/lib/engine.ts'
 import { type Options, settingsOf } from '../src/bench/lib/options.ts'
 import type { Report } from '../src/bench/lib/report.ts'
 import { median, type Sample, time, warm } from '../src/bench/lib/stats.ts'
-import { TrecvitError } from '../src/error.ts'
 import { type Config, configOf, type Size } from '../src/model/config.ts'
 
 /** How often faster two threads must be than one. */

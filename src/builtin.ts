@@ -1,4 +1,4 @@
-import { TrecvitError } from './error.ts'
+import { TrecvitError } from './base/error.ts'
 
 /**
  * The built-in model. It is part of the code, loaded on demand, so that it is there in every

@@ -2,11 +2,11 @@
  * TRecViT in WebAssembly: load a model, classify video, follow streams.
  */
 
-export type { NdArray } from './array.ts'
 export type { Device } from './backend/backend.ts'
+export type { NdArray } from './base/array.ts'
+export { TrecvitError } from './base/error.ts'
+export type {} from './base/globals.ts'
 export { type Checkpoint, openCheckpoint, type TensorInfo } from './checkpoint/checkpoint.ts'
-export { TrecvitError } from './error.ts'
-export type {} from './globals.ts'
 export type { ClassifyOptions, ClassifyResult, VideoSource } from './model/classify.ts'
 export { type Config, configOf, type Size, sizeNames } from './model/config.ts'
 export type { Class } from './model/labels.ts'

@@ -1,10 +1,10 @@
 /** Checkpoint files for tests: whole ones, and ones broken on purpose. */
 import { deflateRawSync } from 'node:zlib'
 import { expect } from 'vitest'
+import { crc32 } from '../src/base/crc32.ts'
+import { TrecvitError } from '../src/base/error.ts'
 import { type Checkpoint, openCheckpoint } from '../src/checkpoint/checkpoint.ts'
-import { crc32 } from '../src/checkpoint/crc32.ts'
 import type { SourceLike } from '../src/checkpoint/source.ts'
-import { TrecvitError } from '../src/error.ts'
 
 /** An entry of a zip. What is not given is as it should be. */
 export interface Entry {

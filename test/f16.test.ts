@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { f16ToF32, f32ToF16, fromHalves, toHalves } from '../src/checkpoint/f16.ts'
+import { f16ToF32, f32ToF16, fromHalves, toHalves } from '../src/base/f16.ts'
 
 /** The definition: sign, 5 bits of exponent, 10 of fraction. */
 function reference(half: number): number {

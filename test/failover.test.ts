@@ -1,6 +1,6 @@
 /** Streams whose device is taken away: every answer comes once, in order, and right. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { NdArray } from '../src/array.ts'
+import type { NdArray } from '../src/base/array.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { type FrameAnswer, type StreamOptions, TRecViT, TrecvitError } from '../src/index.ts'
 import { configOf } from '../src/model/config.ts'

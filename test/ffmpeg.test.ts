@@ -5,7 +5,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { TrecvitError } from '../src/error.ts'
+import { TrecvitError } from '../src/base/error.ts'
 import { openVideo } from '../src/video/index.ts'
 import { hashesOf, media } from './clips.ts'
 import { expectReleased, type Held, held } from './held.ts'

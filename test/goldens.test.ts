@@ -3,7 +3,7 @@
  * array of every golden file.
  */
 import { afterAll, describe, expect, test } from 'vitest'
-import type { NdArray } from '../src/array.ts'
+import type { NdArray } from '../src/base/array.ts'
 import { frameSizeOf } from '../src/model/config.ts'
 import { TRecViT } from '../src/model/trecvit.ts'
 import type { Outputs, Session } from '../src/stream/session.ts'

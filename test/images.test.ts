@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test, vi } from 'vitest'
-import { TrecvitError } from '../src/error.ts'
+import { TrecvitError } from '../src/base/error.ts'
 import { type Frame, type OpenOptions, openVideo, type VideoSource } from '../src/video/index.ts'
 import { expected, media } from './clips.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
+import { TrecvitError } from '../src/base/error.ts'
 import { openInput } from '../src/cli/input.ts'
-import { TrecvitError } from '../src/error.ts'
 import type { Frame } from '../src/video/frame.ts'
 
 const decoded: number[] = []

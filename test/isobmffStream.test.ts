@@ -1,7 +1,7 @@
 /** MP4 through streams: the frames, refusals and bounds of files. */
 import { readFileSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
-import { TrecvitError } from '../src/error.ts'
+import { TrecvitError } from '../src/base/error.ts'
 import { openVideo, type VideoSource } from '../src/video/index.ts'
 import { box, boxesOf, flood, withEdits } from './boxes.ts'
 import { hashesOf, media } from './clips.ts'

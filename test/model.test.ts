@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { NdArray } from '../src/array.ts'
+import type { NdArray } from '../src/base/array.ts'
 import { checkpointBytes, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { configOf, TRecViT, TrecvitError } from '../src/index.ts'
 import { Goldens, goldenUrl } from './goldens.ts'

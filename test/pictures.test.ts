@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { crc32, deflateSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
-import { TrecvitError } from '../src/error.ts'
+import { TrecvitError } from '../src/base/error.ts'
 import { decodeImage } from '../src/video/image.ts'
 import {
   type Frame,

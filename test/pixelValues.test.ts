@@ -1,6 +1,6 @@
 /** Pixels that are none, at every entrance of the library: refused, and the stream goes on. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { NdArray } from '../src/array.ts'
+import type { NdArray } from '../src/base/array.ts'
 import { TRecViT, TrecvitError } from '../src/index.ts'
 import { goldenUrl } from './goldens.ts'
 

@@ -1,4 +1,4 @@
-import type { NdArray } from '../src/array.ts'
+import type { NdArray } from '../src/base/array.ts'
 import type { Config } from '../src/model/config.ts'
 import { softplus } from '../src/model/math.ts'
 import { attentionWeights } from './attentionWeights.ts'

@@ -1,6 +1,6 @@
 /** The forms of a snapshot: what each keeps, its size, and what a reader refuses. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { crc32 } from '../src/checkpoint/crc32.ts'
+import { crc32 } from '../src/base/crc32.ts'
 import { type Average, type SnapshotOptions, TRecViT, TrecvitError } from '../src/index.ts'
 import {
   decodeSnapshot,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { TrecvitError } from '../src/error.ts'
+import { TrecvitError } from '../src/base/error.ts'
 import { type OpenOptions, openVideo, type VideoSource } from '../src/video/index.ts'
 import { decoderUrl, expected, hasFfmpeg, hashesOf, hasNative, hasWasm, media } from './clips.ts'
 

@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Backend } from '../src/backend/backend.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
-import { TrecvitError } from '../src/error.ts'
+import { TrecvitError } from '../src/base/error.ts'
 import { configOf } from '../src/model/config.ts'
 import { type ProgramOptions, recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'

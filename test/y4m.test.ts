@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import { TrecvitError } from '../src/error.ts'
+import { TrecvitError } from '../src/base/error.ts'
 import { type Frame, type OpenOptions, openVideo, type VideoSource } from '../src/video/index.ts'
 
 const text = (value: string): Uint8Array => Uint8Array.from(value, (c) => c.charCodeAt(0))

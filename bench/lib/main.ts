@@ -1,6 +1,6 @@
+import { TrecvitError } from '../../src/base/error.ts'
 import { type Options, parseOptions } from '../../src/bench/lib/options.ts'
 import { type Report, textOf } from '../../src/bench/lib/report.ts'
-import { TrecvitError } from '../../src/error.ts'
 
 /**
  * Runs a bench from the command line: prints its report, writes it as JSON to `--out` if asked to,

@@ -1,4 +1,4 @@
-import { TrecvitError } from '../../src/error.ts'
+import { TrecvitError } from '../../src/base/error.ts'
 import { type Config, gridOf, tokensOf } from '../../src/model/config.ts'
 import { Graph, type Value } from './graph.ts'
 

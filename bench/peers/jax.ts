@@ -10,7 +10,7 @@ import {
   numpy as np,
   tree,
 } from '@jax-js/jax'
-import { TrecvitError } from '../../src/error.ts'
+import { TrecvitError } from '../../src/base/error.ts'
 import { type Config, gridOf, tokensOf } from '../../src/model/config.ts'
 import { columns, type Weights } from '../onnx/step.ts'
 import type { Peer } from './peer.ts'

@@ -6,7 +6,7 @@
  *
  * Nothing that comes from an engine that is lost or closed is used.
  */
-import { Lru } from '../lru.ts'
+import { Lru } from '../base/lru.ts'
 import type { Program } from '../program/program.ts'
 import type { Backend, Device, Replay, StreamState, Watch } from './backend.ts'
 

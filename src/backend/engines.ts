@@ -6,7 +6,7 @@
  *
  * A lost engine has one replacement, however many streams ask for it, and in whatever order.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { nameOf, openGpu } from '../platform/gpu.ts'
 import type { Weight } from '../program/program.ts'
 import type { Backend, MatrixDType } from './backend.ts'

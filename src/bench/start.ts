@@ -4,8 +4,8 @@
  * Node, Deno and Bun only.
  */
 
+import { TrecvitError } from '../base/error.ts'
 import { encodeNpz } from '../checkpoint/npy.ts'
-import { TrecvitError } from '../error.ts'
 import { library } from '../files.ts'
 import { type Config, configOf, sizeNames } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'

@@ -1,7 +1,7 @@
 /**
  * The benches that ship with the package, by name.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { type Bench, type Follow, part } from './lib/bench.ts'
 import type { Options } from './lib/options.ts'
 import type { Report } from './lib/report.ts'

@@ -1,5 +1,5 @@
-import { TrecvitError } from '../error.ts'
-import { quote } from './quote.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import type { Source } from './source.ts'
 
 /**

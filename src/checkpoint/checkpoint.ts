@@ -2,10 +2,11 @@
  * A file of named tensors, read a tensor at a time in bounded memory. Every file is untrusted:
  * sizes are checked before memory is taken.
  */
-import { TrecvitError } from '../error.ts'
-import type { DType } from './dtype.ts'
+
+import type { DType } from '../base/dtype.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import { openNpz } from './npz.ts'
-import { quote } from './quote.ts'
 import { MAX_HEADER, openSafetensors } from './safetensors.ts'
 import { openSource, type Source, type SourceLike } from './source.ts'
 import type { Sink } from './values.ts'

@@ -1,9 +1,9 @@
 /**
  * Paths and addresses of files, and why they cannot be opened.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import { builtinModule } from '../platform/platform.ts'
-import { quote } from './quote.ts'
 
 /**
  * Returns the path that a file: URL names.

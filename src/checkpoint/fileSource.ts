@@ -1,8 +1,8 @@
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { checkRange } from './checkRange.ts'
 import { cannotOpen, noFiles, pathOf } from './filePath.ts'
-import { quote } from './quote.ts'
 import type { Source } from './source.ts'
 
 /**

@@ -1,8 +1,8 @@
 /**
  * Requests over HTTP whose failures are sentences.
  */
-import { TrecvitError } from '../error.ts'
-import { quote } from './quote.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 
 export type Reader = ReadableStreamDefaultReader<Uint8Array>
 

@@ -2,7 +2,8 @@
  * A file on an HTTP server. With Range requests only what is read is fetched, and reads that follow
  * each other share one response; a server without them is asked once, for everything.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import { checkRange } from './checkRange.ts'
 import {
   BrokenConnection,
@@ -13,7 +14,6 @@ import {
   request,
   show,
 } from './httpRequest.ts'
-import { quote } from './quote.ts'
 import type { Source } from './source.ts'
 
 /** The first request: large enough for the header of most checkpoints. */

@@ -1,6 +1,6 @@
 /** Deflated data, from front to back. */
-import { TrecvitError } from '../error.ts'
-import { webClasses } from '../web.ts'
+import { TrecvitError } from '../base/error.ts'
+import { webClasses } from '../platform/web.ts'
 import type { ReadAt } from './zip.ts'
 
 /**

@@ -5,11 +5,12 @@
  *
  * Reference: numpy/lib/format.py.
  */
-import { TrecvitError } from '../error.ts'
-import { decodeText, encodeText } from '../web.ts'
-import { crc32 } from './crc32.ts'
-import { countValues, type DType, itemBytes } from './dtype.ts'
-import { quote } from './quote.ts'
+
+import { crc32 } from '../base/crc32.ts'
+import { countValues, type DType, itemBytes } from '../base/dtype.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
+import { decodeText, encodeText } from '../platform/web.ts'
 import type { Fill, Layout } from './values.ts'
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]

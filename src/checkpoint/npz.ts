@@ -1,10 +1,11 @@
 /** .npz: a zip of .npy files, one an array. */
-import { TrecvitError } from '../error.ts'
+
+import { crc32 } from '../base/crc32.ts'
+import { countValues, itemBytes } from '../base/dtype.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import type { Reader, TensorInfo } from './checkpoint.ts'
-import { crc32 } from './crc32.ts'
-import { countValues, itemBytes } from './dtype.ts'
 import { NotNumbers, readNpyHeader } from './npy.ts'
-import { quote } from './quote.ts'
 import type { Source } from './source.ts'
 import { type Layout, ScratchPool, streamValues } from './values.ts'
 import { locateData, type ReadAt, readDirectory, type ZipEntry } from './zip.ts'

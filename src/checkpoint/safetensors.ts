@@ -5,11 +5,12 @@
  *
  * Reference: https://github.com/huggingface/safetensors#format
  */
-import { TrecvitError } from '../error.ts'
-import { decodeText } from '../web.ts'
+
+import { countValues, type DType, itemBytes } from '../base/dtype.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
+import { decodeText } from '../platform/web.ts'
 import type { Reader, TensorInfo } from './checkpoint.ts'
-import { countValues, type DType, itemBytes } from './dtype.ts'
-import { quote } from './quote.ts'
 import { type Header, parseHeader } from './safetensorsHeader.ts'
 import type { Source } from './source.ts'
 import { type Layout, ScratchPool, streamValues } from './values.ts'

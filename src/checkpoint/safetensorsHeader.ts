@@ -2,8 +2,8 @@
  * The JSON header of a .safetensors file. Read by a parser that knows what may stand there:
  * JSON.parse hides repeated keys, and turns hostile text of 100 MB into a tree of gigabytes.
  */
-import { TrecvitError } from '../error.ts'
-import { quote } from './quote.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 
 /** Tensors in a file at most: a model has hundreds. */
 const MAX_TENSORS = 100_000

@@ -2,13 +2,13 @@
  * Bytes at an offset, wherever they are: a file, an HTTP server, a Blob or memory. Readers of
  * checkpoints see nothing else.
  */
-import { describe } from '../array.ts'
-import { TrecvitError } from '../error.ts'
-import { asBytes, asUrl, isBlob, readBlob } from '../realm.ts'
+import { describe } from '../base/array.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
+import { asBytes, asUrl, isBlob, readBlob } from '../base/realm.ts'
 import { checkRange } from './checkRange.ts'
 import { openFile } from './fileSource.ts'
 import { openHttp } from './httpSource.ts'
-import { quote } from './quote.ts'
 
 /** A thing of known size that is read at any offset. */
 export interface Source {

@@ -1,7 +1,8 @@
 /** From stored bytes to float32 values, a chunk at a time. */
-import { TrecvitError } from '../error.ts'
-import { countValues, type DType, itemBytes, swapBytes, toFloat32 } from './dtype.ts'
-import { quote } from './quote.ts'
+
+import { countValues, type DType, itemBytes, swapBytes, toFloat32 } from '../base/dtype.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 
 /** Values of a chunk: 1 MiB of float32. */
 export const CHUNK: number = 1 << 18

@@ -1,9 +1,10 @@
 /** Writes .safetensors, a chunk at a time in bounded memory. */
-import { TrecvitError } from '../error.ts'
-import { encodeText } from '../web.ts'
-import { countValues, itemBytes } from './dtype.ts'
-import { toHalves } from './f16.ts'
-import { quote } from './quote.ts'
+
+import { countValues, itemBytes } from '../base/dtype.ts'
+import { TrecvitError } from '../base/error.ts'
+import { toHalves } from '../base/f16.ts'
+import { quote } from '../base/quote.ts'
+import { encodeText } from '../platform/web.ts'
 import { MAX_HEADER } from './safetensors.ts'
 import { CHUNK, type Sink } from './values.ts'
 

@@ -7,9 +7,9 @@
  * Reference: PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (directory),
  * 4.3.14-16 (ends), 4.5.3 (zip64 field).
  */
-import { TrecvitError } from '../error.ts'
-import { decodeText } from '../web.ts'
-import { quote } from './quote.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
+import { decodeText } from '../platform/web.ts'
 import type { Source } from './source.ts'
 
 /** Entries in a zip at most: a model has hundreds. */

@@ -2,7 +2,7 @@
  * trecvit classify: a video in, its class out, and what happened when.
  */
 import { type Command, Option } from 'commander'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { Class } from '../model/labels.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import { type InputVideo, openInput } from './input.ts'

@@ -3,9 +3,9 @@
  * do not tell beside them.
  */
 import { type Command, Option } from 'commander'
+import { TrecvitError } from '../base/error.ts'
 import type { Sink } from '../checkpoint/values.ts'
 import type { TensorSource } from '../checkpoint/writeSafetensors.ts'
-import { TrecvitError } from '../error.ts'
 import { addConfigOptions, type ConfigOptions } from './options.ts'
 import { writeOutput } from './output.ts'
 import { follow } from './progress.ts'

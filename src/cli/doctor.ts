@@ -2,7 +2,7 @@
  * trecvit doctor: what works here, what does not, and what to do about it.
  */
 import type { Command } from 'commander'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { availableThreads } from '../platform/worker.ts'
 import { action, type GlobalOptions } from './run.ts'
 import { bytes, paint, print, table } from './terminal.ts'

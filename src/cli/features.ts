@@ -2,8 +2,8 @@
  * trecvit features: the encoded tokens of every frame, as a NumPy file.
  */
 import { type Command, Option } from 'commander'
+import { TrecvitError } from '../base/error.ts'
 import { encodeNpy, encodeNpz } from '../checkpoint/npy.ts'
-import { TrecvitError } from '../error.ts'
 import { type Config, tokensOf } from '../model/config.ts'
 import { type InputVideo, openInput } from './input.ts'
 import { debugTimes, openModel } from './model.ts'

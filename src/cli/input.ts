@@ -1,7 +1,7 @@
 /**
  * A video, as the options of a command say.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { breathe } from '../platform/platform.ts'
 import { ahead } from '../stream/ahead.ts'
 import type { Frame } from '../video/frame.ts'

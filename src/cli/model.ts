@@ -1,9 +1,10 @@
 /**
  * A model, as the options of a command say.
  */
-import type { NdArray } from '../array.ts'
+
 import { GPU_BOUND } from '../backend/selfTest.ts'
-import { TrecvitError } from '../error.ts'
+import type { NdArray } from '../base/array.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { Config } from '../model/config.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import { environment } from '../platform/platform.ts'

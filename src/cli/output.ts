@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import { rmSync, type Stats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { isStandardOutput, openThrough, type Through, writeAll } from './through.ts'
 
 /** A file cannot be written. After Ctrl-C, too, this is not an end that was asked for. */

@@ -2,7 +2,7 @@
  * What every command is run in: Ctrl-C, closed pipes, errors, exit codes.
  */
 import type { Command } from 'commander'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { environment } from '../platform/platform.ts'
 import { OutputError } from './output.ts'
 import { note } from './terminal.ts'

@@ -2,7 +2,7 @@
  * The built-in model on frames that everybody can make: its answers have the same bits on every
  * machine and in every runtime.
  */
-import type { NdArray } from '../array.ts'
+import type { NdArray } from '../base/array.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 
 /** SHA-256 of the logits of `selfTest`, as hexadecimal digits. */

@@ -3,7 +3,7 @@
  */
 import type { AddressInfo } from 'node:net'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import { environment } from '../platform/platform.ts'
 import { deviceOf, openModel } from './model.ts'

@@ -2,7 +2,7 @@
  * trecvit stream: one line for every frame, as it comes.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import type { Average } from '../program/program.ts'
 import type { SnapshotOptions } from '../stream/snapshot.ts'

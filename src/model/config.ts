@@ -1,4 +1,4 @@
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 
 /**
  * What a TRecViT is made of, with the official names in camel case (trecvit/trecvit_model.py

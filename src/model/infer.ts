@@ -1,4 +1,4 @@
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { type Config, checkConfig } from './config.ts'
 import { scalesOf } from './int8.ts'
 import { parametersOf, wholeParameters } from './weights.ts'

@@ -1,6 +1,6 @@
-import { quote } from '../checkpoint/quote.ts'
-import { TrecvitError } from '../error.ts'
-import { decodeText } from '../web.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
+import { decodeText } from '../platform/web.ts'
 
 /** One class of an answer. */
 export interface Class {

@@ -1,10 +1,11 @@
 /**
  * A checkpoint under the official names of its tensors.
  */
+
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import { type Checkpoint, openCheckpoint } from '../checkpoint/checkpoint.ts'
-import { quote } from '../checkpoint/quote.ts'
 import type { SourceLike } from '../checkpoint/source.ts'
-import { TrecvitError } from '../error.ts'
 
 /** A checkpoint whose tensors have official names. */
 export interface Official {

@@ -1,4 +1,4 @@
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 
 /**
  * A recorded model: a flat list of steps over tensors. Backends turn it into their own form and

@@ -1,4 +1,4 @@
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { scalesOf } from '../model/int8.ts'
 import {
   type Activation,

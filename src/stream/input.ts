@@ -1,6 +1,6 @@
-import { checkArray, checkPixels, describe, type NdArray } from '../array.ts'
-import { TrecvitError } from '../error.ts'
-import { asBytes } from '../realm.ts'
+import { checkArray, checkPixels, describe, type NdArray } from '../base/array.ts'
+import { TrecvitError } from '../base/error.ts'
+import { asBytes } from '../base/realm.ts'
 import { checkSize, type Frame, RGB } from '../video/frame.ts'
 import { toPixels } from '../video/pixels.ts'
 

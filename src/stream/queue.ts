@@ -1,6 +1,6 @@
 import type { StreamState } from '../backend/backend.ts'
 import type { Engine } from '../backend/engine.ts'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 
 /** One thing to do for a stream, in its turn. */
 export interface Job {

@@ -1,10 +1,10 @@
-import { describe } from '../array.ts'
-import { crc32 } from '../checkpoint/crc32.ts'
-import { fromHalves, toHalves } from '../checkpoint/f16.ts'
-import { TrecvitError } from '../error.ts'
+import { describe } from '../base/array.ts'
+import { crc32 } from '../base/crc32.ts'
+import { TrecvitError } from '../base/error.ts'
+import { fromHalves, toHalves } from '../base/f16.ts'
 import { pauses } from '../platform/platform.ts'
+import { decodeText, encodeText } from '../platform/web.ts'
 import { type Average, type State, sizeOf } from '../program/program.ts'
-import { decodeText, encodeText } from '../web.ts'
 
 /**
  * A stream as bytes, the same for every backend:

@@ -1,6 +1,6 @@
-import { checkCount, type NdArray } from '../array.ts'
 import type { Device } from '../backend/backend.ts'
-import { TrecvitError } from '../error.ts'
+import { checkCount, type NdArray } from '../base/array.ts'
+import { TrecvitError } from '../base/error.ts'
 import { type Class, topOf } from '../model/labels.ts'
 import type { Average } from '../program/program.ts'
 import { ahead } from './ahead.ts'

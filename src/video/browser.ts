@@ -2,7 +2,7 @@
  * Decoding by the browser's own WebCodecs.
  */
 import { type VideoSample, VideoSampleSink } from 'mediabunny'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { checkSize, type FrameFormat, frameBytes, splitPlanes } from './frame.ts'
 import { type Decoded, DecoderFault, type Track } from './track.ts'
 

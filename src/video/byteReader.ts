@@ -1,4 +1,4 @@
-import { asBytes } from '../realm.ts'
+import { asBytes } from '../base/realm.ts'
 
 /** Bytes that are allocated before any has come: a picture of 1920x1080, 4:2:0, fits. */
 const FIRST = 1 << 22

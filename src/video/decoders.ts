@@ -1,7 +1,7 @@
 /**
  * The decoders of this runtime, and the choice of one.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { decodeBrowser, decodePlanes } from './browser.ts'
 import type { DecoderChoice } from './choices.ts'
 import { decodeFfmpeg } from './ffmpeg.ts'

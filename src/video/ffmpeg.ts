@@ -11,7 +11,7 @@ import {
   StreamTarget,
   type VideoCodec,
 } from 'mediabunny'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { ByteReader } from './byteReader.ts'
 import { checkSize, frameBytes, splitPlanes } from './frame.ts'

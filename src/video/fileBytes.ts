@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { capital } from './media.ts'
 import type { Bytes } from './seekable.ts'
 

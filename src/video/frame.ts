@@ -2,7 +2,7 @@
  * A decoded picture and how its samples lie in memory. Everything that decodes makes frames;
  * everything that looks at pixels takes them.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 
 /**
  * How a picture is stored. A number at the end is the depth, 10 or 12 bits, in 16-bit little-endian

@@ -1,7 +1,7 @@
 /**
  * One PNG or JPEG picture.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { ByteReader } from './byteReader.ts'
 import type { Turn } from './exif.ts'
 import { checkSize, type Frame, RGB } from './frame.ts'

@@ -1,5 +1,5 @@
-import { quote } from '../checkpoint/quote.ts'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import { builtinModule } from '../platform/platform.ts'
 
 /**

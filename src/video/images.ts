@@ -1,7 +1,7 @@
 /**
  * PNG and JPEG pictures as a video: one, or a list of them.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { VideoSource } from './choices.ts'
 import type { Frame } from './frame.ts'
 import { decodeImage } from './image.ts'

@@ -2,7 +2,7 @@
  * Video input: frames from files, addresses, streams and pictures, and the pixels that a model
  * takes.
  */
-export type {} from '../globals.ts'
+export type {} from '../base/globals.ts'
 
 export type { DecoderChoice, RawFormat, VideoSource } from './choices.ts'
 export type { Colour, Frame, FrameFormat, Plane, Rotation } from './frame.ts'

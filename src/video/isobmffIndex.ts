@@ -1,7 +1,7 @@
 /**
  * The index of an MP4 or MOV file (moov) as mediabunny should see it, and why one is refused.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { boxHeader } from './boxes.ts'
 import { capital } from './media.ts'
 import { type Movie, readMovie } from './movie.ts'

@@ -1,8 +1,9 @@
 /**
  * Which kinds of video are read, and what to do with others.
  */
-import { quote } from '../checkpoint/quote.ts'
-import { TrecvitError } from '../error.ts'
+
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import { capital } from './media.ts'
 
 /** Advice for videos that cannot be read. */

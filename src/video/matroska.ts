@@ -3,7 +3,7 @@
  * early without a word, and the first of several files that were joined.
  */
 import type { Source } from 'mediabunny'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { type Element, elementsIn, MAX_HEADER, readElement, unsigned } from './elements.ts'
 import type { MatroskaTrack } from './matroskaTracks.ts'
 import { capital } from './media.ts'

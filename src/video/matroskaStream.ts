@@ -2,7 +2,7 @@
  * Matroska and WebM as they come, checked element by element before mediabunny 1.61 sees them:
  * between elements that are none it searches for ever.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { ByteReader } from './byteReader.ts'
 import { streamOf } from './filter.ts'
 import { capital } from './media.ts'

@@ -9,13 +9,13 @@ import {
   ReadableStreamSource,
   type Source,
 } from 'mediabunny'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
+import { asBytes, asUrl, isBlob, isStream, readBlob } from '../base/realm.ts'
 import { cannotOpen, pathOf } from '../checkpoint/filePath.ts'
 import { show } from '../checkpoint/httpRequest.ts'
 import { checkedBody, requestFile } from '../checkpoint/httpSource.ts'
-import { quote } from '../checkpoint/quote.ts'
-import { TrecvitError } from '../error.ts'
 import { builtinModule } from '../platform/platform.ts'
-import { asBytes, asUrl, isBlob, isStream, readBlob } from '../realm.ts'
 import { ByteReader } from './byteReader.ts'
 import type { VideoSource } from './choices.ts'
 import { fileBytes } from './fileBytes.ts'

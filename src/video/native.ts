@@ -1,7 +1,7 @@
 /**
  * Decoding by the npm package node-webcodecs, where it is installed: FFmpeg inside the process.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { importOptional } from '../platform/platform.ts'
 import { frameBytes, type Plane, splitPlanes } from './frame.ts'
 import { Clock, type Decoded, DecoderFault, isHidden, type Track } from './track.ts'

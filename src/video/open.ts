@@ -1,7 +1,7 @@
 /**
  * From anything that holds a video to its frames. Formats are recognised by their content.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { DecoderChoice, RawFormat, VideoSource } from './choices.ts'
 import { openContainer } from './container.ts'
 import { imageKind } from './image.ts'

@@ -3,7 +3,7 @@
  * before the picture, as in avc3 and hev1.
  */
 import type { EncodedPacket } from 'mediabunny'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { Description } from './sampleEntry.ts'
 
 /** A sample description and mediabunny's sequence number of the first packet that it applies to. */

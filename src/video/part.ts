@@ -3,7 +3,7 @@
  * beforehand.
  */
 import { Input, type InputVideoTrack, MATROSKA, MP4, QTFF, type Source, WEBM } from 'mediabunny'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { describeCodec } from './codec.ts'
 import { type Edit, passesOf } from './edits.ts'
 import { checkSize } from './frame.ts'

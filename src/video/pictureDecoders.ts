@@ -6,7 +6,7 @@
  * shrinks. So an instance is dropped after a failure or when it has grown; the next picture gets a
  * new one.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { onServer } from './media.ts'
 

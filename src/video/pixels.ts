@@ -1,7 +1,7 @@
 /**
  * From a frame to the pixels a model looks at: resized, cropped, turned upright, RGB.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { type Matrix, makeMatrix, type Placement, writeRgb, writeYuv } from './colour.ts'
 import { type Frame, LAYOUTS, planeShapes } from './frame.ts'
 import { type Axis, makeAxis, resample, rowsNeeded, type Samples } from './resample.ts'

@@ -2,7 +2,7 @@
  * From decoded pictures to frames: those that edits show, at their times, in the colours that the
  * file tags.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { Edit } from './edits.ts'
 import type { Frame, Rotation } from './frame.ts'
 import { CONVERT } from './kinds.ts'

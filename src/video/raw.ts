@@ -1,7 +1,7 @@
 /**
  * Streams of uncompressed pictures: y4m, and bare RGB bytes.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { ByteReader } from './byteReader.ts'
 import type { RawFormat } from './choices.ts'
 import { checkSize, type Frame, RGB, splitPlanes } from './frame.ts'

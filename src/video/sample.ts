@@ -1,7 +1,7 @@
 /**
  * Which frames of a video are looked at.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { Frame } from './frame.ts'
 
 /** Without options every frame is taken. */

@@ -3,7 +3,7 @@
  * none it searches for ever (`resync` in its ebml.ts does not end where nothing is found). What is
  * broken, or need not be seen, becomes padding.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { type Cluster, hasBlock, isBlock } from './cluster.ts'
 import { type Element, MAX_HEADER, readElement, voidHeader } from './elements.ts'
 import { type MatroskaTrack, readTracks } from './matroskaTracks.ts'

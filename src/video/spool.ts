@@ -2,7 +2,7 @@
  * Streams of MP4 and MOV whose index comes behind the pictures: they are stored before they are
  * read, in a temporary file, or in memory where there are no files.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import { builtinModule } from '../platform/platform.ts'
 import type { ByteReader } from './byteReader.ts'
 import { fileBytes } from './fileBytes.ts'

@@ -2,7 +2,7 @@
  * What every decoder of compressed video gets and gives.
  */
 import type { EncodedPacket, InputVideoTrack } from 'mediabunny'
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { Codec } from './codec.ts'
 import type { Frame } from './frame.ts'
 

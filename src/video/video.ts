@@ -1,7 +1,7 @@
 /**
  * An opened video: what it is, and its pictures in order.
  */
-import { TrecvitError } from '../error.ts'
+import { TrecvitError } from '../base/error.ts'
 import type { Frame, Rotation } from './frame.ts'
 
 /** What is known of a video before it is decoded. */

@@ -2,8 +2,9 @@
  * YUV4MPEG2 ("y4m"): one line of header, then "FRAME" lines with raw planes behind them. What
  * `ffmpeg -f yuv4mpegpipe -` writes.
  */
-import { quote } from '../checkpoint/quote.ts'
-import { TrecvitError } from '../error.ts'
+
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import type { ByteReader } from './byteReader.ts'
 import { type Colour, checkSize, type FrameFormat, frameBytes, untaggedMatrix } from './frame.ts'
 import { capital } from './media.ts'

@@ -1,6 +1,6 @@
 /** What every case must keep: one sentence, one second, and bounded memory. */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { TrecvitError } from '../../src/error.ts'
+import { TrecvitError } from '../../src/base/error.ts'
 
 /** Milliseconds of CPU for a file of up to 1 MB. */
 export const MOST_TIME = 1000

@@ -4,7 +4,7 @@
  */
 import { readdirSync } from 'node:fs'
 import { expect, vi } from 'vitest'
-import type { NdArray } from '../../src/array.ts'
+import type { NdArray } from '../../src/base/array.ts'
 import { noise } from '../../src/bench/lib/weights.ts'
 import {
   type Average,

@@ -2,7 +2,7 @@
  * Builds of the kernels (asconfig.json), and which of them this engine runs best.
  */
 import simd from '../../../build/trecvit.wasm'
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import { builtinModule, environment } from '../../platform/platform.ts'
 import { unshared } from './kernels.ts'
 import { fuses } from './probes.ts'

@@ -1,4 +1,4 @@
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 
 /** What assembly/index.ts exports. */
 export interface Kernels {

@@ -1,4 +1,4 @@
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import type { Machine } from './machine.ts'
 
 const LIMIT = 2 ** 32

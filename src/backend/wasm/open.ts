@@ -1,4 +1,4 @@
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import { availableThreads } from '../../platform/worker.ts'
 import { Away } from './away.ts'
 import { type Build, type BuildOptions, compile } from './builds.ts'

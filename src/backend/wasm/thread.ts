@@ -1,5 +1,5 @@
 import script from '../../../build/worker.txt'
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import { type PlatformWorker, startWorker } from '../../platform/worker.ts'
 import type { Answer, Call } from './worker.ts'
 

@@ -1,4 +1,4 @@
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import { COPY_DST, COPY_SRC, STORAGE } from './usage.ts'
 
 /** A buffer to be taken: what it is, and its bytes. */

@@ -1,4 +1,4 @@
-import { toHalves } from '../../checkpoint/f16.ts'
+import { toHalves } from '../../base/f16.ts'
 
 /**
  * Writes float16 numbers to buffers. WebGPU writes words of four bytes, so where a line begins or

@@ -1,4 +1,4 @@
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import { planSlots } from '../../program/plan.ts'
 import {
   type Buffer,

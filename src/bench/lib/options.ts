@@ -1,4 +1,4 @@
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import { type Size, sizeNames } from '../../model/config.ts'
 
 /** What stands on the command line of a bench: --name value. */

@@ -1,4 +1,4 @@
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 
 /** What a bench finds out, for people (text, a page) and for machines (JSON). */
 export interface Report {

@@ -2,7 +2,7 @@
  * The body of a request, within its limits of size and time.
  */
 import { HTTPException } from 'hono/http-exception'
-import { quote } from '../../checkpoint/quote.ts'
+import { quote } from '../../base/quote.ts'
 
 /**
  * @param most bytes

@@ -2,8 +2,8 @@
  * A stream over a socket: an opening message, then frames in, and for each a line of JSON out, in
  * order.
  */
-import type { NdArray } from '../../array.ts'
-import { TrecvitError } from '../../error.ts'
+import type { NdArray } from '../../base/array.ts'
+import { TrecvitError } from '../../base/error.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import type { Average } from '../../program/program.ts'
 import { averageOf, decodeSnapshot, snapshotBytes } from '../../stream/snapshot.ts'

@@ -11,7 +11,7 @@
  *   failed --> ready: an answer, or a probe succeeds
  * ```
  */
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 
 /** Milliseconds after an answer in which the model counts as ready without a probe. */

@@ -6,7 +6,7 @@
 import { isIP } from 'node:net'
 import type { MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
-import { quote } from '../../checkpoint/quote.ts'
+import { quote } from '../../base/quote.ts'
 
 /** Loopback addresses, to which no other machine can send. */
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/

@@ -1,7 +1,7 @@
 /**
  * What the model says of whole videos: each from an empty state to its end, as in `classify`.
  */
-import type { NdArray } from '../../array.ts'
+import type { NdArray } from '../../base/array.ts'
 import { topOf } from '../../model/labels.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import { nameOf } from '../terminal.ts'

@@ -1,8 +1,9 @@
 /**
  * JSON from strangers.
  */
-import { quote } from '../../checkpoint/quote.ts'
-import { TrecvitError } from '../../error.ts'
+
+import { TrecvitError } from '../../base/error.ts'
+import { quote } from '../../base/quote.ts'
 
 /** A JSON object of which nothing is known. */
 export type Json = Record<string, unknown>

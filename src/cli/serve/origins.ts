@@ -5,7 +5,7 @@
  */
 import type { MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
-import { quote } from '../../checkpoint/quote.ts'
+import { quote } from '../../base/quote.ts'
 import { JSON_LENGTH } from './tensors.ts'
 
 /** @param origins beside the server's own */

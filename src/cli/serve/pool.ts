@@ -2,7 +2,7 @@
  * The tasks of a server on threads of their own, so that they never block its event loop.
  */
 import { Piscina } from 'piscina'
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import { serveWorker } from '../../files.ts'
 import { availableThreads } from '../../platform/worker.ts'
 import { EngineError } from './health.ts'

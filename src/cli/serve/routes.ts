@@ -3,7 +3,7 @@
  */
 import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
-import { quote } from '../../checkpoint/quote.ts'
+import { quote } from '../../base/quote.ts'
 import { readBody } from './body.ts'
 import { Deadline } from './deadline.ts'
 import { type Channel, follow, type Shared } from './follow.ts'

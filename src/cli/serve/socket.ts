@@ -15,7 +15,7 @@
  * ```
  */
 import type { WebSocket } from 'ws'
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import { breathe } from '../../platform/platform.ts'
 import { type Channel, TooLarge } from './follow.ts'
 import { EngineError } from './health.ts'

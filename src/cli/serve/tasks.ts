@@ -2,7 +2,7 @@
  * Work that takes longer than the event loop may be blocked: a picture of 8 megapixels takes 0.2 s,
  * a body of 32 MB of JSON 0.4 s.
  */
-import type { NdArray } from '../../array.ts'
+import type { NdArray } from '../../base/array.ts'
 import type { Config } from '../../model/config.ts'
 import { type Frame, RGB } from '../../video/frame.ts'
 import { decodeImage } from '../../video/image.ts'

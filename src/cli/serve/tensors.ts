@@ -2,8 +2,8 @@
  * Open Inference Protocol v2: what stands in a request to infer, and in its answer. Tensors are
  * JSON, or with the extension binary_tensor_data bytes behind it.
  */
-import { checkPixels, type NdArray } from '../../array.ts'
-import { TrecvitError } from '../../error.ts'
+import { checkPixels, type NdArray } from '../../base/array.ts'
+import { TrecvitError } from '../../base/error.ts'
 import type { Config } from '../../model/config.ts'
 import { sizeOf } from '../../program/program.ts'
 import { isWhole, type Json, parseJson, recordOf, shown } from './json.ts'

@@ -3,7 +3,7 @@
  * because a thread cannot send an instance of a class.
  */
 import { move, transferableSymbol, valueSymbol } from 'piscina'
-import { TrecvitError } from '../../error.ts'
+import { TrecvitError } from '../../base/error.ts'
 import { type FrameTask, type ParseTask, tasks } from './tasks.ts'
 
 /** What a worker answers: a result, why the input does not fit, or an unhandled error. */

@@ -1,7 +1,7 @@
 /** npz, npy and safetensors, read as checkpoints. */
 import { deflateRawSync } from 'node:zlib'
+import { crc32 } from '../../../src/base/crc32.ts'
 import { openCheckpoint } from '../../../src/checkpoint/checkpoint.ts'
-import { crc32 } from '../../../src/checkpoint/crc32.ts'
 import type { SourceLike } from '../../../src/checkpoint/source.ts'
 import type { Format } from '../format.ts'
 import {

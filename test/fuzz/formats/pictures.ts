@@ -1,7 +1,7 @@
 /** PNG and JPEG. */
 import { readFileSync } from 'node:fs'
 import { deflateSync, inflateSync } from 'node:zlib'
-import { crc32 } from '../../../src/checkpoint/crc32.ts'
+import { crc32 } from '../../../src/base/crc32.ts'
 import type { Format } from '../format.ts'
 import { bytes, type Group, group, latin, number, type Part } from '../parts.ts'
 import { openDecoderless } from './video.ts'

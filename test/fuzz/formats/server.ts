@@ -1,7 +1,8 @@
 /** Requests to infer, and messages of a stream, as a client sends them to the server. */
+
+import { TrecvitError } from '../../../src/base/error.ts'
 import { createApp } from '../../../src/cli/serve/app.ts'
 import type { Channel } from '../../../src/cli/serve/follow.ts'
-import { TrecvitError } from '../../../src/error.ts'
 import type { Format } from '../format.ts'
 import { frameOf, model } from '../model.ts'
 import { bytes, copy, type Group, group, json, type Part, write } from '../parts.ts'

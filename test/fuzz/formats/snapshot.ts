@@ -1,5 +1,5 @@
 /** Snapshots of streams, in every form. */
-import { crc32 } from '../../../src/checkpoint/crc32.ts'
+import { crc32 } from '../../../src/base/crc32.ts'
 import type { SnapshotOptions } from '../../../src/index.ts'
 import type { Format } from '../format.ts'
 import { frameOf, model } from '../model.ts'

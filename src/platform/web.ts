@@ -2,7 +2,7 @@
  * Classes of the web platform that every runtime has. jsdom replaces the global object by one
  * without them; there, they come from the modules of Node.
  */
-import { builtinModule } from './platform/platform.ts'
+import { builtinModule } from './platform.ts'
 
 type Name = 'TextEncoder' | 'TextDecoder' | 'ReadableStream' | 'DecompressionStream'
 
