@@ -24,7 +24,10 @@ export default defineConfig({
         if (!/\.(wasm|safetensors)$/.test(id)) return null
         if (/\/build\/[\w-]+\.wasm$/.test(id)) await checkKernels(id)
         const base64 = (await readFile(id)).toString('base64')
-        return `export default Uint8Array.from(atob(${JSON.stringify(base64)}), (c) => c.charCodeAt(0))`
+        return (
+          `export default Uint8Array.from(atob(${JSON.stringify(base64)}), ` +
+          '(c) => c.charCodeAt(0))'
+        )
       },
     },
   ],

@@ -105,7 +105,10 @@ export async function bench(options: Options): Promise<Report> {
     ],
     verdict: {
       holds: ratio <= MAX_RATIO && largest <= MAX_GROWTH,
-      text: `the last ${WINDOW} frames take ${ratio.toFixed(3)} times the first of a fresh stream (at most ${MAX_RATIO}), memory grows by ${(largest / 1e6).toFixed(1)} MB (at most ${MAX_GROWTH / 1e6})`,
+      text:
+        `the last ${WINDOW} frames take ${ratio.toFixed(3)} times the first of a fresh stream ` +
+        `(at most ${MAX_RATIO}), memory grows by ${(largest / 1e6).toFixed(1)} MB (at most ` +
+        `${MAX_GROWTH / 1e6})`,
     },
   }
 }

@@ -18,7 +18,9 @@ export async function runBench(entry, args, folder = join(here, '../build/bench'
   const outfile = join(folder, `${basename(entry, '.ts')}.mjs`)
   await build({
     stdin: {
-      contents: `import { bench } from ${JSON.stringify(entry)}\nimport { main } from ${JSON.stringify(join(here, 'lib/main.ts'))}\nawait main(bench)`,
+      contents:
+        `import { bench } from ${JSON.stringify(entry)}\nimport { main } from ` +
+        `${JSON.stringify(join(here, 'lib/main.ts'))}\nawait main(bench)`,
       resolveDir: here,
     },
     outfile,

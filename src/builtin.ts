@@ -8,7 +8,8 @@ import { TrecvitError } from './base/error.ts'
 export async function openBuiltin(): Promise<Uint8Array> {
   const { default: motion } = await import('./motion.ts').catch((cause) => {
     throw new TrecvitError(
-      'The built-in model cannot be imported on demand here: import "trecvit/motion" and load its bytes',
+      'The built-in model cannot be imported on demand here: ' +
+        'import "trecvit/motion" and load its bytes',
       { cause },
     )
   })

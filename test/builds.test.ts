@@ -59,7 +59,8 @@ describe('eight steps of a product in one turn of its loop', () => {
     ['Deno/2.9.6', true],
     ['Bun/1.4.0', false],
     [
-      'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36',
+      'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, ' +
+        'like Gecko) Chrome/156.0.0.0 Safari/537.36',
       true,
     ],
     ['Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0', false],

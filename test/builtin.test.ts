@@ -79,7 +79,8 @@ test('the golden run, over all frames and over the last 8', async () => {
     answers.map((answer) => answer.logits.data),
   )
   console.log(
-    `built-in model: largest error ${overall.toExponential(1)} of the largest logit over all frames, ${recent.toExponential(1)} over the last 8`,
+    `built-in model: largest error ${overall.toExponential(1)} of the largest logit over all ` +
+      `frames, ${recent.toExponential(1)} over the last 8`,
   )
   expect(overall).toBeLessThan(1e-5)
   expect(recent).toBeLessThan(1e-5)

@@ -442,50 +442,54 @@ describe('convert', () => {
     rmSync(to)
   })
 
-  test('int8 keeps the numbers with which the model computes, and takes a quarter of the room for them', async () => {
-    const to = join(folder, 'whole.safetensors')
-    await json(['convert', builtin, to, '--dtype', 'int8'])
-    const logits = async (source: string, dtype?: 'f32' | 'int8') => {
-      await using model = await TRecViT.load(source, { device: 'wasm', ...(dtype && { dtype }) })
-      const { data } = (
-        await model.stream().push({
-          data: Uint8Array.from(
-            { length: 96 * 96 * 3 },
-            (_, at) => Math.imul(at, 0x9e3779b1) >>> 24,
-          ),
-          shape: [96, 96, 3],
-        })
-      ).logits
-      return { dtype: model.dtype, data: [...data] }
-    }
-    const [want, got] = [await logits(builtin, 'int8'), await logits(to)]
-    expect(got).toEqual(want)
-    // Without int8, its numbers times their scales.
-    const exact = await logits(to, 'f32')
-    exact.data.forEach((value, index) =>
-      expect(Math.abs(value - want.data[index]!)).toBeLessThan(
-        0.1 * Math.max(...exact.data.map(Math.abs)),
-      ),
-    )
-    expect(exact.data).not.toEqual(want.data)
+  test(
+    'int8 keeps the numbers with which the model computes, ' +
+      'and takes a quarter of the room for them',
+    async () => {
+      const to = join(folder, 'whole.safetensors')
+      await json(['convert', builtin, to, '--dtype', 'int8'])
+      const logits = async (source: string, dtype?: 'f32' | 'int8') => {
+        await using model = await TRecViT.load(source, { device: 'wasm', ...(dtype && { dtype }) })
+        const { data } = (
+          await model.stream().push({
+            data: Uint8Array.from(
+              { length: 96 * 96 * 3 },
+              (_, at) => Math.imul(at, 0x9e3779b1) >>> 24,
+            ),
+            shape: [96, 96, 3],
+          })
+        ).logits
+        return { dtype: model.dtype, data: [...data] }
+      }
+      const [want, got] = [await logits(builtin, 'int8'), await logits(to)]
+      expect(got).toEqual(want)
+      // Without int8, its numbers times their scales.
+      const exact = await logits(to, 'f32')
+      exact.data.forEach((value, index) =>
+        expect(Math.abs(value - want.data[index]!)).toBeLessThan(
+          0.1 * Math.max(...exact.data.map(Math.abs)),
+        ),
+      )
+      expect(exact.data).not.toEqual(want.data)
 
-    const checkpoint = await openCheckpoint(to)
-    const name = 'encoder/encoderblock_0/MlpBlock_0/Dense_0/kernel'
-    expect(checkpoint.tensors.get(name)).toMatchObject({ dtype: 'i8', shape: [64, 256] })
-    expect(checkpoint.tensors.get(`${name}/scale`)).toMatchObject({ dtype: 'f32', shape: [256] })
-    expect(checkpoint.tensors.get('tokenizer/embedding/kernel')).toMatchObject({ dtype: 'f32' })
-    await checkpoint.close()
-    // Numbers without their scales mean nothing.
-    const bytes = readFileSync(to)
-    bytes.write('kernel/scali', bytes.indexOf('Dense_0/kernel/scale') + 8)
-    expect(await run('inspect', file('broken.safetensors', bytes))).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(
-        /has no tensor "encoder\/.*\/kernel\/scale" \[\d+\], which its matrix of int8 numbers needs/,
-      ),
-    })
-    rmSync(to)
-  })
+      const checkpoint = await openCheckpoint(to)
+      const name = 'encoder/encoderblock_0/MlpBlock_0/Dense_0/kernel'
+      expect(checkpoint.tensors.get(name)).toMatchObject({ dtype: 'i8', shape: [64, 256] })
+      expect(checkpoint.tensors.get(`${name}/scale`)).toMatchObject({ dtype: 'f32', shape: [256] })
+      expect(checkpoint.tensors.get('tokenizer/embedding/kernel')).toMatchObject({ dtype: 'f32' })
+      await checkpoint.close()
+      // Numbers without their scales mean nothing.
+      const bytes = readFileSync(to)
+      bytes.write('kernel/scali', bytes.indexOf('Dense_0/kernel/scale') + 8)
+      expect(await run('inspect', file('broken.safetensors', bytes))).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(
+          /has no tensor "encoder\/.*\/kernel\/scale" \[\d+\], which its matrix of int8 numbers needs/,
+        ),
+      })
+      rmSync(to)
+    },
+  )
 
   test('float16 rounds to the nearest', async () => {
     const to = join(folder, 'half.safetensors')

@@ -136,7 +136,8 @@ describe('edit lists', () => {
     expect({ frames, warnings }).toEqual({
       frames: 5,
       warnings: [
-        'The video in memory has an edit list with media rate 2, which is not supported: rate 1 is used',
+        'The video in memory has an edit list with media rate 2, which is not supported: ' +
+          'rate 1 is used',
       ],
     })
   })
@@ -234,7 +235,8 @@ describe('MP4 and MOV', () => {
     const bytes = clip('frag.mp4')
     bytes.writeUInt32BE(0xfffffff0, bytes.indexOf('trun') + 8)
     expect((await read(bytes)).error).toBe(
-      'The video in memory has an index that names more frames than the file can hold: it is damaged',
+      'The video in memory has an index that names more frames than the file can hold: ' +
+        'it is damaged',
     )
     // All from defaults: the run itself is short.
     const at = bytes.indexOf('moof') - 4

@@ -29,7 +29,10 @@ interface Problem {
 function problem({ name = '', b = 1, t, n = 1, e, k, past, ...given }: Problem): OpCase {
   const { x = noise(b * t * n * e, 1), kernel = noise(k * e, 2), bias = noise(e, 3) } = given
   return {
-    name: `${name} ${b}×${t} frames, ${n} tokens, ${e} channels, ${k} taps${past ? ', with a past' : ''}`.trim(),
+    name: (
+      `${name} ${b}×${t} frames, ${n} tokens, ${e} channels, ` +
+      `${k} taps${past ? ', with a past' : ''}`
+    ).trim(),
     b,
     t,
     inputs: { x: { shape: [b, t, n, e], values: x } },

@@ -72,7 +72,8 @@ async function errorOf(bytes: Uint8Array): Promise<string> {
 }
 
 const ignored = (names: readonly string[], more = ''): string =>
-  `Uint8Array has entries outside the model, which are ignored: ${names.map((name) => `"${name}"`).join(', ')}${more}`
+  'Uint8Array has entries outside the model, which are ignored: ' +
+  `${names.map((name) => `"${name}"`).join(', ')}${more}`
 const array = (name: string, descr: string, shape: string, bytes: number): Entry => ({
   name: `${name}.npy`,
   contents: makeNpy(npyHeader(descr, shape), new Uint8Array(bytes)),

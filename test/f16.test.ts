@@ -42,7 +42,8 @@ test('between any two neighbours the nearer one is taken, the even one in the mi
       bits[0] = pattern
       if (f32ToF16(float[0]) !== expected)
         expect.fail(
-          `${float[0]} became ${f32ToF16(float[0]).toString(16)}, expected ${expected.toString(16)}`,
+          `${float[0]} became ${f32ToF16(float[0]).toString(16)}, ` +
+            `expected ${expected.toString(16)}`,
         )
       if (f32ToF16(-float[0]) !== (expected | 0x8000))
         expect.fail(`${-float[0]} became ${f32ToF16(-float[0]).toString(16)}`)

@@ -164,34 +164,38 @@ describe.skipIf(!gpu)('on a GPU', () => {
     expect(model.device.backend).toBe('wasm')
   })
 
-  test('100 frames on the GPU, 100 on the CPU and 100 on the GPU again, and snapshots from one to the other', async () => {
-    await using model = await load({ device: 'webgpu', gpu: gpu! })
-    const stream = model.stream()
-    const all = [...frames, ...frames.slice(0, 100)]
-    const answers: Promise<FrameAnswer>[] = []
-    const on: string[] = []
-    for (const [index, frame] of all.entries()) {
-      // Nobody waits: the move comes between what was asked for before and after it.
-      if (index === 100) void stream.moveTo('wasm')
-      if (index === 200) void stream.moveTo('webgpu')
-      answers.push(
-        stream.push(frame).then((answer) => {
-          on.push(stream.device.backend)
-          return answer
-        }),
-      )
-    }
-    expectSame(await Promise.all(answers), await undisturbed({}, all))
-    const parts = [on.slice(0, 99), on.slice(101, 199), on.slice(201)]
-    expect(parts.map((part) => [...new Set(part)])).toEqual([['webgpu'], ['wasm'], ['webgpu']])
+  test(
+    '100 frames on the GPU, 100 on the CPU and 100 on the GPU again, ' +
+      'and snapshots from one to the other',
+    async () => {
+      await using model = await load({ device: 'webgpu', gpu: gpu! })
+      const stream = model.stream()
+      const all = [...frames, ...frames.slice(0, 100)]
+      const answers: Promise<FrameAnswer>[] = []
+      const on: string[] = []
+      for (const [index, frame] of all.entries()) {
+        // Nobody waits: the move comes between what was asked for before and after it.
+        if (index === 100) void stream.moveTo('wasm')
+        if (index === 200) void stream.moveTo('webgpu')
+        answers.push(
+          stream.push(frame).then((answer) => {
+            on.push(stream.device.backend)
+            return answer
+          }),
+        )
+      }
+      expectSame(await Promise.all(answers), await undisturbed({}, all))
+      const parts = [on.slice(0, 99), on.slice(101, 199), on.slice(201)]
+      expect(parts.map((part) => [...new Set(part)])).toEqual([['webgpu'], ['wasm'], ['webgpu']])
 
-    const other = await load({ device: 'wasm' })
-    const again = await other.resume(await stream.snapshot())
-    expect(again.frame).toBe(all.length)
-    await again.push(frames[0]!)
-    const back = await model.resume(await again.snapshot())
-    expect(back.frame).toBe(all.length + 1)
-  })
+      const other = await load({ device: 'wasm' })
+      const again = await other.resume(await stream.snapshot())
+      expect(again.frame).toBe(all.length)
+      await again.push(frames[0]!)
+      const back = await model.resume(await again.snapshot())
+      expect(back.frame).toBe(all.length + 1)
+    },
+  )
 
   test('a stream that stays where it is when the other device cannot be had', async () => {
     const { gpu: entry } = watched()

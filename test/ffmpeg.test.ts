@@ -11,7 +11,8 @@ import { hashesOf, media } from './clips.ts'
 import { expectReleased, type Held, held } from './held.ts'
 
 const picture = (n: number, format: string, size = '320x240'): string =>
-  `echo '[Parsed_showinfo_1 @ 0x1] [info] n:   ${n} pts:      0 fmt:${format} sar:1/1 s:${size} i:P iskey:1 type:I ' >&2`
+  `echo '[Parsed_showinfo_1 @ 0x1] [info] n:   ${n} pts: ` +
+  `     0 fmt:${format} sar:1/1 s:${size} i:P iskey:1 type:I ' >&2`
 const ENDLESS = 'exec cat /dev/zero'
 /** Its output is closed, but the process lives for as long as its input is open. */
 const LINGER = 'exec >&- 2>&-; cat > /dev/null'

@@ -114,7 +114,10 @@ export class Goldens {
       (one, other) => (other[1] > one[1] ? other : one),
       ['', 0],
     )
-    return `${this.file.padEnd(20)} ${String(this.#ratios.size).padStart(3)} arrays, worst error ${ratio.toFixed(3)} of the tolerance  ${worst}`
+    return (
+      `${this.file.padEnd(20)} ${String(this.#ratios.size).padStart(3)} arrays, ` +
+      `worst error ${ratio.toFixed(3)} of the tolerance  ${worst}`
+    )
   }
 }
 

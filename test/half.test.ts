@@ -157,7 +157,8 @@ test('a value beyond float16 is an error that names it', async () => {
   await expect(
     TRecViT.load(await converted('f32', 1e5), { device: 'wasm', dtype: 'f16' }),
   ).rejects.toThrow(
-    "\"decoder/pre_logits/kernel\" expected values up to 65504 for dtype 'f16', got 100000; use dtype 'f32'",
+    '"decoder/pre_logits/kernel" expected values up to 65504 for dtype \'f16\', got 100000; ' +
+      "use dtype 'f32'",
   )
   await expect(TRecViT.load(await converted('f32'), { dtype: 'int4' as 'f16' })).rejects.toThrow(
     "\"dtype\" expected 'f32', 'f16' or 'int8', got \"int4\"",

@@ -151,7 +151,8 @@ describe('sequences', () => {
       'base64',
     )
     expect(await errorOf([png, small])).toBe(
-      'The video in memory has 1x1 pixels, the pictures before it 160x120: a sequence must keep its size',
+      'The video in memory has 1x1 pixels, the pictures before it 160x120: ' +
+        'a sequence must keep its size',
     )
     const empty = join(folder, 'empty')
     mkdirSync(empty)

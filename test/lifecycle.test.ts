@@ -218,34 +218,38 @@ describe.each(deaths)('a thread that dies (%s)', (death) => {
   })
 })
 
-test('threads that die again and again end the work with a sentence, and the next frame starts them again', async () => {
-  const workers = watchedWorkers()
-  try {
-    await using model = await load({ device: 'wasm', threads: 1 })
-    const stream = model.stream()
-    await stream.push(frames[0]!)
-    // No worker answers a call to work: each dies instead.
-    workers.dieAtWork(true)
-    const lost = stream.push(frames[1]!)
-    const rest = Promise.allSettled(frames.slice(2, 6).map((frame) => stream.push(frame)))
-    await expect(lost).rejects.toThrow(
-      /^The CPU backend failed 4 times in a row \(A thread of the CPU backend failed \(.*\)\); the next frame starts it again$/,
-    )
-    for (const result of await rest)
-      expect(result).toMatchObject({
-        status: 'rejected',
-        reason: expect.any(TrecvitError) as TrecvitError,
-      })
-    workers.dieAtWork(false)
-    expect(model.health.losses).toBeGreaterThan(2)
-    const answers: FrameAnswer[] = []
-    for (const frame of frames.slice(1, 4)) answers.push(await stream.push(frame))
-    expect(answers.map(logitsOf)).toEqual(plain.slice(1, 4))
-    expect(model.health.failure).toBeNull()
-  } finally {
-    workers.restore()
-  }
-})
+test(
+  'threads that die again and again end the work with a sentence, ' +
+    'and the next frame starts them again',
+  async () => {
+    const workers = watchedWorkers()
+    try {
+      await using model = await load({ device: 'wasm', threads: 1 })
+      const stream = model.stream()
+      await stream.push(frames[0]!)
+      // No worker answers a call to work: each dies instead.
+      workers.dieAtWork(true)
+      const lost = stream.push(frames[1]!)
+      const rest = Promise.allSettled(frames.slice(2, 6).map((frame) => stream.push(frame)))
+      await expect(lost).rejects.toThrow(
+        /^The CPU backend failed 4 times in a row \(A thread of the CPU backend failed \(.*\)\); the next frame starts it again$/,
+      )
+      for (const result of await rest)
+        expect(result).toMatchObject({
+          status: 'rejected',
+          reason: expect.any(TrecvitError) as TrecvitError,
+        })
+      workers.dieAtWork(false)
+      expect(model.health.losses).toBeGreaterThan(2)
+      const answers: FrameAnswer[] = []
+      for (const frame of frames.slice(1, 4)) answers.push(await stream.push(frame))
+      expect(answers.map(logitsOf)).toEqual(plain.slice(1, 4))
+      expect(model.health.failure).toBeNull()
+    } finally {
+      workers.restore()
+    }
+  },
+)
 
 describe('a checkpoint that was closed', () => {
   test.each([

@@ -314,7 +314,8 @@ export function expectWithin(
   if (outside) {
     const { index, ratio } = worst
     expect.fail(
-      `${outside} of ${want.length} elements lie outside the bound; worst at ${index}: expected ${want[index]}, got ${got[index]}, ${ratio} times the bound`,
+      `${outside} of ${want.length} elements lie outside the bound; worst at ${index}: ` +
+        `expected ${want[index]}, got ${got[index]}, ${ratio} times the bound`,
     )
   }
 }

@@ -224,7 +224,8 @@ describe('a file', () => {
       writeFileSync(join(place, 'inside'), '')
       const streamed = '$T stream clip.raw --raw 20x20 --model tiny.npz --frames 2 --snapshot'
       const { code, stderr } = await shell(
-        `unshare -rm sh -c "mount --bind places/host places/inside && ${streamed} places/inside" && ${streamed} places/plain`,
+        `unshare -rm sh -c "mount --bind places/host places/inside && ${streamed} ` +
+          `places/inside" && ${streamed} places/plain`,
       )
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
       expect(readFileSync(join(place, 'host'))).toEqual(readFileSync(join(place, 'plain')))

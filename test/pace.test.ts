@@ -43,13 +43,17 @@ function simulate(costs: readonly number[], under: number): { late: number; slep
 const constant = (count: number, cost: number) => Array.from({ length: count }, () => cost)
 
 for (const under of [1, 2, 3]) {
-  test(`what takes as long as ever is slept through for the most part, and seen in time; ${under} under way`, () => {
-    for (const cost of [3.1, 30]) {
-      const seen = simulate(constant(100, cost), under)
-      expect(Math.max(...seen.map(({ late }) => late))).toBeLessThan(0.2)
-      for (const { slept } of seen.slice(20)) expect(slept).toBeGreaterThan(0.6)
-    }
-  })
+  test(
+    'what takes as long as ever is slept through for the most part, and seen in time; ' +
+      `${under} under way`,
+    () => {
+      for (const cost of [3.1, 30]) {
+        const seen = simulate(constant(100, cost), under)
+        expect(Math.max(...seen.map(({ late }) => late))).toBeLessThan(0.2)
+        for (const { slept } of seen.slice(20)) expect(slept).toBeGreaterThan(0.6)
+      }
+    },
+  )
 
   test(`what becomes faster is seen to be, what becomes slower is never late; ${under} under way`, () => {
     const faster = simulate([...constant(20, 18), ...constant(60, 3.1)], under)

@@ -23,7 +23,9 @@ function problem({ b = 1, t = 1, grid, patch, lead = 0, dtype, pixels }: Problem
       1,
     )
   return {
-    name: `${b}×${t} frames of ${grid.join('×')} patches of ${patch.join('×')}, lead ${lead}, ${dtype}`,
+    name:
+      `${b}×${t} frames of ${grid.join('×')} patches of ${patch.join('×')}, lead ${lead}, ` +
+      `${dtype}`,
     b,
     t,
     // One row, because frames have no stride. Bytes up to 254: 255 is the poison.

@@ -246,12 +246,14 @@ test('what is not supported is not called damaged', async () => {
   const twelve = Buffer.from(plain.jpg)
   twelve[frameHeader + 4] = 12
   expect(await errorOf(twelve)).toBe(
-    'The video in memory is a JPEG file of a kind that is not supported (the decoder reports "Unsupported JPEG data precision 12"): save it as 8-bit RGB',
+    'The video in memory is a JPEG file of a kind that is not supported (the decoder reports ' +
+      '"Unsupported JPEG data precision 12"): save it as 8-bit RGB',
   )
   const lossless = Buffer.from(plain.jpg)
   lossless[frameHeader + 1] = 0xc3
   expect(await errorOf(lossless)).toBe(
-    'The video in memory is a JPEG file of a kind that is not supported (the decoder reports "Unsupported JPEG process: SOF type 0xc3"): save it as 8-bit RGB',
+    'The video in memory is a JPEG file of a kind that is not supported (the decoder reports ' +
+      '"Unsupported JPEG process: SOF type 0xc3"): save it as 8-bit RGB',
   )
 })
 

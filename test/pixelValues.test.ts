@@ -44,7 +44,8 @@ const wrongs: readonly (readonly [at: number, value: number])[] = [
 
 describe.each(wrongs)('value %d is %d', (at, value) => {
   const message = (name: string) =>
-    `"${name}" expected float32 numbers from 0 to 1, got ${Math.fround(value)} at value ${at}; pass 0 to 255 as a Uint8Array`
+    `"${name}" expected float32 numbers from 0 to 1, got ${Math.fround(value)} at value ${at}; ` +
+    'pass 0 to 255 as a Uint8Array'
   const frame = floats([SIDE, SIDE, 3], [at, value])
   const frames = floats([1, SIDE, SIDE, 3], [at, value])
 
@@ -124,7 +125,8 @@ test('what is no frame, and an ImageData of floats', async () => {
   }
   const half = { data: new Uint16Array(16) as never, width: 2, height: 2 }
   expect(await errorOf(() => stream.push(half))).toBe(
-    'An ImageData expected bytes in a Uint8ClampedArray, got Uint16Array; ask the canvas for "rgba-unorm8"',
+    'An ImageData expected bytes in a Uint8ClampedArray, got Uint16Array; ' +
+      'ask the canvas for "rgba-unorm8"',
   )
   expect(
     await errorOf(() => stream.push({ data: new Uint8ClampedArray(16), width: 2, height: 2.5 })),

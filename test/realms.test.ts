@@ -174,7 +174,8 @@ test('the package loads and runs a model where classes of the web are missing', 
   await model.dispose()
   await (await open(new URL('../models/motion.safetensors', import.meta.url))).close()
   await expect(video.openVideo(media('picture.png'))).rejects.toThrow(
-    'A video needs the global class ReadableStream, which jsdom lacks: set it to that of "node:stream/web"',
+    'A video needs the global class ReadableStream, which jsdom lacks: ' +
+      'set it to that of "node:stream/web"',
   )
   expect(openCheckpoint).not.toBe(open)
 })

@@ -71,7 +71,10 @@ function problem({ name = '', b = 1, t, n = 1, e, heads, s, ...given }: Problem)
     return { output, state }
   }
   return {
-    name: `${name} ${b}×${t} frames, ${n} tokens, ${e} channels in ${heads} heads${s ? ', with a past' : ''}`.trim(),
+    name: (
+      `${name} ${b}×${t} frames, ${n} tokens, ${e} channels in ${heads} ` +
+      `heads${s ? ', with a past' : ''}`
+    ).trim(),
     b,
     t,
     inputs: {

@@ -184,7 +184,8 @@ describe('behind a port', () => {
         resolve(data.toString())
       })
       socket.write(
-        `POST ${infer} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n`,
+        `POST ${infer} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: ` +
+          `5000\r\n\r\n`,
       )
     })
     expect(answer).toMatch(/^HTTP\/1\.1 413 /)
@@ -261,46 +262,50 @@ describe('readiness', () => {
     expect((await app.request(infer, post(body))).status).toBe(200)
   })
 
-  test('a thread that dies costs no answer; threads that die again and again make the server unready until they work', async () => {
-    const workers = watchedWorkers()
-    try {
-      await using mortal = await TRecViT.load(file('mortal.npz', tinyNpz()), {
-        device: 'wasm',
-        deterministic: true,
-        threads: 2,
-      })
-      const app = appOf({ model: mortal })
-      const logits = async () =>
-        outputsOf((await (await app.request(infer, post(body))).json()) as Record<string, unknown>)[
-          'logits'
-        ]
-      const want = await logits()
-      workers.kill('terminated')
-      expect(await logits()).toEqual(want)
-      expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
-      expect(await (await app.request('/metrics')).text()).toMatch(
-        /^trecvit_device_losses_total 1$/m,
-      )
+  test(
+    'a thread that dies costs no answer; threads that die again and again make the server ' +
+      'unready until they work',
+    async () => {
+      const workers = watchedWorkers()
+      try {
+        await using mortal = await TRecViT.load(file('mortal.npz', tinyNpz()), {
+          device: 'wasm',
+          deterministic: true,
+          threads: 2,
+        })
+        const app = appOf({ model: mortal })
+        const logits = async () =>
+          outputsOf(
+            (await (await app.request(infer, post(body))).json()) as Record<string, unknown>,
+          )['logits']
+        const want = await logits()
+        workers.kill('terminated')
+        expect(await logits()).toEqual(want)
+        expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+        expect(await (await app.request('/metrics')).text()).toMatch(
+          /^trecvit_device_losses_total 1$/m,
+        )
 
-      workers.dieAtWork(true)
-      const refused = await app.request(infer, post(body))
-      expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
-        503,
-        '1',
-        { error: expect.stringMatching(/CPU backend failed/) },
-      ])
-      expect(await ask(app, '/v2/health/ready')).toEqual({
-        status: 503,
-        ready: false,
-        error: expect.stringMatching(/CPU backend failed/),
-      })
-      workers.dieAtWork(false)
-      expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
-      expect(await logits()).toEqual(want)
-    } finally {
-      workers.restore()
-    }
-  })
+        workers.dieAtWork(true)
+        const refused = await app.request(infer, post(body))
+        expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
+          503,
+          '1',
+          { error: expect.stringMatching(/CPU backend failed/) },
+        ])
+        expect(await ask(app, '/v2/health/ready')).toEqual({
+          status: 503,
+          ready: false,
+          error: expect.stringMatching(/CPU backend failed/),
+        })
+        workers.dieAtWork(false)
+        expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+        expect(await logits()).toEqual(want)
+      } finally {
+        workers.restore()
+      }
+    },
+  )
 
   test('does not suffer from wrong input or clients that leave', async () => {
     const app = appOf()

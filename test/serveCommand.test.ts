@@ -223,7 +223,8 @@ describe('the README', () => {
     const { address, ended, child } = await serve()
     file(
       '.curlrc',
-      `connect-to = "127.0.0.1:8000:127.0.0.1:${address.split(':').at(-1)}"\nsilent\nshow-error\nfail\n`,
+      'connect-to = ' +
+        `"127.0.0.1:8000:127.0.0.1:${address.split(':').at(-1)}"\nsilent\nshow-error\nfail\n`,
     )
     const root = fileURLToPath(new URL('..', import.meta.url))
     const said = []

@@ -93,7 +93,8 @@ test('garbage, heads without an end, bodies that never come, and clients that go
       raw(`${head}Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef`),
       raw(`GET /v2 HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n`),
       raw(
-        `GET http://[ HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+        `GET http://[ HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: ` +
+          `websocket\r\n\r\n`,
       ),
       raw(`GET /../../package.json HTTP/1.1\r\nHost: ${base}\r\nConnection: close\r\n\r\n`),
       ...Array.from(
@@ -371,7 +372,8 @@ describe('a stream', () => {
     expect(await tryOpen({ origin: 'http://evil.example' })).toMatchObject({ status: 403 })
     expect(
       await raw(
-        `GET /v2/models/tiny/stream HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+        `GET /v2/models/tiny/stream HTTP/1.1\r\nHost: ${base}\r\nConnection: ` +
+          `Upgrade\r\nUpgrade: websocket\r\n\r\n`,
       ),
     ).toMatch(/^HTTP\/1\.1 400 /)
     const second = await open()

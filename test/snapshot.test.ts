@@ -101,7 +101,8 @@ describe('a trained model', () => {
       }
     }
     console.log(
-      `f16 costs ${worst.recent.toExponential(1)} of the largest logit of one frame, ${worst.overall.toExponential(1)} of that over all`,
+      `f16 costs ${worst.recent.toExponential(1)} of the largest logit of one frame, ` +
+        `${worst.overall.toExponential(1)} of that over all`,
     )
     expect(worst.recent).toBeLessThan(1e-3)
     expect(worst.overall).toBeLessThan(1e-4)

@@ -71,17 +71,21 @@ describe('answers', () => {
 })
 
 describe('average', () => {
-  test('over as many frames as there are is the model’s own answer, and that always stands in `overall`', async () => {
-    const plain = await answers({})
-    const wide = await answers({ average: { frames: 12 } })
-    plain.forEach((answer, index) =>
-      answer.logits.data.forEach((value, c) =>
-        expect(wide[index]!.logits.data[c]).toBeCloseTo(value, 5),
-      ),
-    )
-    expect(wide.map(({ overall }) => [...overall.logits.data])).toEqual(logits(plain))
-    expect(plain.map(({ overall }) => [...overall.logits.data])).toEqual(logits(plain))
-  })
+  test(
+    'over as many frames as there are is the model’s own answer, ' +
+      'and that always stands in `overall`',
+    async () => {
+      const plain = await answers({})
+      const wide = await answers({ average: { frames: 12 } })
+      plain.forEach((answer, index) =>
+        answer.logits.data.forEach((value, c) =>
+          expect(wide[index]!.logits.data[c]).toBeCloseTo(value, 5),
+        ),
+      )
+      expect(wide.map(({ overall }) => [...overall.logits.data])).toEqual(logits(plain))
+      expect(plain.map(({ overall }) => [...overall.logits.data])).toEqual(logits(plain))
+    },
+  )
 
   test('the head is linear, so the answer over a window is the mean of the answers to single frames', async () => {
     const single = logits(await answers({ average: { frames: 1 } }))

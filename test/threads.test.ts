@@ -216,30 +216,34 @@ describe('what fails rejects', () => {
     )
   })
 
-  test("a worker that says nothing: another is started; when none answers, the caller's own thread computes, and says why", async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'trecvit-'))
-    const started = join(folder, 'started')
-    /** A worker that is dead for the first `silent` times. */
-    const url = (silent: number) =>
-      new URL(
-        `data:text/javascript,${encodeURIComponent(`
+  test(
+    'a worker that says nothing: another is started; when none answers, ' +
+      "the caller's own thread computes, and says why",
+    async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'trecvit-'))
+      const started = join(folder, 'started')
+      /** A worker that is dead for the first `silent` times. */
+      const url = (silent: number) =>
+        new URL(
+          `data:text/javascript,${encodeURIComponent(`
       import { appendFileSync, readFileSync } from 'node:fs'
       appendFileSync(${JSON.stringify(started)}, '.')
       if (readFileSync(${JSON.stringify(started)}).length <= ${silent}) setInterval(() => {}, 1000)
       else await import(${JSON.stringify(new URL('../dist/worker.js', import.meta.url).href)})`)}`,
+        )
+      const second = await openMachine('simd', { threads: 1, workerUrl: url(1) })
+      expect([second.machine, second.reason]).toEqual([expect.any(Team), null])
+      second.machine.dispose()
+      await writeFile(started, '')
+      const none = await openMachine('simd', { threads: 1, workerUrl: url(9) })
+      expect(none.machine).not.toBeInstanceOf(Team)
+      expect(none.reason).toBe(
+        "one thread, the caller's own: workers are refused (it does not start)",
       )
-    const second = await openMachine('simd', { threads: 1, workerUrl: url(1) })
-    expect([second.machine, second.reason]).toEqual([expect.any(Team), null])
-    second.machine.dispose()
-    await writeFile(started, '')
-    const none = await openMachine('simd', { threads: 1, workerUrl: url(9) })
-    expect(none.machine).not.toBeInstanceOf(Team)
-    expect(none.reason).toBe(
-      "one thread, the caller's own: workers are refused (it does not start)",
-    )
-    expect(await readFile(started, 'utf8')).toBe('...')
-    await rm(folder, { recursive: true })
-  })
+      expect(await readFile(started, 'utf8')).toBe('...')
+      await rm(folder, { recursive: true })
+    },
+  )
 })
 
 describe('without', () => {
@@ -254,30 +258,34 @@ describe('without', () => {
     return { device: model.device, logits: [...logits.data] }
   }
 
-  test("shared memory there is one thread, in a worker; without workers, the caller's own; the bits are the same", async () => {
-    const want = await answer()
-    expect(want.device).toMatchObject({ threads: 2, reason: null })
-    vi.resetModules()
-    vi.stubGlobal('SharedArrayBuffer', undefined)
-    const alone = await answer()
-    expect(alone.device).toMatchObject({
-      threads: 1,
-      reason: expect.stringMatching(
-        /^one thread: memory cannot be shared here; a page needs cross-origin isolation/,
-      ) as string,
-    })
-    expect(alone.logits).toEqual(want.logits)
-    vi.resetModules()
-    vi.stubGlobal('process', { ...process, getBuiltinModule: undefined })
-    const here = await answer()
-    expect(here.device).toMatchObject({
-      threads: 1,
-      reason: expect.stringMatching(
-        /^one thread, the caller's own: workers are refused \(there are no workers here\)/,
-      ) as string,
-    })
-    expect(here.logits).toEqual(want.logits)
-  })
+  test(
+    "shared memory there is one thread, in a worker; without workers, the caller's own; " +
+      'the bits are the same',
+    async () => {
+      const want = await answer()
+      expect(want.device).toMatchObject({ threads: 2, reason: null })
+      vi.resetModules()
+      vi.stubGlobal('SharedArrayBuffer', undefined)
+      const alone = await answer()
+      expect(alone.device).toMatchObject({
+        threads: 1,
+        reason: expect.stringMatching(
+          /^one thread: memory cannot be shared here; a page needs cross-origin isolation/,
+        ) as string,
+      })
+      expect(alone.logits).toEqual(want.logits)
+      vi.resetModules()
+      vi.stubGlobal('process', { ...process, getBuiltinModule: undefined })
+      const here = await answer()
+      expect(here.device).toMatchObject({
+        threads: 1,
+        reason: expect.stringMatching(
+          /^one thread, the caller's own: workers are refused \(there are no workers here\)/,
+        ) as string,
+      })
+      expect(here.logits).toEqual(want.logits)
+    },
+  )
 })
 
 test('a process with a model that was not disposed of ends by itself', () => {

@@ -298,7 +298,8 @@ describe('what cannot be read, in one sentence each', () => {
       'The stream is empty (0 bytes): save or download it again',
     )
     expect(await errorOf(7 as never)).toBe(
-      'A video is opened from a path, URL, Blob, ArrayBuffer, Uint8Array or ReadableStream, not from number',
+      'A video is opened from a path, URL, Blob, ArrayBuffer, Uint8Array or ReadableStream, ' +
+        'not from number',
     )
     expect(await errorOf(media('h264.mp4'), { fps: -1 })).toBe(
       'fps must be a positive number, not -1',
@@ -316,7 +317,8 @@ describe('what cannot be read, in one sentence each', () => {
       const bytes = readFileSync(media('h264.mp4'))
       bytes.writeUInt32BE(0xfffffff0, bytes.indexOf(box) + 4 + offset)
       expect(await errorOf(bytes)).toBe(
-        'The video in memory has an index that names more frames than the file can hold: it is damaged',
+        'The video in memory has an index that names more frames than the file can hold: ' +
+          'it is damaged',
       )
     },
   )
@@ -326,7 +328,8 @@ describe('what cannot be read, in one sentence each', () => {
     const cluster = bytes.lastIndexOf(Buffer.from([0x1f, 0x43, 0xb6, 0x75]))
     bytes[cluster] = 0x77
     expect(await errorOf(bytes)).toBe(
-      `The video in memory is damaged at byte ${cluster}: a part of a Matroska file should begin there`,
+      `The video in memory is damaged at byte ${cluster}: ` +
+        'a part of a Matroska file should begin there',
     )
   })
 

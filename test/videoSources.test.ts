@@ -98,7 +98,8 @@ describe('an MP4 with its index at the end, through a pipe', () => {
   test('needs room, and says so', async () => {
     vi.stubEnv('TMPDIR', '/nowhere')
     expect(await errorOf(pipe())).toBe(
-      'The stream cannot be read in order, because its index is at its end, and it cannot be stored in /nowhere (ENOENT): give a file',
+      'The stream cannot be read in order, because its index is at its end, ' +
+        'and it cannot be stored in /nowhere (ENOENT): give a file',
     )
   })
 
@@ -336,7 +337,8 @@ test('addresses that name no file here', async () => {
   expect(await errorOf(new URL('file://base.mp4'))).toMatch(/names no file \(.*\bhost\b/)
   expect(await errorOf('file:///nowhere/a.mp4')).toBe('There is no file at "/nowhere/a.mp4"')
   const rtsp =
-    '"rtsp://camera/" is not read directly, only http:, https: and file: are: download it, or pipe it, ffmpeg -i rtsp://camera/ -f yuv4mpegpipe - | trecvit stream -'
+    '"rtsp://camera/" is not read directly, only http:, https: and file: are: download it, ' +
+    'or pipe it, ffmpeg -i rtsp://camera/ -f yuv4mpegpipe - | trecvit stream -'
   expect(await errorOf('rtsp://me:secret@camera/')).toBe(rtsp)
   expect(await errorOf(new URL('rtsp://camera/'))).toBe(rtsp)
   await expect(openSource('file://base.npz')).rejects.toThrow(/names no file \(.*\bhost\b/)

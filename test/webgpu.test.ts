@@ -24,7 +24,8 @@ import { noise, type OpCase, rowsWeight, runOp } from './ops.ts'
 
 if (!adapter)
   console.warn(
-    'No WebGPU adapter: nothing is tested on a GPU. Set VK_DRIVER_FILES, or install chromium and libvulkan1.',
+    'No WebGPU adapter: nothing is tested on a GPU. Set VK_DRIVER_FILES, ' +
+      'or install chromium and libvulkan1.',
   )
 
 test('CI has an adapter', () => {
@@ -244,7 +245,9 @@ describe.skipIf(!adapter)('on a GPU', async () => {
   test('what does not fit is refused before anything is taken, with what it needs', async () => {
     const huge: Weight = { name: 'huge', kind: 'matrix', blocks: 1, rows: 8192, columns: 8192 }
     await expect(WebGpuBackend.create(device, [huge])).rejects.toThrow(
-      'The weights need 269 MB on the GPU, of which "huge" 269 MB in one piece, more than the 135 MB that this device allows; what would fit: dtype \'f16\', which halves them, or a smaller model',
+      'The weights need 269 MB on the GPU, of which "huge" 269 MB in one piece, ' +
+        "more than the 135 MB that this device allows; what would fit: dtype 'f16', " +
+        'which halves them, or a smaller model',
     )
     await expect(WebGpuBackend.create(device, [{ ...huge, rows: 16384 }], 'f16')).rejects.toThrow(
       'what would fit: a smaller model',

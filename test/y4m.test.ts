@@ -137,10 +137,12 @@ describe('y4m', () => {
       'The video in memory is cut short: frame 2 has 15 of 16 bytes',
     )
     expect(await errorOf(whole.slice(0, -18))).toBe(
-      'The video in memory has "FRAM" where frame 2 of the y4m stream should start with "FRAME": it is damaged',
+      'The video in memory has "FRAM" where frame 2 of the y4m stream should start with ' +
+        '"FRAME": it is damaged',
     )
     expect(await errorOf(y4m('W4 H4 C411', 24, 1))).toBe(
-      'The video in memory has the y4m colour space "411", which is not read: make it with ffmpeg -pix_fmt yuv420p',
+      'The video in memory has the y4m colour space "411", which is not read: ' +
+        'make it with ffmpeg -pix_fmt yuv420p',
     )
     expect(await errorOf(y4m('H4', 1, 0))).toMatch(
       /^The y4m header of the video in memory is NaNx4 pixels: sides must be whole numbers from 1 to 16384/,
@@ -224,7 +226,8 @@ describe('raw RGB', () => {
   })
   test('what is wrong with it', async () => {
     expect(await errorOf(new Uint8Array(40), { format })).toBe(
-      'The video in memory is cut short: frame 2 has 4 of the 18 bytes of 3x2 rgb24, or its size is another',
+      'The video in memory is cut short: frame 2 has 4 of the 18 bytes of 3x2 rgb24, ' +
+        'or its size is another',
     )
     expect(await errorOf(new Uint8Array(40), { format: { ...format, width: 0 } })).toMatch(
       /^The raw video is 0x2 pixels: sides must be whole numbers/,

@@ -37,7 +37,9 @@ await bundleTests(join(kit, 'tests.mjs'))
 for (const bench of ['speed', 'frame', 'products']) {
   await build({
     stdin: {
-      contents: `import { bench } from "./${bench}.ts"\nimport { main } from "../lib/main.ts"\nawait main(bench)\nprocess.exit()`,
+      contents:
+        `import { bench } from "./${bench}.ts"\nimport { main } from "../lib/main.ts"\nawait ` +
+        `main(bench)\nprocess.exit()`,
       resolveDir: join(root, 'bench/gpu'),
     },
     outfile: join(kit, `${bench}.mjs`),
@@ -52,5 +54,6 @@ for (const bench of ['speed', 'frame', 'products']) {
 }
 const bytes = Number(execFileSync('du', ['-sb', kit], { encoding: 'utf8' }).split('\t')[0])
 console.log(
-  `build/gpu: ${(bytes / 2 ** 20).toFixed(1)} MiB. On the machine with the GPU, in a copy of the working tree: bash bench/gpu/run.sh RESULTS`,
+  `build/gpu: ${(bytes / 2 ** 20).toFixed(1)} MiB. On the machine with the GPU, ` +
+    'in a copy of the working tree: bash bench/gpu/run.sh RESULTS',
 )

@@ -28,7 +28,8 @@ const defaults = {
   size: 'Ti,S,B',
   seconds: 1,
   toggles:
-    'disable_workgroup_init disable_workgroup_init,disable_robustness disable_workgroup_init,disable_robustness,skip_validation',
+    'disable_workgroup_init disable_workgroup_init,disable_robustness ' +
+    'disable_workgroup_init,disable_robustness,skip_validation',
 }
 
 export async function bench(options: Options): Promise<Report> {
@@ -72,7 +73,8 @@ export async function bench(options: Options): Promise<Report> {
     tables: [
       {
         title:
-          'Frames of streams; p50 and p95 of one chunk from pixels to logits, frames a second with two chunks under way',
+          'Frames of streams; p50 and p95 of one chunk from pixels to logits, ' +
+          'frames a second with two chunks under way',
         rows: frames,
       },
     ],

@@ -104,7 +104,10 @@ export async function takeTurns(
     facts,
     tables: [
       {
-        title: `A frame of a stream of ${size}, batch 1, t = 1, in turn (logits of ${COMPARED} frames within ${difference.toExponential(1)} of each other)`,
+        title:
+          `A frame of a stream of ${size}, batch 1, t = 1, ` +
+          `in turn (logits of ${COMPARED} frames within ${difference.toExponential(1)} of each ` +
+          'other)',
         rows,
       },
     ],
@@ -114,8 +117,10 @@ export async function takeTurns(
     verdict: {
       holds: fits && ratio <= most,
       text: fits
-        ? `a frame of ${size} takes ${ratio.toFixed(3)} times as long as with ${name} (at most ${most})`
-        : `the logits differ by ${difference.toExponential(1)} of the largest (at most ${tolerance}), so the times mean nothing`,
+        ? `a frame of ${size} takes ${ratio.toFixed(3)} times as long as with ${name} (at most ` +
+          `${most})`
+        : `the logits differ by ${difference.toExponential(1)} of the largest (at most ` +
+          `${tolerance}), so the times mean nothing`,
     },
   }
 }

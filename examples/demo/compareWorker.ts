@@ -17,7 +17,8 @@ import type { CompareReply, CompareRequest, CompareSettings, Part } from './comp
 /** Where build.mjs puts onnxruntime-web, if it was installed. */
 const ORT = new URL('ort/', self.location.href).href
 const MISSING =
-  'onnxruntime-web is not beside this page: run "npm ci --prefix bench/peers --ignore-scripts" in a clone, then "npm run demo".'
+  'onnxruntime-web is not beside this page: run "npm ci --prefix bench/peers --ignore-scripts" ' +
+  'in a clone, then "npm run demo".'
 
 const say = (reply: CompareReply) => postMessage(reply)
 let stop = new AbortController()

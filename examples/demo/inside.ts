@@ -8,9 +8,12 @@ import { element, percent } from './text.ts'
 
 const WORDS: Readonly<Record<Look['view'], string>> = {
   attention:
-    'Space: where the class token looks in this frame. Attention is shared out over all patches, so a bright place is one that counts for the answer.',
+    'Space: where the class token looks in this frame. ' +
+    'Attention is shared out over all patches, so a bright place is one that counts for the ' +
+    'answer.',
   decay:
-    'Time: how much each patch keeps from the frame before. A bright place remembers; a dark one lets go, and takes in what is new.',
+    'Time: how much each patch keeps from the frame before. A bright place remembers; ' +
+    'a dark one lets go, and takes in what is new.',
 }
 
 export class Inside {

@@ -24,7 +24,8 @@ export async function keep(file: File, labels: readonly string[] | null): Promis
   } catch (error) {
     await forget()
     throw new Error(
-      `"${file.name}" cannot be kept in this browser (${(error as Error).message}); it is used, but not found again on the next visit`,
+      `"${file.name}" cannot be kept in this browser (${(error as Error).message}); ` +
+        'it is used, but not found again on the next visit',
       { cause: error },
     )
   }

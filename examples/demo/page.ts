@@ -50,7 +50,8 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       element('device').textContent =
         device.backend === 'webgpu'
           ? `WebGPU: ${device.kernels}, ${dtype}`
-          : `CPU: ${device.kernels}, ${device.threads} ${device.threads === 1 ? 'thread' : 'threads'}, ${dtype}`
+          : `CPU: ${device.kernels}, ${device.threads} ` +
+            `${device.threads === 1 ? 'thread' : 'threads'}, ${dtype}`
       element('why').textContent = device.reason ? explained(device.reason) : ''
       lose.disabled = !canLose
       return inside.changed()
@@ -84,7 +85,8 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       return
     case 'ended':
       return tell(
-        `Over all ${data.frames} frames: ${nameOf(data.overall[0]!)} (${percent(data.overall[0]!.prob)}).`,
+        `Over all ${data.frames} frames: ${nameOf(data.overall[0]!)} ` +
+          `(${percent(data.overall[0]!.prob)}).`,
       )
     case 'note':
       return tell(data.text)
@@ -151,7 +153,10 @@ function measure(milliseconds: number): void {
 /** A reason in the words of this page. */
 function explained(reason: string): string {
   if (!crossOriginIsolated)
-    return 'This page is not cross-origin isolated, so the CPU computes with one thread; "trecvit serve" and "npm run demo" send the headers that change it.'
+    return (
+      'This page is not cross-origin isolated, so the CPU computes with one thread; ' +
+      '"trecvit serve" and "npm run demo" send the headers that change it.'
+    )
   return `Why not on something better: ${reason}.`
 }
 

@@ -105,7 +105,9 @@ async function change(next: Settings, from: Origin): Promise<void> {
   say({
     type: 'model',
     name: from.file?.name ?? null,
-    about: `${imageSize.join('×')} pixels, ${depth} layers of ${width} channels, ${numClasses} classes${labels ? '' : ' without names'}`,
+    about:
+      `${imageSize.join('×')} pixels, ${depth} layers of ${width} channels, ` +
+      `${numClasses} classes${labels ? '' : ' without names'}`,
     layers: depth,
     heads: numHeads,
   })
@@ -236,7 +238,10 @@ async function push(frame: FrameLike, time: number, bitmap: ImageBitmap | null):
     if (shown.backend === 'webgpu')
       say({
         type: 'note',
-        text: `The GPU was lost; the stream went on on ${stream!.device.backend === 'wasm' ? 'the CPU' : 'a new device'}, and no frame is missing.`,
+        text:
+          'The GPU was lost; the stream went on on ' +
+          `${stream!.device.backend === 'wasm' ? 'the CPU' : 'a new device'}, ` +
+          'and no frame is missing.',
       })
     tellDevice()
   }

@@ -18,7 +18,8 @@ export function checkArray(name: string, array: NdArray): Float32Array | Uint8Ar
   const data = ArrayBuffer.isView(given) ? (asBytes(given) ?? asFloats(given)) : undefined
   if (!data || !Array.isArray(shape)) {
     throw new TrecvitError(
-      `"${name}" expected { data: Float32Array | Uint8Array, shape: number[] }, got ${describe(array)}`,
+      `"${name}" expected { data: Float32Array | Uint8Array, shape: number[] }, ` +
+        `got ${describe(array)}`,
     )
   }
   if (!shape.every((side) => Number.isInteger(side) && side >= 0)) {

@@ -172,7 +172,8 @@ async function run(
   if (signal.aborted) return null
   if (code !== 0)
     throw new TrecvitError(
-      `A process that loads a model ended with ${String(code)}: ${errors.trim().split('\n').at(-1) ?? ''}`,
+      `A process that loads a model ended with ${String(code)}: ` +
+        `${errors.trim().split('\n').at(-1) ?? ''}`,
     )
   return { ...(JSON.parse(text) as Omit<Start, 'wall'>), wall }
 }

@@ -48,7 +48,8 @@ export async function runBenches(
   for (const name of Object.keys(options)) {
     if (!chosen.some((entry) => entry.options.includes(name)))
       throw new TrecvitError(
-        `"--${name}" expected a bench that it changes, like "${benchNames.find((bench) => entries[bench]!.options.includes(name))}"`,
+        `"--${name}" expected a bench that it changes, like ` +
+          `"${benchNames.find((bench) => entries[bench]!.options.includes(name))}"`,
       )
   }
   for (const [index, entry] of chosen.entries()) {

@@ -9,6 +9,7 @@ import type { Source } from './source.ts'
 export function checkRange(source: Source, offset: number, length: number): void {
   if (offset >= 0 && offset + length <= source.size) return
   throw new TrecvitError(
-    `Checkpoint ${quote(source.name)} has ${source.size} bytes, but bytes ${offset} to ${offset + length} are needed: it is cut short or damaged`,
+    `Checkpoint ${quote(source.name)} has ${source.size} bytes, ` +
+      `but bytes ${offset} to ${offset + length} are needed: it is cut short or damaged`,
   )
 }

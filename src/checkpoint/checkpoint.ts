@@ -114,7 +114,8 @@ async function openFormat(source: Source, signal: AbortSignal | undefined): Prom
     if (headerBytes <= Math.min(MAX_HEADER, source.size - 8))
       return openSafetensors(source, headerBytes)
     throw new TrecvitError(
-      `Checkpoint ${quote(source.name)} says that its header has ${headerBytes} bytes, in a file of ${source.size}: it is cut short or damaged`,
+      `Checkpoint ${quote(source.name)} says that its header has ${headerBytes} bytes, ` +
+        `in a file of ${source.size}: it is cut short or damaged`,
     )
   }
   throw new TrecvitError(

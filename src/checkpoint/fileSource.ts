@@ -22,7 +22,8 @@ export async function openFile(from: string | URL): Promise<Source> {
   const stat = await fs.stat(path).catch(refuse)
   if (!stat.isFile())
     throw new TrecvitError(
-      `Path ${shown} is ${stat.isDirectory() ? 'a directory' : 'not a regular file'}: give the path of a file`,
+      `Path ${shown} is ${stat.isDirectory() ? 'a directory' : 'not a regular file'}: ` +
+        'give the path of a file',
     )
   const file = await fs.open(path, 'r').catch(refuse)
   const source: Source = {

@@ -122,7 +122,9 @@ function openRanges(
         `${show(url)} changed from ${size} to ${range.size} bytes while it was read`,
       )
     throw new TrecvitError(
-      `${show(url)} was asked for bytes ${start} to ${end - 1} and answered with HTTP ${response.status}, Content-Range ${quote(response.headers.get('content-range') ?? 'none')}`,
+      `${show(url)} was asked for bytes ${start} to ${end - 1} and answered with HTTP ` +
+        `${response.status}, Content-Range ` +
+        `${quote(response.headers.get('content-range') ?? 'none')}`,
     )
   }
 

@@ -64,7 +64,8 @@ export function inflated(read: ReadAt, at: number, stop: number, what: string): 
     } catch (error) {
       if (failure !== undefined) throw failure
       throw new TrecvitError(
-        `${what} cannot be inflated (${error instanceof Error ? error.message : error}): the file is damaged`,
+        `${what} cannot be inflated (${error instanceof Error ? error.message : error}): ` +
+          'the file is damaged',
         { cause: error },
       )
     }

@@ -116,7 +116,9 @@ function parseDescr(descr: string, shape: readonly number[], what: string): DTyp
   if (Object.hasOwn(itemBytes, dtype) && !descr.endsWith(']')) return dtype as DType
   const holds = refusals[kind]
   const shown = quote(descr.slice(0, 40))
-  const message = `${what} holds ${holds ?? 'values of a kind that is not read'} (dtype ${shown}): save it as numbers, for example float32`
+  const message =
+    `${what} holds ${holds ?? 'values of a kind that is not read'} (dtype ${shown}): ` +
+    'save it as numbers, for example float32'
   if (holds === undefined) throw new TrecvitError(message)
   // Objects are pickled in as many bytes as they need; a character of text has four.
   const bytes = kind === 'O' ? null : Number(size) * (kind === 'U' ? 4 : 1)
@@ -141,7 +143,9 @@ export function encodeNpy(data: Float32Array | Uint8Array, shape: readonly numbe
       `An array of ${data.length} values cannot be written as shape [${shape.join(', ')}]`,
     )
   const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(', ')
-  const header = `{'descr': '${dtype === 'f32' ? '<f4' : '|u1'}', 'fortran_order': False, 'shape': (${tuple}), }`
+  const header =
+    `{'descr': '${dtype === 'f32' ? '<f4' : '|u1'}', 'fortran_order': False, 'shape': ` +
+    `(${tuple}), }`
   // The values begin at a multiple of 64 bytes, after a line end.
   const start = Math.ceil((10 + header.length + 1) / 64) * 64
   const bytes = new Uint8Array(start + data.byteLength)
@@ -200,7 +204,8 @@ export function encodeNpz(arrays: Iterable<readonly [name: string, array: NpyArr
   const length = directory.reduce((sum, record) => sum + record.length, 0)
   if (directory.length >= 0xffff || at + length >= 0xffffffff) {
     throw new TrecvitError(
-      `An .npz of ${directory.length} arrays and ${at + length} bytes is too large to be written: split it`,
+      `An .npz of ${directory.length} arrays and ${at + length} bytes is too large to be ` +
+        'written: split it',
     )
   }
   const end = new DataView(new ArrayBuffer(22))

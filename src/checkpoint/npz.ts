@@ -173,7 +173,8 @@ async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Loca
     const count = countValues(layout.shape, layout.dtype)
     if (count === undefined || count * itemBytes[layout.dtype] !== left) {
       throw new TrecvitError(
-        `${what} is ${layout.dtype} of shape [${layout.shape.slice(0, 64).join(', ')}], which does not fit its ${left} bytes: the file is damaged`,
+        `${what} is ${layout.dtype} of shape [${layout.shape.slice(0, 64).join(', ')}], ` +
+          `which does not fit its ${left} bytes: the file is damaged`,
       )
     }
     const info = { name, shape: layout.shape, dtype: layout.dtype }

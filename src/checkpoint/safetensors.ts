@@ -96,12 +96,14 @@ function locate(header: Header, start: number, size: number, file: string): Loca
     const length = offsets[1] - offsets[0]
     if (dtype ? bytesOf(shape, dtype) !== length : length < 0) {
       throw new TrecvitError(
-        `${what} is ${format} of shape [${shape.join(', ')}], which does not fit its bytes ${offsets[0]} to ${offsets[1]}: the file is damaged`,
+        `${what} is ${format} of shape [${shape.join(', ')}], ` +
+          `which does not fit its bytes ${offsets[0]} to ${offsets[1]}: the file is damaged`,
       )
     }
     if (start + offsets[0] !== at)
       throw new TrecvitError(
-        `${what} begins at byte ${start + offsets[0]}, but the one before it ends at ${at}: the file is damaged`,
+        `${what} begins at byte ${start + offsets[0]}, but the one before it ends at ${at}: ` +
+          'the file is damaged',
       )
     if (dtype) {
       const layout = { dtype, shape, bigEndian: false, fortran: false }
@@ -114,7 +116,8 @@ function locate(header: Header, start: number, size: number, file: string): Loca
   }
   if (at !== size)
     throw new TrecvitError(
-      `Checkpoint ${file} has ${size} bytes, but its tensors end at byte ${at}: it is cut short or damaged`,
+      `Checkpoint ${file} has ${size} bytes, but its tensors end at byte ${at}: ` +
+        'it is cut short or damaged',
     )
   const [first] = skipped.values()
   if (located.size === 0 && first !== undefined) throw new TrecvitError(first)

@@ -129,7 +129,8 @@ function allocate(name: string, count: number): Float32Array {
     return new Float32Array(count)
   } catch (error) {
     throw new TrecvitError(
-      `Array ${quote(name)} is in Fortran order and needs ${4 * count} bytes of memory: save it in C order`,
+      `Array ${quote(name)} is in Fortran order and needs ${4 * count} bytes of memory: ` +
+        'save it in C order',
       { cause: error },
     )
   }

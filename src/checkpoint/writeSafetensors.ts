@@ -63,7 +63,8 @@ export async function writeSafetensors(
     })
     if (done !== count)
       throw new TrecvitError(
-        `Tensor ${quote(tensor.name)} was given ${done} values, but shape [${tensor.shape.join(', ')}] has ${count}`,
+        `Tensor ${quote(tensor.name)} was given ${done} values, ` +
+          `but shape [${tensor.shape.join(', ')}] has ${count}`,
       )
   }
 }
@@ -97,7 +98,8 @@ function encodeHeader(
   const length = Math.ceil(text.length / 8) * 8
   if (length > MAX_HEADER)
     throw new TrecvitError(
-      `A safetensors header of ${length} bytes is larger than the ${MAX_HEADER} that are read: use fewer tensors or less metadata`,
+      `A safetensors header of ${length} bytes is larger than the ${MAX_HEADER} that are read: ` +
+        'use fewer tensors or less metadata',
     )
   const bytes = new Uint8Array(8 + length).fill(0x20)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true)
@@ -117,7 +119,8 @@ function checkedHalves(values: Float32Array, halves: Uint16Array, name: string, 
   for (let i = 0; i < values.length; i++) {
     if ((halves[i]! & 0x7fff) === 0x7c00 && Number.isFinite(values[i])) {
       throw new TrecvitError(
-        `Value ${at + i} of tensor ${quote(name)} is ${values[i]}, past the largest float16 (65504): write it as float32`,
+        `Value ${at + i} of tensor ${quote(name)} is ${values[i]}, ` +
+          'past the largest float16 (65504): write it as float32',
       )
     }
   }

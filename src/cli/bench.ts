@@ -31,7 +31,8 @@ export function addBench(program: Command): void {
   start    from process start to the first result, and the memory that takes`)
     .option(
       '--size <names>',
-      'sizes of the model: Ti, S, B, L …, with commas between (default: Ti,S,B for frame, B for kernels and start)',
+      'sizes of the model: Ti, S, B, L …, with commas between (default: Ti,S,B for frame, ' +
+        'B for kernels and start)',
     )
     .option(
       '--threads <n>',

@@ -41,11 +41,13 @@ export function addClassify(program: Command): void {
     .command('classify')
     .argument(
       '[video]',
-      'path, URL, or "-" for y4m or raw pictures on standard input (default: the clip that ships with the package)',
+      'path, URL, or "-" for y4m or raw pictures on standard input (default: ' +
+        'the clip that ships with the package)',
     )
     .summary('say what a video shows, and when')
     .description(
-      'Classifies a video: the most probable classes of all of it, and a timeline of the answers on the way.',
+      'Classifies a video: the most probable classes of all of it, ' +
+        'and a timeline of the answers on the way.',
     )
   addVideoOptions(addModelOptions(command))
     .option('-k, --top-k <n>', 'classes to show', whole(1), 5)
@@ -213,7 +215,8 @@ function printText(
   print(
     paint(
       'dim',
-      `model: ${options.model} on ${deviceOf(model)}; decoder: ${info.decoder}; ${count} frames in ${seconds.toFixed(1)} s, ${(count / seconds).toFixed(1)} frames/s`,
+      `model: ${options.model} on ${deviceOf(model)}; decoder: ${info.decoder}; ` +
+        `${count} frames in ${seconds.toFixed(1)} s, ${(count / seconds).toFixed(1)} frames/s`,
     ),
   )
   print('')

@@ -24,12 +24,14 @@ export function addConvert(program: Command): void {
     .argument('<out>', 'the .safetensors file to write')
     .summary('write a checkpoint as .safetensors')
     .description(
-      'Writes the tensors of a model under their official names as .safetensors, with labels, clip length and image size in its metadata, so that it loads without options.',
+      'Writes the tensors of a model under their official names as .safetensors, with labels, ' +
+        'clip length and image size in its metadata, so that it loads without options.',
     )
     .addOption(
       new Option(
         '--dtype <format>',
-        'number format; int8: the matrices of the layers as whole numbers with a scale for each output, the rest float32',
+        'number format; int8: the matrices of the layers as whole numbers with a scale for ' +
+          'each output, the rest float32',
       )
         .choices(['f32', 'f16', 'int8'])
         .default('f32'),
@@ -72,7 +74,8 @@ async function convert(
     const broken = tensors.find(({ dtype }) => !/^b?f\d/.test(dtype))
     if (broken)
       throw new TrecvitError(
-        `"${broken.name}" in ${checkpoint.name} expected floating-point values, got ${broken.dtype}`,
+        `"${broken.name}" in ${checkpoint.name} expected floating-point values, ` +
+          `got ${broken.dtype}`,
       )
     const whole = options.dtype === 'int8' ? wholeParameters(config) : new Map<string, never>()
     const total = tensors.reduce(

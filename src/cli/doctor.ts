@@ -20,7 +20,9 @@ export function addDoctor(program: Command): void {
     .command('doctor')
     .summary('say what works on this machine')
     .description(
-      'Looks at the runtime, WebAssembly, WebGPU, video decoders and the built-in model, whose answers must have the same bits everywhere. Ends with 1 if something needed is broken.',
+      'Looks at the runtime, WebAssembly, WebGPU, video decoders and the built-in model, ' +
+        'whose answers must have the same bits everywhere. ' +
+        'Ends with 1 if something needed is broken.',
     )
     .addHelpText(
       'after',
@@ -44,7 +46,8 @@ async function doctor({ json }: GlobalOptions, signal: AbortSignal): Promise<voi
       broken: paint('red', '✗'),
     }
     print(
-      `trecvit ${machine.version} on ${machine.runtime}, ${machine.platform}\n${machine.cpu}, ${bytes(machine.memory)} memory\n`,
+      `trecvit ${machine.version} on ${machine.runtime}, ${machine.platform}\n${machine.cpu}, ` +
+        `${bytes(machine.memory)} memory\n`,
     )
     print(
       table(findings.map(({ name, detail }) => [name, detail]))
@@ -140,7 +143,9 @@ async function model(): Promise<Finding> {
     return {
       name,
       state: 'broken',
-      detail: `its answers are not those of other machines (${hash.slice(0, 16)} instead of ${expectedHash.slice(0, 16)}); please report this with your runtime and processor`,
+      detail:
+        `its answers are not those of other machines (${hash.slice(0, 16)} instead of ` +
+        `${expectedHash.slice(0, 16)}); please report this with your runtime and processor`,
     }
   } catch (error) {
     if (!(error instanceof TrecvitError)) throw error
@@ -168,7 +173,8 @@ async function gpu(): Promise<Finding> {
       `features: ${features.join(', ') || 'none'}`,
       `largest binding: ${bytes(limits.maxStorageBufferBindingSize)}`,
       ...(toggles ? [`toggles: ${toggles.join(', ')}`] : []),
-      `${framesPerSecond.toFixed(0)} frames/s, ${error.toExponential(1)} of the largest logit off the CPU`,
+      `${framesPerSecond.toFixed(0)} frames/s, ${error.toExponential(1)} of the largest logit ` +
+        'off the CPU',
     ].filter(Boolean)
     return { name, state: 'ok', detail: facts.join('; ') }
   } catch (error) {
@@ -199,7 +205,9 @@ async function decoders(signal: AbortSignal): Promise<Finding[]> {
       findings.push({
         name,
         state: 'ok',
-        detail: `${(frames / ((performance.now() - start) / 1000)).toFixed(0)} frames/s at ${video.info.width}×${video.info.height}`,
+        detail:
+          `${(frames / ((performance.now() - start) / 1000)).toFixed(0)} frames/s at ` +
+          `${video.info.width}×${video.info.height}`,
       })
     } catch (error) {
       if (!(error instanceof TrecvitError)) throw error

@@ -29,7 +29,8 @@ export function addFeatures(program: Command): void {
     .argument('<video>', 'path, URL, or "-" for y4m or raw pictures on standard input')
     .summary('write the encoded tokens of a video')
     .description(
-      'Writes the encoded tokens after the last norm, float32 [frames, tokens, width], with the state carried from frame to frame.',
+      'Writes the encoded tokens after the last norm, float32 [frames, tokens, width], ' +
+        'with the state carried from frame to frame.',
     )
     .requiredOption(
       '-o, --output <file>',

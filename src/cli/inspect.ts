@@ -35,7 +35,9 @@ export function addInspect(program: Command): void {
     .argument('[model]', 'path or URL of a checkpoint, or "builtin"', 'builtin')
     .summary('say what a model is made of, and what it takes')
     .description(
-      'Prints configuration, parameters, labels, memory and work of a checkpoint or of an official size. Only names and shapes are read, so this is quick for large files and over HTTP.',
+      'Prints configuration, parameters, labels, memory and work of a checkpoint or of an ' +
+        'official size. Only names and shapes are read, so this is quick for large files and ' +
+        'over HTTP.',
     )
     .addOption(
       new Option('--size <name>', 'an official size instead of a checkpoint').choices(sizeNames),
@@ -179,19 +181,22 @@ function facts(
       ? [
           [
             'file',
-            `${found.checkpoint.format}, ${bytes(found.checkpoint.size)}, ${tensors.length} tensors (${dtypes})`,
+            `${found.checkpoint.format}, ${bytes(found.checkpoint.size)}, ` +
+              `${tensors.length} tensors (${dtypes})`,
           ],
         ]
       : []),
     ['parameters', count.toLocaleString('en')],
     [
       'image',
-      `${imageSize.join('×')} (height×width), ${grid.join('×')} patches of ${patchSize.join('×')}${poolType === 'tok' ? ' + class token' : ''}, ` +
+      `${imageSize.join('×')} (height×width), ${grid.join('×')} patches of ` +
+        `${patchSize.join('×')}${poolType === 'tok' ? ' + class token' : ''}, ` +
         `positions ${posemb === 'learn' ? 'learned' : 'fixed'}${from('imageSize')}`,
     ],
     [
       'encoder',
-      `width ${config.width}, depth ${config.depth}, ${config.numHeads} heads, MLP ${config.mlpDim}, recurrence ${config.lruWidth}, ` +
+      `width ${config.width}, depth ${config.depth}, ${config.numHeads} heads, ` +
+        `MLP ${config.mlpDim}, recurrence ${config.lruWidth}, ` +
         `${config.conv1dTemporalWidth} taps${config.useMlp ? ', MLP after the recurrence' : ''}`,
     ],
     [
@@ -205,7 +210,8 @@ function facts(
     ['work', `${work.gflopPerFrame.toFixed(work.gflopPerFrame < 1 ? 4 : 2)} GFLOP a frame`],
     [
       'memory',
-      `weights ${bytes(weights)}, activations ${bytes(activations)} for ${chunk} ${chunk === 1 ? 'frame' : 'frames'}, state of a stream ${bytes(state)}`,
+      `weights ${bytes(weights)}, activations ${bytes(activations)} for ${chunk} ` +
+        `${chunk === 1 ? 'frame' : 'frames'}, state of a stream ${bytes(state)}`,
     ],
   ]
 }

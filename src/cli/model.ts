@@ -26,7 +26,8 @@ export async function readLabels(path: string): Promise<string[]> {
   const { parseLabels } = await import('../model/labels.ts')
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     throw new TrecvitError(
-      `The labels at "${path}" cannot be read (${error.code ?? error.message}); give a text file with one name a line`,
+      `The labels at "${path}" cannot be read (${error.code ?? error.message}); ` +
+        'give a text file with one name a line',
       { cause: error },
     )
   })
@@ -62,7 +63,8 @@ export async function openModel(
     if (!options.quiet) for (const warning of model.warnings) note(`warning: ${warning}`)
     if (debugLevel() >= 1)
       note(
-        `debug: ${deviceOf(model)}${model.device.reason === null ? '' : `; ${model.device.reason}`}`,
+        'debug: ' +
+          `${deviceOf(model)}${model.device.reason === null ? '' : `; ${model.device.reason}`}`,
       )
     return model
   } finally {
@@ -150,7 +152,10 @@ async function firstDeparture(
         0,
       ) / (largest || 1)
     if (!(error <= GPU_BOUND))
-      return `"${name}" is the first step that leaves the CPU, by ${error.toExponential(1)} of its largest value`
+      return (
+        `"${name}" is the first step that leaves the CPU, ` +
+        `by ${error.toExponential(1)} of its largest value`
+      )
     worst = Math.max(worst, error)
   }
   return `no step leaves the CPU by more than ${worst.toExponential(1)} of its largest value`

@@ -101,7 +101,8 @@ export function addModelOptions(command: Command): Command {
     .addOption(
       new Option(
         '--dtype <name>',
-        'number format of the matrices; f16 rounds them, and halves the memory of a GPU; int8 is faster on the CPU (default: what the file holds)',
+        'number format of the matrices; f16 rounds them, and halves the memory of a GPU; ' +
+          'int8 is faster on the CPU (default: what the file holds)',
       ).choices(['f32', 'f16', 'int8']),
     )
     .option(
@@ -128,7 +129,8 @@ export function addVideoOptions(command: Command): Command {
     .addOption(
       new Option(
         '--decoder <name>',
-        'who decodes: native is node-webcodecs, wasm FFmpeg in WebAssembly; auto the fastest that is there',
+        'who decodes: native is node-webcodecs, wasm FFmpeg in WebAssembly; ' +
+          'auto the fastest that is there',
       )
         .choices(['auto', 'native', 'ffmpeg', 'wasm'])
         .default('auto'),

@@ -97,7 +97,8 @@ export function report(error: unknown): number {
   if (expected) note(`trecvit: ${sentence}`)
   else
     note(
-      `trecvit: Unexpected error: ${sentence}; please report it with the output of "trecvit doctor" and of this command with TRECVIT_DEBUG=1`,
+      `trecvit: Unexpected error: ${sentence}; please report it with the output of "trecvit ` +
+        'doctor" and of this command with TRECVIT_DEBUG=1',
     )
   if (environment('TRECVIT_DEBUG') && error instanceof Error) note(error.stack ?? '')
   return expected ? exitCodes.wrongInput : exitCodes.unexpected

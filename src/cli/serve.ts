@@ -30,7 +30,10 @@ export function addServe(program: Command): void {
     .command('serve')
     .summary('serve the page, and the model over HTTP')
     .description(
-      'Serves the demo page, and a model in the Open Inference Protocol v2: whole videos by POST, endless ones by WebSocket. Only this machine reaches it unless --host says otherwise. Ctrl-C finishes what is under way; a second one does not.',
+      'Serves the demo page, and a model in the Open Inference Protocol v2: ' +
+        'whole videos by POST, endless ones by WebSocket. ' +
+        'Only this machine reaches it unless --host says otherwise. ' +
+        'Ctrl-C finishes what is under way; a second one does not.',
     )
     .option('--port <n>', 'port, 0 for any that is free', whole(0, 65535), 8000)
     .option(
@@ -180,7 +183,8 @@ function announce(
   if (!/^(127\.|::1$)/.test(address) && !options.quiet) {
     note(
       options.token === undefined
-        ? `warning: everybody who reaches ${address} can use this server; it asks for no password ` +
+        ? `warning: everybody who reaches ${address} can use this server; ` +
+            'it asks for no password ' +
             'and does not encrypt'
         : `warning: the connection to ${address} is not encrypted; use a proxy with TLS, ` +
             'or others can read the token',
@@ -196,7 +200,8 @@ function announce(
     )
   else
     print(
-      `${base}  ${options.model} on ${deviceOf(model)}\n${base}v2/models/${encodeURIComponent(name)}  (Ctrl-C ends it)`,
+      `${base}  ${options.model} on ` +
+        `${deviceOf(model)}\n${base}v2/models/${encodeURIComponent(name)}  (Ctrl-C ends it)`,
     )
 }
 

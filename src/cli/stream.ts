@@ -40,17 +40,20 @@ export function addStream(program: Command): void {
     .command('stream')
     .argument(
       '[video]',
-      'path, URL, or "-" for y4m or raw pictures on standard input (default: the clip that ships with the package)',
+      'path, URL, or "-" for y4m or raw pictures on standard input (default: ' +
+        'the clip that ships with the package)',
     )
     .summary('follow a video, one line for every frame')
     .description(
-      'Follows a video or a pipe without an end: one line for every frame with its time, label and probability; with --json, one JSON object a line.',
+      'Follows a video or a pipe without an end: one line for every frame with its time, ' +
+        'label and probability; with --json, one JSON object a line.',
     )
   addVideoOptions(addModelOptions(command))
     .option('-k, --top-k <n>', 'classes in each line of JSON', whole(1), 5)
     .option(
       '--average <how>',
-      'frames that an answer stands for: all, the last <n>, or half:<n> (weights halve every n frames) (default: all)',
+      'frames that an answer stands for: all, the last <n>, ' +
+        'or half:<n> (weights halve every n frames) (default: all)',
       average,
     )
     .option(
@@ -150,7 +153,10 @@ async function resume(model: TRecViT, path: string, topK: number): Promise<Strea
 }
 
 function textLine({ frame, top }: FrameAnswer, time: number): string {
-  return `${String(frame).padStart(6)}  ${time.toFixed(2).padStart(8)} s  ${percent(top[0]!.prob, 1)}  ${nameOf(top[0]!)}`
+  return (
+    `${String(frame).padStart(6)}  ${time.toFixed(2).padStart(8)} s  ${percent(top[0]!.prob, 1)} ` +
+    ` ${nameOf(top[0]!)}`
+  )
 }
 
 function jsonLine({ frame, top, probs }: FrameAnswer, time: number): string {

@@ -85,7 +85,10 @@ export function bytes(count: number): string {
     count /= 1000
     unit++
   }
-  return `${unit === 0 ? count : count.toFixed(count < 9.995 ? 2 : count < 99.95 ? 1 : 0)} ${units[unit]}`
+  return (
+    `${unit === 0 ? count : count.toFixed(count < 9.995 ? 2 : count < 99.95 ? 1 : 0)} ` +
+    `${units[unit]}`
+  )
 }
 
 /** A class as people read it. */

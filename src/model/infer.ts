@@ -100,13 +100,15 @@ export function inferConfig(
   function squareImage(): readonly [number, number] {
     if (posemb !== 'learn')
       throw new TrecvitError(
-        `${file} has fixed positions, which do not tell the image size; give config.imageSize [height, width]`,
+        `${file} has fixed positions, which do not tell the image size; ` +
+          'give config.imageSize [height, width]',
       )
     const patches = shapeOf('tokenizer/pos_embedding', 3)[1]!
     const side = Math.round(Math.sqrt(patches))
     if (side * side !== patches)
       throw new TrecvitError(
-        `${file} has ${patches} positions, which are no square grid; give config.imageSize [height, width]`,
+        `${file} has ${patches} positions, which are no square grid; ` +
+          'give config.imageSize [height, width]',
       )
     return [side * patchHeight, side * patchWidth]
   }
@@ -151,7 +153,8 @@ export function checkTensors(
     if (inModel)
       throw new TrecvitError(
         skipped.get(name) ??
-          `${file} has a tensor "${name}" [${tensors.get(name)!.shape}] that this configuration does not know`,
+          `${file} has a tensor "${name}" [${tensors.get(name)!.shape}] that this ` +
+            'configuration does not know',
       )
     return true
   })

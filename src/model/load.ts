@@ -114,7 +114,8 @@ export async function loadWeights(
     }
     if (broken)
       warnings.push(
-        `"${info.name}" in ${checkpoint.name} has ${broken} values that are not finite numbers; the answers will not be either`,
+        `"${info.name}" in ${checkpoint.name} has ${broken} values that are not finite ` +
+          'numbers; the answers will not be either',
       )
     digests.set(info.name, own.digest())
   }
@@ -206,7 +207,8 @@ function rounded(name: string, values: Float32Array): Float32Array {
   )
   if (beyond >= 0)
     throw new TrecvitError(
-      `"${name}" expected values up to 65504 for dtype 'f16', got ${values[beyond]}; use dtype 'f32'`,
+      `"${name}" expected values up to 65504 for dtype 'f16', got ${values[beyond]}; ` +
+        "use dtype 'f32'",
     )
   return near
 }

@@ -79,7 +79,8 @@ function without(prefix: string, checkpoint: Checkpoint): Checkpoint {
     const rest = name.startsWith(prefix) ? name.slice(prefix.length) : name
     if (rest !== name && (tensors.has(rest) || skipped.has(rest))) {
       throw new TrecvitError(
-        `${checkpoint.name} has ${quote(rest)} with and without "${prefix}": save one of them alone`,
+        `${checkpoint.name} has ${quote(rest)} with and without "${prefix}": ` +
+          'save one of them alone',
       )
     }
     return rest

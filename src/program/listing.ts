@@ -64,7 +64,9 @@ export function listing(program: Program): string {
   const flops = program.steps.reduce((sum, step) => sum + flopsOf(step), 0)
   return [
     ...lines,
-    `${program.steps.length} steps, ${(flops / 1e9).toFixed(3)} GFLOP for ${program.b}×${program.t} frames; ` +
-      `weights ${mega(weightBytes)}, activations ${mega(bytes)} (${mega(apart)} without reuse), state ${mega(stateBytes)}`,
+    `${program.steps.length} steps, ${(flops / 1e9).toFixed(3)} GFLOP for ` +
+      `${program.b}×${program.t} frames; ` +
+      `weights ${mega(weightBytes)}, activations ${mega(bytes)} (${mega(apart)} without ` +
+      `reuse), state ${mega(stateBytes)}`,
   ].join('\n')
 }

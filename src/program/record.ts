@@ -50,7 +50,8 @@ export class Recorder {
   columns(x: Tensor, from: number, count: number): Tensor {
     if (from < 0 || from + count > columnsOf(x))
       throw new TrecvitError(
-        `"${x.buffer.name}" expected columns within its ${columnsOf(x)} columns, got ${count} from ${from} on`,
+        `"${x.buffer.name}" expected columns within its ${columnsOf(x)} columns, ` +
+          `got ${count} from ${from} on`,
       )
     return { ...x, offset: x.offset + from, shape: [...x.shape.slice(0, -1), count] }
   }
@@ -357,7 +358,8 @@ export class Recorder {
   #frames(op: string, x: Tensor): [b: number, t: number, n: number, d: number] {
     if (x.shape.length !== 4 || x.shape[0] !== this.b || x.shape[1] !== this.t) {
       throw new TrecvitError(
-        `${op} expected "${x.buffer.name}" to be [b=${this.b}, t=${this.t}, n, d], got [${x.shape}]`,
+        `${op} expected "${x.buffer.name}" to be [b=${this.b}, t=${this.t}, n, d], ` +
+          `got [${x.shape}]`,
       )
     }
     return x.shape as [number, number, number, number]
@@ -373,7 +375,8 @@ export class Recorder {
   ): void {
     if (!fits)
       throw new TrecvitError(
-        `${op} "${name}" expected ${role} to have ${expected}, got "${tensor.buffer.name}" [${tensor.shape}]`,
+        `${op} "${name}" expected ${role} to have ${expected}, ` +
+          `got "${tensor.buffer.name}" [${tensor.shape}]`,
       )
   }
 }

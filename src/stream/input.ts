@@ -28,7 +28,8 @@ export function toInput(
 ): Uint8Array | Float32Array {
   if (frame === null || typeof frame !== 'object' || !('shape' in frame || 'width' in frame)) {
     throw new TrecvitError(
-      `A frame expected an array { data, shape }, an ImageData or a decoded frame, got ${describe(frame)}`,
+      'A frame expected an array { data, shape }, an ImageData or a decoded frame, ' +
+        `got ${describe(frame)}`,
     )
   }
   if ('shape' in frame) {
@@ -39,14 +40,16 @@ export function toInput(
       (b === 1 && String(frame.shape) === String(expected))
     if (!fits)
       throw new TrecvitError(
-        `A frame expected shape [${b === 1 ? '' : `${b},`}${expected}], got [${frame.shape}]; resize it, or pass an ImageData or a decoded frame`,
+        `A frame expected shape [${b === 1 ? '' : `${b},`}${expected}], got [${frame.shape}]; ` +
+          'resize it, or pass an ImageData or a decoded frame',
       )
     checkPixels('frame', pixels)
     return pixels
   }
   if (b !== 1)
     throw new TrecvitError(
-      `A stream of ${b} videos expected an array of shape [${[b, height, width, 3]}], got one ${describe(frame)}`,
+      `A stream of ${b} videos expected an array of shape [${[b, height, width, 3]}], ` +
+        `got one ${describe(frame)}`,
     )
   return toPixels('planes' in frame ? frame : fromImageData(frame), { height, width })
 }
@@ -56,7 +59,8 @@ function fromImageData({ data: given, width, height }: ImageDataLike): Frame {
   // A canvas in float16 gives a Float16Array.
   if (!data)
     throw new TrecvitError(
-      `An ImageData expected bytes in a Uint8ClampedArray, got ${describe(given)}; ask the canvas for "rgba-unorm8"`,
+      `An ImageData expected bytes in a Uint8ClampedArray, got ${describe(given)}; ` +
+        'ask the canvas for "rgba-unorm8"',
     )
   checkSize('The ImageData', width, height)
   const planes = [{ data, stride: 4 * width }]

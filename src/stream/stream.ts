@@ -219,7 +219,8 @@ export function checkStreamOptions({
   const average = averageOf(wanted)
   if (!average)
     throw new TrecvitError(
-      `"average" expected 'all', { frames: 1..4096 } or { halfLife: up to 1e5 }, got ${JSON.stringify(wanted)}`,
+      `"average" expected 'all', { frames: 1..4096 } or { halfLife: up to 1e5 }, ` +
+        `got ${JSON.stringify(wanted)}`,
     )
   checkCount('topK', topK)
   return { b, average, topK }
@@ -237,7 +238,8 @@ export async function restore(
   const { header, values } = decodeSnapshot(bytes)
   if (header.model !== fingerprint)
     throw new TrecvitError(
-      `The snapshot was taken from model ${header.model}, and this one is ${fingerprint}; load that model`,
+      `The snapshot was taken from model ${header.model}, and this one is ${fingerprint}; ` +
+        'load that model',
     )
   const session = open({ b: header.b, average: header.recent })
   const expected = session.states

@@ -180,7 +180,8 @@ export function checkSize(
   const side = (n: number): boolean => Number.isInteger(n) && n >= 1 && n <= MAX_SIDE
   if (side(width) && side(height) && width * height <= maxPixels) return
   throw new TrecvitError(
-    `${what} is ${width}x${height} pixels: sides must be whole numbers from 1 to ${MAX_SIDE}, with at most ${maxPixels} pixels together`,
+    `${what} is ${width}x${height} pixels: sides must be whole numbers from 1 to ${MAX_SIDE}, ` +
+      `with at most ${maxPixels} pixels together`,
   )
 }
 

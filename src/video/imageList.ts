@@ -32,7 +32,8 @@ export async function listImages(path: string): Promise<string[] | null> {
     }
     if (names.length === 0)
       throw new TrecvitError(
-        `The directory ${quote(path)} holds no PNG or JPEG files: give a video, or a directory of pictures`,
+        `The directory ${quote(path)} holds no PNG or JPEG files: give a video, ` +
+          'or a directory of pictures',
       )
     return names
       .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
@@ -47,7 +48,8 @@ export async function listImages(path: string): Promise<string[] | null> {
   for (let n = (await exists(file(0))) ? 0 : 1; await exists(file(n)); n++) files.push(file(n))
   if (files.length === 0)
     throw new TrecvitError(
-      `There is no file at ${quote(file(0))} nor ${quote(file(1))}: the numbers of a pattern start at 0 or 1`,
+      `There is no file at ${quote(file(0))} nor ${quote(file(1))}: ` +
+        'the numbers of a pattern start at 0 or 1',
     )
   return files
 }

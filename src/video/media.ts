@@ -112,7 +112,8 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
   if (isStream(source)) return openStream(source, 'the stream', signal)
   const kind = source === null ? 'null' : typeof source
   throw new TrecvitError(
-    `A video is opened from a path, URL, Blob, ArrayBuffer, Uint8Array or ReadableStream, not from ${kind}`,
+    'A video is opened from a path, URL, Blob, ArrayBuffer, Uint8Array or ReadableStream, ' +
+      `not from ${kind}`,
   )
 }
 

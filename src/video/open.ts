@@ -55,7 +55,8 @@ export async function openVideo(
   signal?.throwIfAborted()
   if (typeof ReadableStream === 'undefined') {
     throw new TrecvitError(
-      'A video needs the global class ReadableStream, which jsdom lacks: set it to that of "node:stream/web"',
+      'A video needs the global class ReadableStream, which jsdom lacks: ' +
+        'set it to that of "node:stream/web"',
     )
   }
   if (!(fps > 0 && Number.isFinite(fps)))

@@ -77,7 +77,8 @@ export async function openRaw(
       if (data.length === 0) return
       if (data.length < bytes) {
         throw new TrecvitError(
-          `${capital(media.name)} is cut short: frame ${i} has ${data.length} of the ${bytes} bytes of ${width}x${height} rgb24, or its size is another`,
+          `${capital(media.name)} is cut short: frame ${i} has ${data.length} of the ${bytes} ` +
+            `bytes of ${width}x${height} rgb24, or its size is another`,
         )
       }
       yield {

@@ -50,7 +50,8 @@ export async function readY4mHeader(reader: ByteReader, name: string): Promise<Y
   const line = (await reader.line(MAX_LINE)) ?? ''
   if (!line.startsWith(Y4M_MAGIC))
     throw new TrecvitError(
-      `${capital(name)} is not y4m: it must start with "${Y4M_MAGIC}", not with ${quote(line.slice(0, 20))}`,
+      `${capital(name)} is not y4m: it must start with "${Y4M_MAGIC}", ` +
+        `not with ${quote(line.slice(0, 20))}`,
     )
   const fields = line.slice(Y4M_MAGIC.length).trim().split(/ +/)
   const field = (letter: string): string | undefined =>
@@ -62,7 +63,8 @@ export async function readY4mHeader(reader: ByteReader, name: string): Promise<Y
   const known = Object.hasOwn(COLOURS, space) ? COLOURS[space] : undefined
   if (known === undefined) {
     throw new TrecvitError(
-      `${capital(name)} has the y4m colour space ${quote(space)}, which is not read: make it with ffmpeg -pix_fmt yuv420p`,
+      `${capital(name)} has the y4m colour space ${quote(space)}, which is not read: ` +
+        'make it with ffmpeg -pix_fmt yuv420p',
     )
   }
   const [num, den] = (field('F') ?? '25:1').split(':').map(Number)
@@ -95,7 +97,8 @@ export async function readY4mFrame(
   if (line === null) return null
   if (line !== 'FRAME' && !line.startsWith('FRAME ')) {
     throw new TrecvitError(
-      `${capital(name)} has ${quote(line.slice(0, 20))} where frame ${index} of the y4m stream should start with "FRAME": it is damaged`,
+      `${capital(name)} has ${quote(line.slice(0, 20))} where frame ${index} of the y4m stream ` +
+        'should start with "FRAME": it is damaged',
     )
   }
   const bytes = frameBytes(header.format, header.width, header.height)

@@ -122,10 +122,14 @@ console.log(
   [
     failures.length ? 'FAIL' : 'ok  ',
     `200 clients, ${SECONDS} s:`,
-    `${counts.requests} requests (p50/p99 ${ms(latency.requests)}), ${counts.frames} frames (${ms(latency.frames)}),`,
+    `${counts.requests} requests (p50/p99 ${ms(latency.requests)}), ` +
+      `${counts.frames} frames (${ms(latency.frames)}),`,
     `${counts.hostile} hostile acts, ${counts['503'] ?? 0} times 503, ${counts.wrong ?? 0} wrong;`,
-    `event loop p99 ${(1000 * loop).toFixed(1)} ms (of an idle process ${(1000 * control).toFixed(1)} ms), max ${(1000 * metrics.get('nodejs_eventloop_lag_max_seconds')).toFixed(0)} ms;`,
-    `memory ${peaks.map((bytes) => (bytes / 1e6).toFixed(0)).join(' to ')} MB; ended in ${toEnd.toFixed(1)} s`,
+    `event loop p99 ${(1000 * loop).toFixed(1)} ms (of an idle process ` +
+      `${(1000 * control).toFixed(1)} ms), max ` +
+      `${(1000 * metrics.get('nodejs_eventloop_lag_max_seconds')).toFixed(0)} ms;`,
+    `memory ${peaks.map((bytes) => (bytes / 1e6).toFixed(0)).join(' to ')} MB; ` +
+      `ended in ${toEnd.toFixed(1)} s`,
   ].join(' '),
 )
 process.exit(failures.length ? 1 : 0)

@@ -7,7 +7,8 @@ import { FRAME } from './answers.mjs'
 
 const infer = '/v2/models/builtin/infer'
 const head = (base, length) =>
-  `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\nInference-Header-Content-Length: 0\r\nContent-Length: ${length}\r\n\r\n`
+  `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\nInference-Header-Content-Length: ` +
+  `0\r\nContent-Length: ${length}\r\n\r\n`
 
 /** A connection on which `work` writes; gives the status of its first answer, or null. */
 async function raw(base, work) {
@@ -113,7 +114,8 @@ const deeds = [
       raw(base, (socket) => {
         const json = `{"inputs":[${'[],'.repeat(300_000)}[]]}`
         socket.write(
-          `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\nContent-Length: ${json.length}\r\n\r\n${json}`,
+          `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\nContent-Length: ` +
+            `${json.length}\r\n\r\n${json}`,
         )
         return once(socket, 'data')
       }),

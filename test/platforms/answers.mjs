@@ -70,7 +70,8 @@ export async function answers(TRecViT, read, { threads = [1, 2, 4], load = {}, g
         const differs = logits.findIndex((value, index) => !Object.is(value, want[index]))
         if (differs >= 0)
           throw new Error(
-            `${name} on ${count} threads in chunks of ${split} expected ${want[differs]} as logit ${differs}, got ${logits[differs]}`,
+            `${name} on ${count} threads in chunks of ${split} expected ${want[differs]} as ` +
+              `logit ${differs}, got ${logits[differs]}`,
           )
       }
       await model.dispose()
@@ -92,7 +93,8 @@ export async function answers(TRecViT, read, { threads = [1, 2, 4], load = {}, g
       const bound = kernels.includes('relaxed') ? RELAXED_BOUND : 0
       if (!(off <= bound))
         throw new Error(
-          `${name} with the build ${kernels} expected logits within ${bound} of the largest, got ${off}`,
+          `${name} with the build ${kernels} expected logits within ${bound} of the largest, ` +
+            `got ${off}`,
         )
       builds[kernels] = Math.max(builds[kernels] ?? 0, off)
     }

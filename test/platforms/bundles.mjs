@@ -32,7 +32,8 @@ const STRICT = {
 const { folder } = installPacked()
 const entry = join(folder, 'main.js')
 const page = (script) =>
-  `<!doctype html><title>bundle</title><link rel="icon" href="data:,"><script type="module" src="${script}"></script>`
+  '<!doctype html><title>bundle</title><link rel="icon" href="data:,"><script type="module" ' +
+  `src="${script}"></script>`
 writeFileSync(join(folder, 'index.html'), page('./main.js'))
 writeFileSync(
   entry,
@@ -128,7 +129,8 @@ async function check(name, open) {
     if (hash !== expectedHash) throw new Error(`expected the hash ${expectedHash}, got ${hash}`)
     passed++
     console.log(
-      `ok    ${name}: ${device.threads} threads${device.reason ? ` (${device.reason})` : ''}, ${((performance.now() - start) / 1000).toFixed(1)} s`,
+      `ok    ${name}: ${device.threads} threads${device.reason ? ` (${device.reason})` : ''}, ` +
+        `${((performance.now() - start) / 1000).toFixed(1)} s`,
     )
   } catch (error) {
     failed++

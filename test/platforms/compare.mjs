@@ -176,7 +176,8 @@ for (const [name, work] of Object.entries(checks)) {
     failed++
     console.log(`FAIL  ${name}: ${error.message.slice(0, 1500)}`)
     console.log(
-      `      the page says: ${await page.locator('#doing').textContent()} | ${await page.locator('#message').textContent()}`,
+      `      the page says: ${await page.locator('#doing').textContent()} | ` +
+        `${await page.locator('#message').textContent()}`,
     )
   }
 }

@@ -69,16 +69,20 @@ for (const [name, { file, report }] of Object.entries(runtimes)) {
     for (const clip of Object.keys(expected))
       if (wasm[clip] !== expected[clip])
         throw new Error(
-          `the input made of ${clip} by the decoder in WebAssembly expected the hash ${expected[clip]}, got ${wasm[clip]}`,
+          `the input made of ${clip} by the decoder in WebAssembly expected the hash ` +
+            `${expected[clip]}, got ${wasm[clip]}`,
         )
     for (const [clip, hash] of Object.entries(auto))
       if (hash !== expected[clip])
         throw new Error(
-          `the input made of ${clip} by its own decoder expected the hash ${expected[clip]}, got ${hash}`,
+          `the input made of ${clip} by its own decoder expected the hash ${expected[clip]}, ` +
+            `got ${hash}`,
         )
     passed++
     console.log(
-      `ok    ${name} ${version}: ${Object.keys(wasm).length} clips by FFmpeg in WebAssembly, ${Object.keys(auto).length} of them by its own decoder too (${((performance.now() - start) / 1000).toFixed(1)} s)`,
+      `ok    ${name} ${version}: ${Object.keys(wasm).length} clips by FFmpeg in WebAssembly, ` +
+        `${Object.keys(auto).length} of them by its own decoder too ` +
+        `(${((performance.now() - start) / 1000).toFixed(1)} s)`,
     )
   } catch (error) {
     failed++

@@ -61,7 +61,8 @@ export async function run(print: (line: string) => void, testTimeout: number): P
     }
     if (own.passed + own.failed + own.skipped === 0) fail(`${file} has no tests`)
     print(
-      `${own.failed ? 'FAIL ' : 'ok   '} ${file}: ${own.passed} passed, ${own.failed} failed, ${own.skipped} skipped (${((performance.now() - start) / 1000).toFixed(1)} s)`,
+      `${own.failed ? 'FAIL ' : 'ok   '} ${file}: ${own.passed} passed, ${own.failed} failed, ` +
+        `${own.skipped} skipped (${((performance.now() - start) / 1000).toFixed(1)} s)`,
     )
     for (const key of Object.keys(own) as (keyof Outcome)[]) outcome[key] += own[key]
   }

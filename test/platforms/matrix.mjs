@@ -108,7 +108,10 @@ for (const [name, { file, report }] of Object.entries(runtimes)) {
     ])
     passed++
     console.log(
-      `ok    ${name} ${version}: the same bits for threads ${threads.join(', ')}; ${described(builds)}${reason ? ` (${reason})` : ''}; ${adapter ? `${adapter}: ${error.toExponential(1)}` : `no GPU${noGpu ? ` (${noGpu})` : ''}`} (${((performance.now() - start) / 1000).toFixed(1)} s)`,
+      `ok    ${name} ${version}: the same bits for threads ${threads.join(', ')}; ` +
+        `${described(builds)}${reason ? ` (${reason})` : ''}; ` +
+        `${adapter ? `${adapter}: ${error.toExponential(1)}` : `no GPU${noGpu ? ` (${noGpu})` : ''}`} ` +
+        `(${((performance.now() - start) / 1000).toFixed(1)} s)`,
     )
   } catch (error) {
     failed++
@@ -118,7 +121,8 @@ for (const [name, { file, report }] of Object.entries(runtimes)) {
 if (process.argv.includes('--write'))
   writeFileSync(hashesFile, `${JSON.stringify(expected, null, 2)}\n`)
 console.log(
-  `\n| runtime | version | kernels | threads | WebGPU adapter | worst GPU error |\n|---|---|---|---|---|---|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`,
+  `\n| runtime | version | kernels | threads | WebGPU adapter | worst GPU error ` +
+    `|\n|---|---|---|---|---|---|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`,
 )
 console.log(`${passed} passed, ${failed} failed`)
 process.exit(failed ? 1 : 0)

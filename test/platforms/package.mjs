@@ -136,7 +136,8 @@ const shaders = gzipSync(
     .join('\n'),
 ).length
 console.log(
-  `core: ${weight} bytes of JavaScript gzipped, ${weightOf(first)} of them at first; ${shaders} bytes of shaders`,
+  `core: ${weight} bytes of JavaScript gzipped, ${weightOf(first)} of them at first; ` +
+    `${shaders} bytes of shaders`,
 )
 assert(
   shaders > 0 && shaders <= KERNELS,

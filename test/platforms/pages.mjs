@@ -112,7 +112,8 @@ const body = (options, inService) => `
     return { device: model.device, milliseconds, late, drawn, long, hash: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('') }
   }`
 const report =
-  "test().catch((error) => ({ error: String(error.stack) })).then((result) => fetch('/result', { method: 'POST', body: JSON.stringify(result) }))"
+  "test().catch((error) => ({ error: String(error.stack) })).then((result) => fetch('/result', " +
+  "{ method: 'POST', body: JSON.stringify(result) }))"
 
 let current, tell
 const types = {
@@ -140,7 +141,8 @@ const server = createServer((request, response) => {
   } else if (pathname === '/service.js')
     send(
       'text/javascript',
-      `${body(current.options, true)}\naddEventListener('install', (event) => event.waitUntil(${report}))`,
+      `${body(current.options, true)}\naddEventListener('install', ` +
+        `(event) => event.waitUntil(${report}))`,
     )
   else {
     try {
@@ -186,7 +188,14 @@ for (current of cases) {
     long.length === 0
   if (!right) faults++
   console.log(
-    `${right ? 'ok   ' : 'FAIL '} ${current.name}: ${error ?? `${device.threads} threads, ${milliseconds.toFixed(2)} ms a frame, a timer ${late.toFixed(1)} ms late at most, ${drawn.length ? `${(drawn.length / FOLLOWED).toFixed(0)} pictures a second beside a video, ${long.length} long tasks, ` : ''}${hash === expectedHash ? 'the right bits' : hash}; ${device.reason}`}`,
+    `${right ? 'ok   ' : 'FAIL '} ${current.name}: ` +
+      `${
+        error ??
+        `${device.threads} threads, ${milliseconds.toFixed(2)} ms a frame, ` +
+          `a timer ${late.toFixed(1)} ms late at most, ` +
+          `${drawn.length ? `${(drawn.length / FOLLOWED).toFixed(0)} pictures a second beside a video, ${long.length} long tasks, ` : ''}${hash === expectedHash ? 'the right bits' : hash}; ` +
+          `${device.reason}`
+      }`,
   )
 }
 server.close()

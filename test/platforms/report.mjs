@@ -7,6 +7,7 @@ import { TRecViT } from '../../dist/index.js'
 import { answers } from './answers.mjs'
 
 console.log(
-  `answers ${JSON.stringify(await answers(TRecViT, (file) => readFile(new URL(`../../${file}`, import.meta.url))))}`,
+  'answers ' +
+    `${JSON.stringify(await answers(TRecViT, (file) => readFile(new URL(`../../${file}`, import.meta.url))))}`,
 )
 process.exit()

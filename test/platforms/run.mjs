@@ -41,7 +41,8 @@ const outcome = await Promise.race([
 })
 const failed = outcome.failed + (process.env.GPU === 'required' ? outcome.skipped : 0)
 console.log(
-  `${outcome.passed} passed, ${failed} failed${outcome.skipped ? ` (${outcome.skipped} skipped)` : ''}`,
+  `${outcome.passed} passed, ${failed} ` +
+    `failed${outcome.skipped ? ` (${outcome.skipped} skipped)` : ''}`,
 )
 process.exit(failed ? 1 : 0)
 

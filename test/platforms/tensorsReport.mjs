@@ -7,6 +7,7 @@ import * as video from '../../dist/video/index.js'
 import { tensors } from './tensors.mjs'
 
 console.log(
-  `answers ${JSON.stringify(await tensors(video, (file) => readFile(new URL(`../../${file}`, import.meta.url))))}`,
+  'answers ' +
+    `${JSON.stringify(await tensors(video, (file) => readFile(new URL(`../../${file}`, import.meta.url))))}`,
 )
 process.exit()

@@ -78,7 +78,9 @@ export class Follower {
     this.#then(answer, expected, async (got) => {
       const want = await this.#reference.push(frameOf(index, this.b))
       expect(got.frame).toBe(want.frame)
-      const what = `frame ${got.frame} of a stream with average ${JSON.stringify(this.average)} and batch size ${this.b}`
+      const what =
+        `frame ${got.frame} of a stream with average ${JSON.stringify(this.average)} and batch ` +
+        `size ${this.b}`
       this.#compare(what, got.logits.data, want.logits.data)
       this.#compare(`${what}, overall`, got.overall.logits.data, want.overall.logits.data)
     })

@@ -50,7 +50,8 @@ export async function compile(build: Build, shared: boolean): Promise<WebAssembl
   } catch (cause) {
     compiled.delete(key)
     throw new TrecvitError(
-      "This JavaScript engine cannot compile WebAssembly with SIMD and atomics; use one of 2023 or later, and 'wasm-unsafe-eval' in its security policy",
+      'This JavaScript engine cannot compile WebAssembly with SIMD and atomics; ' +
+        "use one of 2023 or later, and 'wasm-unsafe-eval' in its security policy",
       { cause },
     )
   }

@@ -78,7 +78,8 @@ export class LinearMemory {
     const mega = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`
     const refuse = (why: string) =>
       new TrecvitError(
-        `${what} need ${mega(size)}, but ${why}; a smaller model, chunk or number of streams would fit`,
+        `${what} need ${mega(size)}, but ${why}; a smaller model, ` +
+          'chunk or number of streams would fit',
       )
     if (end + missing > LIMIT)
       throw refuse(`WebAssembly memory ends at 4 GiB and ${mega(end - open)} are taken`)

@@ -48,7 +48,8 @@ export async function openMachine(
     if (canShare) return { machine: await Team.start(module, threads, workerUrl), reason: null }
     const reason =
       threads > 1
-        ? 'one thread: memory cannot be shared here; a page needs cross-origin isolation (headers COOP and COEP)'
+        ? 'one thread: memory cannot be shared here; a page needs cross-origin isolation ' +
+          '(headers COOP and COEP)'
         : null
     return { machine: await Away.start(module, workerUrl), reason }
   } catch (error) {

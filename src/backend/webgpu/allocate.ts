@@ -27,7 +27,9 @@ export async function allocate(
   const largest = sizes.indexOf(Math.max(...sizes))
   if (sizes[largest]! > most) {
     throw new TrecvitError(
-      `${what} need ${total} on the GPU, of which "${wanted[largest]!.name}" ${mega(sizes[largest]!)} in one piece, more than the ${mega(most)} that this device allows; what would fit: ${instead}`,
+      `${what} need ${total} on the GPU, of which "${wanted[largest]!.name}" ` +
+        `${mega(sizes[largest]!)} in one piece, more than the ${mega(most)} that this device ` +
+        `allows; what would fit: ${instead}`,
     )
   }
   device.pushErrorScope('out-of-memory')

@@ -157,7 +157,8 @@ export class WebGpuReplay implements Replay {
     const end = frame + this.#program.t
     if (end > 0xffffffff)
       throw new TrecvitError(
-        `A stream on WebGPU expected at most ${0xffffffff} frames since its reset, got ${end}; reset it`,
+        `A stream on WebGPU expected at most ${0xffffffff} frames since its reset, got ${end}; ` +
+          'reset it',
       )
     const stream = state as WebGpuState
     const outputs = Object.entries(this.#program.outputs)

@@ -16,7 +16,9 @@ export async function readBody(
 ): Promise<Uint8Array> {
   const tooLarge = (count: number, more: string) =>
     new HTTPException(413, {
-      message: `The body expected at most ${most} bytes, got ${count}${more}; send fewer frames at once, or start the server with a larger "--max-body"`,
+      message:
+        `The body expected at most ${most} bytes, got ${count}${more}; ` +
+        'send fewer frames at once, or start the server with a larger "--max-body"',
     })
   const coding = request.headers.get('content-encoding') ?? 'identity'
   if (coding.trim().toLowerCase() !== 'identity')

@@ -121,7 +121,9 @@ export async function follow(shared: Shared, channel: Channel): Promise<void> {
 function readOpening(message: string | Uint8Array, c: number, maxFrame: number): Opening {
   if (typeof message !== 'string')
     throw new TrecvitError(
-      `The first message of a stream expected JSON text, got ${message.length} bytes; send {} before pictures, or {"width":320,"height":240} before raw RGB frames of that size`,
+      `The first message of a stream expected JSON text, got ${message.length} bytes; ` +
+        'send {} before pictures, or {"width":320,"height":240} before raw RGB frames of that ' +
+        'size',
     )
   const {
     width,
@@ -135,12 +137,14 @@ function readOpening(message: string | Uint8Array, c: number, maxFrame: number):
   const [odd] = Object.keys(unknown)
   if (odd !== undefined)
     throw new TrecvitError(
-      `The first message expected "width", "height", "average", "topK", "resume" and "live", got ${shown(odd)}`,
+      'The first message expected "width", "height", "average", "topK", "resume" and "live", ' +
+        `got ${shown(odd)}`,
     )
   const average = averageOf(wanted === undefined ? 'all' : wanted)
   if (!average)
     throw new TrecvitError(
-      `"average" expected "all", {"frames":1..4096} or {"halfLife":up to 1e5}, got ${shown(wanted)}`,
+      '"average" expected "all", {"frames":1..4096} or {"halfLife":up to 1e5}, ' +
+        `got ${shown(wanted)}`,
     )
   if (!isWhole(topK, 1, c))
     throw new TrecvitError(`"topK" expected a whole number from 1 to ${c}, got ${shown(topK)}`)
@@ -160,7 +164,8 @@ function sizeOfFrames(width: unknown, height: unknown, maxFrame: number): Openin
   if (width === undefined && height === undefined) return null
   if (!isWhole(width, 1) || !isWhole(height, 1))
     throw new TrecvitError(
-      `"width" and "height" expected whole numbers, at least 1, got ${shown(width)} and ${shown(height)}`,
+      '"width" and "height" expected whole numbers, at least 1, ' +
+        `got ${shown(width)} and ${shown(height)}`,
     )
   checkSize('A frame of the stream', width, height, Math.floor(maxFrame / 3))
   return { width, height }
@@ -211,7 +216,8 @@ async function snapshot(stream: Stream, message: string): Promise<Uint8Array> {
   const [odd] = Object.keys(options).filter((name) => name !== 'dtype')
   if (wanted !== true || odd !== undefined) {
     throw new TrecvitError(
-      'A message of text expected {"snapshot":true}, with "dtype" if wanted; frames are sent as bytes',
+      'A message of text expected {"snapshot":true}, with "dtype" if wanted; ' +
+        'frames are sent as bytes',
     )
   }
   return stream.snapshot(options)

@@ -17,7 +17,8 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
     throw new TrecvitError(
-      `${what} expected JSON, got ${bytes.length} bytes of something else (${quote((error as Error).message)})`,
+      `${what} expected JSON, got ${bytes.length} bytes of something else ` +
+        `(${quote((error as Error).message)})`,
     )
   }
 }

@@ -97,7 +97,8 @@ export async function listen(
       EACCES: 'this user may not; give a "--port" of 1024 or more',
     }
     throw new TrecvitError(
-      `Port ${port} of ${quote(host)} cannot be listened on (${reasons[error.code ?? ''] ?? `${error.code ?? error.message}; "--host" expected an address of this machine`})`,
+      `Port ${port} of ${quote(host)} cannot be listened on ` +
+        `(${reasons[error.code ?? ''] ?? `${error.code ?? error.message}; "--host" expected an address of this machine`})`,
       { cause: error },
     )
   })
@@ -162,7 +163,8 @@ async function reply(connection: Duplex, response: Response): Promise<void> {
   connection.end(
     Buffer.concat([
       Buffer.from(
-        `HTTP/1.1 ${response.status} ${response.statusText}\r\n${headers}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`,
+        `HTTP/1.1 ${response.status} ${response.statusText}\r\n${headers}Content-Length: ` +
+          `${body.length}\r\nConnection: close\r\n\r\n`,
       ),
       body,
     ]),

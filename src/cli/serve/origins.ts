@@ -15,7 +15,9 @@ export function allowOrigins(origins: readonly string[]): MiddlewareHandler {
     if (origin === undefined || isOwn(origin, c.req.header('Host'))) return next()
     if (!origins.includes(origin))
       throw new HTTPException(403, {
-        message: `Pages of ${quote(origin)} may not use this server; start it with "--allow-origin" and this origin to allow them`,
+        message:
+          `Pages of ${quote(origin)} may not use this server; ` +
+          'start it with "--allow-origin" and this origin to allow them',
       })
     const headers = {
       'Access-Control-Allow-Origin': origin,

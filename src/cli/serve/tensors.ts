@@ -51,7 +51,8 @@ export function parseInfer(
   const split = jsonLength === undefined ? body.length : Number(jsonLength)
   if (!(/^\d+$/.test(jsonLength ?? '0') && split <= body.length)) {
     throw new TrecvitError(
-      `"${JSON_LENGTH}" expected a number of bytes up to the ${body.length} of the body, got ${shown(jsonLength)}`,
+      `"${JSON_LENGTH}" expected a number of bytes up to the ${body.length} of the body, ` +
+        `got ${shown(jsonLength)}`,
     )
   }
   const frame = [height, width, 3]
@@ -59,7 +60,8 @@ export function parseInfer(
     const t = body.length / sizeOf(frame)
     if (!(t >= 1 && Number.isInteger(t)))
       throw new TrecvitError(
-        `The body expected whole frames of [${frame}] bytes, which are ${sizeOf(frame)}, got ${body.length} bytes`,
+        `The body expected whole frames of [${frame}] bytes, which are ${sizeOf(frame)}, ` +
+          `got ${body.length} bytes`,
       )
     return {
       id: undefined,
@@ -85,7 +87,8 @@ export function parseInfer(
     throw new TrecvitError(`"binary_data_output" expected true or false, got ${shown(binary)}`)
   if (!Array.isArray(inputs) || inputs.length !== 1)
     throw new TrecvitError(
-      `"inputs" expected a list of one tensor, "frames", got ${Array.isArray(inputs) ? `${inputs.length} of them` : shown(inputs)}`,
+      '"inputs" expected a list of one tensor, "frames", ' +
+        `got ${Array.isArray(inputs) ? `${inputs.length} of them` : shown(inputs)}`,
     )
   return {
     id,
@@ -125,7 +128,8 @@ function framesOf(
     )
   if (!isShape(shape, frame))
     throw new TrecvitError(
-      `"shape" of "frames" expected [b,t,${frame}], got ${Array.isArray(shape) && shape.length <= 8 ? `[${shape.map(shown)}]` : shown(shape)}`,
+      `"shape" of "frames" expected [b,t,${frame}], got ` +
+        `${Array.isArray(shape) && shape.length <= 8 ? `[${shape.map(shown)}]` : shown(shape)}`,
     )
   const size = sizeOf(shape)
   const { binary_data_size: bytes } = recordOf(parameters ?? {}, '"parameters" of "frames"')
@@ -138,7 +142,8 @@ function framesOf(
       throw new TrecvitError('"frames" expected either "data" or "binary_data_size", got both')
     if (bytes !== want)
       throw new TrecvitError(
-        `"binary_data_size" of "frames" expected ${want} for ${datatype} [${shape}], got ${shown(bytes)}`,
+        `"binary_data_size" of "frames" expected ${want} for ${datatype} [${shape}], ` +
+          `got ${shown(bytes)}`,
       )
     if (behind !== bytes)
       throw new TrecvitError(`The body expected ${bytes} bytes behind its JSON, got ${behind}`)
@@ -151,7 +156,8 @@ function framesOf(
       throw new TrecvitError(`The body expected nothing behind its JSON, got ${behind} bytes`)
     if (!Array.isArray(data[0]) ? data.length !== size : size > split)
       throw new TrecvitError(
-        `"data" of "frames" expected ${size} numbers for shape [${shape}], got ${Array.isArray(data[0]) ? `${split} bytes of JSON` : data.length}`,
+        `"data" of "frames" expected ${size} numbers for shape [${shape}], ` +
+          `got ${Array.isArray(data[0]) ? `${split} bytes of JSON` : data.length}`,
       )
   }
   const values = datatype === 'UINT8' ? new Uint8Array(size) : new Float32Array(size)
@@ -192,7 +198,9 @@ function fill(
     const value: unknown = list[i]
     if (typeof value !== 'number' || (isByte && !isWhole(value, 0, 255)))
       throw new TrecvitError(
-        `"data" of "frames" expected ${isByte ? 'a whole number from 0 to 255' : 'a number from 0 to 1'} at value ${at + i}, got ${shown(value)}`,
+        '"data" of "frames" expected ' +
+          `${isByte ? 'a whole number from 0 to 255' : 'a number from 0 to 1'} at value ` +
+          `${at + i}, got ${shown(value)}`,
       )
     values[at + i] = value
   }
@@ -210,7 +218,8 @@ function outputsOf(outputs: unknown, binary: boolean): InferRequest['outputs'] {
     const known = outputNames.find((one) => one === name)
     if (!known)
       throw new TrecvitError(
-        `An output expected one of the names ${outputNames.map((one) => `"${one}"`).join(', ')}, got ${shown(name)}`,
+        'An output expected one of the names ' +
+          `${outputNames.map((one) => `"${one}"`).join(', ')}, got ${shown(name)}`,
       )
     const { binary_data: own = binary } = recordOf(parameters ?? {}, `"parameters" of "${known}"`)
     if (typeof own !== 'boolean')
