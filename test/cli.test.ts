@@ -21,6 +21,7 @@ import {
   tinyTensors,
   y4m,
 } from './commandLine.ts'
+import { joined } from './joined.ts'
 
 const builtin = fileURLToPath(new URL('../models/motion.safetensors', import.meta.url))
 const tour = fileURLToPath(new URL('../models/tour.mp4', import.meta.url))
@@ -484,7 +485,10 @@ describe('convert', () => {
       expect(await run('inspect', file('broken.safetensors', bytes))).toMatchObject({
         code: 1,
         stderr: expect.stringMatching(
-          /has no tensor "encoder\/.*\/kernel\/scale" \[\d+\], which its matrix of int8 numbers needs/,
+          joined(
+            /has no tensor "encoder\/.*\/kernel\/scale" \[\d+\], /,
+            /which its matrix of int8 numbers needs/,
+          ),
         ),
       })
       rmSync(to)

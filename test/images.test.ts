@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/base/error.ts'
 import { type Frame, type OpenOptions, openVideo, type VideoSource } from '../src/video/index.ts'
 import { expected, media } from './clips.ts'
+import { joined } from './joined.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'trecvit-images-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -131,7 +132,10 @@ describe('sequences', () => {
     expect(await framesOf(join(numbered, 'p_%03d.png'))).toHaveLength(3)
     expect(await framesOf(join(numbered, 'q%d.png'))).toHaveLength(2)
     expect(await errorOf(join(numbered, 'z%02d.png'))).toMatch(
-      /^There is no file at ".*z00\.png" nor ".*z01\.png": the numbers of a pattern start at 0 or 1$/,
+      joined(
+        /^There is no file at ".*z00\.png" nor ".*z01\.png": /,
+        /the numbers of a pattern start at 0 or 1$/,
+      ),
     )
     // A file that exists is no pattern.
     copyFileSync(png, join(numbered, '100%d.png'))
@@ -157,7 +161,10 @@ describe('sequences', () => {
     const empty = join(folder, 'empty')
     mkdirSync(empty)
     expect(await errorOf(empty)).toMatch(
-      /^The directory ".*empty" holds no PNG or JPEG files: give a video, or a directory of pictures$/,
+      joined(
+        /^The directory ".*empty" holds no PNG or JPEG files: give a video, /,
+        /or a directory of pictures$/,
+      ),
     )
   })
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Heap, LinearMemory } from '../src/backend/wasm/memory.ts'
+import { joined } from './joined.ts'
 
 /** A machine's memory, without the machine. */
 class Pages implements Heap {
@@ -70,6 +71,9 @@ test('says what is missing when 4 GiB do not suffice', async () => {
   const memory = new LinearMemory(new Pages())
   await memory.take(1e6, 'The weights')
   await expect(memory.take(5e9, 'The activations of a program')).rejects.toThrow(
-    /The activations of a program need 5000 MB, but WebAssembly memory ends at 4 GiB and 2 MB are taken/,
+    joined(
+      /The activations of a program need 5000 MB, /,
+      /but WebAssembly memory ends at 4 GiB and 2 MB are taken/,
+    ),
   )
 })

@@ -25,6 +25,7 @@ import {
 import { openMedia } from '../src/video/media.ts'
 import { Decoder, type Pixels } from '../src/video/pictureDecoders.ts'
 import { hasFfmpeg, media } from './clips.ts'
+import { joined } from './joined.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'trecvit-pictures-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -240,7 +241,10 @@ describe('what decoders tolerate', () => {
 
 test('what is not supported is not called damaged', async () => {
   expect(await errorOf(media('cmyk.jpg'))).toMatch(
-    /cmyk\.jpg" is a JPEG file in CMYK, which is not supported: save it in RGB, like magick IN\.jpg -colorspace sRGB OUT\.jpg$/,
+    joined(
+      /cmyk\.jpg" is a JPEG file in CMYK, which is not supported: save it in RGB, /,
+      /like magick IN\.jpg -colorspace sRGB OUT\.jpg$/,
+    ),
   )
   const frameHeader = plain.jpg.indexOf(Buffer.from([0xff, 0xc0]))
   const twelve = Buffer.from(plain.jpg)

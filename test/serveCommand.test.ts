@@ -19,6 +19,7 @@ import {
   start,
   tinyNpz,
 } from './commandLine.ts'
+import { joined } from './joined.ts'
 
 const FRAME = 768
 const model = file('a tiny model.npz', tinyNpz())
@@ -54,7 +55,10 @@ describe('trecvit serve', () => {
   test('says where and what, and ends with 130 after Ctrl-C', async () => {
     const { line, address, ended, child } = await serve('--model', model)
     expect(line).toMatch(
-      /^http:\/\/127\.0\.0\.1:\d+\/ {2}\S.* on wasm \([\w-]+, \d threads?\)\nhttp:.*\/v2\/models\/a%20tiny%20model {2}\(Ctrl-C ends it\)\n$/,
+      joined(
+        /^http:\/\/127\.0\.0\.1:\d+\/ {2}\S.* on wasm \([\w-]+, /,
+        /\d threads?\)\nhttp:.*\/v2\/models\/a%20tiny%20model {2}\(Ctrl-C ends it\)\n$/,
+      ),
     )
     expect(await (await fetch(`${address}/v2/models/a%20tiny%20model`)).json()).toMatchObject({
       name: 'a tiny model',

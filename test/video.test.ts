@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/base/error.ts'
 import { type OpenOptions, openVideo, type VideoSource } from '../src/video/index.ts'
 import { decoderUrl, expected, hasFfmpeg, hashesOf, hasNative, hasWasm, media } from './clips.ts'
+import { joined } from './joined.ts'
 
 /** node-webcodecs gives no planes of these. */
 const RARE = [
@@ -106,7 +107,10 @@ describe.each(decoders)('$decoder', ({ decoder, name, here, cannot }) => {
     const bytes = readFileSync(media('tour.mp4'))
     bytes.fill(0, 45_000, 51_000)
     expect(await errorOf(bytes, options)).toMatch(
-      /^The video in memory cannot be decoded beyond \d\.\d+ s \((node-webcodecs|ffmpeg|FFmpeg) reports .*\): it is damaged there$/,
+      joined(
+        /^The video in memory cannot be decoded beyond \d\.\d+ s /,
+        /\((node-webcodecs|ffmpeg|FFmpeg) reports .*\): it is damaged there$/,
+      ),
     )
   })
 
@@ -275,11 +279,17 @@ describe('what cannot be read, in one sentence each', () => {
     ['audio.mp4', /audio\.mp4" has no video, only audio: give a file with a video track$/],
     [
       'noindex.mp4',
-      /noindex\.mp4" has no index of its tracks: it was cut short, or its recording was never finished$/,
+      joined(
+        /noindex\.mp4" has no index of its tracks: it was cut short, /,
+        /or its recording was never finished$/,
+      ),
     ],
     [
       'clip.avi',
-      /clip\.avi" is an AVI file, which is not read: convert it with ffmpeg -i INPUT .* OUTPUT\.mp4$/,
+      joined(
+        /clip\.avi" is an AVI file, which is not read: /,
+        /convert it with ffmpeg -i INPUT .* OUTPUT\.mp4$/,
+      ),
     ],
     [
       'make.sh',
@@ -394,10 +404,18 @@ describe('what cannot be read, in one sentence each', () => {
         decoderUrl: new URL('nothing.wasm', import.meta.url),
       }),
     ).toMatch(
-      /h264\.mp4" \(H\.264 High, 4:2:0, 8 bit\) cannot be decoded \(there is no decoder\.wasm at file:.*nothing\.wasm \(ENOENT: no such file or directory\)\): give its address as decoderUrl; in a clone, npm run build:decoder makes it$/,
+      joined(
+        /h264\.mp4" \(H\.264 High, 4:2:0, 8 bit\) /,
+        /cannot be decoded \(there is no decoder\.wasm at file:.*nothing\.wasm \(ENOENT: /,
+        /no such file or directory\)\): give its address as decoderUrl; in a clone, /,
+        /npm run build:decoder makes it$/,
+      ),
     )
     expect(await errorOf(media('gray.mp4'), { decoder: 'wasm', decoderUrl })).toMatch(
-      /\(AV1 Main, 4:0:0, 8 bit\) cannot be decoded \(the WebAssembly decoder does not know AV1 Main, 4:0:0, 8 bit\)/,
+      joined(
+        /\(AV1 Main, 4:0:0, 8 bit\) cannot be decoded \(the WebAssembly decoder does not /,
+        /know AV1 Main, 4:0:0, 8 bit\)/,
+      ),
     )
   })
 
@@ -407,7 +425,11 @@ describe('what cannot be read, in one sentence each', () => {
     try {
       const message = await errorOf(media('hevc10.mp4'), { decoder: 'ffmpeg' })
       expect(message).toMatch(
-        /hevc10\.mp4" \(HEVC Main 10, 4:2:0, 10 bit\) cannot be decoded \(ffmpeg is not installed\): install ffmpeg, or npm install node-webcodecs$/,
+        joined(
+          /hevc10\.mp4" \(HEVC Main 10, 4:2:0, 10 bit\) /,
+          /cannot be decoded \(ffmpeg is not installed\): install ffmpeg, /,
+          /or npm install node-webcodecs$/,
+        ),
       )
     } finally {
       process.env['PATH'] = path

@@ -20,6 +20,7 @@ import {
   type Weight,
 } from '../src/program/program.ts'
 import { adapter, openDevice } from './gpu.ts'
+import { joined } from './joined.ts'
 import { noise, type OpCase, rowsWeight, runOp } from './ops.ts'
 
 if (!adapter)
@@ -267,7 +268,10 @@ describe.skipIf(!adapter)('on a GPU', async () => {
         .catch((error: unknown) => error)
       expect(refused).toBeInstanceOf(TrecvitError)
       expect((refused as Error).message).toMatch(
-        /^The activations of 20000 frames need \d+ MB on the GPU, of which "[^"]+" \d+ MB in one piece/,
+        joined(
+          /^The activations of 20000 frames need \d+ MB on the GPU, /,
+          /of which "[^"]+" \d+ MB in one piece/,
+        ),
       )
       frames = Number(/at most (\d+) frames at once/.exec((refused as Error).message)![1])
       await expect(

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/base/error.ts'
 import { type Frame, type OpenOptions, openVideo, type VideoSource } from '../src/video/index.ts'
+import { joined } from './joined.ts'
 
 const text = (value: string): Uint8Array => Uint8Array.from(value, (c) => c.charCodeAt(0))
 
@@ -145,10 +146,16 @@ describe('y4m', () => {
         'make it with ffmpeg -pix_fmt yuv420p',
     )
     expect(await errorOf(y4m('H4', 1, 0))).toMatch(
-      /^The y4m header of the video in memory is NaNx4 pixels: sides must be whole numbers from 1 to 16384/,
+      joined(
+        /^The y4m header of the video in memory is NaNx4 pixels: /,
+        /sides must be whole numbers from 1 to 16384/,
+      ),
     )
     expect(await errorOf(y4m('W16000 H16000', 1, 0))).toMatch(
-      /^The y4m header of the video in memory is 16000x16000 pixels: .* at most 67108864 pixels together$/,
+      joined(
+        /^The y4m header of the video in memory is 16000x16000 pixels: /,
+        /.* at most 67108864 pixels together$/,
+      ),
     )
     expect(await errorOf(text('FRAME\nabc'), { format: 'y4m' })).toBe(
       'The video in memory is not y4m: it must start with "YUV4MPEG2 ", not with "FRAME"',

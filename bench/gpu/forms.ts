@@ -51,7 +51,8 @@ export function sizesOf(form: Form): Sizes {
 export function nameOf({ rows, vectors, across, down, slices, quads, ...how }: Form): string {
   const { without = [], ...flags } = how
   return [
-    `${rows * down} × ${4 * vectors * across}, ${rows} × ${4 * vectors} each, ${slices} slices of ${quads}, ${across * down * slices} invocations`,
+    `${rows * down} × ${4 * vectors * across}, ${rows} × ${4 * vectors} each, ` +
+      `${slices} slices of ${quads}, ${across * down * slices} invocations`,
     ...Object.keys(flags),
     ...without.map((part) => `without ${part}`),
   ].join(', ')
@@ -94,25 +95,48 @@ export function sourceOf(form: Form): string {
     (index + 1) * invocations > total
       ? `if (local + ${index * invocations}u < ${total}u) { ${to} = ${value}; }`
       : `${to} = ${value};`
+  const load = without.includes('loads')
+    ? {
+        x: (_: number, next: string) => `vec4f(f32(${next}))`,
+        w: (_: number, next: string) => `vec4f(f32(${next}), 1.0, 2.0, 3.0)`,
+      }
+    : {
+        x: (i: number, next: string) => `x[fx${i} + (${next} >> 2u)]`,
+        w: (i: number, next: string) => `numbers(kernel[fw${i} + ${next} * columns])`,
+      }
   const loads = (next: string) => `
-    ${each(xEach, (i) => `let x${i} = ${without.includes('loads') ? `vec4f(f32(${next}))` : `x[fx${i} + (${next} >> 2u)]`};`)}
-    ${each(wEach, (i) => `let w${i} = ${without.includes('loads') ? `vec4f(f32(${next}), 1.0, 2.0, 3.0)` : `numbers(kernel[fw${i} + ${next} * columns])`};`)}`
+    ${each(xEach, (i) => `let x${i} = ${load.x(i, next)};`)}
+    ${each(wEach, (i) => `let w${i} = ${load.w(i, next)};`)}`
+  const loaded = [
+    ...Array.from({ length: xEach }, (_, i) => `x${i}`),
+    ...Array.from({ length: wEach }, (_, i) => `w${i}`),
+  ].join(' + ')
   const stores = (to: string) =>
     without.includes('stores')
-      ? `if (dot(${each(xEach, (i) => `x${i} + `)}${Array.from({ length: wEach }, (_, i) => `w${i}`).join(' + ')}, vec4f(1.0)) == 1234567.0) { staged[local] = x0; }`
+      ? `if (dot(${loaded}, vec4f(1.0)) == 1234567.0) { staged[local] = x0; }`
       : `${each(xEach, (i) => place(i, xs, `staged[${to} + tx${i}]`, `x${i}`))}
     ${each(wEach, (i) => place(i, ws, `staged[${to} + tw${i}]`, `w${i}`))}`
+  const weight = (k: number, c: number) =>
+    without.includes('kernel')
+      ? `vec4f(f32(k), 1.0, ${k}.0, f32(local))`
+      : `staged[w + ${k * columns + c * across}u]`
+  const input = (row: number) =>
+    without.includes('x')
+      ? `vec4f(f32(k + ${row}u), 1.0, f32(local), 2.0)`
+      : `staged[s + ${row * down}u]`
+  const product = (row: number, c: number) => {
+    const sum = `a${row}_${c}`
+    return `${sum} = ${sum} + v.x * w0_${c} + v.y * w1_${c} + v.z * w2_${c} + v.w * w3_${c};`
+  }
   const quad = (q: string) => `{
       let w = buffer + wBegin + ${q} * ${4 * columns}u;
       let s = buffer + xBegin + ${q} * ${odd}u;
-      ${each(4, (k) => each(vectors, (c) => `let w${k}_${c} = ${without.includes('kernel') ? `vec4f(f32(k), 1.0, ${k}.0, f32(local))` : `staged[w + ${k * columns + c * across}u]`};`))}
+      ${each(4, (k) => each(vectors, (c) => `let w${k}_${c} = ${weight(k, c)};`))}
       var v: vec4f;
       ${each(
         rows,
-        (
-          row,
-        ) => `v = ${without.includes('x') ? `vec4f(f32(k + ${row}u), 1.0, f32(local), 2.0)` : `staged[s + ${row * down}u]`};
-      ${each(vectors, (c) => `a${row}_${c} = a${row}_${c} + v.x * w0_${c} + v.y * w1_${c} + v.z * w2_${c} + v.w * w3_${c};`)}`,
+        (row) => `v = ${input(row)};
+      ${each(vectors, (c) => product(row, c))}`,
       )}
     }`
   const products = unrolled
@@ -124,18 +148,21 @@ export function sourceOf(form: Form): string {
     { length: Math.ceil(rows / together) },
     (_, group) => [group * together, Math.min(together, rows - group * together)] as const,
   )
+  const kept = (from: number, row: number, c: number) =>
+    `staged[local + ${(row * vectors + c) * invocations}u] = a${from + row}_${c};`
   const sums = groups
     .map(
       ([from, count]) => `
   workgroupBarrier();
-  ${each(count, (row) => each(vectors, (c) => `staged[local + ${(row * vectors + c) * invocations}u] = a${from + row}_${c};`))}
+  ${each(count, (row) => each(vectors, (c) => kept(from, row, c)))}
   workgroupBarrier();
   for (var part = slice; part < ${count * vectors}u; part += ${slices}u) {
     var sum = vec4f();
     for (var other = 0u; other < ${slices}u; other++) {
       sum += staged[part * ${invocations}u + other * ${slice}u + local % ${slice}u];
     }
-    finish(0u, row + down + (${from}u + part / ${vectors}u) * ${down}u, (column + across + part % ${vectors}u * ${across}u) * 4u, sum);
+    let to = row + down + (${from}u + part / ${vectors}u) * ${down}u;
+    finish(0u, to, (column + across + part % ${vectors}u * ${across}u) * 4u, sum);
   }`,
     )
     .join('')
@@ -162,7 +189,8 @@ fn tile(group: vec3u, local: u32) {
   ${
     plain
       ? `let down = local % ${slice}u / ${across}u;\n  let across = local % ${across}u;`
-      : 'let down = local / 2u % 2u + local / 8u % 2u * 2u;\n  let across = local % 2u + local / 4u % 2u * 2u;'
+      : 'let down = local / 2u % 2u + local / 8u % 2u * 2u;\n' +
+        '  let across = local % 2u + local / 4u % 2u * 2u;'
   }
   ${every((row, vector) => `var a${row}_${vector} = vec4f();`)}
   ${each(

@@ -2,8 +2,9 @@
  * The compare page: runs the benches in a worker, draws their reports together with those of other
  * machines, and saves them.
  */
-import { pageOf, STYLE, sectionsOf } from '../../src/bench/lib/html.ts'
+import { pageOf, sectionsOf } from '../../src/bench/lib/html.ts'
 import { parseReports, type Report } from '../../src/bench/lib/report.ts'
+import { STYLE } from '../../src/bench/lib/style.ts'
 import type { CompareReply, CompareRequest, CompareSettings, Part } from './compareMessages.ts'
 import { onDrop } from './drop.ts'
 import { element, hush, tell } from './text.ts'

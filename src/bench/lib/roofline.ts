@@ -50,19 +50,24 @@ export function rooflinePlot(series: readonly Series[]): string {
     start + (Math.log(value / from) / Math.log(to / from)) * (end - start)
   const x = scale(xMin, xMax, FRAME.left, WIDTH - FRAME.right)
   const y = scale(yMin, yMax, HEIGHT - FRAME.bottom, FRAME.top)
-  const n = (value: number) => value.toFixed(1)
 
   const grid = [
     ...ticks(xMin, xMax).map(
       (tick) =>
-        `<path class="grid" d="M${n(x(tick))} ${FRAME.top}V${HEIGHT - FRAME.bottom}"/><text class="tick" x="${n(x(tick))}" y="${HEIGHT - FRAME.bottom + 18}" text-anchor="middle">${tick}</text>`,
+        `<path class="grid" d="M${n(x(tick))} ${FRAME.top}V${HEIGHT - FRAME.bottom}"/>` +
+        `<text class="tick" x="${n(x(tick))}" y="${HEIGHT - FRAME.bottom + 18}" ` +
+        `text-anchor="middle">${tick}</text>`,
     ),
     ...ticks(yMin, yMax).map(
       (tick) =>
-        `<path class="grid" d="M${FRAME.left} ${n(y(tick))}H${WIDTH - FRAME.right}"/><text class="tick" x="${FRAME.left - 8}" y="${n(y(tick) + 4)}" text-anchor="end">${tick}</text>`,
+        `<path class="grid" d="M${FRAME.left} ${n(y(tick))}H${WIDTH - FRAME.right}"/>` +
+        `<text class="tick" x="${FRAME.left - 8}" y="${n(y(tick) + 4)}" ` +
+        `text-anchor="end">${tick}</text>`,
     ),
-    `<text class="axis" x="${(FRAME.left + WIDTH - FRAME.right) / 2}" y="${HEIGHT - 8}" text-anchor="middle">FLOP per byte that must be read or written</text>`,
-    `<text class="axis" transform="translate(14 ${(FRAME.top + HEIGHT - FRAME.bottom) / 2}) rotate(-90)" text-anchor="middle">GFLOP/s</text>`,
+    `<text class="axis" x="${(FRAME.left + WIDTH - FRAME.right) / 2}" y="${HEIGHT - 8}" ` +
+      'text-anchor="middle">FLOP per byte that must be read or written</text>',
+    `<text class="axis" transform="translate(14 ${(FRAME.top + HEIGHT - FRAME.bottom) / 2}) ` +
+      'rotate(-90)" text-anchor="middle">GFLOP/s</text>',
   ]
   const radius = ({ share }: Point) => 4 + 12 * Math.sqrt(share)
   const taken: Box[] = all.flatMap((one) =>
@@ -82,13 +87,20 @@ export function rooflinePlot(series: readonly Series[]): string {
     for (let along = 0; along <= 1; along += 0.02)
       reserve(x0 + along * (x1 - x0), y0 + along * (y1 - y0), 6, 6)
     reserve((x1 + WIDTH) / 2, y1, WIDTH - x1, 3)
-    const dots = points
-      .map(
-        (point) =>
-          `<circle cx="${n(x(point.intensity))}" cy="${n(y(point.rate))}" r="${n(radius(point))}"><title>${escape(`${point.label}: ${format(point.rate)} GFLOP/s at ${format(point.intensity)} FLOP per byte, ${format(100 * point.share)} % of a frame (${name})`)}</title></circle>`,
+    const dots = points.map((point) => {
+      const title =
+        `${point.label}: ${format(point.rate)} GFLOP/s at ${format(point.intensity)} FLOP ` +
+        `per byte, ${format(100 * point.share)} % of a frame (${name})`
+      return (
+        `<circle cx="${n(x(point.intensity))}" cy="${n(y(point.rate))}" ` +
+        `r="${n(radius(point))}"><title>${escape(title)}</title></circle>`
       )
-      .join('')
-    return `<g class="series ${colour}"><path class="roof" d="M${n(x0)} ${n(y0)}L${n(x1)} ${n(y1)}H${WIDTH - FRAME.right}"/>${all.length === 1 ? roofNotes() : ''}${dots}</g>`
+    })
+    const roof = `M${n(x0)} ${n(y0)}L${n(x1)} ${n(y1)}H${WIDTH - FRAME.right}`
+    return (
+      `<g class="series ${colour}"><path class="roof" d="${roof}"/>` +
+      `${all.length === 1 ? roofNotes() : ''}${dots.join('')}</g>`
+    )
 
     /** Along the roof, if it is the only one: what it stands for. */
     function roofNotes(): string {
@@ -110,9 +122,11 @@ export function rooflinePlot(series: readonly Series[]): string {
           14,
         )
       reserve(x1 + 8 + (flat.length * LETTER) / 2, y1 - 11, flat.length * LETTER + 16, 18)
+      const along = `translate(${n(cx)} ${n(cy)}) rotate(${n((angle * 180) / Math.PI)})`
       return (
         `<text class="note" x="${n(x1 + 8)}" y="${n(y1 - 7)}">${escape(flat)}</text>` +
-        `<text class="note" transform="translate(${n(cx)} ${n(cy)}) rotate(${n((angle * 180) / Math.PI)})" y="-8" text-anchor="middle">${escape(steep)}</text>`
+        `<text class="note" transform="${along}" y="-8" ` +
+        `text-anchor="middle">${escape(steep)}</text>`
       )
     }
   })
@@ -120,8 +134,20 @@ export function rooflinePlot(series: readonly Series[]): string {
   const labels = [...all[0]!.points]
     .sort((one, other) => other.share - one.share)
     .map((point) => label(point, x(point.intensity), y(point.rate), radius(point), taken))
-  const summary = `Roofline: ${all.map(({ name, peak, bandwidth }) => `${name} reaches ${format(peak)} GFLOP/s and ${format(bandwidth)} GB/s`).join('; ')}. The table of kernels has the numbers.`
-  return `<svg class="roofline" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escape(summary)}">${[...grid, ...drawn, ...labels].join('')}</svg>`
+  const reached = all.map(
+    ({ name, peak, bandwidth }) =>
+      `${name} reaches ${format(peak)} GFLOP/s and ${format(bandwidth)} GB/s`,
+  )
+  const summary = `Roofline: ${reached.join('; ')}. The table of kernels has the numbers.`
+  return (
+    `<svg class="roofline" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" ` +
+    `aria-label="${escape(summary)}">${[...grid, ...drawn, ...labels].join('')}</svg>`
+  )
+}
+
+/** A coordinate. */
+function n(value: number): string {
+  return value.toFixed(1)
 }
 
 /**
@@ -171,11 +197,13 @@ function label({ label }: Point, cx: number, cy: number, radius: number, taken: 
       }
       if (overlaps(box)) continue
       taken.push(box)
+      const edge = `${n(cx + dx * radius)} ${n(cy + dy * radius)}`
       const line =
-        distance > radius + 12
-          ? `<path class="leader" d="M${(cx + dx * radius).toFixed(1)} ${(cy + dy * radius).toFixed(1)}L${px.toFixed(1)} ${py.toFixed(1)}"/>`
-          : ''
-      return `${line}<text class="label" x="${(box.x + 2).toFixed(1)}" y="${(box.y + 11).toFixed(1)}">${escape(label)}</text>`
+        distance > radius + 12 ? `<path class="leader" d="M${edge}L${n(px)} ${n(py)}"/>` : ''
+      return (
+        `${line}<text class="label" x="${n(box.x + 2)}" y="${n(box.y + 11)}">` +
+        `${escape(label)}</text>`
+      )
     }
   }
   return ''
