@@ -3,8 +3,8 @@
  * threads, and answers near those of float32.
  */
 import { describe, expect, test } from 'vitest'
-import { LEVELS, quantize, scalesOf } from '../src/model/int8.ts'
-import type { Activation } from '../src/program/program.ts'
+import { LEVELS, quantize } from '../src/base/int8.ts'
+import { type Activation, scalesOf } from '../src/program/program.ts'
 import { backends, beside, team } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { loadModel, models } from './models.ts'

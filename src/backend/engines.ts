@@ -11,7 +11,7 @@ import { nameOf, openGpu } from '../platform/gpu.ts'
 import type { Weight } from '../program/program.ts'
 import type { Backend, MatrixDType } from './backend.ts'
 import { Engine, type Kind } from './engine.ts'
-import { GPU_BOUND, selfTest, testBuild } from './selfTest.ts'
+import { GPU_BOUND, type SmallModel, selfTest, testBuild } from './selfTest.ts'
 import { chooseBuild } from './wasm/builds.ts'
 import { type CpuOptions, openMachine } from './wasm/open.ts'
 import { WasmBackend } from './wasm/wasm.ts'
@@ -30,6 +30,8 @@ export interface EnginesOptions {
   /** How the GPU keeps the matrices; the CPU keeps their float32 values. */
   readonly dtype: MatrixDType
   readonly fill: Fill
+  /** What the self-test runs on a backend before it is used. */
+  readonly smallModel: SmallModel
   readonly cpu?: CpuOptions
   readonly gpu?: GPU | undefined
 }
@@ -207,11 +209,11 @@ export class Engines {
   }
 
   async #wasm(): Promise<Engine> {
-    const { weights, dtype, fill, cpu = {} } = this.#options
+    const { weights, dtype, fill, smallModel, cpu = {} } = this.#options
     // A compiled module that is given is always the deterministic build.
     const { build, reason: otherBuild } = cpu.wasmModule
       ? ({ build: 'simd', reason: null } as const)
-      : await chooseBuild(cpu, (build) => testBuild(build, dtype))
+      : await chooseBuild(cpu, (build) => testBuild(smallModel, build, dtype))
     const { machine, reason: oneThread } = await openMachine(build, cpu)
     const reasons = [this.#fallback, otherBuild, oneThread].filter((one) => one !== null)
     const backend = await WasmBackend.create(weights, machine, build, reasons.join('; ') || null)
@@ -225,7 +227,7 @@ export class Engines {
   }
 
   async #webgpu(hardwareOnly: boolean): Promise<Engine> {
-    const { weights, dtype, fill, gpu } = this.#options
+    const { weights, dtype, fill, smallModel, gpu } = this.#options
     if (dtype === 'int8')
       throw new TrecvitError("The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'")
     const opened = await openGpu(gpu)
@@ -237,6 +239,7 @@ export class Engines {
         throw new TrecvitError('it is a software renderer; the WebAssembly backend is faster')
       const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
       const wrong = await selfTest(
+        smallModel,
         (weights) => WebGpuBackend.create(device, weights, dtype),
         GPU_BOUND,
       )

@@ -61,7 +61,8 @@ async function convert(
     throw new TrecvitError(`The output expected a name that ends in .safetensors, got "${to}"`)
   const { describeCheckpoint } = await import('./describe.ts')
   const { writeSafetensors } = await import('../checkpoint/writeSafetensors.ts')
-  const { quantize, scalesOf } = await import('../model/int8.ts')
+  const { quantize } = await import('../base/int8.ts')
+  const { scalesOf } = await import('../program/program.ts')
   const { wholeParameters } = await import('../model/weights.ts')
   const { checkpoint, config, ignored, labels, warnings } = await describeCheckpoint(
     from,

@@ -1,6 +1,6 @@
 import { TrecvitError } from '../base/error.ts'
+import { scalesOf } from '../program/program.ts'
 import { type Config, checkConfig } from './config.ts'
-import { scalesOf } from './int8.ts'
 import { parametersOf, wholeParameters } from './weights.ts'
 
 /** Names, shapes and formats of a checkpoint's tensors. */

@@ -1,10 +1,10 @@
 import type { Backend, MatrixDType } from '../backend/backend.ts'
 import { TrecvitError } from '../base/error.ts'
 import { fromHalves, toHalves } from '../base/f16.ts'
+import { quantize } from '../base/int8.ts'
 import type { Reader } from '../checkpoint/checkpoint.ts'
-import { sizeOf } from '../program/program.ts'
+import { scalesOf, sizeOf } from '../program/program.ts'
 import type { Config } from './config.ts'
-import { quantize, scalesOf } from './int8.ts'
 import { type Part, parametersOf, type WeightSource, weightTable } from './weights.ts'
 
 /** Values of a tensor that go into the fingerprint. */

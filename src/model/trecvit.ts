@@ -18,6 +18,7 @@ import { carriedConfig, checkTensors, inferConfig } from './infer.ts'
 import { labelsFor } from './labels.ts'
 import { type Loaded, loadWeights, storedDType } from './load.ts'
 import { nameWarnings, openOfficial } from './official.ts'
+import { smallModel } from './smallModel.ts'
 import { weightTable } from './weights.ts'
 
 /**
@@ -186,6 +187,7 @@ export class TRecViT {
         weights: weightTable(config, dtype),
         dtype,
         fill,
+        smallModel,
         cpu,
         gpu,
       })

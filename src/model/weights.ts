@@ -4,9 +4,8 @@
  * first.
  */
 import type { MatrixDType } from '../backend/backend.ts'
-import type { Weight } from '../program/program.ts'
+import { scalesOf, type Weight } from '../program/program.ts'
 import { type Config, gridOf, tokensOf } from './config.ts'
-import { scalesOf } from './int8.ts'
 import { sincos2d, softplus } from './math.ts'
 
 /** A tensor of a checkpoint. */

@@ -54,6 +54,11 @@ export interface Weight {
   readonly columns: number
 }
 
+/** Name of the tensor with the scales of an int8 matrix, in checkpoints and in a program. */
+export function scalesOf(matrix: string): string {
+  return `${matrix}/scale`
+}
+
 /** f(x) at the end of `linear`; gelu is the tanh form. */
 export type Activation = 'none' | 'gelu' | 'tanh'
 

@@ -1,5 +1,4 @@
 import { TrecvitError } from '../base/error.ts'
-import { scalesOf } from '../model/int8.ts'
 import {
   type Activation,
   type AverageKind,
@@ -9,6 +8,7 @@ import {
   rowsOf,
   type State,
   type Step,
+  scalesOf,
   sizeOf,
   type Tensor,
   type Weight,

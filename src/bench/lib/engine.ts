@@ -6,6 +6,7 @@ import { WasmBackend } from '../../backend/wasm/wasm.ts'
 import type { Config } from '../../model/config.ts'
 import { recordModel } from '../../model/graph.ts'
 import { loadWeights } from '../../model/load.ts'
+import { smallModel } from '../../model/smallModel.ts'
 import { weightTable } from '../../model/weights.ts'
 import { builtinModule } from '../../platform/platform.ts'
 import { availableThreads } from '../../platform/worker.ts'
@@ -80,7 +81,7 @@ export function randomFrame({ imageSize }: Config, index: number): Float32Array 
 export async function buildOf(name: string, dtype: MatrixDType = 'f32'): Promise<Build> {
   const build = oneOf('build', name, ['auto', 'simd', 'relaxed', 'wide', 'wide-relaxed'])
   if (build !== 'auto') return build
-  return (await chooseBuild({}, (tried) => testBuild(tried, dtype))).build
+  return (await chooseBuild({}, (tried) => testBuild(smallModel, tried, dtype))).build
 }
 
 /** What the runs of a process have in common, for the head of a report. */

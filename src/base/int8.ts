@@ -1,6 +1,4 @@
-/**
- * Matrices as whole numbers: w[i, j] = scale[j]·q[i, j], a scale for each output channel.
- */
+/** Quantised matrices: w[i, j] = scale[j]·q[i, j], with one scale per output channel. */
 
 /**
  * The largest |q|. With 64 added, weights are 1..127, which is what the relaxed dot product of
@@ -8,7 +6,7 @@
  */
 export const LEVELS = 63
 
-/** A matrix as whole numbers. */
+/** A quantised matrix. */
 export interface Quantized {
   readonly values: Int8Array
   readonly scales: Float32Array
@@ -16,8 +14,8 @@ export interface Quantized {
 
 /**
  * @param values [blocks, rows, columns]
- * @returns the nearest whole numbers, and the scales [blocks, columns]: |largest of the column| /
- * 63, which is not finite where a value is not
+ * @returns the nearest integers and the scales [blocks, columns]. A scale is |largest of the column|
+ * / 63; it is not finite if a value of the column is not
  */
 export function quantize(values: Float32Array, columns: number, blocks = 1): Quantized {
   const whole = new Int8Array(values.length)
@@ -38,9 +36,4 @@ export function quantize(values: Float32Array, columns: number, blocks = 1): Qua
         whole[at] = Math.max(-LEVELS, Math.min(LEVELS, Math.round(values[at]! * inverses[j]!)))
   }
   return { values: whole, scales }
-}
-
-/** Name of the tensor with the scales of a matrix, in checkpoints and in the table of weights. */
-export function scalesOf(name: string): string {
-  return `${name}/scale`
 }
