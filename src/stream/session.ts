@@ -5,7 +5,7 @@ import type { NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { type Average, type Program, type State, statesFor } from '../program/program.ts'
 import { History } from './history.ts'
-import { type Job, Queue } from './queue.ts'
+import { type Job, Queue, type Result } from './queue.ts'
 
 /** What one chunk gives: the program's outputs, row-major, by name. */
 export type Outputs = Record<string, Float32Array>
@@ -27,11 +27,27 @@ const DEPTH: Record<Kind, number> = { wasm: 1, webgpu: 2 }
  */
 const PATIENCE = 3
 
+/** What a caller of a session asks for. */
+interface Task<T, R> {
+  /** Frames that it takes the stream on, none unless given. */
+  readonly frames?: number
+  /** Unless false, nothing may be under way beside it. */
+  readonly alone?: boolean
+  /** Bytes that it holds while it waits, none unless given. */
+  readonly bytes?: number
+  readonly signal?: AbortSignal | undefined
+  /** Gets all that issuing needs of the engine, so that issuing is synchronous. */
+  prepare(engine: Engine): Promise<(state: StreamState, frame: number) => Promise<T>>
+  /** Called with the result in the job's turn. */
+  done(result: T): R
+  /** Frees a result that is not used. */
+  drop?(result: T): void
+}
+
 /** A job on the device. */
 interface UnderWay {
   readonly job: Job
-  /** Resolves with what is to be done in the job's turn. */
-  readonly result: Promise<() => void>
+  readonly result: Promise<Result>
 }
 
 /** Where a session lives. */
@@ -113,23 +129,23 @@ export class Session {
     { watch, signal }: AdvanceOptions = {},
   ): Promise<{ first: number; outputs: Outputs }> {
     const chunk = { pixels: pixels.slice(), t }
-    return this.#ask(
-      t,
-      watch !== undefined,
-      async (engine) => {
+    return this.#ask({
+      frames: t,
+      alone: watch !== undefined,
+      bytes: chunk.pixels.byteLength,
+      signal,
+      prepare: async (engine) => {
         const program = this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32')
         const prepared = await engine.prepare(program)
         return (state, frame) => prepared.run(state, frame, chunk.pixels, watch)
       },
-      (outputs: Outputs) => {
+      done: (outputs: Outputs) => {
         const first = this.frame
         this.frame += t
         this.#keep(chunk)
         return { first, outputs }
       },
-      signal,
-      chunk.pixels.byteLength,
-    )
+    })
   }
 
   /** Runs the next t frames as `advance` does, and gives every named tensor. */
@@ -146,35 +162,29 @@ export class Session {
 
   /** Forgets all frames. */
   reset(): Promise<void> {
-    return this.#ask(
-      0,
-      true,
-      async () => (state) => state.clear(),
-      () => this.#arrive(0, null),
-    )
+    return this.#ask({
+      prepare: async () => (state) => state.clear(),
+      done: () => this.#arrive(0, null),
+    })
   }
 
   /** Copies of the states and the number of frames that led to them. */
   read(): Promise<{ frame: number; values: Float32Array[] }> {
-    return this.#ask(
-      0,
-      true,
-      async () => (state) => state.read(),
-      (values: Float32Array[]) => {
+    return this.#ask({
+      prepare: async () => (state) => state.read(),
+      done: (values: Float32Array[]) => {
         this.#history.save(this.frame, values)
         return { frame: this.frame, values }
       },
-    )
+    })
   }
 
   /** Replaces the states. */
   write(frame: number, values: readonly Float32Array[]): Promise<void> {
-    return this.#ask(
-      0,
-      true,
-      async () => (state) => state.write(values),
-      () => this.#arrive(frame, values),
-    )
+    return this.#ask({
+      prepare: async () => (state) => state.write(values),
+      done: () => this.#arrive(frame, values),
+    })
   }
 
   /**
@@ -182,10 +192,8 @@ export class Session {
    * @throws TrecvitError if there is no such device; the session stays where it is
    */
   move(kind: Kind): Promise<void> {
-    return this.#ask(
-      0,
-      true,
-      async () => {
+    return this.#ask({
+      prepare: async () => {
         const engine = await this.#engines.get(kind)
         return async (state) => {
           const values = await state.read()
@@ -199,12 +207,13 @@ export class Session {
           return { home: { engine, state: moved }, values }
         }
       },
-      ({ home, values }: { home: Home; values: Float32Array[] }) => {
+      done: ({ home, values }: { home: Home; values: Float32Array[] }) => {
         this.#home!.state.dispose()
         this.#home = home
         this.#history.save(this.frame, values)
       },
-    )
+      drop: ({ home }) => home.state.dispose(),
+    })
   }
 
   /** Frees the state, after all that was asked for before. What is asked for afterwards rejects. */
@@ -216,38 +225,20 @@ export class Session {
     return this.#closing
   }
 
-  /**
-   * Queues a job.
-   * @param prepare gets all that issuing needs of the engine, so that issuing is synchronous
-   * @param done called with the result in the job's turn
-   */
-  #ask<T, R>(
-    frames: number,
-    alone: boolean,
-    prepare: (engine: Engine) => Promise<(state: StreamState, frame: number) => Promise<T>>,
-    done: (result: T) => R,
-    signal?: AbortSignal,
-    bytes = 0,
-  ): Promise<R> {
+  /** Queues a job. */
+  #ask<T, R>(task: Task<T, R>): Promise<R> {
+    const { frames = 0, alone = true, bytes = 0, signal } = task
     return new Promise((resolve, reject) => {
       if (this.#closing) throw new TrecvitError('The stream was disposed of; open another one')
       if (this.#engines.closed) throw disposedError()
-      this.#queue.add(
-        {
-          frames,
-          alone,
-          bytes,
-          failed: reject,
-          prepare: async (engine) => {
-            const run = await prepare(engine)
-            return async (state, frame) => {
-              const result = await run(state, frame)
-              return () => resolve(done(result))
-            }
-          },
-        },
-        signal,
-      )
+      const prepare: Job['prepare'] = async (engine) => {
+        const run = await task.prepare(engine)
+        return async (state, frame) => {
+          const result = await run(state, frame)
+          return { use: () => resolve(task.done(result)), drop: () => task.drop?.(result) }
+        }
+      }
+      this.#queue.add({ frames, alone, bytes, prepare, failed: reject }, signal)
       if (!this.#running) void this.#run()
     })
   }
@@ -273,10 +264,11 @@ export class Session {
           const start = performance.now()
           const values = await state.read()
           const milliseconds = performance.now() - start
-          return () => {
+          const use = (): void => {
             this.#saving = false
             this.#history.saveTimed(this.engine.kind, this.frame, values, milliseconds)
           }
+          return { use, drop: () => {} }
         },
         failed: () => (this.#saving = false),
       },
@@ -356,11 +348,11 @@ export class Session {
   async #finish({ engine }: Home): Promise<void> {
     const oldest = this.#underWay[0]
     if (!oldest) return
-    const done = await oldest.result
+    const result = await oldest.result
     if (engine.lost !== null) throw new Error(engine.lost)
     this.#underWay.shift()
     this.#losses = 0
-    done()
+    result.use()
   }
 
   /**
@@ -374,7 +366,7 @@ export class Session {
     const isLoss =
       engine.lost !== null || (engine.kind === 'webgpu' && !(error instanceof TrecvitError))
     const failed = isLoss ? undefined : (this.#underWay.shift()?.job ?? this.#queue.take())
-    this.#queue.addFirst(this.#underWay.splice(0).map(({ job }) => job))
+    this.#takeBack()
     this.#leave()
     if (failed) return failed.failed(asTrecvitError(error))
     this.#losses++
@@ -405,8 +397,19 @@ export class Session {
     this.#home = undefined
   }
 
+  /** Returns to the queue what is under way. Its results are not used, should they still come. */
+  #takeBack(): void {
+    const all = this.#underWay.splice(0)
+    for (const { result } of all)
+      result.then(
+        ({ drop }) => drop(),
+        () => {},
+      )
+    this.#queue.addFirst(all.map(({ job }) => job))
+  }
+
   #failAll(error: unknown): void {
-    this.#queue.addFirst(this.#underWay.splice(0).map(({ job }) => job))
+    this.#takeBack()
     while (this.#queue.length) this.#queue.take().failed(error)
     this.#leave()
   }

@@ -1,0 +1,75 @@
+/** A stream that moves to another device while a device is lost. */
+import { expect, test } from 'vitest'
+import type { Backend, StreamState } from '../src/backend/backend.ts'
+import { Engine } from '../src/backend/engine.ts'
+import type { Program } from '../src/program/program.ts'
+import { Session } from '../src/stream/session.ts'
+
+/** States that have not been disposed of, and what happens when one is written. */
+class World {
+  readonly alive = new Set<string>()
+  written = (): void => {}
+
+  /** An engine whose states hold nothing. */
+  engine(kind: 'wasm' | 'webgpu'): Engine {
+    let count = 0
+    const createState = async (): Promise<StreamState> => {
+      const name = `${kind} ${count++}`
+      this.alive.add(name)
+      return {
+        read: async () => [],
+        write: async () => this.written(),
+        clear: async () => {},
+        dispose: () => void this.alive.delete(name),
+      }
+    }
+    const device = { backend: kind, kernels: '', threads: 1, reason: null, gpu: null }
+    return new Engine({
+      device,
+      failure: null,
+      createState,
+      dispose: () => {},
+    } as unknown as Backend)
+  }
+}
+
+const program: Program = {
+  b: 1,
+  t: 1,
+  pixels: { buffer: { name: 'pixels', dtype: 'u8', size: 0 }, offset: 0, shape: [0], stride: 0 },
+  steps: [],
+  outputs: {},
+  states: [],
+}
+
+test('a state that was moved when its old device was lost is moved again, and none stays', async () => {
+  const world = new World()
+  const [cpu, other, gpu] = [world.engine('wasm'), world.engine('wasm'), world.engine('webgpu')]
+  const engines = { current: cpu, closed: false, get: async () => gpu, replace: async () => other }
+  const session = new Session(engines, 1, () => program)
+  world.written = () => cpu.lose('it died')
+  await session.move('webgpu')
+  expect(session.engine).toBe(gpu)
+  expect([...world.alive]).toEqual(['webgpu 1'])
+  await session.dispose()
+  expect([...world.alive]).toEqual([])
+})
+
+test('a state that was moved when the model ended does not stay', async () => {
+  const world = new World()
+  const [cpu, gpu] = [world.engine('wasm'), world.engine('webgpu')]
+  const engines = {
+    current: cpu,
+    closed: false,
+    get: async () => gpu,
+    replace: () => Promise.reject(new Error('there is no other')),
+  }
+  const session = new Session(engines, 1, () => program)
+  world.written = () => {
+    engines.closed = true
+    cpu.lose('it was disposed of')
+  }
+  await expect(session.move('webgpu')).rejects.toThrow('The model was disposed of')
+  await session.dispose()
+  expect([...world.alive]).toEqual([])
+})
