@@ -133,13 +133,13 @@ export async function runOp(
   const poison = copy('poison', size, margin + rowsOf(result) * stride + margin)
   const filled = poison.buffer.size
   buffer.size += filled
-  const { steps, states } = recorder.end(whole(buffer, buffer.size), {})
+  const { steps, states } = recorder.end({})
   const [step, fill] = steps.slice(-2) as [Step, Step]
   const guard = (name: string): State => ({ name, shape: [16] })
   const program: Program = {
     b,
     t,
-    pixels: whole(buffer, buffer.size),
+    inputs: { pixels: whole(buffer, buffer.size) },
     steps: [
       ...steps.slice(0, -2),
       fill,
@@ -176,7 +176,7 @@ export async function runOp(
       statesFor(states, average).map(({ shape }) => new Float32Array(sizeOf(shape)))),
     nan,
   ])
-  const { written, ...read } = await replay.run(stream, op.frame ?? 0, sent)
+  const { written, ...read } = await replay.run(stream, op.frame ?? 0, { pixels: sent })
   const [before, ...after] = await stream.read()
   for (const part of [replay, stream, backend]) part.dispose()
 

@@ -102,7 +102,7 @@ describe('recording', () => {
     expect(() => recorder.average('later', x, 'halfLife')).toThrow(
       'State "later/past" expected a place before the window "last/past"',
     )
-    const { states } = recorder.end(x, {})
+    const { states } = recorder.end({})
     expect(statesFor(states, { frames: 5 })).toEqual([
       { name: 'all/past', shape: [2, 2, 12], sum: true },
       { name: 'last/past', shape: [2, 5, 12] },
@@ -157,7 +157,7 @@ describe('plan', () => {
       [...inputsOf(step), step.output].forEach(({ buffer }) => last.set(buffer, index)),
     )
     Object.values(program.outputs).forEach(({ buffer }) => last.set(buffer, program.steps.length))
-    const alive = new Set<Buffer>([program.pixels.buffer])
+    const alive = new Set<Buffer>([program.inputs['pixels']!.buffer])
     program.steps.forEach((step, index) => {
       alive.add(step.output.buffer)
       const ranges = [...alive]

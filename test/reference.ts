@@ -3,7 +3,7 @@
  * short; the one to read first, and what every backend is compared with. The formulas stand above
  * each function, in the letters of src/program/program.ts.
  */
-import type { Backend, Device, Replay, StreamState, Watch } from '../src/backend/backend.ts'
+import type { Backend, Device, Inputs, Replay, StreamState, Watch } from '../src/backend/backend.ts'
 import {
   type Attention,
   type Average,
@@ -375,8 +375,8 @@ export class ReferenceBackend implements Backend {
 
   async prepare(program: Program): Promise<Replay> {
     return {
-      run: (state, frame, pixels, watch) =>
-        this.#run(program, state as ReferenceState, frame, pixels, watch),
+      run: (state, frame, inputs, watch) =>
+        this.#run(program, state as ReferenceState, frame, inputs, watch),
       dispose: () => {},
     }
   }
@@ -391,11 +391,13 @@ export class ReferenceBackend implements Backend {
     program: Program,
     state: ReferenceState,
     frame: number,
-    pixels: Uint8Array | Float32Array,
+    inputs: Inputs,
     watch?: Watch,
   ): Promise<Record<string, Float32Array>> {
     const buffers = new Map<Buffer, Float64Array>([
-      [program.pixels.buffer, Float64Array.from(pixels)],
+      ...Object.entries(program.inputs).map(
+        ([name, { buffer }]) => [buffer, Float64Array.from(inputs[name]!)] as const,
+      ),
     ])
     const rows = (tensor: Tensor) => {
       const buffer = buffers.get(tensor.buffer) ?? new Float64Array(tensor.buffer.size).fill(NaN)

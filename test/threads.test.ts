@@ -184,7 +184,7 @@ describe('what fails rejects', () => {
     // The working memory of thread 1 lies beyond the end; that of thread 0 does not.
     machine.run = (given) => run({ ...given, scratchBytes: 2 ** 31 })
     const frames = Array.from({ length: 20 }, () =>
-      replay.run(state, 0, new Uint8Array(32 * 32 * 3)),
+      replay.run(state, 0, { pixels: new Uint8Array(32 * 32 * 3) }),
     )
     const results = await Promise.allSettled(frames)
     expect(results.some(({ status }) => status === 'rejected')).toBe(true)

@@ -49,7 +49,7 @@ describe('slots', () => {
       [...inputsOf(step), step.output].forEach(({ buffer }) => last.set(buffer, index)),
     )
     Object.values(program.outputs).forEach(({ buffer }) => last.set(buffer, program.steps.length))
-    const alive = new Set<Buffer>([program.pixels.buffer])
+    const alive = new Set<Buffer>([program.inputs['pixels']!.buffer])
     program.steps.forEach((step, index) => {
       alive.add(step.output.buffer)
       expect(new Set([...alive].map((buffer) => of.get(buffer))).size).toBe(alive.size)
@@ -108,7 +108,12 @@ describe.skipIf(!adapter)('on a GPU', async () => {
       const outputs = await replay.run(
         state,
         from,
-        pixels.subarray((from * pixels.length) / frames, ((from + t) * pixels.length) / frames),
+        {
+          pixels: pixels.subarray(
+            (from * pixels.length) / frames,
+            ((from + t) * pixels.length) / frames,
+          ),
+        },
         watched
           ? async (step, milliseconds, read) => {
               steps.push(step.name)
@@ -150,11 +155,12 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const replay = await backend.prepare(program)
     const results = await Promise.all(
       singles.map((_, frame) =>
-        replay.run(
-          state,
-          frame,
-          pixels.subarray((frame * pixels.length) / frames, ((frame + 1) * pixels.length) / frames),
-        ),
+        replay.run(state, frame, {
+          pixels: pixels.subarray(
+            (frame * pixels.length) / frames,
+            ((frame + 1) * pixels.length) / frames,
+          ),
+        }),
       ),
     )
     expect(
@@ -178,11 +184,12 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const replay = await backend.prepare(program)
     const got: number[] = []
     for (const frame of singles.keys()) {
-      const outputs = await replay.run(
-        state,
-        frame,
-        pixels.subarray((frame * pixels.length) / frames, ((frame + 1) * pixels.length) / frames),
-      )
+      const outputs = await replay.run(state, frame, {
+        pixels: pixels.subarray(
+          (frame * pixels.length) / frames,
+          ((frame + 1) * pixels.length) / frames,
+        ),
+      })
       got.push(...outputs['logits']!, ...outputs['recent/logits']!)
       const values = await state.read()
       expect(values.map(({ length }) => length)).toEqual(
@@ -310,11 +317,11 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const { backend, program, pixels } = await open({}, counting)
     const replay = await backend.prepare(program)
     const state = await backend.createState(program.states, window)
-    await replay.run(state, 0, pixels.subarray(0, pixels.length / frames))
+    await replay.run(state, 0, { pixels: pixels.subarray(0, pixels.length / frames) })
     await replay.run(
       state,
       1,
-      pixels.subarray(0, pixels.length / frames),
+      { pixels: pixels.subarray(0, pixels.length / frames) },
       async (_, __, read) => void (await read()),
     )
     await state.read()
@@ -327,7 +334,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const { backend, program, pixels } = await open()
     const replay = await backend.prepare(program)
     const state = await backend.createState(program.states, window)
-    const frame = pixels.subarray(0, pixels.length / frames)
+    const frame = { pixels: pixels.subarray(0, pixels.length / frames) }
     await replay.run(state, 0, frame)
     state.dispose()
     await expect(replay.run(state, 1, frame)).rejects.toThrow('The GPU refused its work')
@@ -340,7 +347,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const { backend, program, pixels } = await open({}, own)
     const replay = await backend.prepare(program)
     const state = await backend.createState(program.states, window)
-    const frame = pixels.subarray(0, pixels.length / frames)
+    const frame = { pixels: pixels.subarray(0, pixels.length / frames) }
     const first = expect(replay.run(state, 0, frame)).rejects.toThrow()
     own.destroy()
     await first
@@ -353,7 +360,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     const { backend, program, pixels } = await open()
     const replay = await backend.prepare(program)
     const state = await backend.createState(program.states, window)
-    const frame = pixels.subarray(0, pixels.length / frames)
+    const frame = { pixels: pixels.subarray(0, pixels.length / frames) }
     await replay.run(state, 2 ** 32 - 2, frame)
     await expect(replay.run(state, 2 ** 32 - 1, frame)).rejects.toThrow(
       'A stream on WebGPU expected at most 4294967295 frames since its reset',

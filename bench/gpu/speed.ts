@@ -96,9 +96,12 @@ async function speed(
   const prepared = performance.now() - start
   const state = await backend.createState(program.states)
   const next = noise(7)
-  const pixels = Uint8Array.from({ length: sizeOf(program.pixels.shape) }, () => 128 + 127 * next())
+  const pixels = Uint8Array.from(
+    { length: sizeOf(program.inputs['pixels']!.shape) },
+    () => 128 + 127 * next(),
+  )
   let frame = 0
-  const run = () => replay.run(state, (frame += t) - t, pixels)
+  const run = () => replay.run(state, (frame += t) - t, { pixels })
   const first = performance.now()
   await run()
   const warmed = performance.now() - first

@@ -39,6 +39,9 @@ export type Watch = (
   read: () => Promise<Float32Array>,
 ) => void | Promise<void>
 
+/** Values of the inputs of a program by name, row-major, each in the dtype of its tensor. */
+export type Inputs = Readonly<Record<string, Uint8Array | Float32Array>>
+
 /** The carried numbers of one stream. */
 export interface StreamState {
   /** Copies of all states, in the order in which they were asked for. */
@@ -55,13 +58,13 @@ export interface Replay {
    * Runs the program for one chunk of frames.
    * @param state carried numbers; changed
    * @param frame frames of the stream since its reset
-   * @param pixels [b, t, H, W, 3] in the program's dtype
+   * @param inputs all inputs of the program, as `{ pixels }`
    * @returns the program's outputs, row-major
    */
   run(
     state: StreamState,
     frame: number,
-    pixels: Uint8Array | Float32Array,
+    inputs: Inputs,
     watch?: Watch,
   ): Promise<Record<string, Float32Array>>
   dispose(): void

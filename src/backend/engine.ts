@@ -8,7 +8,7 @@
  */
 import { Lru } from '../base/lru.ts'
 import type { Program } from '../program/program.ts'
-import type { Backend, Device, Replay, StreamState, Watch } from './backend.ts'
+import type { Backend, Device, Inputs, Replay, StreamState, Watch } from './backend.ts'
 
 /** What computes. */
 export type Kind = Device['backend']
@@ -19,7 +19,7 @@ export interface Prepared {
   run(
     state: StreamState,
     frame: number,
-    pixels: Uint8Array | Float32Array,
+    inputs: Inputs,
     watch?: Watch,
   ): Promise<Record<string, Float32Array>>
 }

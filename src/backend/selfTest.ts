@@ -72,13 +72,13 @@ async function outputsOf(
   try {
     writeNoise(backend, weights, random)
     const pixels = Uint8Array.from(
-      { length: sizeOf(program.pixels.shape) },
+      { length: sizeOf(program.inputs['pixels']!.shape) },
       () => Math.abs(random()) * 256,
     )
     state = await backend.createState(program.states, { frames: 2 })
     // The second chunk begins with the states that the first one left.
-    await (await engine.prepare(program)).run(state, 0, pixels)
-    return await (await engine.prepare(program)).run(state, program.t, pixels)
+    await (await engine.prepare(program)).run(state, 0, { pixels })
+    return await (await engine.prepare(program)).run(state, program.t, { pixels })
   } finally {
     state?.dispose()
     await engine.dispose()

@@ -137,7 +137,7 @@ async function byStreams(
   const pixels = randomFrame(engine.config, 0)
   const samples = STREAMS.map((): number[] => [])
   const round = async (count: number) => {
-    for (const state of states.slice(0, count)) await replay.run(state, 1, pixels)
+    for (const state of states.slice(0, count)) await replay.run(state, 1, { pixels })
   }
   await warm(() => round(1), 500 * Math.min(1, seconds))
   for (
@@ -186,7 +186,7 @@ async function byFrame(
   for (const [index, frame] of FRAMES.entries()) {
     const following = part(follow, index, FRAMES.length)
     while (seen < frame) {
-      await replay.run(old, seen++, pixels)
+      await replay.run(old, seen++, { pixels })
       if (seen % 100 === 0 && !(await goesOn(following, seen / frame))) break
     }
     if (follow.signal.aborted) break
@@ -196,8 +196,8 @@ async function byFrame(
       const start = performance.now();
       samples.length < 20 || performance.now() - start < (1000 * seconds) / FRAMES.length;
     ) {
-      const late = await time(() => replay.run(old, seen++, pixels))
-      const early = await time(() => replay.run(young, samples.length + 1, pixels))
+      const late = await time(() => replay.run(old, seen++, { pixels }))
+      const early = await time(() => replay.run(young, samples.length + 1, { pixels }))
       samples.push([late.wall, early.wall])
       if (!(await goesOn(following, 1))) break
     }

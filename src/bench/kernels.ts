@@ -210,12 +210,12 @@ class Runner {
       const replay = await backend.prepare({
         b: 1,
         t: 1,
-        pixels: input,
+        inputs: { pixels: input },
         steps,
         outputs: {},
         states: statesOf(step),
       })
-      return () => replay.run(state, 1, pixels)
+      return () => replay.run(state, 1, { pixels })
     }
     const few = await repeated(8)
     await warm(few, Math.min(500, 1000 * seconds))
@@ -257,7 +257,7 @@ function microKernel(): Step {
     stride: 0,
   }
   ops.linear('product', x, 'panel')
-  return ops.end(x, {}).steps[0]!
+  return ops.end({}).steps[0]!
 }
 
 /** Patches of one line each are rows of pixels, copied. */
@@ -274,7 +274,7 @@ function copyOf(size: Size): Step {
     },
     { lead: 0, patchSize: [1, width / 3] },
   )
-  return ops.end(ops.pixels(1, 1, 'f32'), {}).steps[0]!
+  return ops.end({}).steps[0]!
 }
 
 function values(size: number, seed: number, spread: number): Float32Array {

@@ -62,7 +62,7 @@ export function recordModel(
   // [T] LRUViT: nn.LayerNorm(name="encoder_norm")
   x = ops.layerNorm('encoded', x, 'encoder/encoder_norm/scale', 'encoder/encoder_norm/bias')
   const encoded = wantsTokens || !hasHead ? { encoded: x } : {}
-  if (!hasHead) return ops.end(pixels, encoded)
+  if (!hasHead) return ops.end(encoded)
 
   // [T] ClassificationDecoder: head_input = x[:, 0] or mean over tokens
   const headInput = poolType === 'gap' ? ops.pool('decoder/head_input', x) : ops.token(x, 0)
@@ -72,7 +72,7 @@ export function recordModel(
     activation: 'tanh',
   })
   const answers = { ...answer('', 'all'), ...(recent !== 'all' && answer('recent/', recent)) }
-  return ops.end(pixels, { ...encoded, frame_features: features, ...answers })
+  return ops.end({ ...encoded, frame_features: features, ...answers })
 
   function answer(path: string, over: AverageKind): Record<string, Tensor> {
     const preLogits = ops.average(`${path}pre_logits`, features, over)

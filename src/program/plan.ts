@@ -32,7 +32,7 @@ export function bytesOf(buffer: Buffer): number {
 /**
  * Gives buffers whose lifetimes do not meet the same memory: the largest first, each at the lowest
  * place that is free for as long as it lives. A buffer lives from the step that writes it to the
- * last step that reads it; pixels from the start, outputs to the end.
+ * last step that reads it; inputs from the start, outputs to the end.
  */
 export function plan(program: Program): Plan {
   const placed: { at: number; end: number; life: Life }[] = []
@@ -80,7 +80,7 @@ function livesOf(program: Program): [Buffer, Life][] {
     if (life) life.to = Math.max(life.to, step)
     else lives.set(buffer, { from: step, to: step })
   }
-  extend(program.pixels.buffer, -1)
+  for (const input of Object.values(program.inputs)) extend(input.buffer, -1)
   program.steps.forEach((step, index) => {
     for (const input of inputsOf(step)) extend(input.buffer, index)
     extend(step.output.buffer, index)

@@ -203,8 +203,8 @@ export interface Program {
   readonly b: number
   /** Frames of each video in one chunk. */
   readonly t: number
-  /** Where the caller puts the pixels [b, t, H, W, 3]. */
-  readonly pixels: Tensor
+  /** Tensors that the caller fills before each replay, by name: `pixels` [b, t, H, W, 3], others. */
+  readonly inputs: Readonly<Record<string, Tensor>>
   readonly steps: readonly Step[]
   /** Tensors that the caller gets back, by name. */
   readonly outputs: Readonly<Record<string, Tensor>>

@@ -27,6 +27,7 @@ export class Recorder {
   readonly b: number
   readonly t: number
   readonly #weights: WeightTable
+  readonly #inputs: Record<string, Tensor> = {}
   readonly #steps: Step[] = []
   readonly #states: State[] = []
   readonly #names = new Set<string>()
@@ -43,7 +44,12 @@ export class Recorder {
 
   /** The pixels of a chunk: [b, t, height, width, 3], bytes 0..255 or float32 0..1. */
   pixels(height: number, width: number, dtype: 'u8' | 'f32'): Tensor {
-    return tensorOf('pixels', [this.b, this.t, height, width, 3], dtype)
+    return this.input('pixels', [this.b, this.t, height, width, 3], dtype)
+  }
+
+  /** A tensor that the caller fills before each replay, under this name, with dense rows. */
+  input(name: string, shape: readonly number[], dtype: 'u8' | 'f32' = 'f32'): Tensor {
+    return (this.#inputs[name] = tensorOf(name, shape, dtype))
   }
 
   /** Columns [from, from + count) of x, without a copy. */
@@ -322,8 +328,9 @@ export class Recorder {
   }
 
   /** Ends the recording: these tensors, and the states, are what a replay leaves behind. */
-  end(pixels: Tensor, outputs: Record<string, Tensor>): Program {
-    return { b: this.b, t: this.t, pixels, steps: this.#steps, outputs, states: this.#states }
+  end(outputs: Record<string, Tensor>): Program {
+    const { b, t } = this
+    return { b, t, inputs: this.#inputs, steps: this.#steps, outputs, states: this.#states }
   }
 
   #step(step: StepWithoutOutput, shape: readonly number[]): Tensor {

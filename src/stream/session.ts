@@ -137,7 +137,7 @@ export class Session {
       prepare: async (engine) => {
         const program = this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32')
         const prepared = await engine.prepare(program)
-        return (state, frame) => prepared.run(state, frame, chunk.pixels, watch)
+        return (state, frame) => prepared.run(state, frame, { pixels: chunk.pixels }, watch)
       },
       done: (outputs: Outputs) => {
         const first = this.frame
@@ -308,7 +308,7 @@ export class Session {
         const prepared = await engine.prepare(
           this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32'),
         )
-        await prepared.run(state, frame, pixels)
+        await prepared.run(state, frame, { pixels })
         frame += t
       }
       if (engine.lost !== null) throw new Error(engine.lost)

@@ -15,7 +15,7 @@ import {
   type Tensor,
   type Weight,
 } from '../../program/program.ts'
-import type { Backend, Device, Replay, StreamState, Watch } from '../backend.ts'
+import type { Backend, Device, Inputs, Replay, StreamState, Watch } from '../backend.ts'
 import type { Build } from './builds.ts'
 import {
   type Addresses,
@@ -292,15 +292,16 @@ class WasmReplay implements Replay {
   run(
     state: StreamState,
     frame: number,
-    pixels: Uint8Array | Float32Array,
+    inputs: Inputs,
     watch?: Watch,
   ): Promise<Record<string, Float32Array>> {
-    const { steps, outputs, pixels: input } = this.#program
+    const { steps, outputs, inputs: tensors } = this.#program
     const { at, averageFrames } = state as WasmState
     const job = { table: this.#table, state: at, frame, averageFrames, ...this.#scratch }
-    // From the pixels to the outputs the activations belong to this run.
+    // From the inputs to the outputs the activations belong to this run.
     return this.#turns.take(async () => {
-      this.#machine.write(this.#arena + this.#offsets.get(input.buffer)!, pixels)
+      for (const [name, { buffer }] of Object.entries(tensors))
+        this.#machine.write(this.#arena + this.#offsets.get(buffer)!, inputs[name]!)
       if (!watch)
         await this.#machine.run(
           { ...job, begin: 0, end: this.#begins[steps.length]! },

@@ -10,7 +10,7 @@ import {
   type Tensor,
   type Weight,
 } from '../../program/program.ts'
-import type { MatrixDType, Replay, StreamState, Watch } from '../backend.ts'
+import type { Inputs, MatrixDType, Replay, StreamState, Watch } from '../backend.ts'
 import { allocate, largestPiece } from './allocate.ts'
 import { type Call, encode } from './encode.ts'
 import { Kernels } from './kernels.ts'
@@ -151,7 +151,7 @@ export class WebGpuReplay implements Replay {
   async run(
     state: StreamState,
     frame: number,
-    pixels: Uint8Array | Float32Array,
+    inputs: Inputs,
     watch?: Watch,
   ): Promise<Record<string, Float32Array>> {
     const end = frame + this.#program.t
@@ -165,7 +165,7 @@ export class WebGpuReplay implements Replay {
     const spans = outputs.map(([, tensor]) => this.#spanOf(tensor))
     const send = () => {
       stream.setFrame(frame)
-      this.#send(pixels)
+      this.#send(inputs)
     }
     const values = watch
       ? // Many submits, between which no other run may write the activations.
@@ -213,14 +213,19 @@ export class WebGpuReplay implements Replay {
   }
 
   /** Bytes are sent in words of four. */
-  #send(pixels: Uint8Array | Float32Array): void {
+  #send(inputs: Inputs): void {
     const { queue } = this.#device
-    const to = this.#bufferOf(this.#program.pixels)
-    const bytes = new Uint8Array(pixels.buffer as ArrayBuffer, pixels.byteOffset, pixels.byteLength)
-    const whole = bytes.length - (bytes.length % 4)
-    queue.writeBuffer(to, 0, bytes, 0, whole)
-    if (whole < bytes.length)
-      queue.writeBuffer(to, whole, Uint8Array.of(...bytes.subarray(whole), 0, 0, 0).subarray(0, 4))
+    for (const [name, tensor] of Object.entries(this.#program.inputs)) {
+      const { buffer, byteOffset, byteLength } = inputs[name]!
+      const to = this.#bufferOf(tensor)
+      const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength)
+      const whole = byteLength - (byteLength % 4)
+      queue.writeBuffer(to, 0, bytes, 0, whole)
+      if (whole < byteLength) {
+        const rest = Uint8Array.of(...bytes.subarray(whole), 0, 0, 0)
+        queue.writeBuffer(to, whole, rest.subarray(0, 4))
+      }
+    }
   }
 
   #bufferOf({ buffer }: Tensor): GPUBuffer {

@@ -64,7 +64,7 @@ export async function createEngine(
     config,
     backend,
     program,
-    advance: (pixels, watch) => replay.run(state, frame++, pixels, watch),
+    advance: (pixels, watch) => replay.run(state, frame++, { pixels }, watch),
   }
 }
 
