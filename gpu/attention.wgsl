@@ -137,7 +137,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   // Sums of all teams, as they would be for the largest score of all.
   told[local] = largest;
   workgroupBarrier();
-  let most = max(max(told[within], told[within + 64u]), max(told[within + 128u], told[within + 192u]));
+  let most = max(
+    max(told[within], told[within + 64u]),
+    max(told[within + 128u], told[within + 192u]));
   let shrink = exponential(largest - most);
   workgroupBarrier();
   told[local] = total * shrink;
@@ -151,7 +153,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   workgroupBarrier();
   // A team stores one row of each group.
   let place = team * 256u + within;
-  store(frame, row + team, head, column, (told[place] + told[place + 64u] + told[place + 128u] + told[place + 192u]) / sum[team]);
+  store(frame, row + team, head, column,
+    (told[place] + told[place + 64u] + told[place + 128u] + told[place + 192u]) / sum[team]);
 }
 
 /** Columns c..c+3 of a head's row of q, zero beyond its last; rows beyond the last repeat it. */
@@ -160,7 +163,10 @@ fn qAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
   if (ALIGNED) {
     return q[at >> 2u];
   }
-  return select(vec4f(), vec4f(q[at >> 2u][at & 3u], q[(at + 1u) >> 2u][(at + 1u) & 3u], q[(at + 2u) >> 2u][(at + 2u) & 3u],
+  return select(vec4f(), vec4f(
+    q[at >> 2u][at & 3u],
+    q[(at + 1u) >> 2u][(at + 1u) & 3u],
+    q[(at + 2u) >> 2u][(at + 2u) & 3u],
     q[(at + 3u) >> 2u][(at + 3u) & 3u]), c + vec4u(0u, 1u, 2u, 3u) < vec4u(p.r));
 }
 
@@ -170,7 +176,10 @@ fn kAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
   if (ALIGNED) {
     return k[at >> 2u];
   }
-  return select(vec4f(), vec4f(k[at >> 2u][at & 3u], k[(at + 1u) >> 2u][(at + 1u) & 3u], k[(at + 2u) >> 2u][(at + 2u) & 3u],
+  return select(vec4f(), vec4f(
+    k[at >> 2u][at & 3u],
+    k[(at + 1u) >> 2u][(at + 1u) & 3u],
+    k[(at + 2u) >> 2u][(at + 2u) & 3u],
     k[(at + 3u) >> 2u][(at + 3u) & 3u]), c + vec4u(0u, 1u, 2u, 3u) < vec4u(p.r));
 }
 
@@ -183,7 +192,10 @@ fn vAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
   if (ALIGNED) {
     return v[at >> 2u];
   }
-  return select(vec4f(), vec4f(v[at >> 2u][at & 3u], v[(at + 1u) >> 2u][(at + 1u) & 3u], v[(at + 2u) >> 2u][(at + 2u) & 3u],
+  return select(vec4f(), vec4f(
+    v[at >> 2u][at & 3u],
+    v[(at + 1u) >> 2u][(at + 1u) & 3u],
+    v[(at + 2u) >> 2u][(at + 2u) & 3u],
     v[(at + 3u) >> 2u][(at + 3u) & 3u]), c + vec4u(0u, 1u, 2u, 3u) < vec4u(p.r));
 }
 

@@ -139,7 +139,10 @@ fn multiplyAt(at: u32) -> vec4f {
   if (ALIGNED) {
     return multiply[at >> 2u];
   }
-  return vec4f(multiply[at >> 2u][at & 3u], multiply[(at + 1u) >> 2u][(at + 1u) & 3u], multiply[(at + 2u) >> 2u][(at + 2u) & 3u],
+  return vec4f(
+    multiply[at >> 2u][at & 3u],
+    multiply[(at + 1u) >> 2u][(at + 1u) & 3u],
+    multiply[(at + 2u) >> 2u][(at + 2u) & 3u],
     multiply[(at + 3u) >> 2u][(at + 3u) & 3u]);
 }
 
@@ -147,7 +150,10 @@ fn addAt(at: u32) -> vec4f {
   if (ALIGNED) {
     return add[at >> 2u];
   }
-  return vec4f(add[at >> 2u][at & 3u], add[(at + 1u) >> 2u][(at + 1u) & 3u], add[(at + 2u) >> 2u][(at + 2u) & 3u],
+  return vec4f(
+    add[at >> 2u][at & 3u],
+    add[(at + 1u) >> 2u][(at + 1u) & 3u],
+    add[(at + 2u) >> 2u][(at + 2u) & 3u],
     add[(at + 3u) >> 2u][(at + 3u) & 3u]);
 }
 
@@ -165,7 +171,8 @@ fn gelu(x: vec4f) -> vec4f {
  */
 fn tanh4(x: vec4f) -> vec4f {
   let z = x * x;
-  let polynomial = (((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z + 1.33314422036e-1) * z - 3.33332819422e-1;
+  let polynomial = (((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z
+    + 1.33314422036e-1) * z - 3.33332819422e-1;
   let far = 1.0 - 2.0 / (exponential(2.0 * abs(x)) + 1.0);
   return select(polynomial * z * x + x, select(far, -far, x < vec4f()), abs(x) >= vec4f(0.625));
 }

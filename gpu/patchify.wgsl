@@ -46,7 +46,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let cell = token - p.lead;
     let gridRows = (p.tokens - p.lead) / p.gridColumns;
     let line = (frame * gridRows + cell / p.gridColumns) * p.py + column / p.line;
-    let at = p.pixelsOffset + (line * p.gridColumns + cell % p.gridColumns) * p.line + column % p.line;
+    let at = p.pixelsOffset + (line * p.gridColumns + cell % p.gridColumns) * p.line
+      + column % p.line;
     if (BYTES) {
       let byte = extractBits(pixels[at >> 2u], 8u * (at & 3u), 8u);
       let shift = countLeadingZeros(byte);

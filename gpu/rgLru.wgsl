@@ -57,7 +57,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       let m = expm1(decay[channel] * sigmoid(gates[gateAt + p.width]));
       state = (1.0 + m) * state + sqrt(-m * (2.0 + m)) * gated;
     }
-    out[p.outOffset + row * p.outStride + channel] = state * y[p.yOffset + row * p.yStride + channel];
+    out[p.outOffset + row * p.outStride + channel] =
+      state * y[p.yOffset + row * p.yStride + channel];
   }
   s[index] = state;
 }
@@ -89,7 +90,8 @@ fn expm1(x: f32) -> f32 {
  */
 fn expm1Reduced(x: f32, n: f32) -> f32 {
   let r = (x - n * 0.693359375) + n * 2.12194440e-4;
-  let polynomial = ((((1.9875691500e-4 * r + 1.3981999507e-3) * r + 8.3334519073e-3) * r + 4.1665795894e-2) * r + 1.6666665459e-1) * r + 5.0000001201e-1;
+  let polynomial = ((((1.9875691500e-4 * r + 1.3981999507e-3) * r + 8.3334519073e-3) * r
+    + 4.1665795894e-2) * r + 1.6666665459e-1) * r + 5.0000001201e-1;
   return polynomial * r * r + r;
 }
 

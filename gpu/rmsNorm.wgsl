@@ -18,7 +18,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read> scale: array<vec4f>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32) {
   let row = group.y * groups.x + group.x;
   if (row >= p.rows) {
     return;

@@ -17,7 +17,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32) {
   let row = group.y * groups.x + group.x;
   if (row >= p.rows) {
     return;
@@ -48,6 +51,7 @@ fn exponential(x: f32) -> f32 {
   let clamped = select(x, -87.0, x < -87.0);
   let n = round(clamped * 1.44269504088896341);
   let r = (clamped - n * 0.693359375) + n * 2.12194440e-4;
-  let polynomial = ((((1.9875691500e-4 * r + 1.3981999507e-3) * r + 8.3334519073e-3) * r + 4.1665795894e-2) * r + 1.6666665459e-1) * r + 5.0000001201e-1;
+  let polynomial = ((((1.9875691500e-4 * r + 1.3981999507e-3) * r + 8.3334519073e-3) * r
+    + 4.1665795894e-2) * r + 1.6666665459e-1) * r + 5.0000001201e-1;
   return (polynomial * r * r + r + 1.0) * bitcast<f32>((i32(n) + 127) << 23u);
 }

@@ -115,7 +115,8 @@ export function makeNpy(header: string, contents: Uint8Array, version = 1): Uint
 }
 
 export function npyHeader(descr: string, shape: string, fortran = false): string {
-  return `{'descr': '${descr}', 'fortran_order': ${fortran ? 'True' : 'False'}, 'shape': ${shape}, }\n`
+  const order = fortran ? 'True' : 'False'
+  return `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }\n`
 }
 
 /** A .safetensors of the given header (an object, or its text) and data. */

@@ -508,7 +508,7 @@ describe('convert', () => {
   })
 })
 
-test('doctor: all that is needed works, and the built-in model answers the same bits as everywhere', async () => {
+test('doctor: all that is needed works, and the built-in model answers as everywhere', async () => {
   // What drivers say when they are asked for a GPU goes to standard error.
   const { code, stdout } = await run('doctor', '--json')
   expect(code).toBe(0)

@@ -155,7 +155,7 @@ describe('beside the weights of an .npz', () => {
     await checkpoint.close()
   })
 
-  test('encrypted entries, those of another compression, and names that are not UTF-8', async () => {
+  test('encrypted entries, other compressions, and names that are not UTF-8', async () => {
     const whole = npz([{ name: 'secret.txt', contents: new Uint8Array(9), flags: 1 }])
     const local = Buffer.from(whole).indexOf('secret.txt') - 30
     whole[local + 6] = 1
@@ -223,7 +223,8 @@ describe('prefixes of Flax and of trainers', () => {
     async (prefix) => {
       const want = await load(npz())
       expect(want.warnings).toEqual([])
-      const said = `The names of the tensors in Uint8Array begin with "${prefix}", which is left out`
+      const said =
+        `The names of the tensors in Uint8Array begin with "${prefix}", ` + 'which is left out'
       expect(await load(npz([], (name) => prefix + name))).toEqual({ ...want, warnings: [said] })
       expect(await load(safetensors({}, prefix))).toEqual({ ...want, warnings: [said] })
       const beside = await load(

@@ -151,7 +151,8 @@ describe('sequences', () => {
       /^There is no file at ".*nothing\.png"$/,
     )
     const small = Buffer.from(
-      'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg==',
+      'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAA' +
+        'AABJRU5ErkJggg==',
       'base64',
     )
     expect(await errorOf([png, small])).toBe(

@@ -150,6 +150,7 @@ describe('a model that has ended', () => {
 test('a disposed model keeps no memory: not its own, and not what reading its file took', () => {
   // In a process of its own: vitest reads the stack of every error, which frees what the stack
   // refers to.
+  const index = new URL('../dist/index.js', import.meta.url).href
   const script = `
     const { setTimeout: sleep } = await import('node:timers/promises')
     const memories = []
@@ -159,7 +160,7 @@ test('a disposed model keeps no memory: not its own, and not what reading its fi
         memories.push(new WeakRef(this))
       }
     }
-    const { TRecViT } = await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)})
+    const { TRecViT } = await import(${JSON.stringify(index)})
     const used = []
     for (let round = 0; round < 9; round++) {
       const model = await TRecViT.load('builtin', { device: 'wasm', threads: 2 })
@@ -171,7 +172,8 @@ test('a disposed model keeps no memory: not its own, and not what reading its fi
       gc()
       used.push(process.memoryUsage().arrayBuffers)
     }
-    console.log(JSON.stringify([used[8] - used[2], memories.length, memories.filter((memory) => memory.deref()).length]))`
+    const alive = memories.filter((memory) => memory.deref())
+    console.log(JSON.stringify([used[8] - used[2], memories.length, alive.length]))`
   const { stdout } = spawnSync(
     process.execPath,
     ['--expose-gc', '--input-type=module', '-e', script],
@@ -372,7 +374,7 @@ describe('reading ahead', () => {
     expect(events).toEqual(['fetch 0', 'fetch 1', 'work 0', 'fetch 2', 'work 1', 'end', 'work 2'])
   })
 
-  test('ends the source when the caller leaves, without waiting for a fetch that hangs', async () => {
+  test('ends the source when the caller leaves, even while a fetch hangs', async () => {
     let closed = false
     const source: AsyncIterable<number> = {
       [Symbol.asyncIterator]: () => {

@@ -25,7 +25,7 @@ const frames = (from: number, to: number): NdArray<Uint8Array> => ({
 })
 
 describe('load', () => {
-  test('reads the configuration, takes a path, URL, Blob and bytes, and knows one model from another', async () => {
+  test('reads the configuration; takes a path, URL, Blob, bytes; tells models apart', async () => {
     expect(model.config).toMatchObject({
       width: 96,
       depth: 3,
@@ -106,7 +106,7 @@ describe('load', () => {
 })
 
 describe('forward', () => {
-  test('cuts clips as the official model does, and says when they do not come out even', async () => {
+  test('cuts clips as the official model does, and says when frames are left over', async () => {
     const result = await model.forward(video)
     expect(result.clipLogits.shape).toEqual([1, 2, 7])
     expect(result.preLogits.shape).toEqual([1, 2, 256])

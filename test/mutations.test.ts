@@ -19,13 +19,15 @@ interface Edit {
 const erfGelu = `
   // Abramowitz and Stegun 7.1.26, good to 1.5e-7.
   const z = f32x4.mul(f32x4.abs(x), f32x4.splat(0.7071067811865476))
-  const t = f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), f32x4.mul(f32x4.splat(0.3275911), z)))
+  const one = f32x4.splat(1)
+  const t = f32x4.div(one, f32x4.add(one, f32x4.mul(f32x4.splat(0.3275911), z)))
   let p = f32x4.add(f32x4.mul(t, f32x4.splat(1.061405429)), f32x4.splat(-1.453152027))
   p = f32x4.add(f32x4.mul(p, t), f32x4.splat(1.421413741))
   p = f32x4.add(f32x4.mul(p, t), f32x4.splat(-0.284496736))
   p = f32x4.mul(f32x4.add(f32x4.mul(p, t), f32x4.splat(0.254829592)), t)
   const erf = f32x4.sub(f32x4.splat(1), f32x4.mul(p, exp(f32x4.neg(f32x4.mul(z, z)))))
-  return f32x4.mul(f32x4.mul(x, f32x4.splat(0.5)), f32x4.add(f32x4.splat(1), v128.or(erf, v128.and(x, c(22)))))`
+  const signed = v128.or(erf, v128.and(x, c(22)))
+  return f32x4.mul(f32x4.mul(x, f32x4.splat(0.5)), f32x4.add(one, signed))`
 const softmaxOfMean = `{
     data: ((mean) => {
       const e = mean.map((logit) => Math.exp(logit))
@@ -127,7 +129,9 @@ const mutations: readonly (Edit & { readonly name: string })[] = [
   {
     name: 'input gate and decay gate exchanged',
     file: 'src/model/weights.ts',
-    from: '[`${block}/rg_lru/input_gate/${role}`, e / h], [`${block}/rg_lru/a_gate/${role}`, e / h]',
+    from:
+      '[`${block}/rg_lru/input_gate/${role}`, e / h], ' +
+      '[`${block}/rg_lru/a_gate/${role}`, e / h]',
     to: '[`${block}/rg_lru/a_gate/${role}`, e / h], [`${block}/rg_lru/input_gate/${role}`, e / h]',
   },
   {

@@ -55,7 +55,7 @@ for (const under of [1, 2, 3]) {
     },
   )
 
-  test(`what becomes faster is seen to be, what becomes slower is never late; ${under} under way`, () => {
+  test(`a speed-up is noticed, a slow-down is never late; ${under} under way`, () => {
     const faster = simulate([...constant(20, 18), ...constant(60, 3.1)], under)
     expect(Math.max(...faster.slice(50).map(({ late }) => late))).toBeLessThan(0.2)
     const slower = simulate([...constant(20, 3.1), ...constant(60, 18)], under)

@@ -30,9 +30,10 @@ function problem({ name = '', b = 1, t, n = 1, e, heads, s, ...given }: Problem)
   } = given
   const width = e / heads
 
-  // |s − ŝ| of every frame, and of the outputs. sigmoid has 4 units of its exponential, a sum and a quotient. expm1 has those of its
-  // argument (the sigmoid, a product) and 5 of its own: 12. So √(−m·(2 + m)) has 14, all of √(..)·γ·v has 22. Exponentials end at the
-  // smallest normal number; each of three products may fall below the smallest of all by half of it.
+  // |s − ŝ| of every frame, and of the outputs. sigmoid has 4 units of its exponential, a sum and a
+  // quotient. expm1 has those of its argument (the sigmoid, a product) and 5 of its own: 12. So
+  // √(−m·(2 + m)) has 14, all of √(..)·γ·v has 22. Exponentials end at the smallest normal number;
+  // each of three products may fall below the smallest of all by half of it.
   const errors = ({ unit, smallest }: BackendUnderTest) => {
     const output = new Float64Array(size)
     const state = new Float64Array(b * n * e)

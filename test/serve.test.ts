@@ -114,7 +114,7 @@ describe('the protocol', () => {
     ).toBe(403)
   })
 
-  test('without a page "/" lists the routes; with one it is served, isolated, and nothing beside it', async () => {
+  test('without a page "/" lists the routes; a page is served alone and isolated', async () => {
     expect(await (await appOf().request('/')).text()).toContain('POST /v2/models/tiny/infer')
     const app = appOf({ page: await openPage(new URL('media/', import.meta.url)) })
     const answer = await app.request('/odd.webm')
@@ -507,7 +507,8 @@ describe('infer', () => {
     )
     await answered(`${'['.repeat(400_000)}${']'.repeat(400_000)}`)
     await answered(
-      `{"inputs":[{"name":"frames","datatype":"UINT8","shape":${'['.repeat(200_000)}${']'.repeat(200_000)}}]}`,
+      '{"inputs":[{"name":"frames","datatype":"UINT8",' +
+        `"shape":${'['.repeat(200_000)}${']'.repeat(200_000)}}]}`,
     )
   })
 

@@ -58,7 +58,7 @@ test('two answers are under way at most, while they are not taken', async () => 
   )
 })
 
-test('a frame that fails while the one before it is still to be taken ends the stream, after that', async () => {
+test('a frame that fails before its predecessor is taken ends the stream after that', async () => {
   let count = 0
   const push = () =>
     count++

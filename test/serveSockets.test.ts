@@ -79,7 +79,7 @@ test('200 requests at once, each with its own answer', async () => {
   }
 })
 
-test('garbage, heads without an end, bodies that never come, and clients that go away', async () => {
+test('garbage, endless heads, bodies that never come, and clients that go away', async () => {
   await start({ timeout: 500, maxStreams: 2 })
   const begin = performance.now()
   const head = `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\n`

@@ -87,7 +87,7 @@ describe('average', () => {
     },
   )
 
-  test('the head is linear, so the answer over a window is the mean of the answers to single frames', async () => {
+  test('the answer over a window is the mean of the answers to its frames', async () => {
     const single = logits(await answers({ average: { frames: 1 } }))
     const check = (all: number[][], weightOf: (age: number) => number) =>
       all.forEach((got, frame) =>

@@ -205,7 +205,7 @@ describe('what fails rejects', () => {
     )
   })
 
-  test("a worker that ends at once: then the caller's own thread computes, and says why", async () => {
+  test("a worker that ends at once: the caller's own thread computes, and says why", async () => {
     const { machine, reason } = await openMachine('simd', {
       threads: 2,
       workerUrl: new URL('data:text/javascript,process.exit(3)'),
@@ -289,8 +289,9 @@ describe('without', () => {
 })
 
 test('a process with a model that was not disposed of ends by itself', () => {
+  const index = new URL('../dist/index.js', import.meta.url).href
   const script = `
-    const { TRecViT } = await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)})
+    const { TRecViT } = await import(${JSON.stringify(index)})
     const model = await TRecViT.load('builtin', { device: 'wasm', threads: 2 })
     await model.stream().push({ data: new Uint8Array(96 * 96 * 3), shape: [96, 96, 3] })
     console.log('answered')`

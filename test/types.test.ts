@@ -26,7 +26,8 @@ export async function main(options: LoadOptions, opening: OpenOptions): Promise<
   const checkpoint = await openCheckpoint('model.npz')
   let last = checkpoint.skipped.size
   for await (const frame of sample(await openVideo('clip.mp4', opening), { fps: 5 })) {
-    last += (await stream.push(frame)).top[0]!.prob + toPixels(frame, { height: 8, width: 8 }).length
+    const pixels = toPixels(frame, { height: 8, width: 8 })
+    last += (await stream.push(frame)).top[0]!.prob + pixels.length
   }
   await model[Symbol.asyncDispose]()
   return last

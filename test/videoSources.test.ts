@@ -266,7 +266,7 @@ describe('a server', () => {
     expect(requests).toBeLessThan(8)
   }, 20_000)
 
-  test('that breaks after megabytes is asked for the rest, for as long as there is progress', async () => {
+  test('that breaks after megabytes is asked for the rest, while there is progress', async () => {
     // Eight breaks, more than are borne in a row.
     const large = new Uint8Array(9 << 20).map((_, at) => Math.imul(at, 0x9e3779b1) >>> 24)
     answer = ranges((n) => (n > 8 ? Infinity : 1.1 * 2 ** 20), large)

@@ -11,9 +11,11 @@ shift
 mkdir -p "$results"
 [ -x build/gpu/node ] || tar -C build/gpu -xJf build/gpu/runtime.tar.xz
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp}
-nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | tee "$results/driver.txt"
+nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null |
+  tee "$results/driver.txt"
 # Clocks and power over time: both fall when a GPU gets hot or shares its supply.
-nvidia-smi --query-gpu=timestamp,clocks.sm,power.draw,temperature.gpu --format=csv,noheader --loop-ms=1000 >"$results/clocks.txt" 2>/dev/null &
+nvidia-smi --query-gpu=timestamp,clocks.sm,power.draw,temperature.gpu \
+  --format=csv,noheader --loop-ms=1000 >"$results/clocks.txt" 2>/dev/null &
 trap 'kill %1 2>/dev/null' EXIT
 build/gpu/node build/gpu/frame.mjs 2>&1 | tee "$results/frame.txt"
 build/gpu/node build/gpu/speed.mjs --out "$results/speed.json" "$@" 2>&1 | tee "$results/speed.txt"

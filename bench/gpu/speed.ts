@@ -1,7 +1,8 @@
 /**
  * A stream on a GPU: latency, throughput, chunks (frame.ts tells where the time goes). For each set
  * of Dawn's toggles and number format of the matrices.
- * --size Ti,S,B --seconds 1 --toggles "disable_workgroup_init disable_workgroup_init,disable_robustness"
+ * --size Ti,S,B --seconds 1
+ * --toggles "disable_workgroup_init disable_workgroup_init,disable_robustness"
  */
 import { WebGpuBackend } from '../../src/backend/webgpu/webgpu.ts'
 import { type Options, settingsOf } from '../../src/bench/lib/options.ts'

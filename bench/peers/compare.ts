@@ -1,7 +1,8 @@
 /**
  * Another runtime against this one: the same weights and frames, one step a frame with carried
  * state, in turn in one process.
- * --peer web|node|tfjs|jax-js --size B --rounds 15 (more for smaller sizes) --threads 1 (of both) --build simd --dtype f32 --attention fused|plain (onnxruntime) --most 1
+ * --peer web|node|tfjs|jax-js --size B --rounds 15 (more for smaller sizes) --threads 1 (of both)
+ * --build simd --dtype f32 --attention fused|plain (onnxruntime) --most 1
  */
 import { type Follow, unfollowed } from '../../src/bench/lib/bench.ts'
 import { buildOf, dtypes } from '../../src/bench/lib/engine.ts'

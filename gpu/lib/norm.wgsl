@@ -18,7 +18,10 @@ fn xAt(row: u32, quad: u32) -> vec4f {
   if (ALIGNED) {
     return inside(quad, x[at >> 2u]);
   }
-  return inside(quad, vec4f(x[at >> 2u][at & 3u], x[(at + 1u) >> 2u][(at + 1u) & 3u], x[(at + 2u) >> 2u][(at + 2u) & 3u],
+  return inside(quad, vec4f(
+    x[at >> 2u][at & 3u],
+    x[(at + 1u) >> 2u][(at + 1u) & 3u],
+    x[(at + 2u) >> 2u][(at + 2u) & 3u],
     x[(at + 3u) >> 2u][(at + 3u) & 3u]));
 }
 

@@ -1,7 +1,9 @@
 /**
  * The .npy format: a header in Python's notation, then the values.
  *
- *     \x93NUMPY | major, minor | header length (u16; u32 from version 2) | {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } | values
+ *     \x93NUMPY | major, minor | header length (u16; u32 from version 2) | header | values
+ *
+ * The header is text like {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }.
  *
  * Reference: numpy/lib/format.py.
  */
@@ -17,9 +19,15 @@ const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
 /** numpy needs about 100 bytes for an array of numbers. */
 const MAX_HEADER = 1 << 16
 
+const KEY = /(?<quote>['"])(?<key>\w+)\k<quote>/.source
+const TEXT = /(?<mark>['"])(?<text>[^'"]*)\k<mark>/.source
+const OTHER = /(?<bool>True|False)|\((?<tuple>[\d\s,L]*)\)/.source
+
 /** `'key': value,` in the header. A value that begins with [ lists the fields of a structure. */
-const FIELD =
-  /\s*(?<quote>['"])(?<key>\w+)\k<quote>\s*:\s*(?:(?<list>\[)|(?:(?<mark>['"])(?<text>[^'"]*)\k<mark>|(?<bool>True|False)|\((?<tuple>[\d\s,L]*)\))\s*(?:,|(?=\})))/y
+const FIELD = new RegExp(
+  `\\s*${KEY}\\s*:\\s*(?:(?<list>\\[)|(?:${TEXT}|${OTHER})\\s*(?:,|(?=\\})))`,
+  'y',
+)
 
 /** Thrown for an array that is not of numbers that are supported, but not damaged. */
 export class NotNumbers extends TrecvitError {

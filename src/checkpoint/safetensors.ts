@@ -1,7 +1,10 @@
 /**
  * .safetensors: a JSON header that says where each tensor lies, then the tensors, without gaps.
  *
- *     header length (u64) | {"__metadata__": {..}, "name": {"dtype": "F32", "shape": [2,3], "data_offsets": [0,24]}, ..} | values
+ *     header length (u64) | header | values
+ *
+ * The header is JSON: {"__metadata__": {..}, "name": {"dtype": "F32", "shape": [2,3],
+ * "data_offsets": [0,24]}, ..}.
  *
  * Reference: https://github.com/huggingface/safetensors#format
  */

@@ -2,7 +2,8 @@
  * The zip container: its directory and the place of each entry's data. Sizes are taken from the
  * central directory only, because a streamed entry has none in its local header.
  *
- *     [local header | name | extra | data | (sizes)] ...  central directory  [zip64 end | locator]  end
+ *     [local header | name | extra | data | (sizes)] ...
+ *     central directory  [zip64 end | locator]  end
  *
  * Reference: PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (directory),
  * 4.3.14-16 (ends), 4.5.3 (zip64 field).

@@ -44,7 +44,7 @@ export function addConvert(program: Command): void {
 Examples:
   $ trecvit convert trecvit_b.npz trecvit_b.safetensors --dtype f16
   $ trecvit convert trecvit_b.npz trecvit_b.int8.safetensors --dtype int8
-  $ trecvit convert motion.npz motion.safetensors --dtype f16 --labels labels.txt --frames-per-clip 16`,
+  $ trecvit convert motion.npz motion.safetensors --labels labels.txt --frames-per-clip 16`,
     )
     .action(
       action<ConvertOptions>(([from, to], options, signal) => convert(from!, to!, options, signal)),

@@ -60,15 +60,15 @@ Examples:
 
 Exit codes:
   ${exitCodes.ok}    done
-  ${exitCodes.wrongInput}    the input, the model or an option does not fit; standard error says why in one sentence;
+  ${exitCodes.wrongInput}    the input, the model or an option does not fit, as standard error says;
        of a video that breaks off, the answer, the features or the snapshot so far are written
   ${exitCodes.usage}    the command line cannot be understood
   ${exitCodes.unexpected}   an unexpected error
   ${exitCodes.interrupted}  ended by Ctrl-C, after writing what was there so far
 
 Environment:
-  TRECVIT_DEBUG   1: device and stack traces; 2: time of each operation; 3: each step with shapes and time;
-                  4: the first step that leaves the CPU's
+  TRECVIT_DEBUG   1: device and stack traces; 2: time of each operation;
+                  3: each step with shapes and time; 4: the first step that leaves the CPU's
   NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`,
 )
 

@@ -103,10 +103,14 @@ async function inspect(
           ]),
         ),
       )
-      if (options.tensors)
-        print(
-          `\n${table(tensors.map(({ name, shape, dtype }) => [`  ${name}`, dtype, `[${shape.join(', ')}]`]))}`,
-        )
+      if (options.tensors) {
+        const rows = tensors.map(({ name, shape, dtype }) => [
+          `  ${name}`,
+          dtype,
+          `[${shape.join(', ')}]`,
+        ])
+        print(`\n${table(rows)}`)
+      }
       if (options.program) print(`\n${work.listing}`)
     }
   } finally {

@@ -90,7 +90,8 @@ Examples:
   $ curl http://127.0.0.1:8000/v2/models/builtin
   $ curl http://127.0.0.1:8000/metrics              # counts and latencies, for Prometheus
   $ ffmpeg -i clip.mp4 -vf scale=96:96 -f rawvideo -pix_fmt rgb24 - |
-      curl --data-binary @- -H 'Inference-Header-Content-Length: 0' http://127.0.0.1:8000/v2/models/builtin/infer`,
+      curl --data-binary @- -H 'Inference-Header-Content-Length: 0' \\
+        http://127.0.0.1:8000/v2/models/builtin/infer`,
     )
     .action(action<ServeOptions>((_, options, signal) => serve(options, signal)))
 }

@@ -74,7 +74,8 @@ Examples:
   $ trecvit stream traffic.mp4 --average 8
   $ ffmpeg -i rtsp://camera -f yuv4mpegpipe - | trecvit stream - --average half:15 --json
   $ ffmpeg -i in.mov -f rawvideo -pix_fmt rgb24 -s 320x240 - | trecvit stream - --raw 320x240
-  $ trecvit stream monday.mp4 --snapshot week.state && trecvit stream tuesday.mp4 --resume week.state`,
+  $ trecvit stream monday.mp4 --snapshot week.state
+  $ trecvit stream tuesday.mp4 --resume week.state`,
     )
     .action(action<StreamOptions>(([video], options, signal) => stream(video, options, signal)))
 }

@@ -33,8 +33,10 @@ export async function openImages(
       const { frame } = await decodeImage(media, i / fps)
       const size = uprightOf(frame)
       if (size.width !== width || size.height !== height) {
-        const sizes = `${size.width}x${size.height} pixels, the pictures before it ${width}x${height}`
-        throw new TrecvitError(`${capital(media.name)} has ${sizes}: a sequence must keep its size`)
+        throw new TrecvitError(
+          `${capital(media.name)} has ${size.width}x${size.height} pixels, ` +
+            `the pictures before it ${width}x${height}: a sequence must keep its size`,
+        )
       }
       yield frame
     }

@@ -77,10 +77,9 @@ export async function bundleTests(outfile, { page = false, tests = ALL, seconds 
             namespace: 'tests',
           }))
           bundle.onLoad({ filter: /.*/, namespace: 'tests' }, () => ({
-            contents:
-              'export default { ' +
-              `${tests.map((test) => `'test/${test}.test.ts': () => import('../${test}.test.ts')`).join(', ')} ` +
-              '}',
+            contents: `export default { ${tests
+              .map((test) => `'test/${test}.test.ts': () => import('../${test}.test.ts')`)
+              .join(', ')} }`,
             resolveDir: join(root, 'test/platforms'),
           }))
         },

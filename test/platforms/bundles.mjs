@@ -32,8 +32,8 @@ const STRICT = {
 const { folder } = installPacked()
 const entry = join(folder, 'main.js')
 const page = (script) =>
-  '<!doctype html><title>bundle</title><link rel="icon" href="data:,"><script type="module" ' +
-  `src="${script}"></script>`
+  '<!doctype html><title>bundle</title><link rel="icon" href="data:,">' +
+  `<script type="module" src="${script}"></script>`
 writeFileSync(join(folder, 'index.html'), page('./main.js'))
 writeFileSync(
   entry,
@@ -45,13 +45,17 @@ globalThis.test = async () => {
   const logits = []
   let seed = 1
   for (let frame = 0; frame < 16; frame++) {
-    const data = Uint8Array.from({ length: 96 * 96 * 3 }, () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24)
+    const data = Uint8Array.from(
+      { length: 96 * 96 * 3 },
+      () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24,
+    )
     logits.push(...(await stream.push({ data, shape: [96, 96, 3] })).logits.data)
   }
   const { device } = model
   await model.dispose()
   const digest = await crypto.subtle.digest('SHA-256', Float32Array.from(logits))
-  return { device, hash: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('') }
+  const bytes = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0'))
+  return { device, hash: bytes.join('') }
 }
 `,
 )

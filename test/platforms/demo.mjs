@@ -407,11 +407,14 @@ async function check(name, work, page) {
   } catch (error) {
     failed++
     console.log(`FAIL  ${name}: ${error.message.slice(0, 1500)}`)
-    if (page)
-      console.log(
-        '      the page says: ' +
-          `${await page.evaluate(() => ['label', 'device', 'why', 'message', 'play'].map((id) => document.getElementById(id).textContent).join(' | '))}`,
+    if (page) {
+      const said = await page.evaluate(() =>
+        ['label', 'device', 'why', 'message', 'play']
+          .map((id) => document.getElementById(id).textContent)
+          .join(' | '),
       )
+      console.log(`      the page says: ${said}`)
+    }
   }
 }
 

@@ -6,7 +6,8 @@
  *
  *     node test/platforms/frames.mjs [--write]
  *
- * --write makes what comes out of Node the expected hashes. A runtime that is missing is a failure where CI is set, else a line.
+ * --write makes what comes out of Node the expected hashes. A runtime that is missing is a failure
+ * where CI is set, else a line.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -105,7 +105,8 @@ class Page {
   /** What a function gives in the page, of an argument that can be written as JSON. */
   async evaluate(work, argument = null) {
     const script = `const [argument, tell] = arguments
-      Promise.resolve().then(() => (${work})(argument)).then((value) => tell({ value }), (error) => tell({ error: String(error.stack ?? error) }))`
+      Promise.resolve().then(() => (${work})(argument)).then(
+        (value) => tell({ value }), (error) => tell({ error: String(error.stack ?? error) }))`
     const {
       value: { value, error },
     } = await this.#ask('WebDriver:ExecuteAsyncScript', { script, args: [argument], sandbox: null })

@@ -6,7 +6,8 @@
  *
  *     node test/platforms/matrix.mjs [--write] [runtime ...]
  *
- * --write makes what comes out the expected hashes. A runtime that is missing is a failure where CI is set, else a line.
+ * --write makes what comes out the expected hashes. A runtime that is missing is a failure where CI
+ * is set, else a line.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -107,11 +108,13 @@ for (const [name, { file, report }] of Object.entries(runtimes)) {
       error === null ? '–' : error.toExponential(1),
     ])
     passed++
+    const gpu = adapter
+      ? `${adapter}: ${error.toExponential(1)}`
+      : `no GPU${noGpu ? ` (${noGpu})` : ''}`
     console.log(
       `ok    ${name} ${version}: the same bits for threads ${threads.join(', ')}; ` +
         `${described(builds)}${reason ? ` (${reason})` : ''}; ` +
-        `${adapter ? `${adapter}: ${error.toExponential(1)}` : `no GPU${noGpu ? ` (${noGpu})` : ''}`} ` +
-        `(${((performance.now() - start) / 1000).toFixed(1)} s)`,
+        `${gpu} (${((performance.now() - start) / 1000).toFixed(1)} s)`,
     )
   } catch (error) {
     failed++
@@ -121,8 +124,8 @@ for (const [name, { file, report }] of Object.entries(runtimes)) {
 if (process.argv.includes('--write'))
   writeFileSync(hashesFile, `${JSON.stringify(expected, null, 2)}\n`)
 console.log(
-  `\n| runtime | version | kernels | threads | WebGPU adapter | worst GPU error ` +
-    `|\n|---|---|---|---|---|---|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`,
+  '\n| runtime | version | kernels | threads | WebGPU adapter | worst GPU error |\n' +
+    `|---|---|---|---|---|---|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`,
 )
 console.log(`${passed} passed, ${failed} failed`)
 process.exit(failed ? 1 : 0)

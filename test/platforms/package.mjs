@@ -167,7 +167,8 @@ writeFileSync(
   import { TRecViT } from 'npm:trecvit'
   import { openVideo } from 'npm:trecvit/video'
   const model = await TRecViT.load('builtin', { device: 'wasm' })
-  const { top } = await model.classify(await openVideo('node_modules/trecvit/models/tour.mp4', { decoder: 'wasm' }))
+  const clip = 'node_modules/trecvit/models/tour.mp4'
+  const { top } = await model.classify(await openVideo(clip, { decoder: 'wasm' }))
   if (!top[0].label) throw new Error('no label')
   await model.dispose()`,
 )
@@ -185,7 +186,8 @@ writeFileSync(
   `
   import { TRecViT } from 'trecvit'
   const model = await TRecViT.load('builtin')
-  const { top } = await model.stream().push({ data: new Uint8Array(96 * 96 * 3), shape: [96, 96, 3] })
+  const black = { data: new Uint8Array(96 * 96 * 3), shape: [96, 96, 3] }
+  const { top } = await model.stream().push(black)
   if (!top[0].label) throw new Error('no label')
   await model.dispose()`,
 )

@@ -70,12 +70,15 @@ const body = (options, inService) => `
   import { TRecViT } from '/dist/index.js'
   ${inService ? "import motion from '/dist/motion.js'" : "const motion = 'builtin'"}
   export async function test() {
-    const model = await TRecViT.load(motion, { device: 'wasm', deterministic: true, ...${JSON.stringify(options)} })
+    const options = ${JSON.stringify(options)}
+    const model = await TRecViT.load(motion, { device: 'wasm', deterministic: true, ...options })
     const stream = model.stream()
     const logits = []
     let seed = 1
-    const frames = Array.from({ length: 16 }, () => Uint8Array.from({ length: 96 * 96 * 3 }, () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24))
-    for (const data of frames) logits.push(...(await stream.push({ data, shape: [96, 96, 3] })).logits.data)
+    const byte = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24
+    const frames = Array.from({ length: 16 }, () => Uint8Array.from({ length: 96 * 96 * 3 }, byte))
+    const push = (index) => stream.push({ data: frames[index % 16], shape: [96, 96, 3] })
+    for (let index = 0; index < 16; index++) logits.push(...(await push(index)).logits.data)
 
     const start = performance.now()
     let last = start, late = 0
@@ -84,13 +87,14 @@ const body = (options, inService) => `
       last = performance.now()
     }
     const timer = setInterval(tick, 4)
-    for (let index = 0; index < 300; index++) await stream.push({ data: frames[index % 16], shape: [96, 96, 3] })
+    for (let index = 0; index < 300; index++) await push(index)
     const milliseconds = (performance.now() - start) / 300
     tick()
     clearInterval(timer)
     const drawn = [], long = []
     if (globalThis.requestAnimationFrame) {
-      const observer = new PerformanceObserver((list) => long.push(...list.getEntries().map(({ duration }) => duration)))
+      const note = (entries) => long.push(...entries.map(({ duration }) => duration))
+      const observer = new PerformanceObserver((list) => note(list.getEntries()))
       observer.observe({ type: 'longtask' })
       let running = true, before
       const draw = (now) => {
@@ -101,19 +105,21 @@ const body = (options, inService) => `
       requestAnimationFrame(draw)
       const begin = performance.now()
       for (let index = 0; index < 30 * ${FOLLOWED}; index++) {
-        await new Promise((resolve) => setTimeout(resolve, begin + (1000 * index) / 30 - performance.now()))
-        await stream.push({ data: frames[index % 16], shape: [96, 96, 3] })
+        const wait = begin + (1000 * index) / 30 - performance.now()
+        await new Promise((resolve) => setTimeout(resolve, wait))
+        await push(index)
       }
       running = false
-      long.push(...observer.takeRecords().map(({ duration }) => duration))
+      note(observer.takeRecords())
     }
     const digest = await crypto.subtle.digest('SHA-256', Float32Array.from(logits))
     await model.dispose()
-    return { device: model.device, milliseconds, late, drawn, long, hash: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('') }
+    const bytes = Array.from(new Uint8Array(digest), (one) => one.toString(16).padStart(2, '0'))
+    return { device: model.device, milliseconds, late, drawn, long, hash: bytes.join('') }
   }`
 const report =
-  "test().catch((error) => ({ error: String(error.stack) })).then((result) => fetch('/result', " +
-  "{ method: 'POST', body: JSON.stringify(result) }))"
+  'test().catch((error) => ({ error: String(error.stack) }))' +
+  ".then((result) => fetch('/result', { method: 'POST', body: JSON.stringify(result) }))"
 
 let current, tell
 const types = {
@@ -187,16 +193,17 @@ for (current of cases) {
     current.reason.test(String(device.reason)) &&
     long.length === 0
   if (!right) faults++
-  console.log(
-    `${right ? 'ok   ' : 'FAIL '} ${current.name}: ` +
-      `${
-        error ??
-        `${device.threads} threads, ${milliseconds.toFixed(2)} ms a frame, ` +
-          `a timer ${late.toFixed(1)} ms late at most, ` +
-          `${drawn.length ? `${(drawn.length / FOLLOWED).toFixed(0)} pictures a second beside a video, ${long.length} long tasks, ` : ''}${hash === expectedHash ? 'the right bits' : hash}; ` +
-          `${device.reason}`
-      }`,
-  )
+  const beside =
+    !error && drawn.length
+      ? `${(drawn.length / FOLLOWED).toFixed(0)} pictures a second beside a video, ` +
+        `${long.length} long tasks, `
+      : ''
+  const found =
+    error ??
+    `${device.threads} threads, ${milliseconds.toFixed(2)} ms a frame, ` +
+      `a timer ${late.toFixed(1)} ms late at most, ${beside}` +
+      `${hash === expectedHash ? 'the right bits' : hash}; ${device.reason}`
+  console.log(`${right ? 'ok   ' : 'FAIL '} ${current.name}: ${found}`)
 }
 server.close()
 rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })

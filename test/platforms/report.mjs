@@ -6,8 +6,6 @@ import { readFile } from 'node:fs/promises'
 import { TRecViT } from '../../dist/index.js'
 import { answers } from './answers.mjs'
 
-console.log(
-  'answers ' +
-    `${JSON.stringify(await answers(TRecViT, (file) => readFile(new URL(`../../${file}`, import.meta.url))))}`,
-)
+const read = (file) => readFile(new URL(`../../${file}`, import.meta.url))
+console.log(`answers ${JSON.stringify(await answers(TRecViT, read))}`)
 process.exit()

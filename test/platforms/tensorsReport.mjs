@@ -6,8 +6,6 @@ import { readFile } from 'node:fs/promises'
 import * as video from '../../dist/video/index.js'
 import { tensors } from './tensors.mjs'
 
-console.log(
-  'answers ' +
-    `${JSON.stringify(await tensors(video, (file) => readFile(new URL(`../../${file}`, import.meta.url))))}`,
-)
+const read = (file) => readFile(new URL(`../../${file}`, import.meta.url))
+console.log(`answers ${JSON.stringify(await tensors(video, read))}`)
 process.exit()

@@ -42,12 +42,14 @@ process.exitCode = code ?? 1
 function write({ commands, runs, seeds, seconds, gpu, memory, counts }) {
   mkdirSync(values.out, { recursive: true })
   const rows = Object.entries(counts).map(([name, count]) => `| ${name} | ${count} |`)
+  const [second, last] = memory.map((megabytes) => megabytes.toFixed(0))
   writeFileSync(
     join(values.out, 'README.md'),
     `# Soak of ${date}
 
-${commands} commands in ${runs} runs found no fault: each accepted frame was answered once, in order,
-with the right values; each rejection was a \`TrecvitError\`; nothing stayed alive after a run.
+${commands} commands in ${runs} runs found no fault: each accepted frame was answered once,
+in order, with the right values; each rejection was a \`TrecvitError\`;
+nothing stayed alive after a run.
 
 | | |
 | --- | --- |
@@ -56,7 +58,7 @@ with the right values; each rejection was a \`TrecvitError\`; nothing stayed ali
 | time | ${seconds} s |
 | runtime | Node ${process.versions.node}, ${cpus().length} cores of ${cpus()[0].model.trim()} |
 | GPU | ${gpu ? 'a software GPU, lost and refused by the commands' : 'none'} |
-| memory after garbage collection | ${memory.map((megabytes) => megabytes.toFixed(0)).join(' MB in the second quarter of the runs, ')} MB in the last |
+| memory after collection | ${second} MB in the second quarter of the runs, ${last} MB in the last |
 
 | command | times |
 | --- | --- |

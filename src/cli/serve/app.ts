@@ -129,7 +129,9 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   app.notFound((c) =>
     c.json(
       {
-        error: `There is nothing at ${c.req.path}; "/v2" and "/v2/models/${name}" tell what there is`,
+        error:
+          `There is nothing at ${c.req.path}; ` +
+          `"/v2" and "/v2/models/${name}" tell what there is`,
       },
       404,
     ),

@@ -96,11 +96,12 @@ export async function listen(
         'another program listens there already; give another "--port", or 0 for one that is free',
       EACCES: 'this user may not; give a "--port" of 1024 or more',
     }
-    throw new TrecvitError(
-      `Port ${port} of ${quote(host)} cannot be listened on ` +
-        `(${reasons[error.code ?? ''] ?? `${error.code ?? error.message}; "--host" expected an address of this machine`})`,
-      { cause: error },
-    )
+    const reason =
+      reasons[error.code ?? ''] ??
+      `${error.code ?? error.message}; "--host" expected an address of this machine`
+    throw new TrecvitError(`Port ${port} of ${quote(host)} cannot be listened on (${reason})`, {
+      cause: error,
+    })
   })
   server.on('error', onError)
 
