@@ -1,5 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/base/error.ts'
@@ -417,6 +419,24 @@ describe('what cannot be read, in one sentence each', () => {
         /know AV1 Main, 4:0:0, 8 bit\)/,
       ),
     )
+  })
+
+  test('of several decoders that fail, the message names one', async () => {
+    const bytes = readFileSync(media('h264.mp4'))
+    const at = bytes.indexOf('mdat')
+    bytes.fill(0xff, at + 4, at + bytes.readUInt32BE(at - 4) - 4)
+    const decoderUrl = new URL('nothing.wasm', import.meta.url)
+    const path = join(mkdtempSync(join(tmpdir(), 'trecvit-')), 'x'.repeat(200))
+    writeFileSync(path, bytes)
+    try {
+      const message = await errorOf(path, { decoderUrl })
+      expect(message).toMatch(
+        /…" \(H\.264 High, 4:2:0, 8 bit\) cannot be decoded \([^;]* (reports [^;]*|is not installed)\): (convert it|install)/u,
+      )
+      expect(message.length).toBeLessThan(400)
+    } finally {
+      rmSync(dirname(path), { recursive: true })
+    }
   })
 
   test('nobody who decodes', async () => {

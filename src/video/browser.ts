@@ -4,7 +4,7 @@
 import { type VideoSample, VideoSampleSink } from 'mediabunny'
 import { TrecvitError } from '../base/error.ts'
 import { checkSize, type FrameFormat, frameBytes, splitPlanes } from './frame.ts'
-import { type Decoded, DecoderFault, type Track } from './track.ts'
+import { type Decoded, DecoderFault, firstLine, type Track } from './track.ts'
 
 /** WebCodecs' planar formats under our names; with alpha, the fourth plane stays behind. */
 const PLANAR: Readonly<Record<string, FrameFormat>> = {
@@ -27,8 +27,11 @@ const PLANAR: Readonly<Record<string, FrameFormat>> = {
  */
 export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
   if (track.isChanged)
-    throw new DecoderFault('this browser reads packets by itself, which have to be changed first')
-  if (!(await track.input.canDecode())) throw new DecoderFault('this browser cannot decode it')
+    throw new DecoderFault('this browser reads packets by itself, which have to be changed first', {
+      progress: 'refused',
+    })
+  if (!(await track.input.canDecode()))
+    throw new DecoderFault('this browser cannot decode it', { progress: 'refused' })
   try {
     for await (const sample of new VideoSampleSink(track.input).samples()) {
       try {
@@ -40,9 +43,8 @@ export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGe
     }
   } catch (error) {
     if (signal.aborted || error instanceof TrecvitError) throw error
-    throw new DecoderFault(`the browser's decoder reports ${(error as Error).message}`, {
-      cause: error,
-    })
+    const reason = firstLine((error as Error).message)
+    throw new DecoderFault(`the browser's decoder reports ${reason}`, { cause: error })
   }
 }
 
@@ -53,7 +55,9 @@ export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGe
 export async function* decodePlanes(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
   for await (const picture of decodeBrowser(track, signal)) {
     if (picture.format === 'rgba')
-      throw new DecoderFault('this browser keeps the planes of pictures to itself')
+      throw new DecoderFault('this browser keeps the planes of pictures to itself', {
+        progress: 'refused',
+      })
     yield picture
   }
 }

@@ -9,7 +9,7 @@ import type { Frame } from './frame.ts'
 import { CONVERT } from './kinds.ts'
 import { capital, onServer } from './media.ts'
 import { decodeNative } from './native.ts'
-import { type Decode, DecoderFault, NO_MODULE } from './track.ts'
+import { type Decode, DecoderFault } from './track.ts'
 
 /** Who decodes, and where the WebAssembly module is, if not beside this code. */
 export interface DecoderOptions {
@@ -72,28 +72,40 @@ export async function chooseDecoder(
   signal: AbortSignal,
   present: (decode: Decode) => AsyncGenerator<Frame>,
 ): Promise<Chosen> {
-  const reasons: string[] = []
+  const faults: DecoderFault[] = []
   for (const { name: decoder, decode } of candidates(options)) {
     const frames = present(decode)
     try {
       const { value: first } = await frames.next()
-      const note = reasons.length > 0 ? ` (${reasons.join('; ')})` : ''
+      const reasons = new Set(faults.map(({ message }) => message))
+      const note = reasons.size > 0 ? ` (${[...reasons].join('; ')})` : ''
       const close = async (): Promise<void> => void (await frames.return(undefined).catch(() => {}))
       return { frames: startWith(first!, frames), first: first!, decoder: decoder + note, close }
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof DecoderFault)) throw error
-      if (!reasons.includes(error.message)) reasons.push(error.message)
+      faults.push(error)
     }
   }
+  const fault = furthest(faults)
   const advice =
-    options.choice === 'wasm' && reasons[0]!.startsWith(NO_MODULE)
+    options.choice === 'wasm' && fault.progress === 'missing'
       ? 'give its address as decoderUrl; in a clone, npm run build:decoder makes it'
-      : onServer() && reasons.some((reason) => reason.endsWith('not installed'))
+      : onServer() && faults.some(({ message }) => message.endsWith('not installed'))
         ? 'install ffmpeg, or npm install node-webcodecs'
         : CONVERT
   throw new TrecvitError(
-    `${capital(name)} (${label}) cannot be decoded (${reasons.join('; ')}): ${advice}`,
+    `${capital(name)} (${label}) cannot be decoded (${fault.message}): ${advice}`,
+    { cause: new AggregateError(faults) },
+  )
+}
+
+/** The fault of the first decoder that came furthest: the one that says most about the video. */
+function furthest(faults: readonly DecoderFault[]): DecoderFault {
+  return (
+    faults.find(({ progress }) => progress === 'decoding') ??
+    faults.find(({ progress }) => progress === 'refused') ??
+    faults[0]!
   )
 }
 

@@ -17,7 +17,7 @@ import { ByteReader } from './byteReader.ts'
 import { checkSize, frameBytes, splitPlanes } from './frame.ts'
 import { webStream } from './nodeStream.ts'
 import { PIXEL_FORMATS, pixelFormat } from './pixelFormat.ts'
-import { Clock, type Decoded, DecoderFault, isHidden, type Track } from './track.ts'
+import { Clock, type Decoded, DecoderFault, firstLine, isHidden, type Track } from './track.ts'
 
 /**
  * format converts what no frame format holds. showinfo reports format and size of each picture
@@ -37,7 +37,9 @@ const ARGUMENTS: readonly string[] = [
  */
 export async function* decodeFfmpeg(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
   if (track.kind === 'mjpeg')
-    throw new DecoderFault('mediabunny cannot pack Motion JPEG for ffmpeg')
+    throw new DecoderFault('mediabunny cannot pack Motion JPEG for ffmpeg', {
+      progress: 'refused',
+    })
   const child = await start()
   const kill = (): void => void child.kill('SIGKILL')
   signal.addEventListener('abort', kill)
@@ -124,8 +126,8 @@ async function start(): Promise<Child> {
         new DecoderFault(
           error.code === 'ENOENT'
             ? 'ffmpeg is not installed'
-            : `ffmpeg cannot be started (${error.message})`,
-          { cause: error },
+            : `ffmpeg cannot be started (${firstLine(error.message)})`,
+          { progress: 'missing', cause: error },
         ),
       )
     })
@@ -209,10 +211,7 @@ class Log {
     if (info !== null) {
       this.#pictures.push({ format: info[1]!, width: Number(info[2]), height: Number(info[3]) })
     } else if (/\[(error|fatal|panic)\]/.test(line)) {
-      this.error ??= line
-        .replace(/\[[^\]]*\] */g, '')
-        .split('. ')[0]!
-        .slice(0, 160)
+      this.error ??= firstLine(line.replace(/\[[^\]]*\] */g, '').split('. ')[0]!)
     }
   }
 }

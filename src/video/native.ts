@@ -4,7 +4,7 @@
 import { TrecvitError } from '../base/error.ts'
 import { importOptional } from '../platform/platform.ts'
 import { frameBytes, type Plane, splitPlanes } from './frame.ts'
-import { Clock, type Decoded, DecoderFault, isHidden, type Track } from './track.ts'
+import { Clock, type Decoded, DecoderFault, firstLine, isHidden, type Track } from './track.ts'
 
 /**
  * The few parts of the package that are used, kept apart from its types: they need not be
@@ -39,7 +39,9 @@ export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGen
   const { VideoDecoder, EncodedVideoChunk } = await load()
   const { format } = track.codec
   if (format === null)
-    throw new DecoderFault(`node-webcodecs cannot give the planes of ${track.codec.label}`)
+    throw new DecoderFault(`node-webcodecs cannot give the planes of ${track.codec.label}`, {
+      progress: 'refused',
+    })
   const clock = new Clock()
   const ready: NativeFrame[] = []
   let failure: Error | null = null
@@ -55,8 +57,7 @@ export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGen
       const planes = await copyPlanes(frame, format!)
       yield { format: format!, width, height, planes, time: clock.next() }
     }
-    if (failure !== null)
-      throw new DecoderFault(`node-webcodecs reports ${failure.message}`, { cause: failure })
+    if (failure !== null) throw reported(failure)
   }
 
   try {
@@ -80,9 +81,7 @@ export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGen
     yield* drain()
   } catch (error) {
     if (signal.aborted || error instanceof TrecvitError) throw error
-    throw new DecoderFault(`node-webcodecs reports ${firstLine((error as Error).message)}`, {
-      cause: error,
-    })
+    throw reported(error as Error)
   } finally {
     for (const frame of ready) frame.close()
     decoder.close()
@@ -99,14 +98,14 @@ async function load(): Promise<NativeModule> {
       missing
         ? 'node-webcodecs is not installed'
         : `node-webcodecs cannot be loaded (${firstLine(error.message)})`,
-      { cause: error },
+      { progress: 'missing', cause: error },
     )
   })) as NativeModule & { readonly default?: NativeModule }
   return loaded.default ?? loaded
 }
 
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0]!
+function reported(error: Error): DecoderFault {
+  return new DecoderFault(`node-webcodecs reports ${firstLine(error.message)}`, { cause: error })
 }
 
 /**
@@ -123,7 +122,7 @@ async function copyPlanes(
     return splitPlanes(format, frame.codedWidth, frame.codedHeight, data)
   } catch (error) {
     throw new DecoderFault(
-      `node-webcodecs cannot copy ${format} planes (${(error as Error).message})`,
+      `node-webcodecs cannot copy ${format} planes (${firstLine((error as Error).message)})`,
       { cause: error },
     )
   } finally {

@@ -35,13 +35,31 @@ export type Decoded = Pick<Frame, 'format' | 'width' | 'height' | 'planes' | 'ti
 /** Every picture of a track, in order of presentation. */
 export type Decode = (track: Track, signal: AbortSignal) => AsyncGenerator<Decoded>
 
-/**
- * This decoder cannot go on; another one might. The message is a clause without the video's name.
- */
-export class DecoderFault extends TrecvitError {}
+/** How far a decoder came: it is not installed, refuses the stream, or fails while decoding. */
+export type Progress = 'missing' | 'refused' | 'decoding'
 
-/** How a DecoderFault begins that only says where there is no decoder in WebAssembly. */
-export const NO_MODULE = 'there is no decoder.wasm at '
+/**
+ * A decoder cannot decode the stream; another one might. The message is a clause without the
+ * video's name.
+ */
+export class DecoderFault extends TrecvitError {
+  readonly progress: Progress
+
+  /** @param options `progress` is `decoding` by default */
+  constructor(message: string, options: ErrorOptions & { progress?: Progress } = {}) {
+    super(message, options)
+    this.progress = options.progress ?? 'decoding'
+  }
+}
+
+/** Longest text of a decoder in a message, in characters. */
+const LONGEST = 80
+
+/** The first line of a decoder's own message, as a part of a sentence. */
+export function firstLine(text: string): string {
+  const line = text.split('\n', 1)[0]!.trim().replace(/\.$/, '')
+  return line.length > LONGEST ? `${line.slice(0, LONGEST)}…` : line
+}
 
 /**
  * A VP8 frame that is decoded but never shown (RFC 6386 9.1). Other codecs keep such frames in the

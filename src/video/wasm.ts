@@ -5,7 +5,7 @@
 import { breathe, builtinModule } from '../platform/platform.ts'
 import { checkSize, type Plane, planeShapes } from './frame.ts'
 import { pixelFormat } from './pixelFormat.ts'
-import { type Decoded, DecoderFault, NO_MODULE, type Track } from './track.ts'
+import { type Decoded, DecoderFault, firstLine, type Track } from './track.ts'
 
 /** What decoder/decoder.c exports; texts are addresses of bytes that end with a zero. */
 interface Exports {
@@ -31,6 +31,8 @@ const CODECS: Readonly<Record<string, string>> = {
 const PICTURE = 0
 /** Bytes of the largest packet that is believed. */
 const MAX_PACKET = 2 ** 28
+/** Characters of the module's address in a message. */
+const LONGEST_ADDRESS = 80
 /** Milliseconds of work after which the event loop may turn. */
 const PAUSE = 4
 
@@ -46,7 +48,9 @@ export async function* decodeWasm(
 ): AsyncGenerator<Decoded> {
   const codec = CODECS[track.kind]
   if (codec === undefined)
-    throw new DecoderFault(`the WebAssembly decoder does not know ${track.codec.label}`)
+    throw new DecoderFault(`the WebAssembly decoder does not know ${track.codec.label}`, {
+      progress: 'refused',
+    })
   const module = await compiled(
     new URL(url ?? 'decoder.wasm', url === undefined ? import.meta.url : globalThis.location?.href),
   )
@@ -67,7 +71,7 @@ export async function* decodeWasm(
   } catch (error) {
     // Whatever hostile bytes do to FFmpeg ends as a trap inside its own memory.
     if (error instanceof WebAssembly.RuntimeError)
-      throw new DecoderFault(`the WebAssembly decoder broke down (${error.message})`, {
+      throw new DecoderFault(`the WebAssembly decoder broke down (${firstLine(error.message)})`, {
         cause: error,
       })
     throw error
@@ -85,10 +89,13 @@ function compiled({ href, protocol }: URL): Promise<WebAssembly.Module> {
     found.catch(() => modules.delete(href))
   }
   return found.catch((error: Error) => {
-    throw new DecoderFault(
-      `${NO_MODULE}${href.replace(/[?#].*/, '')} (${error.message.split(',')[0]})`,
-      { cause: error },
-    )
+    const address = href.replace(/[?#].*/, '')
+    const place = address.length > LONGEST_ADDRESS ? `…${address.slice(-LONGEST_ADDRESS)}` : address
+    const reason = firstLine(error.message.split(',')[0]!)
+    throw new DecoderFault(`there is no decoder.wasm at ${place} (${reason})`, {
+      progress: 'missing',
+      cause: error,
+    })
   })
 }
 
@@ -191,8 +198,9 @@ class Decoder {
   }
 
   #check(code: number): number {
-    if (code < 0) throw new DecoderFault(`FFmpeg reports ${this.#text(this.#wasm.reason(code))}`)
-    return code
+    if (code >= 0) return code
+    const reason = firstLine(this.#text(this.#wasm.reason(code)))
+    throw new DecoderFault(`FFmpeg reports ${reason}`)
   }
 
   #put(bytes: Uint8Array): number {
