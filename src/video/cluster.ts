@@ -23,7 +23,11 @@ export function isBlock({ id }: Element): boolean {
 }
 
 /** Whether a cluster in memory has a block of a track. */
-export function hasBlock({ bytes, start }: Pieces, { body, end }: Element, track: number): boolean {
+export function hasBlock(
+  { bytes, start }: Pick<Pieces, 'bytes' | 'start'>,
+  { body, end }: Element,
+  track: number,
+): boolean {
   const to = Math.min(end! - start, bytes.length)
   for (const element of elementsIn(bytes, body - start, to)) {
     if (!isBlock(element)) continue

@@ -78,12 +78,16 @@ function vint(bytes: Uint8Array, at: number, length: number): number | null {
   return unknown ? null : value
 }
 
-/** The header of a Void element that covers `length` bytes, at least 2. */
-export function voidHeader(length: number): Uint8Array {
-  if (length < 9) return Uint8Array.of(0xec, 0x80 | (length - 2))
-  const header = new Uint8Array(9)
+/**
+ * The header of a Void element that covers `length` bytes, at least 2.
+ * @param longest bytes of the header
+ */
+export function voidHeader(length: number, longest: number = 9): Uint8Array {
+  const most = Math.min(9, longest)
+  const header = new Uint8Array(length < most ? 2 : most)
+  const digits = header.length - 1
+  let size = BigInt(length - header.length) | (1n << BigInt(7 * digits))
   header[0] = 0xec
-  new DataView(header.buffer).setBigUint64(1, BigInt(length - 9))
-  header[1] = 1
+  for (let i = digits; i > 0; i--, size >>= 8n) header[i] = Number(size & 0xffn)
   return header
 }

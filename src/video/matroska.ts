@@ -5,6 +5,7 @@
 import type { Source } from 'mediabunny'
 import { TrecvitError } from '../base/error.ts'
 import { type Element, elementsIn, MAX_HEADER, readElement, unsigned } from './elements.ts'
+import { ID } from './matroskaIds.ts'
 import type { MatroskaTrack } from './matroskaTracks.ts'
 import { capital } from './media.ts'
 import { Pieces, patchedSource, type SeekableMedia } from './pieces.ts'
@@ -26,7 +27,7 @@ export interface Matroska {
   rest(): Promise<{ readonly interrupted: string | null; readonly next: Matroska | null }>
 }
 
-const [EBML, SEGMENT, DOC_TYPE, VOID, CRC] = [0x1a45dfa3, 0x18538067, 0x4282, 0xec, 0xbf]
+const DOC_TYPE = 0x4282
 /** Bytes that are walked when a file is opened; the rest is walked as it is read. */
 const EAGER = 2 ** 22
 const MAX_HEADER_BODY = 2 ** 12
@@ -35,7 +36,7 @@ const MAX_BETWEEN = 1000
 
 /** True for bytes at the start of a Matroska or WebM file. */
 export function isMatroska(head: Uint8Array): boolean {
-  return unsigned(head, 0, 4) === EBML
+  return unsigned(head, 0, 4) === ID.ebml
 }
 
 /**
@@ -95,7 +96,7 @@ async function readHeader(
     if (text.startsWith('webm')) kind = 'webm'
   }
   const segment = await elementAt(pieces, header.end!)
-  return segment?.id === SEGMENT ? { kind, segment } : null
+  return segment?.id === ID.segment ? { kind, segment } : null
 }
 
 /** Looks behind a segment of known size for another file. */
@@ -103,9 +104,9 @@ async function findNext(pieces: Pieces, from: number): Promise<number | null> {
   let at = from
   for (let i = 0; i < MAX_BETWEEN && at + MAX_HEADER <= pieces.size; i++) {
     const element = await elementAt(pieces, at)
-    if (element?.id === EBML) return at
+    if (element?.id === ID.ebml) return at
     if (element === null || element.end === null) return null
-    if (element.id !== VOID && element.id !== CRC) return null
+    if (element.id !== ID.void && element.id !== ID.crc) return null
     at = element.end
   }
   return null

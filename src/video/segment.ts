@@ -6,36 +6,14 @@
 import { TrecvitError } from '../base/error.ts'
 import { type Cluster, hasBlock, isBlock } from './cluster.ts'
 import { type Element, MAX_HEADER, readElement, voidHeader } from './elements.ts'
+import { ID, isLevel1, MAX_PARTS } from './matroskaIds.ts'
 import { type MatroskaTrack, readTracks } from './matroskaTracks.ts'
 import { capital } from './media.ts'
 import { Padding, type Patch, type Pieces, type SeekableMedia } from './pieces.ts'
 
-/** Ids of elements. */
-const ID = {
-  ebml: 0x1a45dfa3,
-  cluster: 0x1f43b675,
-  tracks: 0x1654ae6b,
-  info: 0x1549a966,
-  seekHead: 0x114d9b74,
-  void: 0xec,
-  crc: 0xbf,
-} as const
-/** What a segment holds: those above, Cues, Attachments, Chapters and Tags. */
-const LEVEL_1: ReadonlySet<number> = new Set([
-  ID.cluster,
-  ID.tracks,
-  ID.info,
-  ID.seekHead,
-  0x1c53bb6b,
-  0x1941a469,
-  0x1043a770,
-  0x1254c367,
-])
 /** Bytes of a cluster that is left out if it has no block of the track. */
 const SMALL_CLUSTER = 2 ** 12
 const MAX_TRACKS = 2 ** 24
-/** Elements of a cluster: it lasts 65 s at most. */
-const MAX_PARTS = 2 ** 15
 const MAX_ELEMENTS = 2 ** 22
 
 /** The walk through one segment. */
@@ -53,6 +31,8 @@ export class Segment {
   track: MatroskaTrack | null = null
   readonly #seen = new Set<number>()
   #elements = 0
+  /** Bytes of clusters that other elements of the segment begin before. */
+  #overlap = 0
   #cluster: Cluster | null = null
   /** The first of unknown elements in a row. */
   #unknown: number | null = null
@@ -99,7 +79,7 @@ export class Segment {
       if (!pieces.holds(this.#at, MAX_HEADER)) await pieces.load(this.#at, MAX_HEADER)
       if (this.#cluster?.end != null && this.#at >= this.#cluster.end) this.#endCluster()
       const element = readElement(pieces.bytes, this.#at - pieces.start, this.#at)
-      const isTop = element !== null && (LEVEL_1.has(element.id) || element.id === ID.ebml)
+      const isTop = element !== null && (isLevel1(element.id) || element.id === ID.ebml)
       const isPacket = this.#cluster !== null && element !== null && isBlock(element)
       if (!isPacket && ++this.#elements > MAX_ELEMENTS)
         throw this.#fault(`has more than ${MAX_ELEMENTS} elements: it is damaged`)
@@ -136,8 +116,13 @@ export class Segment {
     const at = this.#at
     if ((element?.end ?? 0) > size) this.#interrupt()
     // Fewer bytes than a header has are no element.
-    if (element === null && at + MAX_HEADER > size) this.#at = size
-    else if (element === null || (this.#unknown !== null && (element.end ?? Infinity) > this.#stop))
+    if (element === null && at + MAX_HEADER > size) {
+      if (size - at > 1) this.#padding.add(at, size)
+      this.#at = size
+    } else if (
+      element === null ||
+      (this.#unknown !== null && (element.end ?? Infinity) > this.#stop)
+    )
       throw this.#damaged(this.#unknown ?? at)
     else if (element.id === ID.ebml) {
       this.#endCluster()
@@ -155,6 +140,7 @@ export class Segment {
   }
 
   #level1(element: Element): Promise<void> | void {
+    this.#checkOverlap(element.at)
     if (element.id !== ID.cluster && (element.end ?? 0) > this.#media.size) this.#interrupt()
     this.#endCluster()
     this.#unknown = null
@@ -166,6 +152,18 @@ export class Segment {
     if (element.id === ID.tracks && isFirst) return this.#tracks(element)
     else if (element.id === ID.info && isFirst) this.#padding.end()
     else this.#padding.add(element.at, element.end)
+  }
+
+  /**
+   * A cluster may claim a little more than it has. mediabunny loads what each claims, so that many
+   * clusters within each other take the square of the file.
+   */
+  #checkOverlap(at: number): void {
+    const { size } = this.#media
+    const end = this.#cluster?.end ?? at
+    if (end <= size) this.#overlap += end - at
+    if (this.#overlap > size)
+      throw this.#fault(`has clusters within clusters at byte ${at}: it is damaged`)
   }
 
   #beginCluster(element: Element): void {

@@ -1,0 +1,42 @@
+/**
+ * Ids of the elements at the top of Matroska and WebM files (RFC 9559 5.1).
+ */
+export const ID = {
+  ebml: 0x1a45dfa3,
+  segment: 0x18538067,
+  seekHead: 0x114d9b74,
+  info: 0x1549a966,
+  tracks: 0x1654ae6b,
+  cluster: 0x1f43b675,
+  cues: 0x1c53bb6b,
+  attachments: 0x1941a469,
+  chapters: 0x1043a770,
+  tags: 0x1254c367,
+  void: 0xec,
+  crc: 0xbf,
+} as const
+
+/** Elements of a segment, but padding and checksums. */
+const LEVEL_1: ReadonlySet<number> = new Set([
+  ID.seekHead,
+  ID.info,
+  ID.tracks,
+  ID.cluster,
+  ID.cues,
+  ID.attachments,
+  ID.chapters,
+  ID.tags,
+])
+
+/** True for an element of a segment, but padding and checksums. */
+export function isLevel1(id: number): boolean {
+  return LEVEL_1.has(id)
+}
+
+/** True for an element that ends a cluster of unknown size. */
+export function isTop(id: number): boolean {
+  return LEVEL_1.has(id) || id === ID.ebml || id === ID.segment
+}
+
+/** Elements of a cluster that are believed: it lasts 65 s at most. */
+export const MAX_PARTS: number = 2 ** 15
