@@ -395,6 +395,15 @@ test.skipIf(!hasWasm())(
   },
 )
 
+test('an edit list that goes back more than a hundred times is refused', async () => {
+  const back = (passes: number): Buffer => withEdits('h264.mp4', Array(passes).fill([100, 2048, 1]))
+  expect((await read(back(101))).error).toBe(
+    'The video in memory has an edit list that goes back 100 times: ' +
+      'convert it with ffmpeg -i INPUT -c:v libx264 -pix_fmt yuv420p OUTPUT.mp4',
+  )
+  expect(await read(back(100))).toMatchObject({ frames: 100, error: null })
+})
+
 describe('what a file of a megabyte of small elements costs', () => {
   const MEGABYTE = 1e6
   const boxes = boxesOf(clip('h264.mp4'))
@@ -458,6 +467,12 @@ describe('what a file of a megabyte of small elements costs', () => {
     'padding before the clusters': () => live(flood(hex('ec80'), MEGABYTE), webm.subarray(cluster)),
     'padding behind the clusters': () => live(webm.subarray(cluster), flood(hex('ec80'), MEGABYTE)),
     clusters: () => live(flood(hex('1f43b67580'), MEGABYTE)),
+    'clusters within clusters': () => {
+      const bytes = flood(hex('1f43b67510000000'), MEGABYTE)
+      for (let at = 0; at < bytes.length; at += 8)
+        bytes.writeUInt32BE(0x10000000 + bytes.length - at - 8, at + 4)
+      return live(webm.subarray(cluster), bytes)
+    },
     'clusters of unknown size': () => live(flood(hex('1f43b675ff'), MEGABYTE)),
     'a cluster of padding': () => live(hex('1f43b675ff'), flood(hex('ec80'), MEGABYTE)),
     blocks: () => live(element(0x1f43b675, flood(hex('a384810000 80'.replace(' ', '')), MEGABYTE))),
@@ -479,6 +494,14 @@ describe('what a file of a megabyte of small elements costs', () => {
     const { user } = process.cpuUsage(before)
     await video?.close()
     // Alone on a machine: below 0.3 s. Before: up to 17.
+    expect(user / 1e6).toBeLessThan(2)
+  })
+
+  test.each(Object.entries(files))('%s, through a pipe', { timeout: 20_000 }, async (_, make) => {
+    const bytes = make()
+    const before = process.cpuUsage()
+    await read(new Blob([bytes]).stream())
+    const { user } = process.cpuUsage(before)
     expect(user / 1e6).toBeLessThan(2)
   })
 
@@ -518,6 +541,40 @@ describe('what a file of a megabyte of small elements costs', () => {
       server.close()
     }
   })
+})
+
+/** mediabunny searches for ever where 8 bytes are left. */
+describe('a WebM with 8 bytes behind its clusters', () => {
+  const webm = clip('odd.webm')
+  const size = webm.indexOf(Buffer.from('18538067', 'hex')) + 4
+  webm.set(Buffer.from('01ffffffffffffff', 'hex'), size)
+
+  test.each([
+    ['of no element', '01f18201adf08103', /^The stream is damaged at byte/],
+    ['of a checksum', 'bf86000000000000', null],
+    ['of a segment', '1853806783ec8100', /^The stream is damaged at byte/],
+    ['of another file', '1a45dfa383428100', /^The stream continues with another file at byte/],
+  ])('%s', async (_, bytes, error) => {
+    const { frames } = await read(clip('odd.webm'))
+    const file = Buffer.concat([webm, Buffer.from(bytes, 'hex')])
+    expect(await read(file)).toMatchObject({ frames })
+    const piped = await read(new Blob([file]).stream())
+    if (error === null) expect(piped).toMatchObject({ frames, error })
+    else expect(piped.error).toMatch(error)
+  })
+})
+
+test('a stream that claims more than there is takes no memory for it', async () => {
+  const webm = clip('odd.webm')
+  for (const id of ['1549a966', '1654ae6b', '1f43b675', '1254c367']) {
+    const at = webm.indexOf(Buffer.from(id, 'hex'))
+    const claims = Buffer.from('080f000000', 'hex')
+    const file = Buffer.concat([webm.subarray(0, at + 4), claims, webm.subarray(at + 5)])
+    const { arrayBuffers } = process.memoryUsage()
+    const video = openVideo(new Blob([file]).stream())
+    await expect(video).rejects.toThrow(TrecvitError)
+    expect(process.memoryUsage().arrayBuffers - arrayBuffers).toBeLessThan(64 * 2 ** 20)
+  }
 })
 
 test.each(['getRotation', 'computeFrameRateMetrics'] as const)(

@@ -3,6 +3,8 @@
  */
 import { TrecvitError } from '../base/error.ts'
 import { boxHeader } from './boxes.ts'
+import { passesOf } from './edits.ts'
+import { CONVERT } from './kinds.ts'
 import { capital } from './media.ts'
 import { type Movie, readMovie } from './movie.ts'
 import { mostFrames, TooManySamples } from './sampleTable.ts'
@@ -18,6 +20,8 @@ const STILLS: Readonly<Record<string, string>> = {
 }
 /** Bytes of an index: a few for each frame. */
 const MAX_INDEX = 2 ** 28
+/** Passes over the media that an edit list may ask for: each starts a decoder. */
+const MAX_PASSES = 100
 
 /** The names and the first bytes of what is read, for messages. */
 interface Named {
@@ -74,6 +78,9 @@ export function patchIndex(
       ? faultOf(named, `has no video, only ${movie.join(' and ')}: give a file with a video track`)
       : faultOf(named, noIndex(named.head))
   }
+  const passes = passesOf(movie.edits?.edits ?? []).length
+  if (passes > MAX_PASSES)
+    throw faultOf(named, `has an edit list that goes back ${passes - 1} times: ${CONVERT}`)
   const brand = isFirst ? boxHeader('ftyp', 16) : new Uint8Array(0)
   const offset = isFirst ? 16 : 0
   const room = moov.length - movie.moov.length - offset
