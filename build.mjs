@@ -1,8 +1,10 @@
-// npm run build: AssemblyScript → build/*.wasm (why its passes are listed: assembly/lib/gemm.ts),
-// esbuild → build/worker.txt, then dist/*.js with all inlined, tsc → dist/*.d.ts.
+// npm run build: assembly/lib/tile.mjs → build/tile.ts; AssemblyScript → build/*.wasm (tile.mjs tells
+// why its passes are listed); esbuild → build/worker.txt, then dist/*.js with all inlined; tsc →
+// dist/*.d.ts.
 import { spawn } from 'node:child_process'
-import { chmod, copyFile, readdir, readFile, rm } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
+import { tile } from './assembly/lib/tile.mjs'
 
 const { dependencies, optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
 const run = (script, ...args) =>
@@ -23,6 +25,8 @@ const bare = (wgsl) =>
     .trim()
 
 await rm('dist', { recursive: true, force: true })
+await mkdir('build', { recursive: true })
+await writeFile('build/tile.ts', tile)
 const targets = Object.keys(JSON.parse(await readFile('asconfig.json', 'utf8')).targets)
 await Promise.all([
   ...targets.map((target) => run('node_modules/assemblyscript/bin/asc.js', '--target', target)),

@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config'
 async function checkKernels(wasm: string): Promise<void> {
   const { mtimeMs: built } = await stat(wasm)
   for (const name of await readdir('assembly', { recursive: true })) {
-    if (name.endsWith('.ts') && (await stat(join('assembly', name))).mtimeMs > built)
+    if (/\.(ts|mjs)$/.test(name) && (await stat(join('assembly', name))).mtimeMs > built)
       throw new Error(`${wasm} is older than assembly/${name}; run "npm run build"`)
   }
 }

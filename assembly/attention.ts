@@ -8,8 +8,9 @@
  * head of one frame, of a share of the rows of q: two threads would share the three heads of Tiny
  * badly.
  */
-import { blockOf, PANEL, TILE, tile, WIDE, ZEROS } from './lib/gemm'
+import { blockOf, tile } from './lib/gemm'
 import { exponentials } from './lib/softmaxRow'
+import { PANEL, TILE, WIDE, ZEROS } from './lib/target'
 
 
 @unmanaged

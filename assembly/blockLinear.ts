@@ -6,7 +6,8 @@
  * Base), so a panel (4 KB) and five rows of x lie in the first-level cache without blocking. Sums
  * begin with the bias. A unit of work is a panel of a block, of a share of the rows.
  */
-import { blockOf, PANEL, TILE, tile, WIDE } from './lib/gemm'
+import { blockOf, tile } from './lib/gemm'
+import { PANEL, TILE, WIDE } from './lib/target'
 
 
 @unmanaged

@@ -16,8 +16,9 @@
  * and k counts lanes of them: the sum is exact, and becomes factors[i]·scales[j]·Σ_k x[i,
  * k]·kernel[k, j] + bias[j].
  */
-import { blockOf, PANEL, TILE, tile, WIDE, wholeRows, wholeTile, ZEROS } from './lib/gemm'
+import { blockOf, int8Tile, tile } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
+import { int8Rows, PANEL, TILE, WIDE, ZEROS } from './lib/target'
 
 /** Columns of x that are used at a time, at most. */
 const BLOCK_K: i32 = 768
@@ -131,7 +132,7 @@ function products(
   const following = more ? w + <usize>panels * next : w
   const bias = args.bias && !args.factors ? args.bias + ((<usize>panel) << 5) : ZEROS
   const whole = args.factors != 0
-  const tall = whole ? wholeRows() : TILE
+  const tall = whole ? int8Rows() : TILE
   let x = args.x + <usize>row * ldx + ((<usize>k) << 2)
   for (let left = rows, tiles = 0; left > 0; left -= tall, tiles++) {
     const from = k ? c : bias,
@@ -141,7 +142,7 @@ function products(
       tiles >> 4 < panels
         ? following + <usize>(tiles >> 4) * next + <usize>(tiles & 15) * ((<usize>count) << 1)
         : w
-    if (whole) wholeTile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
+    if (whole) int8Tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
     else tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
     c += <usize>tall * ldc
     x += <usize>tall * ldx

@@ -114,7 +114,7 @@ describe('eight steps of a product in one turn of its loop', () => {
   })
 
   // A sum that is made of a sum: Binaryen has put the steps of one element together, and no
-  // register is left (assembly/lib/gemm.ts).
+  // register is left (assembly/lib/tile.mjs).
   test('leaves Binaryen in the order of the source', async () => {
     const { default: bytes } = await import('../build/relaxed.wasm')
     const fused = [0xfd, 0x85, 0x02]

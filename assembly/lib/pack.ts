@@ -1,5 +1,5 @@
-import { PANEL } from './gemm'
 import { GROUP, OFFSET } from './quantize'
+import { PANEL } from './target'
 
 /**
  * Puts `count` values, the elements from `first` on of a row-major array [blocks, rows, width],

@@ -49,7 +49,7 @@ export interface Addresses {
   state(state: State): number
 }
 
-/** Rows of the tallest tile of any build (TILE in assembly/lib/gemm.ts). */
+/** Rows of the tallest tile of any build (TILE in assembly/lib/target.ts). */
 const TILE = 6
 /**
  * Rows of a block of a product, at most, 600 KB of x; half of that in the narrow builds, and where
