@@ -51,7 +51,7 @@ const planted: readonly Planted[] = [
   {
     name: 'an answer that never comes',
     format: 'y4m',
-    file: 'src/video/byteReader.ts',
+    file: 'src/video/source/byteReader.ts',
     from: 'if (done) return false',
     to: 'if (done) return new Promise(() => {})',
     kind: 'crash',

@@ -14,7 +14,6 @@ import { join } from 'node:path'
 import { crc32, deflateSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
 import { TrecvitError } from '../src/base/error.ts'
-import { decodeImage } from '../src/video/image.ts'
 import {
   type Frame,
   openVideo,
@@ -22,8 +21,9 @@ import {
   type Video,
   type VideoSource,
 } from '../src/video/index.ts'
-import { openMedia } from '../src/video/media.ts'
-import { Decoder, type Pixels } from '../src/video/pictureDecoders.ts'
+import { Decoder, type Pixels } from '../src/video/picture/decoders.ts'
+import { decodeImage } from '../src/video/picture/image.ts'
+import { openMedia } from '../src/video/source/media.ts'
 import { hasFfmpeg, media } from './clips.ts'
 import { joined } from './joined.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type Frame, type FrameFormat, LAYOUTS } from '../src/video/frame.ts'
-import { type PixelsShape, toPixels } from '../src/video/pixels.ts'
+import { type PixelsShape, toPixels } from '../src/video/pixels/pixels.ts'
 import { makeFrame, noise } from './clips.ts'
 
 /**

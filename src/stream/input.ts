@@ -2,7 +2,7 @@ import { checkArray, checkPixels, describe, type NdArray } from '../base/array.t
 import { TrecvitError } from '../base/error.ts'
 import { asBytes } from '../base/realm.ts'
 import { checkSize, type Frame, RGB } from '../video/frame.ts'
-import { toPixels } from '../video/pixels.ts'
+import { toPixels } from '../video/pixels/pixels.ts'
 
 /**
  * One picture: an array of the model's size, or an ImageData or decoded video frame of any size.

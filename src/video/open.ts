@@ -3,14 +3,14 @@
  */
 import { TrecvitError } from '../base/error.ts'
 import type { DecoderChoice, RawFormat, VideoSource } from './choices.ts'
-import { openContainer } from './container.ts'
-import { imageKind } from './image.ts'
-import { listImages } from './imageList.ts'
-import { openImages } from './images.ts'
-import { capital, type Media, onServer, openMedia } from './media.ts'
-import { openRaw, openY4m } from './raw.ts'
+import { openContainer } from './container/container.ts'
+import { imageKind } from './picture/image.ts'
+import { listImages } from './picture/imageList.ts'
+import { openImages } from './picture/images.ts'
+import { openRaw, openY4m } from './raw/raw.ts'
+import { Y4M_MAGIC } from './raw/y4m.ts'
+import { capital, type Media, onServer, openMedia } from './source/media.ts'
 import { makeVideo, type Reading, type Video } from './video.ts'
-import { Y4M_MAGIC } from './y4m.ts'
 
 /** How to open a video. */
 export interface OpenOptions {

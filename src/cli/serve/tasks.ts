@@ -5,9 +5,9 @@
 import type { NdArray } from '../../base/array.ts'
 import type { Config } from '../../model/config.ts'
 import { type Frame, RGB } from '../../video/frame.ts'
-import { decodeImage } from '../../video/image.ts'
-import { openMedia } from '../../video/media.ts'
-import { toPixels } from '../../video/pixels.ts'
+import { decodeImage } from '../../video/picture/image.ts'
+import { toPixels } from '../../video/pixels/pixels.ts'
+import { openMedia } from '../../video/source/media.ts'
 import { type InferRequest, parseInfer } from './tensors.ts'
 
 /** A frame as a client sends it. */

@@ -1,6 +1,6 @@
 /**
  * FFmpeg's decoders as a WebAssembly module that asks nothing of its host: packets in, planes out. One instance decodes one track, and
- * its memory goes with it. The other side is src/video/wasm.ts.
+ * its memory goes with it. The other side is src/video/decoder/wasm.ts.
  */
 #include <libavcodec/avcodec.h>
 #include <libavutil/log.h>

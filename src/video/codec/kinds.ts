@@ -1,0 +1,29 @@
+/**
+ * Which kinds of video are read, and what to do with others.
+ */
+
+import { TrecvitError } from '../../base/error.ts'
+import { quote } from '../../base/quote.ts'
+import { capital } from '../source/media.ts'
+
+/** Advice for videos that cannot be read. */
+export const CONVERT = 'convert it with ffmpeg -i INPUT -c:v libx264 -pix_fmt yuv420p OUTPUT.mp4'
+/** Names of Motion JPEG in QuickTime and Matroska. mediabunny has none, but its packets. */
+export const MOTION_JPEG: readonly string[] = ['jpeg', 'V_MJPEG']
+/** Kinds of sample entries that mediabunny reads, and Motion JPEG. */
+const KINDS = /^(avc[13]|hvc1|hev1|vp0[89]|av01|jpeg|ap4[hx]|apc[hnso])$/i
+
+/** Whether a kind of sample entry is read. */
+export function isReadable(kind: string): boolean {
+  return KINDS.test(kind)
+}
+
+/** The error for a kind that is not read. */
+export function unsupported(video: string, kind: string): TrecvitError {
+  const name = capital(video)
+  if (kind === 'encv') {
+    return new TrecvitError(`${name} is encrypted: give a copy without protection`)
+  }
+  const read = 'H.264, HEVC, VP8, VP9, AV1 and Motion JPEG are read'
+  return new TrecvitError(`${name} holds video of the kind ${quote(kind)}; ${read}: ${CONVERT}`)
+}

@@ -1,0 +1,71 @@
+/**
+ * MP4, MOV, WebM and Matroska: their structure is checked, mediabunny takes them apart, the best
+ * decoder at hand decodes.
+ */
+import { chooseDecoder, type DecoderOptions } from '../decoder/decoders.ts'
+import { capital, type Media } from '../source/media.ts'
+import type { Reading } from '../video.ts'
+import { openPart } from './openPart.ts'
+import { clear, type Part } from './part.ts'
+import { present } from './present.ts'
+import { frameRate } from './rate.ts'
+
+/**
+ * Opens what mediabunny can read; null when it is no such container.
+ * @throws TrecvitError when it is damaged, has no video, or nothing here decodes it
+ */
+export async function openContainer(
+  media: Media,
+  options: DecoderOptions,
+  signal: AbortSignal,
+): Promise<Reading | null> {
+  const part = await openPart(media, signal)
+  if (part === null) return null
+  try {
+    return await openTrack(media, part, options, signal)
+  } catch (error) {
+    part.dispose()
+    signal.throwIfAborted()
+    throw clear(error, media)
+  }
+}
+
+async function openTrack(
+  media: Media,
+  part: Part,
+  options: DecoderOptions,
+  signal: AbortSignal,
+): Promise<Reading> {
+  const { video, track, frames, duration } = part
+  const rotation = await video.getRotation()
+  const warnings = part.warnings.map((clause) => `${capital(media.name)} ${clause}`)
+  const fps = await frameRate(video)
+  const {
+    frames: pictures,
+    first,
+    decoder,
+    close,
+  } = await chooseDecoder(media.name, track.codec.label, options, signal, (decode) =>
+    present(media.name, part, rotation, warnings, decode, signal),
+  )
+  const turned = rotation === 90 || rotation === 270
+  return {
+    info: {
+      container: part.container,
+      codec: track.codec.label,
+      width: turned ? first.height : first.width,
+      height: turned ? first.width : first.height,
+      rotation,
+      frames,
+      duration,
+      fps,
+      decoder,
+    },
+    warnings,
+    frames: pictures,
+    async release() {
+      await close()
+      part.dispose()
+    },
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The decoders of this runtime, and the choice of one.
+ */
+import { TrecvitError } from '../../base/error.ts'
+import type { DecoderChoice } from '../choices.ts'
+import { CONVERT } from '../codec/kinds.ts'
+import type { Frame } from '../frame.ts'
+import { capital, onServer } from '../source/media.ts'
+import { decodeBrowser, decodePlanes } from './browser.ts'
+import { decodeFfmpeg } from './ffmpeg.ts'
+import { decodeNative } from './native.ts'
+import { type Decode, DecoderFault } from './track.ts'
+
+/** Who decodes, and where the WebAssembly module is, if not beside this code. */
+export interface DecoderOptions {
+  readonly choice: DecoderChoice
+  readonly url: string | URL | undefined
+}
+
+/** A decoder that gave the first picture. */
+export interface Chosen {
+  /** All pictures, the first included. */
+  readonly frames: AsyncGenerator<Frame>
+  readonly first: Frame
+  /** Its name, and why no better one was chosen. */
+  readonly decoder: string
+  close(): Promise<void>
+}
+
+interface Decoder {
+  readonly name: string
+  readonly decode: Decode
+}
+
+/**
+ * The decoders that may be used, the fastest first.
+ * @throws TrecvitError when the choice is not available here
+ */
+function candidates({ choice, url }: DecoderOptions): Decoder[] {
+  const wasm: Decoder = {
+    name: 'FFmpeg in WebAssembly',
+    async *decode(track, signal) {
+      const { decodeWasm } = await import('./wasm.ts')
+      yield* decodeWasm(track, signal, url)
+    },
+  }
+  if (choice === 'wasm') return [wasm]
+  if (onServer()) {
+    const native: Decoder = { name: 'node-webcodecs', decode: decodeNative }
+    const ffmpeg: Decoder = { name: 'ffmpeg', decode: decodeFfmpeg }
+    return choice === 'native' ? [native] : choice === 'ffmpeg' ? [ffmpeg] : [native, ffmpeg, wasm]
+  }
+  if (choice === 'ffmpeg')
+    throw new TrecvitError('The decoder "ffmpeg" needs Node, Deno or Bun: use "auto" in a browser')
+  const browser: Decoder = { name: 'WebCodecs', decode: decodeBrowser }
+  return choice === 'native'
+    ? [browser]
+    : [{ name: 'WebCodecs', decode: decodePlanes }, wasm, browser]
+}
+
+/**
+ * Decodes the first picture with each decoder in turn until one can.
+ * @param name of the video, for messages
+ * @param label of its codec
+ * @param present all frames of the video by a decoder
+ * @throws TrecvitError when no decoder can
+ */
+export async function chooseDecoder(
+  name: string,
+  label: string,
+  options: DecoderOptions,
+  signal: AbortSignal,
+  present: (decode: Decode) => AsyncGenerator<Frame>,
+): Promise<Chosen> {
+  const faults: DecoderFault[] = []
+  for (const { name: decoder, decode } of candidates(options)) {
+    const frames = present(decode)
+    try {
+      const { value: first } = await frames.next()
+      const reasons = new Set(faults.map(({ message }) => message))
+      const note = reasons.size > 0 ? ` (${[...reasons].join('; ')})` : ''
+      const close = async (): Promise<void> => void (await frames.return(undefined).catch(() => {}))
+      return { frames: startWith(first!, frames), first: first!, decoder: decoder + note, close }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof DecoderFault)) throw error
+      faults.push(error)
+    }
+  }
+  const fault = furthest(faults)
+  const advice =
+    options.choice === 'wasm' && fault.progress === 'missing'
+      ? 'give its address as decoderUrl; in a clone, npm run build:decoder makes it'
+      : onServer() && faults.some(({ message }) => message.endsWith('not installed'))
+        ? 'install ffmpeg, or npm install node-webcodecs'
+        : CONVERT
+  throw new TrecvitError(
+    `${capital(name)} (${label}) cannot be decoded (${fault.message}): ${advice}`,
+    { cause: new AggregateError(faults) },
+  )
+}
+
+/** The fault of the first decoder that came furthest: the one that says most about the video. */
+function furthest(faults: readonly DecoderFault[]): DecoderFault {
+  return (
+    faults.find(({ progress }) => progress === 'decoding') ??
+    faults.find(({ progress }) => progress === 'refused') ??
+    faults[0]!
+  )
+}
+
+async function* startWith(first: Frame, rest: AsyncGenerator<Frame>): AsyncGenerator<Frame> {
+  yield first
+  yield* rest
+}

@@ -1,0 +1,54 @@
+/**
+ * The orientation in EXIF: how a stored picture is turned to be seen upright.
+ * Reference: CIPA DC-008 (EXIF 2.32), section 4.6.4, tag 274; TIFF 6.0, section 2.
+ */
+import type { Rotation } from '../frame.ts'
+
+/** A turn: mirrored from left to right if `mirrored`, then rotated clockwise. */
+export interface Turn {
+  readonly mirrored: boolean
+  readonly rotation: Rotation
+}
+
+/** Orientations 1 to 8. */
+const TURNS: readonly Turn[] = [
+  { mirrored: false, rotation: 0 },
+  { mirrored: true, rotation: 0 },
+  { mirrored: false, rotation: 180 },
+  { mirrored: true, rotation: 180 },
+  { mirrored: true, rotation: 270 },
+  { mirrored: false, rotation: 90 },
+  { mirrored: true, rotation: 90 },
+  { mirrored: false, rotation: 270 },
+]
+
+/** The turn of a picture without EXIF. */
+export const UPRIGHT: Turn = TURNS[0]!
+
+const ORIENTATION = 0x112
+/** Number of bytes of a field: tag, type, count, value. */
+const FIELD = 12
+
+/**
+ * Reads the orientation.
+ * @param tiff the EXIF data, from its byte order mark ("II" or "MM") on
+ * @returns no turn where the data is damaged or has no orientation
+ */
+export function turnOf(tiff: Uint8Array): Turn {
+  if (tiff.length < 8) return UPRIGHT
+  const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.byteLength)
+  const little = view.getUint16(0) === 0x4949
+  if (view.getUint16(2, little) !== 42) return UPRIGHT
+  // Only the first directory describes the picture; the second describes its thumbnail.
+  const directory = view.getUint32(4, little)
+  if (directory + 2 > tiff.length) return UPRIGHT
+  const end = directory + 2 + FIELD * view.getUint16(directory, little)
+  for (let at = directory + 2; at + FIELD <= Math.min(end, tiff.length); at += FIELD) {
+    if (view.getUint16(at, little) !== ORIENTATION) continue
+    // Of type SHORT; some write LONG.
+    const isLong = view.getUint16(at + 2, little) === 4
+    const value = isLong ? view.getUint32(at + 8, little) : view.getUint16(at + 8, little)
+    return TURNS[value - 1] ?? UPRIGHT
+  }
+  return UPRIGHT
+}

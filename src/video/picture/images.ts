@@ -1,0 +1,67 @@
+/**
+ * PNG and JPEG pictures as a video: one, or a list of them.
+ */
+import { TrecvitError } from '../../base/error.ts'
+import type { VideoSource } from '../choices.ts'
+import type { Frame } from '../frame.ts'
+import { capital, type Media, openMedia } from '../source/media.ts'
+import type { Reading } from '../video.ts'
+import { decodeImage } from './image.ts'
+
+/**
+ * @param sources pictures of one size, in order
+ * @param opened the first of them, where it was opened already
+ * @param fps pictures a second
+ * @throws TrecvitError when a picture is missing, damaged, of another kind or of another size than
+ * the first
+ */
+export async function openImages(
+  sources: readonly VideoSource[],
+  opened: Media | null,
+  fps: number,
+  signal: AbortSignal,
+): Promise<Reading> {
+  if (sources.length === 0)
+    throw new TrecvitError('The list of pictures is empty: give at least one')
+  const first = await decodeImage(opened ?? (await openMedia(sources[0]!, signal)), 0)
+  const { width, height, rotation } = uprightOf(first.frame)
+  async function* frames(): AsyncGenerator<Frame> {
+    yield first.frame
+    for (let i = 1; i < sources.length; i++) {
+      signal.throwIfAborted()
+      const media = await openMedia(sources[i]!, signal)
+      const { frame } = await decodeImage(media, i / fps)
+      const size = uprightOf(frame)
+      if (size.width !== width || size.height !== height) {
+        throw new TrecvitError(
+          `${capital(media.name)} has ${size.width}x${size.height} pixels, ` +
+            `the pictures before it ${width}x${height}: a sequence must keep its size`,
+        )
+      }
+      yield frame
+    }
+  }
+  const { kind: codec, decoder } = first
+  return {
+    info: {
+      container: 'images',
+      codec,
+      width,
+      height,
+      rotation,
+      frames: sources.length,
+      duration: sources.length / fps,
+      fps,
+      decoder,
+    },
+    frames: frames(),
+    release() {},
+  }
+}
+
+/** The size of a frame after rotation. */
+function uprightOf(frame: Frame): Pick<Frame, 'width' | 'height' | 'rotation'> {
+  const { width, height, rotation } = frame
+  const turned = rotation % 180 !== 0
+  return { width: turned ? height : width, height: turned ? width : height, rotation }
+}

@@ -1,0 +1,120 @@
+/**
+ * Streams of uncompressed pictures: y4m, and bare RGB bytes.
+ */
+import { TrecvitError } from '../../base/error.ts'
+import type { RawFormat } from '../choices.ts'
+import { checkSize, type Frame, RGB, splitPlanes } from '../frame.ts'
+import { ByteReader } from '../source/byteReader.ts'
+import { capital, type Media } from '../source/media.ts'
+import type { Reading } from '../video.ts'
+import { readY4mFrame, readY4mHeader } from './y4m.ts'
+
+/**
+ * @throws TrecvitError when the header is not understood; while reading, when a picture is cut
+ * short
+ */
+export async function openY4m(media: Media, signal: AbortSignal): Promise<Reading> {
+  const reader = new ByteReader(await media.stream())
+  const release = (): Promise<void> => reader.cancel()
+  signal.addEventListener('abort', release)
+  const header = await readY4mHeader(reader, media.name).catch(async (error: unknown) => {
+    await release()
+    throw error
+  })
+  const { format, width, height, matrix, fullRange, siting, fps } = header
+  async function* frames(): AsyncGenerator<Frame> {
+    for (let i = 0; ; i++) {
+      const data = await readY4mFrame(reader, header, i, media.name).catch(rethrow(signal))
+      signal.throwIfAborted()
+      if (data === null) return
+      const planes = splitPlanes(format, width, height, data)
+      yield {
+        format,
+        width,
+        height,
+        planes,
+        time: (i * fps.den) / fps.num,
+        matrix,
+        fullRange,
+        siting,
+        rotation: 0,
+      }
+    }
+  }
+  const info = {
+    container: 'y4m',
+    codec: format,
+    width,
+    height,
+    rotation: 0,
+    frames: null,
+    duration: null,
+    fps: fps.num / fps.den,
+    decoder: 'none needed',
+  } as const
+  return { info, frames: frames(), release }
+}
+
+/**
+ * @param fps pictures a second
+ * @throws TrecvitError when the size is not possible; while reading, when a picture is cut short
+ */
+export async function openRaw(
+  media: Media,
+  { width, height }: RawFormat,
+  fps: number,
+  signal: AbortSignal,
+): Promise<Reading> {
+  checkSize('The raw video', width, height)
+  const bytes = width * height * 3
+  const reader = new ByteReader(await media.stream())
+  const release = (): Promise<void> => reader.cancel()
+  signal.addEventListener('abort', release)
+  async function* frames(): AsyncGenerator<Frame> {
+    for (let i = 0; ; i++) {
+      const data = await reader.take(bytes).catch(rethrow(signal))
+      signal.throwIfAborted()
+      if (data.length === 0) return
+      if (data.length < bytes) {
+        throw new TrecvitError(
+          `${capital(media.name)} is cut short: frame ${i} has ${data.length} of the ${bytes} ` +
+            `bytes of ${width}x${height} rgb24, or its size is another`,
+        )
+      }
+      yield {
+        format: 'rgb24',
+        width,
+        height,
+        planes: [{ data, stride: width * 3 }],
+        time: i / fps,
+        rotation: 0,
+        ...RGB,
+      }
+    }
+  }
+  const frameCount = media.size === null ? null : Math.floor(media.size / bytes)
+  const duration = frameCount === null ? null : frameCount / fps
+  const info = {
+    container: 'rawvideo',
+    codec: 'rgb24',
+    width,
+    height,
+    rotation: 0,
+    frames: frameCount,
+    duration,
+    fps,
+    decoder: 'none needed',
+  } as const
+  return { info, frames: frames(), release }
+}
+
+/**
+ * A stream that was cancelled may end in an error of its own: the reason of the abort is the one to
+ * tell.
+ */
+function rethrow(signal: AbortSignal): (error: unknown) => never {
+  return (error) => {
+    signal.throwIfAborted()
+    throw error
+  }
+}

@@ -1,0 +1,124 @@
+import { asBytes } from '../../base/realm.ts'
+
+/** Bytes that are allocated before any has come: a picture of 1920x1080, 4:2:0, fits. */
+const FIRST = 1 << 22
+
+/**
+ * Exact numbers of bytes and whole lines out of a stream of chunks, with back-pressure: nothing is
+ * read before it is asked for.
+ */
+export class ByteReader {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+  #rest: Uint8Array = new Uint8Array(0)
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#reader = stream.getReader()
+  }
+
+  /**
+   * Fills `into` and returns how many bytes came: fewer than asked for only where the stream ended.
+   */
+  async fill(into: Uint8Array): Promise<number> {
+    let done = 0
+    while (done < into.length && (await this.#more())) {
+      const part = this.#rest.subarray(0, into.length - done)
+      into.set(part, done)
+      done += part.length
+      this.#rest = this.#rest.subarray(part.length)
+    }
+    return done
+  }
+
+  /**
+   * Returns the next `count` bytes, fewer only where the stream ended. Memory grows as they come,
+   * because a header may claim more than there is.
+   */
+  async take(count: number): Promise<Uint8Array> {
+    let bytes = new Uint8Array(Math.min(count, FIRST))
+    for (let done = 0; ; ) {
+      done += await this.fill(bytes.subarray(done))
+      if (done < bytes.length || done === count) return bytes.subarray(0, done)
+      const grown = new Uint8Array(Math.min(count, 2 * done))
+      grown.set(bytes)
+      bytes = grown
+    }
+  }
+
+  /** Returns the next bytes as they come, `limit` at most; null at the end of the stream. */
+  async some(limit: number): Promise<Uint8Array | null> {
+    if (!(await this.#more())) return null
+    return this.now(limit)
+  }
+
+  /** Bytes that came with others and are not read yet. */
+  get hand(): Uint8Array {
+    return this.#rest
+  }
+
+  /** The next `count` bytes of those at hand. */
+  now(count: number): Uint8Array {
+    const part = this.#rest.subarray(0, count)
+    this.#rest = this.#rest.subarray(count)
+    return part
+  }
+
+  /** The next `count` bytes as they come, fewer only where the stream ended. */
+  async *parts(count: number): AsyncGenerator<Uint8Array, void> {
+    for (let left = count; left > 0; ) {
+      const part = await this.some(left)
+      if (part === null) return
+      yield part
+      left -= part.length
+    }
+  }
+
+  /**
+   * The next line as Latin-1 text without its newline, cut at `limit` bytes; null at the end of the
+   * stream.
+   */
+  async line(limit: number): Promise<string | null> {
+    let text = ''
+    while (await this.#more()) {
+      const end = this.#rest.subarray(0, limit - text.length).indexOf(10)
+      const part = this.#rest.subarray(0, end < 0 ? limit - text.length : end)
+      text += String.fromCharCode(...part)
+      this.#rest = this.#rest.subarray(part.length + (end < 0 ? 0 : 1))
+      if (end >= 0 || text.length >= limit) return text
+    }
+    return text === '' ? null : text
+  }
+
+  /** Ends the stream; a read that waits ends too. Never throws. */
+  async cancel(): Promise<void> {
+    await this.#reader.cancel().catch(() => {})
+  }
+
+  /**
+   * All that is left, the bytes already taken from the stream included. The reader is not to be
+   * used after.
+   */
+  remainder(head: Uint8Array): ReadableStream<Uint8Array> {
+    const start = [head, this.#rest].filter((part) => part.length > 0)
+    const reader = this.#reader
+    return new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const value = start.shift() ?? (await reader.read()).value
+          if (value === undefined) controller.close()
+          else controller.enqueue(asBytes(value) ?? value)
+        },
+        cancel: (reason) => reader.cancel(reason),
+      },
+      { highWaterMark: 0 },
+    )
+  }
+
+  async #more(): Promise<boolean> {
+    while (this.#rest.length === 0) {
+      const { value, done } = await this.#reader.read()
+      if (done) return false
+      this.#rest = value
+    }
+    return true
+  }
+}
