@@ -162,7 +162,7 @@ describe('bad input gets one sentence', () => {
     const { stderr } = await outcome(
       start(['inspect', join(folder, 'nowhere')], { TRECVIT_DEBUG: '1' }),
     )
-    expect(stderr).toMatch(/^trecvit: [^\n]+\n[^]*\n {4}at /)
+    expect(stderr).toMatch(/^trecvit: [^\n]+\n[\s\S]*\n {4}at /)
   })
 })
 

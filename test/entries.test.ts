@@ -223,8 +223,8 @@ describe('prefixes of Flax and of trainers', () => {
     async (prefix) => {
       const want = await load(npz())
       expect(want.warnings).toEqual([])
-      const said =
-        `The names of the tensors in Uint8Array begin with "${prefix}", ` + 'which is left out'
+      const names = 'The names of the tensors in Uint8Array begin with'
+      const said = `${names} "${prefix}", which is left out`
       expect(await load(npz([], (name) => prefix + name))).toEqual({ ...want, warnings: [said] })
       expect(await load(safetensors({}, prefix))).toEqual({ ...want, warnings: [said] })
       const beside = await load(

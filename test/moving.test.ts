@@ -42,7 +42,7 @@ const program: Program = {
   states: [],
 }
 
-test('a state that was moved when its old device was lost is moved again, and none stays', async () => {
+test('a state moved when its old device was lost is moved again, and none stays', async () => {
   const world = new World()
   const [cpu, other, gpu] = [world.engine('wasm'), world.engine('wasm'), world.engine('webgpu')]
   const engines = { current: cpu, closed: false, get: async () => gpu, replace: async () => other }

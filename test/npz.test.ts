@@ -306,7 +306,7 @@ describe('the zip around', () => {
   })
 
   test('a header that the first piece of an entry does not hold', async () => {
-    const padded = npyHeader('<f4', '(6,)').trimEnd() + ' '.repeat(30_000) + '\n'
+    const padded = `${npyHeader('<f4', '(6,)').trimEnd() + ' '.repeat(30_000)}\n`
     const noise =
       `{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }` +
       Array.from({ length: 60_000 }, (_, i) => ' \n\t '[((i * i * 7919) >> 3) & 3]).join('')
@@ -534,7 +534,7 @@ describe('refused, with the reason', () => {
 
   test('a hostile name cannot write to the terminal', async () => {
     await expectRefusal(
-      makeZip([{ name: '\x1b[2J\x9b31m\u202e' + 'x'.repeat(5000), contents: sixBytes }]),
+      makeZip([{ name: `\x1b[2J\x9b31m\u202e${'x'.repeat(5000)}`, contents: sixBytes }]),
       /"\\u001b\[2J\\u009b31m\\u202ex+…"/,
     )
     await expectRefusal(
@@ -552,8 +552,8 @@ describe('refused, with the reason', () => {
 
 describe('writing', () => {
   test('a .npy as numpy writes it', () => {
-    const header =
-      `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.padEnd(128 - 10 - 1) + '\n'
+    const fields = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
+    const header = `${fields.padEnd(128 - 10 - 1)}\n`
     expect(encodeNpy(numbers, [2, 3])).toEqual(makeNpy(header, sixBytes))
     expect(new TextDecoder().decode(encodeNpy(new Uint8Array(7), [7]).slice(10, 70))).toBe(
       `{'descr': '|u1', 'fortran_order': False, 'shape': (7,), }   `,

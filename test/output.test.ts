@@ -82,7 +82,7 @@ describe.skipIf(!existsSync('/dev/full'))('a full disk', () => {
     const whole = await run('classify', clip, '--raw', '20x20', '--model', model, '--json')
     expect(whole.stdout.length).toBeGreaterThan(20_000)
     const { code, stderr } = await shell(
-      `ulimit -f 8; $T classify clip.raw --raw 20x20 --model tiny.npz --json > part.json`,
+      'ulimit -f 8; $T classify clip.raw --raw 20x20 --model tiny.npz --json > part.json',
     )
     expect({ code, stderr }).toEqual({
       code: 1,
@@ -91,7 +91,7 @@ describe.skipIf(!existsSync('/dev/full'))('a full disk', () => {
     // An ordinary file is not replaced by a part of itself.
     const before = readdirSync(folder)
     const features = await shell(
-      `ulimit -f 8; $T features clip.raw --raw 20x20 --model tiny.npz -o full.npz`,
+      'ulimit -f 8; $T features clip.raw --raw 20x20 --model tiny.npz -o full.npz',
     )
     expect(features).toEqual({
       code: 1,

@@ -185,7 +185,7 @@ describe('behind a port', () => {
       })
       socket.write(
         `POST ${infer} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: ` +
-          `5000\r\n\r\n`,
+          '5000\r\n\r\n',
       )
     })
     expect(answer).toMatch(/^HTTP\/1\.1 413 /)

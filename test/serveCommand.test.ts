@@ -215,9 +215,9 @@ describe('the README', () => {
   // The blocks of commands under the heading, word for word; curl is told to go to the port of this
   // test where they say 8000.
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  const [section] = /^## Serving$[^]*?(?=^## )/m.exec(readme)!
+  const [section] = /^## Serving$[\s\S]*?(?=^## )/m.exec(readme)!
   const [first, second] = Array.from(
-    section.matchAll(/^```sh\n([^]*?)^```$/gm),
+    section.matchAll(/^```sh\n([\s\S]*?)^```$/gm),
     ([, block]) => block!,
   )
 

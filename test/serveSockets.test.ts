@@ -8,6 +8,7 @@ import type { Bindings, ServeOptions } from '../src/cli/serve/app.ts'
 import { largestSnapshot } from '../src/cli/serve/follow.ts'
 import { type Listening, listen } from '../src/cli/serve/listen.ts'
 import { ReadAhead, Socket } from '../src/cli/serve/socket.ts'
+import type { FrameAnswer } from '../src/index.ts'
 import { noise } from './commandLine.ts'
 import {
   appOf,
@@ -94,7 +95,7 @@ test('garbage, endless heads, bodies that never come, and clients that go away',
       raw(`GET /v2 HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n`),
       raw(
         `GET http://[ HTTP/1.1\r\nHost: ${base}\r\nConnection: Upgrade\r\nUpgrade: ` +
-          `websocket\r\n\r\n`,
+          'websocket\r\n\r\n',
       ),
       raw(`GET /../../package.json HTTP/1.1\r\nHost: ${base}\r\nConnection: close\r\n\r\n`),
       ...Array.from(
@@ -117,12 +118,12 @@ test('garbage, endless heads, bodies that never come, and clients that go away',
   expect(slowHead).toMatch(/^HTTP\/1\.1 408 /)
   for (const answer of [slowBody, drip])
     expect(answer).toMatch(
-      /^HTTP\/1\.1 (408|503) [^]*"error":"(The body expected to be there|No place became free)/,
+      /^HTTP\/1\.1 (408|503) [\s\S]*"error":"(The body expected to be there|No place became free)/,
     )
   expect(`${slowBody}${drip}`).toContain('408')
   expect(twice).toMatch(/^HTTP\/1\.1 400 /)
   expect(other).toMatch(
-    /^HTTP\/1\.1 400 [^]*"error":"\\"Upgrade\\" expected \\"websocket\\", got \\"h2c\\""/,
+    /^HTTP\/1\.1 400 [\s\S]*"error":"\\"Upgrade\\" expected \\"websocket\\", got \\"h2c\\""/,
   )
   expect(target).toMatch(/^HTTP\/1\.1 400 /)
   expect(traversal).toMatch(/^HTTP\/1\.1 404 /)
@@ -373,7 +374,7 @@ describe('a stream', () => {
     expect(
       await raw(
         `GET /v2/models/tiny/stream HTTP/1.1\r\nHost: ${base}\r\nConnection: ` +
-          `Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+          'Upgrade\r\nUpgrade: websocket\r\n\r\n',
       ),
     ).toMatch(/^HTTP\/1\.1 400 /)
     const second = await open()
@@ -553,7 +554,7 @@ test('a live stream drops frames that wait, counts them, and keeps the newest', 
   expect([frame + 1 + dropped, lines.length]).toEqual([count, frame + 1])
   expect(dropped).toBeGreaterThan(0)
   const stream = model.stream()
-  let last
+  let last: FrameAnswer | undefined
   for (let i = 0; i <= frame; i++)
     last = await stream.push({ data: noise(FRAME, i < frame ? 1 : 2), shape: [16, 16, 3] })
   await stream.dispose()

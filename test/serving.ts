@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Hono } from 'hono'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { type Bindings, createApp, type ServeOptions } from '../src/cli/serve/app.ts'
-import { TRecViT } from '../src/index.ts'
+import { type FrameAnswer, TRecViT } from '../src/index.ts'
 import { file, folder, tinyNpz } from './commandLine.ts'
 
 /** Bytes of a frame of the tiny model, [16,16,3]. */
@@ -84,7 +84,7 @@ export async function expected(
   frames: Uint8Array | Float32Array,
 ): Promise<{ logits: number[]; probs: number[]; labels: (string | null)[] }> {
   const stream = model.stream({ topK: 3 })
-  let last
+  let last: FrameAnswer | undefined
   for (let at = 0; at < frames.length; at += FRAME)
     last = await stream.push({ data: frames.subarray(at, at + FRAME), shape: [16, 16, 3] })
   await stream.dispose()

@@ -82,7 +82,7 @@ test(
           .program()
           .steps.find(
             ({ name }) =>
-              name === block.replace('residualblock_0', 'encoderblock_') + '/LayerNorm_0',
+              name === `${block.replace('residualblock_0', 'encoderblock_')}/LayerNorm_0`,
           )!.inputs,
       ).toMatchObject({ x: { buffer: { name: `${block}/out` } } })
     }

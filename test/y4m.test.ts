@@ -160,7 +160,7 @@ describe('y4m', () => {
     expect(await errorOf(text('FRAME\nabc'), { format: 'y4m' })).toBe(
       'The video in memory is not y4m: it must start with "YUV4MPEG2 ", not with "FRAME"',
     )
-    expect(await errorOf(text('YUV4MPEG2 ' + 'x'.repeat(5000)))).toMatch(/^The y4m header/)
+    expect(await errorOf(text(`YUV4MPEG2 ${'x'.repeat(5000)}`))).toMatch(/^The y4m header/)
   })
 })
 

@@ -39,7 +39,7 @@ for (const bench of ['speed', 'frame', 'products']) {
     stdin: {
       contents:
         `import { bench } from "./${bench}.ts"\nimport { main } from "../lib/main.ts"\nawait ` +
-        `main(bench)\nprocess.exit()`,
+        'main(bench)\nprocess.exit()',
       resolveDir: join(root, 'bench/gpu'),
     },
     outfile: join(kit, `${bench}.mjs`),

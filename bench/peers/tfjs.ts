@@ -88,10 +88,10 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
    * What goes from frame to frame: for each layer the inputs of conv1d, newest first, and the
    * recurrence; the sum of features.
    */
-  let past = Array.from({ length: depth }, () =>
+  const past = Array.from({ length: depth }, () =>
     Array.from({ length: k - 1 }, () => tf.keep(tf.zeros([n, e]))),
   )
-  let states: Tensor[] = []
+  const states: Tensor[] = []
   let sum: Tensor = tf.keep(tf.zeros([1, repSize]))
 
   function temporalBlock(layer: number, x: Tensor): Tensor {

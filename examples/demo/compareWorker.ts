@@ -23,10 +23,10 @@ const MISSING =
 const say = (reply: CompareReply) => postMessage(reply)
 let stop = new AbortController()
 
-onmessage = ({ data }: MessageEvent<CompareRequest>) => {
+addEventListener('message', ({ data }: MessageEvent<CompareRequest>) => {
   if (data.type === 'stop') stop.abort()
   else void run(data.settings)
-}
+})
 
 async function run(settings: CompareSettings): Promise<void> {
   const { signal } = (stop = new AbortController())

@@ -14,8 +14,8 @@ export interface Quantized {
 
 /**
  * @param values [blocks, rows, columns]
- * @returns the nearest integers and the scales [blocks, columns]. A scale is |largest of the column|
- * / 63; it is not finite if a value of the column is not
+ * @returns the nearest integers and the scales [blocks, columns]. A scale is
+ * |largest of the column| / 63; it is not finite if a value of the column is not
  */
 export function quantize(values: Float32Array, columns: number, blocks = 1): Quantized {
   const whole = new Int8Array(values.length)

@@ -125,9 +125,11 @@ async function openFormat(source: Source, signal: AbortSignal | undefined): Prom
 
 /** Files that are taken for a checkpoint, by their first bytes. */
 const kinds: readonly (readonly [RegExp, string])[] = [
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the first bytes of the file
   [/^\x80[\x02-\x05]/, 'a Python pickle'],
   [/^\x93NUMPY/, 'a single .npy array'],
   [/^\x89HDF/, 'an HDF5 file'],
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the first bytes of the file
   [/^\x1f\x8b/, 'a gzip file'],
   [/^GGUF/, 'a GGUF file'],
   [/^version http/, 'a Git LFS pointer'],

@@ -19,7 +19,7 @@ export async function request(
   headers: Record<string, string>,
   signal: AbortSignal | undefined,
 ): Promise<Response> {
-  let response
+  let response: Response
   try {
     response = await fetch(url, { headers, ...(signal && { signal }) })
   } catch (error) {

@@ -143,7 +143,7 @@ function openRanges(
       window = onward ? Math.min(2 * window, LAST_WINDOW) : FIRST_WINDOW
       last = offset + into.length
       for (let done = 0; done < into.length; ) {
-        let bytes
+        let bytes: Uint8Array
         try {
           if (body === undefined || body.at === body.end) {
             body = await open(offset + done, Math.max(into.length - done, onward ? window : 0))

@@ -160,7 +160,7 @@ export function encodeNpy(data: Float32Array | Uint8Array, shape: readonly numbe
   bytes.set(MAGIC)
   bytes[6] = 1
   new DataView(bytes.buffer).setUint16(8, start - 10, true)
-  bytes.set(encodeText(header.padEnd(start - 11) + '\n'), 10)
+  bytes.set(encodeText(`${header.padEnd(start - 11)}\n`), 10)
   bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), start)
   return bytes
 }

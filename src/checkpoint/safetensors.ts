@@ -50,7 +50,7 @@ export async function openSafetensors(source: Source, headerBytes: number): Prom
   const file = quote(source.name)
   const bytes = new Uint8Array(headerBytes)
   await source.read(8, bytes)
-  let text
+  let text: string
   try {
     text = decodeText(bytes, 'utf-8', { fatal: true, ignoreBOM: true })
   } catch (error) {

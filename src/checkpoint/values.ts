@@ -105,7 +105,11 @@ async function streamTransposed(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const strides: number[] = []
-  shape.reduce((stride, n) => (strides.push(stride), stride * n), 1)
+  let stride = 1
+  for (const n of shape) {
+    strides.push(stride)
+    stride *= n
+  }
   const index = shape.map(() => 0)
   let from = 0
   for (let at = 0; at < whole.length; at += CHUNK) {

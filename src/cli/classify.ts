@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
 import type { Class } from '../model/labels.ts'
 import type { TRecViT } from '../model/trecvit.ts'
+import type { FrameAnswer } from '../stream/stream.ts'
 import { type InputVideo, openInput } from './input.ts'
 import { debugTimes, deviceOf, openModel } from './model.ts'
 import {
@@ -114,7 +115,7 @@ async function followFrames(
   const stream = model.stream({ average: { frames: options.window }, topK: options.topK })
   const progress = await follow(options, 'Classifying', 'frames', video.expected)
   const moments: Moment[] = []
-  let last
+  let last: FrameAnswer | undefined
   try {
     for await (const frame of video.frames) {
       last = await stream.push(frame)

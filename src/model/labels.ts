@@ -61,7 +61,7 @@ function parse(json: string): string[] {
 export function parseLabels(bytes: Uint8Array, name: string): string[] {
   const mark = (bytes[0] ?? 0) * 256 + (bytes[1] ?? 0)
   const encoding = mark === 0xfffe ? 'utf-16le' : mark === 0xfeff ? 'utf-16be' : 'utf-8'
-  let text
+  let text: string
   try {
     text = decodeText(bytes, encoding, { fatal: true })
   } catch (cause) {

@@ -7,6 +7,7 @@
 /** e^x for x ≤ 700: x = i·ln 2 + r, then Taylor's series of e^r to the 13th power. */
 function exp(x: number): number {
   if (x < -745) return 0
+  // biome-ignore lint/suspicious/noApproximativeNumericConstant: the same digits as in the kernels
   const i = Math.round(x * 1.4426950408889634)
   // ln 2 in two parts, the first with trailing zeros so that i·high is exact.
   const r = x - i * 0.6931471803691238 - i * 1.9082149292705877e-10

@@ -203,7 +203,7 @@ export interface Program {
   readonly b: number
   /** Frames of each video in one chunk. */
   readonly t: number
-  /** Tensors that the caller fills before each replay, by name: `pixels` [b, t, H, W, 3], others. */
+  /** Tensors that the caller fills before each replay, by name: `pixels` [b, t, H, W, 3] … */
   readonly inputs: Readonly<Record<string, Tensor>>
   readonly steps: readonly Step[]
   /** Tensors that the caller gets back, by name. */

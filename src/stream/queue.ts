@@ -33,10 +33,10 @@ const MOST_BYTES = 2 ** 28
 
 /** The jobs of a stream that wait, in order, with an end to how much may wait. */
 export class Queue {
-  #jobs: Job[] = []
+  readonly #jobs: Job[] = []
   #bytes = 0
   /** Resolve what `ready` gave. */
-  #waiting: (() => void)[] = []
+  readonly #waiting: (() => void)[] = []
 
   get length(): number {
     return this.#jobs.length
@@ -63,7 +63,8 @@ export class Queue {
     signal?.throwIfAborted()
     if (this.#jobs.length && this.#bytes + job.bytes > MOST_BYTES) {
       throw new TrecvitError(
-        `The stream expected at most ${MOST_BYTES} bytes of waiting frames; await "stream.ready" first`,
+        `The stream expected at most ${MOST_BYTES} bytes of waiting frames; ` +
+          'await "stream.ready" first',
       )
     }
     this.#jobs.push(job)

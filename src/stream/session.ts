@@ -375,7 +375,8 @@ export class Session {
       const givesUp = this.#losses > PATIENCE
       if (givesUp && engine.kind === 'wasm')
         throw new TrecvitError(
-          `The CPU backend failed ${this.#losses} times in a row (${why}); the next frame starts it again`,
+          `The CPU backend failed ${this.#losses} times in a row (${why}); ` +
+            'the next frame starts it again',
         )
       this.#next = givesUp
         ? await this.#engines.get('wasm')

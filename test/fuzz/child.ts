@@ -113,7 +113,7 @@ async function judge(file: Written, counted: boolean): Promise<Fault | null> {
   if (process.memoryUsage.rss() > 1 << 29) globalThis.gc?.()
   const random = new Random(seed, name, current, 'open')
   const meter = new Meter()
-  let opened: Opened | void = undefined
+  let opened: Opened | void
   let fault: Fault | null = null
   let error: unknown
   try {

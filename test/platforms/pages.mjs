@@ -121,7 +121,8 @@ const report =
   'test().catch((error) => ({ error: String(error.stack) }))' +
   ".then((result) => fetch('/result', { method: 'POST', body: JSON.stringify(result) }))"
 
-let current, tell
+let current
+let tell
 const types = {
   '.js': 'text/javascript',
   '.safetensors': 'application/octet-stream',

@@ -93,10 +93,8 @@ export class WebGpuReplay implements Replay {
     )
     const pipelines = await Promise.all(calls.map((call) => kernels.pipeline(call)))
     const { of, bytes } = planSlots(program)
-    const names = [...of].reduce<string[]>(
-      (found, [{ name }, slot]) => ((found[slot] ??= name), found),
-      [],
-    )
+    const names: string[] = []
+    for (const [{ name }, slot] of [...of]) names[slot] ??= name
     // Everything grows with the frames, so the largest piece tells how many fit.
     const frames = Math.floor((program.b * program.t * largestPiece(device)) / Math.max(...bytes))
     const fewer = Math.min(frames, program.b * program.t - 1)

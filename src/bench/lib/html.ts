@@ -1,4 +1,4 @@
-import { escape } from './escape.ts'
+import { escapeHtml } from './escapeHtml.ts'
 import { type Bar, columnsOf, format, type Report, type Table } from './report.ts'
 import { rooflinePlot } from './roofline.ts'
 import { PAGE_STYLE, STYLE } from './style.ts'
@@ -14,11 +14,11 @@ export function pageOf(reports: readonly Report[]): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>trecvit bench — ${escape(machines.join(' · '))}</title>
+<title>trecvit bench — ${escapeHtml(machines.join(' · '))}</title>
 <style>${PAGE_STYLE}${STYLE}</style>
 </head>
 <body>
-<header><h1>trecvit bench</h1><p>${machines.map(escape).join('<br>')}</p></header>
+<header><h1>trecvit bench</h1><p>${machines.map(escapeHtml).join('<br>')}</p></header>
 <main>
 ${sectionsOf(reports)}
 </main>
@@ -88,7 +88,7 @@ function colourOf(machine: number): string {
 function legend(entries: readonly { colour: string; text: string }[]): string {
   if (entries.length < 2) return ''
   const items = entries.map(
-    ({ colour, text }) => `<li class="${colour}"><i></i>${escape(text)}</li>`,
+    ({ colour, text }) => `<li class="${colour}"><i></i>${escapeHtml(text)}</li>`,
   )
   return `<ul class="legend">${items.join('')}</ul>`
 }
@@ -108,7 +108,7 @@ function barsOf(reports: readonly Report[], machines: readonly string[]): string
     const rows = bars.filter((bar) => bar.group === group)
     const largest = Math.max(...rows.map(({ value }) => value))
     const items = rows.map((bar) => row(bar, largest)).join('')
-    return `<h3>${escape(group)}</h3><ul class="bars">${items}</ul>`
+    return `<h3>${escapeHtml(group)}</h3><ul class="bars">${items}</ul>`
   })
   return [
     '<section class="plot"><h2>Frames a second</h2>' +
@@ -120,8 +120,8 @@ function barsOf(reports: readonly Report[], machines: readonly string[]): string
   function row({ label, value, machine }: Bar & { machine: string }, largest: number): string {
     const width = ((100 * value) / largest).toFixed(2)
     return (
-      `<li class="${colourOf(machines.indexOf(machine))}"><span>${escape(label)}</span>` +
-      `<span class="track"><i style="width:${width}%" title="${escape(machine)}"></i></span>` +
+      `<li class="${colourOf(machines.indexOf(machine))}"><span>${escapeHtml(label)}</span>` +
+      `<span class="track"><i style="width:${width}%" title="${escapeHtml(machine)}"></i></span>` +
       `<b>${format(value)}</b></li>`
     )
   }
@@ -129,10 +129,13 @@ function barsOf(reports: readonly Report[], machines: readonly string[]): string
 
 function tablesOf(report: Report): string {
   const facts = Object.entries(report.facts)
-    .map(([name, value]) => `<div><dt>${escape(name)}</dt><dd>${escape(String(value))}</dd></div>`)
+    .map(
+      ([name, value]) =>
+        `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(String(value))}</dd></div>`,
+    )
     .join('')
   return (
-    `<section><h2>${escape(report.bench)}</h2><dl class="facts">${facts}</dl>` +
+    `<section><h2>${escapeHtml(report.bench)}</h2><dl class="facts">${facts}</dl>` +
     `${verdictOf(report)}${report.tables.map(tableOf).join('')}</section>`
   )
 }
@@ -141,17 +144,17 @@ function verdictOf({ verdict }: Report): string {
   if (!verdict) return ''
   const { holds, text } = verdict
   return holds
-    ? `<p class="holds">Holds: ${escape(text)}.</p>`
-    : `<p class="fails">Does not hold: ${escape(text)}.</p>`
+    ? `<p class="holds">Holds: ${escapeHtml(text)}.</p>`
+    : `<p class="fails">Does not hold: ${escapeHtml(text)}.</p>`
 }
 
 function tableOf({ title, rows }: Table): string {
   const columns = columnsOf(rows)
   const cell = (value: string | number | undefined) =>
-    typeof value === 'number' ? format(value) : escape(value ?? '')
+    typeof value === 'number' ? format(value) : escapeHtml(value ?? '')
   const style = (isNumber: boolean) => (isNumber ? ' class="number"' : '')
   const head = columns.map(
-    ({ name, isNumber }) => `<th scope="col"${style(isNumber)}>${escape(name)}</th>`,
+    ({ name, isNumber }) => `<th scope="col"${style(isNumber)}>${escapeHtml(name)}</th>`,
   )
   const body = rows.map((row) => {
     const cells = columns.map(
@@ -160,8 +163,8 @@ function tableOf({ title, rows }: Table): string {
     return `<tr>${cells.join('')}</tr>`
   })
   return (
-    `<div class="scroll" tabindex="0" role="region" aria-label="${escape(title)}"><table>` +
-    `<caption>${escape(title)}</caption><thead><tr>${head.join('')}</tr></thead>` +
+    `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(title)}"><table>` +
+    `<caption>${escapeHtml(title)}</caption><thead><tr>${head.join('')}</tr></thead>` +
     `<tbody>${body.join('')}</tbody></table></div>`
   )
 }

@@ -1,4 +1,4 @@
-import { escape } from './escape.ts'
+import { escapeHtml } from './escapeHtml.ts'
 import { format, type Roofline } from './report.ts'
 
 /** One machine's roof and points. */
@@ -93,7 +93,7 @@ export function rooflinePlot(series: readonly Series[]): string {
         `per byte, ${format(100 * point.share)} % of a frame (${name})`
       return (
         `<circle cx="${n(x(point.intensity))}" cy="${n(y(point.rate))}" ` +
-        `r="${n(radius(point))}"><title>${escape(title)}</title></circle>`
+        `r="${n(radius(point))}"><title>${escapeHtml(title)}</title></circle>`
       )
     })
     const roof = `M${n(x0)} ${n(y0)}L${n(x1)} ${n(y1)}H${WIDTH - FRAME.right}`
@@ -124,9 +124,9 @@ export function rooflinePlot(series: readonly Series[]): string {
       reserve(x1 + 8 + (flat.length * LETTER) / 2, y1 - 11, flat.length * LETTER + 16, 18)
       const along = `translate(${n(cx)} ${n(cy)}) rotate(${n((angle * 180) / Math.PI)})`
       return (
-        `<text class="note" x="${n(x1 + 8)}" y="${n(y1 - 7)}">${escape(flat)}</text>` +
+        `<text class="note" x="${n(x1 + 8)}" y="${n(y1 - 7)}">${escapeHtml(flat)}</text>` +
         `<text class="note" transform="${along}" y="-8" ` +
-        `text-anchor="middle">${escape(steep)}</text>`
+        `text-anchor="middle">${escapeHtml(steep)}</text>`
       )
     }
   })
@@ -141,7 +141,7 @@ export function rooflinePlot(series: readonly Series[]): string {
   const summary = `Roofline: ${reached.join('; ')}. The table of kernels has the numbers.`
   return (
     `<svg class="roofline" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" ` +
-    `aria-label="${escape(summary)}">${[...grid, ...drawn, ...labels].join('')}</svg>`
+    `aria-label="${escapeHtml(summary)}">${[...grid, ...drawn, ...labels].join('')}</svg>`
   )
 }
 
@@ -202,7 +202,7 @@ function label({ label }: Point, cx: number, cy: number, radius: number, taken: 
         distance > radius + 12 ? `<path class="leader" d="M${edge}L${n(px)} ${n(py)}"/>` : ''
       return (
         `${line}<text class="label" x="${n(box.x + 2)}" y="${n(box.y + 11)}">` +
-        `${escape(label)}</text>`
+        `${escapeHtml(label)}</text>`
       )
     }
   }

@@ -201,7 +201,7 @@ async function toFrame(shared: Shared, bytes: Uint8Array, { size }: Opening): Pr
     const want = 3 * width * height
     if (bytes.length !== want) {
       throw new TrecvitError(
-        `A raw frame of ${width}x${height} expected ${want} bytes, ` + `got ${bytes.length}`,
+        `A raw frame of ${width}x${height} expected ${want} bytes, got ${bytes.length}`,
       )
     }
     const shape = [height, width, 3]

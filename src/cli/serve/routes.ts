@@ -10,7 +10,7 @@ import { type Channel, follow, type Shared } from './follow.ts'
 import type { Health } from './health.ts'
 import { infer } from './infer.ts'
 import type { Metrics } from './metrics.ts'
-import { Slots } from './slots.ts'
+import type { Slots } from './slots.ts'
 import { tasks as ownTasks } from './tasks.ts'
 import { encodeInfer, type InferRequest, JSON_LENGTH, outputNames } from './tensors.ts'
 

@@ -38,6 +38,7 @@ export function readAvcSps(record: Uint8Array): Sps | null {
     bits.skip(1)
     if (bits.flag())
       for (let i = 0; i < (chroma === 3 ? 12 : 8); i++)
+        // biome-ignore lint/suspicious/noDuplicateElseIf: each call reads the next bit
         if (bits.flag()) skipScalingList(bits, i < 6 ? 16 : 64)
   }
   if (chroma > 3 || bits.isOver) return null

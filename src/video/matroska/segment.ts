@@ -150,7 +150,7 @@ export class Segment {
     if (element.id === ID.cluster) return this.#beginCluster(element)
     if (element.end === null) throw this.#damaged(element.at)
     if (element.id === ID.tracks && isFirst) return this.#tracks(element)
-    else if (element.id === ID.info && isFirst) this.#padding.end()
+    if (element.id === ID.info && isFirst) this.#padding.end()
     else this.#padding.add(element.at, element.end)
   }
 
