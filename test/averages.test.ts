@@ -137,7 +137,7 @@ describe.each([
       { halfLife: 0.5 },
       { halfLife: 2 },
     ]
-    const alone = []
+    const alone: Awaited<ReturnType<typeof answers>>[] = []
     for (const average of averages) alone.push(await answers(model, average))
     const streams = averages.map((average) => model.stream({ average }))
     const together = await Promise.all(

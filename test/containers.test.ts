@@ -500,7 +500,7 @@ describe('what a file of a megabyte of small elements costs', () => {
   test.each(Object.entries(files))('%s, through a pipe', { timeout: 20_000 }, async (_, make) => {
     const bytes = make()
     const before = process.cpuUsage()
-    await read(new Blob([bytes]).stream())
+    await read(new Blob([new Uint8Array(bytes)]).stream())
     const { user } = process.cpuUsage(before)
     expect(user / 1e6).toBeLessThan(2)
   })

@@ -110,7 +110,6 @@ test.each(planted)('$name is seen', { timeout: 120_000 }, async (fault) => {
           seen.push(found)
           running.stop()
         },
-        onEnd() {},
       },
     )
     await running.next

@@ -36,7 +36,7 @@ class World {
 const program: Program = {
   b: 1,
   t: 1,
-  pixels: { buffer: { name: 'pixels', dtype: 'u8', size: 0 }, offset: 0, shape: [0], stride: 0 },
+  inputs: {},
   steps: [],
   outputs: {},
   states: [],

@@ -1,4 +1,5 @@
 /** How long results of a GPU are left alone: by a clock of the test, then by that of Node. */
+import { performance } from 'node:perf_hooks'
 import { expect, test } from 'vitest'
 import { Pace } from '../src/backend/webgpu/pace.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'

@@ -165,8 +165,8 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8])('EXIF orientation %d', (orientation) => 
       join(directory, 'p%d.jpg'),
       new URL(`file://${path}`),
       new Uint8Array(bytes).buffer,
-      new Blob([bytes]),
-      new Blob([bytes]).stream(),
+      new Blob([new Uint8Array(bytes)]),
+      new Blob([new Uint8Array(bytes)]).stream(),
       [path, bytes],
     ]
     for (const way of ways) await expectTurned(way, orientation, 'jpg')

@@ -3,6 +3,13 @@ import { type Frame, type FrameFormat, LAYOUTS } from '../src/video/frame.ts'
 import { type PixelsShape, toPixels } from '../src/video/pixels/pixels.ts'
 import { makeFrame, noise } from './clips.ts'
 
+/** The weights of red and blue in luma. */
+const LUMA: Readonly<Record<string, [kr: number, kb: number]>> = {
+  bt601: [0.299, 0.114],
+  bt709: [0.2126, 0.0722],
+  bt2020: [0.2627, 0.0593],
+}
+
 /**
  * Frame and shape to RGB before rounding, as plainly as it can be said: every pixel weighs all
  * samples of each plane by their distance.
@@ -96,11 +103,7 @@ function reference(
           frame.fullRange
             ? ((sample - 128 * unit) * 255) / max
             : ((sample / unit - 128) * 255) / 224
-        const [kr, kb] = {
-          bt601: [0.299, 0.114],
-          bt709: [0.2126, 0.0722],
-          bt2020: [0.2627, 0.0593],
-        }[frame.matrix] as [number, number]
+        const [kr, kb] = LUMA[frame.matrix]!
         const luma = level(value(0, 0))
         const r = luma + 2 * (1 - kr) * difference(value(2, 0))
         const b = luma + 2 * (1 - kb) * difference(value(1, 0))

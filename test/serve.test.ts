@@ -489,7 +489,10 @@ describe('infer', () => {
       ),
       { numRuns: 300 },
     )
-    await fc.assert(fc.asyncProperty(fc.json(), answered), { numRuns: 200 })
+    await fc.assert(
+      fc.asyncProperty(fc.json(), async (text) => answered(text)),
+      { numRuns: 200 },
+    )
     await fc.assert(
       fc.asyncProperty(
         fc.uint8Array({ maxLength: 2000 }),

@@ -19,16 +19,13 @@ function frames(count: number) {
   let end = (_: unknown) => {}
   const failed = new Promise<never>((_, reject) => (end = reject))
   failed.catch(() => {})
-  const source = {
-    taken: 0,
-    fail: (why: unknown) => end(why),
-    messages: (async function* () {
-      yield '{"width":16,"height":16}'
-      while (source.taken < count) yield noise(FRAME, source.taken++)
-      await failed
-    })(),
+  const source = { taken: 0, fail: (why: unknown) => end(why) }
+  async function* messages() {
+    yield '{"width":16,"height":16}'
+    while (source.taken < count) yield noise(FRAME, source.taken++)
+    await failed
   }
-  return source
+  return Object.assign(source, { messages: messages() })
 }
 
 test('two answers are under way at most, while they are not taken', async () => {
@@ -133,7 +130,7 @@ test('any messages get answers or a sentence', async () => {
       async (opening, messages) => {
         const sent: (string | Uint8Array)[] = []
         const done = follow(sharing(model), {
-          messages: (async function* () {
+          messages: (async function* (): AsyncGenerator<string | Uint8Array> {
             yield opening
             yield* messages
           })(),

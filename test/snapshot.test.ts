@@ -244,35 +244,37 @@ describe('what is refused', () => {
     await expect(model.resume(bytes)).rejects.toBeInstanceOf(TrecvitError)
   })
 
-  test.each<[string, (header: SnapshotHeader) => object, (() => Uint8Array)?, number?]>([
+  test.each<[string, (header: SnapshotHeader) => object, (() => Uint8Array | undefined)?, number?]>(
     [
-      'states of another model',
-      ({ states }) => ({ states: states.map((state) => ({ ...state, name: 'x' })) }),
+      [
+        'states of another model',
+        ({ states }) => ({ states: states.map((state) => ({ ...state, name: 'x' })) }),
+      ],
+      ['fewer states', ({ states }) => ({ states: states.slice(1) })],
+      [
+        'an unknown number format',
+        ({ states }) => ({ states: states.map((state) => ({ ...state, dtype: 'f64' })) }),
+      ],
+      [
+        'a list for a number format',
+        ({ states }) => ({ states: states.map((state) => ({ ...state, dtype: ['f16'] })) }),
+      ],
+      [
+        'half as many bytes as float32 takes',
+        ({ states }) => ({ states: states.map((state) => ({ ...state, dtype: 'f32' })) }),
+        () => new Uint8Array(stateBytes() / 2),
+      ],
+      [
+        'half-precision that says nothing',
+        ({ states }) => ({ states: states.map(({ name, shape }) => ({ name, shape })) }),
+      ],
+      ['half-precision in version 1', same, () => undefined, 1],
+      ['version 3', same, () => undefined, 3],
+      ['a byte less', same, () => new Uint8Array(stateBytes() / 2 - 1)],
+      ['as many bytes as float32 takes', same, () => new Uint8Array(stateBytes())],
+      ['nothing', same, () => new Uint8Array(0)],
     ],
-    ['fewer states', ({ states }) => ({ states: states.slice(1) })],
-    [
-      'an unknown number format',
-      ({ states }) => ({ states: states.map((state) => ({ ...state, dtype: 'f64' })) }),
-    ],
-    [
-      'a list for a number format',
-      ({ states }) => ({ states: states.map((state) => ({ ...state, dtype: ['f16'] })) }),
-    ],
-    [
-      'half as many bytes as float32 takes',
-      ({ states }) => ({ states: states.map((state) => ({ ...state, dtype: 'f32' })) }),
-      () => new Uint8Array(stateBytes() / 2),
-    ],
-    [
-      'half-precision that says nothing',
-      ({ states }) => ({ states: states.map(({ name, shape }) => ({ name, shape })) }),
-    ],
-    ['half-precision in version 1', same, undefined, 1],
-    ['version 3', same, undefined, 3],
-    ['a byte less', same, () => new Uint8Array(stateBytes() / 2 - 1)],
-    ['as many bytes as float32 takes', same, () => new Uint8Array(stateBytes())],
-    ['nothing', same, () => new Uint8Array(0)],
-  ])('%s', async (_, change, payload, version) => {
+  )('%s', async (_, change, payload, version) => {
     await expect(
       model.resume(forge(await half(), change, payload?.(), version)),
     ).rejects.toBeInstanceOf(TrecvitError)

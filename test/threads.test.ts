@@ -161,7 +161,16 @@ test('streams of one model come in turn, and models run beside each other', asyn
 describe('what fails rejects', () => {
   const config = configOf('mu', { imageSize: [32, 32], repSize: 8, numClasses: 3 })
   const program = recordModel(config, { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false })
-  const job = { table: 0, begin: 0, end: 1, state: 0, frame: 0, scratch: 0, scratchBytes: 0 }
+  const job = {
+    table: 0,
+    begin: 0,
+    end: 1,
+    state: 0,
+    frame: 0,
+    averageFrames: 0,
+    scratch: 0,
+    scratchBytes: 0,
+  }
 
   test.each([
     ['a team', async () => Team.start(await compile('simd', true), 3, undefined)],

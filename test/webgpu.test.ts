@@ -230,7 +230,7 @@ describe.skipIf(!adapter)('on a GPU', async () => {
             [left, 0],
             [right, left],
           ] as const) {
-            const part = values.filter(
+            const part = (values as Float32Array).filter(
               (_, index) => index % columns >= at && index % columns < at + width,
             )
             for (let first = 0; first < part.length; first += 17)

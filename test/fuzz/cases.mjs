@@ -12,7 +12,11 @@ const GRACE = 2000
  * @param {string} module of build.mjs
  * @param {{ name: string, seed: string, from: number, to: number, save?: string }} cases
  * @param {number} patience milliseconds without a line of the child, after which its case hangs
- * @param {{ onCase(number): void, onFault(number, fault): void, onEnd(counts): void }} hooks
+ * @param {{
+ *   onCase(number: number): void,
+ *   onFault(number: number, fault: { kind: string, text: string }): void,
+ *   onEnd?(counts: object): void,
+ * }} hooks
  * @returns {{ stop(): void, next: Promise<number> }} the case to go on with
  */
 export function runCases(
@@ -45,7 +49,7 @@ export function runCases(
       onFault(number, fault)
     } else if (line.startsWith('. ')) {
       finished = true
-      onEnd(JSON.parse(line.slice(2)))
+      onEnd?.(JSON.parse(line.slice(2)))
     } else if (/^\d+$/.test(line)) {
       current = Number(line)
       onCase(current)

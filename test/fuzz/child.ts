@@ -113,11 +113,11 @@ async function judge(file: Written, counted: boolean): Promise<Fault | null> {
   if (process.memoryUsage.rss() > 1 << 29) globalThis.gc?.()
   const random = new Random(seed, name, current, 'open')
   const meter = new Meter()
-  let opened: Opened | void
+  let opened: Opened | undefined
   let fault: Fault | null = null
   let error: unknown
   try {
-    opened = await format.open(file, random)
+    opened = (await format.open(file, random)) ?? undefined
   } catch (thrown) {
     error = thrown
     fault = judgeError(thrown)

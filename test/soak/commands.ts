@@ -121,6 +121,7 @@ export const commands: fc.Arbitrary<Iterable<fc.AsyncCommand<Model, World>>> = f
       const saved = world.snapshots[pick % 4]
       if (saved && world.followers.length < MOST_STREAMS)
         return world.resume((pick >> 2) % 2, saved)
+      return undefined
     }),
     command('move', move),
     command('open', (world, pick) => {
