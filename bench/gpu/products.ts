@@ -5,8 +5,8 @@
  */
 import exponential from '../../gpu/lib/exponential.wgsl'
 import kernel from '../../gpu/lib/kernel.wgsl'
-import shipped from '../../gpu/lib/tile.wgsl'
 import linear from '../../gpu/linear.wgsl'
+import { tile as shipped } from '../../src/backend/webgpu/tile.ts'
 import { type Options, settingsOf } from '../../src/bench/lib/options.ts'
 import type { Report, Table } from '../../src/bench/lib/report.ts'
 import { type Form, nameOf, sizesOf, sourceOf } from './forms.ts'
@@ -18,6 +18,9 @@ const defaults = {
   pool: 400,
   toggles: 'disable_workgroup_init,disable_robustness,skip_validation',
 }
+
+/** What the tile uses of gpu/linear.wgsl. */
+const NAMES = { sizes: 'p', x: 'x', kernel: 'kernel', epilogue: 'finish' }
 
 const SHAPES = [
   [197, 768, 3072],
@@ -65,7 +68,7 @@ export async function bench(options: Options): Promise<Report> {
   for (const [rows, k, n] of SHAPES) {
     const job = await products(gpu, pool, 1e6 * megabytes, rows, k, n)
     const shippedForm = (INVOCATIONS: number) =>
-      job(`gpu/lib/tile.wgsl, ${INVOCATIONS} invocations`, shipped, {
+      job(`gpu/lib/tile.wgsl, ${INVOCATIONS} invocations`, shipped(NAMES), {
         tileRows: 40,
         tileColumns: 32,
         constants: { INVOCATIONS, ALIGNED: 1, WHOLE: 1 },

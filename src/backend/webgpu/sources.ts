@@ -9,7 +9,6 @@ import kernel from '../../../gpu/lib/kernel.wgsl'
 import norm from '../../../gpu/lib/norm.wgsl'
 import rowsOfSubgroups from '../../../gpu/lib/rows.subgroups.wgsl'
 import rows from '../../../gpu/lib/rows.wgsl'
-import tile from '../../../gpu/lib/tile.wgsl'
 import linear from '../../../gpu/linear.wgsl'
 import patchify from '../../../gpu/patchify.wgsl'
 import pool from '../../../gpu/pool.wgsl'
@@ -18,6 +17,10 @@ import rmsNorm from '../../../gpu/rmsNorm.wgsl'
 import softmax from '../../../gpu/softmax.wgsl'
 import type { Op } from '../../program/program.ts'
 import type { MatrixDType } from '../backend.ts'
+import { tile } from './tile.ts'
+
+/** The tile of linear and blockLinear. */
+const product = tile({ sizes: 'p', x: 'x', kernel: 'kernel', epilogue: 'finish' })
 
 /**
  * Each operation's kernel, behind the parts of gpu/lib that it calls. Declarations may stand in any
@@ -25,8 +28,8 @@ import type { MatrixDType } from '../backend.ts'
  */
 const sources: Record<Op, readonly string[]> = {
   patchify: [patchify],
-  linear: [kernel, tile, exponential, linear],
-  blockLinear: [kernel, tile, blockLinear],
+  linear: [kernel, product, exponential, linear],
+  blockLinear: [kernel, product, blockLinear],
   conv1d: [conv1d],
   rgLru: [rgLru],
   rmsNorm: [rows, norm, rmsNorm],
