@@ -46,9 +46,9 @@ const sources: Record<Op, readonly string[]> = {
  * @param dtype of the matrices
  */
 export function sourceOf(op: Op, subgroups: boolean, dtype: MatrixDType): string {
-  const chosen = new Map([
-    ...(subgroups ? [[rows, rowsOfSubgroups]] : []),
-    ...(dtype === 'f16' ? [[kernel, kernelOfHalves]] : []),
-  ] as [string, string][])
-  return sources[op].map((part) => chosen.get(part) ?? part).join('\n')
+  const choose = (part: string) => {
+    if (subgroups && part === rows) return rowsOfSubgroups
+    return dtype === 'f16' && part === kernel ? kernelOfHalves : part
+  }
+  return sources[op].map(choose).join('\n')
 }
