@@ -5,6 +5,7 @@
 /** Modules of the runtime that are used, and their types. */
 interface BuiltinModules {
   'node:child_process': typeof import('node:child_process')
+  'node:crypto': typeof import('node:crypto')
   'node:fs': typeof import('node:fs')
   'node:fs/promises': typeof import('node:fs/promises')
   'node:net': typeof import('node:net')

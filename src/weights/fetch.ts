@@ -1,0 +1,52 @@
+/**
+ * Weights by name in Node, Deno and Bun: from the cache folder, or downloaded into it.
+ */
+import { TrecvitError } from '../base/error.ts'
+import { BrokenConnection } from '../checkpoint/httpRequest.ts'
+import { cacheFolder, find, keep } from './cache.ts'
+import { type DownloadOptions, download, pause } from './download.ts'
+import { addressOf, type Weights } from './known.ts'
+import { claim, underWay } from './parts.ts'
+
+/** Milliseconds between two looks at a download that another process is at. */
+const WAIT = 500
+
+/**
+ * Returns the path of the file of float32 in the cache. Downloads it if it is not there, or waits
+ * for another process that does.
+ * @throws TrecvitError if it cannot be downloaded or stored; what was received is resumed later
+ */
+export async function fetchWeights(
+  weights: Weights,
+  { onProgress, signal, ...rest }: DownloadOptions = {},
+): Promise<string> {
+  for (;;) {
+    signal?.throwIfAborted()
+    const there = await find(weights, 'f32')
+    if (there) return there.path
+    const done = await underWay(weights)
+    if (done === undefined) break
+    onProgress?.(done, null)
+    await pause(WAIT, signal)
+  }
+  const part = await claim(weights)
+  try {
+    const { url } = await download(addressOf(weights), part, { onProgress, signal, ...rest })
+    const place = await keep(weights, part.data, url)
+    await part.remove()
+    return place
+  } catch (error) {
+    await part.release()
+    throw error instanceof BrokenConnection ? await explained(weights, error) : error
+  }
+}
+
+/** Says how weights get to a machine without a network. */
+async function explained({ name, file }: Weights, error: BrokenConnection): Promise<TrecvitError> {
+  const place = await cacheFolder()
+  return new TrecvitError(
+    `Weights "${name}" could not be downloaded: ${error.message}; without a network, copy ${file} ` +
+      `into ${place}`,
+    { cause: error },
+  )
+}

@@ -1,0 +1,159 @@
+/**
+ * Downloads under way in the cache folder. Each is a folder `FILE.ID.part` that one process owns and
+ * touches every few seconds. One that nobody has touched for a while is taken over by renaming it,
+ * which only one process can.
+ */
+import type { FileHandle } from 'node:fs/promises'
+import { TrecvitError } from '../base/error.ts'
+import {
+  cacheFolder,
+  crypto,
+  fs,
+  path,
+  readFile,
+  readJson,
+  refuse,
+  sizeOf,
+  writeJson,
+} from './cache.ts'
+import type { Origin, Part } from './download.ts'
+import { megabytes, type Weights } from './known.ts'
+
+/** Milliseconds between two touches, and without one until a download counts as given up. */
+const TOUCH = 2000
+const GIVEN_UP = 10_000
+
+/** A part that this process owns. */
+export interface OwnPart extends Part {
+  /** File with the bytes so far. */
+  readonly data: string
+  /** Leaves it for the next try. */
+  release(): Promise<void>
+  /** Removes it. */
+  remove(): Promise<void>
+}
+
+/** Returns the bytes so far of a download that another call or process is at, or undefined. */
+export async function underWay(weights: Weights): Promise<number | undefined> {
+  const parts = await partsOf(weights)
+  return parts.find(({ touched }) => Date.now() - touched < GIVEN_UP)?.bytes
+}
+
+/** Returns the bytes of the largest part, or undefined. */
+export async function partOf(weights: Weights): Promise<number | undefined> {
+  const sizes = (await partsOf(weights)).map(({ bytes }) => bytes)
+  return sizes.length > 0 ? Math.max(...sizes) : undefined
+}
+
+/**
+ * Takes over a part that was left, or makes a new one.
+ * @throws TrecvitError if the cache folder cannot be written
+ */
+export async function claim(weights: Weights): Promise<OwnPart> {
+  const folder = await cacheFolder()
+  await fs.mkdir(folder, { recursive: true }).catch((error) => refuse(folder, error))
+  const own = path.join(folder, `${weights.file}.${crypto.randomUUID().slice(0, 8)}.part`)
+  for (const { place, touched } of await partsOf(weights)) {
+    if (Date.now() - touched < GIVEN_UP) continue
+    try {
+      // Touched first: nobody may find it old under its new name.
+      await touch(place, new Date())
+      await fs.rename(place, own)
+    } catch {
+      continue
+    }
+    return openPart(weights, own)
+  }
+  await fs.mkdir(own).catch((error) => refuse(own, error))
+  return openPart(weights, own)
+}
+
+/** A part on disk. */
+interface Found {
+  readonly place: string
+  readonly touched: number
+  readonly bytes: number
+}
+
+async function partsOf({ file }: Weights): Promise<Found[]> {
+  const folder = await cacheFolder()
+  const found: Found[] = []
+  for (const name of await fs.readdir(folder).catch(() => [])) {
+    if (!name.startsWith(`${file}.`) || !name.endsWith('.part')) continue
+    const place = path.join(folder, name)
+    const stat = await fs.stat(place).catch(() => undefined)
+    const bytes = (await sizeOf(path.join(place, 'data'))) ?? 0
+    if (stat) found.push({ place, touched: stat.mtimeMs, bytes })
+  }
+  return found
+}
+
+async function openPart(weights: Weights, place: string): Promise<OwnPart> {
+  const timer = setInterval(() => void touch(place, new Date()), TOUCH)
+  timer.unref()
+  const [data, about] = [path.join(place, 'data'), path.join(place, 'origin.json')]
+  let file: FileHandle
+  let size: number
+  let origin: Origin | null
+  try {
+    file = await fs.open(data, 'a')
+    size = (await file.stat()).size
+    origin = (await readJson<Origin>(about)) ?? null
+  } catch (error) {
+    clearInterval(timer)
+    return refuse(place, error as Error)
+  }
+  const close = async (): Promise<void> => {
+    clearInterval(timer)
+    await file.close()
+  }
+  return {
+    data,
+    get size() {
+      return size
+    },
+    get origin() {
+      return origin
+    },
+    async restart(next) {
+      try {
+        await file.truncate(0)
+        size = 0
+        origin = next
+        await writeJson(about, next)
+      } catch (error) {
+        refuse(place, error as Error)
+      }
+      await checkRoom(weights, place, next.bytes)
+    },
+    async append(bytes) {
+      await file.appendFile(bytes).catch((error) => refuse(place, error))
+      size += bytes.length
+    },
+    read: (sink) => readFile(data, sink),
+    async release() {
+      await close()
+      // Old enough to be taken over at once.
+      await touch(place, new Date(0))
+    },
+    async remove() {
+      await close()
+      await fs.rm(place, { recursive: true, force: true })
+    },
+  }
+}
+
+async function touch(place: string, time: Date): Promise<void> {
+  await fs.utimes(place, time, time).catch(() => {})
+}
+
+/** @throws TrecvitError if the disk has not room for so many bytes */
+async function checkRoom(weights: Weights, place: string, bytes: number | null): Promise<void> {
+  const disk = await fs.statfs(place).catch(() => undefined)
+  const free = disk ? disk.bavail * disk.bsize : Infinity
+  if (bytes === null || bytes <= free) return
+  throw new TrecvitError(
+    `Weights "${weights.name}" need ${megabytes(bytes)} in ${path.dirname(place)}, which has ` +
+      `${megabytes(free)} left: free some space, or set TRECVIT_CACHE to another folder`,
+  )
+}
