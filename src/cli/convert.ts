@@ -11,8 +11,10 @@ import { writeOutput } from './output.ts'
 import { follow } from './progress.ts'
 import { action } from './run.ts'
 import { bytes, note, print } from './terminal.ts'
+import { localSource } from './weights.ts'
 
-interface ConvertOptions extends ConfigOptions {
+/** How a checkpoint is converted. */
+export interface ConvertOptions extends ConfigOptions {
   readonly dtype: 'f32' | 'f16' | 'int8'
   readonly force?: boolean
 }
@@ -20,7 +22,7 @@ interface ConvertOptions extends ConfigOptions {
 export function addConvert(program: Command): void {
   const command = program
     .command('convert')
-    .argument('<in>', 'path or URL of an .npz or .safetensors checkpoint')
+    .argument('<in>', 'path or URL of an .npz or .safetensors checkpoint, or a name')
     .argument('<out>', 'the .safetensors file to write')
     .summary('write a checkpoint as .safetensors')
     .description(
@@ -51,6 +53,17 @@ Examples:
     )
 }
 
+/** What was written. */
+interface Converted {
+  readonly tensors: number
+  readonly values: number
+  readonly bytes: number
+  /** Names in the file that are no part of the model. */
+  readonly ignored: readonly string[]
+  /** Bytes of the file that it was made of. */
+  readonly before: number
+}
+
 async function convert(
   from: string,
   to: string,
@@ -59,6 +72,25 @@ async function convert(
 ): Promise<void> {
   if (!to.endsWith('.safetensors'))
     throw new TrecvitError(`The output expected a name that ends in .safetensors, got "${to}"`)
+  const source = await localSource(from, options, signal, 'f32')
+  const { before, ...converted } = await writeConverted(source, to, options, signal)
+  if (options.json) print(JSON.stringify({ from, to, dtype: options.dtype, ...converted }))
+  else if (!options.quiet)
+    print(
+      `${to}: ${converted.tensors} tensors, ${bytes(converted.bytes)} (${bytes(before)} before)`,
+    )
+}
+
+/**
+ * Writes a checkpoint as .safetensors.
+ * @throws TrecvitError if it cannot be read, is no TRecViT, or cannot be written
+ */
+export async function writeConverted(
+  from: string,
+  to: string,
+  options: ConvertOptions,
+  signal: AbortSignal,
+): Promise<Converted> {
   const { describeCheckpoint } = await import('./describe.ts')
   const { writeSafetensors } = await import('../checkpoint/writeSafetensors.ts')
   const { quantize } = await import('../base/int8.ts')
@@ -142,22 +174,13 @@ async function convert(
     } finally {
       progress.stop()
     }
-    if (options.json)
-      print(
-        JSON.stringify({
-          from,
-          to,
-          dtype: options.dtype,
-          tensors: tensors.length,
-          values: total,
-          bytes: written,
-          ignored,
-        }),
-      )
-    else if (!options.quiet)
-      print(
-        `${to}: ${tensors.length} tensors, ${bytes(written)} (${bytes(checkpoint.size)} before)`,
-      )
+    return {
+      tensors: tensors.length,
+      values: total,
+      bytes: written,
+      ignored,
+      before: checkpoint.size,
+    }
   } finally {
     await checkpoint.close()
   }

@@ -12,6 +12,8 @@ import { addConvert } from './convert.ts'
 import { addDoctor } from './doctor.ts'
 import { addFeatures } from './features.ts'
 import { addInspect } from './inspect.ts'
+import { addModels } from './models.ts'
+import { addPull } from './pull.ts'
 import { exitCodes, outputFailed, report } from './run.ts'
 import { addServe } from './serve.ts'
 import { addStream } from './stream.ts'
@@ -43,6 +45,8 @@ for (const add of [
   addFeatures,
   addInspect,
   addConvert,
+  addPull,
+  addModels,
   addServe,
   addBench,
   addDoctor,
@@ -55,6 +59,7 @@ program.addHelpText(
 Examples:
   $ trecvit classify                     # the built-in model on its own clip
   $ trecvit classify clip.mp4 --json
+  $ trecvit classify clip.mp4 --model k400   # the 400 actions of Kinetics; asks before the download
   $ trecvit stream clip.mp4
   $ trecvit <command> --help             # more of them
 
@@ -69,6 +74,8 @@ Exit codes:
 Environment:
   TRECVIT_DEBUG   1: device and stack traces; 2: time of each operation;
                   3: each step with shapes and time; 4: the first step that leaves the CPU's
+  TRECVIT_CACHE   folder of downloaded weights (default: the user's cache folder)
+  TRECVIT_MIRROR  address of a folder to download weights from
   NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`,
 )
 

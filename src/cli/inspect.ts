@@ -9,6 +9,7 @@ import { configOf } from './model.ts'
 import { addConfigOptions, type ConfigOptions, whole } from './options.ts'
 import { action } from './run.ts'
 import { bytes, note, paint, print, table } from './terminal.ts'
+import { localSource } from './weights.ts'
 
 interface InspectOptions extends ConfigOptions {
   readonly size?: Size
@@ -32,7 +33,11 @@ interface Work {
 export function addInspect(program: Command): void {
   const command = program
     .command('inspect')
-    .argument('[model]', 'path or URL of a checkpoint, or "builtin"', 'builtin')
+    .argument(
+      '[model]',
+      'path or URL of a checkpoint, or a name: "builtin", "k400", "mae"',
+      'builtin',
+    )
     .summary('say what a model is made of, and what it takes')
     .description(
       'Prints configuration, parameters, labels, memory and work of a checkpoint or of an ' +
@@ -64,7 +69,9 @@ async function inspect(
 ): Promise<void> {
   const { describeCheckpoint, labelsOf } = await import('./describe.ts')
   const found =
-    options.size === undefined ? await describeCheckpoint(source, options, signal) : undefined
+    options.size === undefined
+      ? await describeCheckpoint(await localSource(source, options, signal), options, signal)
+      : undefined
   try {
     const config = found?.config ?? configOfSize(options.size!, configOf(options))
     const labels = found ? found.labels : await labelsOf(config, options)

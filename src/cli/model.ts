@@ -11,6 +11,7 @@ import { environment } from '../platform/platform.ts'
 import type { ConfigOptions, ModelOptions } from './options.ts'
 import { follow } from './progress.ts'
 import { note, table } from './terminal.ts'
+import { localSource } from './weights.ts'
 
 /** What of the configuration was given as options. */
 export function configOf({ imageSize, framesPerClip }: ConfigOptions): Partial<Config> {
@@ -45,9 +46,10 @@ export async function openModel(
   workerUrl?: URL,
 ): Promise<TRecViT> {
   const { TRecViT } = await import('../model/trecvit.ts')
+  const source = await localSource(options.model, options, signal, options.dtype)
   const progress = await follow(options, 'Loading', 'MB', null)
   try {
-    const model = await TRecViT.load(options.model, {
+    const model = await TRecViT.load(source, {
       device: options.device,
       config: configOf(options),
       signal,

@@ -3,9 +3,10 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { GlobalOptions } from './run.ts'
+import type { DownloadOptions } from './weights.ts'
 
 /** What a checkpoint may not tell. */
-export interface ConfigOptions extends GlobalOptions {
+export interface ConfigOptions extends DownloadOptions {
   readonly labels?: string
   readonly imageSize?: [height: number, width: number]
   readonly framesPerClip?: number
@@ -76,6 +77,7 @@ export function addConfigOptions(command: Command): Command {
       heightByWidth,
     )
     .option('--frames-per-clip <n>', 'frames of a clip, if the checkpoint does not tell', whole(1))
+    .option('-y, --yes', 'download weights that have a name without asking')
 }
 
 /**
@@ -86,7 +88,8 @@ export function addModelOptions(command: Command): Command {
   return addConfigOptions(
     command.option(
       '-m, --model <source>',
-      'path or URL of an .npz or .safetensors checkpoint, or "builtin"',
+      'path or URL of an .npz or .safetensors checkpoint, or a name: "builtin", ' +
+        '"k400" (Kinetics-400), "mae" (features)',
       'builtin',
     ),
   )

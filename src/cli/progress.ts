@@ -31,11 +31,17 @@ export async function follow(
   const start = performance.now()
   let bar: SingleBar | undefined
   let known = total
+  // What was there before counts as done, but not as fast.
+  let first: number | undefined
   return {
     update(done, now) {
       known = now ?? known
+      first ??= done
       const seconds = (performance.now() - start) / 1000
-      const counts = { count: String(Math.round(done)), rate: (done / seconds).toFixed(1) }
+      const counts = {
+        count: String(Math.round(done)),
+        rate: ((done - first) / seconds).toFixed(1),
+      }
       if (!bar && seconds * 1000 > PATIENCE) {
         const counted = unit === null ? '' : `  {count} ${unit}  {rate} ${unit}/s`
         const format =
