@@ -18,6 +18,7 @@ import { Slots } from './slots.ts'
 import { UNEXPECTED } from './socket.ts'
 import { tasks as ownTasks, type Tasks } from './tasks.ts'
 import { requireToken } from './token.ts'
+import { weightsRoutes } from './weights.ts'
 
 export type { Bindings } from './routes.ts'
 
@@ -150,6 +151,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   const limits = { maxBody, maxStreams, timeout }
   const served = { name, ...limits, closing, shared, health, metrics, streams, requests }
   for (const path of MODEL_PATHS) app.route(path, modelRoutes(served))
+  app.route('/weights', weightsRoutes())
 
   // Not as a route of GET, which every path would then seem to allow.
   if (page) app.use(page)
@@ -160,6 +162,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
 GET  /v2                         what this server is
 GET  /v2/health/live, /ready     whether it works
 GET  /metrics                    counts and latencies, for Prometheus
+GET  /weights                    downloaded weights, for the page
 GET  /v2/models/${name}          inputs and outputs
 POST /v2/models/${name}/infer    frames in, classes out (Open Inference Protocol v2)
 GET  /v2/models/${name}/stream   a WebSocket: frames in, a line of JSON for each
