@@ -6,9 +6,9 @@ import { type Options, settingsOf } from '../src/bench/lib/options.ts'
 import type { Report } from '../src/bench/lib/report.ts'
 import { median, quantile } from '../src/bench/lib/stats.ts'
 import { checkpointBytes, randomCheckpoint } from '../src/bench/lib/weights.ts'
+import type { Stream } from '../src/index.ts'
 import { configOf } from '../src/model/config.ts'
 import { TRecViT } from '../src/model/trecvit.ts'
-import type { Stream } from '../src/stream/stream.ts'
 
 /** Frames that are compared at each end. */
 const WINDOW = 1000

@@ -9,17 +9,17 @@ export type {} from './base/globals.ts'
 export { type Checkpoint, openCheckpoint, type TensorInfo } from './checkpoint/checkpoint.ts'
 export type { ClassifyOptions, ClassifyResult, VideoSource } from './model/classify.ts'
 export { type Config, configOf, type Size, sizeNames } from './model/config.ts'
-export type { Class } from './model/labels.ts'
-export {
-  type ForwardResult,
-  type LoadOptions,
-  type ModelSource,
-  type RunOptions,
-  type Timing,
-  TRecViT,
-} from './model/trecvit.ts'
+export type { ForwardResult } from './model/forward.ts'
+export type {
+  Answer,
+  Class,
+  ClassStream as Stream,
+  ClassStreamOptions as StreamOptions,
+  FrameAnswer,
+} from './model/heads/classification.ts'
+export type { LoadOptions, ModelSource, RunOptions } from './model/options.ts'
+export { type Timing, TRecViT } from './model/trecvit.ts'
 export { listing } from './program/listing.ts'
 export type { Average, Program } from './program/program.ts'
 export type { FrameLike, ImageDataLike } from './stream/input.ts'
 export type { SnapshotOptions } from './stream/snapshot.ts'
-export type { Answer, FrameAnswer, Stream, StreamOptions } from './stream/stream.ts'

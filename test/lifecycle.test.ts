@@ -14,6 +14,7 @@ import {
   TRecViT,
   TrecvitError,
 } from '../src/index.ts'
+import { sessionsOf } from '../src/model/sessions.ts'
 import { ahead } from '../src/stream/ahead.ts'
 import { openVideo } from '../src/video/index.ts'
 import { deaths, fragile, watchedWorkers } from './faults.ts'
@@ -295,7 +296,7 @@ describe('a video that was closed', () => {
 describe('programs', () => {
   test('are kept up to a number, and the rest is made again', async () => {
     await using model = await load({ device: 'wasm' })
-    const { engine } = model.session({ b: 1, recent: 'all', encoded: false })
+    const { engine } = sessionsOf(model).open({ b: 1, recent: 'all', encoded: false })
     for (let round = 0; round < 2; round++) {
       for (let b = 1; b <= 40; b++) {
         await using stream = model.stream({ b })

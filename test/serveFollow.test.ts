@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { follow, type Shared } from '../src/cli/serve/follow.ts'
 import { type TRecViT, TrecvitError } from '../src/index.ts'
+import { sessionsOf } from '../src/model/sessions.ts'
 import { encodeSnapshot } from '../src/stream/snapshot.ts'
 import { noise } from './commandLine.ts'
 import { FRAME, media, model } from './serving.ts'
@@ -102,9 +103,11 @@ test('any messages get answers or a sentence', async () => {
       b: fc.constantFrom(1, 2, 2 ** 31),
       frame: fc.maxSafeNat(),
       recent: fc.constantFrom('all' as const, { frames: 4096 }, { halfLife: 1e-300 }),
-      states: fc.constantFrom([], model.session({ b: 1, recent: 'all', encoded: false }).states, [
-        { name: 'x', shape: [3] },
-      ]),
+      states: fc.constantFrom(
+        [],
+        sessionsOf(model).open({ b: 1, recent: 'all', encoded: false }).states,
+        [{ name: 'x', shape: [3] }],
+      ),
     })
     .map((header) =>
       encodeSnapshot({

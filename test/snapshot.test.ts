@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { crc32 } from '../src/base/crc32.ts'
 import { type Average, type SnapshotOptions, TRecViT, TrecvitError } from '../src/index.ts'
+import { sessionsOf } from '../src/model/sessions.ts'
 import {
   decodeSnapshot,
   encodeSnapshot,
@@ -172,7 +173,7 @@ describe('f16', () => {
 test.each(cases)(
   'the limit of $form over $average follows from the states',
   async ({ form, average }) => {
-    const { states } = model.session({ b: 1, recent: average, encoded: false })
+    const { states } = sessionsOf(model).open({ b: 1, recent: average, encoded: false })
     const values = states.map(({ shape }, at) => {
       const size = shape.reduce((product, side) => product * side, 1)
       return new Float32Array(noise(4 * size, at).buffer)

@@ -2,7 +2,7 @@ import { TrecvitError } from '../../src/base/error.ts'
 import { type Config, gridOf, tokensOf } from '../../src/model/config.ts'
 import { Graph, type Value } from './graph.ts'
 
-/** Weights by the name of model/weights.ts, row-major [blocks, rows, columns]. */
+/** Weights by the name of src/model/encoder/tensors.ts, row-major [blocks, rows, columns]. */
 export type Weights = ReadonlyMap<string, Float32Array>
 
 /** As one com.microsoft.MultiHeadAttention node, or as products, softmax and transposes. */

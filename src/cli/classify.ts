@@ -3,9 +3,8 @@
  */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
-import type { Class } from '../model/labels.ts'
+import type { Class, FrameAnswer } from '../model/heads/classification.ts'
 import type { TRecViT } from '../model/trecvit.ts'
-import type { FrameAnswer } from '../stream/stream.ts'
 import { type InputVideo, openInput } from './input.ts'
 import { debugTimes, deviceOf, openModel } from './model.ts'
 import {

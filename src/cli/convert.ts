@@ -95,7 +95,7 @@ export async function writeConverted(
   const { writeSafetensors } = await import('../checkpoint/writeSafetensors.ts')
   const { quantize } = await import('../base/int8.ts')
   const { scalesOf } = await import('../program/program.ts')
-  const { wholeParameters } = await import('../model/weights.ts')
+  const { int8Parameters } = await import('../model/weights.ts')
   const { checkpoint, config, ignored, labels, warnings } = await describeCheckpoint(
     from,
     options,
@@ -110,7 +110,7 @@ export async function writeConverted(
         `"${broken.name}" in ${checkpoint.name} expected floating-point values, ` +
           `got ${broken.dtype}`,
       )
-    const whole = options.dtype === 'int8' ? wholeParameters(config) : new Map<string, never>()
+    const whole = options.dtype === 'int8' ? int8Parameters(config) : new Map<string, never>()
     const total = tensors.reduce(
       (sum, { shape }) => sum + shape.reduce((size, side) => size * side, 1),
       0,

@@ -104,7 +104,8 @@ async function features(
 
   async function* tokensOfFrames({ frames, expected }: InputVideo): AsyncGenerator<Row> {
     const { toInput } = await import('../stream/input.ts')
-    const session = model.session({ b: 1, recent: 'all', encoded: true })
+    const { sessionsOf } = await import('../model/sessions.ts')
+    const session = sessionsOf(model).open({ b: 1, recent: 'all', encoded: true })
     const progress = await follow(options, 'Encoding', 'frames', expected)
     try {
       for await (const frame of frames) {

@@ -3,10 +3,10 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
+import type { ClassStream, FrameAnswer } from '../model/heads/classification.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import type { Average } from '../program/program.ts'
 import type { SnapshotOptions } from '../stream/snapshot.ts'
-import type { FrameAnswer, Stream } from '../stream/stream.ts'
 import { openInput } from './input.ts'
 import { debugTimes, openModel } from './model.ts'
 import {
@@ -141,7 +141,7 @@ async function stream(
   await debugTimes(model, options)
 }
 
-async function resume(model: TRecViT, path: string, topK: number): Promise<Stream> {
+async function resume(model: TRecViT, path: string, topK: number): Promise<ClassStream> {
   const { readFile } = await import('node:fs/promises')
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     throw new TrecvitError(

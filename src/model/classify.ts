@@ -4,9 +4,10 @@ import { asBytes, asUrl, isBlob } from '../base/realm.ts'
 import { ahead } from '../stream/ahead.ts'
 import { type FrameLike, toInput } from '../stream/input.ts'
 import type { SampleOptions } from '../video/sample.ts'
-import { frameSizeOf } from './config.ts'
-import { type Class, topOf } from './labels.ts'
-import type { RunOptions, TRecViT } from './trecvit.ts'
+import { type Config, frameSizeOf } from './config.ts'
+import { type Class, topsOf } from './heads/classification.ts'
+import type { RunOptions } from './options.ts'
+import type { Sessions } from './sessions.ts'
 
 /**
  * A video: a file by path, URL or bytes, decoded frames one after another, or pixels [t, H, W, 3]
@@ -52,7 +53,8 @@ const MAX_HELD = 2 ** 31
 
 /** See TRecViT.classify. */
 export async function classify(
-  model: TRecViT,
+  sessions: Sessions,
+  labels: readonly string[] | null,
   source: VideoSource,
   options: ClassifyOptions,
 ): Promise<ClassifyResult> {
@@ -61,16 +63,17 @@ export async function classify(
   if (views !== 1 && views !== 3)
     throw new TrecvitError(`"views" expected 1 or 3, got ${String(views)}`)
   checkCount('topK', topK)
-  const { numClasses: c, framesPerClip } = model.config
+  const { config } = sessions
+  const { numClasses: c, framesPerClip } = config
 
   const logits = new Float64Array(c)
   const probs = new Float64Array(c)
   let answers = 0
   let frames = 0
-  const session = model.session({ b: 1, recent: 'all', encoded: false })
+  const session = sessions.open({ b: 1, recent: 'all', encoded: false })
   try {
     if (clips === undefined && views === 1) {
-      for await (const pixels of ahead(pixelsOf(model, source, options, 1))) {
+      for await (const pixels of ahead(pixelsOf(config, source, options, 1))) {
         const { outputs } = await session.advance(pixels[0]!, 1)
         signal?.throwIfAborted()
         frames++
@@ -80,8 +83,8 @@ export async function classify(
       }
       answers = 1
     } else {
-      const held = await hold(model, source, options, views)
-      const t = held[0]!.length / frameSizeOf(model.config)
+      const held = await hold(config, source, options, views)
+      const t = held[0]!.length / frameSizeOf(config)
       const length = clips === undefined ? t : Math.min(framesPerClip, t)
       const count = clips ?? 1
       for (let clip = 0; clip < count; clip++) {
@@ -92,8 +95,8 @@ export async function classify(
         for (const view of held) {
           await session.reset()
           let last: Record<string, Float32Array> | undefined
-          const size = frameSizeOf(model.config)
-          for await (const outputs of model.chunks(
+          const size = frameSizeOf(config)
+          for await (const outputs of sessions.feed(
             session,
             view.subarray(start * size, (start + length) * size),
           )) {
@@ -115,7 +118,7 @@ export async function classify(
   const mean = (sums: Float64Array) => Float32Array.from(sums, (sum) => sum / answers)
   const result = mean(probs)
   return {
-    top: topOf(result, model.labels, topK),
+    top: topsOf(result, c, labels, topK)[0]!,
     logits: { data: mean(logits), shape: [c] },
     probs: { data: result, shape: [c] },
     frames,
@@ -126,14 +129,14 @@ export async function classify(
 
 /** All frames as pixels [t, H, W, 3], once for each view. */
 async function hold(
-  model: TRecViT,
+  config: Config,
   source: VideoSource,
   options: ClassifyOptions,
   views: number,
 ): Promise<(Uint8Array | Float32Array)[]> {
   const held: (Uint8Array | Float32Array)[][] = Array.from({ length: views }, () => [])
   let bytes = 0
-  for await (const pixels of pixelsOf(model, source, options, views)) {
+  for await (const pixels of pixelsOf(config, source, options, views)) {
     options.signal?.throwIfAborted()
     pixels.forEach((view, index) => held[index]!.push(view))
     bytes += pixels.reduce((sum, view) => sum + view.byteLength, 0)
@@ -156,19 +159,19 @@ async function hold(
 
 /** The pixels [H, W, 3] of every frame that is sampled, in each of the views. */
 async function* pixelsOf(
-  model: TRecViT,
+  config: Config,
   source: VideoSource,
   options: ClassifyOptions,
   views: number,
 ): AsyncGenerator<(Uint8Array | Float32Array)[], void, undefined> {
-  const [height, width] = model.config.imageSize
+  const [height, width] = config.imageSize
   if (typeof source === 'object' && 'shape' in source) {
     const pixels = checkArray('video', source)
     if (views !== 1)
       throw new TrecvitError(
         `"views" of ${views} expected decoded frames, got pixels of the model's size`,
       )
-    const size = frameSizeOf(model.config)
+    const size = frameSizeOf(config)
     if (String(source.shape.slice(1)) !== String([height, width, 3]))
       throw new TrecvitError(
         `"video" expected shape [t,${height},${width},3], got [${source.shape}]`,

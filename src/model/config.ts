@@ -135,8 +135,42 @@ export function checkConfig(config: Config): void {
   if (typeof config.useMlp !== 'boolean') fail('useMlp', 'true or false', config.useMlp)
 }
 
+/** What an encoder is made of: all of a model but its head and its read-outs. */
+export interface EncoderConfig
+  extends Pick<
+    Config,
+    | 'width'
+    | 'depth'
+    | 'mlpDim'
+    | 'numHeads'
+    | 'imageSize'
+    | 'patchSize'
+    | 'conv1dTemporalWidth'
+    | 'lruWidth'
+    | 'posemb'
+    | 'useMlp'
+  > {
+  /** Whether a learned token, without position, is the first of every frame. */
+  readonly classToken: boolean
+  /** Tokens of every frame, before the patches, that are an input of the program: `queries`. */
+  readonly queryTokens: number
+}
+
+/** Tokens of a frame before the patches. */
+export function leadOf({ classToken, queryTokens }: EncoderConfig): number {
+  return (classToken ? 1 : 0) + queryTokens
+}
+
+/** The encoder of a model: the class token is there for the head that reads it. */
+export function encoderOf(config: Config): EncoderConfig {
+  return { ...config, classToken: config.poolType === 'tok', queryTokens: 0 }
+}
+
 /** Rows and columns of patches in a frame. */
-export function gridOf({ imageSize, patchSize }: Config): readonly [number, number] {
+export function gridOf({
+  imageSize,
+  patchSize,
+}: Pick<Config, 'imageSize' | 'patchSize'>): readonly [number, number] {
   return [imageSize[0] / patchSize[0], imageSize[1] / patchSize[1]]
 }
 

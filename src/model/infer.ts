@@ -1,7 +1,8 @@
 import { TrecvitError } from '../base/error.ts'
 import { scalesOf } from '../program/program.ts'
 import { type Config, checkConfig } from './config.ts'
-import { parametersOf, wholeParameters } from './weights.ts'
+import { spatialPath, temporalPath } from './encoder/graph.ts'
+import { int8Parameters, parametersOf } from './weights.ts'
 
 /** Names, shapes and formats of a checkpoint's tensors. */
 export type Shapes = ReadonlyMap<
@@ -60,8 +61,8 @@ export function inferConfig(
     return found.shape
   }
   const names = [...tensors.keys()]
-  const temporal = 'encoder/residualblock_00/recurrent_block'
-  const spatial = 'encoder/encoderblock_0'
+  const temporal = `${temporalPath(0)}/recurrent_block`
+  const spatial = spatialPath(0)
   const [patchTime, patchHeight, patchWidth, , width] = shapeOf(
     'tokenizer/embedding/kernel',
     5,
@@ -141,7 +142,7 @@ export function checkTensors(
     }
   }
   for (const { name, shape } of parametersOf(config)) check(name, shape, 'this configuration')
-  for (const [name, { blocks, columns }] of wholeParameters(config)) {
+  for (const [name, { blocks, columns }] of int8Parameters(config)) {
     if (tensors.get(name)!.dtype !== 'i8') continue
     check(scalesOf(name), [blocks * columns], 'its matrix of int8 numbers')
   }
@@ -153,8 +154,7 @@ export function checkTensors(
     if (inModel)
       throw new TrecvitError(
         skipped.get(name) ??
-          `${file} has a tensor "${name}" [${tensors.get(name)!.shape}] that this ` +
-            'configuration does not know',
+          `${file} has a tensor "${name}" [${tensors.get(name)!.shape}] outside the model`,
       )
     return true
   })

@@ -2,15 +2,6 @@ import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { decodeText } from '../platform/web.ts'
 
-/** One class of an answer. */
-export interface Class {
-  /** Name of the class, or null for a model without labels. */
-  readonly label: string | null
-  readonly index: number
-  /** 0..1. */
-  readonly prob: number
-}
-
 /**
  * The names of a model's classes: those given, else those the checkpoint carries, else for a head
  * of 400 classes those of Kinetics-400 (in the official order: alphabetical), else null.
@@ -73,14 +64,4 @@ export function parseLabels(bytes: Uint8Array, name: string): string[] {
     throw new TrecvitError(`The labels at ${quote(name)} hold zero bytes: save them as UTF-8`)
   }
   return text.trimEnd().split(/\r\n|\n|\r/)
-}
-
-/** The k most probable classes, the most probable first; equal ones in the order of their index. */
-export function topOf(probs: Float32Array, labels: readonly string[] | null, k: number): Class[] {
-  const order = Array.from(probs.keys()).sort(
-    (one, other) => probs[other]! - probs[one]! || one - other,
-  )
-  return order
-    .slice(0, k)
-    .map((index) => ({ label: labels?.[index] ?? null, index, prob: probs[index]! }))
 }

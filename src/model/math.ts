@@ -31,7 +31,7 @@ export function softplus(x: number): number {
  * [sin x, cos x] for |x| up to a few thousand: quarter turns are taken off, then Taylor's series
  * within an eighth of a turn.
  */
-function sinCos(x: number): [sin: number, cos: number] {
+function sinCos(x: number): readonly [sin: number, cos: number] {
   const quarter = Math.round(x * 0.6366197723675814)
   // π/2 in two parts, the first with trailing zeros so that quarter·high is exact.
   const r = x - quarter * 1.5707963267341256 - quarter * 6.077100506506192e-11
@@ -47,7 +47,7 @@ function sinCos(x: number): [sin: number, cos: number] {
       [-sin, -cos],
       [-cos, sin],
     ] as const
-  )[((quarter % 4) + 4) % 4]!.slice() as [number, number]
+  )[((quarter % 4) + 4) % 4]!
 }
 
 /**

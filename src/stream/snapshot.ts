@@ -77,7 +77,7 @@ const OTHER_FIELDS = 1024
 /**
  * The largest number of bytes that a snapshot with these states can have, in any form. A window
  * costs b·frames·d elements, so the limit for all streams of a model follows from the states of
- * `model.session({ b, recent: { frames: 4096 }, encoded: false })`.
+ * a session with the average { frames: 4096 }.
  */
 export function snapshotBytes(states: readonly State[]): number {
   const longest = states.map(({ name, shape }): StateHeader => ({ name, shape, dtype: 'f16' }))

@@ -1,11 +1,10 @@
 import type { Device } from '../backend/backend.ts'
 import { checkCount, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
-import { type Class, topOf } from '../model/labels.ts'
-import type { Average } from '../program/program.ts'
+import type { Average, State } from '../program/program.ts'
 import { ahead } from './ahead.ts'
 import { type FrameLike, toInput } from './input.ts'
-import type { Session } from './session.ts'
+import type { Outputs, Session } from './session.ts'
 import {
   averageOf,
   checkSnapshotOptions,
@@ -14,9 +13,9 @@ import {
   type SnapshotOptions,
 } from './snapshot.ts'
 
-/** How a stream is opened. */
+/** What a stream carries from frame to frame. */
 export interface StreamOptions {
-  /** Videos side by side, 1 unless given; frames then come as [b, H, W, 3]. */
+  /** Batch size, 1 by default. Frames then have the shape [b, H, W, 3]. */
   readonly b?: number
   /**
    * Frames that an answer stands for: 'all' since the last reset (the model's own answer), the last
@@ -25,37 +24,19 @@ export interface StreamOptions {
    * 4·b·frames·repSize bytes.
    */
   readonly average?: Average
-  /** Classes in `top`, 5 unless given. */
-  readonly topK?: number
-}
-
-/** An answer about a video: logits and probabilities [b, c], and the most probable classes. */
-export interface Answer {
-  readonly logits: NdArray<Float32Array>
-  readonly probs: NdArray<Float32Array>
-  /** The most probable classes of the first video. */
-  readonly top: readonly Class[]
-  /** The most probable classes of every video. */
-  readonly tops: readonly (readonly Class[])[]
-}
-
-/** The answer after a frame. */
-export interface FrameAnswer extends Answer {
-  /** Index of the frame since the reset, from 0. */
-  readonly frame: number
-  /**
-   * The model's own answer, over all frames since the reset; the same as the rest unless the stream
-   * averages otherwise.
-   */
-  readonly overall: Answer
 }
 
 /** What a stream needs to know of its model. */
 export interface StreamModel {
   readonly fingerprint: string
-  readonly labels: readonly string[] | null
-  readonly config: { readonly imageSize: readonly [number, number]; readonly numClasses: number }
+  readonly config: { readonly imageSize: readonly [number, number] }
 }
+
+/**
+ * Makes the answer of a head to one frame.
+ * @param frame index since the reset, from 0
+ */
+export type ToAnswer<Answer> = (outputs: Outputs, frame: number) => Answer
 
 /** How a frame is pushed. */
 export interface PushOptions {
@@ -72,16 +53,18 @@ export interface PushOptions {
  *   stream.push(frame).then(show)
  * }
  */
-export class Stream {
+export class Stream<Answer> {
   readonly #model: StreamModel
   readonly #session: Session
-  readonly #options: Required<StreamOptions>
+  readonly #average: Average
+  readonly #toAnswer: ToAnswer<Answer>
 
   /** Use `model.stream()`. */
-  constructor(model: StreamModel, session: Session, options: Required<StreamOptions>) {
+  constructor(model: StreamModel, session: Session, average: Average, toAnswer: ToAnswer<Answer>) {
     this.#model = model
     this.#session = session
-    this.#options = options
+    this.#average = average
+    this.#toAnswer = toAnswer
   }
 
   /**
@@ -117,15 +100,9 @@ export class Stream {
    * @throws TrecvitError if the frame does not fit, too many frames wait, or the stream has ended
    * @throws the reason of the signal, if that is aborted while the frame waits
    */
-  async push(frame: FrameLike, options: PushOptions = {}): Promise<FrameAnswer> {
+  async push(frame: FrameLike, options: PushOptions = {}): Promise<Answer> {
     const { first, outputs } = await this.#session.advance(this.#input(frame), 1, options)
-    const overall = this.#answer(outputs['logits']!, outputs['probs']!)
-    const recent = outputs['recent/logits']
-    return {
-      ...(recent ? this.#answer(recent, outputs['recent/probs']!) : overall),
-      frame: first,
-      overall,
-    }
+    return this.#toAnswer(outputs, first)
   }
 
   /**
@@ -144,7 +121,7 @@ export class Stream {
    */
   async *run(
     frames: AsyncIterable<FrameLike> | Iterable<FrameLike>,
-  ): AsyncGenerator<FrameAnswer, void, undefined> {
+  ): AsyncGenerator<Answer, void, undefined> {
     for await (const frame of ahead(frames)) yield await this.push(frame)
   }
 
@@ -160,11 +137,11 @@ export class Stream {
    */
   async snapshot(options: SnapshotOptions = {}): Promise<Uint8Array> {
     checkSnapshotOptions(options)
-    const { b, average: recent } = this.#options
     const { frame, values } = await this.#session.read()
     const { fingerprint: model } = this.#model
-    const { states } = this.#session
-    return encodeSnapshot({ header: { model, b, frame, recent, states }, values }, options)
+    const { b, states } = this.#session
+    const header = { model, b, frame, recent: this.#average, states }
+    return encodeSnapshot({ header, values }, options)
   }
 
   /**
@@ -188,21 +165,7 @@ export class Stream {
   }
 
   #input(frame: FrameLike): Uint8Array | Float32Array {
-    return toInput(frame, this.#options.b, this.#model.config.imageSize)
-  }
-
-  #answer(logits: Float32Array, probs: Float32Array): Answer {
-    const c = this.#model.config.numClasses
-    const { b, topK } = this.#options
-    const tops = Array.from({ length: b }, (_, video) =>
-      topOf(probs.subarray(video * c, (video + 1) * c), this.#model.labels, topK),
-    )
-    return {
-      logits: { data: logits, shape: [b, c] },
-      probs: { data: probs, shape: [b, c] },
-      top: tops[0]!,
-      tops,
-    }
+    return toInput(frame, this.#session.b, this.#model.config.imageSize)
   }
 }
 
@@ -213,7 +176,6 @@ export class Stream {
 export function checkStreamOptions({
   b = 1,
   average: wanted = 'all',
-  topK = 5,
 }: StreamOptions): Required<StreamOptions> {
   checkCount('b', b)
   const average = averageOf(wanted)
@@ -222,8 +184,7 @@ export function checkStreamOptions({
       `"average" expected 'all', { frames: 1..4096 } or { halfLife: up to 1e5 }, ` +
         `got ${JSON.stringify(wanted)}`,
     )
-  checkCount('topK', topK)
-  return { b, average, topK }
+  return { b, average }
 }
 
 /**
@@ -233,27 +194,19 @@ export function checkStreamOptions({
 export async function restore(
   bytes: Uint8Array,
   fingerprint: string,
-  open: (options: { b: number; average: Average }) => Session,
-): Promise<{ session: Session; b: number; average: Average }> {
+  open: (b: number, average: Average) => Session,
+): Promise<{ session: Session; average: Average }> {
   const { header, values } = decodeSnapshot(bytes)
   if (header.model !== fingerprint)
     throw new TrecvitError(
       `The snapshot was taken from model ${header.model}, and this one is ${fingerprint}; ` +
         'load that model',
     )
-  const session = open({ b: header.b, average: header.recent })
-  const expected = session.states
-  const fits =
-    expected.length === header.states.length &&
-    expected.every(
-      ({ name, shape }, index) =>
-        name === header.states[index]!.name &&
-        String(shape) === String(header.states[index]!.shape),
-    )
-  if (!fits)
-    throw new TrecvitError(
-      'The snapshot does not hold the states of the model that it names; take another one',
-    )
+  const session = open(header.b, header.recent)
+  const shapesOf = (states: readonly Pick<State, 'name' | 'shape'>[]): string =>
+    JSON.stringify(states.map(({ name, shape }) => [name, shape]))
+  if (shapesOf(header.states) !== shapesOf(session.states))
+    throw new TrecvitError('The snapshot has other states than its model; take another one')
   await session.write(header.frame, await values())
-  return { session, b: header.b, average: header.recent }
+  return { session, average: header.recent }
 }

@@ -4,10 +4,11 @@
  */
 import type { NdArray } from '../../base/array.ts'
 import { TrecvitError } from '../../base/error.ts'
+import type { ClassStream, FrameAnswer } from '../../model/heads/classification.ts'
+import { sessionsOf } from '../../model/sessions.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import type { Average } from '../../program/program.ts'
 import { averageOf, decodeSnapshot, snapshotBytes } from '../../stream/snapshot.ts'
-import type { FrameAnswer, Stream } from '../../stream/stream.ts'
 import { checkSize } from '../../video/frame.ts'
 import { Health } from './health.ts'
 import { isWhole, type Json, parseJson, recordOf, shown } from './json.ts'
@@ -67,7 +68,7 @@ const MAX_WINDOW = 4096
 
 /** Bytes of the largest snapshot of a stream of this model. */
 export function largestSnapshot(model: TRecViT): number {
-  const session = model.session({ b: 1, recent: { frames: MAX_WINDOW }, encoded: false })
+  const session = sessionsOf(model).open({ b: 1, recent: { frames: MAX_WINDOW }, encoded: false })
   return snapshotBytes(session.states)
 }
 
@@ -79,7 +80,7 @@ export async function follow(shared: Shared, channel: Channel): Promise<void> {
   const { model, maxFrame, health = new Health(model) } = shared
   const { messages, send, fail } = channel
   let opening: Opening | undefined
-  let stream: Stream | undefined
+  let stream: ClassStream | undefined
   let sent = Promise.resolve()
   try {
     for await (const message of messages) {
@@ -171,7 +172,7 @@ function sizeOfFrames(width: unknown, height: unknown, maxFrame: number): Openin
   return { width, height }
 }
 
-function resume(model: TRecViT, message: string | Uint8Array, topK: number): Promise<Stream> {
+function resume(model: TRecViT, message: string | Uint8Array, topK: number): Promise<ClassStream> {
   if (typeof message === 'string')
     throw new TrecvitError(
       `After "resume" the stream expected the bytes of a snapshot, got ${shown(message)}`,
@@ -211,7 +212,7 @@ async function toFrame(shared: Shared, bytes: Uint8Array, { size }: Opening): Pr
 }
 
 /** @throws TrecvitError if an option is wrong */
-async function snapshot(stream: Stream, message: string): Promise<Uint8Array> {
+async function snapshot(stream: ClassStream, message: string): Promise<Uint8Array> {
   const { snapshot: wanted, ...options } = objectOf(message, 'A message')
   const [odd] = Object.keys(options).filter((name) => name !== 'dtype')
   if (wanted !== true || odd !== undefined) {

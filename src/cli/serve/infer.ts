@@ -2,7 +2,8 @@
  * What the model says of whole videos: each from an empty state to its end, as in `classify`.
  */
 import type { NdArray } from '../../base/array.ts'
-import { topOf } from '../../model/labels.ts'
+import { topsOf } from '../../model/heads/classification.ts'
+import { sessionsOf } from '../../model/sessions.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import { nameOf } from '../terminal.ts'
 import type { InferRequest, OutputTensor } from './tensors.ts'
@@ -22,12 +23,13 @@ export async function infer(
   const logits = new Float32Array(b * c)
   const probs = new Float32Array(b * c)
   // One after another: a video more costs no memory.
-  const session = model.session({ b: 1, recent: 'all', encoded: false })
+  const sessions = sessionsOf(model)
+  const session = sessions.open({ b: 1, recent: 'all', encoded: false })
   try {
     for (let video = 0; video < b; video++) {
       if (video) await session.reset()
       let before = 0
-      for await (const chunk of model.chunks(session, pixelsOf(frames, video))) {
+      for await (const chunk of sessions.feed(session, pixelsOf(frames, video))) {
         signal.throwIfAborted()
         onFrames(session.frame - before)
         before = session.frame
@@ -41,9 +43,7 @@ export async function infer(
   return outputs.map(({ name, binary }) => {
     if (name === 'logits') return { name, binary, datatype: 'FP32', shape: [b, c], data: logits }
     if (name === 'probs') return { name, binary, datatype: 'FP32', shape: [b, c], data: probs }
-    const labels = Array.from({ length: b }, (_, video) =>
-      topOf(probs.subarray(video * c, (video + 1) * c), model.labels, topK).map(nameOf),
-    )
+    const labels = topsOf(probs, c, model.labels, topK).map((top) => top.map(nameOf))
     return { name, binary, datatype: 'BYTES', shape: [b, topK], data: labels.flat() }
   })
 }

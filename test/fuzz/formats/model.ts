@@ -1,6 +1,6 @@
 /** Whole models: what tensors say of the configuration, and metadata that a checkpoint carries. */
 
-import type { ModelSource } from '../../../src/model/trecvit.ts'
+import type { ModelSource } from '../../../src/model/options.ts'
 import { TRecViT } from '../../../src/model/trecvit.ts'
 import { parametersOf } from '../../../src/model/weights.ts'
 import type { Format } from '../format.ts'

@@ -1,0 +1,111 @@
+import type { MatrixDType } from '../../backend/backend.ts'
+import { type EncoderConfig, gridOf, leadOf } from '../config.ts'
+import { sincos2d, softplus } from '../math.ts'
+import { TensorTable } from '../tensorTable.ts'
+import { spatialPath, temporalPath } from './graph.ts'
+
+/**
+ * The tensors of an encoder.
+ * @param dtype int8 quantises the matrices of the layers, except those of the gates, whose errors
+ * the recurrence would keep
+ */
+export function encoderTensors(config: EncoderConfig, dtype: MatrixDType): TensorTable {
+  const { width: d, depth, mlpDim: m, numHeads: h } = config
+  const table = new TensorTable(dtype)
+  addTokens(table, config)
+  for (let layer = 0; layer < depth; layer++) {
+    const temporal = temporalPath(layer)
+    addRecurrentBlock(table, config, temporal)
+    if (config.useMlp) {
+      const mlp = `${temporal}/mlp_block`
+      table.vector(`${temporal}/channel_pre_norm/scale`, d)
+      table.parameter(`${mlp}/ffw_up/w`, 2, d, m)
+      table.parameter(`${mlp}/ffw_up/b`, 2, 1, 1, m)
+      for (const half of [0, 1]) {
+        table.matrix(`${mlp}/ffw_up/w/${half}`, d, m, [`${mlp}/ffw_up/w`, m, half * d * m])
+        table.weight('rows', `${mlp}/ffw_up/b/${half}`, [1, 1, m], [`${mlp}/ffw_up/b`, m, half * m])
+      }
+      table.dense(`${mlp}/ffw_down`, [m], [d])
+    }
+    const spatial = spatialPath(layer)
+    const attend = `${spatial}/MultiHeadDotProductAttention_0`
+    const head = [h, d / h]
+    table.layerNorm(`${spatial}/LayerNorm_0`, d)
+    table.dense(`${attend}/query`, [d], head)
+    table.dense(`${attend}/key_value`, [d], head, [`${attend}/key`, `${attend}/value`])
+    table.dense(`${attend}/out`, head, [d])
+    table.layerNorm(`${spatial}/LayerNorm_1`, d)
+    table.dense(`${spatial}/MlpBlock_0/Dense_0`, [d], [m])
+    table.dense(`${spatial}/MlpBlock_0/Dense_1`, [m], [d])
+  }
+  table.layerNorm('encoder/encoder_norm', d)
+  return table
+}
+
+/** Embedding, positions and class token. */
+function addTokens(table: TensorTable, config: EncoderConfig): void {
+  const { width: d, patchSize, posemb, classToken } = config
+  const [rows, columns] = gridOf(config)
+  const lead = leadOf(config)
+  const embedding = 'tokenizer/embedding'
+  table.parameter(`${embedding}/kernel`, 1, ...patchSize, 3, d)
+  table.parameter(`${embedding}/bias`, d)
+  const parameters = [`${embedding}/bias`]
+  if (posemb === 'learn') {
+    table.parameter('tokenizer/pos_embedding', 1, rows * columns, d)
+    parameters.push('tokenizer/pos_embedding')
+  }
+  if (classToken) {
+    table.parameter('tokenizer/cls', 1, 1, d)
+    parameters.push('tokenizer/cls')
+  }
+  const patch = patchSize[0] * patchSize[1] * 3
+  table.weight('matrix', embedding, [1, patch, d], [`${embedding}/kernel`, d])
+  table.derived(
+    'tokenizer/table',
+    [lead + rows * columns, d],
+    parameters,
+    // What is added to the embedded patches of a frame: the class token and zeros, where patch rows
+    // are zero, then bias + position.
+    ([bias, ...rest]) => {
+      const position = posemb === 'learn' ? rest.shift()! : sincos2d(rows, columns, d)
+      const first = lead * d
+      const sums = new Float32Array(first + position.length)
+      if (classToken) sums.set(rest[0]!)
+      for (let i = 0; i < position.length; i++) sums[first + i] = position[i]! + bias![i % d]!
+      return sums
+    },
+  )
+}
+
+function addRecurrentBlock(table: TensorTable, config: EncoderConfig, path: string): void {
+  const { width: d, lruWidth: e, numHeads: h, conv1dTemporalWidth: k } = config
+  const block = `${path}/recurrent_block`
+  const conv = `${block}/conv_1d`
+  const lru = `${block}/rg_lru`
+  table.vector(`${path}/temporal_pre_norm/scale`, d)
+  table.dense(`${block}/linear_yx`, [d], [e], [`${block}/linear_y`, `${block}/linear_x`])
+  table.dense(`${block}/linear_out`, [e], [d])
+  table.parameter(`${conv}/w`, k, e)
+  table.weight('rows', `${conv}/w`, [1, k, e], [`${conv}/w`, e])
+  table.vector(`${conv}/b`, e)
+  table.parameter(`${lru}/a_param`, e)
+  table.derived(`${lru}/decay`, [1, e], [`${lru}/a_param`], ([a]) =>
+    a!.map((value) => -8 * softplus(value)),
+  )
+  const gates = [`${lru}/input_gate`, `${lru}/a_gate`]
+  for (const gate of gates) {
+    table.parameter(`${gate}/w`, h, e / h, e / h)
+    table.parameter(`${gate}/b`, h, e / h)
+  }
+  for (const [kind, role, rows] of [
+    ['matrix', 'w', e / h],
+    ['rows', 'b', 1],
+  ] as const)
+    table.weight(
+      kind,
+      `${lru}/gates/${role}`,
+      [h, rows, (2 * e) / h],
+      ...gates.map((gate) => [`${gate}/${role}`, e / h] as const),
+    )
+}

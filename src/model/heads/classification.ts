@@ -1,0 +1,145 @@
+/**
+ * The classification head: its tensors, its graph, and its answers. [T] is google-deepmind/trecvit
+ * trecvit/modules.py.
+ */
+import { checkCount, type NdArray } from '../../base/array.ts'
+import type { Tensor } from '../../program/program.ts'
+import type { Recorder } from '../../program/record.ts'
+import type { Outputs } from '../../stream/session.ts'
+import type { Stream, StreamOptions, ToAnswer } from '../../stream/stream.ts'
+import type { Config } from '../config.ts'
+import type { Select } from '../encoder/graph.ts'
+import { dense } from '../layers.ts'
+import type { ReadOut } from '../readout.ts'
+import { TensorTable } from '../tensorTable.ts'
+
+/** The tensors of the head; none without classes. */
+export function classificationTensors({ width, repSize, numClasses }: Config): TensorTable {
+  const table = new TensorTable('f32')
+  if (numClasses > 0) {
+    table.dense('decoder/pre_logits', [width], [repSize])
+    table.dense('decoder/cls_head', [repSize], [numClasses])
+  }
+  return table
+}
+
+/** The tokens that the head reads: the class token, or all of them. */
+export function readBy(ops: Recorder, { poolType }: Config): Select | undefined {
+  return poolType === 'tok' ? (tokens) => ops.token(tokens, 0) : undefined
+}
+
+/**
+ * Records the head.
+ * @param encoded encoded tokens [b, t, n, d], at least those that the head reads
+ * @returns outputs by name, one of each [b, t, 1, c] for every read-out
+ */
+export function recordClassification(
+  ops: Recorder,
+  config: Config,
+  encoded: Tensor,
+  readOuts: readonly ReadOut[],
+): Record<string, Tensor> {
+  // [T] ClassificationDecoder: head_input = x[:, 0] or mean over tokens
+  const headInput = readBy(ops, config)?.(encoded) ?? ops.pool('decoder/head_input', encoded)
+  // nn.tanh(pre_logits(x)), mean over t
+  const features = dense(ops, 'decoder/frame_features', headInput, 'decoder/pre_logits', {
+    activation: 'tanh',
+  })
+  const outputs: Record<string, Tensor> = { frame_features: features }
+  for (const { path, over } of readOuts) {
+    const preLogits = ops.average(`${path}pre_logits`, features, over)
+    // cls_head, softmax
+    const logits = dense(ops, `${path}logits`, preLogits, 'decoder/cls_head')
+    const probs = ops.softmax(`${path}probs`, logits)
+    outputs[`${path}pre_logits`] = preLogits
+    outputs[`${path}logits`] = logits
+    outputs[`${path}probs`] = probs
+  }
+  return outputs
+}
+
+/** One class of an answer. */
+export interface Class {
+  /** Name of the class, or null for a model without labels. */
+  readonly label: string | null
+  readonly index: number
+  /** 0..1. */
+  readonly prob: number
+}
+
+/** An answer about a video: logits and probabilities [b, c], and the most probable classes. */
+export interface Answer {
+  readonly logits: NdArray<Float32Array>
+  readonly probs: NdArray<Float32Array>
+  /** The most probable classes of the first video. */
+  readonly top: readonly Class[]
+  /** The most probable classes of every video. */
+  readonly tops: readonly (readonly Class[])[]
+}
+
+/** The answer after a frame. */
+export interface FrameAnswer extends Answer {
+  /** Index of the frame since the reset, from 0. */
+  readonly frame: number
+  /**
+   * The model's own answer, over all frames since the reset; the same as the rest unless the stream
+   * averages otherwise.
+   */
+  readonly overall: Answer
+}
+
+/** Options for a stream that classifies. */
+export interface ClassStreamOptions extends StreamOptions {
+  /** Classes in `top`, 5 by default. */
+  readonly topK?: number
+}
+
+/** A stream that classifies. */
+export type ClassStream = Stream<FrameAnswer>
+
+/**
+ * Makes the answers of a stream from its outputs.
+ * @throws TrecvitError if topK is not a positive integer
+ */
+export function classAnswers(
+  numClasses: number,
+  labels: readonly string[] | null,
+  topK: number = 5,
+): ToAnswer<FrameAnswer> {
+  checkCount('topK', topK)
+  const answer = (outputs: Outputs, path: string): Answer => {
+    const logits = outputs[`${path}logits`]!
+    const probs = outputs[`${path}probs`]!
+    const shape = [logits.length / numClasses, numClasses]
+    const tops = topsOf(probs, numClasses, labels, topK)
+    return { logits: { data: logits, shape }, probs: { data: probs, shape }, top: tops[0]!, tops }
+  }
+  return (outputs, frame) => {
+    const overall = answer(outputs, '')
+    return {
+      ...('recent/logits' in outputs ? answer(outputs, 'recent/') : overall),
+      frame,
+      overall,
+    }
+  }
+}
+
+/**
+ * The k most probable classes of every video, the most probable first; equal ones in the order of
+ * their index.
+ * @param probs [b, c]
+ */
+export function topsOf(
+  probs: Float32Array,
+  numClasses: number,
+  labels: readonly string[] | null,
+  k: number,
+): Class[][] {
+  return Array.from({ length: probs.length / numClasses }, (_, video) => {
+    const own = probs.subarray(video * numClasses, (video + 1) * numClasses)
+    return Array.from(own.keys())
+      .sort((one, other) => own[other]! - own[one]! || one - other)
+      .slice(0, k)
+      .map((index) => ({ label: labels?.[index] ?? null, index, prob: own[index]! }))
+  })
+}

@@ -1,0 +1,87 @@
+import type { Backend, MatrixDType } from '../backend/backend.ts'
+import { Engines } from '../backend/engines.ts'
+import { TrecvitError } from '../base/error.ts'
+import { openBuiltin } from '../builtin.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import type { Config } from './config.ts'
+import { carriedConfig, checkTensors, inferConfig } from './infer.ts'
+import { labelsFor } from './labels.ts'
+import { type Loaded, loadWeights, storedDType } from './load.ts'
+import { nameWarnings, openOfficial } from './official.ts'
+import { checkLoadOptions, type LoadOptions, type ModelSource } from './options.ts'
+import { smallModel } from './smallModel.ts'
+import { weightTable } from './weights.ts'
+
+/** What a model is made of. */
+export interface Opened extends Loaded {
+  readonly config: Config
+  readonly dtype: MatrixDType
+  /** Names of the classes, or null. */
+  readonly labels: readonly string[] | null
+  readonly engines: Engines
+}
+
+/** See TRecViT.load. */
+export async function openModel(source: ModelSource, options: LoadOptions): Promise<Opened> {
+  checkLoadOptions(options)
+  const { device = 'auto', gpu, config: given, labels: names, onProgress, signal, ...cpu } = options
+  const from = source === 'builtin' ? await openBuiltin() : source
+  const official = await openOfficial(from, signal ? { signal } : {})
+  const { checkpoint } = official
+  const { name, tensors, skipped, metadata } = checkpoint
+  try {
+    const config = inferConfig(
+      name,
+      tensors,
+      { ...carriedConfig(metadata['config']), ...given },
+      skipped,
+    )
+    const ignored = checkTensors(name, tensors, config, skipped)
+    const labels = await labelsFor(config.numClasses, names, metadata['labels'])
+    const dtype = options.dtype ?? storedDType(tensors, config)
+    let loaded: Loaded | undefined
+    // Let go of after loading, with the memory that reading it took.
+    let opened: Checkpoint | undefined = checkpoint
+    const fill = async (backend: Backend, closing: AbortSignal): Promise<void> => {
+      // A second engine, long after, reads the file again.
+      if (loaded) await reload(from, config, dtype, backend, loaded.fingerprint, closing)
+      else loaded = await loadWeights(opened!, config, backend, { dtype, onProgress, signal })
+    }
+    const weights = weightTable(config, dtype)
+    const engines = await Engines.open(device, { weights, dtype, fill, smallModel, cpu, gpu })
+    opened = undefined
+    const { fingerprint, warnings } = loaded!
+    return {
+      config,
+      dtype,
+      labels,
+      engines,
+      fingerprint,
+      warnings: [...warnings, ...nameWarnings(official, ignored)],
+    }
+  } finally {
+    await checkpoint.close()
+  }
+}
+
+/** @throws TrecvitError if the file is not what it was when the model was loaded */
+async function reload(
+  from: Exclude<ModelSource, 'builtin'>,
+  config: Config,
+  dtype: MatrixDType,
+  backend: Backend,
+  fingerprint: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { checkpoint } = await openOfficial(from, { signal })
+  try {
+    checkTensors(checkpoint.name, checkpoint.tensors, config, checkpoint.skipped)
+    const again = await loadWeights(checkpoint, config, backend, { dtype, signal })
+    if (again.fingerprint !== fingerprint)
+      throw new TrecvitError(
+        `${checkpoint.name} has changed since the model was loaded; load it again`,
+      )
+  } finally {
+    await checkpoint.close()
+  }
+}

@@ -1,0 +1,56 @@
+import type { MatrixDType } from '../backend/backend.ts'
+import type { CpuOptions } from '../backend/wasm/open.ts'
+import { describe } from '../base/array.ts'
+import { TrecvitError } from '../base/error.ts'
+import type { Config } from './config.ts'
+
+/**
+ * Where a model comes from: a path or URL of an .npz or .safetensors file, its bytes, or the model
+ * that ships with the package.
+ */
+export type ModelSource = 'builtin' | (string & {}) | URL | Blob | ArrayBuffer | Uint8Array
+
+/** Options for loading a model. */
+export interface LoadOptions extends CpuOptions {
+  /**
+   * Device to run on. 'auto' (default) takes a hardware GPU that passes a self-test, else the CPU.
+   */
+  readonly device?: 'auto' | 'webgpu' | 'wasm'
+  /**
+   * Number format of the matrices, by default that of the file; sums are always float32. 'f16'
+   * rounds matrices, which costs at most 1e-2 of the largest logit, and halves the memory on a GPU.
+   * 'int8' quantises layer weights per output channel and activations per row: faster, CPU only,
+   * slightly less accurate.
+   */
+  readonly dtype?: MatrixDType
+  /** Entry point of WebGPU, by default `navigator.gpu` or that of the package `webgpu`. */
+  readonly gpu?: GPU
+  /**
+   * What the file does not say (framesPerClip, imageSize), or numClasses 0 to ignore its head.
+   */
+  readonly config?: Partial<Config>
+  /** Names of the classes, in order. */
+  readonly labels?: readonly string[]
+  /** Called with the bytes of weights done, and of all. */
+  readonly onProgress?: (done: number, total: number) => void
+  readonly signal?: AbortSignal
+}
+
+/** Options for a run over many frames. */
+export interface RunOptions {
+  /** Called with the frames done, and of all. */
+  readonly onProgress?: (done: number, total: number) => void
+  readonly signal?: AbortSignal
+}
+
+/** @throws TrecvitError naming the option, what was expected and what came */
+export function checkLoadOptions({ device = 'auto', dtype, threads }: LoadOptions): void {
+  if (device !== 'auto' && device !== 'webgpu' && device !== 'wasm')
+    throw new TrecvitError(`"device" expected 'auto', 'webgpu' or 'wasm', got ${describe(device)}`)
+  if (dtype !== undefined && dtype !== 'f32' && dtype !== 'f16' && dtype !== 'int8')
+    throw new TrecvitError(`"dtype" expected 'f32', 'f16' or 'int8', got ${describe(dtype)}`)
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64))
+    throw new TrecvitError(
+      `"threads" expected a whole number from 1 to 64, got ${describe(threads)}`,
+    )
+}

@@ -1,0 +1,96 @@
+import type { MatrixDType } from '../backend/backend.ts'
+import { disposedError, type Engines } from '../backend/engines.ts'
+import { Lru } from '../base/lru.ts'
+import { breathe } from '../platform/platform.ts'
+import { type Average, kindOf, type Program } from '../program/program.ts'
+import { type Outputs, Session } from '../stream/session.ts'
+import { type Config, frameSizeOf, tokensOf } from './config.ts'
+import { type ProgramOptions, recordModel } from './graph.ts'
+
+/** How a session is opened. */
+export interface SessionOptions extends Pick<ProgramOptions, 'b' | 'encoded'> {
+  /**
+   * Frames that the second answer, `recent`, is averaged over; with 'all' there is only the model's
+   * own.
+   */
+  readonly recent: Average
+}
+
+/** Programs that a model keeps: recording one anew takes milliseconds. */
+const MOST_PROGRAMS = 32
+
+const byModel = new WeakMap<object, Sessions>()
+
+/** The sessions of a model: for modules of this package, as the public interface has none. */
+export function sessionsOf(model: object): Sessions {
+  return byModel.get(model)!
+}
+
+/** The programs of a model and the sessions that run them. */
+export class Sessions {
+  readonly engines: Engines
+  readonly config: Config
+  readonly #dtype: MatrixDType
+  readonly #programs = new Lru<string, Program>(MOST_PROGRAMS)
+
+  /** @param model for which `sessionsOf` finds them */
+  constructor(model: object, engines: Engines, config: Config, dtype: MatrixDType) {
+    this.engines = engines
+    this.config = config
+    this.#dtype = dtype
+    byModel.set(model, this)
+  }
+
+  /** Each program is recorded once. */
+  program(options: ProgramOptions): Program {
+    return this.#programs.get(JSON.stringify(options), () =>
+      recordModel(this.config, { ...options, dtype: this.#dtype }),
+    )
+  }
+
+  /**
+   * Opens b videos with their carried state.
+   * @throws TrecvitError if the model was disposed of
+   */
+  open({ b, recent, encoded }: SessionOptions): Session {
+    if (this.engines.closed) throw disposedError()
+    const kind = kindOf(recent)
+    return new Session(
+      this.engines,
+      b,
+      (t, pixels) => this.program({ b, t, pixels, recent: kind, encoded }),
+      recent,
+    )
+  }
+
+  /**
+   * Feeds frames [t, H, W, 3] to a session of one video in chunks of a good size, and lets the
+   * event loop turn between them.
+   */
+  async *feed(
+    session: Session,
+    pixels: Uint8Array | Float32Array,
+  ): AsyncGenerator<Outputs, void, undefined> {
+    const size = frameSizeOf(this.config)
+    const most = chunkOf(tokensOf(this.config))
+    for (let left = pixels.length / size; left > 0; ) {
+      // Two programs serve every length: whole chunks, then single frames.
+      const t = left >= most ? most : 1
+      const { outputs } = await session.advance(
+        pixels.subarray(pixels.length - left * size, pixels.length - (left - t) * size),
+        t,
+      )
+      yield outputs
+      left -= t
+      await breathe()
+    }
+  }
+}
+
+/**
+ * Frames of one chunk when many are at hand: enough that a weight, once read, serves some hundred
+ * rows, few enough that a chunk ends soon.
+ */
+function chunkOf(n: number): number {
+  return Math.min(16, Math.max(1, Math.floor(400 / n)))
+}
