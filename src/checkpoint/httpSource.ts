@@ -4,7 +4,6 @@
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
-import { checkRange } from './checkRange.ts'
 import {
   BrokenConnection,
   contentRange,
@@ -15,6 +14,7 @@ import {
   show,
 } from './httpRequest.ts'
 import type { Source } from './source.ts'
+import { checkRange } from './source.ts'
 
 /** The first request: large enough for the header of most checkpoints. */
 const PROBE = 1 << 16

@@ -2,7 +2,7 @@
  * trecvit inspect: what a model is and what it takes, without reading its weights.
  */
 import { type Command, Option } from 'commander'
-import type { TensorInfo } from '../checkpoint/checkpoint.ts'
+import type { TensorInfo } from '../checkpoint/reader.ts'
 import { type Config, configOf as configOfSize, type Size, sizeNames } from '../model/config.ts'
 import type { Description } from './describe.ts'
 import { configOf } from './model.ts'

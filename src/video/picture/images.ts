@@ -4,7 +4,8 @@
 import { TrecvitError } from '../../base/error.ts'
 import type { VideoSource } from '../choices.ts'
 import type { Frame } from '../frame.ts'
-import { capital, type Media, openMedia } from '../source/media.ts'
+import { capital, type Media } from '../source/media.ts'
+import { openMedia } from '../source/openMedia.ts'
 import type { Reading } from '../video.ts'
 import { decodeImage } from './image.ts'
 
