@@ -1,5 +1,5 @@
 import { messageOf, TrecvitError } from '../base/error.ts'
-import { nameOf, openGpu } from '../platform/gpu.ts'
+import { adapterName, openGpu } from '../platform/gpu.ts'
 import type { Weight } from '../program/program.ts'
 import type { Backend, MatrixDType } from './backend.ts'
 import { Engine } from './engine.ts'
@@ -81,7 +81,7 @@ export async function openGpuEngine(
     device.destroy()
     const why = messageOf(error)
     throw new TrecvitError(
-      `The WebGPU device "${nameOf(device.adapterInfo)}" is not used: ${why}`,
+      `The WebGPU device "${adapterName(device.adapterInfo)}" is not used: ${why}`,
       { cause: error },
     )
   }

@@ -129,7 +129,7 @@ function openRanges(
   }
 
   return {
-    name: nameOf(url),
+    name: fileNameOf(url),
     size,
     async read(offset, into) {
       checkRange(this, offset, into.length)
@@ -223,7 +223,7 @@ export async function readWhole(
     }
   }
   const source: Source = {
-    name: nameOf(url),
+    name: fileNameOf(url),
     size,
     async read(offset, into) {
       checkRange(this, offset, into.length)
@@ -279,6 +279,6 @@ async function pause(milliseconds: number, signal: AbortSignal | undefined): Pro
   signal?.throwIfAborted()
 }
 
-function nameOf(url: URL): string {
+function fileNameOf(url: URL): string {
   return url.pathname.split('/').at(-1) || url.host
 }

@@ -153,7 +153,7 @@ async function locateGroup(
 async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Located | Refused> {
   const what = describe(entry, file)
   const at = await locateData(read, entry, file)
-  const name = nameOf(entry)
+  const name = arrayNameOf(entry)
   if (!isArray(entry)) {
     const kind = 'which is no .npy array'
     return { name, refusal: `Checkpoint ${file} has an entry ${quote(name)}, ${kind}` }
@@ -194,10 +194,10 @@ function isArray({ name }: ZipEntry): boolean {
 }
 
 /** The name of an array, or of a file that is none. */
-function nameOf(entry: ZipEntry): string {
+function arrayNameOf(entry: ZipEntry): string {
   return isArray(entry) ? entry.name.slice(0, -'.npy'.length) : entry.name
 }
 
 function describe(entry: ZipEntry, file: string): string {
-  return `Array ${quote(nameOf(entry))} of ${file}`
+  return `Array ${quote(arrayNameOf(entry))} of ${file}`
 }

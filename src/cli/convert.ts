@@ -8,7 +8,7 @@ import type { Sink } from '../checkpoint/values.ts'
 import type { TensorSource } from '../checkpoint/writeSafetensors.ts'
 import { addConfigOptions, type ConfigOptions } from './options.ts'
 import { writeOutput } from './output.ts'
-import { follow } from './progress.ts'
+import { showProgress } from './progress.ts'
 import { action } from './run.ts'
 import { bytes, note, print } from './terminal.ts'
 import { localSource } from './weights.ts'
@@ -115,7 +115,7 @@ export async function writeConverted(
       (sum, { shape }) => sum + shape.reduce((size, side) => size * side, 1),
       0,
     )
-    const progress = await follow(options, 'Converting', 'MB', total * 4e-6)
+    const progress = await showProgress(options, 'Converting', 'MB', total * 4e-6)
     let done = 0
     let written = 0
     try {

@@ -1,4 +1,4 @@
-import { nameOf, OPTIONAL } from '../../platform/gpu.ts'
+import { adapterName, OPTIONAL } from '../../platform/gpu.ts'
 import type { Average, Program, State, Weight } from '../../program/program.ts'
 import type { Backend, Device, MatrixDType, Replay, StreamState } from '../backend.ts'
 import { allocate } from './allocate.ts'
@@ -29,7 +29,7 @@ export class WebGpuBackend implements Backend {
     const { maxBufferSize, maxStorageBufferBindingSize } = device.limits
     this.device = {
       backend: 'webgpu',
-      kernels: nameOf(device.adapterInfo),
+      kernels: adapterName(device.adapterInfo),
       threads: 1,
       reason: null,
       gpu: {
