@@ -9,10 +9,13 @@ import { buildOf, dtypes } from '../../src/bench/lib/engine.ts'
 import { type Options, oneOf, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
 import type { Config, Size } from '../../src/model/config.ts'
-import { type Weights, writeStep } from '../onnx/step.ts'
+import { writeModel } from '../../src/onnx/model.ts'
+import type { Weights } from '../../src/onnx/weights.ts'
 import { type Ort, openOnnx } from './onnx.ts'
 import type { Peer } from './peer.ts'
 import { takeTurns } from './turns.ts'
+
+const STEP = { graph: 'step', frames: 1, dtype: 'f32' } as const
 
 interface Kind {
   /** Of the package. */
@@ -31,7 +34,7 @@ const peers: Readonly<Record<string, Kind>> = {
       openOnnx(
         (await import('onnxruntime-web')) as unknown as Ort,
         'wasm',
-        writeStep(config, weights, attention),
+        writeModel(config, weights, { ...STEP, attention }),
         threads,
       ),
   },
@@ -41,7 +44,7 @@ const peers: Readonly<Record<string, Kind>> = {
       openOnnx(
         (await import('onnxruntime-node')) as unknown as Ort,
         'cpu',
-        writeStep(config, weights, attention),
+        writeModel(config, weights, { ...STEP, attention }),
         threads,
       ),
   },

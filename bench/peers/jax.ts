@@ -12,7 +12,7 @@ import {
 } from '@jax-js/jax'
 import { TrecvitError } from '../../src/base/error.ts'
 import { type Config, gridOf, tokensOf } from '../../src/model/config.ts'
-import { columns, type Weights } from '../onnx/step.ts'
+import { takeColumns, type Weights } from '../../src/onnx/weights.ts'
 import type { Peer } from './peer.ts'
 
 type Arrays = Record<string, JaxArray>
@@ -175,11 +175,11 @@ export async function openJax(config: Config, weights: Weights): Promise<Peer> {
     const known: Arrays = {}
     const dense = (to: string, name: string, inputs: number, outputs: number, from = 0) => {
       known[`${to}/kernel`] = array(
-        columns(weight(`${name}/kernel`), inputs, from, outputs),
+        takeColumns(weight(`${name}/kernel`), inputs, from, outputs),
         inputs,
         outputs,
       )
-      known[`${to}/bias`] = array(columns(weight(`${name}/bias`), 1, from, outputs), outputs)
+      known[`${to}/bias`] = array(takeColumns(weight(`${name}/bias`), 1, from, outputs), outputs)
     }
     const vectors = (size: number, ...names: string[]) =>
       names.forEach((name) => (known[name] = array(weight(name), size)))
@@ -203,13 +203,13 @@ export async function openJax(config: Config, weights: Weights): Promise<Peer> {
         ['decay', w],
       ] as const) {
         known[`${block} ${kind} w`] = array(
-          columns(weight(`${block}/rg_lru/gates/w`), e, from, w),
+          takeColumns(weight(`${block}/rg_lru/gates/w`), e, from, w),
           h,
           w,
           w,
         )
         known[`${block} ${kind} b`] = array(
-          columns(weight(`${block}/rg_lru/gates/b`), h, from, w),
+          takeColumns(weight(`${block}/rg_lru/gates/b`), h, from, w),
           h,
           1,
           w,

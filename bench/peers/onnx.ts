@@ -1,5 +1,6 @@
+import { nextOf } from '../../src/onnx/context.ts'
+import type { Graph } from '../../src/onnx/graph.ts'
 import { sizeOf } from '../../src/program/program.ts'
-import type { Step } from '../onnx/step.ts'
 import type { Peer } from './peer.ts'
 
 /** A tensor of onnxruntime. */
@@ -29,11 +30,11 @@ export interface Ort {
 export async function openOnnx(
   { env, InferenceSession, Tensor }: Ort,
   provider: 'wasm' | 'cpu',
-  { bytes, pixels: shape, carried: links }: Step,
+  graph: Graph,
   threads: number,
 ): Promise<Peer> {
   env.wasm.numThreads = threads
-  const session = await InferenceSession.create(bytes, {
+  const session = await InferenceSession.create(graph.encode('bench').encode(), {
     executionProviders: [provider],
     graphOptimizationLevel: 'all',
     ...(provider === 'cpu' && {
@@ -42,25 +43,20 @@ export async function openOnnx(
       executionMode: 'sequential',
     }),
   })
-  const tensor = (values: Float32Array, shape: readonly number[]) =>
-    new Tensor('float32', values, shape)
-  let carried: Tensors = Object.fromEntries(
-    links.map(({ input, shape }) => [input, tensor(new Float32Array(sizeOf(shape)), shape)]),
+  const zeros = (shape: readonly number[]) => new Float32Array(sizeOf(shape))
+  const states = graph.inputs.filter(({ name }) => name !== 'pixels')
+  const { shape } = graph.inputs.find(({ name }) => name === 'pixels')!
+  let inputs: Tensors = Object.fromEntries(
+    states.map(({ name, shape }) => [name, new Tensor('float32', zeros(shape), shape)]),
   )
-  let frame = 0
   return {
     version: (provider === 'wasm' ? env.versions.web : env.versions.node) ?? 'unknown',
     async advance(pixels) {
-      const before = carried
       const outputs = await session.run({
-        pixels: tensor(pixels, shape),
-        first: tensor(Float32Array.of(frame === 0 ? 1 : 0), [1]),
-        count: tensor(Float32Array.of(++frame), [1]),
-        ...before,
+        ...inputs,
+        pixels: new Tensor('float32', pixels, shape),
       })
-      carried = Object.fromEntries(
-        links.map(({ input, from }) => [input, outputs[from] ?? before[from]!]),
-      )
+      inputs = Object.fromEntries(states.map(({ name }) => [name, outputs[nextOf(name)]!]))
       return outputs['logits']!.data as Float32Array
     },
   }

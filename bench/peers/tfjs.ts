@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import { type Config, gridOf, tokensOf } from '../../src/model/config.ts'
-import { columns, type Weights } from '../onnx/step.ts'
+import { takeColumns, type Weights } from '../../src/onnx/weights.ts'
 import type { Peer } from './peer.ts'
 
 /**
@@ -46,7 +46,7 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
   const weight = (name: string, ...shape: number[]) =>
     constant(name, () => weights.get(name)!, shape)
   const part = (name: string, rows: number, from: number, count: number, shape: number[]) =>
-    constant(`${name} ${from}`, () => columns(weights.get(name)!, rows, from, count), shape)
+    constant(`${name} ${from}`, () => takeColumns(weights.get(name)!, rows, from, count), shape)
   /** x [rows, inputs]·kernel + bias, of which columns from..from+outputs−1. */
   const dense = (name: string, x: Tensor, inputs: number, outputs: number, from = 0): Tensor =>
     tf.fused.matMul({
@@ -122,7 +122,7 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
             b: constant(
               `${block} gate ${from} ${head}`,
               () =>
-                columns(weights.get(`${block}/rg_lru/gates/w`)!, e, from, w).slice(
+                takeColumns(weights.get(`${block}/rg_lru/gates/w`)!, e, from, w).slice(
                   head * w * w,
                   (head + 1) * w * w,
                 ),
@@ -131,7 +131,7 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
             bias: constant(
               `${block} gate bias ${from} ${head}`,
               () =>
-                columns(weights.get(`${block}/rg_lru/gates/b`)!, h, from, w).slice(
+                takeColumns(weights.get(`${block}/rg_lru/gates/b`)!, h, from, w).slice(
                   head * w,
                   (head + 1) * w,
                 ),

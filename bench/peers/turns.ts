@@ -4,9 +4,9 @@ import { type Follow, goesOn } from '../../src/bench/lib/bench.ts'
 import { createEngine, machine, randomFrame } from '../../src/bench/lib/engine.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
 import { median, quantile, type Sample, time, warm } from '../../src/bench/lib/stats.ts'
-import { collectWeights, randomCheckpoint } from '../../src/bench/lib/weights.ts'
+import { randomCheckpoint } from '../../src/bench/lib/weights.ts'
 import { type Config, configOf, type Size } from '../../src/model/config.ts'
-import type { Weights } from '../onnx/step.ts'
+import { collectWeights, type Weights } from '../../src/onnx/weights.ts'
 import type { Peer } from './peer.ts'
 
 const SEED = 1

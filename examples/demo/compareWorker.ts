@@ -2,7 +2,6 @@
  * Measures beside the page: the benches of the package, and onnxruntime-web with the same weights.
  */
 
-import { writeStep } from '../../bench/onnx/step.ts'
 import { type Ort, openOnnx } from '../../bench/peers/onnx.ts'
 import { takeTurns } from '../../bench/peers/turns.ts'
 import { bench as frame } from '../../src/bench/frame.ts'
@@ -11,11 +10,13 @@ import { bench as kernels } from '../../src/bench/kernels.ts'
 import { type Follow, part } from '../../src/bench/lib/bench.ts'
 import { buildOf } from '../../src/bench/lib/engine.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
+import { writeModel } from '../../src/onnx/model.ts'
 import { importOptional } from '../../src/platform/platform.ts'
 import type { CompareReply, CompareRequest, CompareSettings, Part } from './compareMessages.ts'
 
 /** Where build.mjs puts onnxruntime-web, if it was installed. */
 const ORT = new URL('ort/', self.location.href).href
+const STEP = { graph: 'step', frames: 1, dtype: 'f32', attention: 'fused' } as const
 const MISSING =
   'onnxruntime-web is not beside this page: run "npm ci --prefix bench/peers --ignore-scripts" ' +
   'in a clone, then "npm run demo".'
@@ -80,7 +81,7 @@ async function measure(
           most: 1,
           rounds: Math.min(100, rounds),
         },
-        (config, weights) => openOnnx(ort, 'wasm', writeStep(config, weights, 'fused'), threads),
+        (config, weights) => openOnnx(ort, 'wasm', writeModel(config, weights, STEP), threads),
         follow,
       )
     }

@@ -1,9 +1,7 @@
-import type { Backend } from '../../backend/backend.ts'
-import type { Reader, TensorInfo } from '../../checkpoint/reader.ts'
+import type { Reader, TensorInfo } from '../../checkpoint/checkpoint.ts'
 import { CHUNK, type Sink } from '../../checkpoint/values.ts'
 import { writeSafetensors } from '../../checkpoint/writeSafetensors.ts'
 import type { Config } from '../../model/config.ts'
-import { loadWeights } from '../../model/load.ts'
 import { parametersOf } from '../../model/weights.ts'
 import { sizeOf } from '../../program/program.ts'
 
@@ -86,29 +84,4 @@ export async function checkpointBytes(checkpoint: Reader): Promise<Uint8Array> {
   }))
   await writeSafetensors(tensors, {}, async (bytes) => void parts.push(bytes.slice()))
   return new Uint8Array(await new Blob(parts).arrayBuffer())
-}
-
-/**
- * Every weight that the graph reads, row-major [blocks, rows, columns], by name: for runtimes that
- * are no backend of this one.
- */
-export async function collectWeights(
-  checkpoint: Reader,
-  config: Config,
-): Promise<Map<string, Float32Array>> {
-  const weights = new Map<string, Float32Array>()
-  const collector: Pick<Backend, 'write'> = {
-    write({ name, blocks, rows, columns }, values, first, width, at) {
-      const weight = weights.get(name) ?? new Float32Array(blocks * rows * columns)
-      weights.set(name, weight)
-      for (let done = 0; done < values.length; ) {
-        const [row, column] = [Math.floor((first + done) / width), (first + done) % width]
-        const part = values.subarray(done, done + width - column)
-        weight.set(part, row * columns + at + column)
-        done += part.length
-      }
-    },
-  }
-  await loadWeights(checkpoint, config, collector)
-  return weights
 }

@@ -1,0 +1,43 @@
+import type { Config } from '../model/config.ts'
+import { recordModel } from '../model/graph.ts'
+import type { Style } from './context.ts'
+import type { FloatType, Graph } from './graph.ts'
+import { writeProgram } from './program.ts'
+import type { Weights } from './weights.ts'
+
+/** Options for `writeModel`. */
+export interface ModelOptions {
+  /** `step`: frames of a stream, with its state as inputs and outputs. `clip`: from a reset. */
+  readonly graph: 'step' | 'clip'
+  /** Frames of a run. */
+  readonly frames: number
+  readonly dtype: FloatType
+  /** `plain` by default; see `Style`. */
+  readonly attention?: Style['attention']
+}
+
+/**
+ * Writes a model as an ONNX graph for one video. Input: `pixels` [1, frames, H, W, 3], 0..1.
+ * Outputs: `logits` and `probs` [1, c] after the last frame, over all frames since the reset; or
+ * `encoded` [1, frames, n, d] without a head. A step has states, too: see `writeProgram`.
+ */
+export function writeModel(
+  config: Config,
+  weights: Weights,
+  { graph, frames, dtype, attention = 'plain' }: ModelOptions,
+): Graph {
+  const hasHead = config.numClasses > 0
+  const program = recordModel(config, {
+    b: 1,
+    t: frames,
+    pixels: 'f32',
+    recent: 'all',
+    encoded: !hasHead,
+  })
+  return writeProgram(program, weights, {
+    stateful: graph === 'step',
+    dtype,
+    attention,
+    outputs: hasHead ? { logits: 'last', probs: 'last' } : { encoded: 'tokens' },
+  })
+}

@@ -1,0 +1,82 @@
+import {
+  columnsOf,
+  inputsOf,
+  type Program,
+  rowsOf,
+  type Step,
+  type Tensor,
+} from '../program/program.ts'
+import { type Columns, Context, type Style } from './context.ts'
+import { Graph, type Value } from './graph.ts'
+import { operations } from './operations.ts'
+import type { Weights } from './weights.ts'
+
+/** Options for `writeProgram`. */
+export interface ProgramOptions extends Style {
+  /** Outputs of the program to give: after the last frame [b, c], or tokens [b, t, n, d]. */
+  readonly outputs: Readonly<Record<string, 'last' | 'tokens'>>
+}
+
+/**
+ * Writes a recorded program as an ONNX graph. Inputs: those of the program, `frames` [1] (frames
+ * since the reset) and the states. Outputs: those asked for, and `next/` plus the name of each
+ * state and of `frames`. All states and `frames` are zero after a reset.
+ * @param weights every weight that the program reads; they are held until the graph is written
+ */
+export function writeProgram(
+  program: Program,
+  weights: Weights,
+  { outputs, ...style }: ProgramOptions,
+): Graph {
+  const graph = new Graph()
+  for (const [name, { shape }] of Object.entries(program.inputs)) graph.input(name, shape)
+  const context = new Context(graph, weights, style)
+  for (const tensor of Object.values(program.inputs)) {
+    const { name } = tensor.buffer
+    if (name !== 'pixels')
+      context.write(tensor, whole(tensor), context.reshape(name, rowsOf(tensor), columnsOf(tensor)))
+  }
+  const wanted = Object.keys(outputs).map((name) => program.outputs[name]!)
+  const read = [...program.steps.flatMap(inputsOf), ...wanted]
+  for (const step of program.steps) {
+    graph.scope = step.name
+    for (const columns of columnsRead(step, read))
+      context.write(step.output, columns, nodesOf(context, step, columns))
+  }
+  for (const [name, frames] of Object.entries(outputs)) {
+    graph.scope = `outputs/${name}`
+    const tensor = program.outputs[name]!
+    const [b, t, n, d] = tensor.shape as [number, number, number, number]
+    const tokens = context.reshape(context.read(tensor), b, t, n, d)
+    const last = () => context.reshape(context.slice(tokens, 1, t - 1, 1), b, d)
+    if (frames === 'last') graph.output(name, last(), [b, d])
+    else graph.output(name, tokens, [b, t, n, d])
+  }
+  context.writeStates(program.t)
+  return graph
+}
+
+function nodesOf<S extends Step>(context: Context, step: S, columns: Columns): Value {
+  const write = operations[step.op] as (context: Context, step: S, columns: Columns) => Value
+  return write(context, step, columns)
+}
+
+/**
+ * The columns of a step's output to write at a time. A product that is read in parts is one product
+ * for each part: joining the weights saves nothing here, and splitting the result costs a copy.
+ */
+function columnsRead({ op, output }: Step, read: readonly Tensor[]): readonly Columns[] {
+  if (op !== 'linear') return [whole(output)]
+  const parts = new Map<string, Columns>()
+  for (const { buffer, offset, shape } of read) {
+    if (buffer !== output.buffer) continue
+    const from = (offset - output.offset) % output.stride
+    const count = shape.at(-1)!
+    parts.set(`${from} ${count}`, { from, count })
+  }
+  return [...parts.values()]
+}
+
+function whole(tensor: Tensor): Columns {
+  return { from: 0, count: columnsOf(tensor) }
+}
