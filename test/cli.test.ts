@@ -22,6 +22,7 @@ import {
   y4m,
 } from './commandLine.ts'
 import { joined } from './joined.ts'
+import { readOnnx } from './onnxFile.ts'
 
 const builtin = fileURLToPath(new URL('../models/motion.safetensors', import.meta.url))
 const tour = fileURLToPath(new URL('../models/tour.mp4', import.meta.url))
@@ -494,6 +495,38 @@ describe('convert', () => {
       rmSync(to)
     },
   )
+
+  test('.onnx has inputs, outputs, labels, and refuses what it cannot hold', async () => {
+    const to = join(folder, 'tiny.onnx')
+    const said = await json(['convert', model, to, '--graph', 'clip', '--frames', '2'])
+    expect(said).toMatchObject({ dtype: 'f32', graph: 'clip', frames: 2 })
+    const bytes = readFileSync(to)
+    expect(said['bytes']).toBe(bytes.length)
+    const { inputs, outputs } = readOnnx(bytes)
+    expect({ inputs, outputs }).toEqual({ inputs: said['inputs'], outputs: said['outputs'] })
+
+    const half = await json(['convert', builtin, to, '--dtype', 'f16', '--force'])
+    expect(half).toMatchObject({ dtype: 'f16', graph: 'step', frames: 1 })
+    expect(JSON.parse(readOnnx(readFileSync(to)).metadata['labels']!)).toHaveLength(10)
+    // From int8 its numbers times their scales.
+    const coarse = join(folder, 'coarse.safetensors')
+    await json(['convert', builtin, coarse, '--dtype', 'int8'])
+    await json(['convert', coarse, to, '--force'])
+    rmSync(coarse)
+    rmSync(to)
+
+    for (const [args, stderr] of [
+      [[to, '--dtype', 'int8'], /^trecvit: An \.onnx file expected .*f32 or f16, got int8; .*\n$/],
+      [[join(folder, 'a.safetensors'), '--frames', '2'], /^trecvit: --graph and --frames .*\n$/],
+      [[join(folder, 'a.bin')], /^trecvit: .*ends in \.safetensors or \.onnx, got ".*a\.bin"\n$/],
+    ] as const)
+      expect(await run('convert', model, ...args)).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(stderr),
+      })
+    expect(await run('convert', model, to, '--graph', 'whole')).toMatchObject({ code: 2 })
+  })
 
   test('float16 rounds to the nearest', async () => {
     const to = join(folder, 'half.safetensors')

@@ -67,7 +67,7 @@ async function pullConverted(
 ): Promise<void> {
   const { find, pathOf } = await import('../weights/cache.ts')
   const { rm } = await import('node:fs/promises')
-  const { writeConverted } = await import('./convert.ts')
+  const { writeConverted } = await import('./convertSafetensors.ts')
   const weights = weightsNamed(name)!
   const there = await find(weights, 'f32')
   const full = there?.path ?? (await downloadWeights(weights, options, signal))

@@ -92,7 +92,7 @@ export function bytes(count: number): string {
 }
 
 /** A class as people read it. */
-export function labelOf({
+export function nameOf({
   label,
   index,
 }: {
