@@ -1,11 +1,7 @@
-// Mean over the tokens of each frame:
+// out[f] = Σ_i x[f, i] / n: the mean over the tokens of a frame.
 //
-//     out[f] = Σ_i x[f, i] / n
-//
-// Shapes: x [frames, n, d], out [frames, d].
-//
-// Work: one invocation for each column of a frame. Neighbouring invocations read neighbouring
-// elements.
+// x [frames, n, d], out [frames, d]. One invocation a column of a frame: neighbours read
+// neighbours.
 
 struct Params {
   /** Elements of out. */

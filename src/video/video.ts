@@ -3,7 +3,6 @@
  */
 import { TrecvitError } from '../base/error.ts'
 import type { Frame, Rotation } from './frame.ts'
-import { iterate } from './iterate.ts'
 
 /** What is known of a video before it is decoded. */
 export interface VideoInfo {
@@ -49,44 +48,41 @@ export interface Video extends AsyncIterable<Frame> {
 }
 
 /**
- * How a reader hands over: frames that end or throw when `stop` is aborted, and what is left to
+ * How a reader hands over: pictures that end or throw when `stop` is aborted, and what is left to
  * free after them.
  */
 export interface Reading {
   readonly info: VideoInfo
   /** Grows until the frames end. Default: none. */
   readonly warnings?: readonly string[]
-  /** The next frame; null at the end. Not called again before it has returned. */
-  next(): Promise<Frame | null>
-  release(): void | Promise<void>
+  readonly frames: AsyncGenerator<Frame>
+  readonly release: () => void | Promise<void>
 }
 
 /**
  * @param stop aborted by `close`, and by the caller's signal with the caller's reason
  */
-export function makeVideo(reading: Reading, stop: AbortController): Video {
-  const { info, warnings = [] } = reading
+export function makeVideo(
+  { info, warnings = [], frames, release }: Reading,
+  stop: AbortController,
+): Video {
   let used = false
   let closed = false
-  let last: Promise<Frame | null> = Promise.resolve(null)
-  async function next(): Promise<Frame | null> {
+  async function* walk(): AsyncGenerator<Frame> {
     try {
-      if (closed) return null
-      stop.signal.throwIfAborted()
-      last = reading.next()
-      const frame = await last
-      // Frames that were freed by an abort end without a word.
-      if (frame === null && !closed) stop.signal.throwIfAborted()
-      return frame
+      if (!closed) yield* frames
+      // Pictures that were freed by an abort end without a word.
+      if (!closed) stop.signal.throwIfAborted()
     } catch (error) {
-      if (closed) return null
-      throw error
+      if (!closed) throw error
+    } finally {
+      await free()
     }
   }
   async function free(): Promise<void> {
     stop.abort()
-    await last.catch(() => {})
-    await reading.release()
+    await frames.return(undefined).catch(() => {})
+    await release()
   }
   // An abort frees a video that nobody is waiting for, too.
   stop.signal.addEventListener('abort', () => void free().catch(() => {}), { once: true })
@@ -106,7 +102,7 @@ export function makeVideo(reading: Reading, stop: AbortController): Video {
           'A video can be read once: open it again to read it from the beginning',
         )
       used = true
-      return iterate(next, free)
+      return walk()
     },
   }
 }

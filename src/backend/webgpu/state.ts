@@ -1,14 +1,7 @@
-import {
-  type Average,
-  averageFrames,
-  type State,
-  sizeOf,
-  statesFor,
-} from '../../program/program.ts'
+import { type State, sizeOf } from '../../program/program.ts'
 import type { StreamState } from '../backend.ts'
 import { allocate } from './allocate.ts'
-import { Pipelines } from './pipelines.ts'
-import type { Resources } from './resources.ts'
+import { Kernels } from './kernels.ts'
 import type { Submits } from './submits.ts'
 import { COPY_DST, UNIFORM } from './usage.ts'
 
@@ -24,7 +17,8 @@ export class WebGpuState implements StreamState {
   readonly #frame: GPUBuffer
 
   private constructor(
-    { device, submits }: Resources,
+    device: GPUDevice,
+    submits: Submits,
     bytes: readonly number[],
     buffers: readonly GPUBuffer[],
     averageFrames: number,
@@ -35,7 +29,7 @@ export class WebGpuState implements StreamState {
     this.#buffers = buffers
     this.#frame = device.createBuffer({ label: 'frame', size: 8, usage: UNIFORM | COPY_DST })
     device.queue.writeBuffer(this.#frame, 4, Float32Array.of(averageFrames))
-    const { streamLayout: layout } = Pipelines.of(device)
+    const { streamLayout: layout } = Kernels.of(device)
     this.groups = buffers.map((buffer) =>
       device.createBindGroup({
         layout,
@@ -49,19 +43,19 @@ export class WebGpuState implements StreamState {
 
   /** @throws TrecvitError if the states do not fit */
   static async create(
-    resources: Resources,
+    device: GPUDevice,
+    submits: Submits,
     states: readonly State[],
-    average: Average,
+    averageFrames: number,
   ): Promise<WebGpuState> {
-    const sized = statesFor(states, average)
-    const bytes = sized.map(({ shape }) => 4 * sizeOf(shape))
+    const bytes = states.map(({ shape }) => 4 * sizeOf(shape))
     const buffers = await allocate(
-      resources.device,
+      device,
       'The state of a stream',
-      sized.map(({ name }, index) => ({ name, bytes: bytes[index]! })),
+      states.map(({ name }, index) => ({ name, bytes: bytes[index]! })),
       'fewer videos side by side',
     )
-    return new WebGpuState(resources, bytes, buffers, averageFrames(average))
+    return new WebGpuState(device, submits, bytes, buffers, averageFrames)
   }
 
   /** Tells the kernels of the next submit how many frames came before it. */

@@ -1,11 +1,17 @@
-import { adapterName, OPTIONAL } from '../../platform/gpu.ts'
-import type { Average, Program, State, Weight } from '../../program/program.ts'
+import { nameOf, OPTIONAL } from '../../platform/gpu.ts'
+import {
+  type Average,
+  averageFrames,
+  type Program,
+  type State,
+  statesFor,
+  type Weight,
+} from '../../program/program.ts'
 import type { Backend, Device, MatrixDType, Replay, StreamState } from '../backend.ts'
 import { allocate } from './allocate.ts'
 import { elementBytes, quads, weightBytes } from './encode.ts'
 import { Halves } from './halves.ts'
 import { WebGpuReplay } from './replay.ts'
-import type { Resources } from './resources.ts'
 import { WebGpuState } from './state.ts'
 import { Submits } from './submits.ts'
 
@@ -19,17 +25,27 @@ const FLUSH = 1 << 25
 export class WebGpuBackend implements Backend {
   readonly device: Device
   failure: string | null = null
-  readonly #resources: Resources
+  readonly #device: GPUDevice
+  readonly #dtype: MatrixDType
+  readonly #submits: Submits
+  readonly #weights: ReadonlyMap<string, GPUBuffer>
+  /** What is bound where a step has no such input. */
+  readonly #none: GPUBuffer
   readonly #halves: Halves
   #written = 0
 
-  private constructor(resources: Resources, toggles: readonly string[] | null) {
-    const { device } = resources
+  private constructor(
+    device: GPUDevice,
+    dtype: MatrixDType,
+    weights: ReadonlyMap<string, GPUBuffer>,
+    none: GPUBuffer,
+    toggles: readonly string[] | null,
+  ) {
     const { vendor, architecture, description } = device.adapterInfo
     const { maxBufferSize, maxStorageBufferBindingSize } = device.limits
     this.device = {
       backend: 'webgpu',
-      kernels: adapterName(device.adapterInfo),
+      kernels: nameOf(device.adapterInfo),
       threads: 1,
       reason: null,
       gpu: {
@@ -42,8 +58,12 @@ export class WebGpuBackend implements Backend {
       },
     }
     void device.lost.then(({ message, reason }) => (this.failure ??= message || reason))
-    this.#resources = resources
+    this.#device = device
+    this.#dtype = dtype
     this.#halves = new Halves(device.queue)
+    this.#submits = new Submits(device)
+    this.#weights = weights
+    this.#none = none
   }
 
   /**
@@ -69,14 +89,13 @@ export class WebGpuBackend implements Backend {
       [{ name: 'none', bytes: 0 }, ...wanted],
       dtype === 'f32' ? "dtype 'f16', which halves them, or a smaller model" : 'a smaller model',
     )
-    const resources: Resources = {
+    return new WebGpuBackend(
       device,
-      submits: new Submits(device),
       dtype,
-      weights: new Map(weights.map(({ name }, index) => [name, buffers[index]!])),
-      none: none!,
-    }
-    return new WebGpuBackend(resources, toggles)
+      new Map(weights.map(({ name }, index) => [name, buffers[index]!])),
+      none!,
+      toggles,
+    )
   }
 
   /**
@@ -84,9 +103,8 @@ export class WebGpuBackend implements Backend {
    * is as wide as the weight, else row by row.
    */
   write(weight: Weight, values: Float32Array, first: number, width: number, at: number): void {
-    const { device, dtype, weights } = this.#resources
-    const buffer = weights.get(weight.name)!
-    const half = elementBytes(weight, dtype) === 2
+    const buffer = this.#weights.get(weight.name)!
+    const half = elementBytes(weight, this.#dtype) === 2
     const columns = quads(weight.columns)
     const line = width === columns ? Infinity : width
     for (let from = 0; from < values.length; ) {
@@ -95,27 +113,40 @@ export class WebGpuBackend implements Backend {
       const to = Math.floor(index / line) * columns + at + (index % line)
       if (half) this.#halves.write(buffer, to, values.subarray(from, from + count))
       else
-        device.queue.writeBuffer(buffer, 4 * to, values as Float32Array<ArrayBuffer>, from, count)
+        this.#device.queue.writeBuffer(
+          buffer,
+          4 * to,
+          values as Float32Array<ArrayBuffer>,
+          from,
+          count,
+        )
       from += count
     }
     this.#written += values.byteLength
     if (this.#written < FLUSH) return
-    device.queue.submit([])
+    this.#device.queue.submit([])
     this.#written = 0
   }
 
   prepare(program: Program): Promise<Replay> {
-    return WebGpuReplay.create(this.#resources, program)
+    return WebGpuReplay.create(
+      this.#device,
+      this.#submits,
+      program,
+      this.#weights,
+      this.#none,
+      this.#dtype,
+    )
   }
 
-  createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
-    return WebGpuState.create(this.#resources, states, average)
+  async createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
+    const sized = statesFor(states, average)
+    return WebGpuState.create(this.#device, this.#submits, sized, averageFrames(average))
   }
 
   /** Frees the weights; the device lives on. */
   dispose(): void {
-    const { submits, weights, none } = this.#resources
-    for (const buffer of [...weights.values(), none]) buffer.destroy()
-    submits.dispose()
+    for (const buffer of [...this.#weights.values(), this.#none]) buffer.destroy()
+    this.#submits.dispose()
   }
 }

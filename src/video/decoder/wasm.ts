@@ -61,13 +61,13 @@ export async function* decodeWasm(
     for await (const packet of track.packets()) {
       signal.throwIfAborted()
       decoder.send(packet.data, packet.timestamp)
-      for (let next = decoder.receive(); next; next = decoder.receive()) yield next
+      yield* decoder.pictures()
       if (performance.now() - breathed < PAUSE) continue
       await breathe()
       breathed = performance.now()
     }
     decoder.send(null)
-    for (let next = decoder.receive(); next; next = decoder.receive()) yield next
+    yield* decoder.pictures()
   } catch (error) {
     // Whatever hostile bytes do to FFmpeg ends as a trap inside its own memory.
     if (error instanceof WebAssembly.RuntimeError)
@@ -164,9 +164,9 @@ class Decoder {
     this.#check(this.#wasm.send(at, packet.length, this.#sent++))
   }
 
-  /** The next picture that came out; null when there is none yet. */
-  receive(): Decoded | null {
-    return this.#check(this.#wasm.receive()) === PICTURE ? this.#copy() : null
+  /** What has come out since. */
+  *pictures(): Generator<Decoded> {
+    while (this.#check(this.#wasm.receive()) === PICTURE) yield this.#copy()
   }
 
   #copy(): Decoded {
