@@ -1,17 +1,22 @@
-// out[i] = Σ_j p[i, j]·v[j], p[i, :] = softmax_j(q[i]·k[j] / √r), for each frame and head; no mask.
+// Softmax attention without a mask, for each frame and head:
 //
-// q, out [frames, nq, heads·r]; k, v [frames, n, heads·r], each with its own row stride. A
-// workgroup computes 16 rows × 64 columns of one head of one frame. Its four teams of 64
-// invocations share the keys out, 64 to each in turn, and pass over them once with a running
-// maximum and sum, so that scores of any number of keys fit; in the end the teams' sums meet. A
-// frame of few tokens would leave most of a GPU idle without them. An invocation computes the
-// scores of 4 rows with 4 keys, then the sums of the same 4 rows and 4 columns: 16 multiplications
-// for 2 loads of vec4 in both. Heads wider than 64 columns take a workgroup for each 64, which
-// compute the same scores.
+//     p[i, :] = softmax_j(q[i]·k[j] / √r)
+//     out[i]  = Σ_j p[i, j]·v[j]
+//
+// Shapes: q and out [frames, nq, heads·r]; k and v [frames, n, heads·r], each with a row stride.
+//
+// Tiling: a workgroup computes 16 rows × 64 columns of one head of one frame. An invocation
+// computes the scores of 4 rows with 4 keys, then 4 rows × 4 columns of the output. Both cost 16
+// multiplications for 2 loads of vec4. A head wider than 64 columns takes a workgroup for each 64
+// columns, and each of them computes the same scores.
+//
+// Keys: the four teams of 64 invocations take 64 keys each in turn. They pass over the keys once,
+// with a running maximum and sum, so the number of keys is not limited. In the end the sums of the
+// teams are added. Without teams, a frame of few tokens would leave most of a GPU idle.
 
 /**
- * Rows of q, k and v begin at multiples of 4 elements, and r is a multiple of 4: one load fetches 4
- * elements.
+ * Whether q, k and v can be loaded as vec4: their rows begin at multiples of 4 elements, and so
+ * does each head.
  */
 override ALIGNED: bool = true;
 
@@ -39,8 +44,8 @@ struct Params {
 const LOWEST = -3.4028234e38;
 
 /**
- * [4 teams, 4 groups of rows, 64], a vec4 of the 4 rows of a group: what invocations of a team,
- * then of all teams, tell each other.
+ * What invocations share, first those of a team, then those of all teams: [4 teams, 4 groups of
+ * rows, 64], each a vec4 of the 4 rows of a group.
  */
 var<workgroup> told: array<vec4f, 1024>;
 
@@ -56,8 +61,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   let column = group.y % blocks * 64u + lane * 4u;
   let mine = local / 16u * 64u;
   let scale = 1.0 / sqrt(f32(p.r));
-  // A power of two that keeps the sum of all weights below 1, so that sums of values stay in the
-  // range of the values.
+  // A power of two that keeps the sum of all weights below 1. Sums of values then stay in the range
+  // of the values.
   let share = bitcast<f32>((95u + countLeadingZeros(p.n)) << 23u);
 
   var a0 = vec4f();
@@ -95,7 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     s2 = select(vec4f(LOWEST), s2 * scale, key + 32u < p.n);
     s3 = select(vec4f(LOWEST), s3 * scale, key + 48u < p.n);
 
-    // The largest score of each row so far; what was summed up to now shrinks with it.
+    // The largest score of each row so far. The sums so far are scaled down to it.
     told[mine + lane] = max(max(s0, s1), max(s2, s3));
     workgroupBarrier();
     let before = largest;
@@ -134,7 +139,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     workgroupBarrier();
   }
 
-  // Sums of all teams, as they would be for the largest score of all.
+  // Adds the sums of all teams, scaled down to the largest score of all.
   told[local] = largest;
   workgroupBarrier();
   let most = max(
@@ -157,7 +162,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     (told[place] + told[place + 64u] + told[place + 128u] + told[place + 192u]) / sum[team]);
 }
 
-/** Columns c..c+3 of a head's row of q, zero beyond its last; rows beyond the last repeat it. */
+/**
+ * Columns c..c+3 of a row of q in one head, zero beyond the last column. Rows beyond the last one
+ * repeat it.
+ */
 fn qAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
   let at = p.qOffset + (frame * p.nq + min(row, p.nq - 1u)) * p.qStride + head * p.r + c;
   if (ALIGNED) {
@@ -170,7 +178,7 @@ fn qAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
     q[(at + 3u) >> 2u][(at + 3u) & 3u]), c + vec4u(0u, 1u, 2u, 3u) < vec4u(p.r));
 }
 
-/** The same of k. */
+/** The same for k. */
 fn kAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
   let at = p.kOffset + (frame * p.n + min(row, p.n - 1u)) * p.kStride + head * p.r + c;
   if (ALIGNED) {
@@ -183,7 +191,7 @@ fn kAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
     k[(at + 3u) >> 2u][(at + 3u) & 3u]), c + vec4u(0u, 1u, 2u, 3u) < vec4u(p.r));
 }
 
-/** The same of v. */
+/** The same for v. */
 fn vAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
   if (c >= p.r) {
     return vec4f();

@@ -1,13 +1,18 @@
-// out[t] = mean of x over the frames since the reset, for each frame t of the chunk:
-//   all        (Σ x) / count
-//   window     mean of the last `frames` frames, or of all while there are fewer
-//   half-life  Σ α^age·x / Σ α^age, α = 2^(−1/halfLife)
+// Mean of x over the frames since the reset, for each frame t of the chunk:
 //
-// x, out [b, t, c]. past [b, 2, c]: for `all` a sum and its rounding error (two floats, so that an
-// endless sum keeps more digits); for a half-life a sum and its weight. past [b, frames, c] for a
-// window: a ring of frames, summed anew from the oldest on, so that no error stays. One invocation
-// a column of a video, over all frames; the state is changed in place because nobody else touches
-// these numbers.
+//     all        out[t] = Σ x / count
+//     window     out[t] = mean of the last `frames` frames, or of all if there are fewer
+//     half-life  out[t] = Σ α^age·x / Σ α^age, with α = 2^(−1/halfLife)
+//
+// Shapes: x and out [b, t, c]. The state `past` depends on the mode:
+//
+//     all        [b, 2, c]: a sum and its rounding error, so that an endless sum keeps more digits
+//     window     [b, frames, c]: a ring of frames, added again for each result, oldest first; so
+//                rounding errors do not accumulate
+//     half-life  [b, 2, c]: a sum and its weight
+//
+// Work: one invocation for each column of a video, over all frames. No other invocation uses its
+// part of the state, so the state is changed in place.
 
 /** 0 all, 1 window, 2 half-life. */
 override MODE: u32 = 0u;
@@ -64,9 +69,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }
 
 /**
- * The sum of two floats is the float nearest to it plus an error that is a float too (Knuth's
- * TwoSum). Compilers may rearrange sums, and some would find out that the error is zero if the
- * numbers were exact, so each step passes through `rounded`.
+ * Adds with Knuth's TwoSum: the exact sum of two floats is the nearest float plus an error that is
+ * also a float. Compilers may rearrange sums, and could then conclude that the error is zero. So
+ * each step passes through `rounded`.
  */
 fn addExactly(at: u32, value: f32) -> f32 {
   let sum = past[at];
@@ -78,7 +83,7 @@ fn addExactly(at: u32, value: f32) -> f32 {
   return next + error;
 }
 
-/** x, but no longer a sum in the eyes of the compiler. */
+/** Returns x; the compiler cannot see that it is a sum. */
 fn rounded(x: f32) -> f32 {
   return bitcast<f32>(bitcast<u32>(x) ^ p.zero);
 }

@@ -1,8 +1,12 @@
-// out[i, q·n + j] = Σ_k' x[i, q·k + k']·kernel[q, k', j] + bias[q·n + j], for each block q.
+// Block-diagonal matrix product: for each block q,
 //
-// x [rows, blocks·k], out [rows, blocks·n]; kernel [blocks, k, n]; bias [blocks, ⌈n/4⌉] vec4. The
-// tile of lib/tile.wgsl, which also tells how the kernel lies, for every block of columns, which is
-// the workgroup's z.
+//     out[i, q·n + j] = Σ_k' x[i, q·k + k']·kernel[q, k', j] + bias[q·n + j]
+//
+// Shapes: x [rows, blocks·k], out [rows, blocks·n]; kernel [blocks, k, n]; bias [blocks, ⌈n/4⌉]
+// vec4.
+//
+// Tiling: the tile of lib/tile.wgsl, which also has the layout of the kernel. The z of a workgroup
+// is its block.
 
 struct Params {
   rows: u32,
@@ -25,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   tile(group, local);
 }
 
-/** Bias, then out[row, block·N + column..column+3], if it exists. */
+/** The epilogue: adds the bias and stores those of the columns column..column+3 that exist. */
 fn finish(block: u32, row: u32, column: u32, sum: vec4f) {
   if (row >= p.rows || column >= p.n) {
     return;

@@ -1,10 +1,15 @@
-// out[t] = bias + Σ_{j=0..k−1} kernel[k−1−j] ⊙ x[t−j], channel by channel, for each token; x before
-// the chunk comes from `past`.
+// Causal convolution over time, for each channel of each token:
 //
-// x, out [b, t, n, e]; past [b, k−1, n, e], oldest first, holds the last k−1 inputs afterwards;
-// kernel [k, e], its last row meets the current frame; bias [e]. One invocation a channel of a
-// token of a video, over all its frames: neighbours read and write neighbours, and the state is
-// changed in place because nobody else touches these numbers.
+//     out[t] = bias + Σ_{j=0..k−1} kernel[k−1−j] ⊙ x[t−j]
+//
+// Inputs before the chunk come from `past`.
+//
+// Shapes: x and out [b, t, n, e]; kernel [k, e], where the last row meets the current frame; bias
+// [e]. past [b, k−1, n, e], oldest first; afterwards it has the last k−1 inputs.
+//
+// Work: one invocation for each channel of a token of a video, over all frames. Neighbouring
+// invocations use neighbouring elements. No other invocation uses its part of the state, so the
+// state is changed in place.
 
 struct Params {
   /** Channels of all tokens of all videos, b·n·e. */
@@ -55,7 +60,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     out[p.outOffset + (row + t * p.n) * p.outStride + channel] = sum;
   }
-  // The newest k−1 inputs become the past; when the chunk is shorter, the older ones move up.
+  // The newest k−1 inputs become the past. If the chunk has fewer, older ones move up.
   for (var slot = 0u; slot < history; slot++) {
     let source = p.t + slot;
     if (source < history) {

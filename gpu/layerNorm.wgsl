@@ -1,8 +1,14 @@
-// out = (x − μ) / √(σ² + 1e-6) · scale + bias, μ and σ² the mean and (biased) variance of the row.
+// Layer normalisation of each row:
 //
-// x, out [rows, d]; scale, bias [⌈d/4⌉] vec4. Two passes for μ and σ², because E[x²] − μ² loses its
-// digits when |μ| ≫ σ. A workgroup a row (lib/norm.wgsl, which keeps the row for the second pass);
-// the sums of its invocations meet in lib/rows.wgsl.
+//     out = (x − μ) / √(σ² + 1e-6) · scale + bias
+//
+// μ is the mean of the row, σ² its (biased) variance.
+//
+// Shapes: x and out [rows, d]; scale and bias [⌈d/4⌉] vec4.
+//
+// Work: a workgroup for each row. lib/norm.wgsl keeps the row in registers, lib/rows.wgsl adds the
+// sums of the invocations. There are two passes, μ first and then σ², because E[x²] − μ² loses its
+// digits when |μ| ≫ σ.
 
 struct Params {
   rows: u32,

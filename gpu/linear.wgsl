@@ -1,16 +1,19 @@
-// out[i, j] = f(Σ_k x[i, k]·kernel[k, j] + bias[j]) · multiply[i, j] + add[i, j] + table[i mod
-// tableRows, j]
+// Matrix product with an epilogue:
 //
-// x [rows, k], out, multiply and add [rows, n], each with its own stride; f acts on columns
-// 0..activated−1. kernel [k, n]; bias [⌈n/4⌉] vec4; table [tableRows, ⌈n/4⌉] vec4. How a product
-// ends is a parameter and no constant: it is asked once for 16 rows, and one pipeline serves all
-// layers.
+//     out[i, j] = f(Σ_k x[i, k]·kernel[k, j] + bias[j]) · multiply[i, j] + add[i, j]
+//               + table[i mod tableRows, j]
 //
-// main: the tile of lib/tile.wgsl, which also tells how the kernel lies.
+// f is the activation; it acts on columns 0 to activated − 1. All but the sum is optional.
 //
-// few: for a few rows (the head, one token of each frame) the kernel is read once and everything
-// waits for it, so the k are dealt to 32 slices of a workgroup of 32 columns, and their sums meet
-// in workgroup memory; four rows at a time.
+// Shapes: x [rows, k]; out, multiply and add [rows, n], each with a row stride. kernel [k, n]; bias
+// [⌈n/4⌉] vec4; table [tableRows, ⌈n/4⌉] vec4. The parts of the epilogue are chosen by parameters,
+// not by constants: one pipeline serves all layers, and the choice is made once for 16 rows.
+//
+// main: the tile of lib/tile.wgsl, which also has the layout of the kernel.
+//
+// few: for a few rows (the head, or one token of each frame). The time goes into reading the kernel
+// once. So k is split between 32 slices of a workgroup, which has 32 columns and 4 rows. The sums
+// of the slices are added in workgroup memory.
 
 struct Params {
   rows: u32,
@@ -50,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   tile(group, local);
 }
 
-/** Sums of 4 rows, 32 slices of k, 8 vec4 of columns. */
+/** The sums of slices: [4 rows, 32 slices of k, 8 vec4 of columns]. */
 var<workgroup> slices: array<vec4f, 1024>;
 
 @compute @workgroup_size(256)
@@ -93,8 +96,8 @@ fn few(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) loc
 }
 
 /**
- * Bias, activation, product, sum and table, then out[row, column..column+3], if it exists. Where
- * ALIGNED, rows of multiply and add begin at multiples of 4 elements too, and n is such a multiple.
+ * The epilogue: bias, activation, product, sum and table, for those columns column..column+3 that
+ * exist. If ALIGNED, the rows of multiply and add begin at multiples of 4 elements, and so does n.
  */
 fn finish(_block: u32, row: u32, column: u32, sum: vec4f) {
   if (row >= p.rows || column >= p.n) {
@@ -158,7 +161,8 @@ fn addAt(at: u32) -> vec4f {
 }
 
 /**
- * 0.5·x·(1 + tanh u) = x / (1 + e^−2u), u = √(2/π)·(x + 0.044715·x³); zero in float32 below −64.
+ * gelu, tanh form: 0.5·x·(1 + tanh u) = x / (1 + e^−2u), u = √(2/π)·(x + 0.044715·x³). Below −64 it
+ * is zero in float32.
  */
 fn gelu(x: vec4f) -> vec4f {
   let u = -1.5957691216057308 * (x + 0.044715 * x * x * x);
@@ -166,8 +170,8 @@ fn gelu(x: vec4f) -> vec4f {
 }
 
 /**
- * tanh: the polynomial of Cephes near 0, 1 − 2 / (e^2|x| + 1) with the sign of x elsewhere. tanh()
- * is NaN for 100 on some drivers.
+ * tanh x: the polynomial of Cephes near 0; elsewhere 1 − 2 / (e^2|x| + 1), with the sign of x.
+ * WGSL's tanh(100) is NaN on some drivers.
  */
 fn tanh4(x: vec4f) -> vec4f {
   let z = x * x;

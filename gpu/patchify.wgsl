@@ -1,13 +1,18 @@
-// out[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour],
-// bytes divided by 255; out[f, 0..lead−1] = 0.
+// Splits frames into patches, one row each:
 //
-// pixels [frames, H, W, 3], float32 or four bytes in a word; out [frames·tokens, py·px·3]. One
-// invocation an element of out: neighbours write neighbours, and the values of a line of a patch
-// are neighbours on both sides. Bytes are divided as integers, shifted so far that the quotient has
-// the 24 bits of a float32, and rounded: a quotient of floats may be wrong by 2.5 units in the last
-// place.
+//     out[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour]
+//     out[f, 0..lead−1] = 0
+//
+// Shapes: pixels [frames, H, W, 3], float32, or bytes with four in a word; out [frames·tokens,
+// py·px·3]. Bytes are divided by 255.
+//
+// Work: one invocation for each element of out. Neighbouring invocations write neighbouring
+// elements. A line of a patch is consecutive on both sides.
+//
+// Division: WGSL allows a float division an error of 2.5 units in the last place. So bytes are
+// divided as integers, shifted to give a quotient of 24 bits, and rounded.
 
-/** Pixels are bytes 0..255. */
+/** Whether pixels are bytes 0..255. */
 override BYTES: bool = false;
 
 struct Params {

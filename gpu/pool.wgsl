@@ -1,7 +1,11 @@
-// out[f] = Σ_i x[f, i] / n: the mean over the tokens of a frame.
+// Mean over the tokens of each frame:
 //
-// x [frames, n, d], out [frames, d]. One invocation a column of a frame: neighbours read
-// neighbours.
+//     out[f] = Σ_i x[f, i] / n
+//
+// Shapes: x [frames, n, d], out [frames, d].
+//
+// Work: one invocation for each column of a frame. Neighbouring invocations read neighbouring
+// elements.
 
 struct Params {
   /** Elements of out. */

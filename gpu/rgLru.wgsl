@@ -1,12 +1,22 @@
-// γ = sigmoid(gates[.., q, 0, :]), ρ = sigmoid(gates[.., q, 1, :]), a = exp(decay ⊙ ρ), decay =
-// −8·softplus(a_param) s[t] = a ⊙ s[t−1] + √(1 − a²) ⊙ γ ⊙ v[t], but s = γ ⊙ v on the first frame
-// after a reset; out = s ⊙ y
+// Real-gated linear recurrent unit, over time, with an output gate y:
 //
-// v, y, out [b, t, n, e]; gates [b, t, n, h, 2, e/h]; decay [e]; s [b, n, e], changed in place.
-// With m = e^(decay·ρ) − 1, a = 1 + m and 1 − a² = −m·(2 + m), which keeps its digits when a is
-// near 1. One invocation a channel of a token of a video, with s in a register over all its frames:
-// neighbours read and write neighbours. Time is short and tokens and channels are many, so it is
-// walked, not scanned.
+//     γ = sigmoid(gates[.., q, 0, :])    input gate
+//     ρ = sigmoid(gates[.., q, 1, :])    recurrence gate
+//     a = exp(decay ⊙ ρ)                 decay = −8·softplus(a_param)
+//     s[t] = a ⊙ s[t−1] + √(1 − a²) ⊙ γ ⊙ v[t]
+//     out[t] = s[t] ⊙ y[t]
+//
+// On the first frame after a reset, s = γ ⊙ v.
+//
+// Shapes: v, y and out [b, t, n, e]; gates [b, t, n, h, 2, e/h]; decay [e]. The state s [b, n, e]
+// is changed in place.
+//
+// Precision: with m = exp(decay·ρ) − 1, a = 1 + m and 1 − a² = −m·(2 + m). This keeps its digits
+// when a is close to 1.
+//
+// Work: one invocation for each channel of a token of a video. It keeps s in a register over all
+// frames. Neighbouring invocations use neighbouring elements. Tokens and channels are many and
+// frames are few, so time is a loop and not a parallel scan.
 
 struct Params {
   /** Channels of all tokens of all videos, b·n·e. */
@@ -64,8 +74,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }
 
 /**
- * 1 / (1 + e^−x), the exponent clamped to where the result is a normal number; what is not a number
- * stays so.
+ * 1 / (1 + e^−x). The exponent is clamped, so that the result is a normal number. A NaN stays a
+ * NaN.
  */
 fn sigmoid(x: f32) -> f32 {
   let below = select(-x, 87.0, -x > 87.0);
@@ -74,10 +84,7 @@ fn sigmoid(x: f32) -> f32 {
   return 1.0 / (1.0 + (1.0 + expm1Reduced(clamped, n)) * powerOfTwo(n));
 }
 
-/**
- * e^x − 1 for x ≤ 0, without the loss of digits near 0: with x = n·ln 2 + r it is 2^n·(e^r − 1) +
- * (2^n − 1).
- */
+/** e^x − 1 for x ≤ 0, accurate near 0: with x = n·ln 2 + r, 2^n·(e^r − 1) + (2^n − 1). */
 fn expm1(x: f32) -> f32 {
   let clamped = select(x, -87.0, x < -87.0);
   let n = round(clamped * 1.44269504088896341);
@@ -85,8 +92,8 @@ fn expm1(x: f32) -> f32 {
 }
 
 /**
- * e^r − 1 for r = x − n·ln 2 between −ln(2)/2 and ln(2)/2: the polynomial of Cephes. exp() may be
- * wrong by 3 + 2·|x| units in the last place.
+ * e^r − 1 for r = x − n·ln 2 between −ln(2)/2 and ln(2)/2: the polynomial of Cephes. WGSL's exp()
+ * may have an error of 3 + 2·|x| units in the last place.
  */
 fn expm1Reduced(x: f32, n: f32) -> f32 {
   let r = (x - n * 0.693359375) + n * 2.12194440e-4;

@@ -1,7 +1,11 @@
-// out = x / √(mean(x²) + 1e-6) · (1 + scale), row by row.
+// Root-mean-square normalisation of each row:
 //
-// x, out [rows, d]; scale [⌈d/4⌉] vec4. A workgroup a row (lib/norm.wgsl); the sums of its
-// invocations meet in lib/rows.wgsl.
+//     out = x / √(mean(x²) + 1e-6) · (1 + scale)
+//
+// Shapes: x and out [rows, d]; scale [⌈d/4⌉] vec4.
+//
+// Work: a workgroup for each row. lib/norm.wgsl keeps the row in registers, lib/rows.wgsl adds the
+// sums of the invocations.
 
 struct Params {
   rows: u32,

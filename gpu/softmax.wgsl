@@ -1,7 +1,11 @@
-// out[j] = e^(x[j] − max x) / Σ_i e^(x[i] − max x), row by row.
+// Softmax of each row:
 //
-// x, out [rows, n]. A workgroup a row: 64 invocations take every 64th element each, and what they
-// find meets in lib/rows.wgsl. Exponentials are computed twice rather than kept.
+//     out[j] = e^(x[j] − max x) / Σ_i e^(x[i] − max x)
+//
+// Shapes: x and out [rows, n].
+//
+// Work: a workgroup for each row. Each of its 64 invocations takes every 64th element.
+// lib/rows.wgsl combines their results. Exponentials are computed twice instead of being stored.
 
 struct Params {
   rows: u32,
@@ -43,9 +47,9 @@ fn main(
 }
 
 /**
- * e^x for x ≤ 0, x clamped to where the result is a normal number: with x = n·ln 2 + r, 2^n times
- * the polynomial of Cephes for e^r. exp() may be wrong by 3 + 2·|x| units in the last place. What
- * is not a number stays so.
+ * e^x for x ≤ 0, clamped so that the result is a normal number: with x = n·ln 2 + r, 2^n times the
+ * polynomial of Cephes for e^r. WGSL's exp() may have an error of 3 + 2·|x| units in the last
+ * place. A NaN stays a NaN.
  */
 fn exponential(x: f32) -> f32 {
   let clamped = select(x, -87.0, x < -87.0);

@@ -6,8 +6,13 @@ export type { Device } from './backend/backend.ts'
 export type { NdArray } from './base/array.ts'
 export { TrecvitError } from './base/error.ts'
 export type {} from './base/globals.ts'
-export { type Checkpoint, openCheckpoint, type TensorInfo } from './checkpoint/checkpoint.ts'
-export type { ClassifyOptions, ClassifyResult, VideoSource } from './model/classify.ts'
+export { type Checkpoint, openCheckpoint } from './checkpoint/checkpoint.ts'
+export type { TensorInfo } from './checkpoint/reader.ts'
+export type {
+  ClassifyOptions,
+  ClassifyResult,
+  ClassifySource as VideoSource,
+} from './model/classify.ts'
 export { type Config, configOf, type Size, sizeNames } from './model/config.ts'
 export type { ForwardResult } from './model/forward.ts'
 export type {

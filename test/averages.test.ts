@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { create } from 'webgpu'
 import { selfTest } from '../src/backend/selfTest.ts'
-import { LinearMemory } from '../src/backend/wasm/memory.ts'
+import { Allocator } from '../src/backend/wasm/allocator.ts'
 import { type Average, TRecViT } from '../src/index.ts'
 import { recordModel } from '../src/model/graph.ts'
 import { noise, tiny, tinyNpz } from './commandLine.ts'
@@ -30,9 +30,9 @@ async function answers(model: TRecViT, average: Average): Promise<number[][]> {
 /** Bytes of all blocks of linear memory that are taken. */
 function countBlocks(): () => number {
   const taken = new Map<number, number>()
-  const { take, free } = LinearMemory.prototype
-  vi.spyOn(LinearMemory.prototype, 'take').mockImplementation(async function (
-    this: LinearMemory,
+  const { take, free } = Allocator.prototype
+  vi.spyOn(Allocator.prototype, 'take').mockImplementation(async function (
+    this: Allocator,
     bytes,
     what,
   ) {
@@ -40,7 +40,7 @@ function countBlocks(): () => number {
     taken.set(at, bytes)
     return at
   })
-  vi.spyOn(LinearMemory.prototype, 'free').mockImplementation(function (this: LinearMemory, at) {
+  vi.spyOn(Allocator.prototype, 'free').mockImplementation(function (this: Allocator, at) {
     taken.delete(at)
     free.call(this, at)
   })

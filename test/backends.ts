@@ -1,8 +1,8 @@
 import type { Backend } from '../src/backend/backend.ts'
-import { Away } from '../src/backend/wasm/away.ts'
 import { type Build, compile } from '../src/backend/wasm/builds.ts'
+import { BASE } from '../src/backend/wasm/kernels.ts'
 import type { Machine } from '../src/backend/wasm/machine.ts'
-import { Team } from '../src/backend/wasm/team.ts'
+import { ThreadPool } from '../src/backend/wasm/threadPool.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import type { Weight } from '../src/program/program.ts'
@@ -89,27 +89,29 @@ async function gpuBackends(
 export const beside: readonly BackendUnderTest[] = [
   ...[1, 2, 3, 4, 9].map((threads) =>
     onMachine(`wasm on ${threads} threads`, async () =>
-      Team.start(await compile('simd', true), threads, undefined),
+      ThreadPool.shared(await compile('simd', true), threads, undefined),
     ),
   ),
-  onMachine('wasm in a worker', async () => Away.start(await compile('simd', false), undefined)),
+  onMachine('wasm in a worker', async () =>
+    ThreadPool.single(await compile('simd', false), undefined),
+  ),
 ]
 
 /** Three threads that all operations of a test file share; one backend at a time. */
-export const team: BackendUnderTest = onMachine('wasm on a team', async () => {
+export const team: BackendUnderTest = onMachine('wasm on a thread pool', async () => {
   const machine = await (shared ??= compile('simd', true).then((module) =>
-    Team.start(module, 3, undefined),
+    ThreadPool.shared(module, 3, undefined),
   ))
   // A machine is the backend's own: its memory must be as new.
   return new Proxy(machine, {
     get: (of, property) => {
-      if (property === 'dispose') return () => of.clear(of.base, of.size - of.base)
+      if (property === 'dispose') return () => of.memory.clear(BASE, of.memory.size - BASE)
       const value = Reflect.get(of, property, of) as unknown
       return typeof value === 'function' ? (value.bind(of) as unknown) : value
     },
   })
 })
-let shared: Promise<Team> | undefined
+let shared: Promise<ThreadPool> | undefined
 
 function onMachine(name: string, open: () => Promise<Machine>): BackendUnderTest {
   return cpu(name, async (weights) => WasmBackend.create(weights, await open()))

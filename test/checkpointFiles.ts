@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import { crc32 } from '../src/base/crc32.ts'
 import { TrecvitError } from '../src/base/error.ts'
 import { type Checkpoint, openCheckpoint } from '../src/checkpoint/checkpoint.ts'
-import type { SourceLike } from '../src/checkpoint/source.ts'
+import type { SourceLike } from '../src/checkpoint/openSource.ts'
 
 /** An entry of a zip. What is not given is as it should be. */
 export interface Entry {

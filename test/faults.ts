@@ -156,7 +156,7 @@ export function watchedWorkers(): WatchedWorkers {
   let dying = false
   threads.Worker = class extends Worker {
     override postMessage(message: { method?: string }, ...rest: []): void {
-      if (dying && message.method === 'work') void this.terminate()
+      if (dying && message.method === 'run') void this.terminate()
       else super.postMessage(message, ...rest)
     }
 

@@ -1,21 +1,21 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Heap, LinearMemory } from '../src/backend/wasm/memory.ts'
+import { Allocator, type Heap } from '../src/backend/wasm/allocator.ts'
 import { joined } from './joined.ts'
 
 /** A machine's memory, without the machine. */
 class Pages implements Heap {
-  readonly base = 1000
   readonly memory = new WebAssembly.Memory({ initial: 1 })
 
   get size(): number {
     return this.memory.buffer.byteLength
   }
 
-  async grow(bytes: number): Promise<void> {
+  async grow(bytes: number): Promise<number> {
     // As slow as a machine that is far away.
     await new Promise((resolve) => setTimeout(resolve))
     this.memory.grow(Math.ceil(bytes / 65536))
+    return this.size
   }
 
   clear(at: number, bytes: number): void {
@@ -33,7 +33,7 @@ test('blocks never overlap, are zero, aligned, and come together again', async (
       fc.array(fc.tuple(fc.integer({ min: 1, max: 50_000 }), fc.nat(9)), { maxLength: 60 }),
       async (requests) => {
         const pages = new Pages()
-        const memory = new LinearMemory(pages)
+        const memory = new Allocator(pages, 1000)
         const taken: { at: number; bytes: number }[] = []
         for (const [bytes, keep] of requests) {
           const at = await memory.take(bytes, 'A block')
@@ -58,7 +58,7 @@ test('blocks never overlap, are zero, aligned, and come together again', async (
 })
 
 test('blocks asked for at once do not overlap either, though memory grows meanwhile', async () => {
-  const memory = new LinearMemory(new Pages())
+  const memory = new Allocator(new Pages(), 1000)
   const sizes = [100_000, 64, 300_000, 20_000, 64]
   const places = await Promise.all(sizes.map((bytes) => memory.take(bytes, 'A block')))
   const blocks = places
@@ -68,7 +68,7 @@ test('blocks asked for at once do not overlap either, though memory grows meanwh
 })
 
 test('says what is missing when 4 GiB do not suffice', async () => {
-  const memory = new LinearMemory(new Pages())
+  const memory = new Allocator(new Pages(), 1000)
   await memory.take(1e6, 'The weights')
   await expect(memory.take(5e9, 'The activations of a program')).rejects.toThrow(
     joined(

@@ -23,7 +23,7 @@ import {
 } from '../src/video/index.ts'
 import { Decoder, type Pixels } from '../src/video/picture/decoders.ts'
 import { decodeImage } from '../src/video/picture/image.ts'
-import { openMedia } from '../src/video/source/media.ts'
+import { openMedia } from '../src/video/source/openMedia.ts'
 import { hasFfmpeg, media } from './clips.ts'
 import { joined } from './joined.ts'
 

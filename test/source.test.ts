@@ -9,7 +9,7 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import { encodeNpz } from '../src/checkpoint/npy.ts'
-import { openSource, type SourceLike } from '../src/checkpoint/source.ts'
+import { openSource, type SourceLike } from '../src/checkpoint/openSource.ts'
 import { expectSentence, readAll, readTensor } from './checkpointFiles.ts'
 
 /** 9 MB: more than what is kept in one piece, or asked for at once. */

@@ -10,10 +10,9 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { Away } from '../src/backend/wasm/away.ts'
 import { compile } from '../src/backend/wasm/builds.ts'
 import { openMachine } from '../src/backend/wasm/open.ts'
-import { Team } from '../src/backend/wasm/team.ts'
+import { ThreadPool } from '../src/backend/wasm/threadPool.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { createEngine, randomFrame } from '../src/bench/lib/engine.ts'
 import { configOf, TRecViT, TrecvitError } from '../src/index.ts'
@@ -173,19 +172,25 @@ describe('what fails rejects', () => {
   }
 
   test.each([
-    ['a team', async () => Team.start(await compile('simd', true), 3, undefined)],
-    ['a worker', async () => Away.start(await compile('simd', false), undefined)],
+    [
+      'a pool of three threads',
+      async () => ThreadPool.shared(await compile('simd', true), 3, undefined),
+    ],
+    [
+      'a thread with a memory of its own',
+      async () => ThreadPool.single(await compile('simd', false), undefined),
+    ],
   ])('%s whose kernels trap, now and from then on', async (_, start) => {
     const machine = await start()
     await expect(machine.run({ ...job, table: 2 ** 32 - 64 })).rejects.toThrow(
       /A thread of the CPU backend failed \(.*out of bounds.*\)/,
     )
-    if (machine instanceof Team) await expect(machine.run(job)).rejects.toThrow(TrecvitError)
+    await expect(machine.run(job)).rejects.toThrow(TrecvitError)
     machine.dispose()
   })
 
   test('one thread that traps while the others wait for it', async () => {
-    const machine = await Team.start(await compile('simd', true), 3, undefined)
+    const machine = await ThreadPool.shared(await compile('simd', true), 3, undefined)
     const backend = await WasmBackend.create(weightTable(config), machine)
     const replay = await backend.prepare(program)
     const state = await backend.createState(program.states)
@@ -241,11 +246,11 @@ describe('what fails rejects', () => {
       else await import(${JSON.stringify(new URL('../dist/worker.js', import.meta.url).href)})`)}`,
         )
       const second = await openMachine('simd', { threads: 1, workerUrl: url(1) })
-      expect([second.machine, second.reason]).toEqual([expect.any(Team), null])
+      expect([second.machine, second.reason]).toEqual([expect.any(ThreadPool), null])
       second.machine.dispose()
       await writeFile(started, '')
       const none = await openMachine('simd', { threads: 1, workerUrl: url(9) })
-      expect(none.machine).not.toBeInstanceOf(Team)
+      expect(none.machine).not.toBeInstanceOf(ThreadPool)
       expect(none.reason).toBe(
         "one thread, the caller's own: workers are refused (it does not start)",
       )

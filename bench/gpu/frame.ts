@@ -4,7 +4,7 @@
  * µs dearer each. --size B --rounds 15
  */
 import { encode, weightBytes } from '../../src/backend/webgpu/encode.ts'
-import { Kernels } from '../../src/backend/webgpu/kernels.ts'
+import { Pipelines } from '../../src/backend/webgpu/pipelines.ts'
 import { type Options, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
 import type { Report, Table } from '../../src/bench/lib/report.ts'
 import { kindOf } from '../../src/bench/lib/steps.ts'
@@ -68,7 +68,7 @@ async function costs(gpu: Gpu, size: Size, rounds: number): Promise<Table> {
 /** The dispatches of a frame that is not the first, with made-up weights. */
 async function frame(gpu: Gpu, size: Size): Promise<Dispatch[]> {
   const { device } = gpu
-  const kernels = Kernels.of(device)
+  const kernels = Pipelines.of(device)
   const config = configOf(size)
   const program = recordModel(config, { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false })
   // Nothing grows without end: a matrix keeps the size of what it is multiplied with, and a decay,

@@ -1,8 +1,9 @@
-// e^x in plain arithmetic, four at a time: exp() may be wrong by 3 + 2·|x| units in the last place.
+// e^x of four values, in plain arithmetic: WGSL's exp() may have an error of 3 + 2·|x| units in the
+// last place.
 
 /**
- * e^x, x clamped to where the result is a normal number: with x = n·ln 2 + r, 2^n times the
- * polynomial of Cephes for e^r. What is not a number stays so.
+ * e^x, clamped so that the result is a normal number: with x = n·ln 2 + r, 2^n times the polynomial
+ * of Cephes for e^r. A NaN stays a NaN.
  */
 fn exponential(x: vec4f) -> vec4f {
   let below = select(x, vec4f(88.0), x > vec4f(88.0));

@@ -1,5 +1,5 @@
-// Matrices in float16: four columns of a row as they lie, and as numbers. Every device can unpack
-// them, with the feature shader-f16 or without.
+// Matrices in float16: `Four` is four columns of a row in memory, numbers() their values. Unpacking
+// needs no device feature, not even shader-f16.
 
 alias Four = vec2u;
 

@@ -1,4 +1,4 @@
-// Matrices in float32: four columns of a row as they lie, and as numbers.
+// Matrices in float32: `Four` is four columns of a row in memory, numbers() their values.
 
 alias Four = vec4f;
 

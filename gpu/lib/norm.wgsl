@@ -1,15 +1,13 @@
-// A row of a norm, four columns at a time: what layerNorm and rmsNorm share. The operation declares
-// `p`, `x` [rows, d], `out` [rows, d] and scaled(quad, v), what becomes of these columns of the
-// normalised row in the end.
+// Loads and stores of a row, four columns at a time, for layerNorm and rmsNorm.
 //
-// A workgroup of 64 has a row. An invocation fetches the columns 4·local.., 4·(local + 64).., .. of
-// a row of up to 1024 all at once and keeps them in four values with names; columns beyond are
-// fetched each time. One at a time, each load waited for the one before.
+// The operation declares `p`, `x` [rows, d] and `out` [rows, d]. It also declares scaled(quad, v),
+// which ends four columns of the normalised row.
+//
+// A workgroup of 64 invocations has one row. An invocation loads the quads local, local + 64,
+// local + 128 and local + 192 together, and keeps them in four named values: a loop would wait for
+// each load. Columns from 1024 on are loaded again in each pass.
 
-/**
- * Rows of x begin at multiples of 4 elements, and d is such a multiple: one load fetches 4
- * elements.
- */
+/** Whether x can be loaded as vec4: its rows begin at multiples of 4 elements, and so does d. */
 override ALIGNED: bool = true;
 
 /** Columns 4·quad..4·quad+3 of a row, zero beyond its end. */
@@ -25,12 +23,12 @@ fn xAt(row: u32, quad: u32) -> vec4f {
     x[(at + 3u) >> 2u][(at + 3u) & 3u]));
 }
 
-/** The same columns of v, zero where the row has none. */
+/** v, with zeros in the columns that the row does not have. */
 fn inside(quad: u32, v: vec4f) -> vec4f {
   return select(vec4f(), v, 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(p.d));
 }
 
-/** Scales these columns and puts them into out, those that exist. */
+/** Scales four columns and stores those that exist. */
 fn store(row: u32, quad: u32, v: vec4f) {
   let column = 4u * quad;
   if (column >= p.d) {

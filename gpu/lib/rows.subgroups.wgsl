@@ -1,7 +1,9 @@
-// What the 64 invocations of a workgroup, one row, found together, where the device has subgroups:
-// each subgroup reads the 64 values once and adds them up without another barrier. Nothing is
-// assumed of its size, nor of which invocations it has. A workgroup that asks twice names another
-// `slot`, 0 or 1, so that nobody writes what others still read.
+// lib/rows.wgsl for devices with subgroups: sum and maximum of one value from each of the 64
+// invocations of a workgroup.
+//
+// Each subgroup reads the 64 values once and combines them without a second barrier. Subgroups may
+// have any size and any invocations. A second call in the same workgroup must use the other `slot`,
+// 0 or 1: some invocations may still read the first.
 
 enable subgroups;
 

@@ -1,6 +1,8 @@
-// What the 64 invocations of a workgroup, one row, found together. Each reads all 64 values, which
-// costs one barrier where a tree would cost six. A workgroup that asks twice names another `slot`,
-// 0 or 1, so that nobody writes what others still read.
+// Sum and maximum of one value from each of the 64 invocations of a workgroup.
+//
+// Every invocation reads all 64 values. This takes one barrier; a tree would take six. A second
+// call in the same workgroup must use the other `slot`, 0 or 1: some invocations may still read the
+// first.
 
 var<workgroup> found: array<f32, 128>;
 

@@ -8,21 +8,10 @@
  */
 import { Lru } from '../base/lru.ts'
 import type { Program } from '../program/program.ts'
-import type { Backend, Device, Inputs, Replay, StreamState, Watch } from './backend.ts'
+import type { Backend, Device, Replay } from './backend.ts'
 
 /** What computes. */
 export type Kind = Device['backend']
-
-/** A program that stays prepared until it has run. */
-export interface Prepared {
-  /** See Replay.run. To be called once, and at once. */
-  run(
-    state: StreamState,
-    frame: number,
-    inputs: Inputs,
-    watch?: Watch,
-  ): Promise<Record<string, Float32Array>>
-}
 
 /** A GPU device, and what must live as long as it does. */
 export interface OwnedGpu {
@@ -74,10 +63,11 @@ export class Engine {
 
   /**
    * Prepares a program, or finds it prepared.
+   * @returns `run` of its replay, to be called once, and at once: until then it stays prepared
    * @throws TrecvitError if its activations do not fit
    * @throws Error if the engine is lost: nothing would free what it made
    */
-  async prepare(program: Program): Promise<Prepared> {
+  async prepare(program: Program): Promise<Replay['run']> {
     if (this.lost !== null) throw new Error(this.lost)
     const entry = this.#replays.get(program, () => ({
       replay: this.backend.prepare(program),
@@ -86,7 +76,7 @@ export class Engine {
     entry.users++
     try {
       const replay = await entry.replay
-      return { run: (...args) => replay.run(...args).finally(() => this.#release(entry)) }
+      return (...args) => replay.run(...args).finally(() => this.#release(entry))
     } catch (error) {
       // A program that did not fit may fit later.
       this.#release(entry)

@@ -6,35 +6,12 @@
  *
  * A lost engine has one replacement, however many streams ask for it, and in whatever order.
  */
-import { TrecvitError } from '../base/error.ts'
-import { nameOf, openGpu } from '../platform/gpu.ts'
-import type { Weight } from '../program/program.ts'
-import type { Backend, MatrixDType } from './backend.ts'
-import { Engine, type Kind } from './engine.ts'
-import { GPU_BOUND, type SmallModel, selfTest, testBuild } from './selfTest.ts'
-import { chooseBuild } from './wasm/builds.ts'
-import { type CpuOptions, openMachine } from './wasm/open.ts'
-import { WasmBackend } from './wasm/wasm.ts'
-
-/**
- * Puts the weights of the model into a backend; rejects with the signal's reason if it is aborted.
- */
-export type Fill = (backend: Backend, signal: AbortSignal) => Promise<void>
+import { messageOf, TrecvitError } from '../base/error.ts'
+import type { Engine, Kind } from './engine.ts'
+import { type EngineOptions, openCpuEngine, openGpuEngine } from './openEngine.ts'
 
 /** What a session asks of the engines of its model. */
 export type EngineSource = Pick<Engines, 'current' | 'get' | 'replace' | 'closed'>
-
-/** How the engines of a model are opened. */
-export interface EnginesOptions {
-  readonly weights: readonly Weight[]
-  /** How the GPU keeps the matrices; the CPU keeps their float32 values. */
-  readonly dtype: MatrixDType
-  readonly fill: Fill
-  /** What the self-test runs on a backend before it is used. */
-  readonly smallModel: SmallModel
-  readonly cpu?: CpuOptions
-  readonly gpu?: GPU | undefined
-}
 
 /** Whether the model can answer. */
 export interface Health {
@@ -49,7 +26,7 @@ export const disposedError = (): TrecvitError =>
   new TrecvitError('The model was disposed of; load it again')
 
 export class Engines {
-  readonly #options: EnginesOptions
+  readonly #options: EngineOptions
   /** True for device 'auto': accept hardware adapters only. */
   readonly #hardwareOnly: boolean
   readonly #opened = new Map<Kind, Promise<Engine>>()
@@ -63,7 +40,7 @@ export class Engines {
   #losses = 0
   #failure: string | null = null
 
-  private constructor(options: EnginesOptions, hardwareOnly: boolean) {
+  private constructor(options: EngineOptions, hardwareOnly: boolean) {
     this.#options = options
     this.#hardwareOnly = hardwareOnly
   }
@@ -73,7 +50,7 @@ export class Engines {
    * self-test; else the CPU.
    * @throws TrecvitError if the GPU is asked for and there is none
    */
-  static async open(wanted: 'auto' | Kind, options: EnginesOptions): Promise<Engines> {
+  static async open(wanted: 'auto' | Kind, options: EngineOptions): Promise<Engines> {
     const engines = new Engines(options, wanted === 'auto')
     engines.#current = wanted === 'auto' ? await engines.#best() : await engines.get(wanted)
     return engines
@@ -159,8 +136,7 @@ export class Engines {
       this.#failure = null
       return next
     } catch (error) {
-      if (this.#current === engine && !this.closed)
-        this.#failure = `${why}; ${error instanceof Error ? error.message : String(error)}`
+      if (this.#current === engine && !this.closed) this.#failure = `${why}; ${messageOf(error)}`
       throw error
     }
   }
@@ -202,59 +178,12 @@ export class Engines {
   }
 
   async #open(kind: Kind, hardwareOnly: boolean): Promise<Engine> {
-    const engine = kind === 'wasm' ? await this.#wasm() : await this.#webgpu(hardwareOnly)
+    const { signal } = this.#closing
+    const engine = await (kind === 'wasm'
+      ? openCpuEngine(this.#options, this.#fallback, signal)
+      : openGpuEngine(this.#options, hardwareOnly, signal))
     if (!this.closed) return engine
     await engine.dispose()
-    throw this.#closing.signal.reason
-  }
-
-  async #wasm(): Promise<Engine> {
-    const { weights, dtype, fill, smallModel, cpu = {} } = this.#options
-    // A compiled module that is given is always the deterministic build.
-    const { build, reason: otherBuild } = cpu.wasmModule
-      ? ({ build: 'simd', reason: null } as const)
-      : await chooseBuild(cpu, (build) => testBuild(smallModel, build, dtype))
-    const { machine, reason: oneThread } = await openMachine(build, cpu)
-    const reasons = [this.#fallback, otherBuild, oneThread].filter((one) => one !== null)
-    const backend = await WasmBackend.create(weights, machine, build, reasons.join('; ') || null)
-    try {
-      await fill(backend, this.#closing.signal)
-    } catch (error) {
-      backend.dispose()
-      throw error
-    }
-    return new Engine(backend)
-  }
-
-  async #webgpu(hardwareOnly: boolean): Promise<Engine> {
-    const { weights, dtype, fill, smallModel, gpu } = this.#options
-    if (dtype === 'int8')
-      throw new TrecvitError("The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'")
-    const opened = await openGpu(gpu)
-    if ('reason' in opened) throw new TrecvitError(`There is no WebGPU device: ${opened.reason}`)
-    const { device, isSoftware, toggles } = opened
-    let backend: Backend | undefined
-    try {
-      if (hardwareOnly && isSoftware)
-        throw new TrecvitError('it is a software renderer; the WebAssembly backend is faster')
-      const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
-      const wrong = await selfTest(
-        smallModel,
-        (weights) => WebGpuBackend.create(device, weights, dtype),
-        GPU_BOUND,
-      )
-      if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
-      backend = await WebGpuBackend.create(device, weights, dtype, toggles)
-      await fill(backend, this.#closing.signal)
-      return new Engine(backend, opened)
-    } catch (error) {
-      backend?.dispose()
-      device.destroy()
-      const why = error instanceof Error ? error.message : String(error)
-      throw new TrecvitError(
-        `The WebGPU device "${nameOf(device.adapterInfo)}" is not used: ${why}`,
-        { cause: error },
-      )
-    }
+    throw signal.reason
   }
 }

@@ -77,8 +77,8 @@ async function outputsOf(
     )
     state = await backend.createState(program.states, { frames: 2 })
     // The second chunk begins with the states that the first one left.
-    await (await engine.prepare(program)).run(state, 0, { pixels })
-    return await (await engine.prepare(program)).run(state, program.t, { pixels })
+    await (await engine.prepare(program))(state, 0, { pixels })
+    return await (await engine.prepare(program))(state, program.t, { pixels })
   } finally {
     state?.dispose()
     await engine.dispose()

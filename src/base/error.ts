@@ -6,3 +6,8 @@
 export class TrecvitError extends Error {
   override name = 'TrecvitError'
 }
+
+/** Text of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

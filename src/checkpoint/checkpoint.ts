@@ -3,47 +3,16 @@
  * sizes are checked before memory is taken.
  */
 
-import type { DType } from '../base/dtype.ts'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { openNpz } from './npz.ts'
+import { openSource, type SourceLike } from './openSource.ts'
+import type { Reader } from './reader.ts'
 import { MAX_HEADER, openSafetensors } from './safetensors.ts'
-import { openSource, type Source, type SourceLike } from './source.ts'
-import type { Sink } from './values.ts'
-
-/** What is known of a tensor without reading it. */
-export interface TensorInfo {
-  readonly name: string
-  /** [] for a single number; a dimension may be 0. */
-  readonly shape: readonly number[]
-  /** As stored; values are read as float32. */
-  readonly dtype: DType
-}
+import type { Source } from './source.ts'
 
 /** An open checkpoint. */
-export interface Checkpoint {
-  /** File name, for messages. */
-  readonly name: string
-  readonly format: 'npz' | 'safetensors'
-  /** Bytes of the file. */
-  readonly size: number
-  /** In the order of their data: reading in this order is fastest, over HTTP by far. */
-  readonly tensors: ReadonlyMap<string, TensorInfo>
-  /**
-   * Entries that hold no numbers, by name: text, dates, Python objects, other files. The value is a
-   * sentence that says why. Their contents are never read.
-   */
-  readonly skipped: ReadonlyMap<string, string>
-  /** `__metadata__` of a safetensors file, without a prototype; empty for npz. */
-  readonly metadata: Readonly<Record<string, string>>
-  /**
-   * Gives one tensor's values to `sink`, row-major, rounded to float32, in chunks of at most 2^18
-   * values. A chunk is only valid until `sink` returns or the promise it returned resolves. Several
-   * reads may be under way at once.
-   * @throws TrecvitError when there is no such tensor, or the file is damaged. An .npz shows damage
-   * only after its last chunk, by the checksum: nothing that `sink` got may be used then
-   */
-  read(name: string, sink: Sink, signal?: AbortSignal): Promise<void>
+export interface Checkpoint extends Reader {
   /**
    * Frees the file or the connection. A read that is under way rejects, and so does one afterwards.
    * May be called more than once.
@@ -51,9 +20,6 @@ export interface Checkpoint {
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
-
-/** What a reader of a format gives: its reads may be called until its source is closed. */
-export type Reader = Omit<Checkpoint, 'close' | typeof Symbol.asyncDispose>
 
 /**
  * Opens an .npz or .safetensors file; which of them is told by its first bytes, not by its name.

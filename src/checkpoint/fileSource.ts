@@ -1,9 +1,9 @@
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { builtinModule } from '../platform/platform.ts'
-import { checkRange } from './checkRange.ts'
 import { cannotOpen, noFiles, pathOf } from './filePath.ts'
 import type { Source } from './source.ts'
+import { checkRange } from './source.ts'
 
 /**
  * A file on disk, in Node, Deno or Bun.

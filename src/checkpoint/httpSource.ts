@@ -4,7 +4,6 @@
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
-import { checkRange } from './checkRange.ts'
 import {
   BrokenConnection,
   contentRange,
@@ -15,6 +14,7 @@ import {
   show,
 } from './httpRequest.ts'
 import type { Source } from './source.ts'
+import { checkRange } from './source.ts'
 
 /** The first request: large enough for the header of most checkpoints. */
 const PROBE = 1 << 16
@@ -129,7 +129,7 @@ function openRanges(
   }
 
   return {
-    name: nameOf(url),
+    name: fileNameOf(url),
     size,
     async read(offset, into) {
       checkRange(this, offset, into.length)
@@ -223,7 +223,7 @@ export async function readWhole(
     }
   }
   const source: Source = {
-    name: nameOf(url),
+    name: fileNameOf(url),
     size,
     async read(offset, into) {
       checkRange(this, offset, into.length)
@@ -279,6 +279,6 @@ async function pause(milliseconds: number, signal: AbortSignal | undefined): Pro
   signal?.throwIfAborted()
 }
 
-function nameOf(url: URL): string {
+function fileNameOf(url: URL): string {
   return url.pathname.split('/').at(-1) || url.host
 }

@@ -4,8 +4,8 @@ import { crc32 } from '../base/crc32.ts'
 import { countValues, itemBytes } from '../base/dtype.ts'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
-import type { Reader, TensorInfo } from './checkpoint.ts'
 import { NotNumbers, readNpyHeader } from './npy.ts'
+import type { Reader, TensorInfo } from './reader.ts'
 import type { Source } from './source.ts'
 import { type Layout, ScratchPool, streamValues } from './values.ts'
 import { locateData, type ReadAt, readDirectory, type ZipEntry } from './zip.ts'
@@ -153,7 +153,7 @@ async function locateGroup(
 async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Located | Refused> {
   const what = describe(entry, file)
   const at = await locateData(read, entry, file)
-  const name = nameOf(entry)
+  const name = arrayNameOf(entry)
   if (!isArray(entry)) {
     const kind = 'which is no .npy array'
     return { name, refusal: `Checkpoint ${file} has an entry ${quote(name)}, ${kind}` }
@@ -194,10 +194,10 @@ function isArray({ name }: ZipEntry): boolean {
 }
 
 /** The name of an array, or of a file that is none. */
-function nameOf(entry: ZipEntry): string {
+function arrayNameOf(entry: ZipEntry): string {
   return isArray(entry) ? entry.name.slice(0, -'.npy'.length) : entry.name
 }
 
 function describe(entry: ZipEntry, file: string): string {
-  return `Array ${quote(nameOf(entry))} of ${file}`
+  return `Array ${quote(arrayNameOf(entry))} of ${file}`
 }

@@ -2,13 +2,8 @@
  * Bytes at an offset, wherever they are: a file, an HTTP server, a Blob or memory. Readers of
  * checkpoints see nothing else.
  */
-import { describe } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
-import { asBytes, asUrl, isBlob, readBlob } from '../base/realm.ts'
-import { checkRange } from './checkRange.ts'
-import { openFile } from './fileSource.ts'
-import { openHttp } from './httpSource.ts'
 
 /** A thing of known size that is read at any offset. */
 export interface Source {
@@ -26,88 +21,13 @@ export interface Source {
 }
 
 /**
- * What a checkpoint can be opened from. A string that starts with http:// or https:// is a URL, any
- * other string a path.
+ * Every source calls this before it touches memory or the network.
+ * @throws TrecvitError when `length` bytes from `offset` on are not all inside the source
  */
-export type SourceLike = string | URL | Blob | ArrayBuffer | Uint8Array
-
-/**
- * Opens a path, URL, Blob or array of bytes for reading.
- * @param options.signal aborts opening and, for HTTP, every later request of this source
- * @throws TrecvitError when it is missing, empty, a directory, out of reach or of no kind that can
- * be read
- */
-export async function openSource(
-  from: SourceLike,
-  options: { readonly signal?: AbortSignal } = {},
-): Promise<Source> {
-  options.signal?.throwIfAborted()
-  const source = await openAny(from, options.signal)
-  if (source.size > 0) return source
-  await source.close()
+export function checkRange(source: Source, offset: number, length: number): void {
+  if (offset >= 0 && offset + length <= source.size) return
   throw new TrecvitError(
-    `Checkpoint ${quote(source.name)} is empty (0 bytes): save or download it again`,
+    `Checkpoint ${quote(source.name)} has ${source.size} bytes, ` +
+      `but bytes ${offset} to ${offset + length} are needed: it is cut short or damaged`,
   )
-}
-
-async function openAny(from: SourceLike, signal: AbortSignal | undefined): Promise<Source> {
-  if (typeof from === 'string') {
-    return /^[a-z][a-z0-9+.-]*:\/\//i.test(from) ? openAny(parseUrl(from), signal) : openFile(from)
-  }
-  const url = asUrl(from)
-  if (url) {
-    if (url.protocol === 'http:' || url.protocol === 'https:') return openHttp(url, signal)
-    if (url.protocol === 'file:') return openFile(url)
-    throw new TrecvitError(
-      `A checkpoint URL expected http:, https: or file:, got ${quote(url.protocol)}`,
-    )
-  }
-  if (isBlob(from)) return openBlob(from)
-  const bytes = asBytes(from)
-  if (bytes) return openBytes(bytes, ArrayBuffer.isView(from) ? 'Uint8Array' : 'ArrayBuffer')
-  throw new TrecvitError(
-    `A checkpoint expected a path, URL, Blob, ArrayBuffer or Uint8Array, got ${describe(from)}`,
-  )
-}
-
-function parseUrl(text: string): URL {
-  try {
-    return new URL(text)
-  } catch {
-    throw new TrecvitError(`URL ${quote(text)} is not valid`)
-  }
-}
-
-function openBytes(bytes: Uint8Array, name: string): Source {
-  return {
-    name,
-    size: bytes.length,
-    async read(offset, into) {
-      checkRange(this, offset, into.length)
-      into.set(bytes.subarray(offset, offset + into.length))
-    },
-    async close() {},
-  }
-}
-
-function openBlob(blob: Blob): Source {
-  return {
-    name: 'name' in blob && typeof blob.name === 'string' ? blob.name : 'Blob',
-    size: blob.size,
-    async read(offset, into) {
-      checkRange(this, offset, into.length)
-      try {
-        const bytes = await readBlob(blob, offset, offset + into.length)
-        if (bytes.length < into.length) throw new Error(`only ${bytes.length} bytes came`)
-        into.set(bytes)
-      } catch (error) {
-        // A File whose file on disk was changed or removed since it was chosen ends here.
-        throw new TrecvitError(
-          `Checkpoint ${quote(this.name)} cannot be read any more: choose the file again`,
-          { cause: error },
-        )
-      }
-    },
-    async close() {},
-  }
 }

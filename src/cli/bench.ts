@@ -5,7 +5,7 @@
 import { type Command, Option } from 'commander'
 import type { Report } from '../bench/lib/report.ts'
 import { positive, whole } from './options.ts'
-import { follow } from './progress.ts'
+import { showProgress } from './progress.ts'
 import { action, type GlobalOptions } from './run.ts'
 import { note, print } from './terminal.ts'
 
@@ -84,7 +84,7 @@ async function bench(
       options[name] === undefined ? [] : [[name, String(options[name])]],
     ),
   )
-  const progress = await follow(options, 'Measuring', null, 1)
+  const progress = await showProgress(options, 'Measuring', null, 1)
   const reports: Report[] = []
   try {
     await runBenches(

@@ -14,9 +14,9 @@ import {
   type VideoOptions,
   whole,
 } from './options.ts'
-import { follow } from './progress.ts'
+import { showProgress } from './progress.ts'
 import { action } from './run.ts'
-import { bar, columns, nameOf, note, paint, percent, print, table } from './terminal.ts'
+import { bar, columns, labelOf, note, paint, percent, print, table } from './terminal.ts'
 import { drawTimeline, type Moment, segmentsOf } from './timeline.ts'
 
 interface ClassifyOptions extends ModelOptions, VideoOptions {
@@ -112,7 +112,7 @@ async function followFrames(
   options: ClassifyOptions,
 ): Promise<Result | undefined> {
   const stream = model.stream({ average: { frames: options.window }, topK: options.topK })
-  const progress = await follow(options, 'Classifying', 'frames', video.expected)
+  const progress = await showProgress(options, 'Classifying', 'frames', video.expected)
   const moments: Moment[] = []
   let last: FrameAnswer | undefined
   try {
@@ -142,7 +142,7 @@ async function meanOfClips(
   signal: AbortSignal,
 ): Promise<Result> {
   const { topK, clips, views } = options
-  const progress = await follow(options, 'Classifying', 'frames', null)
+  const progress = await showProgress(options, 'Classifying', 'frames', null)
   try {
     const { top, probs, logits, frames } = await model.classify(video.frames, {
       topK,
@@ -222,10 +222,10 @@ function printText(
   print('')
   const width = Math.max(
     8,
-    Math.min(columns(), 120) - 16 - Math.max(...top.map((found) => nameOf(found).length)),
+    Math.min(columns(), 120) - 16 - Math.max(...top.map((found) => labelOf(found).length)),
   )
   const rows = top.map((found) => [
-    `  ${nameOf(found)}`,
+    `  ${labelOf(found)}`,
     percent(found.prob, 1),
     paint('cyan', bar(found.prob, Math.min(width, 40))),
   ])

@@ -7,7 +7,7 @@ import { collectWeights } from '../onnx/weights.ts'
 import type { ConvertOptions } from './convert.ts'
 import { describeCheckpoint } from './describe.ts'
 import { writeOutput } from './output.ts'
-import { follow } from './progress.ts'
+import { showProgress } from './progress.ts'
 import { note } from './terminal.ts'
 
 const MANUAL = {
@@ -49,7 +49,7 @@ export async function writeOnnx(
     config: JSON.stringify(config),
     ...(labels && { labels: JSON.stringify(labels) }),
   }
-  const progress = await follow(options, 'Converting', 'MB', null)
+  const progress = await showProgress(options, 'Converting', 'MB', null)
   const onProgress = (done: number, total: number) => progress.update(done / 1e6, total / 1e6)
   try {
     let report: Written | undefined

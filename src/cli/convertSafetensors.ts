@@ -8,7 +8,7 @@ import { scalesOf } from '../program/program.ts'
 import type { ConvertOptions } from './convert.ts'
 import { describeCheckpoint } from './describe.ts'
 import { writeOutput } from './output.ts'
-import { follow } from './progress.ts'
+import { showProgress } from './progress.ts'
 import { note } from './terminal.ts'
 
 /** What was written. */
@@ -51,7 +51,7 @@ export async function writeConverted(
       (sum, { shape }) => sum + shape.reduce((size, side) => size * side, 1),
       0,
     )
-    const progress = await follow(options, 'Converting', 'MB', total * 4e-6)
+    const progress = await showProgress(options, 'Converting', 'MB', total * 4e-6)
     let done = 0
     let written = 0
     try {

@@ -7,7 +7,7 @@ import type { Config } from '../model/config.ts'
 import { carriedConfig, checkTensors, inferConfig } from '../model/infer.ts'
 import { labelsFor } from '../model/labels.ts'
 import { nameWarnings, openOfficial } from '../model/official.ts'
-import { configOf, readLabels } from './model.ts'
+import { givenConfig, readLabels } from './model.ts'
 import type { ConfigOptions } from './options.ts'
 
 /** An open checkpoint, held against the model. */
@@ -41,7 +41,7 @@ export async function describeCheckpoint(
   const { checkpoint } = official
   try {
     const carried = carriedConfig(checkpoint.metadata['config'])
-    const given = configOf(options)
+    const given = givenConfig(options)
     const config = inferConfig(
       checkpoint.name,
       checkpoint.tensors,

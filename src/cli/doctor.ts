@@ -130,10 +130,10 @@ async function relaxed(known: boolean): Promise<Finding> {
 }
 
 async function model(): Promise<Finding> {
-  const { expectedHash, selfTest } = await import('./selfTest.ts')
+  const { expectedHash, runBuiltin } = await import('./selfTest.ts')
   const name = 'built-in model'
   try {
-    const { hash, framesPerSecond } = await selfTest()
+    const { hash, framesPerSecond } = await runBuiltin()
     if (hash === expectedHash)
       return {
         name,

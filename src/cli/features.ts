@@ -14,7 +14,7 @@ import {
   type VideoOptions,
 } from './options.ts'
 import { type Output, writeOutput } from './output.ts'
-import { follow } from './progress.ts'
+import { showProgress } from './progress.ts'
 import { action } from './run.ts'
 import { print } from './terminal.ts'
 
@@ -106,7 +106,7 @@ async function features(
     const { toInput } = await import('../stream/input.ts')
     const { sessionsOf } = await import('../model/sessions.ts')
     const session = sessionsOf(model).open({ b: 1, recent: 'all', encoded: true })
-    const progress = await follow(options, 'Encoding', 'frames', expected)
+    const progress = await showProgress(options, 'Encoding', 'frames', expected)
     try {
       for await (const frame of frames) {
         const { first, outputs } = await session.advance(toInput(frame, 1, config.imageSize), 1)

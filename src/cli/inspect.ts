@@ -2,10 +2,10 @@
  * trecvit inspect: what a model is and what it takes, without reading its weights.
  */
 import { type Command, Option } from 'commander'
-import type { TensorInfo } from '../checkpoint/checkpoint.ts'
-import { type Config, configOf as configOfSize, type Size, sizeNames } from '../model/config.ts'
+import type { TensorInfo } from '../checkpoint/reader.ts'
+import { type Config, configOf, type Size, sizeNames } from '../model/config.ts'
 import type { Description } from './describe.ts'
-import { configOf } from './model.ts'
+import { givenConfig } from './model.ts'
 import { addConfigOptions, type ConfigOptions, whole } from './options.ts'
 import { action } from './run.ts'
 import { bytes, note, paint, print, table } from './terminal.ts'
@@ -73,7 +73,7 @@ async function inspect(
       ? await describeCheckpoint(await localSource(source, options, signal), options, signal)
       : undefined
   try {
-    const config = found?.config ?? configOfSize(options.size!, configOf(options))
+    const config = found?.config ?? configOf(options.size!, givenConfig(options))
     const labels = found ? found.labels : await labelsOf(config, options)
     const tensors = found
       ? [...found.checkpoint.tensors.values()]

@@ -9,12 +9,12 @@ import type { Config } from '../model/config.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import { environment } from '../platform/platform.ts'
 import type { ConfigOptions, ModelOptions } from './options.ts'
-import { follow } from './progress.ts'
+import { showProgress } from './progress.ts'
 import { note, table } from './terminal.ts'
 import { localSource } from './weights.ts'
 
 /** What of the configuration was given as options. */
-export function configOf({ imageSize, framesPerClip }: ConfigOptions): Partial<Config> {
+export function givenConfig({ imageSize, framesPerClip }: ConfigOptions): Partial<Config> {
   return { ...(imageSize && { imageSize }), ...(framesPerClip !== undefined && { framesPerClip }) }
 }
 
@@ -47,11 +47,11 @@ export async function openModel(
 ): Promise<TRecViT> {
   const { TRecViT } = await import('../model/trecvit.ts')
   const source = await localSource(options.model, options, signal, options.dtype)
-  const progress = await follow(options, 'Loading', 'MB', null)
+  const progress = await showProgress(options, 'Loading', 'MB', null)
   try {
     const model = await TRecViT.load(source, {
       device: options.device,
-      config: configOf(options),
+      config: givenConfig(options),
       signal,
       ...(options.dtype !== undefined && { dtype: options.dtype }),
       ...(options.threads !== undefined && { threads: options.threads }),
@@ -142,7 +142,7 @@ async function firstDeparture(
     device: 'wasm',
     deterministic: true,
     dtype: model.dtype,
-    config: configOf(options),
+    config: givenConfig(options),
   })
   const [want, got] = [await cpu.trace(frame), await model.trace(frame)]
   let worst = 0

@@ -20,7 +20,7 @@ const PATIENCE = 400
  * work
  * @param total how much there is to do, or null if that is not known
  */
-export async function follow(
+export async function showProgress(
   { quiet }: GlobalOptions,
   what: string,
   unit: string | null,

@@ -5,7 +5,7 @@
 import type { NdArray } from '../base/array.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 
-/** SHA-256 of the logits of `selfTest`, as hexadecimal digits. */
+/** SHA-256 of the logits of `runBuiltin`, as hexadecimal digits. */
 export const expectedHash = '388d4878c74cda4add59269d3a123f9205bac05bcd48d7929b7b8d7a7774dea1'
 
 /** Frames of the test. */
@@ -15,7 +15,7 @@ const FRAMES = 16
  * Runs the test.
  * @throws TrecvitError if the built-in model is missing or damaged
  */
-export async function selfTest(): Promise<{ hash: string; framesPerSecond: number }> {
+export async function runBuiltin(): Promise<{ hash: string; framesPerSecond: number }> {
   const { TRecViT } = await import('../model/trecvit.ts')
   await using model = await TRecViT.load('builtin', { device: 'wasm', deterministic: true })
   const { logits, framesPerSecond } = await logitsOf(model, framesOf(model))

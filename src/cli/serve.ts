@@ -135,7 +135,7 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { version: string }
   const { host, port, token, maxStreams } = options
   const limits = { maxBody: options.maxBody * 1e6, timeout: options.timeout * 1000 }
-  const name = nameOf(options.model)
+  const name = modelNameOf(options.model)
   const onError = (error: unknown) => void report(error)
   // A stream decodes one frame at a time, a request parses one body.
   const pool = openPool({ waiting: 2 * maxStreams, timeout: TASK_TIMEOUT }, onError)
@@ -207,7 +207,7 @@ function announce(
 }
 
 /** The model in addresses: its file without folders and ending. */
-function nameOf(source: string): string {
+function modelNameOf(source: string): string {
   const file = source
     .replace(/[?#].*$/, '')
     .split(/[/\\]/)

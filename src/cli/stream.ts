@@ -17,9 +17,9 @@ import {
   whole,
 } from './options.ts'
 import { writeOutput } from './output.ts'
-import { follow } from './progress.ts'
+import { showProgress } from './progress.ts'
 import { action } from './run.ts'
-import { nameOf, percent, print } from './terminal.ts'
+import { labelOf, percent, print } from './terminal.ts'
 
 /** Forms of a snapshot by name. */
 const forms = {
@@ -108,7 +108,7 @@ async function stream(
   const { sampleClip } = await import('../files.ts')
   const video = await openInput(source ?? sampleClip, options, signal)
   // Where the lines are on the screen, they are progress enough.
-  const progress = await follow(
+  const progress = await showProgress(
     { quiet: options.quiet || process.stdout.isTTY },
     'Streaming',
     'frames',
@@ -156,7 +156,7 @@ async function resume(model: TRecViT, path: string, topK: number): Promise<Class
 function textLine({ frame, top }: FrameAnswer, time: number): string {
   return (
     `${String(frame).padStart(6)}  ${time.toFixed(2).padStart(8)} s  ${percent(top[0]!.prob, 1)} ` +
-    ` ${nameOf(top[0]!)}`
+    ` ${labelOf(top[0]!)}`
   )
 }
 

@@ -92,7 +92,7 @@ export function bytes(count: number): string {
 }
 
 /** A class as people read it. */
-export function nameOf({
+export function labelOf({
   label,
   index,
 }: {

@@ -1,7 +1,7 @@
 /**
  * What happened when: answers in a row with the same label are a segment.
  */
-import { columns, isColoured, nameOf, paint, percent, type Style, table } from './terminal.ts'
+import { columns, isColoured, labelOf, paint, percent, type Style, table } from './terminal.ts'
 
 /** The answer after one frame. */
 export interface Moment {
@@ -101,7 +101,7 @@ export function drawTimeline(segments: readonly Segment[]): string {
     .slice(0, MAX_PRINTED)
     .map(({ from, to, prob, ...segment }) => [
       `${from.toFixed(2).padStart(digits)}–${to.toFixed(2).padStart(digits)} s`,
-      nameOf(segment),
+      labelOf(segment),
       percent(prob),
     ])
   const lines = table(rows)

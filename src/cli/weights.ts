@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { TrecvitError } from '../base/error.ts'
 import type { Form } from '../weights/cache.ts'
 import { addressOf, termsOf, type Weights, weightsNamed } from '../weights/known.ts'
-import { follow } from './progress.ts'
+import { showProgress } from './progress.ts'
 import type { GlobalOptions } from './run.ts'
 import { note } from './terminal.ts'
 
@@ -46,7 +46,7 @@ export async function downloadWeights(
   const { name, bytes } = weights
   if (!options.quiet)
     note(`Downloading "${name}" (${termsOf(weights)}) from ${addressOf(weights).host}`)
-  const progress = await follow(options, `Downloading ${name}`, 'MB', bytes / 1e6)
+  const progress = await showProgress(options, `Downloading ${name}`, 'MB', bytes / 1e6)
   try {
     return await fetchWeights(weights, {
       signal,

@@ -13,7 +13,7 @@ import type { Sessions } from './sessions.ts'
  * A video: a file by path, URL or bytes, decoded frames one after another, or pixels [t, H, W, 3]
  * of the model's size.
  */
-export type VideoSource =
+export type ClassifySource =
   | string
   | URL
   | Blob
@@ -55,7 +55,7 @@ const MAX_HELD = 2 ** 31
 export async function classify(
   sessions: Sessions,
   labels: readonly string[] | null,
-  source: VideoSource,
+  source: ClassifySource,
   options: ClassifyOptions,
 ): Promise<ClassifyResult> {
   const { topK = 5, clips, views = 1, signal, onProgress } = options
@@ -130,7 +130,7 @@ export async function classify(
 /** All frames as pixels [t, H, W, 3], once for each view. */
 async function hold(
   config: Config,
-  source: VideoSource,
+  source: ClassifySource,
   options: ClassifyOptions,
   views: number,
 ): Promise<(Uint8Array | Float32Array)[]> {
@@ -160,7 +160,7 @@ async function hold(
 /** The pixels [H, W, 3] of every frame that is sampled, in each of the views. */
 async function* pixelsOf(
   config: Config,
-  source: VideoSource,
+  source: ClassifySource,
   options: ClassifyOptions,
   views: number,
 ): AsyncGenerator<(Uint8Array | Float32Array)[], void, undefined> {

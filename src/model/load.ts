@@ -1,6 +1,6 @@
 import type { MatrixDType } from '../backend/backend.ts'
 import { TrecvitError } from '../base/error.ts'
-import type { Reader } from '../checkpoint/checkpoint.ts'
+import type { Reader } from '../checkpoint/reader.ts'
 import { scalesOf, sizeOf } from '../program/program.ts'
 import type { Config } from './config.ts'
 import { Hash } from './fingerprint.ts'

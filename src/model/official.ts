@@ -5,7 +5,7 @@
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { type Checkpoint, openCheckpoint } from '../checkpoint/checkpoint.ts'
-import type { SourceLike } from '../checkpoint/source.ts'
+import type { SourceLike } from '../checkpoint/openSource.ts'
 
 /** A checkpoint whose tensors have official names. */
 export interface Official {

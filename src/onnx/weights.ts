@@ -1,5 +1,5 @@
 import type { MatrixDType } from '../backend/backend.ts'
-import type { Reader } from '../checkpoint/checkpoint.ts'
+import type { Reader } from '../checkpoint/reader.ts'
 import type { Config } from '../model/config.ts'
 import { loadWeights } from '../model/load.ts'
 import type { Target } from '../model/writers.ts'

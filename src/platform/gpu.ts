@@ -53,7 +53,7 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
 }
 
 /** What an adapter is called; browsers tell less than others. */
-export function nameOf({ vendor, architecture, description }: GPUAdapterInfo): string {
+export function adapterName({ vendor, architecture, description }: GPUAdapterInfo): string {
   return description || [vendor, architecture].filter(Boolean).join(' ') || 'unknown GPU'
 }
 

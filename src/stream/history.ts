@@ -1,3 +1,4 @@
+import type { StreamState } from '../backend/backend.ts'
 import type { Kind } from '../backend/engine.ts'
 
 /** A chunk of frames that has been answered. */
@@ -22,17 +23,23 @@ const FIRST = 32
  */
 export class History {
   /** Frames since the reset, and the states after them; null is all zero. */
-  saved: { readonly frame: number; readonly values: readonly Float32Array[] | null } = {
+  #saved: { readonly frame: number; readonly values: readonly Float32Array[] | null } = {
     frame: 0,
     values: null,
   }
-  chunks: Chunk[] = []
+  #chunks: Chunk[] = []
+  /** Frames of the chunks. */
   #frames = 0
   #interval = FIRST
   #since = performance.now()
 
+  /** Frames since the reset that have been answered. */
+  get frame(): number {
+    return this.#saved.frame + this.#frames
+  }
+
   add(chunk: Chunk): void {
-    this.chunks.push(chunk)
+    this.#chunks.push(chunk)
     this.#frames += chunk.t
   }
 
@@ -43,8 +50,8 @@ export class History {
 
   /** The states after `frame` frames, from which a lost state is computed again. */
   save(frame: number, values: readonly Float32Array[] | null): void {
-    this.saved = { frame, values }
-    this.chunks = []
+    this.#saved = { frame, values }
+    this.#chunks = []
     this.#frames = 0
     this.#since = performance.now()
   }
@@ -53,18 +60,35 @@ export class History {
    * Saves as `save` does, and sets the interval.
    * @param milliseconds what reading the states took
    */
-  saveTimed(
-    kind: Kind,
-    frame: number,
-    values: readonly Float32Array[],
-    milliseconds: number,
-  ): void {
-    const frames = Math.max(1, frame - this.saved.frame)
+  saveTimed(kind: Kind, values: readonly Float32Array[], milliseconds: number): void {
+    const frames = Math.max(1, this.#frames)
     const perFrame = Math.max(1e-3, (performance.now() - this.#since - milliseconds) / frames)
     this.#interval = Math.min(
       MOST,
       Math.max(LEAST, Math.ceil(milliseconds / (SHARE[kind] * perFrame))),
     )
-    this.save(frame, values)
+    this.save(this.frame, values)
+  }
+
+  /**
+   * Computes the state of the answered frames again.
+   * @param state all zero
+   * @param run runs a chunk after so many frames
+   */
+  async restore(
+    state: StreamState,
+    run: (chunk: Chunk, frame: number) => Promise<unknown>,
+  ): Promise<void> {
+    let { frame, values } = this.#saved
+    if (values) await state.write(values)
+    for (const chunk of this.#chunks) {
+      await run(chunk, frame)
+      frame += chunk.t
+    }
+  }
+
+  /** Frees the saved state and the chunks. */
+  clear(): void {
+    this.save(this.frame, null)
   }
 }

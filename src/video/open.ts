@@ -9,7 +9,8 @@ import { listImages } from './picture/imageList.ts'
 import { openImages } from './picture/images.ts'
 import { openRaw, openY4m } from './raw/raw.ts'
 import { Y4M_MAGIC } from './raw/y4m.ts'
-import { capital, type Media, onServer, openMedia } from './source/media.ts'
+import { capital, type Media } from './source/media.ts'
+import { onServer, openMedia } from './source/openMedia.ts'
 import { makeVideo, type Reading, type Video } from './video.ts'
 
 /** How to open a video. */

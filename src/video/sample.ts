@@ -3,6 +3,7 @@
  */
 import { TrecvitError } from '../base/error.ts'
 import type { Frame } from './frame.ts'
+import { iterate } from './iterate.ts'
 
 /** Without options every frame is taken. */
 export interface SampleOptions {
@@ -38,7 +39,7 @@ const JUMP = 10
 export function sample(
   frames: AsyncIterable<Frame>,
   options: SampleOptions = {},
-): AsyncGenerator<Frame, void> {
+): AsyncIterableIterator<Frame, undefined> {
   const { start = 0, fps, stride = 1, frames: most = Infinity } = options
   if (!(start >= 0 && Number.isFinite(start)))
     throw new TrecvitError(`start must be a number of seconds from 0 on, not ${start}`)
@@ -48,56 +49,122 @@ export function sample(
     throw new TrecvitError(`stride must be a whole number from 1 on, not ${stride}`)
   if (most !== Infinity && (!Number.isInteger(most) || most < 1))
     throw new TrecvitError(`frames must be a whole number from 1 on, not ${most}`)
-  return take(fps === undefined ? from(frames, start) : atTicks(frames, start, fps), stride, most)
+  const schedule = fps === undefined ? new EveryFrame(start) : new Ticks(start, fps)
+  return pick(frames, schedule, stride, most)
 }
 
-async function* take(
+function pick(
   frames: AsyncIterable<Frame>,
+  schedule: Schedule,
   stride: number,
   most: number,
-): AsyncGenerator<Frame, void> {
+): AsyncIterableIterator<Frame, undefined> {
+  let source: AsyncIterator<Frame> | undefined
+  let isOver = false
   let seen = 0
   let taken = 0
-  for await (const frame of frames) {
-    if (seen++ % stride !== 0) continue
-    yield frame
-    // Here and not at the next frame: that one need not be decoded, nor waited for.
-    if (++taken >= most) return
+  /** Every frame of the schedule. */
+  async function next(): Promise<Frame | null> {
+    for (let frame = schedule.due(); ; frame = schedule.due()) {
+      if (frame !== null || isOver) return frame
+      source ??= frames[Symbol.asyncIterator]()
+      const { value, done } = await source.next()
+      isOver = done === true
+      if (isOver) schedule.end()
+      else schedule.add(value as Frame)
+    }
+  }
+  async function picked(): Promise<Frame | null> {
+    // The next frame need not be decoded, nor waited for.
+    if (taken >= most) return null
+    let frame = await next()
+    while (frame !== null && seen++ % stride !== 0) frame = await next()
+    taken++
+    return frame
+  }
+  return iterate(picked, async () => {
+    if (!isOver) await source?.return?.()
+  })
+}
+
+/** When which frame is on the screen. */
+interface Schedule {
+  /** Another frame comes. */
+  add(frame: Frame): void
+  /** No more frames come. */
+  end(): void
+  /** The next frame that is taken; null until another comes. */
+  due(): Frame | null
+}
+
+class EveryFrame implements Schedule {
+  readonly #start: number
+  #zero: number | undefined
+  #frame: Frame | null = null
+
+  constructor(start: number) {
+    this.#start = start
+  }
+
+  add(frame: Frame): void {
+    this.#zero ??= frame.time
+    if (frame.time - this.#zero >= this.#start - TOLERANCE) this.#frame = frame
+  }
+
+  end(): void {}
+
+  due(): Frame | null {
+    const frame = this.#frame
+    this.#frame = null
+    return frame
   }
 }
 
-async function* from(frames: AsyncIterable<Frame>, start: number): AsyncGenerator<Frame, void> {
-  let zero: number | undefined
-  for await (const frame of frames) {
-    zero ??= frame.time
-    if (frame.time - zero >= start - TOLERANCE) yield frame
-  }
-}
+class Ticks implements Schedule {
+  readonly #start: number
+  readonly #fps: number
+  #tick = 0
+  #zero = 0
+  #gap = 0
+  /** The frame on the screen, and the seconds at which it leaves. */
+  #shown: Frame | null = null
+  #until = 0
+  /** The frame after it. */
+  #next: Frame | null = null
 
-async function* atTicks(
-  frames: AsyncIterable<Frame>,
-  start: number,
-  fps: number,
-): AsyncGenerator<Frame, void> {
-  let tick = 0
-  let zero: number | undefined
-  let shown: Frame | undefined
-  let gap = 0
-  /** Ticks before `end`, all of which show the same frame. */
-  function* ticksUntil(end: number): Generator<Frame> {
-    for (; shown !== undefined && start + tick / fps < end - TOLERANCE; tick++) yield shown
+  constructor(start: number, fps: number) {
+    this.#start = start
+    this.#fps = fps
   }
-  for await (const frame of frames) {
-    zero ??= frame.time
-    const next = shown === undefined ? 0 : frame.time - shown.time
-    const most = Math.max(JUMP, JUMP * gap)
+
+  add(frame: Frame): void {
+    if (this.#shown === null) {
+      this.#zero = frame.time
+      this.#shown = frame
+      return
+    }
+    const gap = frame.time - this.#shown.time
+    const most = Math.max(JUMP, JUMP * this.#gap)
     // What is cut moves the start of all times behind it.
-    if (next > most) zero += next - most
-    yield* ticksUntil(frame.time - zero)
-    gap = Math.min(next, most)
-    shown = frame
+    if (gap > most) this.#zero += gap - most
+    this.#gap = Math.min(gap, most)
+    this.#until = frame.time - this.#zero
+    this.#next = frame
   }
-  if (shown === undefined) return
-  // One picture alone is shown once.
-  yield* ticksUntil(shown.time - zero! + Math.max(gap, 2 * TOLERANCE))
+
+  /** One picture alone is shown once. */
+  end(): void {
+    if (this.#shown !== null)
+      this.#until = this.#shown.time - this.#zero + Math.max(this.#gap, 2 * TOLERANCE)
+  }
+
+  due(): Frame | null {
+    if (this.#start + this.#tick / this.#fps < this.#until - TOLERANCE) {
+      this.#tick++
+      return this.#shown
+    }
+    this.#shown = this.#next ?? this.#shown
+    this.#next = null
+    return null
+  }
 }

@@ -3,6 +3,7 @@
  */
 import { TrecvitError } from '../base/error.ts'
 import type { Frame, Rotation } from './frame.ts'
+import { iterate } from './iterate.ts'
 
 /** What is known of a video before it is decoded. */
 export interface VideoInfo {
@@ -48,41 +49,44 @@ export interface Video extends AsyncIterable<Frame> {
 }
 
 /**
- * How a reader hands over: pictures that end or throw when `stop` is aborted, and what is left to
+ * How a reader hands over: frames that end or throw when `stop` is aborted, and what is left to
  * free after them.
  */
 export interface Reading {
   readonly info: VideoInfo
   /** Grows until the frames end. Default: none. */
   readonly warnings?: readonly string[]
-  readonly frames: AsyncGenerator<Frame>
-  readonly release: () => void | Promise<void>
+  /** The next frame; null at the end. Not called again before it has returned. */
+  next(): Promise<Frame | null>
+  release(): void | Promise<void>
 }
 
 /**
  * @param stop aborted by `close`, and by the caller's signal with the caller's reason
  */
-export function makeVideo(
-  { info, warnings = [], frames, release }: Reading,
-  stop: AbortController,
-): Video {
+export function makeVideo(reading: Reading, stop: AbortController): Video {
+  const { info, warnings = [] } = reading
   let used = false
   let closed = false
-  async function* walk(): AsyncGenerator<Frame> {
+  let last: Promise<Frame | null> = Promise.resolve(null)
+  async function next(): Promise<Frame | null> {
     try {
-      if (!closed) yield* frames
-      // Pictures that were freed by an abort end without a word.
-      if (!closed) stop.signal.throwIfAborted()
+      if (closed) return null
+      stop.signal.throwIfAborted()
+      last = reading.next()
+      const frame = await last
+      // Frames that were freed by an abort end without a word.
+      if (frame === null && !closed) stop.signal.throwIfAborted()
+      return frame
     } catch (error) {
-      if (!closed) throw error
-    } finally {
-      await free()
+      if (closed) return null
+      throw error
     }
   }
   async function free(): Promise<void> {
     stop.abort()
-    await frames.return(undefined).catch(() => {})
-    await release()
+    await last.catch(() => {})
+    await reading.release()
   }
   // An abort frees a video that nobody is waiting for, too.
   stop.signal.addEventListener('abort', () => void free().catch(() => {}), { once: true })
@@ -102,7 +106,7 @@ export function makeVideo(
           'A video can be read once: open it again to read it from the beginning',
         )
       used = true
-      return walk()
+      return iterate(next, free)
     },
   }
 }

@@ -3,7 +3,7 @@ import { TrecvitError } from '../../base/error.ts'
 /** What assembly/index.ts exports. */
 export interface Kernels {
   run(
-    team: number,
+    barrier: number,
     thread: number,
     threads: number,
     scratch: number,
@@ -64,18 +64,33 @@ export function unshared(bytes: Uint8Array): Uint8Array {
   return changed
 }
 
+const PAGE = 65536
+/** Bytes where threads meet between two steps (assembly/lib/team.ts). */
+const BARRIER = 1024
+/** Values that are packed at a time: they pass through linear memory. */
+export const STAGE: number = 1 << 18
+/** Where threads meet. The page before it belongs to the kernels. */
+export const BARRIER_AT: number = PAGE
+/** Where values lie before they are packed. */
+export const STAGE_AT: number = PAGE + BARRIER
+/** First byte that is free for programs, weights and states. */
+export const BASE: number = STAGE_AT + 4 * STAGE
+
 /**
- * A memory of so many pages that can grow as far as this runtime allows: some do not reserve 4 GiB
- * for a shared one.
+ * A memory of BASE bytes that can grow as far as this runtime allows: some do not reserve 4 GiB for
+ * a shared one.
  * @throws TrecvitError if not even 256 MiB can be had
  */
-export function createMemory(pages: number, shared: boolean): WebAssembly.Memory {
+export function createMemory(shared: boolean): WebAssembly.Memory {
   for (let maximum = 65536; maximum >= 4096; maximum /= 2) {
     try {
-      return new WebAssembly.Memory({ initial: pages, maximum, shared })
+      return new WebAssembly.Memory({ initial: pagesOf(BASE), maximum, shared })
     } catch {
       // Less, then.
     }
   }
   throw new TrecvitError('WebAssembly expected room for 256 MiB of memory; dispose of other models')
 }
+
+/** Pages of so many bytes. */
+export const pagesOf = (bytes: number): number => Math.ceil(bytes / PAGE)

@@ -1,93 +1,29 @@
-import { TrecvitError } from '../../base/error.ts'
-import type { Machine } from './machine.ts'
-
-const LIMIT = 2 ** 32
-
-/** What of a machine is needed to hand out its memory. */
-export type Heap = Pick<Machine, 'base' | 'size' | 'grow' | 'clear'>
+/**
+ * Which values of a weight `pack` puts where: the elements from `first` on of an array [blocks,
+ * rows, width] into columns at..at+width−1.
+ */
+export interface Packing {
+  readonly kind: 'matrix' | 'int8' | 'rows'
+  readonly to: number
+  readonly rows: number
+  readonly columns: number
+  readonly first: number
+  readonly width: number
+  readonly at: number
+}
 
 /**
- * Blocks of linear memory: first fit over a list of free ranges, which meet again when their
- * neighbour comes free. Memory grows when nothing fits.
+ * Linear memory of kernels, in this thread or in a worker. Calls take effect in the order in which
+ * they are made.
  */
-export class LinearMemory {
-  readonly #machine: Heap
-  readonly #free: { at: number; bytes: number }[]
-  readonly #taken = new Map<number, number>()
-  /** From here on nothing was ever taken, so all is still zero. */
-  #untouched: number
-  #growing: Promise<void> | undefined
-
-  constructor(machine: Heap) {
-    this.#machine = machine
-    const at = Math.ceil(machine.base / 64) * 64
-    this.#free = [{ at, bytes: machine.size - at }]
-    this.#untouched = at
-  }
-
-  /**
-   * @returns address of `bytes` zero bytes, a multiple of 64
-   * @throws TrecvitError saying what is missing when the 4 GiB of WebAssembly or the machine's
-   * memory do not suffice
-   */
-  async take(bytes: number, what: string): Promise<number> {
-    const size = Math.max(64, Math.ceil(bytes / 64) * 64)
-    let range: { at: number; bytes: number } | undefined
-    while (!(range = this.#free.find((free) => free.bytes >= size))) {
-      // One at a time: what another grows for itself may do for this, too.
-      if (this.#growing) await this.#growing.catch(() => {})
-      else await (this.#growing = this.#grow(size, what).finally(() => (this.#growing = undefined)))
-    }
-    const { at } = range
-    range.at += size
-    range.bytes -= size
-    if (range.bytes === 0) this.#free.splice(this.#free.indexOf(range), 1)
-    this.#taken.set(at, size)
-    if (at < this.#untouched) this.#machine.clear(at, Math.min(size, this.#untouched - at))
-    this.#untouched = Math.max(this.#untouched, at + size)
-    return at
-  }
-
-  /** Gives a block back. */
-  free(at: number): void {
-    const bytes = this.#taken.get(at)
-    if (bytes === undefined) return
-    this.#taken.delete(at)
-    this.#release(at, bytes)
-  }
-
-  #release(at: number, bytes: number): void {
-    const index = this.#free.findIndex((free) => free.at > at)
-    const next = index < 0 ? this.#free.length : index
-    this.#free.splice(next, 0, { at, bytes })
-    for (const left of [next, next - 1]) {
-      const one = this.#free[left]
-      const other = this.#free[left + 1]
-      if (one && other && one.at + one.bytes === other.at) {
-        one.bytes += other.bytes
-        this.#free.splice(left + 1, 1)
-      }
-    }
-  }
-
-  async #grow(size: number, what: string): Promise<void> {
-    const end = this.#machine.size
-    const last = this.#free[this.#free.length - 1]
-    const open = last && last.at + last.bytes === end ? last.bytes : 0
-    const missing = size - open
-    const mega = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`
-    const refuse = (why: string) =>
-      new TrecvitError(
-        `${what} need ${mega(size)}, but ${why}; a smaller model, ` +
-          'chunk or number of streams would fit',
-      )
-    if (end + missing > LIMIT)
-      throw refuse(`WebAssembly memory ends at 4 GiB and ${mega(end - open)} are taken`)
-    try {
-      await this.#machine.grow(missing)
-    } catch {
-      throw refuse(`the system gave no more than the ${mega(end)} already in use`)
-    }
-    this.#release(end, this.#machine.size - end)
-  }
+export interface Memory {
+  /** Bytes of memory. */
+  readonly size: number
+  /** Returns the bytes of memory afterwards. Rejects if the system gives no more. */
+  grow(bytes: number): Promise<number>
+  clear(at: number, bytes: number): void
+  write(at: number, values: Uint8Array | Int8Array | Float32Array): void
+  pack(values: Float32Array | Int8Array, packing: Packing): void
+  /** Copies rows whose beginnings lie `stride` elements apart. */
+  read(at: number, rows: number, columns: number, stride: number): Promise<Float32Array>
 }

@@ -1,9 +1,10 @@
-import { TrecvitError } from '../../base/error.ts'
+import { messageOf, TrecvitError } from '../../base/error.ts'
 import { availableThreads } from '../../platform/worker.ts'
-import { Away } from './away.ts'
 import { type Build, type BuildOptions, compile } from './builds.ts'
-import { Here, type Machine } from './machine.ts'
-import { Team } from './team.ts'
+import { Instance } from './instance.ts'
+import { createMemory } from './kernels.ts'
+import { CallerThread, type Machine } from './machine.ts'
+import { ThreadPool } from './threadPool.ts'
 
 /** How the CPU is used. */
 export interface CpuOptions extends BuildOptions {
@@ -26,17 +27,18 @@ const MOST = 8
 
 const canShare = typeof SharedArrayBuffer === 'function'
 
-/** Kernels in the caller's own thread, for small work. */
+/** The caller's own thread as a machine. */
 export async function openHere(
   build: Build = 'simd',
   wasmModule?: WebAssembly.Module,
 ): Promise<Machine> {
-  return Here.open(wasmModule ?? (await compile(build, canShare)), Here.memory(canShare))
+  const module = wasmModule ?? (await compile(build, canShare))
+  return new CallerThread(await Instance.open(module, createMemory(canShare)))
 }
 
 /**
- * Opens the best that this place allows: a team of threads beside the caller, one thread beside the
- * caller, or the caller's own; with the reason why it is not a team.
+ * Opens the best machine that this place allows: a pool of threads on a shared memory, one thread on
+ * a memory of its own, or the caller's thread; with the reason why it is not the first.
  * @throws TrecvitError if the engine has no WebAssembly SIMD
  */
 export async function openMachine(
@@ -45,19 +47,19 @@ export async function openMachine(
 ): Promise<{ machine: Machine; reason: string | null }> {
   const module = wasmModule ?? (await compile(build, canShare))
   try {
-    if (canShare) return { machine: await Team.start(module, threads, workerUrl), reason: null }
+    if (canShare)
+      return { machine: await ThreadPool.shared(module, threads, workerUrl), reason: null }
     const reason =
       threads > 1
         ? 'one thread: memory cannot be shared here; a page needs cross-origin isolation ' +
           '(headers COOP and COEP)'
         : null
-    return { machine: await Away.start(module, workerUrl), reason }
+    return { machine: await ThreadPool.single(module, workerUrl), reason }
   } catch (error) {
-    const why =
-      error instanceof TrecvitError ? error.cause : error instanceof Error ? error.message : error
+    const why = error instanceof TrecvitError ? String(error.cause) : messageOf(error)
     return {
       machine: await openHere(build, module),
-      reason: `one thread, the caller's own: workers are refused (${String(why)})`,
+      reason: `one thread, the caller's own: workers are refused (${why})`,
     }
   }
 }

@@ -1,7 +1,7 @@
 import script from '../../../build/worker.txt'
 import { TrecvitError } from '../../base/error.ts'
 import { type PlatformWorker, startWorker } from '../../platform/worker.ts'
-import type { Answer, Call } from './worker.ts'
+import type { Message, Reply } from './worker.ts'
 
 /** A call that waits for its answer. */
 interface Waiting {
@@ -21,7 +21,7 @@ const START_TIMEOUTS = [1500, 3000, 6000]
 export const CALL_TIMEOUT = 60
 
 /**
- * One worker with a machine, seen from its owner. The process stays alive for it only while an
+ * One worker with an instance of the kernels, seen from its owner. The process stays alive for it only while an
  * answer is awaited.
  *
  * A worker can end without an event, for example when a browser runs out of memory. A watchdog
@@ -37,7 +37,7 @@ export class Thread {
 
   private constructor(url: string | URL | undefined) {
     this.#worker = startWorker(script, url, {
-      message: (data) => this.#hear(data as Answer),
+      message: (data) => this.#hear(data as Reply),
       failed: (reason) => this.end(failed(reason)),
     })
     this.#worker.keep(false)
@@ -51,7 +51,7 @@ export class Thread {
   }
 
   /**
-   * Starts a worker and opens its machine.
+   * Starts a worker and opens its instance.
    * @param url where the script of the worker is, instead of the text that is built in
    * @param args of `open` (worker.ts)
    * @returns the thread, and the bytes of memory; rejects if workers are refused, or do not start
@@ -79,22 +79,26 @@ export class Thread {
   }
 
   /**
-   * Calls a method of the machine.
+   * Calls a method of the instance.
    * @param timeout seconds after which a worker without an answer is given up
    */
-  call<T>(method: string, args: readonly unknown[], timeout: number = CALL_TIMEOUT): Promise<T> {
+  call<T>(
+    method: Message['method'],
+    args: readonly unknown[],
+    timeout: number = CALL_TIMEOUT,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#failure) return reject(this.#failure)
       if (!this.#waiting.size) this.#worker.keep(true)
       const id = this.#calls++
       this.#waiting.set(id, { resolve, reject, left: timeout })
-      this.#worker.post({ id, method, args } satisfies Call)
+      this.#worker.post({ id, method, args } satisfies Message)
     })
   }
 
   /** The same without an answer; an error ends the thread. */
-  tell(method: string, args: readonly unknown[]): void {
-    if (!this.#failure) this.#worker.post({ method, args } satisfies Call)
+  tell(method: Message['method'], args: readonly unknown[]): void {
+    if (!this.#failure) this.#worker.post({ method, args } satisfies Message)
   }
 
   /** Ends the worker, whatever it does. Unanswered and later calls reject with this error. */
@@ -114,7 +118,7 @@ export class Thread {
     }
   }
 
-  #hear({ id, result, error }: Answer): void {
+  #hear({ id, result, error }: Reply): void {
     const waiting = id === undefined ? undefined : this.#waiting.get(id)
     if (!waiting) {
       if (error !== undefined) this.end(failed(error))

@@ -1,53 +1,45 @@
 /**
- * What runs in a worker: a machine of its own, whose methods its owner calls by message. Bundled as
- * text (build.mjs), so that it starts without a bundler's help.
+ * The script of a worker: an instance of the kernels, whose methods its owner calls by message.
+ * Bundled as text (build.mjs), so that it starts without a bundler's help.
  */
+import { messageOf } from '../../base/error.ts'
 import { serveWorker } from '../../platform/worker.ts'
-import { Here } from './machine.ts'
+import { Instance } from './instance.ts'
+import { createMemory } from './kernels.ts'
+import type { Memory } from './memory.ts'
 
-/** A call to the machine; `open` comes first. Only calls with an id are answered. */
-export interface Call {
+/** A call of a method of the instance; `open` comes first. Only calls with an id are answered. */
+export interface Message {
   readonly id?: number
-  readonly method: string
+  readonly method: 'open' | 'run' | keyof Omit<Memory, 'size'>
   readonly args: readonly unknown[]
 }
 
 /** What comes back: a result, or why there is none. */
-export interface Answer {
+export interface Reply {
   readonly id?: number
   readonly result?: unknown
   readonly error?: string
 }
 
-let machine: Here | undefined
+let instance: Instance | undefined
 
-const methods: Record<string, (...args: never[]) => unknown> = {
-  /** On a memory that others share, or on one of its own. */
-  open: async (module: WebAssembly.Module, memory?: WebAssembly.Memory) => {
-    machine = await Here.open(module, memory ?? Here.memory(false))
-    return machine.size
-  },
-  work: (...args: Parameters<Here['work']>) => machine!.work(...args),
-  run: (...args: Parameters<Here['run']>) => machine!.run(...args),
-  grow: async (bytes: number) => {
-    await machine!.grow(bytes)
-    return machine!.size
-  },
-  clear: (...args: Parameters<Here['clear']>) => machine!.clear(...args),
-  write: (...args: Parameters<Here['write']>) => machine!.write(...args),
-  pack: (...args: Parameters<Here['pack']>) => machine!.pack(...args),
-  read: (...args: Parameters<Here['read']>) => machine!.read(...args),
+/** On a memory that others share, or on one of its own. Returns its bytes. */
+async function open(module: WebAssembly.Module, memory?: WebAssembly.Memory): Promise<number> {
+  instance = await Instance.open(module, memory ?? createMemory(false))
+  return instance.size
 }
 
-const answer = serveWorker(async (data) => {
-  const { id, method, args } = data as Call
+const reply = serveWorker(async (data) => {
+  const { id, method, args } = data as Message
   try {
-    const result = await methods[method]!(...(args as never[]))
-    if (id !== undefined) answer({ id, result } satisfies Answer)
+    const call = (method === 'open' ? open : instance![method]) as (...args: unknown[]) => unknown
+    const result = await call.apply(instance, [...args])
+    if (id !== undefined) reply({ id, result } satisfies Reply)
   } catch (error) {
-    answer({
+    reply({
       ...(id !== undefined && { id }),
-      error: error instanceof Error ? error.message : String(error),
-    } satisfies Answer)
+      error: messageOf(error),
+    } satisfies Reply)
   }
 })

@@ -1,7 +1,14 @@
-import { type State, sizeOf } from '../../program/program.ts'
+import {
+  type Average,
+  averageFrames,
+  type State,
+  sizeOf,
+  statesFor,
+} from '../../program/program.ts'
 import type { StreamState } from '../backend.ts'
 import { allocate } from './allocate.ts'
-import { Kernels } from './kernels.ts'
+import { Pipelines } from './pipelines.ts'
+import type { Resources } from './resources.ts'
 import type { Submits } from './submits.ts'
 import { COPY_DST, UNIFORM } from './usage.ts'
 
@@ -17,8 +24,7 @@ export class WebGpuState implements StreamState {
   readonly #frame: GPUBuffer
 
   private constructor(
-    device: GPUDevice,
-    submits: Submits,
+    { device, submits }: Resources,
     bytes: readonly number[],
     buffers: readonly GPUBuffer[],
     averageFrames: number,
@@ -29,7 +35,7 @@ export class WebGpuState implements StreamState {
     this.#buffers = buffers
     this.#frame = device.createBuffer({ label: 'frame', size: 8, usage: UNIFORM | COPY_DST })
     device.queue.writeBuffer(this.#frame, 4, Float32Array.of(averageFrames))
-    const { streamLayout: layout } = Kernels.of(device)
+    const { streamLayout: layout } = Pipelines.of(device)
     this.groups = buffers.map((buffer) =>
       device.createBindGroup({
         layout,
@@ -43,19 +49,19 @@ export class WebGpuState implements StreamState {
 
   /** @throws TrecvitError if the states do not fit */
   static async create(
-    device: GPUDevice,
-    submits: Submits,
+    resources: Resources,
     states: readonly State[],
-    averageFrames: number,
+    average: Average,
   ): Promise<WebGpuState> {
-    const bytes = states.map(({ shape }) => 4 * sizeOf(shape))
+    const sized = statesFor(states, average)
+    const bytes = sized.map(({ shape }) => 4 * sizeOf(shape))
     const buffers = await allocate(
-      device,
+      resources.device,
       'The state of a stream',
-      states.map(({ name }, index) => ({ name, bytes: bytes[index]! })),
+      sized.map(({ name }, index) => ({ name, bytes: bytes[index]! })),
       'fewer videos side by side',
     )
-    return new WebGpuState(device, submits, bytes, buffers, averageFrames)
+    return new WebGpuState(resources, bytes, buffers, averageFrames(average))
   }
 
   /** Tells the kernels of the next submit how many frames came before it. */

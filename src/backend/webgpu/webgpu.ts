@@ -1,17 +1,11 @@
-import { nameOf, OPTIONAL } from '../../platform/gpu.ts'
-import {
-  type Average,
-  averageFrames,
-  type Program,
-  type State,
-  statesFor,
-  type Weight,
-} from '../../program/program.ts'
+import { adapterName, OPTIONAL } from '../../platform/gpu.ts'
+import type { Average, Program, State, Weight } from '../../program/program.ts'
 import type { Backend, Device, MatrixDType, Replay, StreamState } from '../backend.ts'
 import { allocate } from './allocate.ts'
 import { elementBytes, quads, weightBytes } from './encode.ts'
 import { Halves } from './halves.ts'
 import { WebGpuReplay } from './replay.ts'
+import type { Resources } from './resources.ts'
 import { WebGpuState } from './state.ts'
 import { Submits } from './submits.ts'
 
@@ -25,27 +19,17 @@ const FLUSH = 1 << 25
 export class WebGpuBackend implements Backend {
   readonly device: Device
   failure: string | null = null
-  readonly #device: GPUDevice
-  readonly #dtype: MatrixDType
-  readonly #submits: Submits
-  readonly #weights: ReadonlyMap<string, GPUBuffer>
-  /** What is bound where a step has no such input. */
-  readonly #none: GPUBuffer
+  readonly #resources: Resources
   readonly #halves: Halves
   #written = 0
 
-  private constructor(
-    device: GPUDevice,
-    dtype: MatrixDType,
-    weights: ReadonlyMap<string, GPUBuffer>,
-    none: GPUBuffer,
-    toggles: readonly string[] | null,
-  ) {
+  private constructor(resources: Resources, toggles: readonly string[] | null) {
+    const { device } = resources
     const { vendor, architecture, description } = device.adapterInfo
     const { maxBufferSize, maxStorageBufferBindingSize } = device.limits
     this.device = {
       backend: 'webgpu',
-      kernels: nameOf(device.adapterInfo),
+      kernels: adapterName(device.adapterInfo),
       threads: 1,
       reason: null,
       gpu: {
@@ -58,12 +42,8 @@ export class WebGpuBackend implements Backend {
       },
     }
     void device.lost.then(({ message, reason }) => (this.failure ??= message || reason))
-    this.#device = device
-    this.#dtype = dtype
+    this.#resources = resources
     this.#halves = new Halves(device.queue)
-    this.#submits = new Submits(device)
-    this.#weights = weights
-    this.#none = none
   }
 
   /**
@@ -89,13 +69,14 @@ export class WebGpuBackend implements Backend {
       [{ name: 'none', bytes: 0 }, ...wanted],
       dtype === 'f32' ? "dtype 'f16', which halves them, or a smaller model" : 'a smaller model',
     )
-    return new WebGpuBackend(
+    const resources: Resources = {
       device,
+      submits: new Submits(device),
       dtype,
-      new Map(weights.map(({ name }, index) => [name, buffers[index]!])),
-      none!,
-      toggles,
-    )
+      weights: new Map(weights.map(({ name }, index) => [name, buffers[index]!])),
+      none: none!,
+    }
+    return new WebGpuBackend(resources, toggles)
   }
 
   /**
@@ -103,8 +84,9 @@ export class WebGpuBackend implements Backend {
    * is as wide as the weight, else row by row.
    */
   write(weight: Weight, values: Float32Array, first: number, width: number, at: number): void {
-    const buffer = this.#weights.get(weight.name)!
-    const half = elementBytes(weight, this.#dtype) === 2
+    const { device, dtype, weights } = this.#resources
+    const buffer = weights.get(weight.name)!
+    const half = elementBytes(weight, dtype) === 2
     const columns = quads(weight.columns)
     const line = width === columns ? Infinity : width
     for (let from = 0; from < values.length; ) {
@@ -113,40 +95,27 @@ export class WebGpuBackend implements Backend {
       const to = Math.floor(index / line) * columns + at + (index % line)
       if (half) this.#halves.write(buffer, to, values.subarray(from, from + count))
       else
-        this.#device.queue.writeBuffer(
-          buffer,
-          4 * to,
-          values as Float32Array<ArrayBuffer>,
-          from,
-          count,
-        )
+        device.queue.writeBuffer(buffer, 4 * to, values as Float32Array<ArrayBuffer>, from, count)
       from += count
     }
     this.#written += values.byteLength
     if (this.#written < FLUSH) return
-    this.#device.queue.submit([])
+    device.queue.submit([])
     this.#written = 0
   }
 
   prepare(program: Program): Promise<Replay> {
-    return WebGpuReplay.create(
-      this.#device,
-      this.#submits,
-      program,
-      this.#weights,
-      this.#none,
-      this.#dtype,
-    )
+    return WebGpuReplay.create(this.#resources, program)
   }
 
-  async createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
-    const sized = statesFor(states, average)
-    return WebGpuState.create(this.#device, this.#submits, sized, averageFrames(average))
+  createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
+    return WebGpuState.create(this.#resources, states, average)
   }
 
   /** Frees the weights; the device lives on. */
   dispose(): void {
-    for (const buffer of [...this.#weights.values(), this.#none]) buffer.destroy()
-    this.#submits.dispose()
+    const { submits, weights, none } = this.#resources
+    for (const buffer of [...weights.values(), none]) buffer.destroy()
+    submits.dispose()
   }
 }

@@ -38,7 +38,7 @@ export interface EngineOptions {
 }
 
 /**
- * Loads a model with random weights, the same for the same seed, onto a team of threads (one unless
+ * Loads a model with random weights, the same for the same seed, onto a pool of threads (one unless
  * given), and opens its stream.
  */
 export async function createEngine(

@@ -1,4 +1,4 @@
-import type { Reader, TensorInfo } from '../../checkpoint/checkpoint.ts'
+import type { Reader, TensorInfo } from '../../checkpoint/reader.ts'
 import { CHUNK, type Sink } from '../../checkpoint/values.ts'
 import { writeSafetensors } from '../../checkpoint/writeSafetensors.ts'
 import type { Config } from '../../model/config.ts'

@@ -5,7 +5,7 @@ import type { NdArray } from '../../base/array.ts'
 import { topsOf } from '../../model/heads/classification.ts'
 import { sessionsOf } from '../../model/sessions.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
-import { nameOf } from '../terminal.ts'
+import { labelOf } from '../terminal.ts'
 import type { InferRequest, OutputTensor } from './tensors.ts'
 
 /**
@@ -43,7 +43,7 @@ export async function infer(
   return outputs.map(({ name, binary }) => {
     if (name === 'logits') return { name, binary, datatype: 'FP32', shape: [b, c], data: logits }
     if (name === 'probs') return { name, binary, datatype: 'FP32', shape: [b, c], data: probs }
-    const labels = topsOf(probs, c, model.labels, topK).map((top) => top.map(nameOf))
+    const labels = topsOf(probs, c, model.labels, topK).map((top) => top.map(labelOf))
     return { name, binary, datatype: 'BYTES', shape: [b, topK], data: labels.flat() }
   })
 }

@@ -7,7 +7,7 @@ import type { Config } from '../../model/config.ts'
 import { type Frame, RGB } from '../../video/frame.ts'
 import { decodeImage } from '../../video/picture/image.ts'
 import { toPixels } from '../../video/pixels/pixels.ts'
-import { openMedia } from '../../video/source/media.ts'
+import { openMedia } from '../../video/source/openMedia.ts'
 import { type InferRequest, parseInfer } from './tensors.ts'
 
 /** A frame as a client sends it. */

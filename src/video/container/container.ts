@@ -7,7 +7,7 @@ import { capital, type Media } from '../source/media.ts'
 import type { Reading } from '../video.ts'
 import { openPart } from './openPart.ts'
 import { clear, type Part } from './part.ts'
-import { present } from './present.ts'
+import { Presentation } from './presentation.ts'
 import { frameRate } from './rate.ts'
 
 /**
@@ -40,13 +40,12 @@ async function openTrack(
   const rotation = await video.getRotation()
   const warnings = part.warnings.map((clause) => `${capital(media.name)} ${clause}`)
   const fps = await frameRate(video)
-  const {
-    frames: pictures,
-    first,
-    decoder,
-    close,
-  } = await chooseDecoder(media.name, track.codec.label, options, signal, (decode) =>
-    present(media.name, part, rotation, warnings, decode, signal),
+  const { presentation, first, decoder } = await chooseDecoder(
+    media.name,
+    track.codec.label,
+    options,
+    signal,
+    (decode) => new Presentation(media.name, part, rotation, warnings, decode, signal),
   )
   const turned = rotation === 90 || rotation === 270
   return {
@@ -62,9 +61,9 @@ async function openTrack(
       decoder,
     },
     warnings,
-    frames: pictures,
+    next: () => presentation.next(),
     async release() {
-      await close()
+      await presentation.close()
       part.dispose()
     },
   }

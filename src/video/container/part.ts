@@ -11,7 +11,7 @@ import { readAvcSps, readHevcSps } from '../codec/sps.ts'
 import { readTags, type Tags } from '../codec/tags.ts'
 import type { Track } from '../decoder/track.ts'
 import { checkSize } from '../frame.ts'
-import { type Edit, passesOf } from '../isobmff/edits.ts'
+import type { Edit } from '../isobmff/edits.ts'
 import { EVERYTHING, type Isobmff } from '../isobmff/file.ts'
 import { noIndex } from '../isobmff/movieIndex.ts'
 import { capital, type Media } from '../source/media.ts'
@@ -25,13 +25,9 @@ export interface Part {
   readonly container: string
   readonly tags: Tags
   /**
-   * Passes over the media that the edit list asks for, with the track's ticks of a second; null:
-   * everything from time 0 on.
+   * What the edit list shows, with the track's ticks of a second; null: everything from time 0 on.
    */
-  readonly edits: {
-    readonly passes: readonly (readonly Edit[])[]
-    readonly timescale: number
-  } | null
+  readonly edits: { readonly list: readonly Edit[]; readonly timescale: number } | null
   /** Frames that are shown; null: unknown. */
   readonly frames: number | null
   /** Seconds; null: unknown. */
@@ -122,7 +118,7 @@ async function readPart(
       isobmff === undefined
         ? null
         : {
-            passes: passesOf(isobmff.movie.edits?.edits ?? EVERYTHING),
+            list: isobmff.movie.edits?.edits ?? EVERYTHING,
             timescale: isobmff.movie.timescale,
           },
     frames: isobmff?.shown ?? null,
@@ -168,15 +164,11 @@ async function readTrack(
   checkSize(capital(media.name), size.codedWidth, size.codedHeight)
   const record = bytesOf(config.description)
   const change = (): Change | null => known?.change(kind) ?? null
-  const packets = new Packets(video, () => leadingFilter(kind, record), change)
-  async function* read(from?: number): ReturnType<Track['packets']> {
-    try {
-      yield* packets.read(from)
-    } catch (error) {
-      signal.throwIfAborted()
-      throw clear(error, media)
-    }
+  const fail = (error: unknown): never => {
+    signal.throwIfAborted()
+    throw clear(error, media)
   }
+  const packets = new Packets(video, () => leadingFilter(kind, record), change, fail)
   return {
     track: {
       input: video,
@@ -184,7 +176,7 @@ async function readTrack(
       codec: describeCodec(kind, config.codec, record),
       config,
       isChanged: change() !== null,
-      packets: read,
+      packets: (from) => packets.read(from),
     },
     packets,
   }

@@ -3,8 +3,8 @@
  */
 import { type VideoSample, VideoSampleSink } from 'mediabunny'
 import { TrecvitError } from '../../base/error.ts'
-import { checkSize, type FrameFormat, frameBytes, splitPlanes } from '../frame.ts'
-import { type Decoded, DecoderFault, firstLine, type Track } from './track.ts'
+import { checkSize, type FrameFormat, planeShapes } from '../frame.ts'
+import { type Decode, type Decoded, DecoderFault, firstLine, type Track } from './track.ts'
 
 /** WebCodecs' planar formats under our names; with alpha, the fourth plane stays behind. */
 const PLANAR: Readonly<Record<string, FrameFormat>> = {
@@ -25,7 +25,20 @@ const PLANAR: Readonly<Record<string, FrameFormat>> = {
  * (Firefox), pictures are `rgba`, converted by it.
  * @throws DecoderFault when this browser cannot decode the stream, or reports damage
  */
-export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
+export const decodeBrowser: Decode = (track, signal) => decode(track, signal, true)
+
+/**
+ * The same from a browser that hands out planes.
+ * @throws DecoderFault when it does not
+ */
+export const decodePlanes: Decode = (track, signal) => decode(track, signal, false)
+
+/** @param isConverted whether pictures may be `rgba` */
+async function* decode(
+  track: Track,
+  signal: AbortSignal,
+  isConverted: boolean,
+): AsyncGenerator<Decoded> {
   if (track.isChanged)
     throw new DecoderFault('this browser reads packets by itself, which have to be changed first', {
       progress: 'refused',
@@ -36,6 +49,10 @@ export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGe
     for await (const sample of new VideoSampleSink(track.input).samples()) {
       try {
         signal.throwIfAborted()
+        if (!isConverted && PLANAR[sample.format ?? ''] === undefined)
+          throw new DecoderFault('this browser keeps the planes of pictures to itself', {
+            progress: 'refused',
+          })
         yield await copySample(sample)
       } finally {
         sample.close()
@@ -45,20 +62,6 @@ export async function* decodeBrowser(track: Track, signal: AbortSignal): AsyncGe
     if (signal.aborted || error instanceof TrecvitError) throw error
     const reason = firstLine((error as Error).message)
     throw new DecoderFault(`the browser's decoder reports ${reason}`, { cause: error })
-  }
-}
-
-/**
- * The same from a browser that hands out planes.
- * @throws DecoderFault when it does not
- */
-export async function* decodePlanes(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
-  for await (const picture of decodeBrowser(track, signal)) {
-    if (picture.format === 'rgba')
-      throw new DecoderFault('this browser keeps the planes of pictures to itself', {
-        progress: 'refused',
-      })
-    yield picture
   }
 }
 
@@ -87,24 +90,17 @@ async function copySample(sample: VideoSample): Promise<Decoded> {
     return { format: planar, width, height, planes, time }
   }
   const [luma, chroma] = layouts
-  const planes = splitPlanes(
-    planar,
-    width,
-    height,
-    new Uint8Array(frameBytes(planar, width, height)),
-  )
-  for (let y = 0; y < height; y++)
-    planes[0]!.data.set(
-      data.subarray(luma!.offset + y * luma!.stride).subarray(0, width),
-      y * width,
-    )
-  const [, u, v] = planes
-  for (let y = 0; y < (height + 1) >> 1; y++) {
-    const from = chroma!.offset + y * chroma!.stride
+  const y = { data: data.subarray(luma!.offset), stride: luma!.stride }
+  const [, u, v] = planeShapes(planar, width, height).map(({ stride, rows }) => ({
+    data: new Uint8Array(stride * rows),
+    stride,
+  }))
+  for (let row = 0; row < (height + 1) >> 1; row++) {
+    const from = chroma!.offset + row * chroma!.stride
     for (let x = 0; x < u!.stride; x++) {
-      u!.data[y * u!.stride + x] = data[from + 2 * x]!
-      v!.data[y * u!.stride + x] = data[from + 2 * x + 1]!
+      u!.data[row * u!.stride + x] = data[from + 2 * x]!
+      v!.data[row * u!.stride + x] = data[from + 2 * x + 1]!
     }
   }
-  return { format: planar, width, height, planes, time }
+  return { format: planar, width, height, planes: [y, u!, v!], time }
 }

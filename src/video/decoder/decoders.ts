@@ -4,8 +4,10 @@
 import { TrecvitError } from '../../base/error.ts'
 import type { DecoderChoice } from '../choices.ts'
 import { CONVERT } from '../codec/kinds.ts'
+import type { Presentation } from '../container/presentation.ts'
 import type { Frame } from '../frame.ts'
-import { capital, onServer } from '../source/media.ts'
+import { capital } from '../source/media.ts'
+import { onServer } from '../source/openMedia.ts'
 import { decodeBrowser, decodePlanes } from './browser.ts'
 import { decodeFfmpeg } from './ffmpeg.ts'
 import { decodeNative } from './native.ts'
@@ -19,17 +21,16 @@ export interface DecoderOptions {
 
 /** A decoder that gave the first picture. */
 export interface Chosen {
-  /** All pictures, the first included. */
-  readonly frames: AsyncGenerator<Frame>
+  /** All frames, the first included. */
+  readonly presentation: Presentation
   readonly first: Frame
   /** Its name, and why no better one was chosen. */
   readonly decoder: string
-  close(): Promise<void>
 }
 
 interface Decoder {
   readonly name: string
-  readonly decode: Decode
+  load(): Promise<Decode>
 }
 
 /**
@@ -39,30 +40,30 @@ interface Decoder {
 function candidates({ choice, url }: DecoderOptions): Decoder[] {
   const wasm: Decoder = {
     name: 'FFmpeg in WebAssembly',
-    async *decode(track, signal) {
+    async load() {
       const { decodeWasm } = await import('./wasm.ts')
-      yield* decodeWasm(track, signal, url)
+      return (track, signal) => decodeWasm(track, signal, url)
     },
   }
   if (choice === 'wasm') return [wasm]
   if (onServer()) {
-    const native: Decoder = { name: 'node-webcodecs', decode: decodeNative }
-    const ffmpeg: Decoder = { name: 'ffmpeg', decode: decodeFfmpeg }
+    const native: Decoder = { name: 'node-webcodecs', load: async () => decodeNative }
+    const ffmpeg: Decoder = { name: 'ffmpeg', load: async () => decodeFfmpeg }
     return choice === 'native' ? [native] : choice === 'ffmpeg' ? [ffmpeg] : [native, ffmpeg, wasm]
   }
   if (choice === 'ffmpeg')
     throw new TrecvitError('The decoder "ffmpeg" needs Node, Deno or Bun: use "auto" in a browser')
-  const browser: Decoder = { name: 'WebCodecs', decode: decodeBrowser }
+  const browser: Decoder = { name: 'WebCodecs', load: async () => decodeBrowser }
   return choice === 'native'
     ? [browser]
-    : [{ name: 'WebCodecs', decode: decodePlanes }, wasm, browser]
+    : [{ name: 'WebCodecs', load: async () => decodePlanes }, wasm, browser]
 }
 
 /**
  * Decodes the first picture with each decoder in turn until one can.
  * @param name of the video, for messages
  * @param label of its codec
- * @param present all frames of the video by a decoder
+ * @param present the frames of the video by a decoder
  * @throws TrecvitError when no decoder can
  */
 export async function chooseDecoder(
@@ -70,17 +71,16 @@ export async function chooseDecoder(
   label: string,
   options: DecoderOptions,
   signal: AbortSignal,
-  present: (decode: Decode) => AsyncGenerator<Frame>,
+  present: (decode: Decode) => Presentation,
 ): Promise<Chosen> {
   const faults: DecoderFault[] = []
-  for (const { name: decoder, decode } of candidates(options)) {
-    const frames = present(decode)
+  for (const { name: decoder, load } of candidates(options)) {
+    const presentation = present(await load())
     try {
-      const { value: first } = await frames.next()
+      const first = await presentation.first()
       const reasons = new Set(faults.map(({ message }) => message))
       const note = reasons.size > 0 ? ` (${[...reasons].join('; ')})` : ''
-      const close = async (): Promise<void> => void (await frames.return(undefined).catch(() => {}))
-      return { frames: startWith(first!, frames), first: first!, decoder: decoder + note, close }
+      return { presentation, first, decoder: decoder + note }
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof DecoderFault)) throw error
@@ -107,9 +107,4 @@ function furthest(faults: readonly DecoderFault[]): DecoderFault {
     faults.find(({ progress }) => progress === 'refused') ??
     faults[0]!
   )
-}
-
-async function* startWith(first: Frame, rest: AsyncGenerator<Frame>): AsyncGenerator<Frame> {
-  yield first
-  yield* rest
 }

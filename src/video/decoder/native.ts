@@ -50,14 +50,17 @@ export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGen
     error: (error) => (failure ??= error),
   })
 
-  async function* drain(): AsyncGenerator<Decoded> {
-    for (let frame = ready.shift(); frame !== undefined; frame = ready.shift()) {
-      signal.throwIfAborted()
-      const { codedWidth: width, codedHeight: height } = frame
-      const planes = await copyPlanes(frame, format!)
-      yield { format: format!, width, height, planes, time: clock.next() }
+  /** The next picture that came out; null when there is none yet. */
+  const next = async (): Promise<Decoded | null> => {
+    const frame = ready.shift()
+    if (frame === undefined) {
+      if (failure !== null) throw reported(failure)
+      return null
     }
-    if (failure !== null) throw reported(failure)
+    signal.throwIfAborted()
+    const { codedWidth: width, codedHeight: height } = frame
+    const planes = await copyPlanes(frame, format)
+    return { format, width, height, planes, time: clock.next() }
   }
 
   try {
@@ -73,12 +76,12 @@ export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGen
       decoder.decode(
         new EncodedVideoChunk({ type: packet.type, data: packet.data, timestamp: timestamp++ }),
       )
-      yield* drain()
+      for (let picture = await next(); picture; picture = await next()) yield picture
       // A file in memory gives packets without ever leaving the thread to others.
       await new Promise((resolve) => setImmediate(resolve))
     }
     await decoder.flush()
-    yield* drain()
+    for (let picture = await next(); picture; picture = await next()) yield picture
   } catch (error) {
     if (signal.aborted || error instanceof TrecvitError) throw error
     throw reported(error as Error)

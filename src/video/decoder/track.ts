@@ -21,7 +21,7 @@ export interface Track {
    * frame
    * @throws TrecvitError when the file ends early or is damaged
    */
-  packets(from?: number): AsyncGenerator<EncodedPacket>
+  packets(from?: number): AsyncIterable<EncodedPacket>
 }
 
 /**

@@ -61,13 +61,13 @@ export async function* decodeWasm(
     for await (const packet of track.packets()) {
       signal.throwIfAborted()
       decoder.send(packet.data, packet.timestamp)
-      yield* decoder.pictures()
+      for (let next = decoder.receive(); next; next = decoder.receive()) yield next
       if (performance.now() - breathed < PAUSE) continue
       await breathe()
       breathed = performance.now()
     }
     decoder.send(null)
-    yield* decoder.pictures()
+    for (let next = decoder.receive(); next; next = decoder.receive()) yield next
   } catch (error) {
     // Whatever hostile bytes do to FFmpeg ends as a trap inside its own memory.
     if (error instanceof WebAssembly.RuntimeError)
@@ -164,9 +164,9 @@ class Decoder {
     this.#check(this.#wasm.send(at, packet.length, this.#sent++))
   }
 
-  /** What has come out since. */
-  *pictures(): Generator<Decoded> {
-    while (this.#check(this.#wasm.receive()) === PICTURE) yield this.#copy()
+  /** The next picture that came out; null when there is none yet. */
+  receive(): Decoded | null {
+    return this.#check(this.#wasm.receive()) === PICTURE ? this.#copy() : null
   }
 
   #copy(): Decoded {

@@ -69,7 +69,7 @@ export function readEdits(
  * Splits a list into passes over the media: within each, edits follow one another without going
  * back.
  */
-export function passesOf(edits: readonly Edit[]): Edit[][] {
+export function splitEdits(edits: readonly Edit[]): Edit[][] {
   const passes: Edit[][] = []
   let end = Infinity
   for (const edit of edits) {

@@ -5,7 +5,7 @@ import { TrecvitError } from '../../base/error.ts'
 import { CONVERT } from '../codec/kinds.ts'
 import { capital } from '../source/media.ts'
 import { boxHeader } from './boxes.ts'
-import { passesOf } from './edits.ts'
+import { splitEdits } from './edits.ts'
 import { type Movie, readMovie } from './movie.ts'
 import { mostFrames, TooManySamples } from './sampleTable.ts'
 
@@ -78,7 +78,7 @@ export function patchIndex(
       ? faultOf(named, `has no video, only ${movie.join(' and ')}: give a file with a video track`)
       : faultOf(named, noIndex(named.head))
   }
-  const passes = passesOf(movie.edits?.edits ?? []).length
+  const passes = splitEdits(movie.edits?.edits ?? []).length
   if (passes > MAX_PASSES)
     throw faultOf(named, `has an edit list that goes back ${passes - 1} times: ${CONVERT}`)
   const brand = isFirst ? boxHeader('ftyp', 16) : new Uint8Array(0)

@@ -8,7 +8,7 @@
  */
 import { TrecvitError } from '../../base/error.ts'
 import { builtinModule } from '../../platform/platform.ts'
-import { onServer } from '../source/media.ts'
+import { onServer } from '../source/openMedia.ts'
 
 /** A decoded picture: RGBA bytes. */
 export interface Pixels {

@@ -4,7 +4,8 @@
 import { TrecvitError } from '../../base/error.ts'
 import type { VideoSource } from '../choices.ts'
 import type { Frame } from '../frame.ts'
-import { capital, type Media, openMedia } from '../source/media.ts'
+import { capital, type Media } from '../source/media.ts'
+import { openMedia } from '../source/openMedia.ts'
 import type { Reading } from '../video.ts'
 import { decodeImage } from './image.ts'
 
@@ -25,22 +26,18 @@ export async function openImages(
     throw new TrecvitError('The list of pictures is empty: give at least one')
   const first = await decodeImage(opened ?? (await openMedia(sources[0]!, signal)), 0)
   const { width, height, rotation } = uprightOf(first.frame)
-  async function* frames(): AsyncGenerator<Frame> {
-    yield first.frame
-    for (let i = 1; i < sources.length; i++) {
-      signal.throwIfAborted()
-      const media = await openMedia(sources[i]!, signal)
-      const { frame } = await decodeImage(media, i / fps)
-      const size = uprightOf(frame)
-      if (size.width !== width || size.height !== height) {
-        throw new TrecvitError(
-          `${capital(media.name)} has ${size.width}x${size.height} pixels, ` +
-            `the pictures before it ${width}x${height}: a sequence must keep its size`,
-        )
-      }
-      yield frame
-    }
+  async function read(index: number): Promise<Frame> {
+    signal.throwIfAborted()
+    const media = await openMedia(sources[index]!, signal)
+    const { frame } = await decodeImage(media, index / fps)
+    const size = uprightOf(frame)
+    if (size.width === width && size.height === height) return frame
+    throw new TrecvitError(
+      `${capital(media.name)} has ${size.width}x${size.height} pixels, ` +
+        `the pictures before it ${width}x${height}: a sequence must keep its size`,
+    )
   }
+  let count = 0
   const { kind: codec, decoder } = first
   return {
     info: {
@@ -54,7 +51,11 @@ export async function openImages(
       fps,
       decoder,
     },
-    frames: frames(),
+    async next() {
+      const index = count++
+      if (index === 0) return first.frame
+      return index < sources.length ? read(index) : null
+    },
     release() {},
   }
 }

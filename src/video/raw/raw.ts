@@ -22,24 +22,14 @@ export async function openY4m(media: Media, signal: AbortSignal): Promise<Readin
     throw error
   })
   const { format, width, height, matrix, fullRange, siting, fps } = header
-  async function* frames(): AsyncGenerator<Frame> {
-    for (let i = 0; ; i++) {
-      const data = await readY4mFrame(reader, header, i, media.name).catch(rethrow(signal))
-      signal.throwIfAborted()
-      if (data === null) return
-      const planes = splitPlanes(format, width, height, data)
-      yield {
-        format,
-        width,
-        height,
-        planes,
-        time: (i * fps.den) / fps.num,
-        matrix,
-        fullRange,
-        siting,
-        rotation: 0,
-      }
-    }
+  let count = 0
+  async function next(): Promise<Frame | null> {
+    const data = await readY4mFrame(reader, header, count, media.name).catch(rethrow(signal))
+    signal.throwIfAborted()
+    if (data === null) return null
+    const planes = splitPlanes(format, width, height, data)
+    const time = (count++ * fps.den) / fps.num
+    return { format, width, height, planes, time, matrix, fullRange, siting, rotation: 0 }
   }
   const info = {
     container: 'y4m',
@@ -52,7 +42,7 @@ export async function openY4m(media: Media, signal: AbortSignal): Promise<Readin
     fps: fps.num / fps.den,
     decoder: 'none needed',
   } as const
-  return { info, frames: frames(), release }
+  return { info, next, release }
 }
 
 /**
@@ -70,27 +60,19 @@ export async function openRaw(
   const reader = new ByteReader(await media.stream())
   const release = (): Promise<void> => reader.cancel()
   signal.addEventListener('abort', release)
-  async function* frames(): AsyncGenerator<Frame> {
-    for (let i = 0; ; i++) {
-      const data = await reader.take(bytes).catch(rethrow(signal))
-      signal.throwIfAborted()
-      if (data.length === 0) return
-      if (data.length < bytes) {
-        throw new TrecvitError(
-          `${capital(media.name)} is cut short: frame ${i} has ${data.length} of the ${bytes} ` +
-            `bytes of ${width}x${height} rgb24, or its size is another`,
-        )
-      }
-      yield {
-        format: 'rgb24',
-        width,
-        height,
-        planes: [{ data, stride: width * 3 }],
-        time: i / fps,
-        rotation: 0,
-        ...RGB,
-      }
+  let count = 0
+  async function next(): Promise<Frame | null> {
+    const data = await reader.take(bytes).catch(rethrow(signal))
+    signal.throwIfAborted()
+    if (data.length === 0) return null
+    if (data.length < bytes) {
+      throw new TrecvitError(
+        `${capital(media.name)} is cut short: frame ${count} has ${data.length} of the ${bytes} ` +
+          `bytes of ${width}x${height} rgb24, or its size is another`,
+      )
     }
+    const planes = [{ data, stride: width * 3 }]
+    return { format: 'rgb24', width, height, planes, time: count++ / fps, rotation: 0, ...RGB }
   }
   const frameCount = media.size === null ? null : Math.floor(media.size / bytes)
   const duration = frameCount === null ? null : frameCount / fps
@@ -105,7 +87,7 @@ export async function openRaw(
     fps,
     decoder: 'none needed',
   } as const
-  return { info, frames: frames(), release }
+  return { info, next, release }
 }
 
 /**

@@ -2,7 +2,7 @@
 import { deflateRawSync } from 'node:zlib'
 import { crc32 } from '../../../src/base/crc32.ts'
 import { openCheckpoint } from '../../../src/checkpoint/checkpoint.ts'
-import type { SourceLike } from '../../../src/checkpoint/source.ts'
+import type { SourceLike } from '../../../src/checkpoint/openSource.ts'
 import type { Format } from '../format.ts'
 import {
   bytes,

@@ -14,7 +14,7 @@ interface Layout {
  * a program and, if it has a state, a second with what belongs to a stream (frames since its reset,
  * and the state), so that neither has to be made anew for the other.
  */
-export class Kernels {
+export class Pipelines {
   /** Group 1. */
   readonly streamLayout: GPUBindGroupLayout
   readonly #device: GPUDevice
@@ -28,9 +28,9 @@ export class Kernels {
   }
 
   /** Those of this device. */
-  static of(device: GPUDevice): Kernels {
-    let found = kernels.get(device)
-    if (!found) kernels.set(device, (found = new Kernels(device)))
+  static of(device: GPUDevice): Pipelines {
+    let found = pipelines.get(device)
+    if (!found) pipelines.set(device, (found = new Pipelines(device)))
     return found
   }
 
@@ -83,7 +83,7 @@ export class Kernels {
 }
 
 /** Models on the same device share its pipelines; they go with the device. */
-const kernels = new WeakMap<GPUDevice, Kernels>()
+const pipelines = new WeakMap<GPUDevice, Pipelines>()
 
 function layoutOf(device: GPUDevice, types: readonly GPUBufferBindingType[]): GPUBindGroupLayout {
   return device.createBindGroupLayout({

@@ -1,0 +1,88 @@
+import { messageOf, TrecvitError } from '../base/error.ts'
+import { adapterName, openGpu } from '../platform/gpu.ts'
+import type { Weight } from '../program/program.ts'
+import type { Backend, MatrixDType } from './backend.ts'
+import { Engine } from './engine.ts'
+import { GPU_BOUND, type SmallModel, selfTest, testBuild } from './selfTest.ts'
+import { chooseBuild } from './wasm/builds.ts'
+import { type CpuOptions, openMachine } from './wasm/open.ts'
+import { WasmBackend } from './wasm/wasm.ts'
+
+/** How the engines of a model are opened. */
+export interface EngineOptions {
+  readonly weights: readonly Weight[]
+  /** How the GPU keeps the matrices; the CPU keeps their float32 values. */
+  readonly dtype: MatrixDType
+  /** Writes the weights; rejects with the reason of the signal if it is aborted. */
+  readonly fill: (backend: Backend, signal: AbortSignal) => Promise<void>
+  /** What the self-test runs on a backend before it is used. */
+  readonly smallModel: SmallModel
+  readonly cpu?: CpuOptions
+  readonly gpu?: GPU | undefined
+}
+
+/**
+ * Opens the CPU: chooses the build of the kernels, starts the threads and writes the weights.
+ * @param fallback why the CPU computes and not the GPU, or null
+ * @throws TrecvitError if the engine has no WebAssembly SIMD, or the weights do not fit
+ */
+export async function openCpuEngine(
+  { weights, dtype, fill, smallModel, cpu = {} }: EngineOptions,
+  fallback: string | null,
+  signal: AbortSignal,
+): Promise<Engine> {
+  // A compiled module that is given is always the deterministic build.
+  const { build, reason: otherBuild } = cpu.wasmModule
+    ? ({ build: 'simd', reason: null } as const)
+    : await chooseBuild(cpu, (build) => testBuild(smallModel, build, dtype))
+  const { machine, reason: oneThread } = await openMachine(build, cpu)
+  const reasons = [fallback, otherBuild, oneThread].filter((one) => one !== null)
+  const backend = await WasmBackend.create(weights, machine, build, reasons.join('; ') || null)
+  try {
+    await fill(backend, signal)
+  } catch (error) {
+    backend.dispose()
+    throw error
+  }
+  return new Engine(backend)
+}
+
+/**
+ * Opens a GPU: tests its kernels and writes the weights.
+ * @param hardwareOnly accept hardware adapters only
+ * @throws TrecvitError if there is none, it fails the self-test, or the weights do not fit
+ */
+export async function openGpuEngine(
+  { weights, dtype, fill, smallModel, gpu }: EngineOptions,
+  hardwareOnly: boolean,
+  signal: AbortSignal,
+): Promise<Engine> {
+  if (dtype === 'int8')
+    throw new TrecvitError("The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'")
+  const opened = await openGpu(gpu)
+  if ('reason' in opened) throw new TrecvitError(`There is no WebGPU device: ${opened.reason}`)
+  const { device, isSoftware, toggles } = opened
+  let backend: Backend | undefined
+  try {
+    if (hardwareOnly && isSoftware)
+      throw new TrecvitError('it is a software renderer; the WebAssembly backend is faster')
+    const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
+    const wrong = await selfTest(
+      smallModel,
+      (weights) => WebGpuBackend.create(device, weights, dtype),
+      GPU_BOUND,
+    )
+    if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
+    backend = await WebGpuBackend.create(device, weights, dtype, toggles)
+    await fill(backend, signal)
+    return new Engine(backend, opened)
+  } catch (error) {
+    backend?.dispose()
+    device.destroy()
+    const why = messageOf(error)
+    throw new TrecvitError(
+      `The WebGPU device "${adapterName(device.adapterInfo)}" is not used: ${why}`,
+      { cause: error },
+    )
+  }
+}

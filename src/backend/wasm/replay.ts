@@ -1,0 +1,175 @@
+import { flopsOf } from '../../program/listing.ts'
+import { plan } from '../../program/plan.ts'
+import {
+  columnsOf,
+  type Linear,
+  type Program,
+  rowsOf,
+  type Step,
+  type Tensor,
+} from '../../program/program.ts'
+import type { Inputs, Replay, StreamState, Watch } from '../backend.ts'
+import type { Build } from './builds.ts'
+import {
+  type Addresses,
+  encode,
+  encodeQuantize,
+  quantizedBytes,
+  STEP,
+  scratchOf,
+} from './encode.ts'
+import type { Resources } from './resources.ts'
+import { offsetsOf, type WasmState } from './state.ts'
+import { CALL_TIMEOUT } from './thread.ts'
+
+/**
+ * Floating-point operations a second, a thousandth of what one core does. A run has failed if it
+ * takes CALL_TIMEOUT seconds more than its arithmetic would take at this speed.
+ */
+const SLOWEST = 50e6
+
+/**
+ * A program as a table of steps in linear memory, with one block for its activations. The kernels
+ * run the table to its end in one call.
+ */
+export class WasmReplay implements Replay {
+  readonly #program: Program
+  readonly #resources: Resources
+  readonly #table: number
+  readonly #arena: number
+  readonly #offsets: ReadonlyMap<unknown, number>
+  readonly #scratch: { readonly scratch: number; readonly scratchBytes: number }
+  /** Seconds for a run. */
+  readonly #timeout: number
+  /** Where the entries of each step begin in the table, and where those of the last end. */
+  readonly #begins: number[] = []
+
+  private constructor(program: Program, resources: Resources, table: number, arena: number) {
+    this.#program = program
+    this.#resources = resources
+    this.#table = table
+    this.#arena = arena
+    this.#timeout =
+      CALL_TIMEOUT + program.steps.reduce((sum, step) => sum + flopsOf(step), 0) / SLOWEST
+    const { machine, build, weights } = resources
+    const { offsets, bytes } = plan(program)
+    this.#offsets = offsets
+    const whole = wholeBytes(program, build)
+    const quantized = { at: arena + bytes, factors: arena + bytes + whole.rows }
+    this.#scratch = {
+      scratch: quantized.factors + whole.factors,
+      scratchBytes: scratchBytes(program),
+    }
+    const states = offsetsOf(program.states)
+    const addresses: Addresses = {
+      buffer: (buffer) => arena + offsets.get(buffer)!,
+      weight: (weight) => weights.get(weight.name)!,
+      state: (state) => states.offsets[program.states.indexOf(state)]!,
+    }
+    const steps = new Uint8Array(entriesOf(program) * STEP)
+    let entry = 0
+    const next = () => new DataView(steps.buffer, entry++ * STEP, STEP)
+    for (const step of program.steps) {
+      this.#begins.push(entry)
+      if (isWhole(step)) encodeQuantize(step, next(), addresses, quantized)
+      encode(step, next(), addresses, build, quantized, machine.threads)
+    }
+    this.#begins.push(entry)
+    machine.memory.write(table, steps)
+  }
+
+  /** @throws TrecvitError if the activations do not fit */
+  static async create(resources: Resources, program: Program): Promise<WasmReplay> {
+    const { machine, build, allocator } = resources
+    const table = await allocator.take(entriesOf(program) * STEP, 'The steps of a program')
+    const whole = wholeBytes(program, build)
+    const bytes =
+      plan(program).bytes + whole.rows + whole.factors + machine.threads * scratchBytes(program)
+    const arena = await allocator
+      .take(bytes, 'The activations of a program')
+      .catch((error: unknown) => {
+        allocator.free(table)
+        throw error
+      })
+    return new WasmReplay(program, resources, table, arena)
+  }
+
+  run(
+    state: StreamState,
+    frame: number,
+    inputs: Inputs,
+    watch?: Watch,
+  ): Promise<Record<string, Float32Array>> {
+    const { steps, outputs, inputs: tensors } = this.#program
+    const { machine, turns } = this.#resources
+    const { at, averageFrames } = state as WasmState
+    const range = { table: this.#table, state: at, frame, averageFrames, ...this.#scratch }
+    // From the inputs to the outputs the activations belong to this run.
+    return turns.take(async () => {
+      for (const [name, { buffer }] of Object.entries(tensors))
+        machine.memory.write(this.#arena + this.#offsets.get(buffer)!, inputs[name]!)
+      if (!watch)
+        await machine.run({ ...range, begin: 0, end: this.#begins[steps.length]! }, this.#timeout)
+      else {
+        for (const [index, step] of steps.entries()) {
+          const start = performance.now()
+          await machine.run(
+            { ...range, begin: this.#begins[index]!, end: this.#begins[index + 1]! },
+            this.#timeout,
+          )
+          await watch(step, performance.now() - start, () => this.#read(step.output))
+        }
+      }
+      return Object.fromEntries(
+        await Promise.all(
+          Object.entries(outputs).map(
+            async ([name, tensor]) => [name, await this.#read(tensor)] as const,
+          ),
+        ),
+      )
+    })
+  }
+
+  dispose(): void {
+    const { allocator } = this.#resources
+    allocator.free(this.#arena)
+    allocator.free(this.#table)
+  }
+
+  #read(tensor: Tensor): Promise<Float32Array> {
+    return this.#resources.machine.memory.read(
+      this.#arena + this.#offsets.get(tensor.buffer)! + 4 * tensor.offset,
+      rowsOf(tensor),
+      columnsOf(tensor),
+      tensor.stride,
+    )
+  }
+}
+
+/** A product of whole numbers, before which its rows must become some. */
+const isWhole = (step: Step): step is Linear =>
+  step.op === 'linear' && step.weights.scales !== undefined
+
+/** Entries of the table. */
+const entriesOf = ({ steps }: Program): number => steps.length + steps.filter(isWhole).length
+
+/** Bytes that products of whole numbers share for their rows, and for the factors of those. */
+function wholeBytes({ steps }: Program, build: Build): { rows: number; factors: number } {
+  const all = steps.map((step) => quantizedBytes(step, build))
+  return {
+    rows: aligned(largest(all.map(({ rows }) => rows))),
+    factors: aligned(largest(all.map(({ factors }) => factors))),
+  }
+}
+
+/** Working memory of a thread; not in the cache line of another's. */
+const scratchBytes = (program: Program): number => aligned(largest(program.steps.map(scratchOf)))
+
+/**
+ * Not `Math.max(...sizes)`, whose arguments a worker's stack has no room for where a bench repeats
+ * a step 100,000 times.
+ */
+const largest = (sizes: readonly number[]): number =>
+  sizes.reduce((most, size) => Math.max(most, size), 0)
+
+export const aligned = (count: number): number => Math.ceil(count / 64) * 64

@@ -1,0 +1,83 @@
+import { planSlots } from '../../program/plan.ts'
+import { type Buffer, columnsOf, type Program, rowsOf, type Tensor } from '../../program/program.ts'
+import type { Inputs } from '../backend.ts'
+import { allocate, largestPiece } from './allocate.ts'
+import type { Span } from './submits.ts'
+
+/**
+ * The tensors of a program on the GPU. They lie in a buffer for each slot of the plan and not in
+ * one arena: WebGPU forbids a dispatch to bind a buffer for reading and for writing, whatever the
+ * offsets, and a binding may not exceed 128 MiB. Tensors are views: a buffer is bound whole, and
+ * the kernels get offset and stride.
+ */
+export class Activations {
+  readonly #device: GPUDevice
+  readonly #program: Program
+  readonly #slots: readonly GPUBuffer[]
+  readonly #slotOf: ReadonlyMap<Buffer, number>
+
+  private constructor(
+    device: GPUDevice,
+    program: Program,
+    slots: readonly GPUBuffer[],
+    slotOf: ReadonlyMap<Buffer, number>,
+  ) {
+    this.#device = device
+    this.#program = program
+    this.#slots = slots
+    this.#slotOf = slotOf
+  }
+
+  /** @throws TrecvitError if they do not fit */
+  static async create(device: GPUDevice, program: Program): Promise<Activations> {
+    const { of, bytes } = planSlots(program)
+    const names: string[] = []
+    for (const [{ name }, slot] of [...of]) names[slot] ??= name
+    // Everything grows with the frames, so the largest piece tells how many fit.
+    const count = program.b * program.t
+    const frames = Math.floor((count * largestPiece(device)) / Math.max(...bytes))
+    const fewer = Math.min(frames, count - 1)
+    const slots = await allocate(
+      device,
+      `The activations of ${count} frames`,
+      bytes.map((size, slot) => ({ name: names[slot]!, bytes: size })),
+      fewer > 0
+        ? `at most ${fewer} frames at once (videos side by side times frames of a chunk)`
+        : 'a smaller model',
+    )
+    return new Activations(device, program, slots, of)
+  }
+
+  bufferOf({ buffer }: Tensor): GPUBuffer {
+    return this.#slots[this.#slotOf.get(buffer)!]!
+  }
+
+  /** From the first element of a tensor to its last. */
+  spanOf(tensor: Tensor): Span {
+    return {
+      buffer: this.bufferOf(tensor),
+      offset: 4 * tensor.offset,
+      bytes: 4 * ((rowsOf(tensor) - 1) * tensor.stride + columnsOf(tensor)),
+    }
+  }
+
+  /** Bytes are sent in words of four. */
+  write(inputs: Inputs): void {
+    const { queue } = this.#device
+    for (const [name, tensor] of Object.entries(this.#program.inputs)) {
+      const { buffer, byteOffset, byteLength } = inputs[name]!
+      const to = this.bufferOf(tensor)
+      const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength)
+      const whole = byteLength - (byteLength % 4)
+      queue.writeBuffer(to, 0, bytes, 0, whole)
+      if (whole < byteLength) {
+        const rest = Uint8Array.of(...bytes.subarray(whole), 0, 0, 0)
+        queue.writeBuffer(to, whole, rest.subarray(0, 4))
+      }
+    }
+  }
+
+  dispose(): void {
+    for (const buffer of this.#slots) buffer.destroy()
+  }
+}

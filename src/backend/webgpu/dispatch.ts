@@ -1,0 +1,78 @@
+import type { Program, Step } from '../../program/program.ts'
+import type { Activations } from './activations.ts'
+import type { Call } from './encode.ts'
+import { Pipelines } from './pipelines.ts'
+import type { Resources } from './resources.ts'
+import type { WebGpuState } from './state.ts'
+import { COPY_DST, UNIFORM } from './usage.ts'
+
+/**
+ * Bytes from the parameters of one step to those of the next: what offsets of bindings are
+ * multiples of on every device.
+ */
+const PARAMS = 256
+
+/** A step with everything that a pass needs for it. */
+export interface Dispatch {
+  readonly step: Step
+  readonly pipeline: GPUComputePipeline
+  readonly group: GPUBindGroup
+  /** Which of the stream's groups it needs, or −1. */
+  readonly state: number
+  readonly groups: Call['groups']
+}
+
+/** Returns the dispatches of a program, and the buffer with the parameters of all. */
+export function bind(
+  { device, weights, none }: Resources,
+  { steps, states }: Program,
+  calls: readonly Call[],
+  pipelines: readonly GPUComputePipeline[],
+  activations: Activations,
+): { dispatches: readonly Dispatch[]; params: GPUBuffer } {
+  const params = device.createBuffer({
+    label: 'parameters',
+    size: PARAMS * calls.length,
+    usage: UNIFORM | COPY_DST,
+  })
+  const words = new Uint32Array((PARAMS / 4) * calls.length)
+  calls.forEach((call, index) => words.set(call.params, (PARAMS / 4) * index))
+  device.queue.writeBuffer(params, 0, words)
+
+  const bufferOf = (bound: Call['bindings'][number]) => {
+    if (!bound) return none
+    return 'buffer' in bound ? activations.bufferOf(bound) : weights.get(bound.name)!
+  }
+  const dispatches = calls.map((call, index): Dispatch => {
+    const step = steps[index]!
+    const resources = [
+      { buffer: params, offset: PARAMS * index, size: PARAMS },
+      ...call.bindings.map((bound) => ({ buffer: bufferOf(bound) })),
+    ]
+    const group = device.createBindGroup({
+      label: step.name,
+      layout: Pipelines.of(device).layout(call),
+      entries: resources.map((resource, binding) => ({ binding, resource })),
+    })
+    return {
+      step,
+      pipeline: pipelines[index]!,
+      group,
+      state: call.state ? states.indexOf(call.state) : -1,
+      groups: call.groups,
+    }
+  })
+  return { dispatches, params }
+}
+
+/** Encodes a dispatch into a pass. */
+export function encodeTo(
+  pass: GPUComputePassEncoder,
+  { pipeline, group, state, groups }: Dispatch,
+  stream: WebGpuState,
+): void {
+  pass.setPipeline(pipeline)
+  pass.setBindGroup(0, group)
+  if (state >= 0) pass.setBindGroup(1, stream.groups[state])
+  pass.dispatchWorkgroups(...groups)
+}

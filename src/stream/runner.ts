@@ -1,0 +1,181 @@
+import type { Kind } from '../backend/engine.ts'
+import { disposedError, type EngineSource } from '../backend/engines.ts'
+import { messageOf, TrecvitError } from '../base/error.ts'
+import type { History } from './history.ts'
+import { type Job, Queue, type Result } from './queue.ts'
+import { type Place, type Recovery, throwIfLost } from './recovery.ts'
+
+/** Jobs under way at once: on a GPU a chunk is encoded while the one before it is computed. */
+const DEPTH: Record<Kind, number> = { wasm: 1, webgpu: 2 }
+
+/** A job on the device. */
+interface UnderWay {
+  readonly job: Job
+  readonly result: Promise<Result>
+}
+
+/**
+ * Runs the jobs of a session, in order.
+ *
+ *   idle ── add ──▶ running ── no job left ──▶ idle ── close ──▶ closed
+ *
+ * A runner that is closed while it runs first runs what was added before. While it runs it repeats
+ * three steps: settle on an engine (recovery.ts), issue jobs, finish the oldest. When a device is
+ * lost, all jobs without a result return to the queue and are issued again on the engine that
+ * follows, so each result comes once, in order.
+ */
+export class Runner {
+  readonly #engines: EngineSource
+  readonly #history: History
+  readonly #recovery: Recovery
+  readonly #queue = new Queue()
+  readonly #underWay: UnderWay[] = []
+  #running = false
+  #closing: Promise<void> | undefined
+  #closed = (): void => {}
+
+  constructor(engines: EngineSource, history: History, recovery: Recovery) {
+    this.#engines = engines
+    this.#history = history
+    this.#recovery = recovery
+  }
+
+  /** Jobs that wait or are under way. */
+  get pending(): number {
+    return this.#queue.length + this.#underWay.length
+  }
+
+  /** Resolves when few jobs wait. */
+  get ready(): Promise<void> {
+    return this.#queue.ready
+  }
+
+  /**
+   * Adds a job behind all others.
+   * @param signal takes the job out of the queue while it waits
+   * @throws TrecvitError if the runner is closed, the model was disposed of or too much waits
+   * @throws the reason of a signal that is already aborted
+   */
+  add(job: Job, signal?: AbortSignal): void {
+    if (this.#closing) throw new TrecvitError('The stream was disposed of; open another one')
+    if (this.#engines.closed) throw disposedError()
+    this.#queue.add(job, signal)
+    if (!this.#running) void this.#run()
+  }
+
+  /** Adds a job that runs before all that wait; called by a job. */
+  addNext(job: Job): void {
+    this.#queue.addFirst([job])
+  }
+
+  /** Frees the state and the history after the jobs that were added before. */
+  close(): Promise<void> {
+    if (!this.#closing) {
+      this.#closing = new Promise((resolve) => (this.#closed = resolve))
+      if (!this.#running) this.#close()
+    }
+    return this.#closing
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    while (this.pending) {
+      if (this.#engines.closed) {
+        this.#failAll(new TrecvitError('The model was disposed of before its work was done'))
+        break
+      }
+      try {
+        const place = await this.#recovery.settle()
+        await this.#issue(place)
+        await this.#finish(place)
+      } catch (error) {
+        await this.#recover(error)
+      }
+    }
+    this.#running = false
+    if (this.#closing) this.#close()
+  }
+
+  /** Puts as many jobs on the device as may be under way. */
+  async #issue({ engine, state }: Place): Promise<void> {
+    while (this.#queue.length && this.#underWay.length < DEPTH[engine.kind]) {
+      const isAlone = this.#queue.first!.alone || this.#underWay[0]?.job.alone
+      if (this.#underWay.length && isAlone) return
+      const job = this.#queue.take()
+      let start: Awaited<ReturnType<Job['prepare']>>
+      try {
+        start = await job.prepare(engine)
+      } catch (error) {
+        if (engine.lost !== null || !(error instanceof TrecvitError)) {
+          this.#queue.addFirst([job])
+          throw error
+        }
+        job.failed(error)
+        continue
+      }
+      const issued = this.#underWay.reduce((sum, { job }) => sum + job.frames, 0)
+      const result = start(state, this.#history.frame + issued)
+      result.catch(() => {})
+      this.#underWay.push({ job, result })
+    }
+  }
+
+  /** Waits for the oldest job under way. */
+  async #finish({ engine }: Place): Promise<void> {
+    const oldest = this.#underWay[0]
+    if (!oldest) return
+    const result = await oldest.result
+    throwIfLost(engine)
+    this.#underWay.shift()
+    this.#recovery.succeeded()
+    result.use()
+  }
+
+  /**
+   * After a loss, all jobs without a result are issued again on the engine that follows. Otherwise
+   * the oldest job has failed, and the state is computed again without it.
+   */
+  async #recover(error: unknown): Promise<void> {
+    if (this.#engines.closed) return
+    if (!this.#recovery.isLoss(error)) {
+      const failed = this.#underWay.shift()?.job ?? this.#queue.take()
+      this.#requeue()
+      this.#recovery.leave()
+      return failed.failed(asTrecvitError(error))
+    }
+    this.#requeue()
+    try {
+      await this.#recovery.replace(error)
+    } catch (hopeless) {
+      this.#failAll(asTrecvitError(hopeless))
+    }
+  }
+
+  /** Returns to the queue what is under way. Results that still come are dropped. */
+  #requeue(): void {
+    const all = this.#underWay.splice(0)
+    for (const { result } of all)
+      result.then(
+        ({ drop }) => drop(),
+        () => {},
+      )
+    this.#queue.addFirst(all.map(({ job }) => job))
+  }
+
+  #failAll(error: TrecvitError): void {
+    this.#requeue()
+    while (this.#queue.length) this.#queue.take().failed(error)
+    this.#recovery.leave()
+  }
+
+  #close(): void {
+    this.#recovery.leave()
+    this.#history.clear()
+    this.#closed()
+  }
+}
+
+function asTrecvitError(error: unknown): TrecvitError {
+  if (error instanceof TrecvitError) return error
+  return new TrecvitError(`The frame could not be computed (${messageOf(error)})`, { cause: error })
+}
