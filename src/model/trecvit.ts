@@ -5,7 +5,12 @@ import { TrecvitError } from '../base/error.ts'
 import { flopsOf } from '../program/listing.ts'
 import type { Program } from '../program/program.ts'
 import { checkStreamOptions, restore, Stream } from '../stream/stream.ts'
-import type { ClassifyOptions, ClassifyResult, ClassifySource } from './classify.ts'
+import {
+  type ClassifyOptions,
+  type ClassifyResult,
+  type ClassifySource,
+  classify,
+} from './classify.ts'
 import type { Config } from './config.ts'
 import { type ForwardResult, features, forward, runWhole } from './forward.ts'
 import { type ClassStream, type ClassStreamOptions, classAnswers } from './heads/classification.ts'
@@ -84,7 +89,6 @@ export class TRecViT {
    */
   async classify(video: ClassifySource, options: ClassifyOptions = {}): Promise<ClassifyResult> {
     this.#wantHead('classify')
-    const { classify } = await import('./classify.ts')
     return classify(this.#sessions, this.labels, video, options)
   }
 
