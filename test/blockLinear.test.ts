@@ -42,7 +42,7 @@ function problem({ name = '', rows, blocks, k, n, ...given }: Problem): OpCase {
 
 const sizes = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17]
 testOp(
-  'around tiles of 5 × 8 and of 40 × 32',
+  'sizes around tiles of 5 × 8 and 40 × 32',
   [
     ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((rows) => problem({ rows, blocks: 2, k: 6, n: 12 })),
     ...sizes.map((k) => problem({ rows: 3, blocks: 3, k, n: 2 * k })),

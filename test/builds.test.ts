@@ -1,6 +1,6 @@
 /**
- * Builds of the kernels: which is chosen, that the wide ones have the bits of the others, and how
- * far the relaxed ones are off.
+ * Builds of the kernels: which one is chosen, that wide builds are bit-identical to the others, and
+ * the error of the relaxed ones.
  */
 import { describe, expect, test } from 'vitest'
 import { BUILD_BOUNDS } from '../src/backend/selfTest.ts'
@@ -51,7 +51,7 @@ describe.each(models)('$name', async ({ name, given }) => {
   })
 })
 
-describe('eight steps of a product in one turn of its loop', () => {
+describe('the unrolled loop of a product', () => {
   test.each([
     ['Node.js/24', true],
     ['Node.js/22', false],
@@ -100,7 +100,7 @@ describe('eight steps of a product in one turn of its loop', () => {
 
   describe.each(products)('$name', (op) => {
     test.each(builds)(
-      'has the bits of one step a turn, dot products in one operation those of two: %s',
+      'is exact, unrolled or not, with dot products of one instruction or two: %s',
       async (build) => {
         const { output } = await runOp(told(build, 0, 0), op)
         for (const [unrolls, dots] of [
@@ -113,9 +113,9 @@ describe('eight steps of a product in one turn of its loop', () => {
     )
   })
 
-  // A sum that is made of a sum: Binaryen has put the steps of one element together, and no
-  // register is left (assembly/lib/tile.mjs).
-  test('leaves Binaryen in the order of the source', async () => {
+  // Two multiply-adds in a row, one the operand of the other, mean that Binaryen has moved steps of
+  // one sum together. No register is left then (assembly/lib/tile.mjs).
+  test('keeps the order of the source in Binaryen', async () => {
     const { default: bytes } = await import('../build/relaxed.wasm')
     const fused = [0xfd, 0x85, 0x02]
     const count = (sequence: number[]) =>
@@ -134,10 +134,10 @@ const node =
     ? Number(process.versions.node?.split('.')[0])
     : 0
 
-// V8 says which operations it makes one of. A block that is left between two of them is enough for
-// it to give up a whole loop.
+// V8 traces which operations it merges. One block between two of them is enough to make it give up a
+// whole loop.
 if (node >= 24) {
-  describe('V8 makes one operation of two', async () => {
+  describe('V8 merges two operations into one', async () => {
     const { execFileSync } = await import('node:child_process')
     const flags = [
       '--experimental-wasm-revectorize',
@@ -174,7 +174,7 @@ if (node >= 24) {
       expect(paired(build, operation)).toBeGreaterThanOrEqual(least)
     })
 
-    test.each(['wide', 'wide-relaxed'] as const)('wherever two stand side by side: %s', (build) => {
+    test.each(['wide', 'wide-relaxed'] as const)('everywhere: %s', (build) => {
       expect(traces[build]).not.toContain('Build tree failed')
       // In gelu, sigmoid, and the shares of attention.
       expect(paired(build, 'F32x4Div')).toBeGreaterThanOrEqual(3)
@@ -187,7 +187,7 @@ describe('the choice', () => {
   // Bun's engine knows the instruction and rounds twice: there nothing is gained.
   const fuses = builds.includes('relaxed') && !('Bun' in globalThis)
 
-  test('relaxed where it is there and fuses, never when deterministic', async () => {
+  test('relaxed if supported and fused, never if deterministic', async () => {
     expect(await chooseBuild({}, passes)).toEqual({
       build: fuses ? 'relaxed' : 'simd',
       reason: null,
@@ -198,7 +198,7 @@ describe('the choice', () => {
     })
   })
 
-  test('revectorised only by Node 24 and later, which says so', async () => {
+  test('wide only in Node 24 and later, with a reason if not', async () => {
     const chosen = await chooseBuild({ deterministic: true, experimentalRevectorize: true }, passes)
     expect(chosen).toEqual(
       node >= 24
@@ -208,7 +208,7 @@ describe('the choice', () => {
   })
 
   if (fuses) {
-    test('what fails its test is not used, and the reason is told', async () => {
+    test('a build that fails its self-test is not used, with a reason', async () => {
       expect(
         await chooseBuild({}, async () => 'it computes "logits" with an error of 1.0e+0'),
       ).toEqual({

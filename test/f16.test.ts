@@ -12,7 +12,7 @@ function reference(half: number): number {
     : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
-test('every half-precision pattern has its value, and goes back to itself', () => {
+test('every half-precision pattern decodes to its value and encodes to itself', () => {
   for (let half = 0; half < 65536; half++) {
     const value = f16ToF32(half)
     if (!Object.is(value, reference(half)))
@@ -23,7 +23,7 @@ test('every half-precision pattern has its value, and goes back to itself', () =
   }
 })
 
-test('between any two neighbours the nearer one is taken, the even one in the middle', () => {
+test('rounds to the nearer neighbour, and ties to even', () => {
   const bits = new Uint32Array(1)
   const float = new Float32Array(bits.buffer)
   for (let half = 0; half < 0x7c00; half++) {
@@ -70,7 +70,7 @@ test('the ends of the range', () => {
 })
 
 // In Node 20 both are the plain code; other runtimes have a native way (test/platforms).
-test('many at a time are what they are one by one', () => {
+test('arrays give the same as single values', () => {
   const patterns = Uint16Array.from({ length: 65536 }, (_, half) => half)
   const values = new Float32Array(65536)
   fromHalves(patterns, values)

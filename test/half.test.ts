@@ -1,4 +1,4 @@
-/** Matrices in float16: rounded alike for every backend, and on a GPU stored so. */
+/** Matrices in float16: every backend rounds them alike, and a GPU stores them as float16. */
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Backend } from '../src/backend/backend.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
@@ -64,7 +64,7 @@ describe.skipIf(!adapter)('a GPU computes the same bits from float16 as from flo
       )
   })
 
-  test('written in pieces that end in the middle of words, in any order', async () => {
+  test('written in pieces that end within a word, in any order', async () => {
     const op = product(6, 9, 22)
     const inPieces = (backend: Backend) => {
       const write = backend.write.bind(backend)
@@ -105,7 +105,7 @@ describe.each(models)('$name', ({ name, given }) => {
     cpu = await logitsOf({ device: 'wasm', dtype: 'f16' })
   })
 
-  test('float16 stays near float32 on the CPU, and is not the same', async () => {
+  test('float16 on the CPU is close to float32, but not equal', async () => {
     const want = (await Goldens.open(`${name}_io.npz`)).get('logits').values
     const error = errors(cpu, want)
     console.log(`${name}: float16 matrices cost ${error.toExponential(1)} of the largest logit`)
@@ -146,7 +146,7 @@ async function converted(dtype: 'f32' | 'f16', value?: number): Promise<Uint8Arr
   return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer())
 }
 
-test('a file of float16 needs no more to hold it, one of float32 keeps its digits', async () => {
+test('a file is loaded with its own dtype', async () => {
   for (const dtype of ['f16', 'f32'] as const) {
     await using model = await TRecViT.load(await converted(dtype), { device: 'wasm' })
     expect(model.dtype).toBe(dtype)

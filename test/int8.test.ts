@@ -1,6 +1,6 @@
 /**
- * Matrices of whole numbers: products with the same bits in every build and for any number of
- * threads, and answers near those of float32.
+ * Int8 matrices: products are bit-identical in every build and for any number of threads, and
+ * answers are close to those of float32.
  */
 import { describe, expect, test } from 'vitest'
 import { LEVELS, quantize } from '../src/base/int8.ts'
@@ -13,7 +13,7 @@ import { expectSame, noise, type OpCase, rowsWeight, runOp } from './ops.ts'
 const cpu = backends.filter(({ name }) => name.startsWith('wasm'))
 
 describe('quantize', () => {
-  test('each number is within half a step of what it was, the largest of a column exact', () => {
+  test('each value is within half a step, the largest of a column exact', () => {
     const [rows, columns, blocks] = [37, 13, 3]
     const given = noise(blocks * rows * columns, 1).map(
       (value, index) => value * 10 ** ((index % columns) - 6),
@@ -31,7 +31,7 @@ describe('quantize', () => {
     expect(new Set(largest)).toEqual(new Set([LEVELS]))
   })
 
-  test('a column of zeros, and one with a number that is none', () => {
+  test('a column of zeros, and one with NaN', () => {
     const { values, scales } = quantize(Float32Array.of(0, NaN, Infinity, 0, 1, 1), 3)
     expect([...values]).toEqual([0, 0, 0, 0, 0, 0])
     expect([...scales]).toEqual([0, NaN, Infinity])
@@ -120,7 +120,7 @@ describe.each([...cpu, team])('$name', ({ create }) => {
       expectSame('the product', (await runOp(create, op, gap)).output, exact(op))
   })
 
-  test('numbers halfway between two steps, the largest sums, zeros', async () => {
+  test('ties, the largest sums, zeros', async () => {
     const halves = Float32Array.from({ length: 256 }, (_, i) => i - 127.5).map((value, i) =>
       i === 0 ? 127 : value,
     )
@@ -138,7 +138,7 @@ describe.each([...cpu, team])('$name', ({ create }) => {
       expectSame(op.name, (await runOp(create, op)).output, exact(op))
   })
 
-  test('NaN and infinity make NaN of their row alone', async () => {
+  test('NaN and infinity give NaN in their own row only', async () => {
     const x = noise(7 * 5, 1)
     x[12] = NaN
     x[26] = Infinity
@@ -162,7 +162,7 @@ describe.each([...cpu, team])('$name', ({ create }) => {
     )
   })
 
-  test('an activation follows', async () => {
+  test('with an activation', async () => {
     const plain = problem({ rows: 7, k: 12, n: 17, bias: true })
     const gelu = problem({ rows: 7, k: 12, n: 17, bias: true, activation: 'gelu' })
     const [before, after] = [
@@ -200,13 +200,13 @@ describe.each(models)('$name', async ({ name, given }) => {
   const want = await logitsOf(cpu[0]!.create, 'int8')
 
   test.each([...cpu.filter((backend) => !backend.name.includes('relaxed')), ...beside])(
-    'the same bits on $name, however the video is cut',
+    'bit-identical on $name, for any split into chunks',
     async ({ create }) => {
       expectSame('logits', await logitsOf(create, 'int8', [1, 2, 1]), want)
     },
   )
 
-  test('near float32', async () => {
+  test('close to float32', async () => {
     const exact = await logitsOf(cpu[0]!.create, 'f32')
     const largest = exact.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
     const error =

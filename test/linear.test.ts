@@ -140,7 +140,7 @@ testOp('around tiles of 5 × 8 and blocks of 100 and 200 rows and 768 k', [
 ])
 
 testOp(
-  'around 8 rows, tiles of 40 × 32, and stages of 32 or 64 k',
+  'sizes around 8 rows, tiles of 40 × 32 and stages of 32 or 64 k',
   [
     ...[3, 4, 5, 8, 9, 39, 40, 41, 81].map((rows) => problem({ rows, k: 20, n: 8, bias: true })),
     ...[4, 12, 16, 20, 28, 32, 36, 60, 64, 68, 128, 132].flatMap((k) =>
@@ -165,7 +165,7 @@ testOp(
 )
 
 testOp(
-  'every way to end',
+  'every epilogue',
   both.flatMap((bias) =>
     both.flatMap((multiply) =>
       both.flatMap((add) =>
@@ -180,7 +180,7 @@ testOp(
 )
 
 testOp(
-  'the last activated column anywhere in a panel',
+  'the last activated column at any place in a panel',
   (['gelu', 'tanh'] as const).flatMap((activation) =>
     Array.from({ length: 20 }, (_, activated) =>
       problem({ rows: 2, k: 3, n: 19, bias: true, activation, activated }),
@@ -291,7 +291,7 @@ testOp('extreme values', [
 ])
 
 testOp(
-  'functions all along',
+  'activations over a wide range',
   (['gelu', 'tanh'] as const).flatMap((activation) =>
     [1, 15, 100].map((scale) =>
       problem({

@@ -138,7 +138,7 @@ testOp('extreme values', [
 ])
 
 testOp(
-  'functions all along',
+  'gates over a wide range',
   [1, 15, 100].map((scale) =>
     problem({
       name: `gates up to ±${scale}`,

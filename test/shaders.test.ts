@@ -1,6 +1,6 @@
 /**
- * Every shader, every entry point and every switch, in the compiler of this runtime: Tint in Node
- * (its null backend needs no GPU), Bun and Chromium, naga in Deno and Firefox.
+ * Compiles every shader with every entry point and every switch in this runtime: with Tint in Node
+ * (its null backend needs no GPU), Bun and Chromium, with naga in Deno and Firefox.
  */
 import { afterAll, describe, expect, test } from 'vitest'
 import { sourceOf } from '../src/backend/webgpu/sources.ts'
@@ -38,7 +38,7 @@ const NUMBERS: Record<string, readonly number[]> = {
 // What Dawn has made does not outlive its entry point.
 afterAll(() => void entry)
 
-test('there is a compiler, and in Node it knows subgroups', () => {
+test('a compiler is available, and in Node it supports subgroups', () => {
   expect(device).toBeTruthy()
   if (!navigator?.gpu) expect(subgroups).toBe(true)
 })
