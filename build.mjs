@@ -1,6 +1,7 @@
-// npm run build: assembly/lib/tile.mjs → build/tile.ts; AssemblyScript → build/*.wasm (tile.mjs tells
-// why its passes are listed); esbuild → build/worker.txt, then dist/*.js with all inlined; tsc →
-// dist/*.d.ts.
+// npm run build: src/program/ops → build/operations.ts and docs/operations.md; gpu/ →
+// build/shaders.txt; assembly/lib/tile.mjs → build/tile.ts; AssemblyScript → build/*.wasm (tile.mjs
+// tells why its passes are listed); esbuild → build/worker.txt, then dist/*.js with all inlined; tsc
+// → dist/*.d.ts.
 import { spawn } from 'node:child_process'
 import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
@@ -24,9 +25,24 @@ const bare = (wgsl) =>
     .replace(/ ?([{}();,]) ?/g, '$1')
     .trim()
 
+/** Exports of a TypeScript file, which older Node cannot import. */
+async function load(path) {
+  const { outputFiles } = await build({
+    entryPoints: [path],
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    write: false,
+  })
+  return import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`)
+}
+
 await rm('dist', { recursive: true, force: true })
 await mkdir('build', { recursive: true })
 await writeFile('build/tile.ts', tile)
+await writeFile('build/operations.ts', (await load('scripts/assembly.ts')).assembly)
+await writeFile('build/shaders.txt', await (await load('scripts/shaders.ts')).shaders())
+await writeFile('docs/operations.md', await (await load('scripts/reference.ts')).reference())
 const targets = Object.keys(JSON.parse(await readFile('asconfig.json', 'utf8')).targets)
 await Promise.all([
   ...targets.map((target) => run('node_modules/assemblyscript/bin/asc.js', '--target', target)),
@@ -60,10 +76,10 @@ await build({
   loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text' },
   plugins: [
     {
-      name: 'wgsl',
+      name: 'shaders',
       setup: (bundle) =>
-        bundle.onLoad({ filter: /\.wgsl$/ }, async ({ path }) => ({
-          contents: bare(await readFile(path, 'utf8')),
+        bundle.onLoad({ filter: /shaders\.txt$/ }, async ({ path }) => ({
+          contents: (await readFile(path, 'utf8')).split('\f').map(bare).join('\f'),
           loader: 'text',
         })),
     },

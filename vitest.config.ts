@@ -1,6 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { assembly } from './scripts/assembly.ts'
+import { shaders } from './scripts/shaders.ts'
 
 /** @throws Error if kernels are older than their source: the tests would run something else */
 async function checkKernels(wasm: string): Promise<void> {
@@ -9,6 +11,8 @@ async function checkKernels(wasm: string): Promise<void> {
     if (/\.(ts|mjs)$/.test(name) && (await stat(join('assembly', name))).mtimeMs > built)
       throw new Error(`${wasm} is older than assembly/${name}; run "npm run build"`)
   }
+  if (assembly !== (await readFile('build/operations.ts', 'utf8')))
+    throw new Error(`${wasm} is older than src/program/ops; run "npm run build"`)
 }
 
 export default defineConfig({
@@ -19,6 +23,8 @@ export default defineConfig({
       name: 'assets',
       enforce: 'pre',
       async load(id) {
+        if (id.endsWith('build/shaders.txt'))
+          return `export default ${JSON.stringify(await shaders())}`
         if (/\.(wgsl|txt)$/.test(id))
           return `export default ${JSON.stringify(await readFile(id, 'utf8'))}`
         if (!/\.(wasm|safetensors)$/.test(id)) return null

@@ -8,28 +8,10 @@
  * head of one frame, of a share of the rows of q: two threads would share the three heads of Tiny
  * badly.
  */
+import { AttentionArgs } from '../build/operations'
 import { blockOf, tile } from './lib/gemm'
 import { exponentials } from './lib/softmaxRow'
 import { PANEL, TILE, WIDE, ZEROS } from './lib/target'
-
-
-@unmanaged
-export class AttentionArgs {
-  out: usize
-  outStride: i32
-  q: usize
-  qStride: i32
-  k: usize
-  kStride: i32
-  v: usize
-  vStride: i32
-  nq: i32
-  n: i32
-  heads: i32
-  r: i32
-  /** Shares of the rows of a frame. */
-  shares: i32
-}
 
 /**
  * @param scratch working memory of 32·(⌈n/8⌉·r + ⌈r/8⌉·n) + 4·TILE·(8·⌈n/8⌉ + 8·⌈r/8⌉) bytes:

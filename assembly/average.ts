@@ -9,24 +9,12 @@
  * window: a ring of frames, summed anew from the oldest on, so that no error stays. A unit of work
  * is a video.
  */
+import { AverageArgs } from '../build/operations'
 import { exp, first } from './lib/math'
 
 /** Values of `mode`. */
 const ALL: i32 = 0
 const WINDOW: i32 = 1
-
-
-@unmanaged
-export class AverageArgs {
-  out: usize
-  outStride: i32
-  x: usize
-  xStride: i32
-  past: usize
-  mode: i32
-  t: i32
-  c: i32
-}
 
 /**
  * @param frame frames since the reset before this chunk

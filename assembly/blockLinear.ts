@@ -6,25 +6,9 @@
  * Base), so a panel (4 KB) and five rows of x lie in the first-level cache without blocking. Sums
  * begin with the bias. A unit of work is a panel of a block, of a share of the rows.
  */
+import { BlockLinearArgs } from '../build/operations'
 import { blockOf, tile } from './lib/gemm'
 import { PANEL, TILE, WIDE } from './lib/target'
-
-
-@unmanaged
-export class BlockLinearArgs {
-  out: usize
-  outStride: i32
-  x: usize
-  xStride: i32
-  kernel: usize
-  bias: usize
-  rows: i32
-  k: i32
-  n: i32
-  /** Units of a share of the rows, and how many shares there are. */
-  units: i32
-  shares: i32
-}
 
 /** @param edge working memory of TILE rows of a panel */
 export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end: i32): void {
@@ -35,8 +19,8 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
   const ldx = (<usize>args.xStride) << 2
   const shareRows = blockOf(args.rows, args.shares, TILE)
   for (let unit = begin; unit < end;) {
-    const share = unit / args.units
-    const within = unit % args.units
+    const share = unit / args.shareUnits
+    const within = unit % args.shareUnits
     const block = within / panels
     const panel = within % panels
     const last = min(args.rows, (share + 1) * shareRows)

@@ -7,20 +7,7 @@
  * the same order wherever a chunk begins; the row of sums (6 KB for Base) stays in the first-level
  * cache from tap to tap. A unit of work is one token of one video, over all its frames.
  */
-@unmanaged
-export class Conv1dArgs {
-  out: usize
-  outStride: i32
-  x: usize
-  xStride: i32
-  kernel: usize
-  bias: usize
-  past: usize
-  t: i32
-  n: i32
-  e: i32
-  k: i32
-}
+import { Conv1dArgs } from '../build/operations'
 
 export function conv1d(args: Conv1dArgs, state: usize, begin: i32, end: i32): void {
   const e = (<usize>args.e) << 2

@@ -6,43 +6,15 @@
  *   │ op i32 │ units │ arguments of that op       │  one step, STEP bytes
  *   └────────┴───────┴───────────────────────────┘
  *
- * Arguments stand in the order of the fields of the op's class: outputs, inputs, weights, sizes;
- * pointers are absolute, those of states relative to the stream's own memory. Strides and sizes
- * count elements. The other side of this table is src/backend/wasm/encode.ts.
+ * Arguments stand in the order of src/program/ops/operation.ts, from which build/operations.ts is
+ * written. Pointers are absolute, those of states relative to the stream's own memory. Strides and
+ * sizes count elements. The other side of this table is src/backend/wasm/encode.ts.
  */
-import { attention, AttentionArgs } from './attention'
-import { average, AverageArgs } from './average'
-import { blockLinear, BlockLinearArgs } from './blockLinear'
-import { conv1d, Conv1dArgs } from './conv1d'
-import { layerNorm, LayerNormArgs } from './layerNorm'
-import { quantize, QuantizeArgs } from './lib/quantize'
-import { deal, dealt, meet, MOST_LOOKS, PARTS } from './lib/team'
+import { compute, Op, STEP } from '../build/operations'
 import { WIDE } from './lib/target'
-import { linear, LinearArgs } from './linear'
-import { patchify, PatchifyArgs } from './patchify'
-import { pool, PoolArgs } from './pool'
-import { rgLru, RgLruArgs } from './rgLru'
-import { rmsNorm, RmsNormArgs } from './rmsNorm'
-import { softmax, SoftmaxArgs } from './softmax'
+import { deal, dealt, meet, MOST_LOOKS, PARTS } from './lib/team'
 
 export { packPanels, packRows, packWhole } from './lib/pack'
-
-const STEP: usize = 128
-/** Codes of the ops, as in encode.ts. */
-const enum Op {
-  patchify,
-  linear,
-  blockLinear,
-  conv1d,
-  rgLru,
-  rmsNorm,
-  layerNorm,
-  attention,
-  pool,
-  average,
-  softmax,
-  quantize,
-}
 
 /**
  * One thread's part of a run; the whole of it if it is alone. Every thread of a team calls this
@@ -110,54 +82,4 @@ function grainOf(step: usize): i32 {
 /** The first unit of a part. */
 function beginOf(part: i32, parts: i32, units: i32, grain: i32): i32 {
   return part == parts ? units : (((units / grain) * part) / parts) * grain
-}
-
-function compute(
-  step: usize,
-  scratch: usize,
-  state: usize,
-  frame: f64,
-  averageFrames: f64,
-  begin: i32,
-  end: i32,
-): void {
-  const args = step + 8
-  switch (load<i32>(step)) {
-    case Op.patchify:
-      patchify(changetype<PatchifyArgs>(args), begin, end)
-      break
-    case Op.linear:
-      linear(changetype<LinearArgs>(args), scratch, begin, end)
-      break
-    case Op.blockLinear:
-      blockLinear(changetype<BlockLinearArgs>(args), scratch, begin, end)
-      break
-    case Op.conv1d:
-      conv1d(changetype<Conv1dArgs>(args), state, begin, end)
-      break
-    case Op.rgLru:
-      rgLru(changetype<RgLruArgs>(args), state, scratch, frame == 0, begin, end)
-      break
-    case Op.rmsNorm:
-      rmsNorm(changetype<RmsNormArgs>(args), begin, end)
-      break
-    case Op.layerNorm:
-      layerNorm(changetype<LayerNormArgs>(args), begin, end)
-      break
-    case Op.attention:
-      attention(changetype<AttentionArgs>(args), scratch, begin, end)
-      break
-    case Op.pool:
-      pool(changetype<PoolArgs>(args), begin, end)
-      break
-    case Op.average:
-      average(changetype<AverageArgs>(args), state, frame, averageFrames, begin, end)
-      break
-    case Op.softmax:
-      softmax(changetype<SoftmaxArgs>(args), begin, end)
-      break
-    case Op.quantize:
-      quantize(changetype<QuantizeArgs>(args), begin, end)
-      break
-  }
 }

@@ -5,20 +5,9 @@
  * when |μ| ≫ σ; a row stays in the first-level cache. Two vectors at a time, which V8 makes one of
  * in the wide builds. A unit of work is a row.
  */
+import { LayerNormArgs } from '../build/operations'
 import { root } from './lib/math'
 import { sumOfRow, sumOfSquares } from './lib/sums'
-
-
-@unmanaged
-export class LayerNormArgs {
-  out: usize
-  outStride: i32
-  x: usize
-  xStride: i32
-  scale: usize
-  bias: usize
-  d: i32
-}
 
 export function layerNorm(args: LayerNormArgs, begin: i32, end: i32): void {
   const bytes = (<usize>args.d) << 2

@@ -16,6 +16,7 @@
  * and k counts lanes of them: the sum is exact, and becomes factors[i]·scales[j]·Σ_k x[i,
  * k]·kernel[k, j] + bias[j].
  */
+import { LinearArgs } from '../build/operations'
 import { blockOf, int8Tile, tile } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
 import { int8Rows, PANEL, TILE, WIDE, ZEROS } from './lib/target'
@@ -26,36 +27,10 @@ const BLOCK_K: i32 = 768
 const GELU: i32 = 1
 const TANH: i32 = 2
 
-
-@unmanaged
-export class LinearArgs {
-  out: usize
-  outStride: i32
-  x: usize
-  xStride: i32
-  multiply: usize
-  multiplyStride: i32
-  add: usize
-  addStride: i32
-  kernel: usize
-  bias: usize
-  table: usize
-  tableRows: i32
-  rows: i32
-  k: i32
-  n: i32
-  activation: i32
-  activated: i32
-  factors: usize
-  scales: usize
-  /** Blocks of rows; `scratch` holds the sums of one (encode.ts). */
-  blocks: i32
-}
-
 /** @param scratch working memory for the rows of a block of two panels, or of all if k > BLOCK_K */
 export function linear(args: LinearArgs, scratch: usize, begin: i32, end: i32): void {
   const panels = (args.n + PANEL - 1) / PANEL
-  const blockRows = blockOf(args.rows, args.blocks, TILE)
+  const blockRows = blockOf(args.rows, args.rowBlocks, TILE)
   for (let unit = begin; unit < end;) {
     const block = unit / panels
     const first = block * panels

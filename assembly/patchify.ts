@@ -6,18 +6,7 @@
  * consecutive values on both sides. The division is a true one, as in the reference. A unit of work
  * is a row of patches of one frame.
  */
-@unmanaged
-export class PatchifyArgs {
-  out: usize
-  outStride: i32
-  pixels: usize
-  bytes: i32
-  lead: i32
-  gridRows: i32
-  gridColumns: i32
-  py: i32
-  px: i32
-}
+import { PatchifyArgs } from '../build/operations'
 
 export function patchify(args: PatchifyArgs, begin: i32, end: i32): void {
   const line = args.px * 3

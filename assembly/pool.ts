@@ -4,15 +4,7 @@
  * x [frames, n, d], out [frames, d]. Rows are added in order into out, which stays in the
  * first-level cache. A unit of work is a frame.
  */
-@unmanaged
-export class PoolArgs {
-  out: usize
-  outStride: i32
-  x: usize
-  xStride: i32
-  n: i32
-  d: i32
-}
+import { PoolArgs } from '../build/operations'
 
 export function pool(args: PoolArgs, begin: i32, end: i32): void {
   const bytes = (<usize>args.d) << 2

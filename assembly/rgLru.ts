@@ -11,26 +11,8 @@
  * the processor to overlap with the next ones. Two vectors at a time, which V8 makes one of in the
  * wide builds. A unit of work is one token of one video.
  */
+import { RgLruArgs } from '../build/operations'
 import { expm1, first, sigmoid } from './lib/math'
-
-
-@unmanaged
-export class RgLruArgs {
-  out: usize
-  outStride: i32
-  v: usize
-  vStride: i32
-  gates: usize
-  gatesStride: i32
-  y: usize
-  yStride: i32
-  decay: usize
-  s: usize
-  t: i32
-  n: i32
-  e: i32
-  heads: i32
-}
 
 /** @param scratch working memory of 2·e/h numbers */
 export function rgLru(

@@ -4,19 +4,9 @@
  * x, out [rows, d]; scale [d]. A row is read twice, the second time from the first-level cache. Two
  * vectors at a time, which V8 makes one of in the wide builds. A unit of work is a row.
  */
+import { RmsNormArgs } from '../build/operations'
 import { root } from './lib/math'
 import { sumOfSquares } from './lib/sums'
-
-
-@unmanaged
-export class RmsNormArgs {
-  out: usize
-  outStride: i32
-  x: usize
-  xStride: i32
-  scale: usize
-  d: i32
-}
 
 export function rmsNorm(args: RmsNormArgs, begin: i32, end: i32): void {
   const bytes = (<usize>args.d) << 2

@@ -20,22 +20,8 @@
  */
 override ALIGNED: bool = true;
 
-struct Params {
-  nq: u32,
-  n: u32,
-  heads: u32,
-  r: u32,
-  outOffset: u32,
-  outStride: u32,
-  qOffset: u32,
-  qStride: u32,
-  kOffset: u32,
-  kStride: u32,
-  vOffset: u32,
-  vStride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
+// With lib/exponential.wgsl.
+// Binding 0 is `p`, the numbers of this operation in src/program/ops/attention.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> q: array<vec4f>;
 @group(0) @binding(3) var<storage, read> k: array<vec4f>;

@@ -17,19 +17,6 @@
 /** 0 all, 1 window, 2 half-life. */
 override MODE: u32 = 0u;
 
-struct Params {
-  /** Columns of all videos, b·c. */
-  count: u32,
-  t: u32,
-  c: u32,
-  /** 0, which the compiler does not know. */
-  zero: u32,
-  outOffset: u32,
-  outStride: u32,
-  xOffset: u32,
-  xStride: u32,
-}
-
 struct Stream {
   /** Frames since the reset, before this chunk. */
   frame: u32,
@@ -37,7 +24,7 @@ struct Stream {
   averageFrames: f32,
 }
 
-@group(0) @binding(0) var<uniform> p: Params;
+// Binding 0 is `p`, the numbers of this operation in src/program/ops/time.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(1) @binding(0) var<uniform> stream: Stream;

@@ -8,17 +8,8 @@
 // Tiling: the tile of lib/tile.wgsl, which also has the layout of the kernel. The z of a workgroup
 // is its block.
 
-struct Params {
-  rows: u32,
-  k: u32,
-  n: u32,
-  outOffset: u32,
-  outStride: u32,
-  xOffset: u32,
-  xStride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
+// With lib/kernel.wgsl, lib/tile.wgsl.
+// Binding 0 is `p`, the numbers of this operation in src/program/ops/products.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
 @group(0) @binding(3) var<storage, read> kernel: array<Four>;

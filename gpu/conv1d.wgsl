@@ -11,22 +11,7 @@
 // invocations use neighbouring elements. No other invocation uses its part of the state, so the
 // state is changed in place.
 
-struct Params {
-  /** Channels of all tokens of all videos, b·n·e. */
-  count: u32,
-  t: u32,
-  n: u32,
-  e: u32,
-  k: u32,
-  /** Elements from one row of the kernel to the next. */
-  kernelStride: u32,
-  outOffset: u32,
-  outStride: u32,
-  xOffset: u32,
-  xStride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
+// Binding 0 is `p`, the numbers of this operation in src/program/ops/time.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> kernel: array<f32>;

@@ -15,31 +15,8 @@
 // once. So k is split between 32 slices of a workgroup, which has 32 columns and 4 rows. The sums
 // of the slices are added in workgroup memory.
 
-struct Params {
-  rows: u32,
-  k: u32,
-  n: u32,
-  outOffset: u32,
-  outStride: u32,
-  xOffset: u32,
-  xStride: u32,
-  multiplyOffset: u32,
-  multiplyStride: u32,
-  addOffset: u32,
-  addStride: u32,
-  /** 1 if there is a bias. */
-  biased: u32,
-  /** 0 none, 1 gelu (tanh form), 2 tanh. */
-  activation: u32,
-  activated: u32,
-  /** 1 if there is a product, and a sum. */
-  multiplied: u32,
-  added: u32,
-  /** 0 if there is no table. */
-  tableRows: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
+// With lib/kernel.wgsl, lib/tile.wgsl, lib/exponential.wgsl.
+// Binding 0 is `p`, the numbers of this operation in src/program/ops/products.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
 @group(0) @binding(3) var<storage, read> multiply: array<vec4f>;

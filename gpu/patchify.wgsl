@@ -15,23 +15,7 @@
 /** Whether pixels are bytes 0..255. */
 override BYTES: bool = false;
 
-struct Params {
-  /** Elements of out. */
-  count: u32,
-  outOffset: u32,
-  outStride: u32,
-  pixelsOffset: u32,
-  /** Rows of out for a frame, `lead` among them. */
-  tokens: u32,
-  lead: u32,
-  gridColumns: u32,
-  /** Lines of a patch. */
-  py: u32,
-  /** Values of a line of a patch, px·3. */
-  line: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
+// Binding 0 is `p`, the numbers of this operation in src/program/ops/tokens.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> pixels: array<u32>;
 
@@ -41,7 +25,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   if (index >= p.count) {
     return;
   }
-  let columns = p.py * p.line;
+  let width = p.px * 3u;
+  let columns = p.py * width;
   let row = index / columns;
   let column = index % columns;
   let frame = row / p.tokens;
@@ -49,10 +34,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   var value = 0.0;
   if (token >= p.lead) {
     let cell = token - p.lead;
-    let gridRows = (p.tokens - p.lead) / p.gridColumns;
-    let line = (frame * gridRows + cell / p.gridColumns) * p.py + column / p.line;
-    let at = p.pixelsOffset + (line * p.gridColumns + cell % p.gridColumns) * p.line
-      + column % p.line;
+    let line = (frame * p.gridRows + cell / p.gridColumns) * p.py + column / width;
+    let at = p.pixelsOffset + (line * p.gridColumns + cell % p.gridColumns) * width
+      + column % width;
     if (BYTES) {
       let byte = extractBits(pixels[at >> 2u], 8u * (at & 3u), 8u);
       let shift = countLeadingZeros(byte);

@@ -7,18 +7,7 @@
 // Work: one invocation for each column of a frame. Neighbouring invocations read neighbouring
 // elements.
 
-struct Params {
-  /** Elements of out. */
-  count: u32,
-  n: u32,
-  d: u32,
-  outOffset: u32,
-  outStride: u32,
-  xOffset: u32,
-  xStride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
+// Binding 0 is `p`, the numbers of this operation in src/program/ops/tokens.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 

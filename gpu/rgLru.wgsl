@@ -18,25 +18,7 @@
 // frames. Neighbouring invocations use neighbouring elements. Tokens and channels are many and
 // frames are few, so time is a loop and not a parallel scan.
 
-struct Params {
-  /** Channels of all tokens of all videos, b·n·e. */
-  count: u32,
-  t: u32,
-  n: u32,
-  e: u32,
-  /** Channels of a head, e/h. */
-  width: u32,
-  outOffset: u32,
-  outStride: u32,
-  vOffset: u32,
-  vStride: u32,
-  gatesOffset: u32,
-  gatesStride: u32,
-  yOffset: u32,
-  yStride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
+// Binding 0 is `p`, the numbers of this operation in src/program/ops/time.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> v: array<f32>;
 @group(0) @binding(3) var<storage, read> gates: array<f32>;
@@ -55,7 +37,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let channel = index % p.e;
   let token = index / p.e % p.n;
   let video = index / p.e / p.n;
-  let gate = channel / p.width * 2u * p.width + channel % p.width;
+  let width = p.e / p.heads;
+  let gate = channel / width * 2u * width + channel % width;
   var state = s[index];
   for (var t = 0u; t < p.t; t++) {
     let row = (video * p.t + t) * p.n + token;
@@ -64,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (frame + t == 0u) {
       state = gated;
     } else {
-      let m = expm1(decay[channel] * sigmoid(gates[gateAt + p.width]));
+      let m = expm1(decay[channel] * sigmoid(gates[gateAt + width]));
       state = (1.0 + m) * state + sqrt(-m * (2.0 + m)) * gated;
     }
     out[p.outOffset + row * p.outStride + channel] =

@@ -7,16 +7,8 @@
 // Work: a workgroup for each row. lib/norm.wgsl keeps the row in registers, lib/rows.wgsl adds the
 // sums of the invocations.
 
-struct Params {
-  rows: u32,
-  d: u32,
-  outOffset: u32,
-  outStride: u32,
-  xOffset: u32,
-  xStride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
+// With lib/rows.wgsl, lib/norm.wgsl.
+// Binding 0 is `p`, the numbers of this operation in src/program/ops/norms.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4f>;

@@ -2,21 +2,13 @@
 //
 //     out[j] = e^(x[j] − max x) / Σ_i e^(x[i] − max x)
 //
-// Shapes: x and out [rows, n].
+// Shapes: x and out [rows, d].
 //
 // Work: a workgroup for each row. Each of its 64 invocations takes every 64th element.
 // lib/rows.wgsl combines their results. Exponentials are computed twice instead of being stored.
 
-struct Params {
-  rows: u32,
-  n: u32,
-  outOffset: u32,
-  outStride: u32,
-  xOffset: u32,
-  xStride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
+// With lib/rows.wgsl.
+// Binding 0 is `p`, the numbers of this operation in src/program/ops/norms.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 
@@ -31,17 +23,17 @@ fn main(
   }
   let base = p.xOffset + row * p.xStride;
   var largest = -3.4028234e38;
-  for (var i = local; i < p.n; i += 64u) {
+  for (var i = local; i < p.d; i += 64u) {
     largest = max(largest, x[base + i]);
   }
   largest = largestOf(local, largest, 0u);
 
   var sum = 0.0;
-  for (var i = local; i < p.n; i += 64u) {
+  for (var i = local; i < p.d; i += 64u) {
     sum += exponential(x[base + i] - largest);
   }
   sum = sumOf(local, sum, 1u);
-  for (var i = local; i < p.n; i += 64u) {
+  for (var i = local; i < p.d; i += 64u) {
     out[p.outOffset + row * p.outStride + i] = exponential(x[base + i] - largest) / sum;
   }
 }

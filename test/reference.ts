@@ -5,25 +5,16 @@
  */
 import type { Backend, Device, Inputs, Replay, StreamState, Watch } from '../src/backend/backend.ts'
 import {
-  type Attention,
   type Average,
-  type AverageStep,
   averageFrames,
-  type BlockLinear,
   type Buffer,
-  type Conv1d,
   columnsOf,
-  type LayerNorm,
-  type Linear,
-  type Patchify,
-  type Pool,
+  type Op,
   type Program,
-  type RgLru,
-  type RmsNorm,
   rowsOf,
-  type Softmax,
   type State,
   type Step,
+  type StepOf,
   sizeOf,
   statesFor,
   type Tensor,
@@ -72,7 +63,7 @@ export function softmaxOf(x: Float64Array): Float64Array {
 }
 
 const operations: {
-  [Op in Step['op']]: (step: Extract<Step, { op: Op }>, memory: Memory) => void
+  [O in Op]: (step: StepOf<O>, memory: Memory) => void
 } = {
   patchify,
   linear,
@@ -99,7 +90,7 @@ function patchify(
       lead,
       patchSize: [py, px],
     },
-  }: Patchify,
+  }: StepOf<'patchify'>,
   memory: Memory,
 ): void {
   const [, , height, width] = pixels.shape as [number, number, number, number]
@@ -126,7 +117,7 @@ function patchify(
  * output = f(x·kernel + bias) ⊙ multiply + add + table[row mod table.rows], f on columns
  * 0..activated−1
  */
-function linear({ output, inputs, weights, params }: Linear, memory: Memory): void {
+function linear({ output, inputs, weights, params }: StepOf<'linear'>, memory: Memory): void {
   const kernel = memory.weight(weights.kernel)
   const bias = weights.bias && memory.weight(weights.bias)
   const table = weights.table && memory.weight(weights.table)
@@ -150,7 +141,7 @@ function linear({ output, inputs, weights, params }: Linear, memory: Memory): vo
 }
 
 /** output[.., q·N + o] = Σ_i x[.., q·K + i]·kernel[q, i, o] + bias[q, o] */
-function blockLinear({ output, inputs, weights }: BlockLinear, memory: Memory): void {
+function blockLinear({ output, inputs, weights }: StepOf<'blockLinear'>, memory: Memory): void {
   const kernel = memory.weight(weights.kernel)
   const bias = memory.weight(weights.bias)
   const x = memory.rows(inputs.x)
@@ -170,7 +161,7 @@ function blockLinear({ output, inputs, weights }: BlockLinear, memory: Memory): 
  * output[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]; past [b, k−1, n, e] holds the inputs before the
  * chunk, oldest first, and then its last
  */
-function conv1d({ output, inputs, weights, states }: Conv1d, memory: Memory): void {
+function conv1d({ output, inputs, weights, states }: StepOf<'conv1d'>, memory: Memory): void {
   const [b, t, n, e] = output.shape as [number, number, number, number]
   const kernel = memory.weight(weights.kernel)
   const bias = memory.weight(weights.bias)
@@ -208,7 +199,7 @@ function conv1d({ output, inputs, weights, states }: Conv1d, memory: Memory): vo
  * −expm1(2·decay·ρ), because 1 − exp(..) has no digits left when a is near 1.
  */
 function rgLru(
-  { output, inputs, weights, states, params: { heads } }: RgLru,
+  { output, inputs, weights, states, params: { heads } }: StepOf<'rgLru'>,
   memory: Memory,
 ): void {
   const [b, t, n, e] = output.shape as [number, number, number, number]
@@ -236,7 +227,7 @@ function rgLru(
 }
 
 /** output = x / √(mean(x²) + 1e-6) · (1 + scale) */
-function rmsNorm({ output, inputs, weights }: RmsNorm, memory: Memory): void {
+function rmsNorm({ output, inputs, weights }: StepOf<'rmsNorm'>, memory: Memory): void {
   const scale = memory.weight(weights.scale)
   const out = memory.rows(output)
   memory.rows(inputs.x).forEach((x, i) => {
@@ -246,7 +237,7 @@ function rmsNorm({ output, inputs, weights }: RmsNorm, memory: Memory): void {
 }
 
 /** output = (x − μ) / √(σ² + 1e-6) · scale + bias */
-function layerNorm({ output, inputs, weights }: LayerNorm, memory: Memory): void {
+function layerNorm({ output, inputs, weights }: StepOf<'layerNorm'>, memory: Memory): void {
   const scale = memory.weight(weights.scale)
   const bias = memory.weight(weights.bias)
   const out = memory.rows(output)
@@ -258,7 +249,10 @@ function layerNorm({ output, inputs, weights }: LayerNorm, memory: Memory): void
 }
 
 /** output[i] = Σ_j p[j]·v[j], p = softmax_j(q[i]·k[j] / √r), for each frame and head */
-function attention({ output, inputs, params: { heads } }: Attention, memory: Memory): void {
+function attention(
+  { output, inputs, params: { heads } }: StepOf<'attention'>,
+  memory: Memory,
+): void {
   const nq = output.shape[2]!
   const n = inputs.k.shape[2]!
   const r = columnsOf(output) / heads
@@ -286,7 +280,7 @@ function attention({ output, inputs, params: { heads } }: Attention, memory: Mem
 }
 
 /** output[b, t] = Σ_i x[b, t, i] / n */
-function pool({ output, inputs: { x } }: Pool, memory: Memory): void {
+function pool({ output, inputs: { x } }: StepOf<'pool'>, memory: Memory): void {
   const n = x.shape[2]!
   const rows = memory.rows(x)
   memory.rows(output).forEach((row, frame) => {
@@ -300,7 +294,10 @@ function pool({ output, inputs: { x } }: Pool, memory: Memory): void {
  * 0 before, or 2^(−age/halfLife). The state is a sum and nothing more (0) for all, a ring of frames
  * for the last n, and both sums for a half-life.
  */
-function average({ output, inputs, states, params: { over } }: AverageStep, memory: Memory): void {
+function average(
+  { output, inputs, states, params: { over } }: StepOf<'average'>,
+  memory: Memory,
+): void {
   const [b, t, , c] = output.shape as [number, number, number, number]
   const past = memory.state(states.past)
   const x = memory.rows(inputs.x)
@@ -333,7 +330,7 @@ function average({ output, inputs, states, params: { over } }: AverageStep, memo
 }
 
 /** output = softmax(x) over the last axis */
-function softmax({ output, inputs }: Softmax, memory: Memory): void {
+function softmax({ output, inputs }: StepOf<'softmax'>, memory: Memory): void {
   const out = memory.rows(output)
   memory.rows(inputs.x).forEach((x, i) => out[i]!.set(softmaxOf(x)))
 }

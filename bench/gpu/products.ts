@@ -5,8 +5,10 @@
  */
 import exponential from '../../gpu/lib/exponential.wgsl'
 import kernel from '../../gpu/lib/kernel.wgsl'
+import shipped from '../../gpu/lib/tile.wgsl'
 import linear from '../../gpu/linear.wgsl'
-import { tile as shipped } from '../../src/backend/webgpu/tile.ts'
+import { fieldsOf, paramsOf } from '../../scripts/shaders.ts'
+import { tile } from '../../scripts/tile.ts'
 import { type Options, settingsOf } from '../../src/bench/lib/options.ts'
 import type { Report, Table } from '../../src/bench/lib/report.ts'
 import { type Form, nameOf, sizesOf, sourceOf } from './forms.ts'
@@ -68,7 +70,7 @@ export async function bench(options: Options): Promise<Report> {
   for (const [rows, k, n] of SHAPES) {
     const job = await products(gpu, pool, 1e6 * megabytes, rows, k, n)
     const shippedForm = (INVOCATIONS: number) =>
-      job(`gpu/lib/tile.wgsl, ${INVOCATIONS} invocations`, shipped(NAMES), {
+      job(`gpu/lib/tile.wgsl, ${INVOCATIONS} invocations`, tile(shipped, NAMES), {
         tileRows: 40,
         tileColumns: 32,
         constants: { INVOCATIONS, ALIGNED: 1, WHOLE: 1 },
@@ -131,25 +133,16 @@ async function products(
   const none = gpu.buffer(16)
   const x = gpu.buffer(4 * rows * k, 1)
   const gelu = n > k
-  const params = gpu.uniform([
-    rows,
-    k,
-    n,
-    0,
-    n,
-    0,
-    k,
-    0,
-    0,
-    0,
-    n,
-    1,
-    Number(gelu),
-    n,
-    0,
-    Number(!gelu),
-    0,
-  ])
+  const params = gpu.uniform(
+    fieldsOf('linear').map(
+      (field) =>
+        ({ rows, k, n, activation: Number(gelu), activated: n, biased: 1, added: Number(!gelu) })[
+          field
+        ] ??
+        { outStride: n, xStride: k, addStride: n }[field] ??
+        0,
+    ),
+  )
   const [add, bias] = [gpu.buffer(4 * rows * n, 1), gpu.buffer(4 * n, 1)]
   const layoutOf = (operands: GPUBufferBindingType) =>
     gpu.layout([
@@ -197,7 +190,7 @@ async function products(
       ? linear.replace(/var<storage, read> (x|kernel):/g, 'var<storage, read_write> $1:')
       : linear
     const module = device.createShaderModule({
-      code: [kernel, tile, exponential, operation].join('\n'),
+      code: [kernel, tile, exponential, operation, paramsOf('linear')].join('\n'),
     })
     const pipeline = await device.createComputePipelineAsync({
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),

@@ -2,7 +2,7 @@
 //
 //     sum[i, q·n + j] = Σ_k' x[i, q·k + k']·kernel[q, k', j]
 //
-// for one block of columns q. This is a template: src/backend/webgpu/tile.ts has its arguments, and
+// for one block of columns q. This is a template: scripts/tile.ts fills in its arguments and
 // repeats the lines of its loops.
 //
 // Shapes: x [rows, blocks·k] with a stride; kernel [blocks, k, ⌈n/4⌉] of four numbers each

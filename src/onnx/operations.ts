@@ -3,17 +3,10 @@
  * takes and returns values [rows, columns].
  */
 import {
-  type Attention,
-  type BlockLinear,
   columnsOf,
-  type LayerNorm,
-  type Linear,
-  type Patchify,
-  type Pool,
-  type RmsNorm,
   rowsOf,
-  type Softmax,
   type Step,
+  type StepOf,
   type Tensor,
   type Weight,
 } from '../program/program.ts'
@@ -44,7 +37,7 @@ export const operations: {
   softmax,
 }
 
-function patchify(context: Context, { output, inputs, params }: Patchify): Value {
+function patchify(context: Context, { output, inputs, params }: StepOf<'patchify'>): Value {
   const { graph } = context
   const [b, t, height, width] = inputs.pixels.shape as Shape4
   const [py, px] = params.patchSize
@@ -58,7 +51,7 @@ function patchify(context: Context, { output, inputs, params }: Patchify): Value
   return context.reshape(padded, rowsOf(output), columnsOf(output))
 }
 
-function linear(context: Context, step: Linear, columns: Columns): Value {
+function linear(context: Context, step: StepOf<'linear'>, columns: Columns): Value {
   const { graph } = context
   const { inputs, weights, params } = step
   const { from, count } = columns
@@ -102,7 +95,7 @@ function product(context: Context, x: Value, kernel: Weight, columns: Columns): 
   return graph.node('Cast', [graph.node('MatMul', [half, matrix])], { to: dataTypes.f32 })
 }
 
-function blockLinear(context: Context, { output, inputs, weights }: BlockLinear): Value {
+function blockLinear(context: Context, { output, inputs, weights }: StepOf<'blockLinear'>): Value {
   const { blocks, rows: k, columns: n } = weights.kernel
   const rows = rowsOf(output)
   const byBlock = context.transpose(
@@ -116,7 +109,7 @@ function blockLinear(context: Context, { output, inputs, weights }: BlockLinear)
   return context.reshape(context.transpose(z, 1, 0, 2), rows, blocks * n)
 }
 
-function rmsNorm(context: Context, { inputs, weights }: RmsNorm): Value {
+function rmsNorm(context: Context, { inputs, weights }: StepOf<'rmsNorm'>): Value {
   const { graph } = context
   const x = context.read(inputs.x)
   const squares = graph.node('Pow', [x, graph.scalar(2)])
@@ -126,13 +119,13 @@ function rmsNorm(context: Context, { inputs, weights }: RmsNorm): Value {
   return graph.node('Mul', [graph.node('Div', [x, root]), scale])
 }
 
-function layerNorm(context: Context, { inputs, weights }: LayerNorm): Value {
+function layerNorm(context: Context, { inputs, weights }: StepOf<'layerNorm'>): Value {
   const affine = [context.weight(weights.scale), context.weight(weights.bias)]
   const attributes = { axis: -1, epsilon: { float: EPSILON } }
   return context.graph.node('LayerNormalization', [context.read(inputs.x), ...affine], attributes)
 }
 
-function attention(context: Context, { output, inputs, params }: Attention): Value {
+function attention(context: Context, { output, inputs, params }: StepOf<'attention'>): Value {
   const { graph } = context
   const [b, t, nq, d] = output.shape as Shape4
   const width = d / params.heads
@@ -154,7 +147,7 @@ function attention(context: Context, { output, inputs, params }: Attention): Val
   return context.reshape(context.transpose(sums, 0, 2, 1, 3), b * t * nq, d)
 }
 
-function pool(context: Context, { output, inputs }: Pool): Value {
+function pool(context: Context, { output, inputs }: StepOf<'pool'>): Value {
   const { graph } = context
   const [b, t, n, d] = inputs.x.shape as Shape4
   const byFrame = context.reshape(context.read(inputs.x), b * t, n, d)
@@ -162,6 +155,6 @@ function pool(context: Context, { output, inputs }: Pool): Value {
   return context.reshape(mean, rowsOf(output), d)
 }
 
-function softmax(context: Context, { inputs }: Softmax): Value {
+function softmax(context: Context, { inputs }: StepOf<'softmax'>): Value {
   return context.graph.node('Softmax', [context.read(inputs.x)], { axis: -1 })
 }

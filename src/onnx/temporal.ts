@@ -1,10 +1,13 @@
 /** The operations that carry state from frame to frame as ONNX nodes. */
 import { TrecvitError } from '../base/error.ts'
-import { type AverageStep, type Conv1d, type RgLru, rowsOf } from '../program/program.ts'
+import { rowsOf, type StepOf } from '../program/program.ts'
 import type { Context, Shape4 } from './context.ts'
 import type { Value } from './graph.ts'
 
-export function conv1d(context: Context, { output, inputs, weights, states }: Conv1d): Value {
+export function conv1d(
+  context: Context,
+  { output, inputs, weights, states }: StepOf<'conv1d'>,
+): Value {
   const { graph } = context
   const [b, t, n, e] = output.shape as Shape4
   const history = weights.kernel.rows - 1
@@ -30,7 +33,7 @@ export function conv1d(context: Context, { output, inputs, weights, states }: Co
   return context.reshape(sum, rowsOf(output), e)
 }
 
-export function rgLru(context: Context, step: RgLru): Value {
+export function rgLru(context: Context, step: StepOf<'rgLru'>): Value {
   const { graph } = context
   const { output, inputs, weights, states, params } = step
   const [b, t, n, e] = output.shape as Shape4
@@ -75,7 +78,7 @@ export function rgLru(context: Context, step: RgLru): Value {
   return graph.node('Mul', [context.reshape(all, rows, e), context.read(inputs.y)])
 }
 
-export function average(context: Context, step: AverageStep): Value {
+export function average(context: Context, step: StepOf<'average'>): Value {
   const { graph } = context
   const { output, inputs, states, params } = step
   if (params.over !== 'all')

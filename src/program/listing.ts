@@ -1,33 +1,13 @@
+import { descriptionOf } from './describe.ts'
 import { bytesOf, plan } from './plan.ts'
-import {
-  columnsOf,
-  inputsOf,
-  type Program,
-  rowsOf,
-  type Step,
-  sizeOf,
-  statesOf,
-  weightsOf,
-} from './program.ts'
+import { inputsOf, type Program, type Step, sizeOf, statesOf, weightsOf } from './program.ts'
 
 /**
  * Floating-point operations of a step, a multiply and an add counted as two; element-wise work is
  * not counted.
  */
 export function flopsOf(step: Step): number {
-  switch (step.op) {
-    case 'linear':
-    case 'blockLinear': {
-      const { blocks, rows, columns } = step.weights.kernel
-      return 2 * rowsOf(step.output) * blocks * rows * columns
-    }
-    case 'attention':
-      return 4 * rowsOf(step.output) * columnsOf(step.output) * step.inputs.k.shape[2]!
-    case 'conv1d':
-      return 2 * sizeOf(step.output.shape) * step.weights.kernel.rows
-    default:
-      return 0
-  }
+  return descriptionOf(step).flops?.(step.sizes) ?? 0
 }
 
 /**

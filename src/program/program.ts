@@ -1,201 +1,29 @@
-import { TrecvitError } from '../base/error.ts'
-
 /**
  * A recorded model: a flat list of steps over tensors. Backends turn it into their own form and
  * replay it for every chunk of frames.
  */
 
-/** One piece of memory, known by its name. */
-export interface Buffer {
-  readonly name: string
-  readonly dtype: 'f32' | 'u8'
-  /** Number of elements. */
-  readonly size: number
-}
+import { TrecvitError } from '../base/error.ts'
+import type * as operations from './ops/index.ts'
+import type { Operation, StepWith } from './ops/operation.ts'
+import type { AverageKind, State, Tensor, Weight } from './tensor.ts'
 
-/**
- * Rows of numbers in a buffer. All axes but the last are flattened into rows; row i begins at
- * element `offset + i·stride`. So columns of a matrix and one token of every frame are tensors too,
- * without a copy.
- */
-export interface Tensor {
-  readonly buffer: Buffer
-  /** Element where row 0 begins. */
-  readonly offset: number
-  readonly shape: readonly number[]
-  /** Elements from one row to the next. */
-  readonly stride: number
-}
-
-/** float32 numbers carried from chunk to chunk, zero after a reset. */
-export interface State {
-  readonly name: string
-  readonly shape: readonly number[]
-  /**
-   * Set for the ring of a window, [b, 1, c] in a program. Each stream has as many frames there as
-   * its window (`statesFor`), so only the last state of a program can be one.
-   */
-  readonly ring?: true
-  /** Set for sums over all frames. Rounded to half-precision they would spoil each later answer. */
-  readonly sum?: true
-}
-
-/**
- * Weights as one step reads them: `blocks` arrays [rows, columns], row-major (a vector is one row).
- * A `matrix` is what rows are multiplied with, and a backend packs it as it likes; `int8` is one of
- * whole numbers −63..63, whose scales are a weight of their own; `rows` are read as they are. Where
- * they come from stands in model/weights.ts.
- */
-export interface Weight {
-  readonly name: string
-  readonly kind: 'matrix' | 'int8' | 'rows'
-  readonly blocks: number
-  readonly rows: number
-  readonly columns: number
-}
-
-/** Name of the tensor with the scales of an int8 matrix, in checkpoints and in a program. */
-export function scalesOf(matrix: string): string {
-  return `${matrix}/scale`
-}
-
-/** f(x) at the end of `linear`; gelu is the tanh form. */
-export type Activation = 'none' | 'gelu' | 'tanh'
+export type { Activation } from './ops/products.ts'
+export * from './tensor.ts'
 
 /** How a stream weighs the frames before the current one. */
 export type Average = 'all' | { readonly frames: number } | { readonly halfLife: number }
 
-/** The part of an average that a program is recorded for. How many frames is up to each stream. */
-export type AverageKind = 'all' | 'window' | 'halfLife'
+/** Name of an operation: the stem of its kernels in assembly/ and gpu/, and of its test. */
+export type Op = keyof typeof operations
 
-interface StepOf<Op extends string, Inputs, Weights, States, Params> {
-  readonly op: Op
-  /** Where in the model, in the official parameter names; the label in traces and profiles. */
-  readonly name: string
-  readonly output: Tensor
-  readonly inputs: Inputs
-  readonly weights: Weights
-  readonly states: States
-  readonly params: Params
-}
+/** A step of this operation (ops/). */
+export type StepOf<O extends Op> = { readonly op: O } & StepWith<PartsOf<(typeof operations)[O]>>
 
-type None = Readonly<Record<never, never>>
+type PartsOf<O> = O extends Operation<infer P, infer _> ? P : never
 
-/**
- * output[f, lead + p] = pixels of patch p of frame f, in order (y, x, colour), u8 divided by 255;
- * output[f, 0..lead−1] = 0.
- */
-export type Patchify = StepOf<
-  'patchify',
-  { readonly pixels: Tensor },
-  None,
-  None,
-  { readonly lead: number; readonly patchSize: readonly [number, number] }
->
-/**
- * output = f(x·kernel + bias) ⊙ multiply + add + table[row mod table.rows]; f acts on columns
- * 0..activated−1 only. With `scales` the kernel is scales ⊙ whole numbers, and each row of x is
- * rounded to 255 steps of its largest value.
- */
-export type Linear = StepOf<
-  'linear',
-  { readonly x: Tensor; readonly multiply?: Tensor; readonly add?: Tensor },
-  {
-    readonly kernel: Weight
-    readonly scales?: Weight
-    readonly bias?: Weight
-    readonly table?: Weight
-  },
-  None,
-  { readonly activation: Activation; readonly activated: number }
->
-/** output[.., q·N + o] = Σ_i x[.., q·K + i]·kernel[q, i, o] + bias[q, o]. */
-export type BlockLinear = StepOf<
-  'blockLinear',
-  { readonly x: Tensor },
-  { readonly kernel: Weight; readonly bias: Weight },
-  None,
-  None
->
-/**
- * output[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]; inputs before the chunk come from the state `past`
- * [b, k−1, n, e], oldest first.
- */
-export type Conv1d = StepOf<
-  'conv1d',
-  { readonly x: Tensor },
-  { readonly kernel: Weight; readonly bias: Weight },
-  { readonly past: State },
-  None
->
-/**
- * s[t] = a ⊙ s[t−1] + √(1−a²) ⊙ γ ⊙ v[t], a = exp(decay ⊙ ρ), γ and ρ the sigmoids of the gates [h,
- * 2, e/h]; on the first frame after a reset s = γ ⊙ v. output = s ⊙ y. The state `s` is [b, n, e].
- */
-export type RgLru = StepOf<
-  'rgLru',
-  { readonly v: Tensor; readonly gates: Tensor; readonly y: Tensor },
-  { readonly decay: Weight },
-  { readonly s: State },
-  { readonly heads: number }
->
-/** output = x / √(mean(x²) + 1e-6) · (1 + scale). */
-export type RmsNorm = StepOf<
-  'rmsNorm',
-  { readonly x: Tensor },
-  { readonly scale: Weight },
-  None,
-  None
->
-/** output = (x − mean) / √(variance + 1e-6) · scale + bias. */
-export type LayerNorm = StepOf<
-  'layerNorm',
-  { readonly x: Tensor },
-  { readonly scale: Weight; readonly bias: Weight },
-  None,
-  None
->
-/** output = softmax(q·kᵀ/√r)·v for each frame and head; q may have fewer rows than k and v. */
-export type Attention = StepOf<
-  'attention',
-  { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor },
-  None,
-  None,
-  { readonly heads: number }
->
-/** output[b, t] = mean over the tokens of x[b, t]. */
-export type Pool = StepOf<'pool', { readonly x: Tensor }, None, None, None>
-/**
- * output[b, t] = mean of x[b] over the frames since the reset: all of them, the last n, or weighted
- * by 2^(−age/halfLife). n and halfLife come with the stream. The state `past` is [b, 2, c], a sum
- * and its rounding error (all) or a sum and its weights (half-life), or [b, n, c], a ring of the
- * last n frames.
- */
-export type AverageStep = StepOf<
-  'average',
-  { readonly x: Tensor },
-  None,
-  { readonly past: State },
-  { readonly over: AverageKind }
->
-/** output = softmax over the last axis. */
-export type Softmax = StepOf<'softmax', { readonly x: Tensor }, None, None, None>
-
-export type Step =
-  | Patchify
-  | Linear
-  | BlockLinear
-  | Conv1d
-  | RgLru
-  | RmsNorm
-  | LayerNorm
-  | Attention
-  | Pool
-  | AverageStep
-  | Softmax
-
-/** Name of an operation: the stem of its file in assembly/, gpu/ and test/. */
-export type Op = Step['op']
+/** A step of any operation. */
+export type Step = { [O in Op]: StepOf<O> }[Op]
 
 /** What is left after a recording. */
 export interface Program {
@@ -235,21 +63,6 @@ export function statesFor(states: readonly State[], average: Average): State[] {
     }
     return { name, shape: shape.map((side, axis) => (axis === 1 ? averageFrames(average) : side)) }
   })
-}
-
-/** Elements of a shape. */
-export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, side) => product * side, 1)
-}
-
-/** Rows of a tensor: all axes but the last, flattened. */
-export function rowsOf(tensor: Tensor): number {
-  return sizeOf(tensor.shape.slice(0, -1))
-}
-
-/** Columns of a tensor: its last axis. */
-export function columnsOf(tensor: Tensor): number {
-  return tensor.shape[tensor.shape.length - 1]!
 }
 
 /** The tensors that a step reads. */

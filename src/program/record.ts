@@ -1,28 +1,40 @@
 import { TrecvitError } from '../base/error.ts'
+import { type Letters, match, shapeOf } from './axes.ts'
+import { type AnyStep, type Description, descriptionOf, OPS } from './describe.ts'
+import type * as operations from './ops/index.ts'
+import type { Fail, Operation } from './ops/operation.ts'
+import type { Op, Program, Step } from './program.ts'
 import {
-  type Activation,
-  type AverageKind,
   type Buffer,
   columnsOf,
-  type Program,
   rowsOf,
   type State,
-  type Step,
   scalesOf,
   sizeOf,
   type Tensor,
   type Weight,
-} from './program.ts'
+} from './tensor.ts'
 
 /** The weights that a recording may use, by name. */
 export type WeightTable = ReadonlyMap<string, Weight>
 
 /**
+ * Records a step: its name, then what the operation takes (`record` in ops/). Returns the output.
+ */
+type Method<O> =
+  O extends Operation<infer _, infer A> ? (name: string, ...args: A) => Tensor : never
+
+type Methods = { readonly [O in Op]: Method<(typeof operations)[O]> }
+
+/**
  * The interface of operations: a model calls these once, in order, and the calls become the steps
- * of a program. Every call checks the shapes of what it is given and infers the shape of what it
- * returns.
+ * of a program. There is a method for each operation of ops/. It checks the shapes of what it is
+ * given and infers the shape of what it returns.
  * @throws TrecvitError naming the operation, the shape expected and the shape that came.
  */
+export interface Recorder extends Methods {}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the static block defines the methods
 export class Recorder {
   readonly b: number
   readonly t: number
@@ -31,6 +43,15 @@ export class Recorder {
   readonly #steps: Step[] = []
   readonly #states: State[] = []
   readonly #names = new Set<string>()
+
+  static {
+    for (const op of OPS)
+      Object.defineProperty(Recorder.prototype, op, {
+        value(this: Recorder, name: string, ...args: unknown[]) {
+          return this.#step(op, name, args)
+        },
+      })
+  }
 
   /**
    * @param b videos side by side @param t frames of each in a chunk @param weights what the steps
@@ -64,267 +85,8 @@ export class Recorder {
 
   /** Token `index` of every frame of x [b, t, n, d], as [b, t, 1, d], without a copy. */
   token(x: Tensor, index: number): Tensor {
-    const [b, t, n, d] = this.#frames('token', x)
+    const [b, t, n, d] = x.shape as [number, number, number, number]
     return { ...x, offset: x.offset + index * x.stride, stride: n * x.stride, shape: [b, t, 1, d] }
-  }
-
-  /** pixels [b, t, H, W, 3] → patch rows [b, t, lead + g, py·px·3], the first `lead` rows zero. */
-  patchify(
-    name: string,
-    pixels: Tensor,
-    params: { lead: number; patchSize: readonly [number, number] },
-  ): Tensor {
-    const [b, t, height, width, colours] = pixels.shape as [number, number, number, number, number]
-    const [py, px] = params.patchSize
-    this.#expect(
-      'patchify',
-      name,
-      'pixels',
-      pixels,
-      height % py === 0 && width % px === 0 && colours === 3,
-      `[b, t, H, W, 3] with H a multiple of ${py} and W of ${px}`,
-    )
-    return this.#step(
-      { op: 'patchify', name, inputs: { pixels }, weights: {}, states: {}, params },
-      [b, t, params.lead + (height / py) * (width / px), py * px * 3],
-    )
-  }
-
-  /**
-   * x [.., K] → f(x·kernel + bias) ⊙ multiply + add + table [.., N]; f acts on the first
-   * `activated` columns (all unless given).
-   */
-  linear(
-    name: string,
-    x: Tensor,
-    kernel: string,
-    options: {
-      bias?: string
-      table?: string
-      activation?: Activation
-      activated?: number
-      multiply?: Tensor
-      add?: Tensor
-    } = {},
-  ): Tensor {
-    const found = this.#weight('linear', name, kernel)
-    const weights = {
-      kernel: found,
-      ...(found.kind === 'int8' && { scales: this.#weight('linear', name, scalesOf(kernel)) }),
-      ...(options.bias !== undefined && { bias: this.#weight('linear', name, options.bias) }),
-      ...(options.table !== undefined && { table: this.#weight('linear', name, options.table) }),
-    }
-    const columns = weights.kernel.columns
-    const shape = [...x.shape.slice(0, -1), columns]
-    this.#expect(
-      'linear',
-      name,
-      'x',
-      x,
-      columnsOf(x) === weights.kernel.rows && weights.kernel.blocks === 1,
-      `${weights.kernel.rows} columns`,
-    )
-    const inputs = {
-      x,
-      ...(options.multiply && { multiply: options.multiply }),
-      ...(options.add && { add: options.add }),
-    }
-    for (const role of ['multiply', 'add'] as const) {
-      const other = inputs[role]
-      if (!other) continue
-      this.#expect(
-        'linear',
-        name,
-        role,
-        other,
-        rowsOf(other) === rowsOf(x) && columnsOf(other) === columns,
-        `${rowsOf(x)} rows of ${columns} columns`,
-      )
-    }
-    const activation = options.activation ?? 'none'
-    const activated = activation === 'none' ? 0 : (options.activated ?? columns)
-    return this.#step(
-      { op: 'linear', name, inputs, weights, states: {}, params: { activation, activated } },
-      shape,
-    )
-  }
-
-  /** x [.., h·K] → [.., h·N]: a matrix of its own for each of h blocks of columns. */
-  blockLinear(name: string, x: Tensor, kernel: string, bias: string): Tensor {
-    const weights = {
-      kernel: this.#weight('blockLinear', name, kernel),
-      bias: this.#weight('blockLinear', name, bias),
-    }
-    const { blocks, rows, columns } = weights.kernel
-    this.#expect(
-      'blockLinear',
-      name,
-      'x',
-      x,
-      columnsOf(x) === blocks * rows,
-      `${blocks}·${rows} columns`,
-    )
-    return this.#step({ op: 'blockLinear', name, inputs: { x }, weights, states: {}, params: {} }, [
-      ...x.shape.slice(0, -1),
-      blocks * columns,
-    ])
-  }
-
-  /** x [b, t, n, e] → causal depthwise convolution over t, [b, t, n, e]. */
-  conv1d(name: string, x: Tensor, kernel: string, bias: string): Tensor {
-    const [b, , n, e] = this.#frames('conv1d', x)
-    const weights = {
-      kernel: this.#weight('conv1d', name, kernel),
-      bias: this.#weight('conv1d', name, bias),
-    }
-    this.#expect(
-      'conv1d',
-      name,
-      'x',
-      x,
-      e === weights.kernel.columns,
-      `${weights.kernel.columns} columns`,
-    )
-    const past = this.#state(`${name}/past`, [b, weights.kernel.rows - 1, n, e])
-    return this.#step(
-      { op: 'conv1d', name, inputs: { x }, weights, states: { past }, params: {} },
-      x.shape,
-    )
-  }
-
-  /**
-   * v, y [b, t, n, e] and gates [b, t, n, 2e] (for each head: input gate, then decay gate) → gated
-   * recurrence ⊙ y, [b, t, n, e].
-   */
-  rgLru(name: string, v: Tensor, gates: Tensor, y: Tensor, decay: string, heads: number): Tensor {
-    const [b, , n, e] = this.#frames('rgLru', v)
-    const weights = { decay: this.#weight('rgLru', name, decay) }
-    this.#expect(
-      'rgLru',
-      name,
-      'v',
-      v,
-      e === weights.decay.columns && e % heads === 0,
-      `${weights.decay.columns} columns in ${heads} heads`,
-    )
-    this.#expect(
-      'rgLru',
-      name,
-      'gates',
-      gates,
-      columnsOf(gates) === 2 * e && rowsOf(gates) === rowsOf(v),
-      `${rowsOf(v)} rows of ${2 * e} columns`,
-    )
-    this.#expect(
-      'rgLru',
-      name,
-      'y',
-      y,
-      columnsOf(y) === e && rowsOf(y) === rowsOf(v),
-      `${rowsOf(v)} rows of ${e} columns`,
-    )
-    const s = this.#state(`${name}/s`, [b, n, e])
-    return this.#step(
-      { op: 'rgLru', name, inputs: { v, gates, y }, weights, states: { s }, params: { heads } },
-      v.shape,
-    )
-  }
-
-  /** x [.., d] → root-mean-square norm [.., d]. */
-  rmsNorm(name: string, x: Tensor, scale: string): Tensor {
-    const weights = { scale: this.#weight('rmsNorm', name, scale) }
-    this.#expect(
-      'rmsNorm',
-      name,
-      'x',
-      x,
-      columnsOf(x) === weights.scale.columns,
-      `${weights.scale.columns} columns`,
-    )
-    return this.#step(
-      { op: 'rmsNorm', name, inputs: { x }, weights, states: {}, params: {} },
-      x.shape,
-    )
-  }
-
-  /** x [.., d] → layer norm [.., d]. */
-  layerNorm(name: string, x: Tensor, scale: string, bias: string): Tensor {
-    const weights = {
-      scale: this.#weight('layerNorm', name, scale),
-      bias: this.#weight('layerNorm', name, bias),
-    }
-    this.#expect(
-      'layerNorm',
-      name,
-      'x',
-      x,
-      columnsOf(x) === weights.scale.columns,
-      `${weights.scale.columns} columns`,
-    )
-    return this.#step(
-      { op: 'layerNorm', name, inputs: { x }, weights, states: {}, params: {} },
-      x.shape,
-    )
-  }
-
-  /** q [b, t, nq, d], k and v [b, t, n, d] → attention within each frame, [b, t, nq, d]. */
-  attention(name: string, q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
-    const [b, t, , d] = this.#frames('attention', q)
-    const [, , n] = this.#frames('attention', k)
-    if (d % heads)
-      throw new TrecvitError(
-        `attention "${name}" expected ${d} columns to divide into ${heads} heads`,
-      )
-    for (const [role, other] of [
-      ['k', k],
-      ['v', v],
-    ] as const) {
-      this.#expect(
-        'attention',
-        name,
-        role,
-        other,
-        String(other.shape) === String([b, t, n, d]),
-        `shape [${[b, t, n, d]}]`,
-      )
-    }
-    return this.#step(
-      { op: 'attention', name, inputs: { q, k, v }, weights: {}, states: {}, params: { heads } },
-      q.shape,
-    )
-  }
-
-  /** x [b, t, n, d] → mean over n, [b, t, 1, d]. */
-  pool(name: string, x: Tensor): Tensor {
-    const [b, t, , d] = this.#frames('pool', x)
-    return this.#step({ op: 'pool', name, inputs: { x }, weights: {}, states: {}, params: {} }, [
-      b,
-      t,
-      1,
-      d,
-    ])
-  }
-
-  /** x [b, t, 1, c] → mean over the frames since the reset, for each frame, [b, t, 1, c]. */
-  average(name: string, x: Tensor, over: AverageKind): Tensor {
-    const [b, , n, c] = this.#frames('average', x)
-    this.#expect('average', name, 'x', x, n === 1, 'one row a frame')
-    const past =
-      over === 'window'
-        ? this.#state(`${name}/past`, [b, 1, c], { ring: true })
-        : this.#state(`${name}/past`, [b, 2, c], { sum: true })
-    return this.#step(
-      { op: 'average', name, inputs: { x }, weights: {}, states: { past }, params: { over } },
-      x.shape,
-    )
-  }
-
-  /** x [.., c] → softmax over the last axis. */
-  softmax(name: string, x: Tensor): Tensor {
-    return this.#step(
-      { op: 'softmax', name, inputs: { x }, weights: {}, states: {}, params: {} },
-      x.shape,
-    )
   }
 
   /** Ends the recording: these tensors, and the states, are what a replay leaves behind. */
@@ -333,12 +95,46 @@ export class Recorder {
     return { b, t, inputs: this.#inputs, steps: this.#steps, outputs, states: this.#states }
   }
 
-  #step(step: StepWithoutOutput, shape: readonly number[]): Tensor {
-    if (this.#names.has(step.name))
-      throw new TrecvitError(`${step.op} "${step.name}" expected a name of its own`)
-    this.#names.add(step.name)
-    const output = tensorOf(step.name, shape, 'f32', strideOf(shape))
-    this.#steps.push({ ...step, output } as Step)
+  #step(op: Op, name: string, args: readonly unknown[]): Tensor {
+    const fail = (expected: string): never => {
+      throw new TrecvitError(`${op} "${name}" expected ${expected}`)
+    }
+    if (this.#names.has(name)) fail('a name of its own')
+    const described = descriptionOf({ op })
+    const { inputs, weights = {}, states = {} } = described
+    const given = givenOf(described, args)
+    const letters: Letters = { b: this.b, t: this.t }
+    const step = { op, name, inputs: {}, weights: {}, states: {}, params: {} } as Open
+    for (const [role, axes] of Object.entries({ ...weights, ...inputs } as Axes)) {
+      const value = given[role]
+      delete given[role]
+      if (value === undefined) continue
+      const part = role in inputs ? (value as Tensor) : this.#weight(value as string, fail)
+      const misfit = match(axes, part, letters)
+      if ('buffer' in part) {
+        if (misfit) fail(`${role} to have ${misfit}, got "${part.buffer.name}" [${part.shape}]`)
+        step.inputs[role] = part
+      } else {
+        if (misfit) fail(`weight "${part.name}" to have ${misfit}`)
+        step.weights[role] = part
+        if (part.kind === 'int8') step.weights['scales'] = this.#weight(scalesOf(part.name), fail)
+      }
+    }
+    // What is left of the arguments are parameters.
+    step.params = described.complete?.(given, letters) ?? given
+    for (const [param, value] of Object.entries(step.params))
+      if (typeof value === 'number') letters[param] = value
+    Object.assign(letters, described.sizes?.(letters, step as unknown as AnyStep, fail))
+    for (const [role, axes] of Object.entries(states as Axes)) {
+      const shape = shapeOf(axes, letters)
+      step.states[role] = this.#state(`${name}/${role}`, shape, described.kind?.(step.params))
+    }
+    this.#names.add(name)
+    const shape = shapeOf(described.output, letters, Object.values(step.inputs)[0])
+    const [b = 1, t = 1, tokens = 1] = shape
+    const output = tensorOf(name, shape, 'f32', strideOf(shape))
+    const sizes = { frames: b * t, tokens, rows: rowsOf(output), count: sizeOf(shape), ...letters }
+    this.#steps.push({ ...step, output, sizes } as unknown as Step)
     return output
   }
 
@@ -353,43 +149,33 @@ export class Recorder {
     return state
   }
 
-  #weight(op: string, name: string, weight: string): Weight {
-    const found = this.#weights.get(weight)
-    if (!found)
-      throw new TrecvitError(
-        `${op} "${name}" expected a weight named "${weight}", the table has none`,
-      )
-    return found
-  }
-
-  #frames(op: string, x: Tensor): [b: number, t: number, n: number, d: number] {
-    if (x.shape.length !== 4 || x.shape[0] !== this.b || x.shape[1] !== this.t) {
-      throw new TrecvitError(
-        `${op} expected "${x.buffer.name}" to be [b=${this.b}, t=${this.t}, n, d], ` +
-          `got [${x.shape}]`,
-      )
-    }
-    return x.shape as [number, number, number, number]
-  }
-
-  #expect(
-    op: string,
-    name: string,
-    role: string,
-    tensor: Tensor,
-    fits: boolean,
-    expected: string,
-  ): void {
-    if (!fits)
-      throw new TrecvitError(
-        `${op} "${name}" expected ${role} to have ${expected}, ` +
-          `got "${tensor.buffer.name}" [${tensor.shape}]`,
-      )
+  #weight(name: string, fail: Fail): Weight {
+    return this.#weights.get(name) ?? fail(`a weight named "${name}", the table has none`)
   }
 }
 
-type WithoutOutput<S> = S extends Step ? Omit<S, 'output'> : never
-type StepWithoutOutput = WithoutOutput<Step>
+type Axes = Readonly<Record<string, string>>
+
+/** The arguments of a method by name. */
+function givenOf(
+  { inputs, weights = {}, params = [] }: Description,
+  args: readonly unknown[],
+): Record<string, unknown> {
+  const axes = { ...inputs, ...weights } as Axes
+  const required = Object.keys(axes).filter((role) => !axes[role]!.endsWith('?'))
+  const order = [...required, ...params]
+  const given: Record<string, unknown> = { ...(args[order.length] as object) }
+  order.forEach((role, index) => (given[role] = args[index]))
+  return given
+}
+
+/** A step while it is recorded. */
+interface Open {
+  readonly inputs: Record<string, Tensor>
+  readonly weights: Record<string, Weight>
+  readonly states: Record<string, State>
+  params: Readonly<Record<string, unknown>>
+}
 
 /** Elements of 128 bytes: a line of a GPU's cache, two of most processors'. */
 const LINE = 32

@@ -1,19 +1,13 @@
 import { flopsOf } from '../../program/listing.ts'
 import { plan } from '../../program/plan.ts'
-import {
-  columnsOf,
-  type Linear,
-  type Program,
-  rowsOf,
-  type Step,
-  type Tensor,
-} from '../../program/program.ts'
+import { columnsOf, type Program, rowsOf, type Tensor } from '../../program/program.ts'
 import type { Inputs, Replay, StreamState, Watch } from '../backend.ts'
 import type { Build } from './builds.ts'
 import {
   type Addresses,
   encode,
   encodeQuantize,
+  isWhole,
   quantizedBytes,
   STEP,
   scratchOf,
@@ -145,10 +139,6 @@ export class WasmReplay implements Replay {
     )
   }
 }
-
-/** A product of whole numbers, before which its rows must become some. */
-const isWhole = (step: Step): step is Linear =>
-  step.op === 'linear' && step.weights.scales !== undefined
 
 /** Entries of the table. */
 const entriesOf = ({ steps }: Program): number => steps.length + steps.filter(isWhole).length

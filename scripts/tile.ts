@@ -1,5 +1,3 @@
-import template from '../../../gpu/lib/tile.wgsl'
-
 /** Names in the WGSL of an operation that its tile uses. */
 export interface TileArguments {
   /** The uniform with the sizes of the product: rows, k, n, xOffset and xStride. */
@@ -13,10 +11,10 @@ export interface TileArguments {
 }
 
 /**
- * Expands gpu/lib/tile.wgsl, which defines `fn tile(group: vec3u, local: u32)`. `$for N { .. $}` is
+ * Expands the text of gpu/lib/tile.wgsl, which defines `fn tile(group: vec3u, local: u32)`. `$for N { .. $}` is
  * its inside N times, with 0 to N - 1 for `$i`; every other `$name` is an argument.
  */
-export function tile(names: TileArguments): string {
+export function tile(template: string, names: TileArguments): string {
   return template
     .replace(/\$for (\d+) ?{(.*?)\$}/gs, (_, count: string, body: string) =>
       Array.from({ length: +count }, (_, i) => body.replaceAll('$i', `${i}`)).join(''),

@@ -1,0 +1,67 @@
+/**
+ * Writes what the AssemblyScript side needs to know of the operations of src/program/ops: a class
+ * with the arguments of each kernel, the codes of the table, and the call of each kernel.
+ * build.mjs puts it into build/operations.ts.
+ */
+import { STEP } from '../src/backend/wasm/encode.ts'
+import { descriptionOf, OPS } from '../src/program/describe.ts'
+import type { Op } from '../src/program/program.ts'
+
+const classOf = (op: string): string => `${op[0]!.toUpperCase()}${op.slice(1)}Args`
+
+function argsOf(op: Op): string {
+  const { inputs, weights = {}, states = {}, fields, cpu = {} } = descriptionOf({ op })
+  const views = ['out', ...Object.keys(inputs)].flatMap((name) => [
+    `${name}: usize`,
+    `${name}Stride: i32`,
+  ])
+  const before = [...Object.keys(weights), ...Object.keys(states)].map((name) => `${name}: usize`)
+  const shared = fields.map((name) => `${name}: i32`)
+  const pointers = (cpu.pointers ?? []).map((name) => `${name}: usize`)
+  const own = (cpu.fields ?? []).map((name) => `${name}: i32`)
+  const all = [...views, ...before, ...shared, ...pointers, ...own]
+  return `@unmanaged\nexport class ${classOf(op)} {\n  ${all.join('\n  ')}\n}\n`
+}
+
+function caseOf(op: Op): string {
+  const { states, cpu = {} } = descriptionOf({ op })
+  const args = [
+    `changetype<${classOf(op)}>(args)`,
+    ...(states ? ['state'] : []),
+    ...(cpu.scratch ? ['scratch'] : []),
+    ...(cpu.also ? [cpu.also] : []),
+    'begin, end',
+  ]
+  return `    case Op.${op}:\n      ${op}(${args.join(', ')})\n      break\n`
+}
+
+export const assembly: string = `// Written by scripts/assembly.ts from src/program/ops.
+import { quantize, QuantizeArgs } from '../assembly/lib/quantize'
+${OPS.map((op) => `import { ${op} } from '../assembly/${op}'\n`).join('')}
+/** Bytes of a step in the table. */
+export const STEP: usize = ${STEP}
+
+/** Codes of the operations; quantize, which no program names, is the last. */
+export const enum Op {
+  ${[...OPS, 'quantize'].join(',\n  ')},
+}
+
+${OPS.map(argsOf).join('\n')}
+/** Computes the units begin..end−1 of a step. */
+export function compute(
+  step: usize,
+  scratch: usize,
+  state: usize,
+  frame: f64,
+  averageFrames: f64,
+  begin: i32,
+  end: i32,
+): void {
+  const args = step + 8
+  switch (load<i32>(step)) {
+${OPS.map(caseOf).join('')}    case Op.quantize:
+      quantize(changetype<QuantizeArgs>(args), begin, end)
+      break
+  }
+}
+`

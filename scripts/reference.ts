@@ -1,0 +1,60 @@
+/** The text of docs/operations.md, which build.mjs writes from src/program/ops. */
+import { readdir, readFile } from 'node:fs/promises'
+import { descriptionOf, OPS } from '../src/program/describe.ts'
+import type { Op } from '../src/program/program.ts'
+
+const FOLDER = 'src/program/ops'
+
+const head = `# Operations
+
+<!-- Written by scripts/reference.ts from ${FOLDER}. Do not edit. -->
+
+A model is recorded with these operations (\`src/program/record.ts\`). Each has a kernel of its name
+in \`assembly/\` and in \`gpu/\`, a float64 reference in \`test/reference.ts\` and a test of its name.
+How to add one: [adding-an-operation.md](adding-an-operation.md).
+
+Axes are letters with one value in a step, or products of them. Two axes are rows (all axes but the
+last, flattened) and columns. \`b\` videos, \`t\` frames of a chunk, \`n\` tokens of a frame. ⊙ is the
+product of elements.
+`
+
+/** The operation's page: its comment, its method and the axes of everything that it reads. */
+export async function reference(): Promise<string> {
+  const files = (await readdir(FOLDER)).sort()
+  const sources = await Promise.all(files.map((file) => readFile(`${FOLDER}/${file}`, 'utf8')))
+  const all = sources.join('\n')
+  return `${[head, ...OPS.map((op) => sectionOf(op, all))].join('\n')}`
+}
+
+function sectionOf(op: Op, sources: string): string {
+  const { inputs, weights = {}, states = {}, params = [], output, fields } = descriptionOf({ op })
+  const start = sources.indexOf(`export const ${op}: `)
+  const [from, to] = [sources.lastIndexOf('/**', start), sources.lastIndexOf('*/', start)]
+  const text = sources
+    .slice(from + 3, to)
+    .replace(/^ *\* ?/gm, '')
+    .trim()
+  const types = sources.slice(sources.indexOf('[', start), sources.indexOf('> = {', start)).trim()
+  const method = types.slice(1, -1).replace(/\s+/g, ' ')
+  const rows = [
+    ...rowsOf('input', inputs),
+    ...rowsOf('weight', weights as Readonly<Record<string, string>>),
+    ...rowsOf('state', states),
+    `- output \`[${output.replaceAll(' ', ', ')}]\``,
+  ]
+  return [
+    `## ${op}\n`,
+    `\`ops.${op}(name, ${method})\`\n`,
+    `${text}\n`,
+    `${rows.join('\n')}\n`,
+    ...(params.length ? [`Parameters: ${params.map((name) => `\`${name}\``).join(', ')}.\n`] : []),
+    `Numbers of both kernels: ${fields.map((name) => `\`${name}\``).join(', ')}.\n`,
+  ].join('\n')
+}
+
+function rowsOf(role: string, axes: Readonly<Record<string, string>>): string[] {
+  return Object.entries(axes).map(([name, of]) => {
+    const optional = of.endsWith('?') ? ', optional' : ''
+    return `- ${role} \`${name}\` \`[${of.replace('?', '').replaceAll(' ', ', ')}]\`${optional}`
+  })
+}

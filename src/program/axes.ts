@@ -1,0 +1,40 @@
+import { columnsOf, rowsOf, type Tensor, type Weight } from './tensor.ts'
+
+/** Sizes by letter, while a step is recorded. */
+export type Letters = Record<string, number>
+
+const namesOf = (axes: string): string[] => axes.replace('?', '').split(' ')
+
+/** The size of an axis: a letter, a number or a product of both. NaN if a letter has no value. */
+const sideOf = (axis: string, letters: Letters): number =>
+  axis.split('·').reduce((product, factor) => product * (letters[factor] ?? Number(factor)), 1)
+
+/**
+ * Compares a tensor or a weight with its axes, and gives letters without a value theirs.
+ * @returns null, or what was expected
+ */
+export function match(axes: string, given: Tensor | Weight, letters: Letters): string | null {
+  const names = namesOf(axes)
+  const wanted = names.map((name) => sideOf(name, letters))
+  const sides = sidesOf(given, names.length)
+  const fits = wanted.every((side, axis) => Number.isNaN(side) || side === sides[axis])
+  names.forEach((name, axis) => {
+    if (Number.isNaN(wanted[axis])) letters[name] = sides[axis]!
+  })
+  if (fits && sides.length === names.length) return null
+  if (names.length !== 2) return `shape [${wanted.map((side, axis) => side || names[axis])}]`
+  return `${wanted[0] ? `${wanted[0]} rows of ` : ''}${wanted[1]} columns`
+}
+
+/** The shape that has these axes; rows are those of the first input. */
+export function shapeOf(axes: string, letters: Letters, first?: Tensor): number[] {
+  const names = namesOf(axes)
+  const rows = first && names.length === 2 ? first.shape.slice(0, -1) : []
+  return [...rows, ...names.slice(rows.length && 1).map((name) => sideOf(name, letters))]
+}
+
+/** Sides of a weight, the last `count` of [blocks, rows, columns], or of a tensor. */
+function sidesOf(given: Tensor | Weight, count: number): readonly number[] {
+  if ('blocks' in given) return [given.blocks, given.rows, given.columns].slice(-count)
+  return count === 2 ? [rowsOf(given), columnsOf(given)] : given.shape
+}

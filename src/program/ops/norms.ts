@@ -1,0 +1,47 @@
+import type { Tensor, Weight } from '../tensor.ts'
+import { aligned, perRow } from './launch.ts'
+import type { Operation, StepWith } from './operation.ts'
+
+interface Rows {
+  readonly inputs: { readonly x: Tensor }
+}
+
+interface RmsNorm extends Rows {
+  readonly weights: { readonly scale: Weight }
+}
+
+interface LayerNorm extends Rows {
+  readonly weights: { readonly scale: Weight; readonly bias: Weight }
+}
+
+const alignedRows = {
+  fields: ['rows'],
+  groups: perRow,
+  constants: ({ inputs: { x }, sizes }: StepWith<Rows>) => ({ ALIGNED: aligned([x], [sizes.d!]) }),
+}
+
+/** output = x / √(mean(x²) + 1e-6) · (1 + scale), row by row. */
+export const rmsNorm: Operation<RmsNorm, [x: Tensor, scale: string]> = {
+  inputs: { x: 'rows d' },
+  weights: { scale: 'd' },
+  output: 'rows d',
+  fields: ['d'],
+  gpu: alignedRows,
+}
+
+/** output = (x − mean) / √(variance + 1e-6) · scale + bias, row by row. */
+export const layerNorm: Operation<LayerNorm, [x: Tensor, scale: string, bias: string]> = {
+  inputs: { x: 'rows d' },
+  weights: { scale: 'd', bias: 'd' },
+  output: 'rows d',
+  fields: ['d'],
+  gpu: alignedRows,
+}
+
+/** output = softmax(x), row by row. */
+export const softmax: Operation<Rows, [x: Tensor]> = {
+  inputs: { x: 'rows d' },
+  output: 'rows d',
+  fields: ['d'],
+  gpu: { fields: ['rows'], groups: perRow },
+}

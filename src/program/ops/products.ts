@@ -1,0 +1,150 @@
+import type { Tensor, Weight } from '../tensor.ts'
+import { aligned, sharesOf, TILE } from './launch.ts'
+import type { Groups, Operation, Sizes } from './operation.ts'
+
+/** f(x) at the end of `linear`; gelu is the tanh form. */
+export type Activation = 'none' | 'gelu' | 'tanh'
+
+interface Linear {
+  readonly inputs: { readonly x: Tensor; readonly multiply?: Tensor; readonly add?: Tensor }
+  readonly weights: {
+    readonly kernel: Weight
+    readonly bias?: Weight
+    readonly table?: Weight
+    readonly scales?: Weight
+  }
+  readonly params: { readonly activation: Activation; readonly activated: number }
+}
+
+interface LinearOptions {
+  readonly bias?: string
+  readonly table?: string
+  readonly activation?: Activation
+  /** Columns that the activation acts on, from the first on; all by default. */
+  readonly activated?: number
+  readonly multiply?: Tensor
+  readonly add?: Tensor
+}
+
+interface BlockLinear {
+  readonly inputs: { readonly x: Tensor }
+  readonly weights: { readonly kernel: Weight; readonly bias: Weight }
+}
+
+/**
+ * Rows of a block of a product, at most, 600 KB of x; half of that in the narrow builds, and where
+ * threads share a frame and its matrix is not large.
+ */
+const BLOCK_ROWS = 200
+/** Weights of a matrix that reach the wide builds too slowly to pass by twice: 4 MB. */
+const LARGE = 1 << 20
+/** Columns of x that a product uses at a time, at most (BLOCK_K in assembly/linear.ts). */
+const BLOCK_K = 768
+
+/** Rows up to which `linear` runs as `few` on a GPU: beyond, a tile reads the kernel less often. */
+const FEW = 8
+/**
+ * Bytes of workgroup memory of a tile of 128 invocations (gpu/lib/tile.wgsl); one of 64 fits every
+ * device.
+ */
+const TILE_BYTES = 18688
+/**
+ * Tiles from which 64 invocations each fill a large GPU: on an H200 480 tiles take 0.85 of the time
+ * that they take with 128, 120 tiles 1.7 times it.
+ */
+const MANY_TILES = 384
+
+/** Values of `activation` in both kernels. */
+const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
+
+/**
+ * output = f(x·kernel + bias) ⊙ multiply + add + table[row mod tableRows]; f acts on columns
+ * 0..activated−1 only. With `scales` [n] the kernel is scales ⊙ int8 numbers, and each row of x is
+ * rounded to 255 steps of its largest value.
+ */
+export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: LinearOptions]> = {
+  inputs: { x: 'rows k', multiply: 'rows n?', add: 'rows n?' },
+  weights: { kernel: '1 k n', bias: 'n?', table: 'tableRows n?' },
+  output: 'rows n',
+  complete: ({ activation = 'none', activated }, { n }) => ({
+    activation,
+    activated: activation === 'none' ? 0 : (activated ?? n!),
+  }),
+  sizes: ({ tableRows = 0 }, { inputs, weights, params }) => ({
+    tableRows,
+    activation: activations[params.activation],
+    activated: params.activated,
+    biased: +!!weights.bias,
+    multiplied: +!!inputs.multiply,
+    added: +!!inputs.add,
+    blocks: 1,
+  }),
+  fields: ['tableRows', 'rows', 'k', 'n', 'activation', 'activated'],
+  flops,
+  cpu: {
+    pointers: ['factors', 'scales'],
+    fields: ['rowBlocks'],
+    units(sizes, { threads, wide }) {
+      const { rows, k, n } = sizes as { rows: number; k: number; n: number }
+      const tall = wide && (sharesOf(sizes, threads) === 1 || k * n > LARGE)
+      const rowBlocks = Math.ceil(rows / (tall ? BLOCK_ROWS : BLOCK_ROWS / 2))
+      return { units: rowBlocks * Math.ceil(n / 8), rowBlocks }
+    },
+    scratch: ({ k, n }) =>
+      (BLOCK_ROWS + TILE) * 32 * (k! > BLOCK_K ? Math.max(2, Math.ceil(n! / 8)) : 2),
+  },
+  gpu: {
+    fields: ['biased', 'multiplied', 'added'],
+    groups: (sizes) => tiles(sizes, isFew(sizes) ? 4 : 40),
+    constants({ inputs: { x, multiply, add }, sizes }, room) {
+      const ALIGNED = aligned([x, multiply, add], [sizes.k!, sizes.n!])
+      return { ALIGNED, ...(isFew(sizes) ? { WHOLE: sizes.k! % 4 === 0 } : tileOf(sizes, room)) }
+    },
+    entry: (sizes) => (isFew(sizes) ? 'few' : 'main'),
+  },
+}
+
+/**
+ * output[.., q·n + j] = Σ_i x[.., q·k + i]·kernel[q, i, j] + bias[q, j]: a matrix of its own for
+ * each block q of columns.
+ */
+export const blockLinear: Operation<BlockLinear, [x: Tensor, kernel: string, bias: string]> = {
+  inputs: { x: 'rows blocks·k' },
+  weights: { kernel: 'blocks k n', bias: 'n' },
+  output: 'rows blocks·n',
+  fields: ['rows', 'k', 'n'],
+  flops,
+  cpu: {
+    fields: ['shareUnits', 'shares'],
+    units(sizes, { threads }) {
+      const shares = sharesOf(sizes, threads)
+      const shareUnits = sizes.blocks! * Math.ceil(sizes.n! / 8)
+      return { units: shares * shareUnits, shareUnits, shares }
+    },
+    scratch: () => TILE * 32,
+  },
+  gpu: {
+    groups: tiles,
+    constants: ({ inputs: { x }, sizes }, room) => ({
+      ALIGNED: aligned([x], [sizes.k!]),
+      ...tileOf(sizes, room),
+    }),
+  },
+}
+
+function flops({ rows, blocks, k, n }: Sizes): number {
+  return 2 * rows! * blocks! * k! * n!
+}
+
+const isFew = ({ rows }: Sizes): boolean => rows! <= FEW
+
+/** Workgroups for tiles of 32 columns of each block. */
+function tiles({ rows, blocks, n }: Sizes, height = 40): Groups {
+  return [Math.ceil(n! / 32), Math.ceil(rows! / height), blocks!]
+}
+
+function tileOf(sizes: Sizes, room: number): { INVOCATIONS: number; WHOLE: boolean } {
+  const [x, y, z] = tiles(sizes)
+  const INVOCATIONS = room < TILE_BYTES || x * y * z >= MANY_TILES ? 64 : 128
+  return { INVOCATIONS, WHOLE: sizes.k! % (INVOCATIONS / 2) === 0 }
+}
