@@ -3,12 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { crc32 } from '../src/base/crc32.ts'
 import { type Average, type SnapshotOptions, TRecViT, TrecvitError } from '../src/index.ts'
 import { sessionsOf } from '../src/model/sessions.ts'
-import {
-  decodeSnapshot,
-  encodeSnapshot,
-  type SnapshotHeader,
-  snapshotBytes,
-} from '../src/stream/snapshot.ts'
+import { decodeSnapshot, encodeSnapshot, snapshotBytes } from '../src/stream/snapshot.ts'
+import type { SnapshotHeader } from '../src/stream/snapshotHeader.ts'
 import { noise, tinyNpz } from './commandLine.ts'
 import version1 from './snapshots/version1.json' with { type: 'json' }
 

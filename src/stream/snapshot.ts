@@ -3,8 +3,15 @@ import { crc32 } from '../base/crc32.ts'
 import { TrecvitError } from '../base/error.ts'
 import { fromHalves, toHalves } from '../base/f16.ts'
 import { pauses } from '../platform/platform.ts'
-import { decodeText, encodeText } from '../platform/web.ts'
-import { type Average, type State, sizeOf } from '../program/program.ts'
+import { encodeText } from '../platform/web.ts'
+import { type State, sizeOf } from '../program/program.ts'
+import {
+  headerOf,
+  isDType,
+  type SnapshotHeader,
+  type StateDType,
+  type StateHeader,
+} from './snapshotHeader.ts'
 
 /**
  * A stream as bytes, the same for every backend:
@@ -23,9 +30,6 @@ const EXACT = 1
 const HALVED = 2
 const MAX_HEADER = 1 << 20
 
-/** Number format of the elements of a state. */
-export type StateDType = 'f32' | 'f16'
-
 /**
  * Form of a snapshot. Every backend and runtime resumes both. A stream of size B takes 58.1 MB in
  * float32 and 29.1 MB in half-precision.
@@ -38,24 +42,6 @@ export interface SnapshotOptions {
    * beyond 65504, stay float32.
    */
   readonly dtype?: StateDType
-}
-
-/** A state in a header. */
-interface StateHeader extends Pick<State, 'name' | 'shape'> {
-  /** Number format, float32 by default. */
-  readonly dtype?: StateDType
-}
-
-/** What stands in the header. */
-export interface SnapshotHeader {
-  /** Fingerprint of the model. */
-  readonly model: string
-  /** Videos side by side. */
-  readonly b: number
-  /** Frames since the reset. */
-  readonly frame: number
-  readonly recent: Average
-  readonly states: readonly StateHeader[]
 }
 
 /** What a snapshot is made of: a header with the states of the stream, and their values. */
@@ -163,7 +149,11 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
   }
   const headerSize = view.getUint32(8, true)
   const isRoom = headerSize <= Math.min(MAX_HEADER, end - 12)
-  const header = headerOf(bytes.subarray(12, isRoom ? 12 + headerSize : 12), version, fail)
+  const header = headerOf(
+    bytes.subarray(12, isRoom ? 12 + headerSize : 12),
+    version === HALVED,
+    fail,
+  )
   const payload = bytes.subarray(12 + headerSize, end)
   const expected = header.states.reduce((sum, state) => sum + bytesOf(state), 0)
   const got = payload.length
@@ -191,70 +181,4 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
 /** Bytes of a state. */
 function bytesOf({ shape, dtype }: StateHeader): number {
   return (dtype === 'f16' ? 2 : 4) * sizeOf(shape)
-}
-
-/**
- * A correct checksum says that the bytes are as they were written, not that a friend wrote them.
- */
-function headerOf(
-  json: Uint8Array,
-  version: number,
-  fail: (what: string) => never,
-): SnapshotHeader {
-  let header: Partial<SnapshotHeader> | null = null
-  try {
-    header = JSON.parse(decodeText(json)) as Partial<SnapshotHeader>
-  } catch {
-    // Not JSON: null lacks every field.
-  }
-  const { model, b, frame, states } = header ?? {}
-  const recent = averageOf(header?.recent)
-  // A fingerprint stands in messages.
-  if (
-    !(
-      typeof model === 'string' &&
-      /^\w{1,64}$/.test(model) &&
-      whole(b, 1) &&
-      whole(frame, 0) &&
-      recent &&
-      Array.isArray(states) &&
-      states.every(isState) &&
-      (version === HALVED || states.every(({ dtype }) => !dtype))
-    )
-  )
-    return fail('has a header without the fields model, b, frame, recent and states')
-  return { model, b, frame, recent, states }
-}
-
-function isState(state: unknown): state is StateHeader {
-  const { name, shape, dtype = 'f32' } = (state ?? {}) as Partial<StateHeader>
-  return (
-    typeof name === 'string' &&
-    isDType(dtype) &&
-    Array.isArray(shape) &&
-    shape.every((side) => whole(side, 0)) &&
-    Number.isSafeInteger(sizeOf(shape))
-  )
-}
-
-/**
- * Reads an average: 'all', { frames: 1..4096 } or { halfLife: up to 1e5 frames }. Beyond that the
- * weights of two frames in turn differ by too little for float32.
- * @returns the average without other fields, or null if the value is none
- */
-export function averageOf(value: unknown): Average | null {
-  if (value === 'all') return value
-  if (value === null || typeof value !== 'object') return null
-  const { frames, halfLife } = value as { frames?: unknown; halfLife?: unknown }
-  if (halfLife === undefined) return whole(frames, 1) && frames <= 4096 ? { frames } : null
-  if (frames !== undefined || typeof halfLife !== 'number') return null
-  return halfLife > 0 && halfLife <= 1e5 ? { halfLife } : null
-}
-
-function whole(value: unknown, least: number): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= least
-}
-
-function isDType(value: unknown): value is StateDType {
-  return value === 'f32' || value === 'f16'
 }

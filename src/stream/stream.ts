@@ -6,12 +6,12 @@ import { ahead } from './ahead.ts'
 import { type FrameLike, toInput } from './input.ts'
 import type { Outputs, Session } from './session.ts'
 import {
-  averageOf,
   checkSnapshotOptions,
   decodeSnapshot,
   encodeSnapshot,
   type SnapshotOptions,
 } from './snapshot.ts'
+import { averageOf } from './snapshotHeader.ts'
 
 /** What a stream carries from frame to frame. */
 export interface StreamOptions {

@@ -1,5 +1,6 @@
 /**
- * The classification head: its tensors, its graph, and its answers. [T] is google-deepmind/trecvit
+ * The classification head: its tensors, its graph and its answers. Another head is a file beside
+ * this one; ../weights.ts and ../graph.ts join heads to the encoder. [T] is google-deepmind/trecvit
  * trecvit/modules.py.
  */
 import { checkCount, type NdArray } from '../../base/array.ts'
