@@ -1,9 +1,10 @@
 // npm run build: src/program/ops → build/operations.ts and docs/operations.md; gpu/ →
 // build/shaders.txt; assembly/lib/tile.mjs → build/tile.ts; AssemblyScript → build/*.wasm (tile.mjs
-// tells why its passes are listed); esbuild → build/worker.txt, then dist/*.js with all inlined; tsc
-// → dist/*.d.ts.
+// tells why its passes are listed); esbuild → build/worker.txt, then dist/*.js with all inlined;
+// tsc → dist/*.d.ts.
 import { spawn } from 'node:child_process'
-import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { chmod, copyFile, mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 import { tile } from './assembly/lib/tile.mjs'
 
@@ -37,15 +38,46 @@ async function load(path) {
   return import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`)
 }
 
+/** The hash of what kernels are made of, which stands beside them in build/. */
+async function sourceHash() {
+  const hash = createHash('sha256')
+  const sources = (await readdir('assembly', { recursive: true })).sort()
+  const files = sources.filter((file) => file.endsWith('.ts')).map((file) => `assembly/${file}`)
+  files.push('build/tile.ts', 'build/operations.ts', 'asconfig.json', 'package-lock.json')
+  for (const file of files) hash.update(await readFile(file))
+  return hash.digest('hex')
+}
+
+/** Whether the kernels of a target are up to date; then they get the date of today, for tests. */
+async function isBuilt(target, outFile, hash) {
+  if ((await readFile(`build/${target}.sha256`, 'utf8').catch(() => '')) !== hash) return false
+  const now = new Date()
+  return utimes(outFile, now, now).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function compile(target, hash) {
+  await run('node_modules/assemblyscript/bin/asc.js', '--target', target)
+  await writeFile(`build/${target}.sha256`, hash)
+}
+
 await rm('dist', { recursive: true, force: true })
 await mkdir('build', { recursive: true })
 await writeFile('build/tile.ts', tile)
 await writeFile('build/operations.ts', (await load('scripts/assembly.ts')).assembly)
 await writeFile('build/shaders.txt', await (await load('scripts/shaders.ts')).shaders())
 await writeFile('docs/operations.md', await (await load('scripts/reference.ts')).reference())
-const targets = Object.keys(JSON.parse(await readFile('asconfig.json', 'utf8')).targets)
+const hash = await sourceHash()
+const targets = []
+for (const [target, { outFile }] of Object.entries(
+  JSON.parse(await readFile('asconfig.json', 'utf8')).targets,
+))
+  if (!(await isBuilt(target, outFile, hash))) targets.push(target)
 await Promise.all([
-  ...targets.map((target) => run('node_modules/assemblyscript/bin/asc.js', '--target', target)),
+  // Each a process, and beside them the types.
+  ...targets.map((target) => compile(target, hash)),
   run('node_modules/typescript/bin/tsc'),
 ])
 await build({

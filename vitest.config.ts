@@ -1,4 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { assembly } from './scripts/assembly.ts'
@@ -40,6 +41,14 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     testTimeout: 60_000,
+    tags: [
+      { name: 'slow', description: 'Not in npm test, but in npm run test:all.' },
+      {
+        name: 'gpu',
+        description: 'Runs on a GPU; with "slow" it takes seconds on a software GPU.',
+      },
+    ],
+    maxWorkers: availableParallelism(),
     pool: 'forks',
     // .ci/run counts the tests from the file.
     reporters: process.env['CI']

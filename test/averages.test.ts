@@ -51,7 +51,9 @@ describe('on the CPU', () => {
   const open = () => TRecViT.load(tinyNpz(), { device: 'wasm', deterministic: true, threads: 1 })
   afterEach(() => vi.restoreAllMocks())
 
-  test('700 averages take the memory of two, and answer as if each were the only one', async () => {
+  test('700 averages take the memory of two, and answer as if each were the only one', {
+    tags: 'slow',
+  }, async () => {
     const bytes = countBlocks()
     await using model = await open()
     const all = [await answers(model, many[0]!), await answers(model, many[6]!)]
@@ -125,7 +127,7 @@ describe.each([
   ['wasm', true],
   ['webgpu', gpu],
 ] as const)('streams with different averages side by side, on %s', (device, entry) => {
-  test.skipIf(!entry)('answer as each alone', async () => {
+  test.skipIf(!entry)('answer as each alone', { tags: 'slow' }, async () => {
     await using model = await TRecViT.load(tinyNpz(), {
       device,
       ...(device === 'webgpu' && { gpu: gpu! }),

@@ -97,6 +97,15 @@ export const beside: readonly BackendUnderTest[] = [
   ),
 ]
 
+/**
+ * Tags of the tests on a backend (vitest.config.ts): by default one build for the CPU runs, and one
+ * GPU.
+ */
+export function tagsOf({ name }: Pick<BackendUnderTest, 'name'>): string[] {
+  const quick = /^(reference|wasm|wasm on 2 threads|wasm in a worker|webgpu \S+)$/
+  return [...(quick.test(name) ? [] : ['slow']), ...(name.startsWith('webgpu') ? ['gpu'] : [])]
+}
+
 /** Three threads that all operations of a test file share; one backend at a time. */
 export const team: BackendUnderTest = onMachine('wasm on a thread pool', async () => {
   const machine = await (shared ??= compile('simd', true).then((module) =>

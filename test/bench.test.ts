@@ -35,7 +35,9 @@ function expectProgress(shares: readonly number[]): void {
   expect(shares.every((share, index) => index === 0 || share >= shares[index - 1]!)).toBe(true)
 }
 
-test('kernels: every step of the model, under a roof of the same run', async () => {
+test('kernels: every step of the model, under a roof of the same run', {
+  tags: 'slow',
+}, async () => {
   const { follow, shares } = followed()
   const report = await kernels({ size: 'Ti', seconds: '0.02' }, follow)
   expectProgress(shares)
@@ -75,7 +77,7 @@ test('frame: time, frames a second, and every step', async () => {
   expect(report.bars).toEqual([{ group: 'Ti', label: 'trecvit', value: row['fps'] }])
 })
 
-test('growth: tokens, width, streams, frames', async () => {
+test('growth: tokens, width, streams, frames', { tags: 'slow' }, async () => {
   const { follow, shares } = followed()
   // Long enough for V8 to have optimised the smallest model as well as the largest, and for samples
   // that neighbours do not upset.
@@ -89,7 +91,7 @@ test('growth: tokens, width, streams, frames', async () => {
   expect(Number(report.tables[1]!.rows[3]!['of the first'])).toBeGreaterThan(5)
 })
 
-test('ended before its time, a bench reports what is there', async () => {
+test('ended before its time, a bench reports what is there', { tags: 'slow' }, async () => {
   const { tables } = await kernels({ size: 'Ti', seconds: '0.02' }, followed(0.3).follow)
   expect(tables[1]!.rows.length).toBeGreaterThan(3)
   expect(tables[1]!.rows.length).toBeLessThan(15)

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { expectedHash, runBuiltin } from '../src/cli/selfTest.ts'
 import { frameSizeOf } from '../src/model/config.ts'
 import type { Outputs } from '../src/stream/session.ts'
-import { backends, beside } from './backends.ts'
+import { backends, beside, tagsOf } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { loadModel, models, type SessionOptions } from './models.ts'
 import { compositions, expectSame } from './ops.ts'
@@ -21,8 +21,10 @@ interface Run {
 // bounds).
 describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...beside])(
   '$name',
-  ({ create }) => {
-    describe.each(models.filter(({ name }) => name !== 'mu'))('$name', async ({ name, given }) => {
+  (backend) => {
+    const { create } = backend
+    const sizes = models.filter(({ name }) => name !== 'mu')
+    describe.each(sizes)('$name', { tags: tagsOf(backend) }, async ({ name, given }) => {
       const model = await loadModel(create, name, given)
       const { config } = model
       const video = Uint8Array.from((await Goldens.open(`${name}_io.npz`)).get('video').values)

@@ -86,7 +86,7 @@ test('the golden run, over all frames and over the last 8', async () => {
   expect(recent).toBeLessThan(1e-5)
 })
 
-test('int8: the same label for 99 of 100 frames at least', async () => {
+test('int8: the same label for 99 of 100 frames at least', { tags: 'slow' }, async () => {
   const whole = await TRecViT.load('builtin', { dtype: 'int8' })
   expect([whole.dtype, whole.device.backend, whole.device.reason]).toEqual([
     'int8',
@@ -119,7 +119,7 @@ describe.each([
   ['tour.mp4', 303],
   ['short.webm', 172],
 ])('%s', (clip, judged) => {
-  test(`${judged} of ${judged} frames have the right label`, async () => {
+  test(`${judged} of ${judged} frames have the right label`, { tags: 'slow' }, async () => {
     const truth = truths[clip]!
     const labels: (string | null)[] = []
     const video = await openVideo(new URL(`../models/${clip}`, import.meta.url))

@@ -136,7 +136,7 @@ describe('memory', () => {
     ['stored.npz', (path) => writeNpz(path, false)],
     ['deflated.npz', (path) => writeNpz(path, true)],
     ['x.safetensors', writeSafetensors],
-  ])('%s: 200 MB are read in less than 60', async (name, write) => {
+  ])('%s: 200 MB are read in less than 60', { tags: 'slow' }, async (name, write) => {
     const folder = mkdtempSync(join(tmpdir(), 'trecvit-memory-'))
     try {
       write(join(folder, name))

@@ -80,7 +80,7 @@ describe('help', () => {
     expect((await run('--version')).stdout).toBe(`${version}\n`)
   })
 
-  test('what cannot be understood ends with 2 and one line', async () => {
+  test('what cannot be understood ends with 2 and one line', { tags: 'slow' }, async () => {
     const cases = [
       ['nonsense'],
       ['classify', '--nonsense'],
@@ -150,7 +150,9 @@ describe('classify', () => {
     expect(next).toBe(391)
   })
 
-  test('the same as text: aligned, without colours, within 80 columns', async () => {
+  test('the same as text: aligned, without colours, within 80 columns', {
+    tags: 'slow',
+  }, async () => {
     const { code, stdout, stderr } = await run('classify', '--top-k', '3', '--frames', '100')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toContain('models/tour.mp4')
@@ -171,7 +173,7 @@ describe('classify', () => {
     expect(await inspect({ FORCE_COLOR: '1', NO_COLOR: '1' })).not.toContain('\u001b')
   })
 
-  test('clips and views are those of the library', async () => {
+  test('clips and views are those of the library', { tags: 'slow' }, async () => {
     const library = await TRecViT.load(model)
     const want = await library.classify(tour, { clips: 2, views: 3, stride: 6 })
     await library.dispose()
@@ -237,7 +239,7 @@ describe('stream', () => {
     }
   })
 
-  test('as text, one aligned line a frame', async () => {
+  test('as text, one aligned line a frame', { tags: 'slow' }, async () => {
     const { code, stdout } = await run('stream', tour, '--average', '8', '--frames', '60')
     expect(code).toBe(0)
     expect(lines(stdout).length).toBe(60)
@@ -248,6 +250,7 @@ describe('stream', () => {
 
   test.each(['all', '4', 'half:3'])(
     'goes on bit by bit after a snapshot, averaging %s',
+    { tags: 'slow' },
     async (average) => {
       const all = frames(12)
       const whole = await pipe(all, ...raw('--model', model, '--average', average))
@@ -269,6 +272,7 @@ describe('stream', () => {
 
   test.each(['exact', 'f16'])(
     'writes a snapshot in the form %s, and goes on from it',
+    { tags: 'slow' },
     async (form) => {
       const all = frames(6)
       const whole = await pipe(all, ...raw('--model', model))
@@ -292,7 +296,7 @@ describe('stream', () => {
 })
 
 describe('features', () => {
-  test('npy and npz are those of the library, pooled and not', async () => {
+  test('npy and npz are those of the library, pooled and not', { tags: 'slow' }, async () => {
     const clip = file('clip.raw', frames(9))
     const outputs = [
       ['all.npy'],
@@ -560,7 +564,9 @@ test('doctor: all that is needed works, and the built-in model answers as everyw
   })
 })
 
-test('TRECVIT_DEBUG tells the device, the time of each operation, each step', async () => {
+test('TRECVIT_DEBUG tells the device, the time of each operation, each step', {
+  tags: 'slow',
+}, async () => {
   const debug = async (level: string) => {
     const child = start(raw('--model', model), { TRECVIT_DEBUG: level })
     child.stdin!.end(frames(1))

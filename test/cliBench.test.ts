@@ -25,7 +25,7 @@ test('bench: a report on the terminal, JSON and a page in files', async () => {
   expect(readFileSync(html, 'utf8')).toContain(`>${format(report!.bars![0]!.value)}<`)
 })
 
-test('bench start: processes of their own, JSON', async () => {
+test('bench start: processes of their own, JSON', { tags: 'slow' }, async () => {
   const { code, stdout, stderr } = await run('bench', 'start', '--size', 'Ti', '--json', '--quiet')
   expect(code, stderr).toBe(0)
   const { tables } = parseReports('standard output', stdout)[0]!
@@ -39,7 +39,7 @@ test('bench start: processes of their own, JSON', async () => {
   expect(memory!['peak MB']).toBeGreaterThan(Number(memory!['weights MB']))
 })
 
-test('Ctrl-C ends it with what was measured', async () => {
+test('Ctrl-C ends it with what was measured', { tags: 'slow' }, async () => {
   const child = start(['bench', 'frame', '--size', 'Ti,B', '--seconds', '60', '--json'])
   const ended = outcome(child)
   setTimeout(() => child.kill('SIGINT'), 4000)

@@ -131,7 +131,7 @@ describe('bad input gets one sentence', () => {
     ).toMatchObject({ code: 1, stderr: expect.stringMatching(refusal) })
   })
 
-  test('snapshots that are damaged, of another model, or none', async () => {
+  test('snapshots that are damaged, of another model, or none', { tags: 'slow' }, async () => {
     const state = join(folder, 'state')
     await pipe(frames(3), ...raw('--model', model, '--snapshot', state))
     await refused([raw('--resume', state), /another|was taken from model/, frames(2)])
@@ -145,7 +145,7 @@ describe('bad input gets one sentence', () => {
     )
   })
 
-  test('options and places that do not fit', async () => {
+  test('options and places that do not fit', { tags: 'slow' }, async () => {
     await refused(
       [['classify', '--labels', file('two.txt', 'one\ntwo')], /10 names/],
       [['classify', '--labels', join(folder, 'nowhere.txt')], /cannot be read/],
@@ -166,7 +166,7 @@ describe('bad input gets one sentence', () => {
   })
 })
 
-describe('what is only a warning', () => {
+describe('what is only a warning', { tags: 'slow' }, () => {
   test.each<[string, () => Uint8Array, RegExp]>([
     [
       'tensors outside the model',
@@ -268,7 +268,7 @@ describe('an end before the end', () => {
     rmSync(path)
   })
 
-  test('Ctrl-C ends classify with the answer so far', async () => {
+  test('Ctrl-C ends classify with the answer so far', { tags: 'slow' }, async () => {
     const { code, stdout, stderr } = await endless(
       ['classify', '-', '--raw', '20x20', '--json', '--model', model],
       interrupt,
@@ -280,7 +280,7 @@ describe('an end before the end', () => {
     expect(stderr).toBe(`interrupted: this is the answer after ${frames.length} frames\n`)
   })
 
-  test.each(['npy', 'npz'])('Ctrl-C leaves no half of a .%s', async (kind) => {
+  test.each(['npy', 'npz'])('Ctrl-C leaves no half of a .%s', { tags: 'slow' }, async (kind) => {
     const before = readdirSync(folder)
     const ended = await endless(
       ['features', '-', '--raw', '20x20', '--model', model, '-o', join(folder, `out.${kind}`)],
@@ -295,6 +295,7 @@ describe('an end before the end', () => {
 
   test.skipIf(process.platform === 'win32').each(['SIGHUP', 'SIGTERM'] as const)(
     '%s writes the snapshot, and leaves no other file',
+    { tags: 'slow' },
     async (signal) => {
       const before = readdirSync(folder)
       const { code, stdout, stderr } = await endless(
@@ -314,6 +315,7 @@ describe('an end before the end', () => {
 
   test.skipIf(!existsSync('/dev/full'))(
     'a snapshot that cannot be written after Ctrl-C is not passed over',
+    { tags: 'slow' },
     async () => {
       symlinkSync('/dev/full', join(folder, 'full'))
       const { code, stderr } = await endless(raw('--model', model, '--snapshot', 'full'), interrupt)
@@ -325,7 +327,7 @@ describe('an end before the end', () => {
     },
   )
 
-  test('when nobody reads any more, it ends in silence', async () => {
+  test('when nobody reads any more, it ends in silence', { tags: 'slow' }, async () => {
     const { code, stderr } = await endless(raw('--model', model), (child) =>
       child.stdout!.destroy(),
     )
@@ -333,7 +335,7 @@ describe('an end before the end', () => {
   })
 })
 
-describe('a video that breaks off', () => {
+describe('a video that breaks off', { tags: 'slow' }, () => {
   const damaged = () => readFileSync(tour).fill(0, 12_000, 15_000)
   const kinds: [string, Uint8Array, string[], RegExp][] = [
     [

@@ -1,4 +1,6 @@
-/** Weights by name on the command line: pull, models, --model, and the question before a download. */
+/**
+ * Weights by name on the command line: pull, models, --model, and the question before a download.
+ */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -404,7 +404,7 @@ test('an edit list that goes back more than a hundred times is refused', async (
   expect(await read(back(100))).toMatchObject({ frames: 100, error: null })
 })
 
-describe('what a file of a megabyte of small elements costs', () => {
+describe('what a file of a megabyte of small elements costs', { tags: 'slow' }, () => {
   const MEGABYTE = 1e6
   const boxes = boxesOf(clip('h264.mp4'))
   const [ftyp, moov] = [boxes[0]!.bytes, boxes.at(-1)!.bytes]

@@ -64,7 +64,7 @@ test('without a GPU, auto takes the CPU and says why, and webgpu fails', async (
   expect((await load({ gpu: broken })).device.reason).toContain('WebGPU refuses: driver crashed')
 })
 
-describe.skipIf(!gpu)('on a GPU', () => {
+describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
   test('auto refuses one that the CPU draws, and says so, and takes one of hardware', async () => {
     const model = await load({ gpu: gpu! })
     if (!adapter!.info.isFallbackAdapter)
@@ -76,7 +76,7 @@ describe.skipIf(!gpu)('on a GPU', () => {
       })
   })
 
-  test('a lying adapter fails the self-test', async () => {
+  test('a lying adapter fails the self-test', { tags: 'slow' }, async () => {
     const { gpu: entry } = watched((device) => {
       // Every result comes back as zeros.
       const createBuffer = device.createBuffer.bind(device)
@@ -103,7 +103,10 @@ describe.skipIf(!gpu)('on a GPU', () => {
     await stream.dispose()
   })
 
-  test('50 lost devices, at any moment, cost no answer', async () => {
+  test('50 lost devices, at any moment, cost no answer', {
+    tags: 'slow',
+    timeout: 300_000,
+  }, async () => {
     const { gpu: entry, lose, opened } = fragile()
     await using model = await load({ device: 'webgpu', gpu: entry })
     const stream = model.stream()
@@ -128,9 +131,9 @@ describe.skipIf(!gpu)('on a GPU', () => {
     }
     expectSame(await Promise.all(answers), await undisturbed())
     expect(opened()).toBeGreaterThan(10)
-  }, 300_000)
+  })
 
-  test('devices that are really destroyed, one after the other', async () => {
+  test('devices that are really destroyed, one after the other', { tags: 'slow' }, async () => {
     const { gpu: entry, devices } = watched()
     await using model = await load({ device: 'webgpu', gpu: entry })
     const stream = model.stream()
@@ -147,7 +150,9 @@ describe.skipIf(!gpu)('on a GPU', () => {
     expect(devices.length).toBe(3)
   })
 
-  test('with no device left, the CPU goes on, and the stream says why', async () => {
+  test('with no device left, the CPU goes on, and the stream says why', {
+    tags: 'slow',
+  }, async () => {
     const { gpu: entry, devices } = watched()
     await using model = await load({ device: 'webgpu', gpu: entry })
     const stream = model.stream({ average: { halfLife: 4 } })
@@ -164,38 +169,35 @@ describe.skipIf(!gpu)('on a GPU', () => {
     expect(model.device.backend).toBe('wasm')
   })
 
-  test(
-    '100 frames on the GPU, 100 on the CPU and 100 on the GPU again, ' +
-      'and snapshots from one to the other',
-    async () => {
-      await using model = await load({ device: 'webgpu', gpu: gpu! })
-      const stream = model.stream()
-      const all = [...frames, ...frames.slice(0, 100)]
-      const answers: Promise<FrameAnswer>[] = []
-      const on: string[] = []
-      for (const [index, frame] of all.entries()) {
-        // Nobody waits: the move comes between what was asked for before and after it.
-        if (index === 100) void stream.moveTo('wasm')
-        if (index === 200) void stream.moveTo('webgpu')
-        answers.push(
-          stream.push(frame).then((answer) => {
-            on.push(stream.device.backend)
-            return answer
-          }),
-        )
-      }
-      expectSame(await Promise.all(answers), await undisturbed({}, all))
-      const parts = [on.slice(0, 99), on.slice(101, 199), on.slice(201)]
-      expect(parts.map((part) => [...new Set(part)])).toEqual([['webgpu'], ['wasm'], ['webgpu']])
+  test('100 frames on the GPU, 100 on the CPU and 100 on the GPU again, ' +
+    'and snapshots from one to the other', { tags: 'slow' }, async () => {
+    await using model = await load({ device: 'webgpu', gpu: gpu! })
+    const stream = model.stream()
+    const all = [...frames, ...frames.slice(0, 100)]
+    const answers: Promise<FrameAnswer>[] = []
+    const on: string[] = []
+    for (const [index, frame] of all.entries()) {
+      // Nobody waits: the move comes between what was asked for before and after it.
+      if (index === 100) void stream.moveTo('wasm')
+      if (index === 200) void stream.moveTo('webgpu')
+      answers.push(
+        stream.push(frame).then((answer) => {
+          on.push(stream.device.backend)
+          return answer
+        }),
+      )
+    }
+    expectSame(await Promise.all(answers), await undisturbed({}, all))
+    const parts = [on.slice(0, 99), on.slice(101, 199), on.slice(201)]
+    expect(parts.map((part) => [...new Set(part)])).toEqual([['webgpu'], ['wasm'], ['webgpu']])
 
-      const other = await load({ device: 'wasm' })
-      const again = await other.resume(await stream.snapshot())
-      expect(again.frame).toBe(all.length)
-      await again.push(frames[0]!)
-      const back = await model.resume(await again.snapshot())
-      expect(back.frame).toBe(all.length + 1)
-    },
-  )
+    const other = await load({ device: 'wasm' })
+    const again = await other.resume(await stream.snapshot())
+    expect(again.frame).toBe(all.length)
+    await again.push(frames[0]!)
+    const back = await model.resume(await again.snapshot())
+    expect(back.frame).toBe(all.length + 1)
+  })
 
   test('a stream that stays where it is when the other device cannot be had', async () => {
     const { gpu: entry } = watched()
@@ -207,7 +209,9 @@ describe.skipIf(!gpu)('on a GPU', () => {
     expect((await stream.push(frames[1]!)).frame).toBe(1)
   })
 
-  test('loading, running and disposing leave no buffer behind, round after round', async () => {
+  test('loading, running and disposing leave no buffer behind, round after round', {
+    tags: 'slow',
+  }, async () => {
     const { gpu: entry, alive, opened } = fragile()
     for (let round = 0; round < 20; round++) {
       const model = await load({ device: 'webgpu', gpu: entry })
@@ -221,7 +225,7 @@ describe.skipIf(!gpu)('on a GPU', () => {
     expect(opened()).toBe(20)
   })
 
-  test('disposing leaves no device behind', async () => {
+  test('disposing leaves no device behind', { tags: 'slow' }, async () => {
     const { gpu: entry, devices } = watched()
     for (let round = 0; round < 2; round++) {
       const model = await load({ device: 'webgpu', gpu: entry })

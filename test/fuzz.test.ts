@@ -86,7 +86,7 @@ const planted: readonly Planted[] = [
   },
 ]
 
-test.each(planted)('$name is seen', { timeout: 120_000 }, async (fault) => {
+test.each(planted)('$name is seen', { tags: 'slow', timeout: 120_000 }, async (fault) => {
   const folder = await mkdtemp('build/fuzz-')
   try {
     const module = await buildFuzz(folder, [

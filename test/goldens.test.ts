@@ -7,7 +7,7 @@ import type { NdArray } from '../src/base/array.ts'
 import { frameSizeOf } from '../src/model/config.ts'
 import { TRecViT } from '../src/model/trecvit.ts'
 import type { Outputs, Session } from '../src/stream/session.ts'
-import { backends } from './backends.ts'
+import { backends, tagsOf } from './backends.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
 import { loadModel, models } from './models.ts'
 import { probes } from './probes.ts'
@@ -33,9 +33,12 @@ describe.each([
     const pixels = (from: number, to: number) =>
       video.subarray(from * frameSizeOf(config), to * frameSizeOf(config))
     const open = () => model.session({ b: 1, recent: 'all', encoded: true })
+    // A software GPU takes seconds for each model.
+    const isSlow = name.startsWith('webgpu') && golden.name !== 'small'
+    const tags = [...tagsOf({ name }), ...(isSlow ? ['slow'] : [])]
     const seen = (want: string) => goldens.names.includes(want)
 
-    test('every tensor of a clip', async () => {
+    test('every tensor of a clip', { tags }, async () => {
       const parts = new Map<string, { data: Float32Array[]; shape: readonly number[] }>()
       const put = (part: string, data: Float32Array, [, ...rest]: readonly number[]) => {
         const before = parts.get(part)?.data ?? []
@@ -94,7 +97,7 @@ describe.each([
       )
     }
 
-    test('frame by frame, reset at every clip, and the states in between', async () => {
+    test('frame by frame, reset at every clip, and the states in between', { tags }, async () => {
       const outputs = await stream(clip, async (frame, session) => {
         const { values: states } = await session.read()
         session.states.forEach(({ name: state, shape: [, ...rest] }, index) => {
@@ -126,14 +129,14 @@ describe.each([
     })
 
     if (seen('continuous/logits'))
-      test('frame by frame, never reset', async () => {
+      test('frame by frame, never reset', { tags }, async () => {
         const outputs = await stream(Infinity)
         for (const output of ['frame_features', 'logits', 'probs'])
           goldens.expect(`continuous/${output}`, outputs[output]!)
       })
 
     if (name !== 'reference')
-      test('the public interface', async () => {
+      test('the public interface', { tags }, async () => {
         await using model = await TRecViT.load(goldenUrl(`${golden.name}.npz`), {
           config: golden.given,
         })

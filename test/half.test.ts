@@ -113,11 +113,15 @@ describe.each(models)('$name', ({ name, given }) => {
     expect(error).toBeGreaterThan(1e-6)
   })
 
-  test.skipIf(!gpu)('and is as near on a GPU as float32 is', async () => {
-    expect(errors(await logitsOf({ device: 'webgpu', gpu: gpu!, dtype: 'f16' }), cpu)).toBeLessThan(
-      GPU_BOUND,
-    )
-  })
+  test.skipIf(!gpu)(
+    'and is as near on a GPU as float32 is',
+    { tags: ['slow', 'gpu'] },
+    async () => {
+      expect(
+        errors(await logitsOf({ device: 'webgpu', gpu: gpu!, dtype: 'f16' }), cpu),
+      ).toBeLessThan(GPU_BOUND)
+    },
+  )
 })
 
 /** mu as a file whose matrices are float16, with one value of one tensor replaced. */

@@ -69,7 +69,7 @@ test('a JPEG is near the PNG of the same picture, and the same bytes everywhere'
   expect(sha256(a!)).toBe('db0839d673a2aa30b1e4660bbfec5e333c14ca23b0959d632557b715b23ebaee')
 })
 
-describe('after many damaged pictures', () => {
+describe('after many damaged pictures', { tags: 'slow' }, () => {
   // Without a fresh state the decoders fail for good from about these counts on.
   test.each([
     [png, 800],

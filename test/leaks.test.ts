@@ -15,7 +15,10 @@ import { loadWeights } from '../src/model/load.ts'
 import { weightTable } from '../src/model/weights.ts'
 import { Session } from '../src/stream/session.ts'
 
-test('1,000 rounds of loading, running and disposing leave no buffer behind', async () => {
+test('1,000 rounds of loading, running and disposing leave no buffer behind', {
+  tags: 'slow',
+  timeout: 300_000,
+}, async () => {
   const entry = create(['backend=null'])
   const device = await (await entry.requestAdapter())!.requestDevice()
   const alive = new Map<GPUBuffer, string>()
@@ -66,4 +69,4 @@ test('1,000 rounds of loading, running and disposing leave no buffer behind', as
   }
   expect(taken).toBeGreaterThan(50_000)
   expect(entry).toBeDefined()
-}, 300_000)
+})

@@ -148,7 +148,9 @@ describe('a model that has ended', () => {
   })
 })
 
-test('a disposed model keeps no memory: not its own, and not what reading its file took', () => {
+test('a disposed model keeps no memory: not its own, and not what reading its file took', {
+  tags: 'slow',
+}, () => {
   // In a process of its own: vitest reads the stack of every error, which frees what the stack
   // refers to.
   const index = new URL('../dist/index.js', import.meta.url).href
@@ -412,7 +414,7 @@ describe('reading ahead', () => {
   })
 })
 
-describe.skipIf(!gpu)('on a GPU', () => {
+describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
   const close = (got: number[][]): void => {
     const largest = Math.max(...plain.flat().map(Math.abs))
     got.forEach((logits, frame) =>
@@ -443,7 +445,9 @@ describe.skipIf(!gpu)('on a GPU', () => {
     expect(alive()).toEqual([])
   })
 
-  test('a model that ends while a lost device is replaced opens nothing afterwards', async () => {
+  test('a model that ends while a lost device is replaced opens nothing afterwards', {
+    tags: 'slow',
+  }, async () => {
     const { gpu: entry, lose, opened, alive } = fragile()
     for (const turns of [0, 3, 30, 300]) {
       const model = await load({ device: 'webgpu', gpu: entry })

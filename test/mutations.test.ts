@@ -174,7 +174,7 @@ test('the right model passes', async () => {
   expect(await worstRatio({ file: '', from: '', to: '' })).toBeLessThanOrEqual(1)
 })
 
-test.each(mutations)('$name', async (mutation) => {
+test.each(mutations)('$name', { tags: 'slow' }, async (mutation) => {
   expect(await worstRatio(mutation)).toBeGreaterThan(1)
 })
 
@@ -203,16 +203,20 @@ async function worstRatio(edit: Edit): Promise<number> {
   return worst
 }
 
+/** A text in source code, however its lines are broken. */
+function pattern(text: string): RegExp {
+  const words = text.split(/\s+/).map((word) => word.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&'))
+  return new RegExp(words.join('\\s+'), 'g')
+}
+
 /** The package with one edit, kernels compiled without optimisation. */
 async function mutated(edit: Edit): Promise<typeof import('../src/model/trecvit.ts')> {
   const read = async (file: string) => {
     const text = await readFile(file, 'utf8')
     if (file !== edit.file) return text
-    expect(
-      text.split(edit.from).length,
-      `times that "${edit.from}" stands in ${file}, plus 1`,
-    ).toBe(2)
-    return text.replace(edit.from, () => edit.to)
+    const found = [...text.matchAll(pattern(edit.from))]
+    expect(found.length, `times that "${edit.from}" stands in ${file}`).toBe(1)
+    return text.replace(found[0]![0], () => edit.to)
   }
   let wasm: Uint8Array | string = ''
   const options = [

@@ -60,6 +60,7 @@ describe('files written by numpy', () => {
 
   test.each(['npz_formats', 'npz_formats_deflate'])(
     '%s.npz with flipped bits: refused, or read as before',
+    { tags: 'slow' },
     async (file) => {
       const bytes = golden(file)
       const before = await readAll(bytes)

@@ -21,7 +21,7 @@ import {
   type Weight,
 } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
-import { type BackendUnderTest, backends, team } from './backends.ts'
+import { type BackendUnderTest, backends, tagsOf, team } from './backends.ts'
 import { ReferenceBackend } from './reference.ts'
 
 /** An input: values row-major. */
@@ -209,7 +209,7 @@ export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike
  */
 export function testOp(title: string, cases: readonly OpCase[], on = backends): void {
   describe.each([...on, team])(`${title} on $name`, (backend) => {
-    test.each(cases)('$name', async (op) => {
+    test.each(cases)('$name', { tags: tagsOf(backend) }, async (op) => {
       const want = await runOp(async (weights) => new ReferenceBackend(weights), op)
       for (const gap of [0, 5]) {
         const got = await runOp(backend.create, op, gap)
@@ -237,9 +237,10 @@ export function testSplits(
   t: number,
   chunk: (from: number, to: number) => OpCase,
 ): void {
-  describe.each(backends)(`${title} on $name`, ({ create }) => {
+  describe.each(backends)(`${title} on $name`, ({ name, create }) => {
     let once: Promise<OpResult> | undefined
-    test.each(compositions(t).map((sizes) => ({ sizes })))('$sizes', async ({ sizes }) => {
+    const all = compositions(t).map((sizes) => ({ sizes }))
+    test.each(all)('$sizes', { tags: tagsOf({ name }) }, async ({ sizes }) => {
       const { b = 1 } = chunk(0, t)
       const whole = await (once ??= runOp(create, chunk(0, t)))
       const row = whole.output.length / (b * t)
@@ -290,7 +291,7 @@ export function framesOf({ shape, values }: Input, from: number, to: number): In
  * Asserts |got − want| ≤ bound for each element, and unless the backend is for finite numbers only
  * NaN where NaN is wanted, and infinity where float32 overflows.
  */
-export function expectWithin(
+function expectWithin(
   got: Float32Array,
   want: Float32Array,
   bound: ArrayLike<number>,

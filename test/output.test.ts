@@ -44,7 +44,7 @@ async function shell(
   )
 }
 
-describe.skipIf(!existsSync('/dev/full'))('a full disk', () => {
+describe.skipIf(!existsSync('/dev/full'))('a full disk', { tags: 'slow' }, () => {
   const onto = async (...args: string[]) => {
     const child = spawn(process.execPath, [script, ...args], {
       cwd: folder,
@@ -176,6 +176,7 @@ describe('a file', () => {
 
   test.skipIf(!posix)(
     'that is a named pipe waits for a reader, and gives it the whole',
+    { tags: 'slow' },
     async () => {
       execFileSync('mkfifo', [join(place, 'pipe')])
       const text = 'x'.repeat(3_000_000)
@@ -202,6 +203,7 @@ describe('a file', () => {
 
   test.skipIf(!existsSync('/proc/self/fd/1'))(
     'that is standard output comes after what was printed',
+    { tags: 'slow' },
     async () => {
       symlinkSync('/proc/self/fd/1', join(place, 'stdout'))
       const streamed =
@@ -219,6 +221,7 @@ describe('a file', () => {
 
   test.skipIf(!posix || spawnSync('unshare', ['-rm', 'true']).status !== 0)(
     'that is mounted by itself is written through',
+    { tags: 'slow' },
     async () => {
       writeFileSync(join(place, 'host'), 'x'.repeat(100_000))
       writeFileSync(join(place, 'inside'), '')
@@ -234,7 +237,7 @@ describe('a file', () => {
   )
 })
 
-test.skipIf(!posix)('too few file descriptors get one sentence', async () => {
+test.skipIf(!posix)('too few file descriptors get one sentence', { tags: 'slow' }, async () => {
   const outcomes = await Promise.all(
     [40, 46, 52, 58].map((limit) =>
       shell(`ulimit -n ${limit}; $T classify --frames 2 --model tiny.npz`),

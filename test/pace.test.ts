@@ -66,7 +66,7 @@ for (const under of [1, 2, 3]) {
 }
 
 // Without a pace all of the time is spent on looking.
-test('the event loop is idle while a GPU computes', async () => {
+test('the event loop is idle while a GPU computes', { tags: 'slow' }, async () => {
   const config = configOf('mu', { imageSize: [384, 384] })
   const device = await openDevice()
   const backend = await WebGpuBackend.create(device, weightTable(config))

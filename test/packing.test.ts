@@ -3,7 +3,7 @@
  * must not depend on this.
  */
 import { describe, test } from 'vitest'
-import { type BackendUnderTest, backends } from './backends.ts'
+import { type BackendUnderTest, backends, tagsOf } from './backends.ts'
 import { expectSame, noise, type OpCase, runOp } from './ops.ts'
 
 const [rows, blocks, k, n] = [4, 3, 5, 21]
@@ -45,16 +45,20 @@ function inPieces(
   }
 }
 
-describe.each(backends)('$name', ({ create }) => {
+describe.each(backends)('$name', ({ name, create }) => {
   test.each(
     [0, 1, 5, 8, 13, 16].flatMap((split) =>
       [1, 3, 7, 8, 16, 17, 1000].map((size) => ({ split, size })),
     ),
-  )('parts at column 0 and $split, in chunks of $size', async ({ split, size }) => {
-    expectSame(
-      'output',
-      (await runOp(inPieces(create, split, size), op)).output,
-      (await runOp(create, op)).output,
-    )
-  })
+  )(
+    'parts at column 0 and $split, in chunks of $size',
+    { tags: tagsOf({ name }) },
+    async ({ split, size }) => {
+      expectSame(
+        'output',
+        (await runOp(inPieces(create, split, size), op)).output,
+        (await runOp(create, op)).output,
+      )
+    },
+  )
 })

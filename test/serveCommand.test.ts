@@ -81,7 +81,7 @@ describe('trecvit serve', () => {
     })
   })
 
-  test('Ctrl-C answers what is under way, a second one does not', async () => {
+  test('Ctrl-C answers what is under way, a second one does not', { tags: 'slow' }, async () => {
     const { address, ended, child } = await serve('--model', model)
     const socket = new WebSocket(
       `${address.replace('http', 'ws')}/v2/models/a%20tiny%20model/stream`,
@@ -117,7 +117,7 @@ describe('trecvit serve', () => {
     expect(performance.now() - start).toBeLessThan(500)
   })
 
-  test('what does not fit gets one sentence', async () => {
+  test('what does not fit gets one sentence', { tags: 'slow' }, async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => taken.once('listening', resolve))
     const { port } = taken.address() as AddressInfo
@@ -175,7 +175,7 @@ describe('trecvit serve', () => {
     expect(await ended).toMatchObject({ code: 130, stderr: '' })
   })
 
-  test('SIGTERM answers the frames that wait, in order', async () => {
+  test('SIGTERM answers the frames that wait, in order', { tags: 'slow' }, async () => {
     const { address, ended, child } = await serve('--model', model)
     const socket = new WebSocket(
       `${address.replace('http', 'ws')}/v2/models/a%20tiny%20model/stream`,

@@ -103,7 +103,7 @@ test('more tasks than threads wait in turn; more than are allowed are refused', 
   expect((await pool.tasks.toModel(frameTask(media('picture.jpg')))).shape).toEqual([24, 16, 3])
 })
 
-test('a thread that dies costs its task alone', async () => {
+test('a thread that dies costs its task alone', { tags: 'slow' }, async () => {
   const workers = watchedWorkers()
   const mortal = openPool({ waiting: 8, timeout: 20_000 }, (error) => unexpected.push(error))
   try {

@@ -57,7 +57,7 @@ async function works(): Promise<void> {
   expect(outputsOf((await answer.json()) as Record<string, any>)).toEqual(await expected(frames))
 }
 
-test('200 requests at once, each with its own answer', async () => {
+test('200 requests at once, each with its own answer', { tags: 'slow' }, async () => {
   await start()
   const answers = await Promise.all(
     Array.from({ length: 200 }, async (_, i) => {
@@ -130,7 +130,7 @@ test('garbage, endless heads, bodies that never come, and clients that go away',
   await works()
 })
 
-test('nothing is computed for clients that have gone', async () => {
+test('nothing is computed for clients that have gone', { tags: 'slow' }, async () => {
   await start({ maxStreams: 1, maxBody: 1e8, timeout: 60_000 })
   const abort = new AbortController()
   const long = fetch(`http://${base}${infer}`, {
@@ -394,7 +394,9 @@ describe('a stream', () => {
     expect(other).toHaveProperty('ended')
   })
 
-  test('100 averages of one client, all served, with the answers of the library', async () => {
+  test('100 averages of one client, all served, with the answers of the library', {
+    tags: 'slow',
+  }, async () => {
     await start()
     for (let i = 1; i <= 100; i++) {
       const average = i % 2 ? { frames: 40 * i } : { halfLife: i / 7 }
@@ -415,7 +417,7 @@ describe('a stream', () => {
     }
   })
 
-  test('who neither sends nor takes is given up', async () => {
+  test('who neither sends nor takes is given up', { tags: 'slow' }, async () => {
     await start({ timeout: 500, maxStreams: 2 })
     const idle = await open()
     idle.send(size)
@@ -462,7 +464,7 @@ async function startStuck(maxBody: number): Promise<{ read(): number; go(): void
   return { read: () => read, go: () => go() }
 }
 
-test('nobody is read faster than answered', async () => {
+test('nobody is read faster than answered', { tags: 'slow' }, async () => {
   const { read, go } = await startStuck(4e6)
   const socket = await open()
   const message = noise(3e6)

@@ -1,6 +1,6 @@
 /**
- * TAPNext as data: the encoder of TRecViT with another configuration, query tokens that are an input
- * of the stream, and two heads of its own. Weights are random; float64 says what is right.
+ * TAPNext as data: the encoder of TRecViT with another configuration, query tokens that are an
+ * input of the stream, and two heads of its own. Weights are random; float64 says what is right.
  */
 import { describe, expect, test } from 'vitest'
 import type { Backend, StreamState } from '../src/backend/backend.ts'

@@ -230,34 +230,31 @@ describe('what fails rejects', () => {
     )
   })
 
-  test(
-    'a worker that says nothing: another is started; when none answers, ' +
-      "the caller's own thread computes, and says why",
-    async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'trecvit-'))
-      const started = join(folder, 'started')
-      /** A worker that is dead for the first `silent` times. */
-      const url = (silent: number) =>
-        new URL(
-          `data:text/javascript,${encodeURIComponent(`
+  test('a worker that says nothing: another is started; when none answers, ' +
+    "the caller's own thread computes, and says why", { tags: 'slow' }, async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'trecvit-'))
+    const started = join(folder, 'started')
+    /** A worker that is dead for the first `silent` times. */
+    const url = (silent: number) =>
+      new URL(
+        `data:text/javascript,${encodeURIComponent(`
       import { appendFileSync, readFileSync } from 'node:fs'
       appendFileSync(${JSON.stringify(started)}, '.')
       if (readFileSync(${JSON.stringify(started)}).length <= ${silent}) setInterval(() => {}, 1000)
       else await import(${JSON.stringify(new URL('../dist/worker.js', import.meta.url).href)})`)}`,
-        )
-      const second = await openMachine('simd', { threads: 1, workerUrl: url(1) })
-      expect([second.machine, second.reason]).toEqual([expect.any(ThreadPool), null])
-      second.machine.dispose()
-      await writeFile(started, '')
-      const none = await openMachine('simd', { threads: 1, workerUrl: url(9) })
-      expect(none.machine).not.toBeInstanceOf(ThreadPool)
-      expect(none.reason).toBe(
-        "one thread, the caller's own: workers are refused (it does not start)",
       )
-      expect(await readFile(started, 'utf8')).toBe('...')
-      await rm(folder, { recursive: true })
-    },
-  )
+    const second = await openMachine('simd', { threads: 1, workerUrl: url(1) })
+    expect([second.machine, second.reason]).toEqual([expect.any(ThreadPool), null])
+    second.machine.dispose()
+    await writeFile(started, '')
+    const none = await openMachine('simd', { threads: 1, workerUrl: url(9) })
+    expect(none.machine).not.toBeInstanceOf(ThreadPool)
+    expect(none.reason).toBe(
+      "one thread, the caller's own: workers are refused (it does not start)",
+    )
+    expect(await readFile(started, 'utf8')).toBe('...')
+    await rm(folder, { recursive: true })
+  })
 })
 
 describe('without', () => {

@@ -251,14 +251,17 @@ describe('a server', () => {
       else response.write(body, () => setTimeout(() => response.destroy(), 10))
     }
 
-  test('whose connections all break ends the reading after a few tries', async () => {
+  test('whose connections all break ends the reading after a few tries', {
+    tags: 'slow',
+    timeout: 20_000,
+  }, async () => {
     answer = ranges(() => 500)
     expect(await errorOf(origin)).toMatch(
       /^The connection to URL "http:[^"?]*\/clip\.mp4" broke \(.*\): try again$/,
     )
     expect(requests).toBeGreaterThan(2)
     expect(requests).toBeLessThan(8)
-  }, 20_000)
+  })
 
   test('whose connection breaks now and then costs nothing but time', async () => {
     answer = ranges((n) => (n % 3 === 0 ? 2000 : Infinity))
@@ -266,7 +269,10 @@ describe('a server', () => {
     expect(requests).toBeLessThan(8)
   }, 20_000)
 
-  test('that breaks after megabytes is asked for the rest, while there is progress', async () => {
+  test('that breaks after megabytes is asked for the rest, while there is progress', {
+    tags: 'slow',
+    timeout: 20_000,
+  }, async () => {
     // Eight breaks, more than are borne in a row.
     const large = new Uint8Array(9 << 20).map((_, at) => Math.imul(at, 0x9e3779b1) >>> 24)
     answer = ranges((n) => (n > 8 ? Infinity : 1.1 * 2 ** 20), large)
@@ -275,7 +281,7 @@ describe('a server', () => {
     await source.read(0, into)
     await source.close()
     expect(Buffer.compare(into, large)).toBe(0)
-  }, 20_000)
+  })
 
   test('an abort ends the pause before another try', async () => {
     answer = ranges(() => 500)

@@ -64,7 +64,7 @@ describe('slots', () => {
   })
 })
 
-describe.skipIf(!adapter)('on a GPU', async () => {
+describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
   const device = adapter ? await openDevice() : undefined!
 
   /** mu with random weights, and a chunk of it. */
@@ -171,13 +171,16 @@ describe.skipIf(!adapter)('on a GPU', async () => {
 
   test.each([[[]], [['timestamp-query']]] as GPUFeatureName[][][])(
     'watched, step by step, it is the same; features %j',
+    { tags: 'slow' },
     async (features) => {
       if (features.every((feature) => adapter!.features.has(feature)))
         expect(await run(singles, features, true)).toEqual(await run(singles))
     },
   )
 
-  test('a state that is read, cleared and written goes on as if nothing had been', async () => {
+  test('a state that is read, cleared and written goes on as if nothing had been', {
+    tags: 'slow',
+  }, async () => {
     const { backend, program, pixels } = await open()
     const want = await run(singles)
     const state = await backend.createState(program.states, window)
@@ -250,7 +253,9 @@ describe.skipIf(!adapter)('on a GPU', async () => {
     },
   )
 
-  test('what does not fit is refused before anything is taken, with what it needs', async () => {
+  test('what does not fit is refused before anything is taken, with what it needs', {
+    tags: 'slow',
+  }, async () => {
     const huge: Weight = { name: 'huge', kind: 'matrix', blocks: 1, rows: 8192, columns: 8192 }
     await expect(WebGpuBackend.create(device, [huge])).rejects.toThrow(
       'The weights need 269 MB on the GPU, of which "huge" 269 MB in one piece, ' +

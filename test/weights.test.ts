@@ -12,6 +12,7 @@ import { fetchWeights } from '../src/weights/fetch.ts'
 import { known } from '../src/weights/known.ts'
 import { claim, partOf } from '../src/weights/parts.ts'
 import { expectSentence } from './checkpointFiles.ts'
+import { joined } from './joined.ts'
 import { serveWeights, type WeightsServer } from './weightsServer.ts'
 
 const k400 = known[0]!
@@ -226,7 +227,10 @@ describe('a fault is one sentence, and what is there stays', () => {
   test('a disk without room, before the download and in the middle of it', async () => {
     vi.spyOn(fs, 'statfs').mockResolvedValue({ bavail: 1, bsize: 4096 } as never)
     await expectFailure(
-      /^Weights "k400" need 2\.80 MB in .*down, which has 0\.00 MB left: free some space, or set TREC/,
+      joined(
+        /^Weights "k400" need 2\.80 MB in .*down, which has 0\.00 MB left: /,
+        /free some space, or set TREC/,
+      ),
     )
     vi.restoreAllMocks()
     const open = fs.open

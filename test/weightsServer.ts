@@ -33,7 +33,7 @@ export interface WeightsServer {
 }
 
 /** The value of `x-goog-hash` for these bytes. */
-export function googleHash(bytes: Uint8Array): string {
+function googleHash(bytes: Uint8Array): string {
   const sum = Buffer.alloc(4)
   sum.writeUInt32BE(crc32c(bytes))
   return `crc32c=${sum.toString('base64')}, md5=1B2M2Y8AsgTpgAmY7PhCfg==`

@@ -32,8 +32,8 @@ export function tile(
 }
 
 /**
- * Computes a tile of quantised values (lib/quantize.ts): k counts lanes of 32 bits, c and `from` are
- * int32. It takes at most int8Rows() rows.
+ * Computes a tile of quantised values (lib/quantize.ts): k counts lanes of 32 bits, c and `from`
+ * are int32. It takes at most int8Rows() rows.
  */
 export function int8Tile(
   c: usize,

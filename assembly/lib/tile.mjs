@@ -9,9 +9,9 @@
  * the other. A wide tile takes two panels.
  *
  * Tiling: all sums of a tile stay in registers. For each k, a tile loads one vector of w for every
- * four columns. It then broadcasts one value of x for every row, and does one multiply-add for every
- * sum. A taller tile needs fewer loads for each multiply-add, until the 16 vector registers of x86
- * are full:
+ * four columns. It then broadcasts one value of x for every row, and does one multiply-add for
+ * every sum. A taller tile needs fewer loads for each multiply-add, until the 16 vector registers
+ * of x86 are full:
  *
  *     build           tile     sums   w   x   product
  *     simd            5 × 8      10   2   1         1    6 × 8 spills

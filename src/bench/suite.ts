@@ -23,7 +23,7 @@ const entries: Readonly<Record<string, Entry>> = {
 }
 
 /** In the order in which they run. */
-export const benchNames: readonly string[] = Object.keys(entries)
+const benchNames: readonly string[] = Object.keys(entries)
 
 /**
  * Runs benches one after the other.

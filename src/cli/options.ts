@@ -55,7 +55,7 @@ export function positive(text: string): number {
 }
 
 /** Reads a size, height first, as shapes are written. */
-export function heightByWidth(text: string): [height: number, width: number] {
+function heightByWidth(text: string): [height: number, width: number] {
   const match = /^(\d{1,5})x(\d{1,5})$/i.exec(text)
   if (!match) throw new InvalidArgumentError('Expected HEIGHTxWIDTH in pixels, like 224x224.')
   return [Number(match[1]), Number(match[2])]

@@ -28,8 +28,8 @@ export interface Timing {
 }
 
 /**
- * A TRecViT with its weights, ready to run, until it is disposed of. Calls after that reject, and so
- * does unfinished work.
+ * A TRecViT with its weights, ready to run, until it is disposed of. Calls after that reject, and
+ * so does unfinished work.
  */
 export class TRecViT {
   /** What the model is made of, read from the checkpoint. */

@@ -1,4 +1,6 @@
-/** The parameters and the weights of a whole model: those of its encoder, then those of its head. */
+/**
+ * The parameters and the weights of a whole model: those of its encoder, then those of its head.
+ */
 import type { MatrixDType } from '../backend/backend.ts'
 import { type Config, encoderOf } from './config.ts'
 import { encoderTensors } from './encoder/tensors.ts'

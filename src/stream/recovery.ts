@@ -51,7 +51,9 @@ export class Recovery {
     return this.#place?.engine ?? this.#next ?? this.#engines.current
   }
 
-  /** Returns the place. Without one, computes the state of the answered frames on the next engine. */
+  /**
+   * Returns the place. Without one, computes the state of the answered frames on the next engine.
+   */
   async settle(): Promise<Place> {
     if (this.#place) return this.#place
     const engine = (this.#next ??= this.#engines.current)

@@ -9,7 +9,7 @@ import type { Weights } from './known.ts'
 
 /** Number formats that a file in the cache may have. */
 export type Form = 'f32' | 'f16' | 'int8'
-export const forms: readonly Form[] = ['f32', 'f16', 'int8']
+const forms: readonly Form[] = ['f32', 'f16', 'int8']
 
 /** What is known of a file that was downloaded whole, kept beside it as JSON. */
 export interface DownloadRecord {
@@ -118,7 +118,8 @@ export async function keep(weights: Weights, from: string, url: string): Promise
   const sha256 = await sha256Of(from)
   if (before && before.sha256 !== sha256)
     throw new TrecvitError(
-      `Weights "${weights.name}" have changed on the server since ${before.date.slice(0, 10)} (SHA-256 ` +
+      `Weights "${weights.name}" have changed on the server since ${before.date.slice(0, 10)} ` +
+        '(SHA-256 ' +
         `${sha256.slice(0, 12)}…, before ${before.sha256.slice(0, 12)}…): to accept it, run ` +
         `"trecvit models --remove ${weights.name}", and pull it again`,
     )
@@ -180,7 +181,8 @@ export function refuse(place: string, error: NodeJS.ErrnoException): never {
     ? 'the disk is full: free some space'
     : `${error.code ?? error.message}: check that its folder may be written to`
   throw new TrecvitError(
-    `The place ${quote(place)} cannot be written (${reason}, or set TRECVIT_CACHE to another folder)`,
+    `The place ${quote(place)} cannot be written (${reason}, ` +
+      'or set TRECVIT_CACHE to another folder)',
     { cause: error },
   )
 }

@@ -45,7 +45,8 @@ export async function fetchWeights(
 async function explained({ name, file }: Weights, error: BrokenConnection): Promise<TrecvitError> {
   const place = await cacheFolder()
   return new TrecvitError(
-    `Weights "${name}" could not be downloaded: ${error.message}; without a network, copy ${file} ` +
+    `Weights "${name}" could not be downloaded: ${error.message}; without a network, ` +
+      `copy ${file} ` +
       `into ${place}`,
     { cause: error },
   )

@@ -1,7 +1,7 @@
 /**
- * Downloads under way in the cache folder. Each is a folder `FILE.ID.part` that one process owns and
- * touches every few seconds. One that nobody has touched for a while is taken over by renaming it,
- * which only one process can.
+ * Downloads under way in the cache folder. Each is a folder `FILE.ID.part` that one process owns
+ * and touches every few seconds. One that nobody has touched for a while is taken over by renaming
+ * it, which only one process can.
  */
 import type { FileHandle } from 'node:fs/promises'
 import { TrecvitError } from '../base/error.ts'

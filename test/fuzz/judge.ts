@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { TrecvitError } from '../../src/base/error.ts'
 
 /** Milliseconds of CPU for a file of up to 1 MB. */
-export const MOST_TIME = 1000
+const MOST_TIME = 1000
 /** Milliseconds that a case may wait for something else than the CPU. */
 const MOST_WAIT = 10_000
 /** Bytes of memory, to which four times the file and the decoded pictures are added. */

@@ -38,8 +38,12 @@ const ALL = [
  * their files
  * @param options.tests stems of files in test/
  * @param options.seconds after which a test has failed
+ * @param options.quickGpu leaves out the tests that are slow on a software GPU
  */
-export async function bundleTests(outfile, { page = false, tests = ALL, seconds = 240 } = {}) {
+export async function bundleTests(
+  outfile,
+  { page = false, tests = ALL, seconds = 240, quickGpu = false } = {},
+) {
   await mkdir(dirname(outfile), { recursive: true })
   await build({
     stdin: {
@@ -47,7 +51,7 @@ export async function bundleTests(outfile, { page = false, tests = ALL, seconds 
         page
           ? 'globalThis.run = run'
           : `
-        const { passed, failed, skipped } = await run(console.log, ${seconds * 1000})
+        const { passed, failed, skipped } = await run(console.log, ${seconds * 1000}, ${quickGpu})
         console.log('outcome', JSON.stringify({ passed, failed, skipped }))
         globalThis.process?.exit(failed ? 1 : 0)`
       }`,

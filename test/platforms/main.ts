@@ -14,8 +14,13 @@ export interface Outcome {
  * Runs all files, one after the other.
  * @param print takes a line for each file and each failure
  * @param testTimeout milliseconds
+ * @param quickGpu leaves out the tests that are slow on a software GPU
  */
-export async function run(print: (line: string) => void, testTimeout: number): Promise<Outcome> {
+export async function run(
+  print: (line: string) => void,
+  testTimeout: number,
+  quickGpu: boolean,
+): Promise<Outcome> {
   const outcome: Outcome = { passed: 0, failed: 0, skipped: 0 }
   for (const [file, load] of Object.entries(files)) {
     const start = performance.now()
@@ -30,7 +35,8 @@ export async function run(print: (line: string) => void, testTimeout: number): P
         task.tasks.forEach((inner) => count(inner, name))
         // An error of the suite itself, of a hook or while its tests were gathered.
         if (task.result?.errors?.length) fail(name, task.result.errors)
-      } else if (task.mode === 'skip' || task.mode === 'todo') own.skipped++
+      } else if (quickGpu && ['slow', 'gpu'].every((tag) => task.tags?.includes(tag))) return
+      else if (task.mode === 'skip' || task.mode === 'todo') own.skipped++
       else if (task.result?.state === 'pass') own.passed++
       else fail(name, task.result?.errors)
     }
@@ -49,8 +55,8 @@ export async function run(print: (line: string) => void, testTimeout: number): P
         hookTimeout: testTimeout,
         retry: 0,
         includeTaskLocation: false,
-        tags: [],
-        tagsFilter: undefined,
+        tags: [{ name: 'slow' }, { name: 'gpu' }],
+        tagsFilter: quickGpu ? ['!(slow && gpu)'] : undefined,
         strictTags: false,
       },
       importFile: load,

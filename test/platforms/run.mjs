@@ -2,12 +2,13 @@
  * Runs the tests that need neither files nor processes, in any runtime; they are bundled once, with
  * the parts of vitest that run anywhere.
  *
- *     node test/platforms/run.mjs <runtime> [test…]
+ *     node test/platforms/run.mjs [--quick-gpu] <runtime> [test…]
  *
  * runtime: `chromium` or `firefox` (browsers.mjs; needs npm install --prefix test/platforms), or a
  * command that runs a module, like `node`, `bun` or `deno run -A` in quotes. Tests are stems of
- * files in test/; all unless given. The GPU is the one that VK_DRIVER_FILES names; with
- * GPU=required a test that is skipped counts as failed. Ends with `N passed, N failed`.
+ * files in test/; all unless given. --quick-gpu leaves out the tests with the tags slow and gpu.
+ * The GPU is the one that VK_DRIVER_FILES names; with GPU=required a test that is skipped counts as
+ * failed. Ends with `N passed, N failed`.
  */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -19,13 +20,15 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const TEST = 240
 const RUN = 1800
 
-const [runtime, ...only] = process.argv.slice(2)
+const quickGpu = process.argv[2] === '--quick-gpu'
+const [runtime, ...only] = process.argv.slice(quickGpu ? 3 : 2)
 if (!runtime)
   throw new Error('Expected a runtime: chromium, firefox, or a command such as "deno run -A"')
 const page = runtime === 'chromium' || runtime === 'firefox'
 const file = `build/platforms/${page ? `${runtime}.js` : `${process.pid}.mjs`}`
 const outfile = join(root, file)
-await bundleTests(outfile, { page, seconds: TEST, ...(only.length && { tests: only }) })
+const tests = only.length ? only : undefined
+await bundleTests(outfile, { page, seconds: TEST, tests, quickGpu })
 
 const outcome = await Promise.race([
   page ? runInPage(runtime) : inProcess(runtime.split(' ')),
@@ -70,11 +73,11 @@ async function runInPage(name) {
   return inPage(name, (page, version) => {
     console.log(`${name} ${version}`)
     return page.evaluate(
-      async ({ path, timeout }) => {
+      async ({ path, timeout, quickGpu }) => {
         await import(path)
-        return globalThis.run((line) => console.log(line), timeout)
+        return globalThis.run((line) => console.log(line), timeout, quickGpu)
       },
-      { path: `/${file}`, timeout: TEST * 1000 },
+      { path: `/${file}`, timeout: TEST * 1000, quickGpu },
     )
   })
 }

@@ -39,72 +39,67 @@ const wanted = Number(process.env['SOAK'] ?? 2000)
 const GPU_EVERY = 4
 const seed = Number(process.env['SOAK_SEED'] ?? 20261128)
 
-test(
-  `${wanted} commands`,
-  async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-    const folder = mkdtempSync(join(tmpdir(), 'trecvit-soak-'))
-    const file = join(folder, 'model.safetensors')
-    const config = configOf('mu', { imageSize: [32, 32], repSize: 24, numClasses: 5 })
-    writeFileSync(file, await checkpointBytes(randomCheckpoint(config, 5)))
-    // On the caller's own thread, where no worker can die.
-    const reference = await TRecViT.load(file, {
-      device: 'wasm',
-      deterministic: true,
-      workerUrl: new URL('data:text/javascript,process.exit(3)'),
-    })
-    const fragileGpu = openGpu(gpu !== null)
-    const memory: number[] = []
-    const total = () => [...counts.values()].reduce((sum, count) => sum + count, 0)
-    const start = Date.now()
-    let told = start
-    // Seconds of the watchdog pass in 20 ms, so that a silent worker is soon found.
-    const clock = setTimeout(() => {
-      vi.advanceTimersByTime(1000)
-      clock.refresh()
-    }, 20)
-    try {
-      for (let round = 0; total() < wanted; round++) {
-        await fc.assert(
-          fc.asyncProperty(commands, async (list) => {
-            const world = await World.open(file, reference, round % GPU_EVERY ? null : fragileGpu)
-            try {
-              await fc.asyncModelRun(() => ({ model: {}, real: world }), list)
-            } finally {
-              await world.close()
-            }
-          }),
-          { numRuns: 1, seed: seed + round, endOnFailure: true },
-        )
-        memory.push(await usedMemory())
-        if (Date.now() - told > 10_000) {
-          told = Date.now()
-          const left = (((told - start) / total()) * (wanted - total())) / 1000
-          console.log(`${total()} commands, seed ${seed + round}, ${Math.ceil(left)} s left`)
-        }
+test(`${wanted} commands`, { tags: 'slow', timeout: 24 * 3_600_000 }, async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  const folder = mkdtempSync(join(tmpdir(), 'trecvit-soak-'))
+  const file = join(folder, 'model.safetensors')
+  const config = configOf('mu', { imageSize: [32, 32], repSize: 24, numClasses: 5 })
+  writeFileSync(file, await checkpointBytes(randomCheckpoint(config, 5)))
+  // On the caller's own thread, where no worker can die.
+  const reference = await TRecViT.load(file, {
+    device: 'wasm',
+    deterministic: true,
+    workerUrl: new URL('data:text/javascript,process.exit(3)'),
+  })
+  const fragileGpu = openGpu(gpu !== null)
+  const memory: number[] = []
+  const total = () => [...counts.values()].reduce((sum, count) => sum + count, 0)
+  const start = Date.now()
+  let told = start
+  // Seconds of the watchdog pass in 20 ms, so that a silent worker is soon found.
+  const clock = setTimeout(() => {
+    vi.advanceTimersByTime(1000)
+    clock.refresh()
+  }, 20)
+  try {
+    for (let round = 0; total() < wanted; round++) {
+      await fc.assert(
+        fc.asyncProperty(commands, async (list) => {
+          const world = await World.open(file, reference, round % GPU_EVERY ? null : fragileGpu)
+          try {
+            await fc.asyncModelRun(() => ({ model: {}, real: world }), list)
+          } finally {
+            await world.close()
+          }
+        }),
+        { numRuns: 1, seed: seed + round, endOnFailure: true },
+      )
+      memory.push(await usedMemory())
+      if (Date.now() - told > 10_000) {
+        told = Date.now()
+        const left = (((told - start) / total()) * (wanted - total())) / 1000
+        console.log(`${total()} commands, seed ${seed + round}, ${Math.ceil(left)} s left`)
       }
-    } finally {
-      clearTimeout(clock)
-      vi.useRealTimers()
-      await reference.dispose()
-      rmSync(folder, { recursive: true })
     }
-    const quarter = Math.floor(memory.length / 4)
-    const least = (part: readonly number[]) => Math.min(...part) / 1e6
-    const [early, late] = [least(memory.slice(quarter, 2 * quarter)), least(memory.slice(-quarter))]
-    const report = {
-      commands: total(),
-      runs: memory.length,
-      seeds: [seed, seed + memory.length - 1],
-      seconds: Math.round((Date.now() - start) / 1000),
-      gpu: gpu !== null,
-      memory: [early, late],
-      counts: Object.fromEntries([...counts].sort(([, a], [, b]) => b - a)),
-    }
-    console.log(JSON.stringify(report, null, 1))
-    if (process.env['SOAK_REPORT'])
-      writeFileSync(process.env['SOAK_REPORT'], JSON.stringify(report))
-    if (quarter >= 4) expect(late).toBeLessThan(1.2 * early + 20)
-  },
-  24 * 3_600_000,
-)
+  } finally {
+    clearTimeout(clock)
+    vi.useRealTimers()
+    await reference.dispose()
+    rmSync(folder, { recursive: true })
+  }
+  const quarter = Math.floor(memory.length / 4)
+  const least = (part: readonly number[]) => Math.min(...part) / 1e6
+  const [early, late] = [least(memory.slice(quarter, 2 * quarter)), least(memory.slice(-quarter))]
+  const report = {
+    commands: total(),
+    runs: memory.length,
+    seeds: [seed, seed + memory.length - 1],
+    seconds: Math.round((Date.now() - start) / 1000),
+    gpu: gpu !== null,
+    memory: [early, late],
+    counts: Object.fromEntries([...counts].sort(([, a], [, b]) => b - a)),
+  }
+  console.log(JSON.stringify(report, null, 1))
+  if (process.env['SOAK_REPORT']) writeFileSync(process.env['SOAK_REPORT'], JSON.stringify(report))
+  if (quarter >= 4) expect(late).toBeLessThan(1.2 * early + 20)
+})

@@ -7,8 +7,8 @@ const LIMIT = 2 ** 32
 export type Heap = Pick<Memory, 'size' | 'grow' | 'clear'>
 
 /**
- * Allocates blocks of linear memory: first fit over a list of free ranges, which meet again when their
- * neighbour comes free. Memory grows when nothing fits.
+ * Allocates blocks of linear memory: first fit over a list of free ranges, which meet again when
+ * their neighbour comes free. Memory grows when nothing fits.
  */
 export class Allocator {
   readonly #memory: Heap

@@ -37,8 +37,8 @@ export async function openHere(
 }
 
 /**
- * Opens the best machine that this place allows: a pool of threads on a shared memory, one thread on
- * a memory of its own, or the caller's thread; with the reason why it is not the first.
+ * Opens the best machine that this place allows: a pool of threads on a shared memory, one thread
+ * on a memory of its own, or the caller's thread; with the reason why it is not the first.
  * @throws TrecvitError if the engine has no WebAssembly SIMD
  */
 export async function openMachine(

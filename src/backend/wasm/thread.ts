@@ -21,8 +21,8 @@ const START_TIMEOUTS = [1500, 3000, 6000]
 export const CALL_TIMEOUT = 60
 
 /**
- * One worker with an instance of the kernels, seen from its owner. The process stays alive for it only while an
- * answer is awaited.
+ * One worker with an instance of the kernels, seen from its owner. The process stays alive for it
+ * only while an answer is awaited.
  *
  * A worker can end without an event, for example when a browser runs out of memory. A watchdog
  * counts the seconds that a call waits, in ticks of the owner's event loop: a process that is

@@ -105,7 +105,7 @@ export function machine(
 }
 
 /** Which JavaScript runtime this is, and its version. */
-export function runtimeName(): string {
+function runtimeName(): string {
   const { process, navigator } = globalThis as {
     process?: { versions?: Record<string, string | undefined> }
     navigator?: { userAgent?: string }

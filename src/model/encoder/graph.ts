@@ -24,7 +24,8 @@ export function spatialPath(layer: number): string {
 
 /**
  * Records the tokens of every frame: a class token, query tokens, then the patches. A program with
- * query tokens has an input `queries` [b, t, n, d]: the query tokens in their rows, zeros in others.
+ * query tokens has an input `queries` [b, t, n, d]: the query tokens in their rows, zeros in
+ * others.
  * @param pixels [b, t, H, W, 3]
  * @returns [b, t, n, d]
  */

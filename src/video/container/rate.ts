@@ -30,7 +30,7 @@ export async function frameRate(video: InputVideoTrack): Promise<number | null> 
  * The mean over gaps between times, without jumps; null when more than half of the gaps are 0, or
  * there is none.
  */
-export function meanRate(times: readonly number[]): number | null {
+function meanRate(times: readonly number[]): number | null {
   const gaps = gapsOf(times)
   const usual = gaps.filter((gap) => gap <= JUMP * median(gaps))
   return median(gaps) > 0 ? usual.length / usual.reduce((sum, gap) => sum + gap, 0) : null

@@ -12,10 +12,14 @@ version=9.0
 package=libav.js@6.10.9
 sha256=7f607a00dd0d28a729d5a4811205812eef01cf6ef6155025febb6f36a9062d52
 out=$PWD/../../../build/decoder
-kept=${XDG_CACHE_HOME:-$HOME/.cache}/trecvit/decoder-$(cat build.sh decoder.c | sha256sum | cut -c 1-16)
+hash=$(cat build.sh decoder.c | sha256sum | cut -c 1-16)
+kept=${XDG_CACHE_HOME:-$HOME/.cache}/trecvit/decoder-$hash
 
 if ! [ -e "$kept/decoder.wasm" ]; then
-  command -v emcc >/dev/null || { echo 'emcc is not installed: install emscripten, for example with apt-get install emscripten' >&2; exit 1; }
+  if ! command -v emcc >/dev/null; then
+    echo 'emcc is not installed: install emscripten, like apt-get install emscripten' >&2
+    exit 1
+  fi
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
   shim=$PWD/decoder.c
@@ -28,9 +32,12 @@ if ! [ -e "$kept/decoder.wasm" ]; then
   cd "ffmpeg-$version"
   # Without the intrinsics for HEVC, which want a newer compiler than Debian's.
   options=(
-    --target-os=none --arch=wasm32 --enable-cross-compile --cc=emcc --cxx=em++ --ar=emar --ranlib=emranlib --nm=emnm
-    --disable-all --disable-autodetect --disable-stripping --disable-runtime-cpudetect --disable-simd128 --disable-pthreads --disable-network --disable-debug --disable-doc
-    --enable-avcodec --enable-decoder=h264,hevc,vp8,vp9,mjpeg --optflags=-O3 --extra-cflags=-msimd128
+    --target-os=none --arch=wasm32 --enable-cross-compile
+    --cc=emcc --cxx=em++ --ar=emar --ranlib=emranlib --nm=emnm
+    --disable-all --disable-autodetect --disable-stripping --disable-runtime-cpudetect
+    --disable-simd128 --disable-pthreads --disable-network --disable-debug --disable-doc
+    --enable-avcodec --enable-decoder=h264,hevc,vp8,vp9,mjpeg
+    --optflags=-O3 --extra-cflags=-msimd128
   )
   echo 'configuring'
   emconfigure ./configure "${options[@]}" >log 2>&1 || { tail -n 20 log; exit 1; }
@@ -43,13 +50,15 @@ if ! [ -e "$kept/decoder.wasm" ]; then
   mkdir -p "$kept"
   cp COPYING.LGPLv2.1 "$kept/decoder.LICENSE"
   cat >"$kept/decoder.NOTICE" <<END
-decoder.wasm is FFmpeg $version (https://ffmpeg.org), unchanged, under the GNU Lesser General Public License 2.1 or later (decoder.LICENSE),
-with src/video/decoder/decoder.c of trecvit, configured with:
+decoder.wasm is FFmpeg $version (https://ffmpeg.org), unchanged, under the GNU Lesser General
+Public License 2.1 or later (decoder.LICENSE), with src/video/decoder/decoder.c of trecvit,
+configured with:
 
   ${options[*]}
 
 Its source is sources/ffmpeg-$version.tar.xz in the npm package $package (SHA-256 $sha256);
-src/video/decoder/build.sh of trecvit builds it again, and any other build with the same exports may take its place.
+src/video/decoder/build.sh of trecvit builds it again, and any other build with the same exports
+may take its place.
 For three years from its release whoever asks the maintainers of trecvit is sent that source.
 Patents on H.264 and HEVC may apply where you are.
 END
@@ -58,4 +67,5 @@ END
 fi
 mkdir -p "$out"
 cp "$kept"/decoder.* "$out"
-echo "build/decoder/decoder.wasm: $(stat -c %s "$out/decoder.wasm") bytes, $(gzip -9c "$out/decoder.wasm" | wc -c) gzipped"
+bytes=$(stat -c %s "$out/decoder.wasm") gzipped=$(gzip -9c "$out/decoder.wasm" | wc -c)
+echo "build/decoder/decoder.wasm: $bytes bytes, $gzipped gzipped"

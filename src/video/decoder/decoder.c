@@ -1,6 +1,7 @@
 /**
- * FFmpeg's decoders as a WebAssembly module that asks nothing of its host: packets in, planes out. One instance decodes one track, and
- * its memory goes with it. The other side is src/video/decoder/wasm.ts.
+ * FFmpeg's decoders as a WebAssembly module that asks nothing of its host: packets in, planes out.
+ * One instance decodes one track, and its memory goes with it. The other side is
+ * src/video/decoder/wasm.ts.
  */
 #include <libavcodec/avcodec.h>
 #include <libavutil/log.h>
@@ -21,7 +22,10 @@ static AVFrame *frame;
 /** What FFmpeg complained of last. */
 static char complaint[256];
 
-/** The picture that `receive` gave: name of its format, width, height, number of its packet, then address and stride of each plane. */
+/**
+ * The picture that `receive` gave: name of its format, width, height, number of its packet, then
+ * address and stride of each plane.
+ */
 static struct {
   const char *format;
   int32_t width, height, index;
@@ -48,7 +52,9 @@ uint8_t *EXPORT(room)(int size) {
   return data;
 }
 
-/** Begins; `header` is of the container, from `room`, and belongs to the decoder. 0, or below zero. */
+/**
+ * Begins; `header` is of the container, from `room`, and belongs to the decoder. 0, or below zero.
+ */
 int EXPORT(start)(const char *codec, uint8_t *header, int size, int width, int height) {
   av_log_set_callback(keep);
   const AVCodec *found = avcodec_find_decoder_by_name(codec);

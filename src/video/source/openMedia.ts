@@ -1,6 +1,6 @@
 /**
- * Opens a video wherever it comes from: a path, an address, a Blob, memory or a stream. Formats are recognised
- * by `head`, never by a name.
+ * Opens a video wherever it comes from: a path, an address, a Blob, memory or a stream. Formats are
+ * recognised by `head`, never by a name.
  */
 import { BlobSource, BufferSource, CustomSource, ReadableStreamSource } from 'mediabunny'
 import { TrecvitError } from '../../base/error.ts'
