@@ -9,13 +9,13 @@ const head = `# Operations
 
 <!-- Written by scripts/reference.ts from ${FOLDER}. Do not edit. -->
 
-A model is recorded with these operations (\`src/program/record.ts\`). Each has a kernel of its name
-in \`assembly/\` and in \`gpu/\`, a float64 reference in \`test/reference.ts\` and a test of its name.
-How to add one: [adding-an-operation.md](adding-an-operation.md).
+A model is recorded with these operations (\`src/program/record.ts\`). Each has a kernel of its
+name in \`assembly/\` and in \`gpu/\`, a float64 reference in \`test/reference.ts\` and a test of
+its name. How to add one: [adding-an-operation.md](adding-an-operation.md).
 
 Axes are letters with one value in a step, or products of them. Two axes are rows (all axes but the
-last, flattened) and columns. \`b\` videos, \`t\` frames of a chunk, \`n\` tokens of a frame. ⊙ is the
-product of elements.
+last, flattened) and columns. \`b\` videos, \`t\` frames of a chunk, \`n\` tokens of a frame. ⊙ is
+the product of elements.
 `
 
 /** The operation's page: its comment, its method and the axes of everything that it reads. */

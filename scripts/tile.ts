@@ -11,8 +11,8 @@ export interface TileArguments {
 }
 
 /**
- * Expands the text of gpu/lib/tile.wgsl, which defines `fn tile(group: vec3u, local: u32)`. `$for N { .. $}` is
- * its inside N times, with 0 to N - 1 for `$i`; every other `$name` is an argument.
+ * Expands the text of gpu/lib/tile.wgsl, which defines `fn tile(group: vec3u, local: u32)`. `$for N
+ * { .. $}` is its inside N times, with 0 to N - 1 for `$i`; every other `$name` is an argument.
  */
 export function tile(template: string, names: TileArguments): string {
   return template

@@ -51,7 +51,9 @@ export function isWhole(step: Step): step is StepOf<'linear'> {
   return step.op === 'linear' && step.weights.scales !== undefined
 }
 
-/** Writes the step before a product of whole numbers, which makes them (assembly/lib/quantize.ts). */
+/**
+ * Writes the step before a product of whole numbers, which makes them (assembly/lib/quantize.ts).
+ */
 export function encodeQuantize(
   { inputs: { x } }: StepOf<'linear'>,
   to: DataView,

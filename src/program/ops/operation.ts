@@ -42,8 +42,8 @@ export type Fail = (expected: string) => never
 
 /**
  * The description of an operation. The types of its steps, the method of the recorder, its entry in
- * the WebAssembly table, the `Args` class in AssemblyScript, `struct Params` in WGSL and its part of
- * docs/operations.md follow from it.
+ * the WebAssembly table, the `Args` class in AssemblyScript, `struct Params` in WGSL and its part
+ * of docs/operations.md follow from it.
  *
  * Axes are sizes or their products, as `b t n 2·e`. A letter has one value in a step: the first
  * tensor that has it sets it, and others must agree. Two axes are rows, all axes but the last, and
