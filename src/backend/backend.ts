@@ -16,18 +16,39 @@ export interface Device {
   /** Why not a better one, or null when there is none. */
   readonly reason: string | null
   /** What is known of the GPU, or null on the CPU. */
-  readonly gpu: GpuFacts | null
+  readonly gpu: (GpuCapabilities & GpuUse) | null
 }
 
-/** A GPU as WebGPU describes it, and how it is used. */
-export interface GpuFacts {
+/** What a GPU offers, as WebGPU describes it. Variants of kernels are chosen by it. */
+export interface GpuCapabilities {
   readonly vendor: string
   readonly architecture: string
   readonly description: string
   /** Optional features in use: `subgroups`, `timestamp-query`. */
   readonly features: readonly string[]
-  /** Bytes of the largest buffer, and of the largest part of one that a kernel may be given. */
-  readonly limits: { readonly maxBufferSize: number; readonly maxStorageBufferBindingSize: number }
+  /**
+   * Bytes of the largest buffer, of the largest part of one that a kernel may be given, and of the
+   * memory that the invocations of a workgroup share.
+   */
+  readonly limits: {
+    readonly maxBufferSize: number
+    readonly maxStorageBufferBindingSize: number
+    readonly maxComputeWorkgroupStorageSize: number
+  }
+  /** Least and most invocations of a subgroup, or null where it is not known. */
+  readonly subgroupSizes: readonly [number, number] | null
+  /** Matrices that a subgroup multiplies in one instruction; none where it is not known. */
+  readonly matrixShapes: readonly {
+    readonly M: number
+    readonly N: number
+    readonly K: number
+    readonly componentType: string
+    readonly resultComponentType: string
+  }[]
+}
+
+/** How a GPU is used. */
+export interface GpuUse {
   /** Dawn's toggles that were set, or null where the entry point is not ours. */
   readonly toggles: readonly string[] | null
 }

@@ -1,4 +1,6 @@
 import type { Op } from '../../program/program.ts'
+import type { GpuCapabilities } from '../backend.ts'
+import { capabilitiesOf } from './capabilities.ts'
 import type { Call } from './encode.ts'
 import { sourceOf } from './sources.ts'
 import { COMPUTE } from './usage.ts'
@@ -15,6 +17,8 @@ interface Layout {
  * and the state), so that neither has to be made anew for the other.
  */
 export class Pipelines {
+  /** What the variants of kernels are chosen by. */
+  readonly capabilities: GpuCapabilities
   /** Group 1. */
   readonly streamLayout: GPUBindGroupLayout
   readonly #device: GPUDevice
@@ -24,6 +28,7 @@ export class Pipelines {
 
   private constructor(device: GPUDevice) {
     this.#device = device
+    this.capabilities = capabilitiesOf(device)
     this.streamLayout = layoutOf(device, ['uniform', 'storage'])
   }
 
@@ -52,7 +57,7 @@ export class Pipelines {
           source,
           (module = this.#device.createShaderModule({
             label: op,
-            code: sourceOf(op, this.#device.features.has('subgroups'), dtype),
+            code: sourceOf(op, this.capabilities.features.includes('subgroups'), dtype),
           })),
         )
       found = this.#device.createComputePipelineAsync({

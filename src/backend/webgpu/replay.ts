@@ -40,10 +40,10 @@ export class WebGpuReplay implements Replay {
   /** @throws TrecvitError if the activations do not fit */
   static async create(resources: Resources, program: Program): Promise<WebGpuReplay> {
     const { device, dtype } = resources
-    const calls = program.steps.map((step) =>
-      encode(step, dtype, device.limits.maxComputeWorkgroupStorageSize),
-    )
-    const pipelines = await Promise.all(calls.map((call) => Pipelines.of(device).pipeline(call)))
+    const found = Pipelines.of(device)
+    const room = found.capabilities.limits.maxComputeWorkgroupStorageSize
+    const calls = program.steps.map((step) => encode(step, dtype, room))
+    const pipelines = await Promise.all(calls.map((call) => found.pipeline(call)))
     const activations = await Activations.create(device, program)
     const { dispatches, params } = bind(resources, program, calls, pipelines, activations)
     return new WebGpuReplay(resources, program, activations, dispatches, params)

@@ -1,10 +1,11 @@
-import { adapterName, OPTIONAL } from '../../platform/gpu.ts'
+import { adapterName } from '../../platform/gpu.ts'
 import { quads } from '../../program/ops/launch.ts'
 import type { Average, Program, State, Weight } from '../../program/program.ts'
 import type { Backend, Device, MatrixDType, Replay, StreamState } from '../backend.ts'
 import { allocate } from './allocate.ts'
 import { elementBytes, weightBytes } from './encode.ts'
 import { Halves } from './halves.ts'
+import { Pipelines } from './pipelines.ts'
 import { WebGpuReplay } from './replay.ts'
 import type { Resources } from './resources.ts'
 import { WebGpuState } from './state.ts'
@@ -26,21 +27,12 @@ export class WebGpuBackend implements Backend {
 
   private constructor(resources: Resources, toggles: readonly string[] | null) {
     const { device } = resources
-    const { vendor, architecture, description } = device.adapterInfo
-    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits
     this.device = {
       backend: 'webgpu',
       kernels: adapterName(device.adapterInfo),
       threads: 1,
       reason: null,
-      gpu: {
-        vendor,
-        architecture,
-        description,
-        toggles,
-        features: OPTIONAL.filter((feature) => device.features.has(feature)),
-        limits: { maxBufferSize, maxStorageBufferBindingSize },
-      },
+      gpu: { ...Pipelines.of(device).capabilities, toggles },
     }
     void device.lost.then(({ message, reason }) => (this.failure ??= message || reason))
     this.#resources = resources

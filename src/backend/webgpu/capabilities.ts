@@ -1,0 +1,25 @@
+import { OPTIONAL } from '../../platform/gpu.ts'
+import type { GpuCapabilities } from '../backend.ts'
+
+/** Chromium's experimental feature of subgroup matrices adds the shapes. */
+type Info = GPUAdapterInfo & { readonly subgroupMatrixConfigs?: GpuCapabilities['matrixShapes'] }
+
+/**
+ * Describes a device. Variants of kernels are chosen by this record: the parts of a shader
+ * (sources.ts), its constants and its entry point (encode.ts).
+ */
+export function capabilitiesOf(device: GPUDevice): GpuCapabilities {
+  const info: Info = device.adapterInfo
+  const { vendor, architecture, description, subgroupMinSize: least, subgroupMaxSize: most } = info
+  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } =
+    device.limits
+  return {
+    vendor,
+    architecture,
+    description,
+    features: OPTIONAL.filter((feature) => device.features.has(feature)),
+    limits: { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize },
+    subgroupSizes: least && most ? [least, most] : null,
+    matrixShapes: info.subgroupMatrixConfigs ?? [],
+  }
+}
