@@ -1,30 +1,5 @@
-import type { StreamState } from '../backend/backend.ts'
-import type { Engine } from '../backend/engine.ts'
 import { TrecvitError } from '../base/error.ts'
-
-/** What a job gives. One of the two is called. */
-export interface Result {
-  /** In the job's turn. */
-  use(): void
-  /** Frees what the result holds; the job is asked for again, or has failed. */
-  drop(): void
-}
-
-/** One thing to do for a stream, in its turn. */
-export interface Job {
-  /** Frames that it takes the stream on. */
-  readonly frames: number
-  /** Nothing may be under way beside it. */
-  readonly alone: boolean
-  /** Bytes that it holds while it waits. */
-  readonly bytes: number
-  /**
-   * Prepares everything that issuing needs, so that issuing is synchronous: the second function
-   * puts the work on the device.
-   */
-  prepare(engine: Engine): Promise<(state: StreamState, frame: number) => Promise<Result>>
-  failed(error: unknown): void
-}
+import type { Job } from './job.ts'
 
 /** Waiting jobs above which `ready` is pending. */
 const HIGH_WATER = 2

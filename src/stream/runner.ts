@@ -2,7 +2,8 @@ import type { Kind } from '../backend/engine.ts'
 import { disposedError, type EngineSource } from '../backend/engines.ts'
 import { messageOf, TrecvitError } from '../base/error.ts'
 import type { History } from './history.ts'
-import { type Job, Queue, type Result } from './queue.ts'
+import type { Job, Result } from './job.ts'
+import { Queue } from './queue.ts'
 import { type Place, type Recovery, throwIfLost } from './recovery.ts'
 
 /** Jobs under way at once: on a GPU a chunk is encoded while the one before it is computed. */

@@ -1,10 +1,10 @@
-import type { StreamState, Watch } from '../backend/backend.ts'
+import type { Watch } from '../backend/backend.ts'
 import type { Engine, Kind } from '../backend/engine.ts'
 import type { EngineSource } from '../backend/engines.ts'
 import type { NdArray } from '../base/array.ts'
 import { type Average, type Program, type State, statesFor } from '../program/program.ts'
 import { type Chunk, History } from './history.ts'
-import type { Job } from './queue.ts'
+import { jobOf, type Task } from './job.ts'
 import { type Place, Recovery } from './recovery.ts'
 import { Runner } from './runner.ts'
 
@@ -19,23 +19,6 @@ export interface AdvanceOptions {
   readonly watch?: Watch
   /** Takes the chunk out of the queue. A chunk that is under way is answered all the same. */
   readonly signal?: AbortSignal | undefined
-}
-
-/** One operation of a session, from which a job is made. */
-interface Task<T, R> {
-  /** Frames that it adds to the stream, by default 0. */
-  readonly frames?: number
-  /** Whether nothing may be under way beside it, by default true. */
-  readonly alone?: boolean
-  /** Bytes that it holds while it waits, by default 0. */
-  readonly bytes?: number
-  readonly signal?: AbortSignal | undefined
-  /** Prepares everything that issuing needs of the engine, so that issuing is synchronous. */
-  prepare(engine: Engine): Promise<(state: StreamState, frame: number) => Promise<T>>
-  /** Called with the result in the job's turn. */
-  done(result: T): R
-  /** Frees a result that is not used. */
-  drop?(result: T): void
 }
 
 /**
@@ -197,16 +180,8 @@ export class Session {
 
   /** Adds the job of a task. */
   #ask<T, R>(task: Task<T, R>): Promise<R> {
-    const { frames = 0, alone = true, bytes = 0, signal } = task
-    return new Promise((resolve, failed) => {
-      const prepare: Job['prepare'] = async (engine) => {
-        const run = await task.prepare(engine)
-        return async (state, frame) => {
-          const result = await run(state, frame)
-          return { use: () => resolve(task.done(result)), drop: () => task.drop?.(result) }
-        }
-      }
-      this.#runner.add({ frames, alone, bytes, prepare, failed }, signal)
+    return new Promise((resolve, reject) => {
+      this.#runner.add(jobOf(task, resolve, reject), task.signal)
     })
   }
 
