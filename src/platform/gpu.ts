@@ -57,15 +57,27 @@ export function adapterName({ vendor, architecture, description }: GPUAdapterInf
   return description || [vendor, architecture].filter(Boolean).join(' ') || 'unknown GPU'
 }
 
+/** Names of the limits that kernels depend on. */
+type Limit = 'maxBufferSize' | 'maxStorageBufferBindingSize' | 'maxComputeWorkgroupStorageSize'
+
+/** Returns the limits and optional features of an adapter or a device that kernels depend on. */
+export function usedOf({ limits, features }: Pick<GPUAdapter, 'limits' | 'features'>): {
+  limits: Record<Limit, number>
+  features: GPUFeatureName[]
+} {
+  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = limits
+  return {
+    limits: { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize },
+    features: OPTIONAL.filter((feature) => features.has(feature)),
+  }
+}
+
 /**
  * What to ask an adapter for: its largest buffers and workgroup memory, and the optional features.
  */
-export function everything({ limits, features }: GPUAdapter): GPUDeviceDescriptor {
-  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = limits
-  return {
-    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize },
-    requiredFeatures: OPTIONAL.filter((feature) => features.has(feature)),
-  }
+export function everything(adapter: GPUAdapter): GPUDeviceDescriptor {
+  const { limits, features } = usedOf(adapter)
+  return { requiredLimits: limits, requiredFeatures: features }
 }
 
 async function entryPoint(): Promise<{

@@ -1,4 +1,4 @@
-import { OPTIONAL } from '../../platform/gpu.ts'
+import { usedOf } from '../../platform/gpu.ts'
 import type { GpuCapabilities } from '../backend.ts'
 
 /** Chromium's experimental feature of subgroup matrices adds the shapes. */
@@ -11,14 +11,11 @@ type Info = GPUAdapterInfo & { readonly subgroupMatrixConfigs?: GpuCapabilities[
 export function capabilitiesOf(device: GPUDevice): GpuCapabilities {
   const info: Info = device.adapterInfo
   const { vendor, architecture, description, subgroupMinSize: least, subgroupMaxSize: most } = info
-  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } =
-    device.limits
   return {
     vendor,
     architecture,
     description,
-    features: OPTIONAL.filter((feature) => device.features.has(feature)),
-    limits: { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize },
+    ...usedOf(device),
     subgroupSizes: least && most ? [least, most] : null,
     matrixShapes: info.subgroupMatrixConfigs ?? [],
   }
