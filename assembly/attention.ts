@@ -1,12 +1,18 @@
 /**
- * out[i] = Σ_j p[i, j]·v[j], p[i, :] = softmax_j(q[i]·k[j] / √r), for each frame and head; no mask.
+ * Softmax attention without a mask, for each frame and head:
  *
- * q, out [frames, nq, heads·r]; k, v [frames, n, heads·r], each with its own row stride. k and v of
- * one head are packed into panels of 8 columns first (k transposed): 2·n·r numbers, 100 KB for
- * Base, stay in the second-level cache. Then TILE rows of q at a time: their scores (5·n or 6·n
- * numbers, 5 KB) never leave the first-level cache between the two products. A unit of work is one
- * head of one frame, of a share of the rows of q: two threads would share the three heads of Tiny
- * badly.
+ *     p[i, :] = softmax_j(q[i]·k[j] / √r)
+ *     out[i]  = Σ_j p[i, j]·v[j]
+ *
+ * Shapes: q and out [frames, nq, heads·r]; k and v [frames, n, heads·r], each with a row stride.
+ *
+ * Tiling: first, k (transposed) and v of one head are packed into panels of 8 columns. These 2·n·r
+ * numbers stay in the L2 cache (100 KB for Base). Then TILE rows of q are computed at a time: two
+ * matrix products with a softmax between them. The scores of these rows (5 KB) stay in the L1
+ * cache.
+ *
+ * A unit of work is one head of one frame, for one share of the rows of q. Heads alone are too few:
+ * two threads could not divide the three heads of Tiny evenly.
  */
 import { AttentionArgs } from '../build/operations'
 import { blockOf, tile } from './lib/gemm'
@@ -119,7 +125,7 @@ function packColumns(to: usize, from: usize, stride: usize, rows: i32, columns: 
   }
 }
 
-/** Four numbers of each of four rows, to four rows of a panel. */
+/** Transposes 4 × 4 values into four rows of a panel. */
 // @ts-ignore: decorator
 @inline
 function transpose(to: usize, from: usize, stride: usize): void {

@@ -1,13 +1,18 @@
 /**
- * out[t] = mean of x over the frames since the reset, for each frame t of the chunk:
- *   all        (Σ x) / count
- *   window     mean of the last `frames` frames, or of all while there are fewer
- *   half-life  Σ α^age·x / Σ α^age, α = 2^(−1/halfLife)
+ * Mean of x over the frames since the reset, for each frame t of the chunk:
  *
- * x, out [b, t, c]. past [b, 2, c]: for `all` a sum and its rounding error (two floats, so that an
- * endless sum keeps 48 bits); for a half-life a sum and its weight. past [b, frames, c] for a
- * window: a ring of frames, summed anew from the oldest on, so that no error stays. A unit of work
- * is a video.
+ *     all        out[t] = Σ x / count
+ *     window     out[t] = mean of the last `frames` frames, or of all if there are fewer
+ *     half-life  out[t] = Σ α^age·x / Σ α^age, with α = 2^(−1/halfLife)
+ *
+ * Shapes: x and out [b, t, c]. The state `past` depends on the mode:
+ *
+ *     all        [b, 2, c]: a sum and its rounding error, so that an endless sum keeps 48 bits
+ *     window     [b, frames, c]: a ring of frames, added again for each result, oldest first; so
+ *                rounding errors do not accumulate
+ *     half-life  [b, 2, c]: a sum and its weight
+ *
+ * A unit of work is one video.
  */
 import { AverageArgs } from '../build/operations'
 import { exp, first } from './lib/math'
@@ -18,7 +23,7 @@ const WINDOW: i32 = 1
 
 /**
  * @param frame frames since the reset before this chunk
- * @param averageFrames frames of the window, or until a frame counts half
+ * @param averageFrames frames of the window, or half-life in frames
  */
 export function average(
   args: AverageArgs,
@@ -47,8 +52,8 @@ export function average(
 }
 
 /**
- * The sum of two floats is the float nearest to it plus an error that is a float too (Knuth's
- * TwoSum).
+ * Adds with Knuth's TwoSum: the exact sum of two floats is the nearest float plus an error that is
+ * also a float.
  */
 function addExactly(out: usize, x: usize, past: usize, bytes: usize, count: f32): void {
   for (let i: usize = 0; i < bytes; i += 4) {

@@ -1,10 +1,15 @@
 /**
- * out[i, q·n + j] = Σ_k x[i, q·k + k']·kernel[q, k', j] + bias[q·n + j], for each block q.
+ * Block-diagonal matrix product: for each block q,
  *
- * x [rows, blocks·k], out [rows, blocks·n]. kernel in panels of 8 columns for each block, [blocks,
- * ⌈n/8⌉, k, 8]; bias [blocks·n], readable up to a multiple of 8. Blocks are small (128 × 256 for
- * Base), so a panel (4 KB) and five rows of x lie in the first-level cache without blocking. Sums
- * begin with the bias. A unit of work is a panel of a block, of a share of the rows.
+ *     out[i, q·n + j] = Σ_k' x[i, q·k + k']·kernel[q, k', j] + bias[q·n + j]
+ *
+ * Shapes: x [rows, blocks·k] and out [rows, blocks·n], each with a row stride. kernel in panels of
+ * 8 columns for each block, [blocks, ⌈n/8⌉, k, 8]. bias [blocks·n], readable up to a multiple of 8.
+ *
+ * Tiling: blocks are small (128 × 256 for Base). A panel (4 KB) and the rows of x of a tile fit
+ * into the L1 cache, so k is not split. Sums start with the bias.
+ *
+ * A unit of work is a panel of a block, for one share of the rows.
  */
 import { BlockLinearArgs } from '../build/operations'
 import { blockOf, tile } from './lib/gemm'
@@ -24,7 +29,7 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
     const block = within / panels
     const panel = within % panels
     const last = min(args.rows, (share + 1) * shareRows)
-    // Two panels that are whole and of one block may go together.
+    // Two full panels of one block can be one wide tile.
     const together = WIDE && unit + 1 < end && (panel + 2) * PANEL <= n ? 2 : 1
     const next = together > 1 ? (<usize>k) << 5 : 0
     const w = args.kernel + ((<usize>within * k) << 5)
@@ -37,8 +42,8 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
       const x = args.x + <usize>row * ldx + ((<usize>(block * k)) << 2)
       if (columns == PANEL) tile(out, ldo, x, ldx, w, next, k, rows, bias, 0, w)
       else {
-        // The last panel of a block has fewer than 8 columns: beside the matrix, then only those
-        // are copied.
+        // The last panel of a block has fewer than 8 columns. The tile goes to `edge`, and only
+        // these columns are copied.
         tile(edge, PANEL << 2, x, ldx, w, 0, k, rows, bias, 0, w)
         for (let i = 0; i < rows; i++)
           memory.copy(out + <usize>i * ldo, edge + ((<usize>i) << 5), (<usize>columns) << 2)

@@ -1,11 +1,18 @@
 /**
- * out[t] = bias + Σ_{j=0..k−1} kernel[k−1−j] ⊙ x[t−j], channel by channel, for each token; x before
- * the chunk comes from `past`.
+ * Causal convolution over time, for each channel of each token:
  *
- * x, out [b, t, n, e]; past [b, k−1, n, e], oldest first, holds the last k−1 inputs afterwards;
- * kernel [k, e], its last row meets the current frame; bias [e]. Taps are added newest first, in
- * the same order wherever a chunk begins; the row of sums (6 KB for Base) stays in the first-level
- * cache from tap to tap. A unit of work is one token of one video, over all its frames.
+ *     out[t] = bias + Σ_{j=0..k−1} kernel[k−1−j] ⊙ x[t−j]
+ *
+ * Inputs before the chunk come from `past`.
+ *
+ * Shapes: x and out [b, t, n, e]; kernel [k, e], where the last row meets the current frame; bias
+ * [e]. past [b, k−1, n, e], oldest first; afterwards it has the last k−1 inputs.
+ *
+ * Order: taps are added newest first, wherever a chunk begins. So results do not depend on how
+ * frames are split into chunks. The row of sums (6 KB for Base) stays in the L1 cache from tap to
+ * tap.
+ *
+ * A unit of work is one token of one video, over all its frames.
  */
 import { Conv1dArgs } from '../build/operations'
 
@@ -43,7 +50,7 @@ export function conv1d(args: Conv1dArgs, state: usize, begin: i32, end: i32): vo
       }
     }
     if (args.k == 4) continue
-    // The newest k−1 inputs become the past; when the chunk is shorter, the older ones move up.
+    // The newest k−1 inputs become the past. If the chunk has fewer, older ones move up.
     for (let slot = 0; slot < history; slot++) {
       memory.copy(
         past + <usize>(slot * args.n) * e,
@@ -55,8 +62,8 @@ export function conv1d(args: Conv1dArgs, state: usize, begin: i32, end: i32): vo
 }
 
 /**
- * The four taps of TRecViT in one pass, over e bytes; if `keeps`, the newest three inputs become
- * the past on the way, `slot` bytes apart.
+ * Adds the four taps of TRecViT in one pass over e bytes.
+ * @param keeps whether to store the newest three inputs as the past, `slot` bytes apart
  */
 // @ts-ignore: decorator
 @inline
@@ -79,7 +86,7 @@ function fourTaps(
   const newer = past + slot,
     newest = newer + slot
   const pairs = e & ~31
-  // Two vectors at a time, which V8 makes one of in the wide builds.
+  // Two vectors at a time, which V8 merges in the wide builds.
   for (let i: usize = 0; i < pairs; i += 32) {
     const a = x0 + i,
       b = x1 + i,
@@ -145,7 +152,7 @@ function addTap(out: usize, sums: usize, kernel: usize, x: usize, e: usize): voi
     store<f32>(out + i, load<f32>(sums + i) + load<f32>(kernel + i) * load<f32>(x + i))
 }
 
-/** The input at frame t of the chunk, or for t < 0 that of the past. */
+/** Returns the address of the input at frame t of the chunk, or in the past if t < 0. */
 // @ts-ignore: decorator
 @inline
 function inputAt(args: Conv1dArgs, past: usize, e: usize, video: i32, t: i32, token: i32): usize {

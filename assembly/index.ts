@@ -1,6 +1,6 @@
 /**
- * The whole of a program in one call: a table of steps in linear memory, walked from `begin` to
- * `end` by one thread or by a team.
+ * Runs a whole program in one call: a table of steps in linear memory, from `begin` to `end`, on
+ * one thread or several.
  *
  *   ┌────────┬───────┬───────────────────────────┐
  *   │ op i32 │ units │ arguments of that op       │  one step, STEP bytes
@@ -12,25 +12,29 @@
  */
 import { compute, Op, STEP } from '../build/operations'
 import { WIDE } from './lib/target'
-import { deal, dealt, meet, MOST_LOOKS, PARTS } from './lib/team'
+import { deal, dealt, meet, MOST_SPINS, PARTS } from './lib/team'
 
 export { packPanels, packRows, packWhole } from './lib/pack'
 
 /**
- * One thread's part of a run; the whole of it if it is alone. Every thread of a team calls this
- * with the same program and its own scratch. Each begins with its own part of the units of a step,
- * many at first and single ones at the end, and then helps the others, so that all arrive together
- * although some are slower; they meet before the next step. Units go by rows first, so that a
- * thread mostly reads the rows that it has written itself. Which thread computes a unit changes no
- * bit of it.
+ * Runs one thread's part of a program, or all of it if there is one thread. Every thread calls this
+ * with the same program and a scratch of its own.
  *
- * @param team where the threads meet (lib/team.ts)
- * @param thread which of them this is
+ * Work sharing: the units of a step are split into parts, one for each thread. A thread first takes
+ * units of its own part: many at a time in the beginning, one at a time at the end. Then it helps
+ * with the other parts, so all threads end together although some are slower. A barrier ends the
+ * step.
+ *
+ * Units are ordered by rows, so a thread mostly reads rows that it has written itself. Results do
+ * not depend on which thread computes a unit.
+ *
+ * @param team memory of the barrier and the dealt units (lib/team.ts)
+ * @param thread index of this thread
  * @param scratch working memory of this thread
  * @param table first step of the program
  * @param state memory of the stream
  * @param frame frames of the stream since its reset
- * @param averageFrames frames of the stream's window, or until a weight halves
+ * @param averageFrames frames of the stream's window, or half-life in frames
  */
 export function run(
   team: usize,
@@ -45,8 +49,8 @@ export function run(
   averageFrames: f64,
 ): void {
   const parts = min(threads, PARTS)
-  // At first the others are still waking up.
-  let looks = MOST_LOOKS
+  // At first the other threads are still waking up.
+  let spins = MOST_SPINS
   for (let index = begin; index < end; index++) {
     const step = table + <usize>index * STEP
     const units = load<i32>(step, 4)
@@ -69,11 +73,11 @@ export function run(
         } else from = seen
       }
     }
-    looks = meet(team, threads, looks)
+    spins = meet(team, threads, spins)
   }
 }
 
-/** Units of a step that are dealt together: two panels that one wide tile takes. */
+/** Units of a step that are dealt together: the two panels of a wide tile. */
 function grainOf(step: usize): i32 {
   const op = load<i32>(step)
   return WIDE && (op == Op.linear || op == Op.blockLinear) ? 2 : 1

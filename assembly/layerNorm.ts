@@ -1,9 +1,16 @@
 /**
- * out = (x − μ) / √(σ² + 1e-6) · scale + bias, μ and σ² the mean and (biased) variance of the row.
+ * Layer normalisation of each row:
  *
- * x, out [rows, d]; scale, bias [d]. Two passes for μ and σ², because E[x²] − μ² loses its digits
- * when |μ| ≫ σ; a row stays in the first-level cache. Two vectors at a time, which V8 makes one of
- * in the wide builds. A unit of work is a row.
+ *     out = (x − μ) / √(σ² + 1e-6) · scale + bias
+ *
+ * μ is the mean of the row, σ² its (biased) variance.
+ *
+ * Shapes: x and out [rows, d]; scale and bias [d].
+ *
+ * Passes: μ first, then σ², because E[x²] − μ² loses its digits when |μ| ≫ σ. A row stays in the L1
+ * cache. The loop takes two vectors at a time, which V8 merges in the wide builds.
+ *
+ * A unit of work is a row.
  */
 import { LayerNormArgs } from '../build/operations'
 import { root } from './lib/math'

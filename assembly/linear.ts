@@ -1,33 +1,43 @@
 /**
- * out[i, j] = f(Σ_k x[i, k]·kernel[k, j] + bias[j]) · multiply[i, j] + add[i, j] + table[i mod
- * tableRows, j]
+ * Matrix product with an epilogue:
  *
- * x [rows, k], out, multiply and add [rows, n], each with its own stride; f acts on columns
- * 0..activated−1. kernel in panels of 8 columns, [⌈n/8⌉, k, 8], zero where there is no column; bias
- * [n], readable up to a multiple of 8; table [tableRows, n].
+ *     out[i, j] = f(Σ_k x[i, k]·kernel[k, j] + bias[j]) · multiply[i, j] + add[i, j]
+ *               + table[i mod tableRows, j]
  *
- * BLOCK_K columns of a block of rows of x (300 or 600 KB) stay in the second-level cache while the
- * panels pass by, each once; those of the rows of a tile (18 KB) stay in the first while it takes a
- * panel (24 KB), or two. Sums begin with the bias and grow in `scratch`; only what is finished goes
- * to `out`, whose rows lie so far apart that few of them fit into the first-level cache at once. A
- * unit of work is a panel of a block of rows.
+ * f is the activation; it acts on columns 0 to activated − 1. All but the sum is optional.
  *
- * With factors [rows] and scales [n], x and kernel are whole numbers as lib/quantize.ts makes them,
- * and k counts lanes of them: the sum is exact, and becomes factors[i]·scales[j]·Σ_k x[i,
- * k]·kernel[k, j] + bias[j].
+ * Shapes: x [rows, k]; out, multiply and add [rows, n], each with a row stride. kernel in panels of
+ * 8 columns, [⌈n/8⌉, k, 8], zero where there is no column. bias [n], readable up to a multiple of
+ * 8. table [tableRows, n].
+ *
+ * Blocking: a block has at most BLOCK_K columns of x and some of its rows (300 or 600 KB). It stays
+ * in the L2 cache while every panel of the kernel is read once. The rows of one tile (18 KB) stay
+ * in the L1 cache while the tile takes one panel (24 KB) or two. Sums start with the bias and grow
+ * in `scratch`. Only finished results go to `out`: its rows are so far apart that few of them fit
+ * into the L1 cache at once.
+ *
+ * Int8: with factors [rows] and scales [n], x and kernel are quantised (lib/quantize.ts) and k
+ * counts lanes of 32 bits. The sum is exact. The argument of f is then
+ *
+ *     factors[i]·scales[j]·Σ_k x[i, k]·kernel[k, j] + bias[j]
+ *
+ * A unit of work is a panel of a block of rows.
  */
 import { LinearArgs } from '../build/operations'
 import { blockOf, int8Tile, tile } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
 import { int8Rows, PANEL, TILE, WIDE, ZEROS } from './lib/target'
 
-/** Columns of x that are used at a time, at most. */
+/** The most columns of x in a block. */
 const BLOCK_K: i32 = 768
 /** Values of `activation`. */
 const GELU: i32 = 1
 const TANH: i32 = 2
 
-/** @param scratch working memory for the rows of a block of two panels, or of all if k > BLOCK_K */
+/**
+ * @param scratch working memory: the sums of a block of rows, for two panels, or for all panels if
+ * k > BLOCK_K
+ */
 export function linear(args: LinearArgs, scratch: usize, begin: i32, end: i32): void {
   const panels = (args.n + PANEL - 1) / PANEL
   const blockRows = blockOf(args.rows, args.rowBlocks, TILE)
@@ -35,7 +45,7 @@ export function linear(args: LinearArgs, scratch: usize, begin: i32, end: i32): 
     const block = unit / panels
     const first = block * panels
     const row = block * blockRows
-    // Blocks are whole tiles, so that the last may have nothing left.
+    // Blocks are multiples of a tile, so the last ones may have no rows.
     if (row < args.rows)
       panelsOf(
         args,
@@ -49,7 +59,7 @@ export function linear(args: LinearArgs, scratch: usize, begin: i32, end: i32): 
   }
 }
 
-/** The panels begin..end−1 of a block of rows. */
+/** Computes the panels begin..end−1 of a block of rows. */
 function panelsOf(
   args: LinearArgs,
   scratch: usize,
@@ -78,16 +88,18 @@ function panelsOf(
         )
       }
       panel += panels
-      // Where all of k comes at once, the same place serves all panels, and stays in the
-      // first-level cache.
+      // If k is not split, all panels use the same scratch, which stays in the L1 cache.
       if (blockK < args.k) c += (<usize>(rows * panels)) << 5
     }
   }
 }
 
 /**
- * c[rows, 8·panels] = bias, or c where k > 0, + x[row.., k..] · kernel[k.., panel..] over `count`
- * columns of x, one panel or two, after which others may come.
+ * Adds one block of k: c[rows, 8·panels] = from + x[row.., k..] · kernel[k.., panel..]. `from` is
+ * the bias if k = 0, and c otherwise.
+ * @param panels 1 or 2
+ * @param more whether other panels follow, which can be prefetched
+ * @param count columns of x
  */
 function products(
   args: LinearArgs,
@@ -106,25 +118,25 @@ function products(
   const next = (<usize>args.k) << 5
   const following = more ? w + <usize>panels * next : w
   const bias = args.bias && !args.factors ? args.bias + ((<usize>panel) << 5) : ZEROS
-  const whole = args.factors != 0
-  const tall = whole ? int8Rows() : TILE
+  const quantised = args.factors != 0
+  const tall = quantised ? int8Rows() : TILE
   let x = args.x + <usize>row * ldx + ((<usize>k) << 2)
   for (let left = rows, tiles = 0; left > 0; left -= tall, tiles++) {
     const from = k ? c : bias,
       ldf = k ? ldc : 0
-    // Sixteen tiles fetch one of the panels that follow.
+    // Sixteen tiles together prefetch one of the next panels.
     const ahead =
       tiles >> 4 < panels
         ? following + <usize>(tiles >> 4) * next + <usize>(tiles & 15) * ((<usize>count) << 1)
         : w
-    if (whole) int8Tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
+    if (quantised) int8Tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
     else tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
     c += <usize>tall * ldc
     x += <usize>tall * ldx
   }
 }
 
-/** The sums of whole numbers in c[rows, 8·panels] become products of numbers. */
+/** Dequantises the sums in c[rows, 8·panels] and adds the bias. */
 function scale(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, panels: i32): void {
   const bytes = (<usize>panels) << 5
   const scales = args.scales + ((<usize>panel) << 5)
@@ -145,8 +157,8 @@ function scale(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, pane
 }
 
 /**
- * From c[rows, columns] to the same place of out, which begins at [row, column]. The usual endings
- * have loops of their own, whose vectors V8 can pair.
+ * Applies the epilogue to c[rows, columns] and writes the results to out[row.., column..]. Common
+ * epilogues have loops of their own, whose vectors V8 can merge.
  */
 function finish(
   args: LinearArgs,

@@ -1,10 +1,14 @@
 /**
- * out[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour],
- * bytes divided by 255; out[f, 0..lead−1] = 0.
+ * Splits frames into patches, one row each:
  *
- * pixels [frames, gridRows·py, gridColumns·px, 3], bytes or float32. A line of a patch is px·3
- * consecutive values on both sides. The division is a true one, as in the reference. A unit of work
- * is a row of patches of one frame.
+ *     out[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour]
+ *     out[f, 0..lead−1] = 0
+ *
+ * Shapes: pixels [frames, gridRows·py, gridColumns·px, 3], bytes or float32. Bytes are divided by
+ * 255. It is a true division, as in the reference, not a product with 1/255. A line of a patch is
+ * px·3 consecutive values on both sides.
+ *
+ * A unit of work is a row of patches of one frame.
  */
 import { PatchifyArgs } from '../build/operations'
 

@@ -1,8 +1,12 @@
 /**
- * out[f] = Σ_i x[f, i] / n: the mean over the tokens of a frame.
+ * Mean over the tokens of each frame:
  *
- * x [frames, n, d], out [frames, d]. Rows are added in order into out, which stays in the
- * first-level cache. A unit of work is a frame.
+ *     out[f] = Σ_i x[f, i] / n
+ *
+ * Shapes: x [frames, n, d], out [frames, d]. Rows are added in order into out, which stays in the
+ * L1 cache.
+ *
+ * A unit of work is a frame.
  */
 import { PoolArgs } from '../build/operations'
 

@@ -1,15 +1,27 @@
 /**
- * γ = sigmoid(gates[.., q, 0, :]), ρ = sigmoid(gates[.., q, 1, :]), a = exp(decay ⊙ ρ), decay =
- * −8·softplus(a_param) s[t] = a ⊙ s[t−1] + √(1 − a²) ⊙ γ ⊙ v[t], but s = γ ⊙ v on the first frame
- * after a reset; out = s ⊙ y
+ * Real-gated linear recurrent unit, over time, with an output gate y:
  *
- * v, y, out [b, t, n, e]; gates [b, t, n, h, 2, e/h]; decay [e]; s [b, n, e], kept from chunk to
- * chunk. With m = e^(decay·ρ) − 1, a = 1 + m and 1 − a² = −m·(2 + m), which keeps its digits when a
- * is near 1. One pass reads gates, v and y once and keeps s (6 KB for Base) in the first-level
- * cache over all frames of a token. A head at a time, first what the gates are needed for, then the
- * recurrence: in one loop each element would be a chain of 60 dependent operations, too long for
- * the processor to overlap with the next ones. Two vectors at a time, which V8 makes one of in the
- * wide builds. A unit of work is one token of one video.
+ *     γ = sigmoid(gates[.., q, 0, :])    input gate
+ *     ρ = sigmoid(gates[.., q, 1, :])    recurrence gate
+ *     a = exp(decay ⊙ ρ)                 decay = −8·softplus(a_param)
+ *     s[t] = a ⊙ s[t−1] + √(1 − a²) ⊙ γ ⊙ v[t]
+ *     out[t] = s[t] ⊙ y[t]
+ *
+ * On the first frame after a reset, s = γ ⊙ v.
+ *
+ * Shapes: v, y and out [b, t, n, e]; gates [b, t, n, h, 2, e/h]; decay [e]. The state s [b, n, e]
+ * is kept from chunk to chunk.
+ *
+ * Precision: with m = exp(decay·ρ) − 1, a = 1 + m and 1 − a² = −m·(2 + m). This keeps its digits
+ * when a is close to 1.
+ *
+ * Passes: gates, v and y are read once. s stays in the L1 cache (6 KB for Base) over all frames of
+ * a token. For each head there are three short loops: both gates, the recurrence, the output gate.
+ * In one single loop each element would be a chain of 60 dependent operations, too long for the CPU
+ * to overlap with the next element. The loops take two vectors at a time, which V8 merges in the
+ * wide builds.
+ *
+ * A unit of work is one token of one video.
  */
 import { RgLruArgs } from '../build/operations'
 import { expm1, first, sigmoid } from './lib/math'

@@ -1,8 +1,14 @@
 /**
- * out = x / √(mean(x²) + 1e-6) · (1 + scale), row by row.
+ * Root-mean-square normalisation of each row:
  *
- * x, out [rows, d]; scale [d]. A row is read twice, the second time from the first-level cache. Two
- * vectors at a time, which V8 makes one of in the wide builds. A unit of work is a row.
+ *     out = x / √(mean(x²) + 1e-6) · (1 + scale)
+ *
+ * Shapes: x and out [rows, d]; scale [d].
+ *
+ * Passes: a row is read twice, the second time from the L1 cache. The loop takes two vectors at a
+ * time, which V8 merges in the wide builds.
+ *
+ * A unit of work is a row.
  */
 import { RmsNormArgs } from '../build/operations'
 import { root } from './lib/math'

@@ -1,7 +1,11 @@
 /**
- * out[j] = e^(x[j] − max x) / Σ_i e^(x[i] − max x), row by row.
+ * Softmax of each row:
  *
- * x, out [rows, d]. A unit of work is a row.
+ *     out[j] = e^(x[j] − max x) / Σ_i e^(x[i] − max x)
+ *
+ * Shapes: x and out [rows, n].
+ *
+ * A unit of work is a row.
  */
 import { SoftmaxArgs } from '../build/operations'
 import { exponentials } from './lib/softmaxRow'

@@ -1,8 +1,10 @@
 /**
- * Functions of four lanes at once: additions, multiplications, divisions, square roots and bit
- * moves only, so that they have the same bits on every engine; in the relaxed builds, where it can,
- * an engine fuses a multiplication with an addition. Polynomials are those of Cephes (S. Moshier)
- * expf, exp2f and tanhf.
+ * Elementary functions of four lanes at once. The polynomials are those of expf, exp2f and tanhf in
+ * Cephes (S. Moshier).
+ *
+ * Exactness: the functions use only additions, multiplications, divisions, square roots and bit
+ * operations, so their results are bit-identical on every engine. In the relaxed builds an engine
+ * may fuse a multiplication with an addition.
  *
  * Constants are loaded from memory: V8 of Node ≥ 24 rebuilds a v128.const at each use, which makes
  * a hot loop four times slower.
@@ -31,9 +33,7 @@ const table = memory.data<f32>([
   -0.1029432396, //      20 the same, times 0.044715
   -64.0, //              21 below: gelu(x) is zero in float32
   -0.0, //               22 the sign bit
-  //         23 1.5·2^23: added to a small number, leaves the nearest whole number in its lowest
-  // bits
-  12582912.0,
+  12582912.0, //         23 1.5·2^23: x plus this has the integer nearest to x in its low bits
   1.5353361883195e-4, // 24..29 (2^r − 1) / r
   1.339887440266574e-3,
   9.61843735767464e-3,
@@ -76,21 +76,21 @@ function expm1Reduced(r: v128): v128 {
   return madd(p, f32x4.mul(r, r), r)
 }
 
-/** x − n·ln 2 for whole n. */
+/** x − n·ln 2 for an integer n. */
 // @ts-ignore: decorator
 @inline
 function reduce(x: v128, n: v128): v128 {
   return nmadd(n, c(2), nmadd(n, c(1), x))
 }
 
-/** 2^n, for a whole n in −126..127 that was added to constant 23. */
+/** 2^n for an integer n in −126..127, given as n plus constant 23. */
 // @ts-ignore: decorator
 @inline
 function powerOfTwo(shifted: v128): v128 {
   return i32x4.add(i32x4.shl(shifted, 23), c(11))
 }
 
-// pmin and pmax are one instruction where min and max are several; with x first they keep a NaN.
+// pmin and pmax are one instruction each; min and max are several. With x first they keep a NaN.
 
 /** e^x, clamped to the range of normal numbers. */
 // @ts-ignore: decorator
@@ -103,9 +103,9 @@ export function exp(x: v128): v128 {
 }
 
 /**
- * 2^x, clamped to the range of normal numbers: fewer operations than e^x, as nothing of x is lost
- * when its whole part goes. Not a way to e^x where that must be good to some units: x·log2(e) is
- * off by x units.
+ * 2^x, clamped to the range of normal numbers. It takes fewer operations than e^x, because x minus
+ * its integer part is exact. It is no accurate way to compute e^x: x·log2(e) has an error of up to
+ * |x| units in the last place.
  */
 // @ts-ignore: decorator
 @inline
@@ -121,7 +121,7 @@ function exp2(x: v128): v128 {
   return f32x4.mul(madd(p, r, c(11)), powerOfTwo(shifted))
 }
 
-/** e^x − 1 for x ≤ 0, without the loss of digits near 0: 2^n·(e^r − 1) + (2^n − 1). */
+/** e^x − 1 for x ≤ 0, accurate near 0: 2^n·(e^r − 1) + (2^n − 1). */
 // @ts-ignore: decorator
 @inline
 export function expm1(x: v128): v128 {
@@ -138,7 +138,7 @@ export function sigmoid(x: v128): v128 {
   return f32x4.div(c(11), f32x4.add(c(11), exp(f32x4.neg(x))))
 }
 
-/** tanh x: a polynomial near 0, 1 − 2 / (e^2|x| + 1) with the sign of x elsewhere. */
+/** tanh x: a polynomial near 0; elsewhere 1 − 2 / (e^2|x| + 1), with the sign of x. */
 // @ts-ignore: decorator
 @inline
 export function tanh(x: v128): v128 {
@@ -163,8 +163,8 @@ export function gelu(x: v128): v128 {
 }
 
 /**
- * √x of a number, by way of a vector: V8 takes an instruction from before AVX for the other, which
- * costs 150 to 290 ns where registers of 256 bits are in use.
+ * √x, computed as a vector. For the scalar instruction V8 emits SSE code, which costs 150 to 290 ns
+ * while registers of 256 bits are in use.
  */
 // @ts-ignore: decorator
 @inline

@@ -2,9 +2,11 @@ import { GROUP, OFFSET } from './quantize'
 import { PANEL } from './target'
 
 /**
- * Puts `count` values, the elements from `first` on of a row-major array [blocks, rows, width],
- * into columns at..at+width−1 of a weight [blocks, rows, columns] in panels [blocks, ⌈columns/8⌉,
- * rows, 8].
+ * Packs float32 values into panels.
+ *
+ * The source is a row-major array [blocks, rows, width]. Its `count` elements from `first` on go to
+ * the columns at..at+width−1 of a weight [blocks, rows, columns], whose panels are [blocks,
+ * ⌈columns/8⌉, rows, 8].
  */
 export function packPanels(
   to: usize,
@@ -46,7 +48,7 @@ export function packPanels(
   }
 }
 
-/** The same for a weight [blocks·rows, columns] that stays row-major. */
+/** Does the same for a weight [blocks·rows, columns] that stays row-major. */
 export function packRows(
   to: usize,
   from: usize,
@@ -69,8 +71,8 @@ export function packRows(
 }
 
 /**
- * The same for int8 numbers of one block: panels [⌈columns/8⌉, ⌈rows/GROUP⌉, 8] of lanes, as
- * lib/quantize.ts has them.
+ * Does the same for int8 values of one block. The panels are [⌈columns/8⌉, ⌈rows/GROUP⌉, 8], in
+ * lanes of GROUP values (lib/quantize.ts).
  */
 export function packWhole(
   to: usize,

@@ -1,22 +1,29 @@
 /**
- * out[i, l] = round(x[i, l] / f[i]), f[i] = max_l |x[i, l]| / 127: rows as whole numbers −127..127,
- * for products with int8 weights.
+ * Quantises rows to integers −127..127, for products with int8 weights:
  *
- * x [rows, k]; out [rows, ⌈k/GROUP⌉·GROUP], zero where there is no column; factors [rows]: f, and
- * 64 times the sum of the row. GROUP numbers make one lane of 32 bits: 4 of 8 bits in the relaxed
- * builds, whose dot product takes those, and 2 of 16 bits in the others, which widen nothing in the
- * loop. Every step is exact or rounded as IEEE says, so the numbers are the same on every engine. A
- * unit of work is a row.
+ *     out[i, l] = round(x[i, l] / f[i])
+ *     f[i] = max_l |x[i, l]| / 127
+ *
+ * Shapes: x [rows, k]; out [rows, ⌈k/GROUP⌉·GROUP], zero where there is no column; factors [rows],
+ * each of them f and OFFSET times the sum of the quantised row.
+ *
+ * Lanes: GROUP values are one lane of 32 bits. The relaxed builds have 4 of 8 bits, as their dot
+ * product takes. The others have 2 of 16 bits, so the loop of the product need not widen them.
+ *
+ * Every step is exact or rounded by IEEE 754, so results are bit-identical on every engine.
+ *
+ * A unit of work is a row.
  */
-/** Numbers of a lane. */
+
+/** Values in a lane. */
 export const GROUP: i32 = ASC_FEATURE_RELAXED_SIMD ? 4 : 2
 /**
- * What is added to weights −63..63 in the relaxed builds, where the second operand of the dot
- * product must be 0..127.
+ * Added to weights, which are −63..63. In the relaxed builds the second operand of the dot product
+ * must be 0..127.
  */
 export const OFFSET: i32 = ASC_FEATURE_RELAXED_SIMD ? 64 : 0
 
-/** Rows with nothing larger are zero: 127 / f would be infinite. */
+/** Rows without a larger value become zero: 127 / max |x| would be infinite. */
 const LEAST: f32 = 1e-36
 
 
@@ -40,7 +47,7 @@ export function quantize(args: QuantizeArgs, begin: i32, end: i32): void {
     let lanes = f32x4.splat(0)
     for (let i = 0; i < vectors; i += 4)
       lanes = f32x4.max(lanes, f32x4.abs(v128.load(x + ((<usize>i) << 2))))
-    // max, unlike pmax, keeps NaN, and so does the factor: the row of the product is NaN then.
+    // max keeps a NaN, which pmax does not. The factor and the row of the product are then NaN.
     let largest = max(
       max(f32x4.extract_lane(lanes, 0), f32x4.extract_lane(lanes, 1)),
       max(f32x4.extract_lane(lanes, 2), f32x4.extract_lane(lanes, 3)),

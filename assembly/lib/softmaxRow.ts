@@ -1,13 +1,15 @@
 import { exp, first, maxOf, sumOf } from './math'
 
 /**
- * out[j] = e^(scale·(x[j] − max x)) over n columns; returns their sum. x and out may be the same.
- * scale > 0.
+ * Computes out[j] = e^(scale·(x[j] − max x)) for n columns.
+ * @param x may be the same as out
+ * @param scale > 0
+ * @returns Σ_j out[j]
  */
 export function exponentials(out: usize, x: usize, n: i32, scale: f32): f32 {
   const bytes = (<usize>n) << 2
   const vectors = bytes & ~15
-  // Four largest at a time, because each waits for the one before.
+  // Four maxima side by side, because each step waits for the one before.
   let most = f32x4.splat(-Infinity),
     m1 = most,
     m2 = most,
@@ -24,7 +26,7 @@ export function exponentials(out: usize, x: usize, n: i32, scale: f32): f32 {
   const largests = f32x4.splat(largest)
   const scales = f32x4.splat(scale)
   let lanes = f32x4.splat(0)
-  // Two vectors at a time, which V8 makes one of in the wide builds.
+  // Two vectors at a time, which V8 merges in the wide builds.
   i = 0
   for (const pairs = bytes & ~31; i < pairs; i += 32) {
     const p = exp(f32x4.mul(f32x4.sub(v128.load(x + i), largests), scales)),

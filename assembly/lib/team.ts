@@ -1,74 +1,79 @@
 /**
- * How the threads of a team share the steps of a program: the units of a step are dealt in parts,
- * and a barrier ends it.
+ * Work sharing and the barrier between the threads that run a program.
  *
- * Each word has a cache line of its own. All are zero before the first run, and again between two
- * steps but for `generation`. On memory that is not shared there is one thread, which never comes
- * here: there, waiting would trap.
+ * The units of a step are dealt to the threads in parts. A barrier ends the step.
+ *
+ * Memory: each word has a cache line of its own. All words are zero before the first run. Between
+ * two steps all but GENERATION are zero again. A single thread on memory that is not shared must
+ * not call meet(): waiting would trap.
  */
 
-/** Threads that have done their part. */
+/** Number of threads that have reached the barrier. */
 const ARRIVED: usize = 0
-/** Counts the steps that have ended; threads wait for it to change. */
+/** Number of steps that have ended. Threads at the barrier wait for it to change. */
 const GENERATION: usize = 64
-/** Threads that do not look any more. */
+/** Number of threads that sleep, or are about to. */
 const ASLEEP: usize = 128
-/** Units of each part that are dealt. */
+/** Number of dealt units of each part. */
 const DEALT: usize = 192
 
-/** Parts of the units of a step, at most. */
+/** The most parts that a step is split into. */
 export const PARTS: i32 = 8
 
 /**
- * How often a thread looks at the barrier before it sleeps, at most and at least: for 20 and 2 µs.
- * Most steps end for all threads within that. A sleeper takes up to 50 µs to wake up, in which the
- * other does the next step alone and, if that is short, falls asleep, too. But where other work
- * keeps a core from the thread that is waited for, who looks for long is in its way.
+ * The largest spin count before a thread sleeps: 20 µs.
+ *
+ * Most steps end for all threads within this time. A sleeping thread takes up to 50 µs to wake up.
+ * Meanwhile the other thread does the next step alone. If that step is short, it falls asleep, too.
  */
-export const MOST_LOOKS: i32 = 4000
-const FEWEST_LOOKS: i32 = 400
+export const MOST_SPINS: i32 = 4000
 /**
- * Divides once a look, which makes a look 5 ns long in V8 and in JavaScriptCore; a load alone takes
- * 0.4 and 5. Not a power of two, by which an engine may multiply instead.
+ * The smallest spin count: 2 µs. If other processes use the cores, long spinning takes time from
+ * the thread that it waits for.
+ */
+const FEWEST_SPINS: i32 = 400
+/**
+ * Divisor of one division in each spin, which then takes 5 ns in V8 and JavaScriptCore. A load
+ * alone takes 0.4 ns in one and 5 ns in the other. It is not a power of two, because an engine may
+ * multiply by the inverse of such a number.
  */
 const PACE: f64 = 1.00000001
 
-/** Units of a part that are dealt. */
+/** Returns the number of dealt units of a part. */
 export function dealt(team: usize, part: i32): i32 {
   return atomic.load<i32>(team + DEALT + ((<usize>part) << 6))
 }
 
 /**
- * Takes the units from..to−1 of a part, if the first that is free is `from`; gives the first that
- * was free.
+ * Takes the units from..to−1 of a part if `from` is its first free unit.
+ * @returns the first unit that was free: `from` on success
  */
 export function deal(team: usize, part: i32, from: i32, to: i32): i32 {
   return atomic.cmpxchg<i32>(team + DEALT + ((<usize>part) << 6), from, to)
 }
 
 /**
- * Ends a step: returns when all threads have come. The last one to come readies the counters for
- * the next step.
- * @param looks how often to look before sleeping
- * @returns how often to look next time: twice as often where looking has sufficed, half as often
- * where it has not
+ * The barrier that ends a step: returns when all threads have called it. The last one resets the
+ * counters for the next step.
+ * @param spins spin count before sleeping
+ * @returns the next spin count: twice this one if spinning was enough, half of it if not
  */
-export function meet(team: usize, threads: i32, looks: i32): i32 {
+export function meet(team: usize, threads: i32, spins: i32): i32 {
   const generation = atomic.load<i32>(team + GENERATION)
   if (atomic.add<i32>(team + ARRIVED, 1) == threads - 1) {
     atomic.store<i32>(team + ARRIVED, 0)
     for (let part = 0; part < PARTS; part++)
       atomic.store<i32>(team + DEALT + ((<usize>part) << 6), 0)
     atomic.store<i32>(team + GENERATION, generation + 1)
-    // Who counts itself asleep after this look finds the generation changed, and does not wait.
+    // A thread that is counted after this load sees the new generation, and does not wait.
     if (atomic.load<i32>(team + ASLEEP)) atomic.notify(team + GENERATION, -1)
-    return looks
+    return spins
   }
-  for (let left = <f64>looks; left > 0; left = (left - 1) / PACE)
-    if (atomic.load<i32>(team + GENERATION) != generation) return min(2 * looks, MOST_LOOKS)
+  for (let left = <f64>spins; left > 0; left = (left - 1) / PACE)
+    if (atomic.load<i32>(team + GENERATION) != generation) return min(2 * spins, MOST_SPINS)
   atomic.add<i32>(team + ASLEEP, 1)
   while (atomic.load<i32>(team + GENERATION) == generation)
     atomic.wait<i32>(team + GENERATION, generation, -1)
   atomic.sub<i32>(team + ASLEEP, 1)
-  return max(looks / 2, FEWEST_LOOKS)
+  return max(spins / 2, FEWEST_SPINS)
 }
