@@ -24,7 +24,7 @@ const planted: readonly Planted[] = [
   {
     name: 'a bounds check that is gone',
     format: 'npz',
-    file: 'src/checkpoint/zip.ts',
+    file: 'src/checkpoint/zipDirectory.ts',
     from: 'bytes > MAX_DIRECTORY || at + bytes > source.size',
     to: 'false',
     kind: 'allocation',
@@ -33,7 +33,7 @@ const planted: readonly Planted[] = [
   {
     name: 'a loop without an end',
     format: 'npz',
-    file: 'src/checkpoint/zip.ts',
+    file: 'src/checkpoint/zipDirectory.ts',
     from: 'at += end === 0 ? 4 + length : 4',
     to: 'at += end === 0 ? length : 4',
     kind: 'hang',

@@ -75,6 +75,11 @@ export function show(url: URL): string {
   return `URL ${quote(url.origin === 'null' ? url.href.slice(0, 40) : url.origin + url.pathname)}`
 }
 
+/** The name of the file at an address. */
+export function fileNameOf(url: URL): string {
+  return url.pathname.split('/').at(-1) || url.host
+}
+
 /** fetch says "fetch failed" and hides why one level deeper. */
 function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error)

@@ -8,7 +8,8 @@ import { NotNumbers, readNpyHeader } from './npy.ts'
 import type { Reader, TensorInfo } from './reader.ts'
 import type { Source } from './source.ts'
 import { type Layout, ScratchPool, streamValues } from './values.ts'
-import { locateData, type ReadAt, readDirectory, type ZipEntry } from './zip.ts'
+import { locateData, type ReadAt, type ZipEntry } from './zip.ts'
+import { readDirectory } from './zipDirectory.ts'
 import { readEntry } from './zipEntry.ts'
 
 /** Bytes read at once while looking for headers: those of small arrays lie close together. */

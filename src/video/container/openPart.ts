@@ -8,7 +8,7 @@ import { matroskaSiting } from '../codec/tags.ts'
 import { checkIsobmff, type Isobmff, isIsobmff } from '../isobmff/file.ts'
 import { checkIsobmffStream } from '../isobmff/stream.ts'
 import { checkMatroska, isMatroska, type Matroska } from '../matroska/file.ts'
-import { inflate } from '../matroska/inflate.ts'
+import { inflatePacket } from '../matroska/inflatePacket.ts'
 import type { Media } from '../source/media.ts'
 import { inputPart, type Part } from './part.ts'
 import { isSeekable } from './pieces.ts'
@@ -62,7 +62,7 @@ async function matroskaPart(media: Media, matroska: Matroska, signal: AbortSigna
     cut,
     change: () =>
       track.isDeflated
-        ? async (packet) => packet.clone({ data: await inflate(packet.data) })
+        ? async (packet) => packet.clone({ data: await inflatePacket(packet.data) })
         : null,
     async rest() {
       const { interrupted, next } = await matroska.rest()

@@ -4,6 +4,7 @@
  */
 import { Input, type InputVideoTrack, MATROSKA, MP4, QTFF, type Source, WEBM } from 'mediabunny'
 import { TrecvitError } from '../../base/error.ts'
+import { asBytes } from '../../base/realm.ts'
 import { describeCodec } from '../codec/codec.ts'
 import { MOTION_JPEG, unsupported } from '../codec/kinds.ts'
 import { leadingFilter } from '../codec/leading.ts'
@@ -93,7 +94,7 @@ async function readPart(
       `${name} ${known?.cut ?? 'has a video track without a picture: it is cut short or damaged'}`,
     )
   }
-  const record = bytesOf(track.config.description)
+  const record = asBytes(track.config.description) ?? null
   const sps =
     record === null
       ? null
@@ -162,7 +163,7 @@ async function readTrack(
   const config = kind === 'mjpeg' ? { codec: kind, ...size } : await video.getDecoderConfig()
   if (kind === null || config === null) throw unsupported(media.name, id)
   checkSize(capital(media.name), size.codedWidth, size.codedHeight)
-  const record = bytesOf(config.description)
+  const record = asBytes(config.description) ?? null
   const change = (): Change | null => known?.change(kind) ?? null
   const fail = (error: unknown): never => {
     signal.throwIfAborted()
@@ -180,13 +181,6 @@ async function readTrack(
     },
     packets,
   }
-}
-
-function bytesOf(data: AllowSharedBufferSource | undefined): Uint8Array | null {
-  if (data === undefined) return null
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data)
 }
 
 /** Of Matroska streams; other containers are known before. */

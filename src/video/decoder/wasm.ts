@@ -2,6 +2,7 @@
  * Decoding by FFmpeg in WebAssembly (decoder/): the same planes in every runtime. The module is an
  * optional part of the package, and loaded only when a video needs it.
  */
+import { asBytes } from '../../base/realm.ts'
 import { breathe, builtinModule } from '../../platform/platform.ts'
 import { checkSize, type Plane, planeShapes } from '../frame.ts'
 import { pixelFormat } from './pixelFormat.ts'
@@ -131,8 +132,7 @@ class Decoder {
     wasm._initialize()
     const decoder = new Decoder(wasm)
     const name = decoder.#put(new TextEncoder().encode(`${codec}\0`))
-    const header =
-      config.description === undefined ? new Uint8Array(0) : bytesOf(config.description)
+    const header = asBytes(config.description) ?? new Uint8Array(0)
     decoder.#check(
       wasm.start(
         name,
@@ -234,9 +234,3 @@ function hostOf(module: WebAssembly.Module): WebAssembly.Imports {
 
 /** ENOSYS of WASI. */
 const NOT_THERE = 52
-
-function bytesOf(data: AllowSharedBufferSource): Uint8Array {
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data)
-}

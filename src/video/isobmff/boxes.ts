@@ -1,6 +1,7 @@
 /**
  * Boxes of ISO base media files (ISO 14496-12 4.2): a size, a kind of four letters, a body.
  */
+import { viewOf } from '../../base/bytes.ts'
 
 /** Where a box lies. */
 export interface Box {
@@ -85,9 +86,4 @@ export function boxHeader(kind: string, size: number): Uint8Array {
   viewOf(header).setUint32(0, size)
   for (let i = 0; i < 4; i++) header[4 + i] = kind.charCodeAt(i)
   return header
-}
-
-/** Big-endian numbers of a buffer. */
-export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

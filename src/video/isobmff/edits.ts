@@ -2,7 +2,7 @@
  * Edit lists of MP4 and MOV (ISO 14496-12 8.6.6): which parts of the media are shown, and when. As
  * in ffmpeg, a picture is shown when its time lies in an edit, and every edit is played at rate 1.
  */
-import { viewOf } from './boxes.ts'
+import { viewOf } from '../../base/bytes.ts'
 
 /** A part of the media that is shown. */
 export interface Edit {

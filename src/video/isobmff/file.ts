@@ -3,7 +3,9 @@
  * every count, and takes files apart box by box. It is given the file as it should be: one index of
  * one track, fragments that have samples, and padding in large pieces.
  */
+
 import type { Source } from 'mediabunny'
+import { viewOf } from '../../base/bytes.ts'
 import {
   Padding,
   type Patch,
@@ -11,7 +13,7 @@ import {
   patchedSource,
   type SeekableMedia,
 } from '../container/pieces.ts'
-import { type Box, boxHeader, MAX_HEADER, readBox, viewOf } from './boxes.ts'
+import { type Box, boxHeader, MAX_HEADER, readBox } from './boxes.ts'
 import { countShown, type Edit } from './edits.ts'
 import { readFragment } from './fragment.ts'
 import type { Movie } from './movie.ts'

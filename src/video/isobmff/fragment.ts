@@ -2,7 +2,8 @@
  * Fragments of MP4 files (ISO 14496-12 8.8): times of a track's samples, counted against the bytes
  * that are there before mediabunny 1.61 creates as many entries as a run claims.
  */
-import { type Box, boxesIn, boxHeader, readBox, viewOf } from './boxes.ts'
+import { viewOf } from '../../base/bytes.ts'
+import { type Box, boxesIn, boxHeader, readBox } from './boxes.ts'
 import type { FragmentDefaults } from './movie.ts'
 import { TooManySamples } from './sampleTable.ts'
 

@@ -2,7 +2,8 @@
  * The index of an MP4 or MOV file (moov): reads what mediabunny 1.61 leaves out, and writes an
  * index of the one video track that is read.
  */
-import { type Box, boxesIn, findBox, makeBox, viewOf } from './boxes.ts'
+import { viewOf } from '../../base/bytes.ts'
+import { type Box, boxesIn, findBox, makeBox } from './boxes.ts'
 import { type EditList, readEdits } from './edits.ts'
 import { type Description, describeEntry } from './sampleEntry.ts'
 import { exactTables, readSamples, type Samples } from './sampleTable.ts'

@@ -2,7 +2,8 @@
  * Sample entries of video tracks in MP4 and MOV (ISO 14496-12 8.5.2, ISO 14496-14 5.6): the codec,
  * its configuration and its colour.
  */
-import { boxesIn, findBox, makeBox, viewOf } from './boxes.ts'
+import { viewOf } from '../../base/bytes.ts'
+import { boxesIn, findBox, makeBox } from './boxes.ts'
 
 /** One sample description of a track. */
 export interface Description {

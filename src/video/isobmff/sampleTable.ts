@@ -3,7 +3,7 @@
  * that are there: mediabunny 1.61 creates as many entries as a table claims, and four bytes can
  * claim four billion.
  */
-import { viewOf } from './boxes.ts'
+import { viewOf } from '../../base/bytes.ts'
 
 /** Times and descriptions of a track's samples, in order of decoding. */
 export interface Samples {

@@ -2,12 +2,14 @@
  * MP4 and MOV as they come, from a stream that cannot be read at any offset: mediabunny 1.61 gets
  * the same bytes as from a file, with the index and each fragment checked before it sees them.
  */
+
 import { ReadableStreamSource } from 'mediabunny'
+import { concat, viewOf } from '../../base/bytes.ts'
 import { breathe } from '../../platform/platform.ts'
 import { ByteReader } from '../source/byteReader.ts'
 import { streamOf } from '../source/filter.ts'
 import type { Media } from '../source/media.ts'
-import { type Box, boxHeader, MAX_HEADER, readBox, viewOf } from './boxes.ts'
+import { type Box, boxHeader, MAX_HEADER, readBox } from './boxes.ts'
 import { type Isobmff, kindOf, tableOf } from './file.ts'
 import { readFragment } from './fragment.ts'
 import type { Movie } from './movie.ts'
@@ -120,7 +122,7 @@ class StreamWalk {
       const size = box.end - at
       if (this.#isWhole(box)) {
         checkIndexSize(this.#media, box.kind, size)
-        const bytes = await this.#whole(header, size)
+        const bytes = await reader.takeBehind(header, size)
         if (bytes.length < size) return yield* this.#endIn(box, bytes)
         for (const part of this.#see(box, bytes)) yield part
       } else {
@@ -153,15 +155,6 @@ class StreamWalk {
     const got = await this.#reader.fill(bytes.subarray(0, 8))
     if (got < 8 || viewOf(bytes).getUint32(0) !== 1) return bytes.subarray(0, got)
     return bytes.subarray(0, 8 + (await this.#reader.fill(bytes.subarray(8))))
-  }
-
-  /** A box with its header; fewer bytes at the end of the stream. */
-  async #whole(header: Uint8Array, size: number): Promise<Uint8Array> {
-    const body = await this.#reader.take(size - header.length)
-    const bytes = new Uint8Array(header.length + body.length)
-    bytes.set(header)
-    bytes.set(body, header.length)
-    return bytes
   }
 
   /** The stream ends within a box. */
@@ -210,12 +203,7 @@ class StreamWalk {
 
   #endRow(): Uint8Array[] {
     if (this.#rowLength === 0) return []
-    const bytes = new Uint8Array(this.#rowLength)
-    let at = 0
-    for (const part of this.#row) {
-      bytes.set(part, at)
-      at += part.length
-    }
+    const bytes = concat(this.#row)
     bytes.set(boxHeader('free', bytes.length))
     this.#row = []
     this.#rowLength = 0

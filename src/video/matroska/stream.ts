@@ -77,7 +77,7 @@ class StreamWalk {
       const length = endOf(element) - at
       at += length
       if (length === header.length || this.#isWhole(element.id)) {
-        const bytes = await this.#whole(header, length)
+        const bytes = await reader.takeBehind(header, length)
         if (bytes.length < length) return
         for (const part of this.#see(element, bytes)) yield part
       } else {
@@ -175,15 +175,6 @@ class StreamWalk {
       if (++parts > MAX_PARTS) throw this.#flooded()
       at = element.end!
     }
-  }
-
-  /** An element with its header; fewer bytes at the end of the stream. */
-  async #whole(header: Uint8Array, size: number): Promise<Uint8Array> {
-    const body = await this.#reader.take(size - header.length)
-    const bytes = new Uint8Array(header.length + body.length)
-    bytes.set(header)
-    bytes.set(body, header.length)
-    return bytes
   }
 
   /** The bytes of an element's header; null where the stream ends within it. */

@@ -2,6 +2,7 @@
  * The orientation in EXIF: how a stored picture is turned to be seen upright.
  * Reference: CIPA DC-008 (EXIF 2.32), section 4.6.4, tag 274; TIFF 6.0, section 2.
  */
+import { viewOf } from '../../base/bytes.ts'
 import type { Rotation } from '../frame.ts'
 
 /** A turn: mirrored from left to right if `mirrored`, then rotated clockwise. */
@@ -36,7 +37,7 @@ const FIELD = 12
  */
 export function turnOf(tiff: Uint8Array): Turn {
   if (tiff.length < 8) return UPRIGHT
-  const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.byteLength)
+  const view = viewOf(tiff)
   const little = view.getUint16(0) === 0x4949
   if (view.getUint16(2, little) !== 42) return UPRIGHT
   // Only the first directory describes the picture; the second describes its thumbnail.

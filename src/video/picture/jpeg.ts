@@ -6,6 +6,7 @@
  *
  * Reference: ITU-T T.81, annex B.
  */
+import { viewOf } from '../../base/bytes.ts'
 import { type Turn, turnOf, UPRIGHT } from './exif.ts'
 
 /** What the header of a JPEG says. */
@@ -33,7 +34,7 @@ const EXIF = [0x45, 0x78, 0x69, 0x66, 0, 0]
  *   fill up the picture with grey in silence
  */
 export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const view = viewOf(bytes)
   let frame: Omit<JpegHeader, 'turn' | 'isCut'> | null = null
   let turn: Turn | null = null
   let isHuffman = true

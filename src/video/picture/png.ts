@@ -6,6 +6,7 @@
  *
  * Reference: PNG specification, third edition, section 5.
  */
+import { viewOf } from '../../base/bytes.ts'
 import { type Turn, turnOf, UPRIGHT } from './exif.ts'
 
 /** What the chunks of a PNG say. */
@@ -37,7 +38,7 @@ const IEND = Uint8Array.of(0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60,
  * @returns null if the first of them, the header, is missing
  */
 export function readPng(bytes: Uint8Array): PngHeader | null {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const view = viewOf(bytes)
   if (bytes.length < IHDR_END || typeAt(bytes, SIGNATURE) !== 'IHDR') return null
   const pixels = new Uint8Array(bytes.length + IEND.length)
   pixels.set(bytes.subarray(0, IHDR_END))

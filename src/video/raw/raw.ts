@@ -14,7 +14,7 @@ import { readY4mFrame, readY4mHeader } from './y4m.ts'
  * short
  */
 export async function openY4m(media: Media, signal: AbortSignal): Promise<Reading> {
-  const reader = new ByteReader(await media.stream())
+  const reader = new ByteReader(await media.stream(), media.size)
   const release = (): Promise<void> => reader.cancel()
   signal.addEventListener('abort', release)
   const header = await readY4mHeader(reader, media.name).catch(async (error: unknown) => {
@@ -57,7 +57,7 @@ export async function openRaw(
 ): Promise<Reading> {
   checkSize('The raw video', width, height)
   const bytes = width * height * 3
-  const reader = new ByteReader(await media.stream())
+  const reader = new ByteReader(await media.stream(), media.size)
   const release = (): Promise<void> => reader.cancel()
   signal.addEventListener('abort', release)
   let count = 0

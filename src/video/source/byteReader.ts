@@ -1,3 +1,4 @@
+import { concat } from '../../base/bytes.ts'
 import { asBytes } from '../../base/realm.ts'
 
 /** Bytes that are allocated before any has come: a picture of 1920x1080, 4:2:0, fits. */
@@ -10,9 +11,13 @@ const FIRST = 1 << 22
 export class ByteReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   #rest: Uint8Array = new Uint8Array(0)
+  /** Bytes that are allocated at once. */
+  #believed: number
 
-  constructor(stream: ReadableStream<Uint8Array>) {
+  /** @param size bytes of the stream, where they are known */
+  constructor(stream: ReadableStream<Uint8Array>, size: number | null = null) {
     this.#reader = stream.getReader()
+    this.#believed = Math.max(size ?? 0, FIRST)
   }
 
   /**
@@ -31,17 +36,25 @@ export class ByteReader {
 
   /**
    * Returns the next `count` bytes, fewer only where the stream ended. Memory grows as they come,
-   * because a header may claim more than there is.
+   * because a header may claim more than there is; as many as came before are allocated at once.
    */
   async take(count: number): Promise<Uint8Array> {
-    let bytes = new Uint8Array(Math.min(count, FIRST))
+    let bytes = new Uint8Array(Math.min(count, this.#believed))
     for (let done = 0; ; ) {
       done += await this.fill(bytes.subarray(done))
+      this.#believed = Math.max(this.#believed, done)
       if (done < bytes.length || done === count) return bytes.subarray(0, done)
       const grown = new Uint8Array(Math.min(count, 2 * done))
       grown.set(bytes)
       bytes = grown
     }
+  }
+
+  /**
+   * Returns `head` with the bytes behind it, `count` in all; fewer only where the stream ended.
+   */
+  async takeBehind(head: Uint8Array, count: number): Promise<Uint8Array> {
+    return concat([head, await this.take(count - head.length)])
   }
 
   /** Returns the next bytes as they come, `limit` at most; null at the end of the stream. */

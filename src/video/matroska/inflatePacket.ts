@@ -2,13 +2,15 @@
  * Packets that Matroska compressed by zlib.
  */
 
+import { concat } from '../../base/bytes.ts'
+
 /** Bytes of the largest packet. */
 const MAX_PACKET = 2 ** 26
 
 /**
  * @throws Error when the bytes are no zlib stream, or one of more than 64 MiB
  */
-export async function inflate(data: Uint8Array): Promise<Uint8Array> {
+export async function inflatePacket(data: Uint8Array): Promise<Uint8Array> {
   const reader = new Blob([data as Uint8Array<ArrayBuffer>])
     .stream()
     .pipeThrough(new DecompressionStream('deflate'))
@@ -24,11 +26,5 @@ export async function inflate(data: Uint8Array): Promise<Uint8Array> {
       throw new Error(`a compressed packet has more than ${MAX_PACKET} bytes`)
     }
   }
-  const whole = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
+  return concat(parts)
 }
