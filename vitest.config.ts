@@ -41,6 +41,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     testTimeout: 60_000,
+    hookTimeout: 60_000,
     tags: [
       { name: 'slow', description: 'Not in npm test, but in npm run test:all.' },
       {
