@@ -6,7 +6,7 @@ type Info = GPUAdapterInfo & { readonly subgroupMatrixConfigs?: GpuCapabilities[
 
 /**
  * Describes a device. Variants of kernels are chosen by this record: the parts of a shader
- * (sources.ts), its constants and its entry point (encode.ts).
+ * (sources.ts), its constants and its entry point (program/ops/products.ts).
  */
 export function capabilitiesOf(device: GPUDevice): GpuCapabilities {
   const info: Info = device.adapterInfo
