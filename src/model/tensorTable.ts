@@ -50,8 +50,10 @@ export class TensorTable {
     this.#dtype = dtype
   }
 
-  parameter(name: string, ...shape: number[]): void {
+  /** @returns the name */
+  parameter(name: string, ...shape: number[]): string {
     this.parameters.push({ name, shape })
+    return name
   }
 
   /** A weight [blocks, rows, columns] of parts side by side. */
@@ -91,8 +93,7 @@ export class TensorTable {
 
   /** A parameter that is one row, and a weight of the same name. */
   vector(name: string, columns: number): void {
-    this.parameter(name, columns)
-    this.weight('rows', name, [1, 1, columns], [name, columns])
+    this.weight('rows', name, [1, 1, columns], [this.parameter(name, columns), columns])
   }
 
   /** [F] nn.LayerNorm. */

@@ -19,11 +19,11 @@ export function encoderTensors(config: EncoderConfig, dtype: MatrixDType): Tenso
     if (config.useMlp) {
       const mlp = `${temporal}/mlp_block`
       table.vector(`${temporal}/channel_pre_norm/scale`, d)
-      table.parameter(`${mlp}/ffw_up/w`, 2, d, m)
-      table.parameter(`${mlp}/ffw_up/b`, 2, 1, 1, m)
+      const up = table.parameter(`${mlp}/ffw_up/w`, 2, d, m)
+      const bias = table.parameter(`${mlp}/ffw_up/b`, 2, 1, 1, m)
       for (const half of [0, 1]) {
-        table.matrix(`${mlp}/ffw_up/w/${half}`, d, m, [`${mlp}/ffw_up/w`, m, half * d * m])
-        table.weight('rows', `${mlp}/ffw_up/b/${half}`, [1, 1, m], [`${mlp}/ffw_up/b`, m, half * m])
+        table.matrix(`${up}/${half}`, d, m, [up, m, half * d * m])
+        table.weight('rows', `${bias}/${half}`, [1, 1, m], [bias, m, half * m])
       }
       table.dense(`${mlp}/ffw_down`, [m], [d])
     }
@@ -47,20 +47,13 @@ function addTokens(table: TensorTable, config: EncoderConfig): void {
   const { width: d, patchSize, posemb, classToken } = config
   const [rows, columns] = gridOf(config)
   const lead = leadOf(config)
-  const embedding = 'tokenizer/embedding'
-  table.parameter(`${embedding}/kernel`, 1, ...patchSize, 3, d)
-  table.parameter(`${embedding}/bias`, d)
-  const parameters = [`${embedding}/bias`]
-  if (posemb === 'learn') {
-    table.parameter('tokenizer/pos_embedding', 1, rows * columns, d)
-    parameters.push('tokenizer/pos_embedding')
-  }
-  if (classToken) {
-    table.parameter('tokenizer/cls', 1, 1, d)
-    parameters.push('tokenizer/cls')
-  }
   const patch = patchSize[0] * patchSize[1] * 3
-  table.weight('matrix', embedding, [1, patch, d], [`${embedding}/kernel`, d])
+  const kernel = table.parameter('tokenizer/embedding/kernel', 1, ...patchSize, 3, d)
+  const parameters = [table.parameter('tokenizer/embedding/bias', d)]
+  if (posemb === 'learn')
+    parameters.push(table.parameter('tokenizer/pos_embedding', 1, rows * columns, d))
+  if (classToken) parameters.push(table.parameter('tokenizer/cls', 1, 1, d))
+  table.weight('matrix', 'tokenizer/embedding', [1, patch, d], [kernel, d])
   table.derived(
     'tokenizer/table',
     [lead + rows * columns, d],
@@ -86,11 +79,9 @@ function addRecurrentBlock(table: TensorTable, config: EncoderConfig, path: stri
   table.vector(`${path}/temporal_pre_norm/scale`, d)
   table.dense(`${block}/linear_yx`, [d], [e], [`${block}/linear_y`, `${block}/linear_x`])
   table.dense(`${block}/linear_out`, [e], [d])
-  table.parameter(`${conv}/w`, k, e)
-  table.weight('rows', `${conv}/w`, [1, k, e], [`${conv}/w`, e])
+  table.weight('rows', `${conv}/w`, [1, k, e], [table.parameter(`${conv}/w`, k, e), e])
   table.vector(`${conv}/b`, e)
-  table.parameter(`${lru}/a_param`, e)
-  table.derived(`${lru}/decay`, [1, e], [`${lru}/a_param`], ([a]) =>
+  table.derived(`${lru}/decay`, [1, e], [table.parameter(`${lru}/a_param`, e)], ([a]) =>
     a!.map((value) => -8 * softplus(value)),
   )
   const gates = [`${lru}/input_gate`, `${lru}/a_gate`]
