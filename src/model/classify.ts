@@ -1,4 +1,4 @@
-import { checkArray, checkCount, checkPixels, type NdArray } from '../base/array.ts'
+import { checkArray, checkCount, checkPixels, describe, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { asBytes, asUrl, isBlob } from '../base/realm.ts'
 import { ahead } from '../stream/ahead.ts'
@@ -61,7 +61,7 @@ export async function classify(
   const { topK = 5, clips, views = 1, signal, onProgress } = options
   if (clips !== undefined) checkCount('clips', clips)
   if (views !== 1 && views !== 3)
-    throw new TrecvitError(`"views" expected 1 or 3, got ${String(views)}`)
+    throw new TrecvitError(`"views" expected 1 or 3, got ${describe(views)}`)
   checkCount('topK', topK)
   const { config } = sessions
   const { numClasses: c, framesPerClip } = config

@@ -80,12 +80,7 @@ function checkFrames(
   const pixels = checkArray('frames', frames)
   const shape = frames.shape.length === 4 ? [1, ...frames.shape] : frames.shape
   const expected = [...imageSize, 3]
-  if (
-    shape.length !== 5 ||
-    String(shape.slice(2)) !== String(expected) ||
-    shape[0]! < 1 ||
-    shape[1]! < 1
-  ) {
+  if (shape.length !== 5 || String(shape.slice(2)) !== String(expected) || Math.min(...shape) < 1) {
     throw new TrecvitError(
       `"frames" expected shape [t,${expected}] or [b,t,${expected}], got [${frames.shape}]`,
     )

@@ -29,7 +29,9 @@ export function carriedConfig(json: string | undefined): Partial<Config> {
   }
 }
 
-const parts = ['tokenizer/', 'encoder/', 'decoder/']
+/** A tensor of one of the model's parts, and of a layer. */
+const PART = /^(tokenizer|encoder|decoder)\//
+const LAYER = /^encoder\/residualblock_(\d+)\//
 
 /** Entries of a checkpoint that hold no numbers, and why each is not read. */
 type Skipped = ReadonlyMap<string, string>
@@ -76,11 +78,7 @@ export function inferConfig(
 
   const config: Config = {
     width,
-    depth: new Set(
-      names
-        .map((name) => /^encoder\/residualblock_(\d+)\//.exec(name)?.[1])
-        .filter((layer) => layer !== undefined),
-    ).size,
+    depth: new Set(names.flatMap((name) => LAYER.exec(name)?.[1] ?? [])).size,
     mlpDim: shapeOf(`${spatial}/MlpBlock_0/Dense_0/kernel`, 2)[1]!,
     numHeads: shapeOf(`${spatial}/MultiHeadDotProductAttention_0/query/kernel`, 3)[1]!,
     numClasses: hasHead ? shapeOf('decoder/cls_head/kernel', 2)[1]! : 0,
@@ -148,9 +146,7 @@ export function checkTensors(
   }
   return [...tensors.keys(), ...skipped.keys()].filter((name) => {
     if (known.has(name)) return false
-    const inModel =
-      parts.some((part) => name.startsWith(part)) &&
-      !(config.numClasses === 0 && name.startsWith('decoder/'))
+    const inModel = PART.test(name) && !(config.numClasses === 0 && name.startsWith('decoder/'))
     if (inModel)
       throw new TrecvitError(
         skipped.get(name) ??

@@ -37,7 +37,7 @@ function parse(json: string): string[] {
   }
   if (!Array.isArray(labels) || labels.some((label) => typeof label !== 'string')) {
     throw new TrecvitError(
-      'The checkpoint has labels that are not a JSON list of strings; give "labels"',
+      'The checkpoint carries "labels" that are no list of strings; give "labels"',
     )
   }
   return labels as string[]

@@ -107,7 +107,7 @@ export class TRecViT {
   stream({ topK, ...options }: ClassStreamOptions = {}): ClassStream {
     this.#wantHead('stream')
     const { b, average } = checkStreamOptions(options)
-    const answers = classAnswers(this.config.numClasses, this.labels, topK)
+    const answers = classAnswers(this, topK)
     const session = this.#sessions.open({ b, recent: average, encoded: false })
     return new Stream(this, session, average, answers)
   }
@@ -117,7 +117,7 @@ export class TRecViT {
    * @throws TrecvitError if the snapshot is damaged or of another model
    */
   async resume(snapshot: Uint8Array, { topK }: { topK?: number } = {}): Promise<ClassStream> {
-    const answers = classAnswers(this.config.numClasses, this.labels, topK)
+    const answers = classAnswers(this, topK)
     const { session, average } = await restore(snapshot, this.fingerprint, (b, recent) =>
       this.#sessions.open({ b, recent, encoded: false }),
     )

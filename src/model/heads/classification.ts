@@ -95,6 +95,12 @@ export interface ClassStreamOptions extends StreamOptions {
   readonly topK?: number
 }
 
+/** What answers need to know of their model. */
+export interface ClassModel {
+  readonly config: { readonly numClasses: number }
+  readonly labels: readonly string[] | null
+}
+
 /** A stream that classifies. */
 export type ClassStream = Stream<FrameAnswer>
 
@@ -103,8 +109,7 @@ export type ClassStream = Stream<FrameAnswer>
  * @throws TrecvitError if topK is not a positive integer
  */
 export function classAnswers(
-  numClasses: number,
-  labels: readonly string[] | null,
+  { config: { numClasses }, labels }: ClassModel,
   topK: number = 5,
 ): ToAnswer<FrameAnswer> {
   checkCount('topK', topK)
