@@ -5,6 +5,8 @@
 import { expect, test } from 'vitest'
 import { randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { configOf } from '../src/model/config.ts'
+import { recordEncoder, recordTokens } from '../src/model/encoder/graph.ts'
+import { encoderTensors } from '../src/model/encoder/tensors.ts'
 import { recordModel } from '../src/model/graph.ts'
 import { Graph } from '../src/onnx/graph.ts'
 import { type ModelOptions, writeModel } from '../src/onnx/model.ts'
@@ -12,6 +14,7 @@ import { writeProgram } from '../src/onnx/program.ts'
 import { Message } from '../src/onnx/protobuf.ts'
 import { collectWeights, takeColumns } from '../src/onnx/weights.ts'
 import { sizeOf } from '../src/program/program.ts'
+import { Recorder } from '../src/program/record.ts'
 import { type OnnxFile, readOnnx } from './onnxFile.ts'
 
 const config = configOf('mu', {
@@ -115,6 +118,32 @@ test('a clip has no state, and an encoder gives its tokens', () => {
   expect(clip.outputs).toEqual({ logits: [1, 3], probs: [1, 3] })
   const encoder = write({ graph: 'clip', frames: 4 }, { numClasses: 0 })
   expect(encoder.outputs).toEqual({ encoded: [1, 4, 7, 32] })
+})
+
+test('a program of another model is written with its inputs: query tokens', () => {
+  const { numClasses, repSize, framesPerClip, poolType, ...shared } = config
+  const encoder = { ...shared, classToken: false, queryTokens: 3 }
+  const table = encoderTensors(encoder, 'f32').weights
+  const values = new Map(
+    table.map(({ name, blocks, rows, columns }) => [
+      name,
+      new Float32Array(blocks * rows * columns),
+    ]),
+  )
+  const ops = new Recorder(1, 2, new Map(table.map((weight) => [weight.name, weight])))
+  const tokens = recordTokens(ops, encoder, ops.pixels(...encoder.imageSize, 'f32'))
+  const program = ops.end({ encoded: recordEncoder(ops, encoder, tokens) })
+  const graph = writeProgram(program, values, {
+    stateful: true,
+    dtype: 'f32',
+    attention: 'plain',
+    outputs: { encoded: 'tokens' },
+  })
+  const file = readOnnx(graph.encode('1.2.3').encode())
+  expectSound(file)
+  const n = 3 + 2 * 3
+  expect(file.inputs).toMatchObject({ pixels: [1, 2, 32, 48, 3], queries: [1, 2, n, 32] })
+  expect(file.outputs['encoded']).toEqual([1, 2, n, 32])
 })
 
 test('matrices are constants with the values of their columns, in f32 or f16', () => {
