@@ -9,11 +9,11 @@
 // (lib/kernel.wgsl), zero where there is no column. Sums are float32. Each vec4 of sums goes to
 // the epilogue once.
 //
-// Tiling: a frame has few rows. 197 rows are 5 tiles of 40, with 3 rows to spare. If each invocation
-// saw all k, most of a large GPU would be idle. So k is split between slices of 16 invocations, and
-// the sums of the slices are added in the end. A slice is 4 invocations down and 4 across. An
-// invocation computes 10 × 8 sums: for 4 k it loads 10 + 8 vec4 from workgroup memory and does 320
-// multiplications.
+// Tiling: a frame has few rows. 197 rows are 5 tiles of 40, with 3 rows to spare. If each
+// invocation saw all k, most of a large GPU would be idle. So k is split between slices of 16
+// invocations, and the sums of the slices are added in the end. A slice is 4 invocations down and 4
+// across. An invocation computes 10 × 8 sums: for 4 k it loads 10 + 8 vec4 from workgroup memory and
+// does 320 multiplications.
 //
 // Stages: k goes through workgroup memory in stages. The next stage is loaded into named values
 // while this one is multiplied. Nothing may branch on these values or change them before they are
@@ -192,8 +192,8 @@ fn kernelRow(k: u32) -> u32 {
 
 /**
  * Adds the sums of all slices for up to four rows of each invocation, and passes them to the
- * epilogue. Row number `first` + i of an invocation has the sums ai and bi. Four rows at a time give
- * every invocation something to add, and need few barriers.
+ * epilogue. Row number `first` + i of an invocation has the sums ai and bi. Four rows at a time
+ * give every invocation something to add, and need few barriers.
  * @param parts sums to add for each invocation of a slice: two for each row
  */
 fn meet(
