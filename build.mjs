@@ -63,6 +63,23 @@ async function compile(target, hash) {
   await writeFile(`build/${target}.sha256`, hash)
 }
 
+/** Imports that match are left to a file that is built by itself. */
+const elsewhere = (filter, path) => ({
+  name: path,
+  setup: (bundle) => bundle.onResolve({ filter }, () => ({ path, external: true })),
+})
+
+/** How modules are built. */
+const modules = {
+  bundle: true,
+  splitting: true,
+  chunkNames: '[name]-[hash]',
+  format: 'esm',
+  target: 'es2022',
+  platform: 'neutral',
+  sourcemap: true,
+}
+
 await rm('dist', { recursive: true, force: true })
 await mkdir('build', { recursive: true })
 await writeFile('build/tile.ts', tile)
@@ -89,8 +106,10 @@ await build({
   target: 'es2022',
 })
 await build({
+  ...modules,
   entryPoints: {
     index: 'src/index.ts',
+    error: 'src/base/error.ts',
     files: 'src/files.ts',
     motion: 'src/motion.ts',
     'video/index': 'src/video/index.ts',
@@ -99,12 +118,6 @@ await build({
     'cli/computeWorker': 'src/cli/serve/computeWorker.ts',
   },
   outdir: 'dist',
-  bundle: true,
-  splitting: true,
-  chunkNames: '[name]-[hash]',
-  format: 'esm',
-  target: 'es2022',
-  platform: 'neutral',
   loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text' },
   plugins: [
     {
@@ -115,9 +128,17 @@ await build({
           loader: 'text',
         })),
     },
+    elsewhere(/weights\/index\.ts$/, './weights/index.js'),
   ],
   external: ['node:*', 'webgpu', ...Object.keys({ ...dependencies, ...optionalDependencies })],
-  sourcemap: true,
+})
+// Weights by name have copies of what they share with the core, so that they do not split it into
+// more chunks. Only the class of errors must be one.
+await build({
+  ...modules,
+  entryPoints: ['src/weights/index.ts'],
+  outdir: 'dist/weights',
+  plugins: [elsewhere(/base\/error\.ts$/, '../error.js'), elsewhere(/motion\.ts$/, '../motion.js')],
 })
 await copyFile('build/trecvit.wasm', 'dist/trecvit.wasm')
 await copyFile('build/worker.txt', 'dist/worker.js')

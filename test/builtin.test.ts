@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openBuiltin } from '../src/builtin.ts'
 import { TRecViT } from '../src/index.ts'
+import { openNamed } from '../src/named.ts'
 import { openVideo, sample } from '../src/video/index.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
 
@@ -45,7 +45,7 @@ test('the file tells everything and is small', async () => {
     poolType: 'tok',
   })
   expect(model.warnings).toEqual([])
-  expect((await openBuiltin()).length).toBeLessThan(850_000)
+  expect(((await openNamed('builtin', {})) as Uint8Array).length).toBeLessThan(850_000)
 })
 
 /**

@@ -62,14 +62,22 @@ describe('help', () => {
     ])
       expect(stdout).toContain(word)
     await Promise.all(
-      ['classify', 'stream', 'features', 'inspect', 'convert', 'serve', 'doctor'].map(
-        async (command) => {
-          const { code, stdout } = await run(command, '--help')
-          expect(code).toBe(0)
-          expect(stdout).toMatch(/Examples:\n {2}\$ trecvit/)
-          expect(stdout).toContain('--json')
-        },
-      ),
+      [
+        'classify',
+        'stream',
+        'features',
+        'inspect',
+        'convert',
+        'pull',
+        'models',
+        'serve',
+        'doctor',
+      ].map(async (command) => {
+        const { code, stdout } = await run(command, '--help')
+        expect(code).toBe(0)
+        expect(stdout).toMatch(/Examples:\n {2}\$ trecvit/)
+        expect(stdout).toContain('--json')
+      }),
     )
   })
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { encodeNpz } from '../src/checkpoint/npy.ts'
+import { openNamed } from '../src/named.ts'
 import { find, list, recordOf, remove } from '../src/weights/cache.ts'
 import { crc32c } from '../src/weights/crc32c.ts'
 import type { DownloadOptions } from '../src/weights/download.ts'
@@ -92,6 +93,7 @@ describe('a download', () => {
     ])
     await server.close()
     expect(await fetchIt()).toBe(path)
+    expect(await openNamed('k400', {})).toBe(path)
   })
 
   test('goes on after breaks, in the same process', async () => {
@@ -269,9 +271,17 @@ describe('a fault is one sentence, and what is there stays', () => {
     expect(await isWhole(await fetchIt(), other)).toBe(true)
   })
 
-  test('a mirror that is no address', async () => {
+  test('a mirror that is no address, and a name that is none', async () => {
     vi.stubEnv('TRECVIT_MIRROR', 'my mirror')
     await expectFailure(/^TRECVIT_MIRROR expected an http: or https: address of a folder, got "my/)
+    const error = await openNamed('k401', {}).catch((error: unknown) => error)
+    expectSentence(error)
+    expect((error as Error).message).toMatch(
+      /^There is no file at "k401", and no weights .* one of "builtin", "k400", "mae"$/,
+    )
+    expect(await openNamed('some/file', {})).toBe('some/file')
+    // This is a file of the repository.
+    expect(await openNamed('LICENSE', {})).toBe('LICENSE')
   })
 })
 

@@ -1,12 +1,12 @@
 /**
  * What a checkpoint says about itself, without its weights: for inspect and convert.
  */
-import { openBuiltin } from '../builtin.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import type { Config } from '../model/config.ts'
 import { carriedConfig, checkTensors, inferConfig } from '../model/infer.ts'
 import { labelsFor } from '../model/labels.ts'
 import { nameWarnings, openOfficial } from '../model/official.ts'
+import { openNamed } from '../named.ts'
 import { givenConfig, readLabels } from './model.ts'
 import type { ConfigOptions } from './options.ts'
 
@@ -35,9 +35,7 @@ export async function describeCheckpoint(
   options: ConfigOptions,
   signal: AbortSignal,
 ): Promise<Description> {
-  const official = await openOfficial(source === 'builtin' ? await openBuiltin() : source, {
-    signal,
-  })
+  const official = await openOfficial(await openNamed(source, { signal }), { signal })
   const { checkpoint } = official
   try {
     const carried = carriedConfig(checkpoint.metadata['config'])

@@ -1,8 +1,8 @@
 import type { Backend, MatrixDType } from '../backend/backend.ts'
 import { Engines } from '../backend/engines.ts'
 import { TrecvitError } from '../base/error.ts'
-import { openBuiltin } from '../builtin.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { openNamed } from '../named.ts'
 import type { Config } from './config.ts'
 import { carriedConfig, checkTensors, inferConfig } from './infer.ts'
 import { labelsFor } from './labels.ts'
@@ -25,7 +25,7 @@ export interface Opened extends Loaded {
 export async function openModel(source: ModelSource, options: LoadOptions): Promise<Opened> {
   checkLoadOptions(options)
   const { device = 'auto', gpu, config: given, labels: names, onProgress, signal, ...cpu } = options
-  const from = source === 'builtin' ? await openBuiltin() : source
+  const from = await openNamed(source, options)
   const official = await openOfficial(from, signal ? { signal } : {})
   const { checkpoint } = official
   const { name, tensors, skipped, metadata } = checkpoint
@@ -66,7 +66,7 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
 
 /** @throws TrecvitError if the file is not what it was when the model was loaded */
 async function reload(
-  from: Exclude<ModelSource, 'builtin'>,
+  from: ModelSource,
   config: Config,
   dtype: MatrixDType,
   backend: Backend,

@@ -5,10 +5,20 @@ import { TrecvitError } from '../base/error.ts'
 import type { Config } from './config.ts'
 
 /**
- * Where a model comes from: a path or URL of an .npz or .safetensors file, its bytes, or the model
- * that ships with the package.
+ * Where a model comes from: a path or URL of an .npz or .safetensors file, its bytes, or a name.
+ * 'builtin' ships with the package. 'k400' (547 MB, 400 actions) and 'mae' (533 MB, features only)
+ * are DeepMind's weights, CC-BY 4.0. Loading them downloads them from their host the first time,
+ * and stores them: in the user's cache folder, in a page in its origin private file system.
  */
-export type ModelSource = 'builtin' | (string & {}) | URL | Blob | ArrayBuffer | Uint8Array
+export type ModelSource =
+  | 'builtin'
+  | 'k400'
+  | 'mae'
+  | (string & {})
+  | URL
+  | Blob
+  | ArrayBuffer
+  | Uint8Array
 
 /** Options for loading a model. */
 export interface LoadOptions extends CpuOptions {
@@ -31,7 +41,7 @@ export interface LoadOptions extends CpuOptions {
   readonly config?: Partial<Config>
   /** Names of the classes, in order. */
   readonly labels?: readonly string[]
-  /** Called with the bytes of weights done, and of all. */
+  /** Called with the bytes of weights downloaded, then loaded, and of all. */
   readonly onProgress?: (done: number, total: number) => void
   readonly signal?: AbortSignal
 }

@@ -62,7 +62,9 @@ export class TRecViT {
 
   /**
    * Loads a checkpoint with official tensor names; its configuration is read from names and shapes.
-   * @throws TrecvitError if the file is not one, is damaged, or does not fit
+   * 'k400' and 'mae' are downloaded first if they are not stored yet.
+   * @param source path, URL, Blob, bytes, or a name: see `ModelSource` for sizes and licence
+   * @throws TrecvitError if the file is not one, is damaged, does not fit, or cannot be downloaded
    */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<TRecViT> {
     return new TRecViT(await openModel(source, options))

@@ -3,13 +3,22 @@
  */
 import { TrecvitError } from '../base/error.ts'
 import { BrokenConnection } from '../checkpoint/httpRequest.ts'
-import { cacheFolder, find, keep } from './cache.ts'
+import { cacheFolder, type Form, find, keep } from './cache.ts'
 import { type DownloadOptions, download, pause } from './download.ts'
 import { addressOf, type Weights } from './known.ts'
 import { claim, underWay } from './parts.ts'
 
 /** Milliseconds between two looks at a download that another process is at. */
 const WAIT = 500
+
+/** Returns the path of the file that serves a number format: see `find` and `fetchWeights`. */
+export async function findOrFetch(
+  weights: Weights,
+  dtype: Form | undefined,
+  options: DownloadOptions,
+): Promise<string> {
+  return (await find(weights, dtype))?.path ?? fetchWeights(weights, options)
+}
 
 /**
  * Returns the path of the file of float32 in the cache. Downloads it if it is not there, or waits

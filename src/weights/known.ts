@@ -45,6 +45,11 @@ export function weightsNamed(name: string): Weights | undefined {
   return known.find((one) => one.name === name)
 }
 
+/** The names in a sentence. */
+export function names(): string {
+  return ['builtin', ...known.map(({ name }) => name)].map((name) => `"${name}"`).join(', ')
+}
+
 /**
  * Returns the address of a file: at its own host, or in the folder that TRECVIT_MIRROR names.
  * @throws TrecvitError if TRECVIT_MIRROR is no HTTP address

@@ -96,10 +96,10 @@ const outputs = Object.entries(metafile.outputs).map(([path, { inputs, imports }
   text: outputFiles.find((file) => file.path.endsWith(path)).text,
 }))
 const foreign = (path) =>
-  /node_modules\/(?!trecvit\/)|dist\/(cli|video)\/|dist\/(motion|kinetics400)/.test(path)
+  /node_modules\/(?!trecvit\/)|dist\/(cli|video|weights)\/|dist\/(motion|kinetics400)/.test(path)
 /**
- * Files that come with the entry: at first, or ever short of video, the built-in model and the list
- * of labels.
+ * Files that come with the entry: at first, or ever short of video, models that are loaded by
+ * name and the list of labels.
  */
 function reached(kinds) {
   const found = new Set()

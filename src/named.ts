@@ -1,0 +1,20 @@
+import { TrecvitError } from './base/error.ts'
+import type { SourceLike } from './checkpoint/openSource.ts'
+import type { WeightsOptions } from './weights/index.ts'
+
+/**
+ * Turns a name of weights, as "builtin", into where they are. Anything else is returned as it is.
+ * The table of names is imported on demand.
+ * @throws TrecvitError where nothing may be imported on demand, or if the download fails
+ */
+export async function openNamed(source: SourceLike, options: WeightsOptions): Promise<SourceLike> {
+  if (typeof source !== 'string' || !/^\w+$/.test(source)) return source
+  const { openWeights } = await import('./weights/index.ts').catch((cause) => {
+    throw new TrecvitError(
+      `"${source}" cannot be imported on demand here: load the bytes of a file, or those of ` +
+        '"trecvit/motion"',
+      { cause },
+    )
+  })
+  return openWeights(source, options)
+}
