@@ -16,9 +16,9 @@ import { average, conv1d, rgLru } from './temporal.ts'
 
 const EPSILON = 1e-6
 
-/** Writes each operation; `linear` writes the columns that are asked for. */
+/** Writes each operation that ONNX can express; `linear` writes the columns that are asked for. */
 export const operations: {
-  readonly [Op in Step['op']]: (
+  readonly [Op in Step['op']]?: (
     context: Context,
     step: Extract<Step, { op: Op }>,
     columns: Columns,

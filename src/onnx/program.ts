@@ -1,3 +1,4 @@
+import { TrecvitError } from '../base/error.ts'
 import {
   columnsOf,
   inputsOf,
@@ -57,7 +58,11 @@ export function writeProgram(
 }
 
 function nodesOf<S extends Step>(context: Context, step: S, columns: Columns): Value {
-  const write = operations[step.op] as (context: Context, step: S, columns: Columns) => Value
+  const write = operations[step.op] as
+    | ((context: Context, step: S, columns: Columns) => Value)
+    | undefined
+  if (!write)
+    throw new TrecvitError(`${step.op} "${step.name}" has no form in ONNX (src/onnx/operations.ts)`)
   return write(context, step, columns)
 }
 
