@@ -76,7 +76,6 @@ const operations: {
   pool,
   average,
   softmax,
-  relu,
 }
 
 /**
@@ -334,12 +333,6 @@ function average(
 function softmax({ output, inputs }: StepOf<'softmax'>, memory: Memory): void {
   const out = memory.rows(output)
   memory.rows(inputs.x).forEach((x, i) => out[i]!.set(softmaxOf(x)))
-}
-
-/** output = max(x, 0) */
-function relu({ output, inputs }: StepOf<'relu'>, memory: Memory): void {
-  const out = memory.rows(output)
-  memory.rows(inputs.x).forEach((x, i) => out[i]!.set(x.map((value) => Math.max(value, 0))))
 }
 
 /** Runs programs with the operations above. Memory that nothing has written is NaN. */

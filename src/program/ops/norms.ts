@@ -45,10 +45,3 @@ export const softmax: Operation<Rows, [x: Tensor]> = {
   fields: ['d'],
   gpu: { fields: ['rows'], groups: perRow },
 }
-
-/** output = max(x, 0). */
-export const relu: Operation<Rows, [x: Tensor]> = {
-  inputs: { x: 'rows d' },
-  output: 'rows d',
-  fields: ['d'],
-}
