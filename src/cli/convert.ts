@@ -81,7 +81,7 @@ async function convert(
     const { writeOnnx } = await import('./convertOnnx.ts')
     const written = await writeOnnx(source, to, options, signal)
     report = written
-    summary = `${written.graph} of ${written.frames} frames, ${bytes(written.bytes)}`
+    summary = `${written.graph} with t = ${written.frames}, ${bytes(written.bytes)}`
   } else {
     const { writeConverted } = await import('./convertSafetensors.ts')
     const { before, ...written } = await writeConverted(source, to, options, signal)
