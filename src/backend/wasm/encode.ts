@@ -12,7 +12,7 @@ import {
 } from '../../program/program.ts'
 import type { Build } from './builds.ts'
 
-/** Bytes of a step in the table (STEP in assembly/index.ts). */
+/** Bytes of a step in the table (STEP in build/operations.ts). */
 export const STEP = 128
 
 /** Where things lie in linear memory; states relative to the stream's own memory. */
