@@ -7,8 +7,7 @@ const MOST = 100
 const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { encoding: 'utf8' })
   .split('\n')
   .filter((file) => /\.(ts|mjs|js|wgsl|css|html|sh|c)$|^\.ci\/run$/.test(file))
-  // Being rewritten.
-  .filter((file) => file !== 'gpu/lib/tile.wgsl')
+
 const long = files.flatMap((file) =>
   readFileSync(file, 'utf8')
     .split('\n')

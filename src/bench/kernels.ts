@@ -2,34 +2,18 @@
  * Every kind of step of a model alone, at its real shapes, against what the machine can do. --size
  * B --seconds 0.5 --build auto
  */
-import type { Backend } from '../backend/backend.ts'
-import type { Build } from '../backend/wasm/builds.ts'
-import { WasmBackend } from '../backend/wasm/wasm.ts'
 import { configOf, type Size } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'
 import { flopsOf } from '../program/listing.ts'
-import {
-  inputsOf,
-  type Step,
-  sizeOf,
-  statesOf,
-  type Tensor,
-  weightsOf,
-} from '../program/program.ts'
+import { type Step, sizeOf, type Tensor } from '../program/program.ts'
 import { Recorder } from '../program/record.ts'
-import { type Follow, goesOn, part, unfollowed } from './lib/bench.ts'
+import { type Follow, part, unfollowed } from './lib/bench.ts'
 import { buildOf, machine } from './lib/engine.ts'
 import { type Options, settingsOf, sizesOf } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
-import { median, time, warm } from './lib/stats.ts'
+import { inTurn, Runner } from './lib/runner.ts'
+import { median } from './lib/stats.ts'
 import { arithmeticOf, kindOf, trafficOf } from './lib/steps.ts'
-import { noise } from './lib/weights.ts'
-
-/**
- * A run of one step again and again takes about this long, so that the copy of its input does not
- * count.
- */
-const RUN_MILLISECONDS = 20
 
 /**
  * For each kind of step: milliseconds, GFLOP/s or GB/s, and the share of what the same run reaches
@@ -153,93 +137,6 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
 }
 
 /**
- * Median milliseconds of one step each, sampled in turn, so that other work on the machine meets
- * both.
- */
-async function inTurn(
-  one: Runner,
-  other: Runner,
-  seconds: number,
-  follow: Follow,
-): Promise<[number, number]> {
-  const samples: [number[], number[]] = [[], []]
-  for (
-    const start = performance.now();
-    samples[0].length < 5 || performance.now() - start < 2000 * seconds;
-  ) {
-    samples[0].push(await one.sample())
-    samples[1].push(await other.sample())
-    if (!(await goesOn(follow, (performance.now() - start) / 2000 / seconds))) break
-  }
-  return [median(samples[0]), median(samples[1])]
-}
-
-/**
- * One step again and again, with noise for its first input and its weights, not on the first frame.
- */
-class Runner {
-  readonly step: Step
-  readonly backend: Backend
-  readonly #run: () => Promise<unknown>
-  readonly #repeats: number
-
-  private constructor(step: Step, backend: Backend, repeats: number, run: () => Promise<unknown>) {
-    this.step = step
-    this.backend = backend
-    this.#repeats = repeats
-    this.#run = run
-  }
-
-  static async create(step: Step, build: Build, seconds: number): Promise<Runner> {
-    const weights = weightsOf(step)
-    const backend = await WasmBackend.create(weights, undefined, build)
-    weights.forEach((weight, index) =>
-      backend.write(
-        weight,
-        values(weight.blocks * weight.rows * weight.columns, index, 0.1),
-        0,
-        weight.columns,
-        0,
-      ),
-    )
-    const [input] = inputsOf(step) as [Tensor]
-    const pixels = values(input.buffer.size, 99, 1)
-    const state = await backend.createState(statesOf(step))
-    const repeated = async (repeats: number) => {
-      const steps = new Array<Step>(repeats).fill(step)
-      const replay = await backend.prepare({
-        b: 1,
-        t: 1,
-        inputs: { pixels: input },
-        steps,
-        outputs: {},
-        states: statesOf(step),
-      })
-      return () => replay.run(state, 1, { pixels })
-    }
-    const few = await repeated(8)
-    await warm(few, Math.min(500, 1000 * seconds))
-    const repeats = Math.min(
-      100_000,
-      Math.max(1, Math.round(RUN_MILLISECONDS / ((await time(few)).wall / 8))),
-    )
-    return new Runner(step, backend, repeats, await repeated(repeats))
-  }
-
-  /**
-   * Milliseconds of processor time of the step once: what other work on the machine takes does not
-   * count.
-   */
-  async sample(): Promise<number> {
-    return (await time(this.#run)).cpu / this.#repeats
-  }
-
-  dispose(): void {
-    this.backend.dispose()
-  }
-}
-
-/**
  * A product that never leaves the first-level cache: two panels of 512 × 8 against 200 rows that
  * are one and the same.
  */
@@ -275,11 +172,6 @@ function copyOf(size: Size): Step {
     { lead: 0, patchSize: [1, width / 3] },
   )
   return ops.end({}).steps[0]!
-}
-
-function values(size: number, seed: number, spread: number): Float32Array {
-  const next = noise(seed)
-  return Float32Array.from({ length: size }, () => spread * next())
 }
 
 /** rows × k → n for products, else the shape of the output. */

@@ -6,7 +6,8 @@ import { topsOf } from '../../model/heads/classification.ts'
 import { sessionsOf } from '../../model/sessions.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import { labelOf } from '../terminal.ts'
-import type { InferRequest, OutputTensor } from './tensors.ts'
+import type { OutputTensor } from './answer.ts'
+import type { InferRequest } from './tensors.ts'
 
 /**
  * @param onFrames called with the number of frames of each chunk that is done

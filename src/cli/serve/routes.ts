@@ -4,6 +4,7 @@
 import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { quote } from '../../base/quote.ts'
+import { encodeInfer } from './answer.ts'
 import { readBody } from './body.ts'
 import { Deadline } from './deadline.ts'
 import { type Channel, follow, type Shared } from './follow.ts'
@@ -12,7 +13,7 @@ import { infer } from './infer.ts'
 import type { Metrics } from './metrics.ts'
 import type { Slots } from './slots.ts'
 import { tasks as ownTasks } from './tasks.ts'
-import { encodeInfer, type InferRequest, JSON_LENGTH, outputNames } from './tensors.ts'
+import { type InferRequest, JSON_LENGTH, outputNames } from './tensors.ts'
 
 /** What a server hands to the routes beside a request. */
 export interface Bindings {

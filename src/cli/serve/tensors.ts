@@ -1,6 +1,6 @@
 /**
- * Open Inference Protocol v2: what stands in a request to infer, and in its answer. Tensors are
- * JSON, or with the extension binary_tensor_data bytes behind it.
+ * Open Inference Protocol v2: what stands in a request to infer. Tensors are JSON, or with the
+ * extension binary_tensor_data bytes behind it.
  */
 import { checkPixels, type NdArray } from '../../base/array.ts'
 import { TrecvitError } from '../../base/error.ts'
@@ -27,16 +27,6 @@ export interface InferRequest {
   /** In the order asked for. */
   readonly outputs: readonly { readonly name: OutputName; readonly binary: boolean }[]
 }
-
-/** One tensor of an answer. */
-export type OutputTensor = {
-  readonly name: OutputName
-  readonly binary: boolean
-  readonly shape: readonly number[]
-} & (
-  | { readonly datatype: 'FP32'; readonly data: Float32Array }
-  | { readonly datatype: 'BYTES'; readonly data: readonly string[] }
-)
 
 /**
  * @param jsonLength value of the header JSON_LENGTH, if it was sent; "0": the body is nothing but
@@ -229,46 +219,4 @@ function outputsOf(outputs: unknown, binary: boolean): InferRequest['outputs'] {
     return { name: known, binary: own }
   })
   return asked.length ? asked : outputNames.map((name) => ({ name, binary }))
-}
-
-/** The body of an answer, and the length of its JSON if bytes follow. */
-export function encodeInfer(
-  model: string,
-  id: string | undefined,
-  tensors: readonly OutputTensor[],
-): { body: Uint8Array<ArrayBuffer>; jsonLength: number | null } {
-  const parts: Uint8Array[] = []
-  const outputs = tensors.map(({ name, binary, shape, datatype, data }) => {
-    if (!binary) return { name, datatype, shape, data: [...data] }
-    const bytes =
-      datatype === 'FP32'
-        ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-        : encodeStrings(data)
-    parts.push(bytes)
-    return { name, datatype, shape, parameters: { binary_data_size: bytes.length } }
-  })
-  const json = new TextEncoder().encode(
-    JSON.stringify({ model_name: model, ...(id !== undefined && { id }), outputs }),
-  )
-  return { body: concat([json, ...parts]), jsonLength: parts.length ? json.length : null }
-}
-
-/** Each with its length before it, in four bytes, little-endian. */
-function encodeStrings(strings: readonly string[]): Uint8Array {
-  return concat(
-    strings.flatMap((string) => {
-      const bytes = new TextEncoder().encode(string)
-      return [new Uint8Array(Uint32Array.of(bytes.length).buffer), bytes]
-    }),
-  )
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
 }
