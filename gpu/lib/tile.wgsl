@@ -12,8 +12,8 @@
 // Tiling: a frame has few rows. 197 rows are 5 tiles of 40, with 3 rows to spare. If each
 // invocation saw all k, most of a large GPU would be idle. So k is split between slices of 16
 // invocations, and the sums of the slices are added in the end. A slice is 4 invocations down and 4
-// across. An invocation computes 10 × 8 sums: for 4 k it loads 10 + 8 vec4 from workgroup memory and
-// does 320 multiplications.
+// across. An invocation computes 10 × 8 sums: for 4 k it loads 10 + 8 vec4 from workgroup memory
+// and does 320 multiplications.
 //
 // Stages: k goes through workgroup memory in stages. The next stage is loaded into named values
 // while this one is multiplied. Nothing may branch on these values or change them before they are
