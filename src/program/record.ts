@@ -1,14 +1,12 @@
 import { TrecvitError } from '../base/error.ts'
 import { type Letters, match, shapeOf } from './axes.ts'
 import { type AnyStep, type Description, descriptionOf, OPS } from './describe.ts'
-import { framesOf, type Open } from './frames.ts'
 import type * as operations from './ops/index.ts'
 import type { Fail, Operation } from './ops/operation.ts'
 import type { Op, Program, Step } from './program.ts'
 import {
   type Buffer,
   columnsOf,
-  frameStrideOf,
   rowsOf,
   type State,
   scalesOf,
@@ -48,8 +46,8 @@ export class Recorder {
 
   static {
     for (const op of OPS)
-      Object.assign(Recorder.prototype, {
-        [op](this: Recorder, name: string, ...args: unknown[]) {
+      Object.defineProperty(Recorder.prototype, op, {
+        value(this: Recorder, name: string, ...args: unknown[]) {
           return this.#step(op, name, args)
         },
       })
@@ -77,37 +75,22 @@ export class Recorder {
 
   /** Columns [from, from + count) of x, without a copy. */
   columns(x: Tensor, from: number, count: number): Tensor {
-    checkRange(x, 'columns', columnsOf(x), from, count)
+    if (from < 0 || from + count > columnsOf(x))
+      throw new TrecvitError(
+        `"${x.buffer.name}" expected columns within its ${columnsOf(x)} columns, ` +
+          `got ${count} from ${from} on`,
+      )
     return { ...x, offset: x.offset + from, shape: [...x.shape.slice(0, -1), count] }
   }
 
   /** Token `index` of every frame of x [b, t, n, d], as [b, t, 1, d], without a copy. */
   token(x: Tensor, index: number): Tensor {
-    return this.tokens(x, index, 1)
-  }
-
-  /**
-   * Tokens [from, from + count) of every frame of x [b, t, n, d], as [b, t, count, d], without a
-   * copy. A step that reads them is recorded once for each frame, unless frames follow each other.
-   * Such a step may have neither a state nor a table.
-   */
-  tokens(x: Tensor, from: number, count: number): Tensor {
     const [b, t, n, d] = x.shape as [number, number, number, number]
-    checkRange(x, 'tokens', n, from, count)
-    const { buffer, stride } = x
-    const view = { buffer, offset: x.offset + from * stride, shape: [b, t, count, d] }
-    const frameStride = frameStrideOf(x)
-    if (count === 1) return { ...view, stride: frameStride }
-    return b * t === 1 || frameStride === count * stride
-      ? { ...view, stride }
-      : { ...view, stride, frameStride }
+    return { ...x, offset: x.offset + index * x.stride, stride: n * x.stride, shape: [b, t, 1, d] }
   }
 
   /** Ends the recording: these tensors, and the states, are what a replay leaves behind. */
   end(outputs: Record<string, Tensor>): Program {
-    for (const [name, { frameStride }] of Object.entries(outputs))
-      if (frameStride !== undefined)
-        throw new TrecvitError(`Output "${name}" expected frames that follow each other`)
     const { b, t } = this
     return { b, t, inputs: this.#inputs, steps: this.#steps, outputs, states: this.#states }
   }
@@ -151,11 +134,7 @@ export class Recorder {
     const [b = 1, t = 1, tokens = 1] = shape
     const output = tensorOf(name, shape, 'f32', strideOf(shape))
     const sizes = { frames: b * t, tokens, rows: rowsOf(output), count: sizeOf(shape), ...letters }
-    const whole = { ...step, output, sizes }
-    const isOne = Object.values(step.inputs).every((input) => input.frameStride === undefined)
-    if (!isOne && (Object.keys(states).length || step.weights['table']))
-      fail('inputs whose frames follow each other')
-    this.#steps.push(...((isOne ? [whole] : framesOf(whole)) as unknown as Step[]))
+    this.#steps.push({ ...step, output, sizes } as unknown as Step)
     return output
   }
 
@@ -177,14 +156,6 @@ export class Recorder {
 
 type Axes = Readonly<Record<string, string>>
 
-/** @throws TrecvitError if from..from+count−1 are not among `all` columns or tokens of x */
-function checkRange({ buffer }: Tensor, what: string, all: number, from: number, count: number) {
-  if (from < 0 || from + count > all)
-    throw new TrecvitError(
-      `"${buffer.name}" expected ${what} within its ${all} ${what}, got ${count} from ${from} on`,
-    )
-}
-
 /** The arguments of a method by name. */
 function givenOf(
   { inputs, weights = {}, params = [] }: Description,
@@ -196,6 +167,14 @@ function givenOf(
   const given: Record<string, unknown> = { ...(args[order.length] as object) }
   order.forEach((role, index) => (given[role] = args[index]))
   return given
+}
+
+/** A step while it is recorded. */
+interface Open {
+  readonly inputs: Record<string, Tensor>
+  readonly weights: Record<string, Weight>
+  readonly states: Record<string, State>
+  params: Readonly<Record<string, unknown>>
 }
 
 /** Elements of 128 bytes: a line of a GPU's cache, two of most processors'. */

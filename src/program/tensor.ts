@@ -10,7 +10,7 @@ export interface Buffer {
 
 /**
  * Rows of numbers in a buffer. All axes but the last are flattened into rows; row i begins at
- * element `offset + i·stride`. So columns of a matrix and tokens of every frame are tensors too,
+ * element `offset + i·stride`. So columns of a matrix and one token of every frame are tensors too,
  * without a copy.
  */
 export interface Tensor {
@@ -20,11 +20,6 @@ export interface Tensor {
   readonly shape: readonly number[]
   /** Elements from one row to the next. */
   readonly stride: number
-  /**
-   * Elements from one frame of [b, t, n, d] to the next. Absent if its frames follow each other, so
-   * that `stride` holds from the last row of one to the first row of the next.
-   */
-  readonly frameStride?: number
 }
 
 /** float32 numbers carried from chunk to chunk, zero after a reset. */
@@ -70,11 +65,6 @@ export function sizeOf(shape: readonly number[]): number {
 /** Rows of a tensor: all axes but the last, flattened. */
 export function rowsOf(tensor: Tensor): number {
   return sizeOf(tensor.shape.slice(0, -1))
-}
-
-/** Elements from one frame of x [b, t, n, d] to the next. */
-export function frameStrideOf({ shape, stride, frameStride }: Tensor): number {
-  return frameStride ?? shape[2]! * stride
 }
 
 /** Columns of a tensor: its last axis. */
