@@ -109,7 +109,7 @@ await build({
   ...modules,
   entryPoints: {
     index: 'src/index.ts',
-    error: 'src/base/error.ts',
+    shared: 'src/shared.ts',
     files: 'src/files.ts',
     motion: 'src/motion.ts',
     'video/index': 'src/video/index.ts',
@@ -138,7 +138,10 @@ await build({
   ...modules,
   entryPoints: ['src/weights/index.ts'],
   outdir: 'dist/weights',
-  plugins: [elsewhere(/base\/error\.ts$/, '../error.js'), elsewhere(/motion\.ts$/, '../motion.js')],
+  plugins: [
+    elsewhere(/\/(base\/error|platform\/platform)\.ts$/, '../shared.js'),
+    elsewhere(/motion\.ts$/, '../motion.js'),
+  ],
 })
 await copyFile('build/trecvit.wasm', 'dist/trecvit.wasm')
 await copyFile('build/worker.txt', 'dist/worker.js')
