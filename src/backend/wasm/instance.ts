@@ -1,7 +1,5 @@
-import { keepsOrder } from '../../platform/platform.ts'
-import { BARRIER_AT, type Kernels, pagesOf, STAGE, STAGE_AT } from './kernels.ts'
+import { BARRIER_AT, type Choices, type Kernels, pagesOf, STAGE, STAGE_AT } from './kernels.ts'
 import type { Memory, Packing } from './memory.ts'
-import { dots } from './probes.ts'
 
 /**
  * Steps begin..end−1 of a program for the next frames of a stream: addresses in linear memory, and
@@ -30,9 +28,12 @@ export class Instance implements Memory {
     this.#memory = memory
   }
 
-  static async open(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Instance> {
-    const imports = { env: { memory, unrolls: +keepsOrder(), dots: +dots() } }
-    const { exports } = await WebAssembly.instantiate(module, imports)
+  static async open(
+    module: WebAssembly.Module,
+    choices: Choices,
+    memory: WebAssembly.Memory,
+  ): Promise<Instance> {
+    const { exports } = await WebAssembly.instantiate(module, { env: { memory, ...choices } })
     return new Instance(exports as unknown as Kernels, memory)
   }
 

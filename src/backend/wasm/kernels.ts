@@ -1,5 +1,11 @@
 import { TrecvitError } from '../../base/error.ts'
 
+/** Numbers by which the kernels choose code: UNROLLS and DOTS of assembly/lib/target.ts. */
+export interface Choices extends Readonly<Record<string, number>> {
+  readonly unrolls: number
+  readonly dots: number
+}
+
 /** What assembly/index.ts exports. */
 export interface Kernels {
   run(

@@ -4,6 +4,7 @@ import { type Build, type BuildOptions, compile } from './builds.ts'
 import { Instance } from './instance.ts'
 import { createMemory } from './kernels.ts'
 import { CallerThread, type Machine } from './machine.ts'
+import { choose } from './probes.ts'
 import { ThreadPool } from './threadPool.ts'
 
 /** How the CPU is used. */
@@ -33,7 +34,7 @@ export async function openHere(
   wasmModule?: WebAssembly.Module,
 ): Promise<Machine> {
   const module = wasmModule ?? (await compile(build, canShare))
-  return new CallerThread(await Instance.open(module, createMemory(canShare)))
+  return new CallerThread(await Instance.open(module, choose(), createMemory(canShare)))
 }
 
 /**

@@ -2,6 +2,13 @@
  * What the relaxed operations do here, found out by what comes of numbers for which they may
  * differ.
  */
+import { keepsOrder } from '../../platform/platform.ts'
+import type { Choices } from './kernels.ts'
+
+/** What is faster here. Workers are told, so that their script needs no probes. */
+export function choose(): Choices {
+  return { unrolls: +keepsOrder(), dots: +dots() }
+}
 
 /**
  * Whether relaxed multiply-add is there and rounds once: 16777218·3 + 3 is 50331656 then, and
@@ -15,7 +22,7 @@ export function fuses(): boolean {
  * Whether the relaxed dot product with a sum is one instruction. x86 without AVX-VNNI has several
  * for it, the first of which ends at 32767: of four times 127·255 it leaves 65534.
  */
-export function dots(): boolean {
+function dots(): boolean {
   return result(DOTS) !== 65534
 }
 

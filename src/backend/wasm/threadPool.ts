@@ -2,6 +2,7 @@ import { Instance, type StepRange } from './instance.ts'
 import { createMemory } from './kernels.ts'
 import type { Machine } from './machine.ts'
 import type { Memory } from './memory.ts'
+import { choose } from './probes.ts'
 import { RemoteMemory } from './remoteMemory.ts'
 import { end, endWith, Thread } from './thread.ts'
 
@@ -31,9 +32,10 @@ export class ThreadPool implements Machine {
     url: string | URL | undefined,
   ): Promise<ThreadPool> {
     const memory = createMemory(true)
-    const instance = await Instance.open(module, memory)
+    const choices = choose()
+    const instance = await Instance.open(module, choices, memory)
     const starts = await Promise.allSettled(
-      Array.from({ length: count }, () => Thread.open(url, [module, memory])),
+      Array.from({ length: count }, () => Thread.open(url, [module, choices, memory])),
     )
     const threads = starts.flatMap((start) =>
       start.status === 'fulfilled' ? [start.value.thread] : [],
@@ -49,7 +51,7 @@ export class ThreadPool implements Machine {
     module: WebAssembly.Module,
     url: string | URL | undefined,
   ): Promise<ThreadPool> {
-    const { thread, size } = await Thread.open(url, [module])
+    const { thread, size } = await Thread.open(url, [module, choose()])
     return new ThreadPool([thread], new RemoteMemory(thread, size))
   }
 

@@ -5,7 +5,7 @@
 import { messageOf } from '../../base/error.ts'
 import { serveWorker } from '../../platform/worker.ts'
 import { Instance } from './instance.ts'
-import { createMemory } from './kernels.ts'
+import { type Choices, createMemory } from './kernels.ts'
 import type { Memory } from './memory.ts'
 
 /** A call of a method of the instance; `open` comes first. Only calls with an id are answered. */
@@ -25,8 +25,12 @@ export interface Reply {
 let instance: Instance | undefined
 
 /** On a memory that others share, or on one of its own. Returns its bytes. */
-async function open(module: WebAssembly.Module, memory?: WebAssembly.Memory): Promise<number> {
-  instance = await Instance.open(module, memory ?? createMemory(false))
+async function open(
+  module: WebAssembly.Module,
+  choices: Choices,
+  memory = createMemory(false),
+): Promise<number> {
+  instance = await Instance.open(module, choices, memory)
   return instance.size
 }
 
