@@ -55,7 +55,9 @@ export interface Kernels {
  * The import of a memory that is shared and has a maximum, as it stands in the binary: "env",
  * "memory", kind 2, limits 3.
  */
-const SHARED = [...'\x03env\x06memory\x02\x03'].map((character) => character.charCodeAt(0))
+const SHARED = /* @__PURE__ */ [...'\x03env\x06memory\x02\x03'].map((character) =>
+  character.charCodeAt(0),
+)
 
 /**
  * The same binary for a memory that is not shared, for where there is no SharedArrayBuffer; kernels
