@@ -11,7 +11,8 @@ import { WebSocketServer } from 'ws'
 import { TrecvitError } from '../../base/error.ts'
 import { quote } from '../../base/quote.ts'
 import type { Bindings } from './app.ts'
-import { ReadAhead, Socket } from './socket.ts'
+import { ReadAhead } from './readAhead.ts'
+import { Socket } from './socket.ts'
 
 /** Where and how it listens. */
 export interface ListenOptions {

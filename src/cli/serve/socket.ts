@@ -19,6 +19,7 @@ import { TrecvitError } from '../../base/error.ts'
 import { breathe } from '../../platform/platform.ts'
 import { type Channel, TooLarge } from './follow.ts'
 import { EngineError } from './health.ts'
+import type { ReadAhead } from './readAhead.ts'
 
 /** Messages that wait, of one socket. */
 const MAX_WAITING = 1024
@@ -42,21 +43,6 @@ function codeOf(error: unknown): number {
 async function readOnce(): Promise<void> {
   await breathe()
   await breathe()
-}
-
-/** Bytes of messages that wait, of all sockets of a server together. */
-export class ReadAhead {
-  readonly #most: number
-  bytes = 0
-
-  constructor(most: number) {
-    this.#most = most
-  }
-
-  /** 1 when no more should be read. */
-  get fill(): number {
-    return this.bytes / this.#most
-  }
 }
 
 export class Socket {
