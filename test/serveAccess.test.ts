@@ -1,10 +1,11 @@
 /** Who may use trecvit serve: hosts, tokens; and what it tells: readiness and metrics. */
 import { connect } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import type { ServeOptions } from '../src/cli/serve/app.ts'
 import { type Listening, listen } from '../src/cli/serve/listen.ts'
-import { TRecViT, TrecvitError } from '../src/index.ts'
+import { type ForwardResult, TRecViT, TrecvitError } from '../src/index.ts'
+import { sessionsOf } from '../src/model/sessions.ts'
 import { file, noise, tinyNpz } from './commandLine.ts'
 import { watchedWorkers } from './faults.ts'
 import { appOf, FRAME, infer, model, outputsOf, post, request, unexpected } from './serving.ts'
@@ -228,24 +229,18 @@ describe('readiness', () => {
 
   test('comes back when a frame is computed again', async () => {
     let broken = true
-    const failing = Object.create(model, {
-      session: { value: () => ({ dispose: async () => {}, frame: 1 }) },
-      chunks: {
-        value: async function* () {
-          if (broken) throw new TrecvitError('The device was lost')
-          yield { logits: new Float32Array(3), probs: new Float32Array(3) }
-        },
-      },
-      forward: {
-        value: async () => {
-          if (broken) throw new TrecvitError('The device was lost')
-        },
-      },
-      config: { value: model.config },
-      device: { value: model.device },
-      labels: { value: model.labels },
-    })
-    const app = appOf({ model: failing })
+    const lost = new TrecvitError('The device was lost')
+    const spies = [
+      vi.spyOn(sessionsOf(model), 'feed').mockImplementation(async function* () {
+        if (broken) throw lost
+        yield { logits: new Float32Array(3), probs: new Float32Array(3) }
+      }),
+      vi.spyOn(model, 'forward').mockImplementation(async () => {
+        if (broken) throw lost
+        return {} as ForwardResult
+      }),
+    ]
+    const app = appOf({ model })
     const refused = await app.request(infer, post(body))
     expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
       503,
@@ -260,6 +255,7 @@ describe('readiness', () => {
     broken = false
     expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
     expect((await app.request(infer, post(body))).status).toBe(200)
+    for (const spy of spies) spy.mockRestore()
   })
 
   test(
