@@ -2,7 +2,7 @@ import type { Average, Program, State, Step, Weight } from '../program/program.t
 
 /**
  * Number format of the matrices of a model, where they lie in memory; sums and everything else are
- * float32. With `int8` those of the encoder's layers are whole numbers, products with them exact,
+ * float32. With `int8` those of the encoder's layers are integers, products with them exact,
  * and all others float32.
  */
 export type MatrixDType = 'f32' | 'f16' | 'int8'

@@ -38,7 +38,7 @@ export interface State {
 /**
  * Weights as one step reads them: `blocks` arrays [rows, columns], row-major (a vector is one row).
  * A `matrix` is what rows are multiplied with, and a backend packs it as it likes; `int8` is one of
- * whole numbers −63..63, whose scales are a weight of their own; `rows` are read as they are. Where
+ * integers −63..63, whose scales are a weight of their own; `rows` are read as they are. Where
  * they come from stands in model/weights.ts.
  */
 export interface Weight {

@@ -23,21 +23,21 @@ export interface Addresses {
 }
 
 /**
- * Numbers of a lane of 32 bits in products of whole numbers (GROUP in assembly/lib/quantize.ts).
+ * Numbers of a lane of 32 bits in integer products (GROUP in assembly/lib/quantize.ts).
  */
 const groupOf = (build: Build): number => (build.includes('relaxed') ? 4 : 2)
 
-/** Lanes of a row of `columns` whole numbers. */
+/** Lanes of a row of `columns` integers. */
 const lanesOf = (columns: number, build: Build): number => Math.ceil(columns / groupOf(build))
 
-/** Where a product finds its rows as whole numbers, and their factors. */
+/** Where a product finds its quantised rows and their factors. */
 export interface Quantized {
   readonly at: number
   readonly factors: number
 }
 
 /**
- * Bytes of the rows of a product as whole numbers, and of their factors; none if it is one of
+ * Bytes of the quantised rows of a product, and of their factors; none if it is one of
  * float32.
  */
 export function quantizedBytes(step: Step, build: Build): { rows: number; factors: number } {
@@ -46,13 +46,13 @@ export function quantizedBytes(step: Step, build: Build): { rows: number; factor
   return { rows: 4 * rowsOf(x) * lanesOf(columnsOf(x), build), factors: 8 * rowsOf(x) }
 }
 
-/** A product of whole numbers, before which its rows must become some. */
+/** An integer product. A step before it quantises its rows. */
 export function isWhole(step: Step): step is StepOf<'linear'> {
   return step.op === 'linear' && step.weights.scales !== undefined
 }
 
 /**
- * Writes the step before a product of whole numbers, which makes them (assembly/lib/quantize.ts).
+ * Writes the step before an integer product, which quantises its rows (assembly/lib/quantize.ts).
  */
 export function encodeQuantize(
   { inputs: { x } }: StepOf<'linear'>,
@@ -79,7 +79,7 @@ function put(to: DataView, words: readonly (number | undefined)[]): void {
 /**
  * Writes one step of the table: operation, units of work, and its arguments in the order of
  * program/ops/operation.ts.
- * @param quantized where a product of whole numbers finds its rows
+ * @param quantized where an integer product finds its rows
  * @param threads that share the work
  */
 export function encode(
@@ -117,7 +117,7 @@ export function encode(
 }
 
 /**
- * Bytes of a weight in linear memory; a matrix in panels of 8 columns, one of whole numbers in
+ * Bytes of a weight in linear memory; a matrix in panels of 8 columns, an integer one in
  * lanes of them, the rest row-major.
  */
 export function weightBytes({ kind, blocks, rows, columns }: Weight, build: Build): number {

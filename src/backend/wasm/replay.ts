@@ -143,7 +143,7 @@ export class WasmReplay implements Replay {
 /** Entries of the table. */
 const entriesOf = ({ steps }: Program): number => steps.length + steps.filter(isWhole).length
 
-/** Bytes that products of whole numbers share for their rows, and for the factors of those. */
+/** Bytes that integer products share for their rows, and for the factors of those. */
 function wholeBytes({ steps }: Program, build: Build): { rows: number; factors: number } {
   const all = steps.map((step) => quantizedBytes(step, build))
   return {
