@@ -129,14 +129,17 @@ await build({
         })),
     },
     elsewhere(/weights\/index\.ts$/, './weights/index.js'),
+    elsewhere(/\/npz\.ts$/, './weights/npz.js'),
   ],
   external: ['node:*', 'webgpu', ...Object.keys({ ...dependencies, ...optionalDependencies })],
 })
-// Weights by name have copies of what they share with the core, so that they do not split it into
-// more chunks. Only the class of errors must be one.
+// Weights by name and .npz files, their format, are loaded on demand. They have copies of what they
+// share with the core, so that they do not split it into more chunks. Only the class of errors must
+// be one.
 await build({
   ...modules,
-  entryPoints: ['src/weights/index.ts'],
+  entryPoints: ['src/weights/index.ts', 'src/checkpoint/npz.ts'],
+  entryNames: '[name]',
   outdir: 'dist/weights',
   plugins: [
     elsewhere(/\/(base\/error|platform\/platform)\.ts$/, '../shared.js'),

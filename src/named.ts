@@ -1,4 +1,4 @@
-import { TrecvitError } from './base/error.ts'
+import { notImported } from './base/notImported.ts'
 import type { SourceLike } from './checkpoint/openSource.ts'
 import type { WeightsOptions } from './weights/index.ts'
 
@@ -9,12 +9,8 @@ import type { WeightsOptions } from './weights/index.ts'
  */
 export async function openNamed(source: SourceLike, options: WeightsOptions): Promise<SourceLike> {
   if (typeof source !== 'string' || !/^\w+$/.test(source)) return source
-  const { openWeights } = await import('./weights/index.ts').catch((cause) => {
-    throw new TrecvitError(
-      `"${source}" cannot be imported on demand here: load the bytes of a file, or those of ` +
-        '"trecvit/motion"',
-      { cause },
-    )
-  })
+  const { openWeights } = await import('./weights/index.ts').catch(
+    notImported(`"${source}"`, 'load the bytes of a file, or those of "trecvit/motion"'),
+  )
   return openWeights(source, options)
 }

@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { deflateRawSync } from 'node:zlib'
 import { build } from 'esbuild'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { crc32, crc32Anywhere } from '../src/base/crc32.ts'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import { encodeNpy, encodeNpz } from '../src/checkpoint/npy.ts'
@@ -25,6 +25,17 @@ describe('the kind of a file', () => {
       (await openCheckpoint(encodeNpz([['a', { data: new Uint8Array(1), shape: [1] }]]))).format,
     ).toBe('npz')
     expect((await openCheckpoint(makeSafetensors({}))).format).toBe('safetensors')
+  })
+
+  test('.npz files are refused where nothing can be imported on demand', async () => {
+    const npz = encodeNpz([['a', { data: new Uint8Array(1), shape: [1] }]])
+    vi.doMock('../src/checkpoint/npz.ts', () => Promise.reject(new Error('a service worker')))
+    await expect(openCheckpoint(npz)).rejects.toThrow(
+      'The reader of .npz files cannot be imported on demand here: bundle the program, or ' +
+        'convert to .safetensors',
+    )
+    vi.doUnmock('../src/checkpoint/npz.ts')
+    expect((await openCheckpoint(npz)).format).toBe('npz')
   })
 
   const text = (s: string): Uint8Array => Uint8Array.from(s, (c) => c.charCodeAt(0))

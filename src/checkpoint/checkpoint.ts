@@ -4,8 +4,8 @@
  */
 
 import { TrecvitError } from '../base/error.ts'
+import { notImported } from '../base/notImported.ts'
 import { quote } from '../base/quote.ts'
-import { openNpz } from './npz.ts'
 import { openSource, type SourceLike } from './openSource.ts'
 import type { Reader } from './reader.ts'
 import { MAX_HEADER, openSafetensors } from './safetensors.ts'
@@ -73,7 +73,12 @@ async function openFormat(source: Source, signal: AbortSignal | undefined): Prom
   const start = new Uint8Array(Math.min(16, source.size))
   await source.read(0, start)
   const text = String.fromCharCode(...start)
-  if (text.startsWith('PK\x03\x04') || text.startsWith('PK\x05\x06')) return openNpz(source, signal)
+  if (text.startsWith('PK\x03\x04') || text.startsWith('PK\x05\x06')) {
+    const { openNpz } = await import('./npz.ts').catch(
+      notImported('The reader of .npz files', 'bundle the program, or convert to .safetensors'),
+    )
+    return openNpz(source, signal)
+  }
   if (start.length > 8 && start[8] === 0x7b) {
     const view = new DataView(start.buffer)
     const headerBytes = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true)
