@@ -55,10 +55,10 @@ export class Queue {
     for (const { bytes } of jobs) this.#bytes += bytes
   }
 
-  /** The first job, which leaves the queue. */
-  take(): Job {
-    const job = this.#jobs[0]!
-    this.#remove(job)
+  /** Removes and returns the first job, or returns undefined if none waits. */
+  take(): Job | undefined {
+    const [job] = this.#jobs
+    if (job) this.#remove(job)
     return job
   }
 

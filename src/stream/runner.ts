@@ -102,7 +102,7 @@ export class Runner {
     while (this.#queue.length && this.#underWay.length < DEPTH[engine.kind]) {
       const isAlone = this.#queue.first!.alone || this.#underWay[0]?.job.alone
       if (this.#underWay.length && isAlone) return
-      const job = this.#queue.take()
+      const job = this.#queue.take()!
       let start: Awaited<ReturnType<Job['prepare']>>
       try {
         start = await job.prepare(engine)
@@ -134,7 +134,8 @@ export class Runner {
 
   /**
    * After a loss, all jobs without a result are issued again on the engine that follows. Otherwise
-   * the oldest job has failed, and the state is computed again without it.
+   * the oldest job has failed, and the state is computed again without it. There is no job if the
+   * only one was aborted while the engine was being prepared.
    */
   async #recover(error: unknown): Promise<void> {
     if (this.#engines.closed) return
@@ -142,7 +143,7 @@ export class Runner {
       const failed = this.#underWay.shift()?.job ?? this.#queue.take()
       this.#requeue()
       this.#recovery.leave()
-      return failed.failed(asTrecvitError(error))
+      return failed?.failed(asTrecvitError(error))
     }
     this.#requeue()
     try {
@@ -165,7 +166,7 @@ export class Runner {
 
   #failAll(error: TrecvitError): void {
     this.#requeue()
-    while (this.#queue.length) this.#queue.take().failed(error)
+    for (let job = this.#queue.take(); job; job = this.#queue.take()) job.failed(error)
     this.#recovery.leave()
   }
 

@@ -3,6 +3,7 @@
  * reference.
  */
 import { readdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, vi } from 'vitest'
 import type { NdArray } from '../../src/base/array.ts'
 import { noise } from '../../src/bench/lib/weights.ts'
@@ -21,6 +22,8 @@ const SIDE = 32
 const FRAMES = 64
 const THREADS = 2
 export const MOST_STREAMS = 8
+/** Milliseconds after which a stream that does not answer has failed. */
+const PATIENCE = 120_000
 
 /** Frame number `index` of batch size b: bytes, or floats for odd numbers. */
 export function frameOf(index: number, b: number): NdArray {
@@ -260,7 +263,7 @@ export class World {
 
   /** Waits until all is answered, and checks it. */
   async settle(): Promise<void> {
-    await Promise.all(this.followers.map((follower) => follower.settle()))
+    await answered(Promise.all(this.followers.map((follower) => follower.settle())))
     this.check()
   }
 
@@ -270,8 +273,8 @@ export class World {
     try {
       await this.settle()
     } finally {
-      await Promise.allSettled(this.followers.map((follower) => follower.dispose()))
-      await Promise.allSettled(this.homes.map(({ model }) => model.dispose()))
+      await answered(Promise.allSettled(this.followers.map((follower) => follower.dispose())))
+      await answered(Promise.allSettled(this.homes.map(({ model }) => model.dispose())))
       WebAssembly.Memory.prototype.grow = this.#grow
       this.workers.restore()
     }
@@ -279,6 +282,16 @@ export class World {
     if (this.gpu) expect([this.gpu.alive(), this.gpu.devices()]).toEqual([[], 0])
     expect(openFiles(this.#file)).toBe(0)
   }
+}
+
+/** @throws Error if the promise is still pending after PATIENCE */
+async function answered(promise: Promise<unknown>): Promise<void> {
+  const inTime = new AbortController()
+  const silence = sleep(PATIENCE, null, { signal: inTime.signal }).then(
+    () => Promise.reject(new Error(`a stream did not answer within ${PATIENCE / 1000} s`)),
+    () => {},
+  )
+  await Promise.race([promise, silence]).finally(() => inTime.abort())
 }
 
 /** Handles of this process on a file, where the system tells. */
