@@ -1,13 +1,22 @@
 /**
- * TRecViT in WebAssembly: load a model, classify video, follow streams.
+ * TRecViT in WebAssembly and WebGPU: load a model, classify videos, run streams.
+ * @module
+ * @example
+ * import { TRecViT } from 'trecvit'
+ * const model = await TRecViT.load('builtin')
+ * const { top } = await model.classify('clip.mp4')
  */
 
-export type { Device } from './backend/backend.ts'
+export type { Device, GpuCapabilities, GpuUse, MatrixDType } from './backend/backend.ts'
+export type { Health } from './backend/engines.ts'
 export type { NdArray } from './base/array.ts'
+export type { DType } from './base/dtype.ts'
 export { TrecvitError } from './base/error.ts'
 export type {} from './base/globals.ts'
 export { type Checkpoint, openCheckpoint } from './checkpoint/checkpoint.ts'
+export type { SourceLike as CheckpointSource } from './checkpoint/openSource.ts'
 export type { TensorInfo } from './checkpoint/reader.ts'
+export type { Sink } from './checkpoint/values.ts'
 export type {
   ClassifyOptions,
   ClassifyResult,
@@ -28,3 +37,5 @@ export { listing } from './program/listing.ts'
 export type { Average, Program } from './program/program.ts'
 export type { FrameLike, ImageDataLike } from './stream/input.ts'
 export type { SnapshotOptions } from './stream/snapshot.ts'
+export type { StateDType } from './stream/snapshotHeader.ts'
+export type { PushOptions } from './stream/stream.ts'

@@ -7,13 +7,15 @@ import type { Average, Program, State, Step, Weight } from '../program/program.t
  */
 export type MatrixDType = 'f32' | 'f16' | 'int8'
 
-/** What a model runs on, and why on nothing better. */
+/** The device a model runs on, and why no faster device was chosen. */
 export interface Device {
+  /** 'wasm' is the CPU. */
   readonly backend: 'wasm' | 'webgpu'
   /** Which kernels: the instruction set or adapter, in words. */
   readonly kernels: string
+  /** Threads that compute; 1 on a GPU. */
   readonly threads: number
-  /** Why not a better one, or null when there is none. */
+  /** Why no faster device or build is used, or null. */
   readonly reason: string | null
   /** What is known of the GPU, or null on the CPU. */
   readonly gpu: (GpuCapabilities & GpuUse) | null
@@ -21,28 +23,36 @@ export interface Device {
 
 /** What a GPU offers, as WebGPU describes it. Variants of kernels are chosen by it. */
 export interface GpuCapabilities {
+  /** As in GPUAdapterInfo, for example `nvidia`. */
   readonly vendor: string
+  /** As in GPUAdapterInfo; may be empty. */
   readonly architecture: string
+  /** As in GPUAdapterInfo; may be empty. */
   readonly description: string
   /** Optional features in use: `subgroups`, `timestamp-query`. */
   readonly features: readonly string[]
-  /**
-   * Bytes of the largest buffer, of the largest part of one that a kernel may be given, and of the
-   * memory that the invocations of a workgroup share.
-   */
+  /** Limits of the device, in bytes. */
   readonly limits: {
+    /** The largest buffer. */
     readonly maxBufferSize: number
+    /** The largest part of a buffer that a kernel may be given. */
     readonly maxStorageBufferBindingSize: number
+    /** Memory that the invocations of a workgroup share. */
     readonly maxComputeWorkgroupStorageSize: number
   }
   /** Least and most invocations of a subgroup, or null where it is not known. */
   readonly subgroupSizes: readonly [number, number] | null
   /** Matrices that a subgroup multiplies in one instruction; none where it is not known. */
   readonly matrixShapes: readonly {
+    /** Rows of the left matrix and of the result. */
     readonly M: number
+    /** Columns of the right matrix and of the result. */
     readonly N: number
+    /** Columns of the left matrix, rows of the right one. */
     readonly K: number
+    /** Number format of both factors. */
     readonly componentType: string
+    /** Number format of the result. */
     readonly resultComponentType: string
   }[]
 }

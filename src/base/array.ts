@@ -3,7 +3,9 @@ import { asBytes, asFloats } from './realm.ts'
 
 /** Numbers with a shape, row-major: what goes into the model and what comes out. */
 export interface NdArray<Data extends Float32Array | Uint8Array = Float32Array | Uint8Array> {
+  /** As many values as the product of the shape. */
   readonly data: Data
+  /** Sizes of the axes, the outermost first. */
   readonly shape: readonly number[]
 }
 

@@ -4,6 +4,7 @@
  * prints it without a stack trace.
  */
 export class TrecvitError extends Error {
+  /** For callers that hold another copy of the class. */
   override name = 'TrecvitError'
 }
 

@@ -18,6 +18,7 @@ export interface Checkpoint extends Reader {
    * May be called more than once.
    */
   close(): Promise<void>
+  /** Closes the checkpoint, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -25,6 +26,9 @@ export interface Checkpoint extends Reader {
  * Opens an .npz or .safetensors file; which of them is told by its first bytes, not by its name.
  * @param options.signal aborts opening and, for HTTP, every later request
  * @throws TrecvitError when the file cannot be had, is of another kind, or is damaged
+ * @example
+ * await using checkpoint = await openCheckpoint('model.safetensors')
+ * for (const { name, shape, dtype } of checkpoint.tensors.values()) console.log(name, shape, dtype)
  */
 export async function openCheckpoint(
   from: SourceLike,

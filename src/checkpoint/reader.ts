@@ -3,6 +3,7 @@ import type { Sink } from './values.ts'
 
 /** What is known of a tensor without reading it. */
 export interface TensorInfo {
+  /** As in the file, for example `encoder/norm/scale`. */
   readonly name: string
   /** [] for a single number; a dimension may be 0. */
   readonly shape: readonly number[]
@@ -14,6 +15,7 @@ export interface TensorInfo {
 export interface Reader {
   /** File name, for messages. */
   readonly name: string
+  /** By the first bytes of the file, not by its name. */
   readonly format: 'npz' | 'safetensors'
   /** Bytes of the file. */
   readonly size: number

@@ -37,6 +37,7 @@ export interface ClassifyOptions extends RunOptions, SampleOptions {
 
 /** The answer about a video: means over clips and views. */
 export interface ClassifyResult {
+  /** The most probable classes, the best first. */
   readonly top: readonly Class[]
   /** [c] */
   readonly logits: NdArray<Float32Array>
@@ -44,7 +45,9 @@ export interface ClassifyResult {
   readonly probs: NdArray<Float32Array>
   /** Frames that the answer stands for, in all clips. */
   readonly frames: number
+  /** Clips that were averaged. */
   readonly clips: number
+  /** Crops of each clip that were averaged. */
   readonly views: number
 }
 

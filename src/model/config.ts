@@ -65,6 +65,8 @@ export const sizeNames: readonly Size[] = Object.keys(sizes) as Size[]
  * The official configuration of a size (get_model: LRU width 2d, 4 taps, head width 3072, class
  * token, learned positions, 224×224, patch 16, 400 classes, 32 frames), with any field replaced.
  * @throws TrecvitError if the size is unknown or the result is not a valid configuration.
+ * @example
+ * const config = configOf('B', { numClasses: 10 })
  */
 export function configOf(size: Size, changes: Partial<Config> = {}): Config {
   const found = sizes[size]

@@ -8,15 +8,15 @@ import type { Sessions } from './sessions.ts'
 
 /** The answer of the whole model to b videos (trecvit/modules.py TRecViT.__call__). */
 export interface ForwardResult {
-  /** [b, c]: mean over the clips of clipLogits. */
+  /** `[b, c]`: mean over the clips of clipLogits. */
   readonly logits: NdArray<Float32Array>
-  /** [b, c]: mean over the clips of clipProbs, which is not the softmax of `logits`. */
+  /** `[b, c]`: mean over the clips of clipProbs, which is not the softmax of `logits`. */
   readonly probs: NdArray<Float32Array>
   /** [b, clips, c] */
   readonly clipLogits: NdArray<Float32Array>
   /** [b, clips, c] */
   readonly clipProbs: NdArray<Float32Array>
-  /** [b, clips, rep]: mean over the frames of a clip. */
+  /** `[b, clips, rep]`: mean over the frames of a clip. */
   readonly preLogits: NdArray<Float32Array>
 }
 

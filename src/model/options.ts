@@ -43,6 +43,7 @@ export interface LoadOptions extends CpuOptions {
   readonly labels?: readonly string[]
   /** Called with the bytes of weights downloaded, then loaded, and of all. */
   readonly onProgress?: (done: number, total: number) => void
+  /** Aborts loading, with the reason of the signal. */
   readonly signal?: AbortSignal
 }
 
@@ -50,6 +51,7 @@ export interface LoadOptions extends CpuOptions {
 export interface RunOptions {
   /** Called with the frames done, and of all. */
   readonly onProgress?: (done: number, total: number) => void
+  /** Aborts the run, with the reason of the signal. */
   readonly signal?: AbortSignal
 }
 

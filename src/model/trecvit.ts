@@ -20,8 +20,11 @@ import { Sessions } from './sessions.ts'
 
 /** One step of a program, timed. */
 export interface Timing {
+  /** Operation, for example `linear`. */
   readonly op: string
+  /** Name of the step, as `trace` has it. */
   readonly name: string
+  /** Wall time of the step. */
   readonly milliseconds: number
   /** Floating-point operations, 0 for element-wise steps. */
   readonly flops: number
@@ -65,6 +68,8 @@ export class TRecViT {
    * 'k400' and 'mae' are downloaded first if they are not stored yet.
    * @param source path, URL, Blob, bytes, or a name: see `ModelSource` for sizes and licence
    * @throws TrecvitError if the file is not one, is damaged, does not fit, or cannot be downloaded
+   * @example
+   * const model = await TRecViT.load('builtin')
    */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<TRecViT> {
     return new TRecViT(await openModel(source, options))
@@ -77,6 +82,8 @@ export class TRecViT {
    * float32 0..1
    * @throws TrecvitError if the shape does not fit, t is not a multiple of the number of clips, or
    * the model has no head
+   * @example
+   * const { logits } = await model.forward({ data, shape: [32, 224, 224, 3] })
    */
   async forward(frames: NdArray, options: RunOptions = {}): Promise<ForwardResult> {
     this.#wantHead('forward')
@@ -88,6 +95,8 @@ export class TRecViT {
    * frame counts by default: one clip from an empty state to the end.
    * @throws TrecvitError if the video cannot be read or an option is wrong, or the model has no
    * head
+   * @example
+   * const { top } = await model.classify('clip.mp4', { topK: 3 })
    */
   async classify(video: ClassifySource, options: ClassifyOptions = {}): Promise<ClassifyResult> {
     this.#wantHead('classify')
@@ -97,6 +106,8 @@ export class TRecViT {
   /**
    * Encoded tokens [b, t, n, d] after the last norm, in clips as in `forward`.
    * @throws TrecvitError if the shape does not fit
+   * @example
+   * const { data, shape } = await model.features(frames)
    */
   features(frames: NdArray, options: RunOptions = {}): Promise<NdArray<Float32Array>> {
     return features(this.#sessions, frames, options)
@@ -105,6 +116,9 @@ export class TRecViT {
   /**
    * Opens an endless video, or a batch of b.
    * @throws TrecvitError if an option is wrong or the model has no head
+   * @example
+   * const stream = model.stream({ average: { frames: 16 } })
+   * const { top } = await stream.push(frame)
    */
   stream({ topK, ...options }: ClassStreamOptions = {}): ClassStream {
     this.#wantHead('stream')
@@ -117,6 +131,8 @@ export class TRecViT {
   /**
    * Continues from a snapshot.
    * @throws TrecvitError if the snapshot is damaged or of another model
+   * @example
+   * const stream = await model.resume(await readFile('stream.bin'))
    */
   async resume(snapshot: Uint8Array, { topK }: { topK?: number } = {}): Promise<ClassStream> {
     const answers = classAnswers(this, topK)
@@ -168,6 +184,7 @@ export class TRecViT {
     return this.#sessions.engines.dispose()
   }
 
+  /** Disposes of the model, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
   }

@@ -13,6 +13,8 @@ export function flopsOf(step: Step): number {
 /**
  * A readable listing of a program: one line a step with operation, name, shapes and work, then what
  * memory it takes.
+ * @example
+ * console.log(listing(model.program()))
  */
 export function listing(program: Program): string {
   const lines = program.steps.map((step, index) => {

@@ -12,7 +12,16 @@ export type { Activation } from './ops/products.ts'
 export * from './tensor.ts'
 
 /** How a stream weighs the frames before the current one. */
-export type Average = 'all' | { readonly frames: number } | { readonly halfLife: number }
+export type Average =
+  | 'all'
+  | {
+      /** Length of the window, 1..4096. */
+      readonly frames: number
+    }
+  | {
+      /** Frames until a weight halves, at most 1e5. */
+      readonly halfLife: number
+    }
 
 /** Name of an operation: the stem of its kernels in assembly/ and gpu/, and of its test. */
 export type Op = keyof typeof operations
@@ -33,6 +42,7 @@ export interface Program {
   readonly t: number
   /** Tensors that the caller fills before each replay, by name: `pixels` [b, t, H, W, 3] … */
   readonly inputs: Readonly<Record<string, Tensor>>
+  /** In order of execution. */
   readonly steps: readonly Step[]
   /** Tensors that the caller gets back, by name. */
   readonly outputs: Readonly<Record<string, Tensor>>

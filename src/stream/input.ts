@@ -11,8 +11,11 @@ export type FrameLike = NdArray | Frame | ImageDataLike
 
 /** An ImageData of a canvas: RGBA bytes. */
 export interface ImageDataLike {
+  /** RGBA, 4·width·height bytes. */
   readonly data: Uint8ClampedArray
+  /** Pixels. */
   readonly width: number
+  /** Pixels. */
   readonly height: number
 }
 

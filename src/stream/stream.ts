@@ -160,6 +160,7 @@ export class Stream<Answer> {
     return this.#session.dispose()
   }
 
+  /** Disposes of the stream, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
   }

@@ -20,6 +20,7 @@ export type DecoderChoice = 'auto' | 'native' | 'ffmpeg' | 'wasm'
 
 /** The format of bare RGB bytes, which do not tell it. */
 export interface RawFormat {
+  /** Interleaved R, G, B, a byte each. */
   readonly rawvideo: 'rgb24'
   /** Pixels. */
   readonly width: number

@@ -46,6 +46,7 @@ export interface Colour {
 
 /** One array of samples. */
 export interface Plane {
+  /** Rows from the top, with padding where the stride is larger than a row. */
   readonly data: Uint8Array
   /** Bytes from one row to the next. */
   readonly stride: number
@@ -56,6 +57,7 @@ export interface Plane {
  * copies: they stay valid for ever.
  */
 export interface Frame extends Colour {
+  /** How the samples are stored. */
   readonly format: FrameFormat
   /** Pixels, as stored (before rotation). */
   readonly width: number

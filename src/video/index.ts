@@ -1,6 +1,10 @@
 /**
- * Video input: frames from files, addresses, streams and pictures, and the pixels that a model
- * takes.
+ * Video input: frames from files, URLs, streams and pictures, and pixels of the model's size.
+ * @module
+ * @example
+ * import { openVideo, toPixels } from 'trecvit/video'
+ * for await (const frame of await openVideo('clip.mp4'))
+ *   await stream.push({ data: toPixels(frame, { height: 224, width: 224 }), shape: [224, 224, 3] })
  */
 export type {} from '../base/globals.ts'
 

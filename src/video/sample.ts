@@ -35,6 +35,9 @@ const JUMP = 10
  * frame stays on the screen as long as the one before it did. A frame that is repeated is the same
  * object.
  * @throws TrecvitError when an option is out of range
+ * @example
+ * const video = await openVideo('clip.mp4')
+ * for await (const frame of sample(video, { fps: 12.5 })) console.log(frame.time)
  */
 export function sample(
   frames: AsyncIterable<Frame>,

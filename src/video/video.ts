@@ -34,6 +34,7 @@ export interface VideoInfo {
  * for await (const frame of await openVideo('clip.mp4')) console.log(frame.time, frame.format)
  */
 export interface Video extends AsyncIterable<Frame> {
+  /** Container, codec, size, rate and decoder. */
   readonly info: VideoInfo
   /**
    * What the file asks for and is not done, or what it lacks without harm: sentences. Some are
@@ -45,6 +46,7 @@ export interface Video extends AsyncIterable<Frame> {
    * called more than once. Needed only where no loop was begun.
    */
   close(): Promise<void>
+  /** Closes the video, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 

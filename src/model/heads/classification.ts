@@ -63,14 +63,17 @@ export function recordClassification(
 export interface Class {
   /** Name of the class, or null for a model without labels. */
   readonly label: string | null
+  /** Position in the labels and in the last axis of `probs`. */
   readonly index: number
-  /** 0..1. */
+  /** Probability, 0..1. */
   readonly prob: number
 }
 
 /** An answer about a video: logits and probabilities [b, c], and the most probable classes. */
 export interface Answer {
+  /** `[b, c]`, before softmax. */
   readonly logits: NdArray<Float32Array>
+  /** `[b, c]`, each row with the sum 1. */
   readonly probs: NdArray<Float32Array>
   /** The most probable classes of the first video. */
   readonly top: readonly Class[]
@@ -101,7 +104,10 @@ export interface ClassModel {
   readonly labels: readonly string[] | null
 }
 
-/** A stream that classifies. */
+/**
+ * A stream that classifies.
+ * @interface
+ */
 export type ClassStream = Stream<FrameAnswer>
 
 /**

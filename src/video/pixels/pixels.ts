@@ -29,6 +29,8 @@ export interface PixelsShape {
  * @param into array of height * width * 3 bytes to fill; made when left out
  * @throws TrecvitError when the shape, the view or the size of `into` is wrong, or a plane of the
  * frame is too small
+ * @example
+ * const data = toPixels(frame, { height: 224, width: 224 })
  */
 export function toPixels(frame: Frame, shape: PixelsShape, into?: Uint8Array): Uint8Array {
   const { height, width, views = 1, view = 0 } = shape
