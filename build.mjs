@@ -8,7 +8,7 @@ import { chmod, copyFile, mkdir, readdir, readFile, rm, utimes, writeFile } from
 import { build } from 'esbuild'
 import { tile } from './assembly/lib/tile.mjs'
 
-const { dependencies, optionalDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
+const { dependencies, peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
 const run = (script, ...args) =>
   new Promise((done, fail) => {
     const ended = (code) =>
@@ -131,7 +131,7 @@ await build({
     elsewhere(/weights\/index\.ts$/, './weights/index.js'),
     elsewhere(/\/npz\.ts$/, './weights/npz.js'),
   ],
-  external: ['node:*', 'webgpu', ...Object.keys({ ...dependencies, ...optionalDependencies })],
+  external: ['node:*', ...Object.keys({ ...dependencies, ...peerDependencies })],
 })
 // Weights by name and .npz files, their format, are loaded on demand. They have copies of what they
 // share with the core, so that they do not split it into more chunks. Only the class of errors must

@@ -8,6 +8,7 @@ import type { TRecViT } from '../model/trecvit.ts'
 import { environment } from '../platform/platform.ts'
 import { deviceOf, openModel } from './model.ts'
 import { addModelOptions, type ModelOptions, whole } from './options.ts'
+import { needPackages } from './packages.ts'
 import { action, report } from './run.ts'
 import { note, print } from './terminal.ts'
 
@@ -21,6 +22,9 @@ interface ServeOptions extends ModelOptions {
   readonly allowHost?: readonly string[]
   readonly token?: string
 }
+
+/** Optional peer dependencies that a server needs. */
+const PACKAGES = ['hono', '@hono/node-server', 'ws', 'piscina', 'prom-client'] as const
 
 /** Milliseconds after which the decoding of a frame is given up: it takes less than one second. */
 const TASK_TIMEOUT = 30_000
@@ -120,6 +124,7 @@ function bearerToken(text: string): string {
 }
 
 async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
+  await needPackages('serve', PACKAGES)
   const { computeWorker, manifest } = await import('../files.ts')
   const model = await openModel(options, signal, computeWorker)
   if (model.config.numClasses === 0)

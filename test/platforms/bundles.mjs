@@ -39,8 +39,10 @@ writeFileSync(
   entry,
   `
 import { TRecViT } from 'trecvit'
-globalThis.test = async () => {
-  const model = await TRecViT.load('builtin', { device: 'wasm', deterministic: true })
+globalThis.test = () => answer('builtin')
+globalThis.testAsset = () => answer(new URL('trecvit/motion.safetensors', import.meta.url))
+async function answer(source) {
+  const model = await TRecViT.load(source, { device: 'wasm', deterministic: true })
   const stream = model.stream()
   const logits = []
   let seed = 1
@@ -115,7 +117,10 @@ const bundlers = {
 const browser = await chromium.launch({ executablePath: paths.chromium, args: ['--no-sandbox'] })
 let [passed, failed] = [0, 0]
 
-/** Opens an address, runs its test and compares the bits. */
+/** Bundlers that make an asset of a file of a package. */
+const withAssets = ['webpack', 'Vite build', 'Vite dev server']
+
+/** Opens an address, runs its tests and compares the bits. */
 async function check(name, open) {
   if (process.argv.length > 2 && !process.argv.slice(2).includes(name)) return
   const start = performance.now()
@@ -130,7 +135,13 @@ async function check(name, open) {
     await tab.goto(opened.address)
     await tab.waitForFunction(() => globalThis.test, undefined, { timeout: 30_000 })
     const { device, hash } = await tab.evaluate(() => globalThis.test())
-    if (hash !== expectedHash) throw new Error(`expected the hash ${expectedHash}, got ${hash}`)
+    const hashes = [hash]
+    if (withAssets.includes(name)) {
+      hashes.push((await tab.evaluate(() => globalThis.testAsset())).hash)
+    }
+    for (const got of hashes) {
+      if (got !== expectedHash) throw new Error(`expected the hash ${expectedHash}, got ${got}`)
+    }
     passed++
     console.log(
       `ok    ${name}: ${device.threads} threads${device.reason ? ` (${device.reason})` : ''}, ` +

@@ -1,19 +1,21 @@
 /**
- * The package as a user gets it: what is in it, what its checkers say, what the core weighs and
- * what it brings along. Needs a build with the decoder (npm run build:decoder), and npm install
- * --prefix test/platforms.
+ * The package as a user gets it: what is in it, what its checkers say, what the core weighs, what
+ * it brings along, and whether the command line, the decoder, the server and the page work. Needs
+ * all that prepack builds, and npm install --prefix test/platforms.
  *
  *     node test/platforms/package.mjs
  */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
+import { chromium } from 'playwright-core'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
+import { paths } from './browsers.mjs'
 import { installPacked } from './packed.mjs'
 import { programs } from './runtimes.mjs'
 
@@ -23,12 +25,14 @@ import { programs } from './runtimes.mjs'
  */
 const CORE = 45 * 1024
 const KERNELS = 60 * 1024
+/** Bytes of node_modules after `npm install trecvit`. */
+const INSTALLED = 25e6
 
 const { folder, packed } = installPacked()
 const home = join(folder, 'node_modules/trecvit')
 const run = (...args) => execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
 
-const paths = execFileSync('tar', ['-tzf', packed], { encoding: 'utf8' })
+const files = execFileSync('tar', ['-tzf', packed], { encoding: 'utf8' })
   .trim()
   .split('\n')
   .map((path) => path.replace('package/', ''))
@@ -43,16 +47,20 @@ for (const path of [
   'dist/decoder.NOTICE',
   'dist/cli/index.js',
   'dist/cli/serveWorker.js',
+  'dist/demo/index.html',
+  'dist/demo/page.js',
+  'dist/demo/compare.html',
+  'models/motion.safetensors',
   'models/tour.mp4',
   'LICENSE',
   'README.md',
 ])
-  assert(paths.includes(path), `${path} is not in the package`)
+  assert(files.includes(path), `${path} is not in the package`)
 assert(
-  !paths.some((path) => /^(src|test|bench|assembly|build)\//.test(path)),
+  !files.some((path) => /^(src|test|bench|assembly|build)\//.test(path)),
   'sources or tests are in the package',
 )
-console.log(`packed ${(readFileSync(packed).length / 1e6).toFixed(2)} MB, ${paths.length} files`)
+console.log(`packed ${(readFileSync(packed).length / 1e6).toFixed(2)} MB, ${files.length} files`)
 
 const { messages, pkg } = await publint({ pkgDir: home, strict: true })
 assert.deepEqual(
@@ -61,7 +69,7 @@ assert.deepEqual(
   'publint',
 )
 console.log('publint: nothing to say')
-// The three are files to be served, and no modules.
+// The four are files to be served, and no modules.
 run(
   fileURLToPath(new URL('node_modules/@arethetypeswrong/cli/dist/index.js', import.meta.url)),
   packed,
@@ -72,6 +80,7 @@ run(
   'trecvit.wasm',
   'worker.js',
   'decoder.wasm',
+  'motion.safetensors',
 )
 console.log('are the types wrong: no')
 
@@ -155,12 +164,57 @@ for (const { path, text } of core) {
   }
 }
 
-// With its dependencies beside it the command line runs, from another folder; the core runs without
-// any of them.
-assert(
-  JSON.parse(run(join(home, 'dist/cli/index.js'), 'classify', '--json', '--frames', '8')).top[0]
-    .label,
+// A page installs neither servers nor native decoders.
+const modules = join(folder, 'node_modules')
+const installed = readdirSync(modules, { recursive: true })
+  .map((file) => statSync(join(modules, file)))
+  .reduce((sum, stat) => sum + (stat.isFile() ? stat.size : 0), 0)
+console.log(`npm install trecvit: ${(installed / 1e6).toFixed(1)} MB in node_modules`)
+assert(installed <= INSTALLED, `node_modules expected at most ${INSTALLED} bytes, got ${installed}`)
+for (const name of ['hono', 'ws', 'piscina', 'node-webcodecs', 'webgpu']) {
+  assert(!readdirSync(modules).includes(name), `${name} is installed`)
+}
+
+// The command line and the decoder run from another folder. What the server lacks is installed by
+// the command that its error names.
+const script = join(home, 'dist/cli/index.js')
+const classified = JSON.parse(
+  run(script, 'classify', '--json', '--frames', '8', '--decoder', 'wasm'),
 )
+assert(classified.top[0].label)
+assert.match(classified.video.decoder, /^FFmpeg in WebAssembly/)
+const refused = spawnSync(process.execPath, [script, 'serve'], { cwd: folder, encoding: 'utf8' })
+assert.equal(refused.status, 1)
+const [, command] = /; run: npm install (.*)\n$/.exec(refused.stderr)
+execFileSync('npm', ['install', '--ignore-scripts', ...command.split(' ')], {
+  cwd: folder,
+  stdio: 'pipe',
+})
+const server = spawn(process.execPath, [script, 'serve', '--port', '0', '--json'], {
+  cwd: folder,
+  stdio: ['ignore', 'pipe', 'inherit'],
+})
+process.on('exit', () => server.kill('SIGKILL'))
+const { address } = JSON.parse(
+  await new Promise((resolve) => server.stdout.once('data', (part) => resolve(String(part)))),
+)
+const answer = await fetch(`${address}v2/models/builtin/infer`, {
+  method: 'POST',
+  body: new Uint8Array(8 * 96 * 96 * 3),
+  headers: { 'Inference-Header-Content-Length': '0' },
+})
+assert.equal((await answer.json()).outputs.length, 3)
+const browser = await chromium.launch({ executablePath: paths.chromium, args: ['--no-sandbox'] })
+const page = await browser.newPage()
+await page.goto(address)
+await page.waitForFunction(() => globalThis.timeline?.times.length > 3, undefined, {
+  timeout: 60_000,
+})
+await browser.close()
+server.kill('SIGTERM')
+console.log('the command line, the decoder, the server and its page work')
+
+// The core runs without any dependency.
 writeFileSync(
   join(folder, 'deno.ts'),
   `
@@ -178,8 +232,8 @@ execFileSync(deno, [...flags, '--node-modules-dir=manual', 'deno.ts'], {
   stdio: 'pipe',
 })
 console.log('Deno runs it by its npm: specifier')
-renameSync(join(folder, 'node_modules'), join(folder, 'all'))
-execFileSync('mkdir', [join(folder, 'node_modules')])
+renameSync(modules, join(folder, 'all'))
+execFileSync('mkdir', [modules])
 renameSync(join(folder, 'all/trecvit'), home)
 writeFileSync(
   join(folder, 'alone.js'),

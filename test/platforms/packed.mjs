@@ -9,13 +9,14 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 
 /**
  * Packs what is built in dist/ and installs it; the folder is removed when the process ends.
+ * Without the script prepack, which would build dist/ again while other tests use it.
  * @returns the folder, and the path of the packed file
  */
 export function installPacked() {
   const folder = mkdtempSync(join(tmpdir(), 'trecvit-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
   const [{ filename }] = JSON.parse(
-    execFileSync('npm', ['pack', '--json', '--pack-destination', folder], {
+    execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], {
       cwd: root,
       encoding: 'utf8',
     }),
