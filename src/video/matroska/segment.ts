@@ -78,7 +78,7 @@ export class Segment {
       if (pieces.isTired) await pieces.pause()
       if (!pieces.holds(this.#at, MAX_HEADER)) await pieces.load(this.#at, MAX_HEADER)
       if (this.#cluster?.end != null && this.#at >= this.#cluster.end) this.#endCluster()
-      const element = readElement(pieces.bytes, this.#at - pieces.start, this.#at)
+      const element = this.#element()
       const isTop = element !== null && (isLevel1(element.id) || element.id === ID.ebml)
       const isPacket = this.#cluster !== null && element !== null && isBlock(element)
       if (!isPacket && ++this.#elements > MAX_ELEMENTS)
@@ -90,10 +90,17 @@ export class Segment {
     this.#padding.end()
   }
 
+  /** The element whose header begins here; null when none does before the end of the segment. */
+  #element(): Element | null {
+    const { bytes, start } = this.#pieces
+    const element = readElement(bytes, this.#at - start, this.#at)
+    return element !== null && element.body <= this.#stop ? element : null
+  }
+
   /** A part of a cluster; from one that is broken on, the cluster is padding. */
   #inCluster(element: Element | null, cluster: Cluster): void {
-    const { size } = this.#media
-    const end = Math.min(cluster.end ?? size, size)
+    const stop = this.#stop
+    const end = Math.min(cluster.end ?? stop, stop)
     if (++cluster.parts > MAX_PARTS)
       throw this.#fault(`has a cluster of more than ${MAX_PARTS} elements: it is damaged`)
     if (element !== null && element.end !== null && element.end <= end) {
@@ -101,13 +108,13 @@ export class Segment {
       this.#at = element.end
       return
     }
-    if (end === size) this.#interrupt()
+    if (end === stop) this.#interrupt()
     if (cluster.end === null) {
       this.#endCluster()
       this.#padding.end()
     }
     if (end - this.#at > 1) this.patches.push({ at: this.#at, bytes: voidHeader(end - this.#at) })
-    else if (end < size) throw this.#damaged(this.#at)
+    else if (end < stop) throw this.#damaged(this.#at)
     this.#at = end
   }
 
@@ -116,9 +123,9 @@ export class Segment {
     const at = this.#at
     if ((element?.end ?? 0) > size) this.#interrupt()
     // Fewer bytes than a header has are no element.
-    if (element === null && at + MAX_HEADER > size) {
-      if (size - at > 1) this.#padding.add(at, size)
-      this.#at = size
+    if (element === null && at + MAX_HEADER > this.#stop) {
+      this.#pad(at, this.#stop)
+      this.#at = this.#stop
     } else if (
       element === null ||
       (this.#unknown !== null && (element.end ?? Infinity) > this.#stop)
@@ -151,7 +158,7 @@ export class Segment {
     if (element.end === null) throw this.#damaged(element.at)
     if (element.id === ID.tracks && isFirst) return this.#tracks(element)
     if (element.id === ID.info && isFirst) this.#padding.end()
-    else this.#padding.add(element.at, element.end)
+    else this.#pad(element.at, element.end)
   }
 
   /**
@@ -171,7 +178,7 @@ export class Segment {
     const isSmall =
       length <= SMALL_CLUSTER && this.#pieces.holds(element.at, length) && this.track !== null
     if (isSmall && !hasBlock(this.#pieces, element, this.track!.number))
-      return this.#padding.add(element.at, element.end!)
+      return this.#pad(element.at, element.end!)
     this.#cluster = { at: element.at, end: element.end, hasBlock: false, parts: 0 }
     this.#at = element.body
     if (element.end !== null) this.#padding.end()
@@ -200,7 +207,7 @@ export class Segment {
   #unknownElement(element: Element): void {
     if (element.end === null) throw this.#damaged(this.#unknown ?? element.at)
     if (element.id !== ID.void && element.id !== ID.crc) this.#unknown ??= element.at
-    this.#padding.add(element.at, element.end)
+    this.#pad(element.at, element.end)
     this.#at = element.end
   }
 
@@ -210,7 +217,14 @@ export class Segment {
     this.#cluster = null
     if (cluster === null || cluster.end !== null) return
     if (cluster.hasBlock) this.#padding.end()
-    else this.#padding.add(cluster.at, this.#at)
+    else this.#pad(cluster.at, this.#at)
+  }
+
+  /** Pads up to the end of the segment at most: mediabunny sees nothing behind it. */
+  #pad(at: number, end: number): void {
+    const to = Math.min(end, this.#stop)
+    // Padding has two bytes at least, and mediabunny takes no single byte for an element.
+    if (to - at > 1) this.#padding.add(at, to)
   }
 
   #damaged(at: number): TrecvitError {

@@ -1,0 +1,41 @@
+/** A Matroska segment whose last element reaches beyond its end, in a file that goes on. */
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { openVideo } from '../src/video/index.ts'
+import { media } from './clips.ts'
+
+const whole = readFileSync(media('odd.webm'))
+// Up to the end of its cluster: cues would become one piece of padding with what follows.
+const webm = whole.subarray(0, whole.lastIndexOf(Buffer.from('1c53bb6b', 'hex')))
+const sizeAt = webm.indexOf(Buffer.from('18538067', 'hex')) + 4
+const bodyAt = sizeAt + 8
+
+/** The clip with `length` bytes of `element` at the end of its segment, and the rest behind it. */
+function clipEndingWith(element: Buffer, length: number): Buffer {
+  const file = Buffer.concat([webm, element, Buffer.alloc(200)])
+  file.writeBigUInt64BE(BigInt(webm.length - bodyAt + length) | (1n << 56n), sizeAt)
+  return file
+}
+
+async function framesOf(file: Buffer): Promise<number> {
+  let frames = 0
+  for await (const _ of await openVideo(file)) frames++
+  return frames
+}
+
+// mediabunny 1.61 searches for ever in the last 8 bytes of a segment if no header fits.
+describe.each([
+  ['an unknown element', 'ccda'],
+  ['padding', 'ecda'],
+  ['tags', '1254c367da'],
+  ['tags with a long size', '1254c367010000000000005a'],
+  ['a cluster with a long size', '1f43b675010000000000005a'],
+])('%s', (_, hex) => {
+  test.each(Array.from({ length: 16 }, (_, index) => index + 1))(
+    'of which %i bytes are in the segment',
+    async (length) => {
+      const element = Buffer.concat([Buffer.from(hex, 'hex'), Buffer.alloc(90)])
+      expect(await framesOf(clipEndingWith(element, length))).toBe(await framesOf(whole))
+    },
+  )
+})
