@@ -16,10 +16,10 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { checkpointBytes, randomCheckpoint } from '../../src/bench/lib/weights.ts'
-import { configOf, TRecViT } from '../../src/index.ts'
+import { configOf } from '../../src/index.ts'
 import { gpu } from '../gpu.ts'
 import { commands, counts } from './commands.ts'
-import { openGpu, World } from './world.ts'
+import { loadReference, openGpu, World } from './world.ts'
 
 // Only what is still referred to counts.
 setFlagsFromString('--expose-gc')
@@ -45,12 +45,7 @@ test(`${wanted} commands`, { tags: 'slow', timeout: 24 * 3_600_000 }, async () =
   const file = join(folder, 'model.safetensors')
   const config = configOf('mu', { imageSize: [32, 32], repSize: 24, numClasses: 5 })
   writeFileSync(file, await checkpointBytes(randomCheckpoint(config, 5)))
-  // On the caller's own thread, where no worker can die.
-  const reference = await TRecViT.load(file, {
-    device: 'wasm',
-    deterministic: true,
-    workerUrl: new URL('data:text/javascript,process.exit(3)'),
-  })
+  const reference = await loadReference(file)
   const fragileGpu = openGpu(gpu !== null)
   const memory: number[] = []
   const total = () => [...counts.values()].reduce((sum, count) => sum + count, 0)
