@@ -113,6 +113,7 @@ await build({
     files: 'src/files.ts',
     motion: 'src/motion.ts',
     'video/index': 'src/video/index.ts',
+    'video/pictures': 'src/video/browser/pictures.ts',
     'cli/index': 'src/cli/index.ts',
     'cli/serveWorker': 'src/cli/serve/worker.ts',
     'cli/computeWorker': 'src/cli/serve/computeWorker.ts',

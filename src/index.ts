@@ -17,11 +17,7 @@ export { type Checkpoint, openCheckpoint } from './checkpoint/checkpoint.ts'
 export type { SourceLike as CheckpointSource } from './checkpoint/openSource.ts'
 export type { TensorInfo } from './checkpoint/reader.ts'
 export type { Sink } from './checkpoint/values.ts'
-export type {
-  ClassifyOptions,
-  ClassifyResult,
-  ClassifySource as VideoSource,
-} from './model/classify.ts'
+export type { ClassifyOptions, ClassifyResult } from './model/classify.ts'
 export { type Config, configOf, type Size, sizeNames } from './model/config.ts'
 export type { ForwardResult } from './model/forward.ts'
 export type {
@@ -35,7 +31,9 @@ export type { LoadOptions, ModelSource, RunOptions } from './model/options.ts'
 export { type Timing, TRecViT } from './model/trecvit.ts'
 export { listing } from './program/listing.ts'
 export type { Average, Program } from './program/program.ts'
-export type { FrameLike, ImageDataLike } from './stream/input.ts'
+export type { FrameSource as VideoSource } from './stream/frames.ts'
+export type { FrameLike } from './stream/input.ts'
 export type { SnapshotOptions } from './stream/snapshot.ts'
 export type { StateDType } from './stream/snapshotHeader.ts'
 export type { PushOptions } from './stream/stream.ts'
+export type { ImageDataLike, Picture, VideoFrameLike } from './video/browser/types.ts'

@@ -365,7 +365,7 @@ describe('features', () => {
     for await (const frame of await openVideo(clip, {
       format: { rawvideo: 'rgb24', width: 20, height: 20 },
     }))
-      pixels.push(...toInput(frame, 1, tiny.imageSize))
+      pixels.push(...(await toInput(frame, 1, tiny.imageSize)))
     const want = await library.features({ data: Uint8Array.from(pixels), shape: [9, 16, 16, 3] })
     await library.dispose()
     expect(values).toEqual(want.data)

@@ -120,7 +120,7 @@ test('what is no frame, and an ImageData of floats', async () => {
   const stream = model.stream()
   for (const wrong of [undefined, null, 7, 'frame.png']) {
     expect(await errorOf(() => stream.push(wrong as never))).toMatch(
-      /^A frame expected an array \{ data, shape \}, an ImageData or a decoded frame, got /,
+      /^A frame expected an array \{ data, shape \}, a decoded frame, an ImageData or another /,
     )
   }
   const half = { data: new Uint16Array(16) as never, width: 2, height: 2 }

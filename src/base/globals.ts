@@ -7,6 +7,7 @@ export {}
 declare global {
   interface GPU {}
   interface GPUDevice {}
+  interface MediaTrackConstraints {}
   interface SymbolConstructor {
     readonly asyncDispose: unique symbol
   }

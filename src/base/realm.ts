@@ -4,7 +4,7 @@
  */
 
 /** The name of the built-in class of a value: "Uint8Array", "Blob", "Object". */
-function classOf(value: unknown): string {
+export function classOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1)
 }
 

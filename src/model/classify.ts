@@ -1,30 +1,16 @@
-import { checkArray, checkCount, checkPixels, describe, type NdArray } from '../base/array.ts'
+import { checkCount, describe, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
-import { asBytes, asUrl, isBlob } from '../base/realm.ts'
 import { ahead } from '../stream/ahead.ts'
-import { type FrameLike, toInput } from '../stream/input.ts'
-import type { SampleOptions } from '../video/sample.ts'
+import { type FrameSource, framesOf } from '../stream/frames.ts'
+import { isPicture, loadPictures, type Pixels, toInput } from '../stream/input.ts'
+import type { ReadOptions } from '../video/read.ts'
 import { type Config, frameSizeOf } from './config.ts'
 import { type Class, topsOf } from './heads/classification.ts'
 import type { RunOptions } from './options.ts'
 import type { Sessions } from './sessions.ts'
 
-/**
- * A video: a file by path, URL or bytes, decoded frames one after another, or pixels [t, H, W, 3]
- * of the model's size.
- */
-export type ClassifySource =
-  | string
-  | URL
-  | Blob
-  | ArrayBuffer
-  | Uint8Array
-  | NdArray
-  | AsyncIterable<FrameLike>
-  | Iterable<FrameLike>
-
 /** How a video is classified. */
-export interface ClassifyOptions extends RunOptions, SampleOptions {
+export interface ClassifyOptions extends RunOptions, Omit<ReadOptions, keyof RunOptions> {
   /** Classes in `top`, 5 unless given. */
   readonly topK?: number
   /**
@@ -58,7 +44,7 @@ const MAX_HELD = 2 ** 31
 export async function classify(
   sessions: Sessions,
   labels: readonly string[] | null,
-  source: ClassifySource,
+  source: FrameSource,
   options: ClassifyOptions,
 ): Promise<ClassifyResult> {
   const { topK = 5, clips, views = 1, signal, onProgress } = options
@@ -76,7 +62,7 @@ export async function classify(
   const session = sessions.open({ b: 1, recent: 'all', encoded: false })
   try {
     if (clips === undefined && views === 1) {
-      for await (const pixels of ahead(pixelsOf(config, source, options, 1))) {
+      for await (const pixels of ahead(pixelsOf(config, source, options))) {
         const { outputs } = await session.advance(pixels[0]!, 1)
         signal?.throwIfAborted()
         frames++
@@ -133,13 +119,13 @@ export async function classify(
 /** All frames as pixels [t, H, W, 3], once for each view. */
 async function hold(
   config: Config,
-  source: ClassifySource,
+  source: FrameSource,
   options: ClassifyOptions,
   views: number,
-): Promise<(Uint8Array | Float32Array)[]> {
-  const held: (Uint8Array | Float32Array)[][] = Array.from({ length: views }, () => [])
+): Promise<Pixels[]> {
+  const held: Pixels[][] = Array.from({ length: views }, () => [])
   let bytes = 0
-  for await (const pixels of pixelsOf(config, source, options, views)) {
+  for await (const pixels of pixelsOf(config, source, options)) {
     options.signal?.throwIfAborted()
     pixels.forEach((view, index) => held[index]!.push(view))
     bytes += pixels.reduce((sum, view) => sum + view.byteLength, 0)
@@ -162,50 +148,22 @@ async function hold(
 
 /** The pixels [H, W, 3] of every frame that is sampled, in each of the views. */
 async function* pixelsOf(
-  config: Config,
-  source: ClassifySource,
-  options: ClassifyOptions,
-  views: number,
-): AsyncGenerator<(Uint8Array | Float32Array)[], void, undefined> {
-  const [height, width] = config.imageSize
-  if (typeof source === 'object' && 'shape' in source) {
-    const pixels = checkArray('video', source)
-    if (views !== 1)
+  { imageSize }: Config,
+  source: FrameSource,
+  { topK, clips, views = 1, onProgress, ...options }: ClassifyOptions,
+): AsyncGenerator<Pixels[], void, undefined> {
+  const [height, width] = imageSize
+  for await (const frame of framesOf(source, imageSize, options)) {
+    if (views === 1) yield [await toInput(frame, 1, imageSize)]
+    else if (isPicture(frame)) {
+      const { frameOf, toPixels } = await loadPictures()
+      const whole = await frameOf(frame)
+      yield Array.from({ length: views }, (_, view) =>
+        toPixels(whole, { height, width, view, views }),
+      )
+    } else
       throw new TrecvitError(
         `"views" of ${views} expected decoded frames, got pixels of the model's size`,
       )
-    const size = frameSizeOf(config)
-    if (String(source.shape.slice(1)) !== String([height, width, 3]))
-      throw new TrecvitError(
-        `"video" expected shape [t,${height},${width},3], got [${source.shape}]`,
-      )
-    checkPixels('video', pixels)
-    for (let frame = 0; frame < source.shape[0]!; frame++)
-      yield [pixels.subarray(frame * size, (frame + 1) * size)]
-    return
-  }
-  const { openVideo, sample, toPixels } = await import('../video/index.ts')
-  const isFile = typeof source === 'string' || asUrl(source) || asBytes(source) || isBlob(source)
-  const video = isFile
-    ? await openVideo(
-        source as string | URL | Blob | ArrayBuffer | Uint8Array,
-        options.signal ? { signal: options.signal } : {},
-      )
-    : undefined
-  try {
-    const frames = video ? sample(video, options) : (source as AsyncIterable<FrameLike>)
-    for await (const frame of frames) {
-      if (views === 1) yield [toInput(frame, 1, [height, width])]
-      else if ('planes' in frame)
-        yield Array.from({ length: views }, (_, view) =>
-          toPixels(frame, { height, width, view, views }),
-        )
-      else
-        throw new TrecvitError(
-          `"views" of ${views} expected decoded frames, got pixels of the model's size`,
-        )
-    }
-  } finally {
-    await video?.close()
   }
 }

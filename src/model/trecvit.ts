@@ -4,13 +4,9 @@ import type { NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { flopsOf } from '../program/listing.ts'
 import type { Program } from '../program/program.ts'
+import type { FrameSource } from '../stream/frames.ts'
 import { checkStreamOptions, restore, Stream } from '../stream/stream.ts'
-import {
-  type ClassifyOptions,
-  type ClassifyResult,
-  type ClassifySource,
-  classify,
-} from './classify.ts'
+import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts'
 import type { Config } from './config.ts'
 import { type ForwardResult, features, forward, runWhole } from './forward.ts'
 import { type ClassStream, type ClassStreamOptions, classAnswers } from './heads/classification.ts'
@@ -98,7 +94,7 @@ export class TRecViT {
    * @example
    * const { top } = await model.classify('clip.mp4', { topK: 3 })
    */
-  async classify(video: ClassifySource, options: ClassifyOptions = {}): Promise<ClassifyResult> {
+  async classify(video: FrameSource, options: ClassifyOptions = {}): Promise<ClassifyResult> {
     this.#wantHead('classify')
     return classify(this.#sessions, this.labels, video, options)
   }

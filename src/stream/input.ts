@@ -1,38 +1,50 @@
 import { checkArray, checkPixels, describe, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
-import { asBytes } from '../base/realm.ts'
-import { checkSize, type Frame, RGB } from '../video/frame.ts'
-import { toPixels } from '../video/pixels/pixels.ts'
+import { classOf } from '../base/realm.ts'
+import type { Picture } from '../video/browser/types.ts'
 
 /**
- * One picture: an array of the model's size, or an ImageData or decoded video frame of any size.
+ * One picture: an array of the model's size; or of any size a decoded frame, ImageData, VideoFrame,
+ * ImageBitmap, canvas, `<img>`, `<video>` or a VideoSample of mediabunny.
  */
-export type FrameLike = NdArray | Frame | ImageDataLike
+export type FrameLike = NdArray | Picture
 
-/** An ImageData of a canvas: RGBA bytes. */
-export interface ImageDataLike {
-  /** RGBA, 4·width·height bytes. */
-  readonly data: Uint8ClampedArray
-  /** Pixels. */
-  readonly width: number
-  /** Pixels. */
-  readonly height: number
+/** Pixels of the model's size. */
+export type Pixels = Uint8Array | Float32Array
+
+type Pictures = typeof import('../video/browser/pictures.ts')
+let loaded: Pictures | undefined
+
+/**
+ * The module that reads pictures, imported when the first one comes.
+ * @throws TrecvitError where nothing may be imported on demand
+ */
+export async function loadPictures(): Promise<Pictures> {
+  loaded ??= await import('../video/browser/pictures.ts').catch((cause) => {
+    throw new TrecvitError(
+      'Pictures need an import on demand, which is not allowed here: push an array, ' +
+        'as toPixels of "trecvit/video" makes it',
+      { cause },
+    )
+  })
+  return loaded
 }
 
 /**
- * Returns the pixels [b, height, width, 3] of one step of b videos.
- * @throws TrecvitError if the frame is none of the known kinds, or an array of another size or with
- *   float32 values outside 0..1
+ * Returns the pixels [b, height, width, 3] of one step of b videos, or their promise. A picture is
+ * read before this function returns, so the caller may close it.
+ * @throws TrecvitError, or rejects with one, if the frame is none of the known kinds or cannot be
+ *   read, or is an array of another size or with float32 values outside 0..1
  */
 export function toInput(
   frame: FrameLike,
   b: number,
   [height, width]: readonly [number, number],
-): Uint8Array | Float32Array {
-  if (frame === null || typeof frame !== 'object' || !('shape' in frame || 'width' in frame)) {
+): Pixels | Promise<Pixels> {
+  if (frame === null || typeof frame !== 'object' || !('shape' in frame || isPicture(frame))) {
     throw new TrecvitError(
-      'A frame expected an array { data, shape }, an ImageData or a decoded frame, ' +
-        `got ${describe(frame)}`,
+      'A frame expected an array { data, shape }, a decoded frame, an ImageData or another ' +
+        `picture of a page, got ${describe(frame)}`,
     )
   }
   if ('shape' in frame) {
@@ -44,7 +56,7 @@ export function toInput(
     if (!fits)
       throw new TrecvitError(
         `A frame expected shape [${b === 1 ? '' : `${b},`}${expected}], got [${frame.shape}]; ` +
-          'resize it, or pass an ImageData or a decoded frame',
+          'resize it, or pass a picture of any size',
       )
     checkPixels('frame', pixels)
     return pixels
@@ -54,18 +66,46 @@ export function toInput(
       `A stream of ${b} videos expected an array of shape [${[b, height, width, 3]}], ` +
         `got one ${describe(frame)}`,
     )
-  return toPixels('planes' in frame ? frame : fromImageData(frame), { height, width })
+  return loaded ? loaded.pixelsOf(frame, { height, width }) : readFirst(frame, { height, width })
 }
 
-function fromImageData({ data: given, width, height }: ImageDataLike): Frame {
-  const data = asBytes(given)
-  // A canvas in float16 gives a Float16Array.
-  if (!data)
-    throw new TrecvitError(
-      `An ImageData expected bytes in a Uint8ClampedArray, got ${describe(given)}; ` +
-        'ask the canvas for "rgba-unorm8"',
-    )
-  checkSize('The ImageData', width, height)
-  const planes = [{ data, stride: 4 * width }]
-  return { format: 'rgba', width, height, planes, time: 0, rotation: 0, ...RGB }
+/** What a canvas draws. */
+const DRAWABLE = /^(HTML(Image|Canvas|Video)Element|ImageBitmap|OffscreenCanvas)$/
+
+/** Whether a frame is a picture, of any size. */
+export function isPicture(frame: object): frame is Picture {
+  return (
+    'planes' in frame ||
+    'copyTo' in frame ||
+    ('data' in frame && 'width' in frame) ||
+    DRAWABLE.test(classOf(frame))
+  )
+}
+
+/** Reads the first picture while what reads it is imported. */
+async function readFirst(
+  picture: Picture,
+  shape: { readonly height: number; readonly width: number },
+): Promise<Pixels> {
+  const kept = await keep(picture)
+  try {
+    return await (await loadPictures()).pixelsOf(kept, shape)
+  } finally {
+    if (kept !== picture && 'close' in kept) kept.close()
+  }
+}
+
+/** A copy of a picture that the caller may change or close; itself if it cannot be copied. */
+function keep(picture: Picture): Picture | Promise<Picture> {
+  try {
+    if ('planes' in picture) return picture
+    if ('clone' in picture) return picture.clone() ?? picture
+    if ('data' in picture)
+      return { width: picture.width, height: picture.height, data: picture.data.slice() }
+    return 'videoWidth' in picture && typeof VideoFrame === 'function'
+      ? new VideoFrame(picture)
+      : createImageBitmap(picture)
+  } catch {
+    return picture
+  }
 }

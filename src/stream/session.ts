@@ -4,6 +4,7 @@ import type { EngineSource } from '../backend/engines.ts'
 import type { NdArray } from '../base/array.ts'
 import { type Average, type Program, type State, statesFor } from '../program/program.ts'
 import { type Chunk, History } from './history.ts'
+import type { Pixels } from './input.ts'
 import { jobOf, type Task } from './job.ts'
 import { type Place, Recovery } from './recovery.ts'
 import { Runner } from './runner.ts'
@@ -76,22 +77,27 @@ export class Session {
 
   /**
    * Runs the next t frames.
-   * @param pixels [b, t, H, W, 3]; copied, so the caller may change them afterwards
+   * @param given pixels [b, t, H, W, 3], which are copied, so that the caller may change them
+   * afterwards; or their promise
    * @returns the index of the first of the frames since the reset, and the outputs
    * @throws TrecvitError if the session has ended, its queue is full, or nothing can compute
    */
   advance(
-    pixels: Uint8Array | Float32Array,
+    given: Pixels | Promise<Pixels>,
     t: number,
     { watch, signal }: AdvanceOptions = {},
   ): Promise<{ first: number; outputs: Outputs }> {
-    const chunk = { pixels: pixels.slice(), t }
+    const pixels = given instanceof Promise ? given : given.slice()
+    // A frame that is taken out of the queue is not waited for.
+    if (pixels instanceof Promise) pixels.catch(() => {})
+    let chunk: Chunk
     return this.#ask({
       frames: t,
       alone: watch !== undefined,
-      bytes: chunk.pixels.byteLength,
+      bytes: pixels instanceof Promise ? 0 : pixels.byteLength,
       signal,
       prepare: async (engine) => {
+        chunk = { pixels: await pixels, t }
         const run = await engine.prepare(this.#programOf(chunk))
         return (state, frame) => run(state, frame, { pixels: chunk.pixels }, watch)
       },
@@ -105,7 +111,7 @@ export class Session {
 
   /** Runs the next t frames as `advance` does, and gives every named tensor. */
   async trace(
-    pixels: Uint8Array | Float32Array,
+    pixels: Pixels | Promise<Pixels>,
     t: number,
   ): Promise<Map<string, NdArray<Float32Array>>> {
     const tensors = new Map<string, NdArray<Float32Array>>()

@@ -2,8 +2,10 @@ import type { Device } from '../backend/backend.ts'
 import { checkCount, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import type { Average, State } from '../program/program.ts'
+import type { ReadOptions } from '../video/read.ts'
 import { ahead } from './ahead.ts'
-import { type FrameLike, toInput } from './input.ts'
+import { type FrameSource, framesOf } from './frames.ts'
+import { type FrameLike, type Pixels, toInput } from './input.ts'
 import type { Outputs, Session } from './session.ts'
 import {
   checkSnapshotOptions,
@@ -94,9 +96,9 @@ export class Stream<Answer> {
 
   /**
    * Feeds the next frame (of each video) and answers.
-   * @param frame [H, W, 3] or [b, H, W, 3] of the model's size, bytes 0..255 or float32 0..1; or an
-   * ImageData or decoded video frame of any size, which is resized (shorter side) and cropped
-   * (centre)
+   * @param frame [H, W, 3] or [b, H, W, 3] of the model's size, bytes 0..255 or float32 0..1; or a
+   * picture of any size, which is resized (shorter side) and cropped (centre). It is read before
+   * `push` returns; the caller owns it and may close it then.
    * @throws TrecvitError if the frame does not fit, too many frames wait, or the stream has ended
    * @throws the reason of the signal, if that is aborted while the frame waits
    */
@@ -118,11 +120,20 @@ export class Stream<Answer> {
    * Pushes frames as they come and gives the answers. The next frame is fetched while one is
    * computed; it is pushed when its turn has come, so leaving the loop pushes no frame that is not
    * answered.
+   * @param frames frames, or a file by path, URL, Blob or bytes
+   * @param options for files: which frames, and who decodes; `signal` ends the loop
+   * @throws TrecvitError if the video cannot be read or a frame does not fit
+   * @throws the reason of the signal, if that is aborted
+   * @example
+   * for await (const { top } of stream.run('clip.mp4', { fps: 5 })) console.log(top[0].label)
    */
   async *run(
-    frames: AsyncIterable<FrameLike> | Iterable<FrameLike>,
+    frames: FrameSource,
+    options: ReadOptions = {},
   ): AsyncGenerator<Answer, void, undefined> {
-    for await (const frame of ahead(frames)) yield await this.push(frame)
+    const { signal } = options
+    for await (const frame of ahead(framesOf(frames, this.#model.config.imageSize, options)))
+      yield await this.push(frame, signal ? { signal } : {})
   }
 
   /** Forgets all frames, after those already pushed. */
@@ -165,7 +176,7 @@ export class Stream<Answer> {
     return this.dispose()
   }
 
-  #input(frame: FrameLike): Uint8Array | Float32Array {
+  #input(frame: FrameLike): Pixels | Promise<Pixels> {
     return toInput(frame, this.#session.b, this.#model.config.imageSize)
   }
 }
