@@ -45,21 +45,21 @@ export function attention(args: AttentionArgs, scratch: usize, begin: i32, end: 
     const column = (<usize>((unit % args.heads) * r)) << 2
     packColumns(
       keys,
-      args.k + ((<usize>(frame * n) * args.kStride) << 2) + column,
+      args.k + ((<usize>frame * args.kFrame) << 2) + column,
       (<usize>args.kStride) << 2,
       n,
       r,
     )
     packRows(
       values,
-      args.v + ((<usize>(frame * n) * args.vStride) << 2) + column,
+      args.v + ((<usize>frame * args.vFrame) << 2) + column,
       (<usize>args.vStride) << 2,
       n,
       r,
     )
     for (let i = share * shareRows; i < last; i += TILE) {
       const rows = min(TILE, last - i)
-      const q = args.q + <usize>(frame * args.nq + i) * ldq + column
+      const q = args.q + ((<usize>frame * args.qFrame) << 2) + <usize>i * ldq + column
       tiles(scores, scoreStride, q, ldq, keys, r, keyPanels, rows)
       for (let row = 0; row < rows; row++) {
         const p = scores + <usize>row * scoreStride

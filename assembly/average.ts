@@ -41,7 +41,7 @@ export function average(
     const past = args.past + state + <usize>(video * slots) * bytes
     for (let t = 0; t < args.t; t++) {
       const row = <usize>(video * args.t + t)
-      const x = args.x + ((row * args.xStride) << 2)
+      const x = args.x + ((row * args.xFrame) << 2)
       const out = args.out + ((row * args.outStride) << 2)
       const seen = frame + <f64>t
       if (args.mode == ALL) addExactly(out, x, past, bytes, <f32>(seen + 1))

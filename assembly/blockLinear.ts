@@ -13,6 +13,7 @@
  */
 import { BlockLinearArgs } from '../build/operations'
 import { blockOf, tile } from './lib/gemm'
+import { rowAt } from './lib/rows'
 import { PANEL, TILE, WIDE } from './lib/target'
 
 /** @param edge working memory of TILE rows of a panel */
@@ -36,10 +37,13 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
     const columns = min(PANEL, n - panel * PANEL)
     const column = block * n + panel * PANEL
     const bias = args.bias + ((<usize>column) << 2)
-    for (let row = share * shareRows; row < last; row += TILE) {
-      const rows = min(TILE, last - row)
+    let row = share * shareRows
+    while (row < last) {
+      // A tile ends where a frame does: the next row may lie elsewhere.
+      const rows = min(min(TILE, last - row), args.frameRows - (row % args.frameRows))
       const out = args.out + <usize>row * ldo + ((<usize>column) << 2)
-      const x = args.x + <usize>row * ldx + ((<usize>(block * k)) << 2)
+      const x =
+        rowAt(args.x, args.xStride, args.xFrame, args.frameRows, row) + ((<usize>(block * k)) << 2)
       if (columns == PANEL) tile(out, ldo, x, ldx, w, next, k, rows, bias, 0, w)
       else {
         // The last panel of a block has fewer than 8 columns. The tile goes to `edge`, and only
@@ -48,6 +52,7 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
         for (let i = 0; i < rows; i++)
           memory.copy(out + <usize>i * ldo, edge + ((<usize>i) << 5), (<usize>columns) << 2)
       }
+      row += rows
     }
     unit += together
   }

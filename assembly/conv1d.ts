@@ -157,6 +157,6 @@ function addTap(out: usize, sums: usize, kernel: usize, x: usize, e: usize): voi
 @inline
 function inputAt(args: Conv1dArgs, past: usize, e: usize, video: i32, t: i32, token: i32): usize {
   return t >= 0
-    ? args.x + ((<usize>((video * args.t + t) * args.n + token) * args.xStride) << 2)
+    ? args.x + ((<usize>(video * args.t + t) * args.xFrame + <usize>token * args.xStride) << 2)
     : past + <usize>((args.k - 1 + t) * args.n) * e
 }

@@ -14,13 +14,14 @@
  */
 import { LayerNormArgs } from '../build/operations'
 import { root } from './lib/math'
+import { rowAt } from './lib/rows'
 import { sumOfRow, sumOfSquares } from './lib/sums'
 
 export function layerNorm(args: LayerNormArgs, begin: i32, end: i32): void {
   const bytes = (<usize>args.d) << 2
   const pairs = bytes & ~31
   for (let row = begin; row < end; row++) {
-    const x = args.x + ((<usize>row * args.xStride) << 2)
+    const x = rowAt(args.x, args.xStride, args.xFrame, args.frameRows, row)
     const out = args.out + ((<usize>row * args.outStride) << 2)
     const mean = sumOfRow(x, bytes) / <f32>args.d
     const deviation = root(sumOfSquares(x, bytes, mean) / <f32>args.d + <f32>1e-6)

@@ -26,6 +26,7 @@
 import { LinearArgs } from '../build/operations'
 import { blockOf, int8Tile, tile } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
+import { rowAt } from './lib/rows'
 import { int8Rows, PANEL, TILE, WIDE, ZEROS } from './lib/target'
 
 /** The most columns of x in a block. */
@@ -120,8 +121,12 @@ function products(
   const bias = args.bias && !args.factors ? args.bias + ((<usize>panel) << 5) : ZEROS
   const quantised = args.factors != 0
   const tall = quantised ? int8Rows() : TILE
-  let x = args.x + <usize>row * ldx + ((<usize>k) << 2)
-  for (let left = rows, tiles = 0; left > 0; left -= tall, tiles++) {
+  // From the end of a frame of x to the begin of the next.
+  const gap = (<usize>(args.xFrame - args.frameRows * args.xStride)) << 2
+  let x = rowAt(args.x, args.xStride, args.xFrame, args.frameRows, row) + ((<usize>k) << 2)
+  let inFrame = args.frameRows - (row % args.frameRows)
+  for (let left = rows, tiles = 0; left > 0; tiles++) {
+    const height = min(min(tall, left), inFrame)
     const from = k ? c : bias,
       ldf = k ? ldc : 0
     // Sixteen tiles together prefetch one of the next panels.
@@ -129,10 +134,17 @@ function products(
       tiles >> 4 < panels
         ? following + <usize>(tiles >> 4) * next + <usize>(tiles & 15) * ((<usize>count) << 1)
         : w
-    if (quantised) int8Tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
-    else tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, left, from, ldf, ahead)
-    c += <usize>tall * ldc
-    x += <usize>tall * ldx
+    if (quantised)
+      int8Tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, height, from, ldf, ahead)
+    else tile(c, ldc, x, ldx, w, panels > 1 ? next : 0, count, height, from, ldf, ahead)
+    c += <usize>height * ldc
+    x += <usize>height * ldx
+    left -= height
+    inFrame -= height
+    if (!inFrame) {
+      inFrame = args.frameRows
+      x += gap
+    }
   }
 }
 
@@ -170,7 +182,7 @@ function finish(
   columns: i32,
 ): void {
   const activated = min(max(args.activated - column, 0), columns)
-  const plain = !args.multiply && !args.table && columns % PANEL == 0
+  const plain = !args.multiply && !args.table && columns % PANEL == 0 && args.frameRows == args.rows
   if (plain && !args.add && args.activation == GELU && activated == columns)
     finishWith(GELU, false, args, c, ldc, row, rows, column, columns)
   else if (plain && !args.add && !activated)
@@ -232,9 +244,12 @@ function finishAny(
     const at = row + i
     const out = args.out + ((<usize>at * args.outStride + column) << 2)
     const multiply = args.multiply
-      ? args.multiply + ((<usize>at * args.multiplyStride + column) << 2)
+      ? rowAt(args.multiply, args.multiplyStride, args.multiplyFrame, args.frameRows, at) +
+        ((<usize>column) << 2)
       : 0
-    const add = args.add ? args.add + ((<usize>at * args.addStride + column) << 2) : 0
+    const add = args.add
+      ? rowAt(args.add, args.addStride, args.addFrame, args.frameRows, at) + ((<usize>column) << 2)
+      : 0
     const table = args.table
       ? args.table + ((<usize>(at % args.tableRows) * args.n + column) << 2)
       : 0

@@ -19,7 +19,7 @@ export function pool(args: PoolArgs, begin: i32, end: i32): void {
     const out = args.out + ((<usize>frame * args.outStride) << 2)
     memory.fill(out, 0, bytes)
     for (let token = 0; token < args.n; token++) {
-      const x = args.x + ((<usize>(frame * args.n + token) * args.xStride) << 2)
+      const x = args.x + ((<usize>frame * args.xFrame + <usize>token * args.xStride) << 2)
       for (let i: usize = 0; i < vectors; i += 16)
         v128.store(out + i, f32x4.add(v128.load(out + i), v128.load(x + i)))
       for (let i = vectors; i < bytes; i += 4)

@@ -40,11 +40,12 @@ export function rgLru(
     const video = unit / args.n
     const token = unit % args.n
     for (let t = 0; t < args.t; t++) {
-      const row = <usize>((video * args.t + t) * args.n + token)
-      let gate = args.gates + ((row * args.gatesStride) << 2)
-      let v = args.v + ((row * args.vStride) << 2)
-      let y = args.y + ((row * args.yStride) << 2)
-      let out = args.out + ((row * args.outStride) << 2)
+      const frame = video * args.t + t
+      let gate =
+        args.gates + ((<usize>frame * args.gatesFrame + <usize>token * args.gatesStride) << 2)
+      let v = args.v + ((<usize>frame * args.vFrame + <usize>token * args.vStride) << 2)
+      let y = args.y + ((<usize>frame * args.yFrame + <usize>token * args.yStride) << 2)
+      let out = args.out + ((<usize>(frame * args.n + token) * args.outStride) << 2)
       let s = args.s + state + ((<usize>unit * args.e) << 2)
       let decay = args.decay
       for (let head = 0; head < args.heads; head++) {

@@ -12,6 +12,7 @@
  */
 import { RmsNormArgs } from '../build/operations'
 import { root } from './lib/math'
+import { rowAt } from './lib/rows'
 import { sumOfSquares } from './lib/sums'
 
 export function rmsNorm(args: RmsNormArgs, begin: i32, end: i32): void {
@@ -19,7 +20,7 @@ export function rmsNorm(args: RmsNormArgs, begin: i32, end: i32): void {
   const pairs = bytes & ~31
   const one = f32x4.splat(1)
   for (let row = begin; row < end; row++) {
-    const x = args.x + ((<usize>row * args.xStride) << 2)
+    const x = rowAt(args.x, args.xStride, args.xFrame, args.frameRows, row)
     const out = args.out + ((<usize>row * args.outStride) << 2)
     const rms = root(sumOfSquares(x, bytes, 0) / <f32>args.d + <f32>1e-6)
     const divisor = f32x4.splat(rms)

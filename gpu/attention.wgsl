@@ -153,7 +153,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
  * repeat it.
  */
 fn qAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
-  let at = p.qOffset + (frame * p.nq + min(row, p.nq - 1u)) * p.qStride + head * p.r + c;
+  let at = p.qOffset + frame * p.qFrame + min(row, p.nq - 1u) * p.qStride + head * p.r + c;
   if (ALIGNED) {
     return q[at >> 2u];
   }
@@ -166,7 +166,7 @@ fn qAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
 
 /** The same for k. */
 fn kAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
-  let at = p.kOffset + (frame * p.n + min(row, p.n - 1u)) * p.kStride + head * p.r + c;
+  let at = p.kOffset + frame * p.kFrame + min(row, p.n - 1u) * p.kStride + head * p.r + c;
   if (ALIGNED) {
     return k[at >> 2u];
   }
@@ -182,7 +182,7 @@ fn vAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
   if (c >= p.r) {
     return vec4f();
   }
-  let at = p.vOffset + (frame * p.n + min(row, p.n - 1u)) * p.vStride + head * p.r + c;
+  let at = p.vOffset + frame * p.vFrame + min(row, p.n - 1u) * p.vStride + head * p.r + c;
   if (ALIGNED) {
     return v[at >> 2u];
   }

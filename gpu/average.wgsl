@@ -41,7 +41,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let at = video * select(2u, u32(stream.averageFrames), MODE == 1u) * p.c + column;
   for (var t = 0u; t < p.t; t++) {
     let row = video * p.t + t;
-    let value = x[p.xOffset + row * p.xStride + column];
+    let value = x[p.xOffset + row * p.xFrame + column];
     let seen = stream.frame + t;
     var mean: f32;
     if (MODE == 0u) {

@@ -8,7 +8,7 @@
 // Tiling: the tile of lib/tile.wgsl, which also has the layout of the kernel. The z of a workgroup
 // is its block.
 
-// With lib/kernel.wgsl, lib/tile.wgsl.
+// With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/products.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;

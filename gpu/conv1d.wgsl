@@ -31,13 +31,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let pastFrom = (video * history * p.n + token) * p.e + channel;
   let pastStride = p.n * p.e;
   let row = video * p.t * p.n + token;
-  let xFrom = p.xOffset + row * p.xStride + channel;
+  let xFrom = p.xOffset + video * p.t * p.xFrame + token * p.xStride + channel;
   for (var t = 0u; t < p.t; t++) {
     var sum = bias[channel];
     for (var j = 0u; j < p.k; j++) {
       var value: f32;
       if (j <= t) {
-        value = x[xFrom + (t - j) * p.n * p.xStride];
+        value = x[xFrom + (t - j) * p.xFrame];
       } else {
         value = past[pastFrom + (history + t - j) * pastStride];
       }
@@ -51,7 +51,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (source < history) {
       past[pastFrom + slot * pastStride] = past[pastFrom + source * pastStride];
     } else {
-      past[pastFrom + slot * pastStride] = x[xFrom + (source - history) * p.n * p.xStride];
+      past[pastFrom + slot * pastStride] = x[xFrom + (source - history) * p.xFrame];
     }
   }
 }

@@ -15,7 +15,7 @@
 // once. So k is split between 32 slices of a workgroup, which has 32 columns and 4 rows. The sums
 // of the slices are added in workgroup memory.
 
-// With lib/kernel.wgsl, lib/tile.wgsl, lib/exponential.wgsl.
+// With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.wgsl, lib/exponential.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/products.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
@@ -94,10 +94,11 @@ fn finish(_block: u32, row: u32, column: u32, sum: vec4f) {
     v = select(v, activated, column + vec4u(0u, 1u, 2u, 3u) < vec4u(p.activated));
   }
   if (p.multiplied == 1u) {
-    v *= multiplyAt(p.multiplyOffset + row * p.multiplyStride + column);
+    v *= multiplyAt(p.multiplyOffset
+      + rowOffset(row, p.frameRows, p.multiplyFrame, p.multiplyStride) + column);
   }
   if (p.added == 1u) {
-    v += addAt(p.addOffset + row * p.addStride + column);
+    v += addAt(p.addOffset + rowOffset(row, p.frameRows, p.addFrame, p.addStride) + column);
   }
   if (p.tableRows != 0u) {
     v += table[(row % p.tableRows) * ((p.n + 3u) / 4u) + (column >> 2u)];

@@ -21,7 +21,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let column = index % p.d;
   var sum = 0.0;
   for (var token = 0u; token < p.n; token++) {
-    sum += x[p.xOffset + (frame * p.n + token) * p.xStride + column];
+    sum += x[p.xOffset + frame * p.xFrame + token * p.xStride + column];
   }
   out[p.outOffset + frame * p.outStride + column] = sum / f32(p.n);
 }

@@ -41,17 +41,18 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let gate = channel / width * 2u * width + channel % width;
   var state = s[index];
   for (var t = 0u; t < p.t; t++) {
-    let row = (video * p.t + t) * p.n + token;
-    let gateAt = p.gatesOffset + row * p.gatesStride + gate;
-    let gated = sigmoid(gates[gateAt]) * v[p.vOffset + row * p.vStride + channel];
+    let place = video * p.t + t;
+    let gateAt = p.gatesOffset + place * p.gatesFrame + token * p.gatesStride + gate;
+    let vAt = p.vOffset + place * p.vFrame + token * p.vStride + channel;
+    let gated = sigmoid(gates[gateAt]) * v[vAt];
     if (frame + t == 0u) {
       state = gated;
     } else {
       let m = expm1(decay[channel] * sigmoid(gates[gateAt + width]));
       state = (1.0 + m) * state + sqrt(-m * (2.0 + m)) * gated;
     }
-    out[p.outOffset + row * p.outStride + channel] =
-      state * y[p.yOffset + row * p.yStride + channel];
+    out[p.outOffset + (place * p.n + token) * p.outStride + channel] =
+      state * y[p.yOffset + place * p.yFrame + token * p.yStride + channel];
   }
   s[index] = state;
 }

@@ -7,7 +7,7 @@
 // Work: a workgroup for each row. Each of its 64 invocations takes every 64th element.
 // lib/rows.wgsl combines their results. Exponentials are computed twice instead of being stored.
 
-// With lib/rows.wgsl.
+// With lib/rows.wgsl, lib/frames.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/norms.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
@@ -21,7 +21,7 @@ fn main(
   if (row >= p.rows) {
     return;
   }
-  let base = p.xOffset + row * p.xStride;
+  let base = p.xOffset + rowOffset(row, p.frameRows, p.xFrame, p.xStride);
   var largest = -3.4028234e38;
   for (var i = local; i < p.d; i += 64u) {
     largest = max(largest, x[base + i]);

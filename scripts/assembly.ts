@@ -11,10 +11,10 @@ const classOf = (op: string): string => `${op[0]!.toUpperCase()}${op.slice(1)}Ar
 
 function argsOf(op: Op): string {
   const { inputs, weights = {}, states = {}, fields, cpu = {} } = descriptionOf({ op })
-  const views = ['out', ...Object.keys(inputs)].flatMap((name) => [
-    `${name}: usize`,
-    `${name}Stride: i32`,
-  ])
+  const views = [
+    ...['out: usize', 'outStride: i32'],
+    ...Object.keys(inputs).flatMap((x) => [`${x}: usize`, `${x}Stride: i32`, `${x}Frame: i32`]),
+  ]
   const before = [...Object.keys(weights), ...Object.keys(states)].map((name) => `${name}: usize`)
   const shared = fields.map((name) => `${name}: i32`)
   const pointers = (cpu.pointers ?? []).map((name) => `${name}: usize`)

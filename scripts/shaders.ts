@@ -6,15 +6,15 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { descriptionOf, OPS } from '../src/program/describe.ts'
 import type { Op } from '../src/program/program.ts'
-import { tile } from './tile.ts'
+import { expand } from './template.ts'
 
 /** The fields of `struct Params` of an operation, in the order of `Call.params`. */
 export function fieldsOf(op: Op): string[] {
   const { inputs, fields, gpu } = descriptionOf({ op })
-  const views = ['out', ...Object.keys(inputs)].flatMap((name) => [
-    `${name}Offset`,
-    `${name}Stride`,
-  ])
+  const views = [
+    ...['outOffset', 'outStride'],
+    ...Object.keys(inputs).flatMap((x) => [`${x}Offset`, `${x}Stride`, `${x}Frame`]),
+  ]
   return ['count', ...fields, ...(gpu?.fields ?? []), ...views]
 }
 
@@ -24,15 +24,18 @@ export function paramsOf(op: Op): string {
   return `struct Params {\n${fields.join('')}}\n\n@group(0) @binding(0) var<uniform> p: Params;\n`
 }
 
-/** The tile of linear and blockLinear. */
-const PRODUCT = { sizes: 'p', x: 'x', kernel: 'kernel', epilogue: 'finish' }
+/** Arguments of the templates in gpu/lib, by file: what each means stands in its first lines. */
+export const ARGUMENTS = {
+  tile: { sizes: 'p', x: 'x', kernel: 'kernel', epilogue: 'finish' },
+  norm: { sizes: 'p', x: 'x', out: 'out', epilogue: 'scaled' },
+}
 
 /** The text of build/shaders.txt. */
 export async function shaders(): Promise<string> {
   const library = (await readdir('gpu/lib')).map((file) => file.slice(0, -'.wgsl'.length)).sort()
   const parts = library.map(async (name) => {
-    const code = await read(`lib/${name}`)
-    return [name, '', name === 'tile' ? tile(code, PRODUCT) : code]
+    const names = ARGUMENTS[name as keyof typeof ARGUMENTS] ?? {}
+    return [name, '', expand(await read(`lib/${name}`), names)]
   })
   const kernels = OPS.map(async (op) => {
     const code = await read(op)

@@ -13,7 +13,7 @@ import { type ModelOptions, writeModel } from '../src/onnx/model.ts'
 import { writeProgram } from '../src/onnx/program.ts'
 import { Message } from '../src/onnx/protobuf.ts'
 import { collectWeights, takeColumns } from '../src/onnx/weights.ts'
-import { sizeOf } from '../src/program/program.ts'
+import { sizeOf, type Tensor } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
 import { type OnnxFile, readOnnx } from './onnxFile.ts'
 
@@ -120,7 +120,10 @@ test('a clip has no state, and an encoder gives its tokens', () => {
   expect(encoder.outputs).toEqual({ encoded: [1, 4, 7, 32] })
 })
 
-test('a program of another model is written with its inputs: query tokens', () => {
+test.each([
+  ['all tokens', 9],
+  ['the query tokens', 3],
+])('a program of another model is written with its inputs; its encoder gives %s', (_, count) => {
   const { numClasses, repSize, framesPerClip, poolType, ...shared } = config
   const encoder = { ...shared, classToken: false, queryTokens: 3 }
   const table = encoderTensors(encoder, 'f32').weights
@@ -132,7 +135,8 @@ test('a program of another model is written with its inputs: query tokens', () =
   )
   const ops = new Recorder(1, 2, new Map(table.map((weight) => [weight.name, weight])))
   const tokens = recordTokens(ops, encoder, ops.pixels(...encoder.imageSize, 'f32'))
-  const program = ops.end({ encoded: recordEncoder(ops, encoder, tokens) })
+  const select = (x: Tensor) => ops.tokens(x, 0, count)
+  const program = ops.end({ encoded: recordEncoder(ops, encoder, tokens, select) })
   const graph = writeProgram(program, values, {
     stateful: true,
     dtype: 'f32',
@@ -143,7 +147,7 @@ test('a program of another model is written with its inputs: query tokens', () =
   expectSound(file)
   const n = 3 + 2 * 3
   expect(file.inputs).toMatchObject({ pixels: [1, 2, 32, 48, 3], queries: [1, 2, n, 32] })
-  expect(file.outputs['encoded']).toEqual([1, 2, n, 32])
+  expect(file.outputs['encoded']).toEqual([1, 2, count, 32])
 })
 
 test('matrices are constants with the values of their columns, in f32 or f16', () => {

@@ -75,11 +75,13 @@ const POISON = Math.fround(-7.77e33)
 /**
  * Runs a case.
  * @param gap elements between the end of a row and the next, in inputs and output
+ * @param apart rows between the frames of inputs [b, t, n, d]
  */
 export async function runOp(
   create: BackendUnderTest['create'],
   op: OpCase,
   gap = 0,
+  apart = 0,
 ): Promise<OpResult> {
   const { b = 1, t = 1, average = 'all' } = op
   const table = Object.entries(op.weights ?? {}).map(([name, { values, ...weight }]) => ({
@@ -97,8 +99,13 @@ export async function runOp(
     const columns = shape[shape.length - 1]!
     const stride = columns + (bytes ? 0 : gap)
     const offset = size
-    size += (values.length / columns) * stride + margin
-    return { name, values, offset, shape, stride }
+    const frameRows = shape.length === 4 ? shape[2]! : values.length / columns
+    const frameStride = (frameRows + apart) * stride
+    size += (values.length / columns / frameRows) * frameStride + margin
+    const view = { offset, shape, stride, ...(apart && shape.length === 4 && { frameStride }) }
+    const place = (row: number) =>
+      offset + Math.floor(row / frameRows) * frameStride + (row % frameRows) * stride
+    return { name, values, view, place, end: size }
   })
   const buffer = { name: 'pixels', dtype: bytes ? ('u8' as const) : ('f32' as const), size }
   const whole = (of: Buffer, count: number) => ({
@@ -118,12 +125,11 @@ export async function runOp(
   }
   const copies: Record<string, { readonly tensor: Tensor; readonly from: number }> = {}
   const inputs = Object.fromEntries(
-    placed.map(({ name, offset, shape, stride, values }): [string, Tensor] => {
-      if (bytes) return [name, { buffer, offset, shape, stride }]
-      const rows = values.length / shape[shape.length - 1]!
-      const from = offset - margin
-      copies[name] = { tensor: copy(name, from, margin + rows * stride + margin - 2), from }
-      return [name, { buffer: copies[name].tensor.buffer, offset: margin, shape, stride }]
+    placed.map(({ name, view, end }): [string, Tensor] => {
+      if (bytes) return [name, { buffer, ...view }]
+      const from = view.offset - margin
+      copies[name] = { tensor: copy(name, from, end - from - 2), from }
+      return [name, { ...view, buffer: copies[name].tensor.buffer, offset: margin }]
     }),
   )
   const result = op.record(recorder, inputs)
@@ -160,10 +166,10 @@ export async function runOp(
   const sent = bytes
     ? new Uint8Array(buffer.size).fill(255)
     : new Float32Array(buffer.size).fill(NaN).fill(POISON, size)
-  for (const { values, offset, shape, stride } of placed) {
-    const columns = shape[shape.length - 1]!
+  for (const { values, view, place } of placed) {
+    const columns = view.shape.at(-1)!
     for (let row = 0; row < values.length / columns; row++)
-      sent.set(values.subarray(row * columns, (row + 1) * columns), offset + row * stride)
+      sent.set(values.subarray(row * columns, (row + 1) * columns), place(row))
   }
   const backend = await create(table)
   for (const weight of table) backend.write(weight, weight.values, 0, weight.columns, 0)
@@ -204,15 +210,19 @@ export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike
 }
 
 /**
- * Registers a test for every case and backend, dense and with strides, against the reference and
- * the bound of the case.
+ * Registers a test for every case and backend, dense and with strides of rows or of frames, against
+ * the reference and the bound of the case.
  */
 export function testOp(title: string, cases: readonly OpCase[], on = backends): void {
   describe.each([...on, team])(`${title} on $name`, (backend) => {
     test.each(cases)('$name', { tags: tagsOf(backend) }, async (op) => {
       const want = await runOp(async (weights) => new ReferenceBackend(weights), op)
-      for (const gap of [0, 5]) {
-        const got = await runOp(backend.create, op, gap)
+      const hasFrames = Object.values(op.inputs).some(
+        ({ shape }) => shape.length === 4 && shape[0]! * shape[1]! > 1,
+      )
+      const strides = [[0, 0], [5, 0], ...(hasFrames ? [[0, 2]] : [])] as [number, number][]
+      for (const [gap, apart] of strides) {
+        const got = await runOp(backend.create, op, gap, apart)
         expectWithin(got.output, want.output, op.bound(backend, want.output), backend)
         const bounds = op.boundOfStates?.(backend)
         got.states.forEach((state, index) =>

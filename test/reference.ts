@@ -399,13 +399,13 @@ export class ReferenceBackend implements Backend {
     const rows = (tensor: Tensor) => {
       const buffer = buffers.get(tensor.buffer) ?? new Float64Array(tensor.buffer.size).fill(NaN)
       buffers.set(tensor.buffer, buffer)
-      const columns = columnsOf(tensor)
-      return Array.from({ length: rowsOf(tensor) }, (_, row) =>
-        buffer.subarray(
-          tensor.offset + row * tensor.stride,
-          tensor.offset + row * tensor.stride + columns,
-        ),
-      )
+      const { offset, stride, frameStride = 0 } = tensor
+      const frameRows = frameStride ? tensor.shape[2]! : rowsOf(tensor)
+      return Array.from({ length: rowsOf(tensor) }, (_, row) => {
+        const [frame, token] = [Math.floor(row / frameRows), row % frameRows]
+        const at = offset + frame * frameStride + token * stride
+        return buffer.subarray(at, at + columnsOf(tensor))
+      })
     }
     const read = (tensor: Tensor) => {
       const values = new Float32Array(sizeOf(tensor.shape))

@@ -69,7 +69,9 @@ function record(
   const weights = [...encoderTensors(config, 'f32').weights, ...headTensors(config).weights]
   const ops = new Recorder(b, t, new Map(weights.map((weight) => [weight.name, weight])))
   const pixels = ops.pixels(...config.imageSize, 'f32')
-  const encoded = recordEncoder(ops, config, recordTokens(ops, config, pixels))
+  // Heads read the query tokens of every frame.
+  const points = (tokens: Tensor) => ops.tokens(tokens, 0, config.queryTokens)
+  const encoded = recordEncoder(ops, config, recordTokens(ops, config, pixels), points)
   const coordinates = recordHead(ops, 'coordinates', encoded)
   const visible = recordHead(ops, 'visible', encoded)
   return { weights, program: ops.end({ coordinates, visible }) }
@@ -127,9 +129,9 @@ test('has the shapes of the paper for 8 points', () => {
   expect(program.inputs['queries']!.shape).toEqual([1, 1, n, 768])
   expect(shapes['tokenizer/patches']).toEqual([1, 1, n, 192])
   expect(shapes['encoder/residualblock_11/mlp_block/gate']).toEqual([1, 1, n, 3072])
-  expect(shapes['encoded']).toEqual([1, 1, n, 768])
-  expect(shapes['coordinates']).toEqual([1, 1, n, 512])
-  expect(shapes['visible']).toEqual([1, 1, n, 1])
+  expect(shapes['encoded']).toEqual([1, 1, 8, 768])
+  expect(shapes['coordinates']).toEqual([1, 1, 8, 512])
+  expect(shapes['visible']).toEqual([1, 1, 8, 1])
   expect(program.states.length).toBe(24)
   expect(program.states[0]!.shape).toEqual([1, 3, n, 768])
   expect(program.states[1]!.shape).toEqual([1, n, 768])
@@ -139,10 +141,13 @@ test('has the shapes of the paper for 8 points', () => {
   expect(weights.find(({ name }) => name === 'tokenizer/table')!.rows).toBe(n)
 })
 
+/** So many that a GPU computes one frame of them, and several, with the same kernels. */
+const points = Array.from({ length: 9 }, (_, i) => [0.75 * (i % 4), i / 4] as const)
+
 describe.each(backends)('$name', ({ create, unit }) => {
   test('tracks as in float64, as one chunk and frame by frame', async () => {
     const config: EncoderConfig = {
-      ...tapnext(3),
+      ...tapnext(points.length),
       width: 32,
       lruWidth: 32,
       mlpDim: 48,
@@ -151,15 +156,10 @@ describe.each(backends)('$name', ({ create, unit }) => {
       imageSize: [24, 32],
     }
     const t = 3
-    const n = 3 + 12
+    const n = points.length + 12
     const { weights, program } = record(config, 1, t)
     const single = record(config, 1, 1).program
     const pixels = noise(sizeOf(program.inputs['pixels']!.shape), 1000)
-    const points = [
-      [0.5, 1],
-      [3.25, 2],
-      [2, 0],
-    ] as const
     const queries = queriesOf(config, points, n, t, noise(32, 1001), noise(32, 1002))
 
     const run = async (backend: Backend, chunks: readonly Program[], tokens = queries) => {

@@ -14,6 +14,7 @@
  *
  * A unit of work is a row.
  */
+import { rowAt } from './rows'
 
 /** Values in a lane. */
 export const GROUP: i32 = ASC_FEATURE_RELAXED_SIMD ? 4 : 2
@@ -33,6 +34,8 @@ export class QuantizeArgs {
   factors: usize
   x: usize
   xStride: i32
+  xFrame: i32
+  frameRows: i32
   k: i32
 }
 
@@ -42,7 +45,7 @@ export function quantize(args: QuantizeArgs, begin: i32, end: i32): void {
   const size = 4 / GROUP
   const bytes = (<usize>((k + GROUP - 1) / GROUP)) << 2
   for (let row = begin; row < end; row++) {
-    const x = args.x + ((<usize>row * args.xStride) << 2)
+    const x = rowAt(args.x, args.xStride, args.xFrame, args.frameRows, row)
     const out = args.out + <usize>row * bytes
     let lanes = f32x4.splat(0)
     for (let i = 0; i < vectors; i += 4)

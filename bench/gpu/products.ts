@@ -4,11 +4,12 @@
  * memory. --rounds 7 --only unrolled
  */
 import exponential from '../../gpu/lib/exponential.wgsl'
+import frames from '../../gpu/lib/frames.wgsl'
 import kernel from '../../gpu/lib/kernel.wgsl'
 import shipped from '../../gpu/lib/tile.wgsl'
 import linear from '../../gpu/linear.wgsl'
-import { fieldsOf, paramsOf } from '../../scripts/shaders.ts'
-import { tile } from '../../scripts/tile.ts'
+import { ARGUMENTS, fieldsOf, paramsOf } from '../../scripts/shaders.ts'
+import { expand } from '../../scripts/template.ts'
 import { type Options, settingsOf } from '../../src/bench/lib/options.ts'
 import type { Report, Table } from '../../src/bench/lib/report.ts'
 import { type Form, nameOf, sizesOf, sourceOf } from './forms.ts'
@@ -20,9 +21,6 @@ const defaults = {
   pool: 400,
   toggles: 'disable_workgroup_init,disable_robustness,skip_validation',
 }
-
-/** What the tile uses of gpu/linear.wgsl. */
-const NAMES = { sizes: 'p', x: 'x', kernel: 'kernel', epilogue: 'finish' }
 
 const SHAPES = [
   [197, 768, 3072],
@@ -70,7 +68,7 @@ export async function bench(options: Options): Promise<Report> {
   for (const [rows, k, n] of SHAPES) {
     const job = await products(gpu, pool, 1e6 * megabytes, rows, k, n)
     const shippedForm = (INVOCATIONS: number) =>
-      job(`gpu/lib/tile.wgsl, ${INVOCATIONS} invocations`, tile(shipped, NAMES), {
+      job(`gpu/lib/tile.wgsl, ${INVOCATIONS} invocations`, expand(shipped, ARGUMENTS.tile), {
         tileRows: 40,
         tileColumns: 32,
         constants: { INVOCATIONS, ALIGNED: 1, WHOLE: 1 },
@@ -139,7 +137,7 @@ async function products(
         ({ rows, k, n, activation: Number(gelu), activated: n, biased: 1, added: Number(!gelu) })[
           field
         ] ??
-        { outStride: n, xStride: k, addStride: n }[field] ??
+        { frameRows: rows, outStride: n, xStride: k, addStride: n }[field] ??
         0,
     ),
   )
@@ -190,7 +188,7 @@ async function products(
       ? linear.replace(/var<storage, read> (x|kernel):/g, 'var<storage, read_write> $1:')
       : linear
     const module = device.createShaderModule({
-      code: [kernel, tile, exponential, operation, paramsOf('linear')].join('\n'),
+      code: [kernel, frames, tile, exponential, operation, paramsOf('linear')].join('\n'),
     })
     const pipeline = await device.createComputePipelineAsync({
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),

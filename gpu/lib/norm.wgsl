@@ -1,7 +1,13 @@
-// Loads and stores of a row, four columns at a time, for layerNorm and rmsNorm.
+// Loads and stores of a row, four columns at a time. This is a template: scripts/shaders.ts gives
+// its arguments.
 //
-// The operation declares `p`, `x` [rows, d] and `out` [rows, d]. It also declares scaled(quad, v),
-// which ends four columns of the normalised row.
+//     $sizes     the uniform with d, frameRows, and the views of x and out
+//     $x         the buffer of x [rows, d]: array<vec4f>
+//     $out       the buffer of out [rows, d]: array<f32>
+//     $epilogue  the function (quad: u32, v: vec4f) -> vec4f that ends four columns of the
+//                normalised row
+//
+// Calls lib/frames.wgsl.
 //
 // A workgroup of 64 invocations has one row. An invocation loads the quads local, local + 64,
 // local + 128 and local + 192 together, and keeps them in four named values: a loop would wait for
@@ -12,38 +18,39 @@ override ALIGNED: bool = true;
 
 /** Columns 4·quad..4·quad+3 of a row, zero beyond its end. */
 fn xAt(row: u32, quad: u32) -> vec4f {
-  let at = p.xOffset + row * p.xStride + min(4u * quad, p.d - 1u);
+  let at = $sizes.xOffset + rowOffset(row, $sizes.frameRows, $sizes.xFrame, $sizes.xStride)
+    + min(4u * quad, $sizes.d - 1u);
   if (ALIGNED) {
-    return inside(quad, x[at >> 2u]);
+    return inside(quad, $x[at >> 2u]);
   }
   return inside(quad, vec4f(
-    x[at >> 2u][at & 3u],
-    x[(at + 1u) >> 2u][(at + 1u) & 3u],
-    x[(at + 2u) >> 2u][(at + 2u) & 3u],
-    x[(at + 3u) >> 2u][(at + 3u) & 3u]));
+    $x[at >> 2u][at & 3u],
+    $x[(at + 1u) >> 2u][(at + 1u) & 3u],
+    $x[(at + 2u) >> 2u][(at + 2u) & 3u],
+    $x[(at + 3u) >> 2u][(at + 3u) & 3u]));
 }
 
 /** v, with zeros in the columns that the row does not have. */
 fn inside(quad: u32, v: vec4f) -> vec4f {
-  return select(vec4f(), v, 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(p.d));
+  return select(vec4f(), v, 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u($sizes.d));
 }
 
 /** Scales four columns and stores those that exist. */
 fn store(row: u32, quad: u32, v: vec4f) {
   let column = 4u * quad;
-  if (column >= p.d) {
+  if (column >= $sizes.d) {
     return;
   }
-  let value = scaled(quad, v);
-  let at = p.outOffset + row * p.outStride + column;
-  out[at] = value.x;
-  if (ALIGNED || column + 1u < p.d) {
-    out[at + 1u] = value.y;
+  let value = $epilogue(quad, v);
+  let at = $sizes.outOffset + row * $sizes.outStride + column;
+  $out[at] = value.x;
+  if (ALIGNED || column + 1u < $sizes.d) {
+    $out[at + 1u] = value.y;
   }
-  if (ALIGNED || column + 2u < p.d) {
-    out[at + 2u] = value.z;
+  if (ALIGNED || column + 2u < $sizes.d) {
+    $out[at + 2u] = value.z;
   }
-  if (ALIGNED || column + 3u < p.d) {
-    out[at + 3u] = value.w;
+  if (ALIGNED || column + 3u < $sizes.d) {
+    $out[at + 3u] = value.w;
   }
 }

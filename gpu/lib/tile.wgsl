@@ -2,8 +2,15 @@
 //
 //     sum[i, q·n + j] = Σ_k' x[i, q·k + k']·kernel[q, k', j]
 //
-// for one block of columns q. This is a template: scripts/tile.ts fills in its arguments and
-// repeats the lines of its loops.
+// for one block of columns q. This is a template: scripts/template.ts repeats the lines of its
+// loops, scripts/shaders.ts gives its arguments.
+//
+//     $sizes     the uniform with rows, k, n, frameRows and the view of x
+//     $x         the buffer of x: array<vec4f>
+//     $kernel    the buffer of the kernel: array<Four> (lib/kernel.wgsl)
+//     $epilogue  the function (block: u32, row: u32, column: u32, sum: vec4f) that ends four sums
+//
+// Calls lib/kernel.wgsl and lib/frames.wgsl.
 //
 // Shapes: x [rows, blocks·k] with a stride; kernel [blocks, k, ⌈n/4⌉] of four numbers each
 // (lib/kernel.wgsl), zero where there is no column. Sums are float32. Each vec4 of sums goes to
@@ -138,7 +145,9 @@ fn tile(group: vec3u, local: u32) {
 
 /** Where a row of x begins in a block of columns. Rows beyond the last one repeat it. */
 fn xRow(block: u32, row: u32) -> u32 {
-  return $sizes.xOffset + min(row, $sizes.rows - 1u) * $sizes.xStride + block * $sizes.k;
+  let last = min(row, $sizes.rows - 1u);
+  return $sizes.xOffset + rowOffset(last, $sizes.frameRows, $sizes.xFrame, $sizes.xStride)
+    + block * $sizes.k;
 }
 
 /**

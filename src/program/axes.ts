@@ -1,4 +1,5 @@
-import { columnsOf, rowsOf, type Tensor, type Weight } from './tensor.ts'
+import type { Fail } from './ops/operation.ts'
+import { columnsOf, rowsOf, sizeOf, type Tensor, type Weight } from './tensor.ts'
 
 /** Sizes by letter, while a step is recorded. */
 export type Letters = Record<string, number>
@@ -31,6 +32,26 @@ export function shapeOf(axes: string, letters: Letters, first?: Tensor): number[
   const names = namesOf(axes)
   const rows = first && names.length === 2 ? first.shape.slice(0, -1) : []
   return [...rows, ...names.slice(rows.length && 1).map((name) => sideOf(name, letters))]
+}
+
+/**
+ * The rows after which an input goes on at its next frame: all, unless an input has a frame stride.
+ * @param axes of each input; an operation on rows needs inputs with the same frames then
+ * @param shape of the output
+ */
+export function frameRowsOf(
+  axes: Readonly<Record<string, string>>,
+  inputs: Readonly<Record<string, Tensor>>,
+  shape: readonly number[],
+  fail: Fail,
+): number {
+  const rows = shape.slice(0, -1)
+  const entries = Object.entries(inputs)
+  if (entries.every(([, { frameStride }]) => frameStride === undefined)) return sizeOf(rows)
+  for (const [role, x] of entries)
+    if (axes[role]!.startsWith('rows') && String(x.shape.slice(0, -1)) !== String(rows))
+      fail(`${role} to have shape [${rows},${columnsOf(x)}], got "${x.buffer.name}" [${x.shape}]`)
+  return rows[2]!
 }
 
 /** Sides of a weight, the last `count` of [blocks, rows, columns], or of a tensor. */

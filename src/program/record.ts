@@ -1,5 +1,5 @@
 import { TrecvitError } from '../base/error.ts'
-import { type Letters, match, shapeOf } from './axes.ts'
+import { frameRowsOf, type Letters, match, shapeOf } from './axes.ts'
 import { type AnyStep, type Description, descriptionOf, OPS } from './describe.ts'
 import type * as operations from './ops/index.ts'
 import type { Fail, Operation } from './ops/operation.ts'
@@ -7,6 +7,7 @@ import type { Op, Program, Step } from './program.ts'
 import {
   type Buffer,
   columnsOf,
+  frameStrideOf,
   rowsOf,
   type State,
   scalesOf,
@@ -75,22 +76,36 @@ export class Recorder {
 
   /** Columns [from, from + count) of x, without a copy. */
   columns(x: Tensor, from: number, count: number): Tensor {
-    if (from < 0 || from + count > columnsOf(x))
-      throw new TrecvitError(
-        `"${x.buffer.name}" expected columns within its ${columnsOf(x)} columns, ` +
-          `got ${count} from ${from} on`,
-      )
+    checkRange(x, 'columns', columnsOf(x), from, count)
     return { ...x, offset: x.offset + from, shape: [...x.shape.slice(0, -1), count] }
   }
 
   /** Token `index` of every frame of x [b, t, n, d], as [b, t, 1, d], without a copy. */
   token(x: Tensor, index: number): Tensor {
-    const [b, t, n, d] = x.shape as [number, number, number, number]
-    return { ...x, offset: x.offset + index * x.stride, stride: n * x.stride, shape: [b, t, 1, d] }
+    return this.tokens(x, index, 1)
   }
 
-  /** Ends the recording: these tensors, and the states, are what a replay leaves behind. */
+  /** Tokens [from, from + count) of every frame of x [b, t, n, d], without a copy. */
+  tokens(x: Tensor, from: number, count: number): Tensor {
+    const [b, t, n, d] = x.shape as [number, number, number, number]
+    checkRange(x, 'tokens', n, from, count)
+    const { buffer, stride } = x
+    const frameStride = frameStrideOf(x)
+    const view = { buffer, offset: x.offset + from * stride, shape: [b, t, count, d] }
+    if (count === 1) return { ...view, stride: frameStride }
+    return frameStride === count * stride ? { ...view, stride } : { ...view, stride, frameStride }
+  }
+
+  /**
+   * Ends the recording: these tensors, and the states, are what a replay leaves behind.
+   * @throws TrecvitError if an output has a frame stride
+   */
   end(outputs: Record<string, Tensor>): Program {
+    for (const [name, { buffer, frameStride }] of Object.entries(outputs))
+      if (frameStride !== undefined)
+        throw new TrecvitError(
+          `Output "${name}" expected all tokens of a step, got some of "${buffer.name}"`,
+        )
     const { b, t } = this
     return { b, t, inputs: this.#inputs, steps: this.#steps, outputs, states: this.#states }
   }
@@ -133,7 +148,11 @@ export class Recorder {
     const shape = shapeOf(described.output, letters, Object.values(step.inputs)[0])
     const [b = 1, t = 1, tokens = 1] = shape
     const output = tensorOf(name, shape, 'f32', strideOf(shape))
-    const sizes = { frames: b * t, tokens, rows: rowsOf(output), count: sizeOf(shape), ...letters }
+    const sizes = {
+      ...{ frames: b * t, tokens, rows: rowsOf(output), count: sizeOf(shape) },
+      frameRows: frameRowsOf(described.inputs as Axes, step.inputs, shape, fail),
+      ...letters,
+    }
     this.#steps.push({ ...step, output, sizes } as unknown as Step)
     return output
   }
@@ -155,6 +174,14 @@ export class Recorder {
 }
 
 type Axes = Readonly<Record<string, string>>
+
+/** @throws TrecvitError if from..from+count−1 are not among `all` columns or tokens of x */
+function checkRange({ buffer }: Tensor, what: string, all: number, from: number, count: number) {
+  if (!(from >= 0 && from + count <= all))
+    throw new TrecvitError(
+      `"${buffer.name}" expected ${what} within its ${all} ${what}, got ${count} from ${from} on`,
+    )
+}
 
 /** The arguments of a method by name. */
 function givenOf(

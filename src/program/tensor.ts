@@ -10,8 +10,8 @@ export interface Buffer {
 
 /**
  * Rows of numbers in a buffer. All axes but the last are flattened into rows; row i begins at
- * element `offset + i·stride`. So columns of a matrix and one token of every frame are tensors too,
- * without a copy.
+ * element `offset + i·stride`, unless frames have a stride of their own. So columns of a matrix and
+ * some tokens of every frame are tensors too, without a copy.
  */
 export interface Tensor {
   readonly buffer: Buffer
@@ -20,6 +20,11 @@ export interface Tensor {
   readonly shape: readonly number[]
   /** Elements from one row to the next. */
   readonly stride: number
+  /**
+   * Elements from one frame of [b, t, n, d] to the next, where other rows lie between them. Row i
+   * begins at `offset + ⌊i/n⌋·frameStride + (i mod n)·stride`.
+   */
+  readonly frameStride?: number
 }
 
 /** float32 numbers carried from chunk to chunk, zero after a reset. */
@@ -65,6 +70,11 @@ export function sizeOf(shape: readonly number[]): number {
 /** Rows of a tensor: all axes but the last, flattened. */
 export function rowsOf(tensor: Tensor): number {
   return sizeOf(tensor.shape.slice(0, -1))
+}
+
+/** Elements from one frame of a tensor [b, t, ..] to the next. */
+export function frameStrideOf({ shape, stride, frameStride }: Tensor): number {
+  return frameStride ?? sizeOf(shape.slice(2, -1)) * stride
 }
 
 /** Columns of a tensor: its last axis. */

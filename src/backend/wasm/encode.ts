@@ -2,6 +2,7 @@ import { type AnyStep, descriptionOf, OPS } from '../../program/describe.ts'
 import {
   type Buffer,
   columnsOf,
+  frameStrideOf,
   rowsOf,
   type State,
   type Step,
@@ -55,13 +56,14 @@ export function isWhole(step: Step): step is StepOf<'linear'> {
  * Writes the step before an integer product, which quantises its rows (assembly/lib/quantize.ts).
  */
 export function encodeQuantize(
-  { inputs: { x } }: StepOf<'linear'>,
+  { inputs: { x }, sizes }: StepOf<'linear'>,
   to: DataView,
   at: Addresses,
   { at: out, factors }: Quantized,
 ): void {
   // Its code is the one after those of all operations.
-  put(to, [OPS.length, rowsOf(x), out, factors, pointerOf(x, at), x.stride, columnsOf(x)])
+  const view = viewOf(x, at)
+  put(to, [OPS.length, rowsOf(x), out, factors, ...view, sizes['frameRows'], columnsOf(x)])
 }
 
 /** Bytes of working memory that each thread wants for a step, beside its tensors. */
@@ -71,6 +73,10 @@ export function scratchOf(step: Step): number {
 
 const pointerOf = (tensor: Tensor, at: Addresses): number =>
   at.buffer(tensor.buffer) + tensor.offset * (tensor.buffer.dtype === 'u8' ? 1 : 4)
+
+/** Address, stride of rows and stride of frames of an input. */
+const viewOf = (tensor: Tensor | undefined, at: Addresses): number[] =>
+  tensor ? [pointerOf(tensor, at), tensor.stride, frameStrideOf(tensor)] : [0, 0, 0]
 
 function put(to: DataView, words: readonly (number | undefined)[]): void {
   words.forEach((value, slot) => to.setInt32(4 * slot, value ?? 0, true))
@@ -95,18 +101,18 @@ export function encode(
   const { output, inputs, weights, states, sizes } = step as AnyStep
   const units = cpu.units?.(sizes, { threads, wide: build.startsWith('wide') }) ?? sizes['rows']!
   const numbers = { ...sizes, ...(typeof units === 'number' ? { units } : units) }
-  const view = (tensor?: Tensor) => (tensor ? [pointerOf(tensor, at), tensor.stride] : [0, 0])
-  const views = Object.keys(described.inputs).map((role) => view(inputs[role]))
+  const views = Object.keys(described.inputs).map((role) => viewOf(inputs[role], at))
   if (isWhole(step)) {
     numbers['k'] = lanesOf(sizes['k']!, build)
     numbers['factors'] = quantized.factors
     numbers['scales'] = at.weight(step.weights.scales!)
-    views[0] = [quantized.at, numbers['k']]
+    views[0] = [quantized.at, numbers['k'], sizes['frameRows']! * numbers['k']]
   }
   put(to, [
     OPS.indexOf(step.op),
     numbers['units'],
-    ...view(output),
+    pointerOf(output, at),
+    output.stride,
     ...views.flat(),
     ...Object.keys(described.weights ?? {}).map(
       (role) => weights[role] && at.weight(weights[role]),

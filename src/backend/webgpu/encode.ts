@@ -1,6 +1,13 @@
 import { type AnyStep, descriptionOf } from '../../program/describe.ts'
 import { quads, spread } from '../../program/ops/launch.ts'
-import type { Op, State, Step, Tensor, Weight } from '../../program/program.ts'
+import {
+  frameStrideOf,
+  type Op,
+  type State,
+  type Step,
+  type Tensor,
+  type Weight,
+} from '../../program/program.ts'
 import type { MatrixDType } from '../backend.ts'
 
 /** One step in the form that the GPU gets it. */
@@ -38,7 +45,7 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
   const described = descriptionOf(step)
   const { fields, gpu = {} } = described
   const { output, inputs, weights, states, sizes } = step as AnyStep
-  const tensors = [output, ...Object.keys(described.inputs).map((role) => inputs[role])]
+  const tensors = Object.keys(described.inputs).map((role) => inputs[role])
   const constants = Object.entries(gpu.constants?.(step as AnyStep, room) ?? {})
   return {
     op: step.op,
@@ -46,9 +53,16 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
     groups: gpu.groups?.(sizes) ?? spread(sizes['count']! / 64),
     params: [
       ...['count', ...fields, ...(gpu.fields ?? [])].map((name) => sizes[name]!),
-      ...tensors.flatMap((tensor) => (tensor ? [tensor.offset, tensor.stride] : [0, 0])),
+      ...[output.offset, output.stride],
+      ...tensors.flatMap((tensor) =>
+        tensor ? [tensor.offset, tensor.stride, frameStrideOf(tensor)] : [0, 0, 0],
+      ),
     ],
-    bindings: [...tensors, ...Object.keys(described.weights ?? {}).map((role) => weights[role])],
+    bindings: [
+      output,
+      ...tensors,
+      ...Object.keys(described.weights ?? {}).map((role) => weights[role]),
+    ],
     state: Object.values(states)[0],
     dtype: Object.values(weights).some(({ kind }) => kind === 'matrix') ? dtype : 'f32',
     constants: Object.fromEntries(constants.map(([name, value]) => [name, Number(value)])),

@@ -1,4 +1,4 @@
-import type { Tensor } from '../tensor.ts'
+import { frameStrideOf, type Tensor } from '../tensor.ts'
 import type { Fail, Groups, Sizes } from './operation.ts'
 
 /** Rows of the tallest tile of any build (TILE in assembly/lib/target.ts). */
@@ -27,14 +27,16 @@ export function spread(groups: number): Groups {
 }
 
 /**
- * Whether vec4 can be fetched: rows begin at multiples of 4 elements and these sizes are such
- * multiples.
+ * Whether vec4 can be fetched: rows and frames begin at multiples of 4 elements and these sizes are
+ * such multiples.
  */
 export function aligned(
   tensors: readonly (Tensor | undefined)[],
   sizes: readonly number[],
 ): boolean {
-  const views = tensors.flatMap((tensor) => (tensor ? [tensor.offset, tensor.stride] : []))
+  const views = tensors.flatMap((tensor) =>
+    tensor ? [tensor.offset, tensor.stride, frameStrideOf(tensor)] : [],
+  )
   return [...views, ...sizes].every((value) => value % 4 === 0)
 }
 

@@ -25,7 +25,7 @@ export const rmsNorm: Operation<RmsNorm, [x: Tensor, scale: string]> = {
   inputs: { x: 'rows d' },
   weights: { scale: 'd' },
   output: 'rows d',
-  fields: ['d'],
+  fields: ['d', 'frameRows'],
   gpu: alignedRows,
 }
 
@@ -34,7 +34,7 @@ export const layerNorm: Operation<LayerNorm, [x: Tensor, scale: string, bias: st
   inputs: { x: 'rows d' },
   weights: { scale: 'd', bias: 'd' },
   output: 'rows d',
-  fields: ['d'],
+  fields: ['d', 'frameRows'],
   gpu: alignedRows,
 }
 
@@ -42,6 +42,6 @@ export const layerNorm: Operation<LayerNorm, [x: Tensor, scale: string, bias: st
 export const softmax: Operation<Rows, [x: Tensor]> = {
   inputs: { x: 'rows d' },
   output: 'rows d',
-  fields: ['d'],
+  fields: ['d', 'frameRows'],
   gpu: { fields: ['rows'], groups: perRow },
 }

@@ -24,7 +24,8 @@ type None = Readonly<Record<never, never>>
 
 /**
  * The numbers of a step by name: its axes, parameters that are numbers, and of the output [b, t,
- * tokens, ..] `frames` b·t, `tokens`, `rows` and `count`, its elements.
+ * tokens, ..] `frames` b·t, `tokens`, `rows` and `count`, its elements. `frameRows` are the rows
+ * after which an input may go on at its next frame: all rows, unless an input has a frame stride.
  */
 export type Sizes = Readonly<Record<string, number>>
 
@@ -54,7 +55,7 @@ export type Fail = (expected: string) => never
  *
  * Kernels get these numbers: `Args` out, inputs, weights, states, `fields`, those of `cpu`;
  * `Params` `count`, `fields`, those of `gpu`, out, inputs. Of out and of inputs there are
- * address or offset, and stride.
+ * address or offset, and stride; of inputs also the stride of frames.
  */
 export interface Operation<P extends Parts, _Args extends unknown[]> {
   /** Axes of each input. */

@@ -79,7 +79,7 @@ export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: Lin
     added: +!!inputs.add,
     blocks: 1,
   }),
-  fields: ['tableRows', 'rows', 'k', 'n', 'activation', 'activated'],
+  fields: ['tableRows', 'frameRows', 'rows', 'k', 'n', 'activation', 'activated'],
   flops,
   cpu: {
     pointers: ['factors', 'scales'],
@@ -112,7 +112,7 @@ export const blockLinear: Operation<BlockLinear, [x: Tensor, kernel: string, bia
   inputs: { x: 'rows blocks·k' },
   weights: { kernel: 'blocks k n', bias: 'n' },
   output: 'rows blocks·n',
-  fields: ['rows', 'k', 'n'],
+  fields: ['frameRows', 'rows', 'k', 'n'],
   flops,
   cpu: {
     fields: ['shareUnits', 'shares'],
