@@ -6,7 +6,7 @@
 /** A short clip for the built-in model: 13 seconds in which the camera does nine things. */
 export const sampleClip: URL = new URL('../models/tour.mp4', import.meta.url)
 
-/** What the package says about itself. */
+/** package.json. */
 export const manifest: URL = new URL('../package.json', import.meta.url)
 
 /** The folder of the demo page, which need not have been built. */

@@ -3,7 +3,7 @@ import type { SourceLike } from './checkpoint/openSource.ts'
 import type { WeightsOptions } from './weights/index.ts'
 
 /**
- * Turns a name of weights, as "builtin", into where they are. Anything else is returned as it is.
+ * Resolves a name of weights, as "builtin", to their location. Anything else is returned unchanged.
  * The table of names is imported on demand.
  * @throws TrecvitError where nothing may be imported on demand, or if the download fails
  */

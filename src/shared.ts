@@ -1,3 +1,3 @@
-/** What the bundle of `src/weights` takes from that of the core, instead of a copy (build.mjs). */
+/** Modules that the bundle of `src/weights` shares with the core, instead of a copy (build.mjs). */
 export * from './base/error.ts'
 export * from './platform/platform.ts'

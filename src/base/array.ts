@@ -55,13 +55,13 @@ export function checkPixels(
   }
 }
 
-/** @throws TrecvitError unless an option is a whole number of at least 1 */
+/** @throws TrecvitError unless an option is an integer of at least 1 */
 export function checkCount(name: string, value: number): void {
   if (Number.isInteger(value) && value >= 1) return
   throw new TrecvitError(`"${name}" expected a whole number, at least 1, got ${describe(value)}`)
 }
 
-/** What a wrong value is, in a few words. */
+/** Describes a wrong value in a few words. */
 export function describe(value: unknown): string {
   if (value === null || typeof value !== 'object')
     return typeof value === 'string' ? `"${value}"` : String(value)

@@ -1,6 +1,6 @@
 /**
- * The number formats of checkpoints: their sizes, and their way to float32. Hosts are
- * little-endian, as WebAssembly is.
+ * The number formats of checkpoints: sizes, and conversion to float32. Hosts are little-endian, as
+ * WebAssembly is.
  */
 import { fromHalves } from './f16.ts'
 
@@ -38,9 +38,9 @@ export const itemBytes: Readonly<Record<DType, 1 | 2 | 4 | 8>> = {
 }
 
 /**
- * Values in a tensor of this shape, or undefined when it is no shape: a dimension that is not a
- * whole number, more than 64 of them, or a number of bytes past 2^53. A dimension of 0 hides no
- * overflow of the others.
+ * Returns the number of values in a tensor of this shape. Returns undefined for an invalid shape: a
+ * dimension that is not an integer, more than 64 dimensions, or more than 2^53 bytes. A dimension
+ * of 0 does not hide an overflow of the others.
  */
 export function countValues(shape: readonly number[], dtype: DType): number | undefined {
   let bytes: number = itemBytes[dtype]

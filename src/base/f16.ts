@@ -1,6 +1,6 @@
 /**
- * IEEE 754 half precision in plain code, and for many numbers natively where the runtime can:
- * Float16Array is missing in Node 20 and older browsers.
+ * IEEE 754 half precision. Arrays are converted by Float16Array where the runtime has it; Node 20
+ * and older browsers do not.
  */
 
 type HalfArray = new (

@@ -18,7 +18,7 @@ export interface Quantized {
  * |largest of the column| / 63; it is not finite if a value of the column is not
  */
 export function quantize(values: Float32Array, columns: number, blocks = 1): Quantized {
-  const whole = new Int8Array(values.length)
+  const integers = new Int8Array(values.length)
   const scales = new Float32Array(blocks * columns)
   const size = values.length / blocks
   for (let block = 0; block < blocks; block++) {
@@ -33,7 +33,7 @@ export function quantize(values: Float32Array, columns: number, blocks = 1): Qua
     )
     for (let at = from; at < end; )
       for (let j = 0; j < columns; j++, at++)
-        whole[at] = Math.max(-LEVELS, Math.min(LEVELS, Math.round(values[at]! * inverses[j]!)))
+        integers[at] = Math.max(-LEVELS, Math.min(LEVELS, Math.round(values[at]! * inverses[j]!)))
   }
-  return { values: whole, scales }
+  return { values: integers, scales }
 }

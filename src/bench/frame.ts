@@ -13,10 +13,10 @@ import type { Bar, Report, Table } from './lib/report.ts'
 import { median, now, quantile, type Sample, since, time, warm } from './lib/stats.ts'
 import { kindOf, trafficOf } from './lib/steps.ts'
 
-/** Runs of the whole program that the table of operations is made of. */
+/** Runs of the whole program for the table of operations. */
 const PROFILED = 9
 
-/** For each size: milliseconds, frames a second, memory, and a table of operations. */
+/** For each size: milliseconds, frames per second, memory, and a table of operations. */
 export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
   watchMemories()
   const settings = settingsOf(options, {
@@ -81,7 +81,7 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
     const runs = await operations(engine, pixels, profiling)
     if (runs.length)
       tables.push({
-        title: `Where a frame of ${size} goes: processor time, median of runs step by step`,
+        title: `CPU time of a frame of ${size} by operation: medians of runs step by step`,
         rows: runs,
       })
     facts = machine(engine.backend.device)

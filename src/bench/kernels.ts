@@ -1,6 +1,6 @@
 /**
- * Every kind of step of a model alone, at its real shapes, against what the machine can do. --size
- * B --seconds 0.5 --build auto
+ * Every kind of step of a model alone, at its real shapes, relative to the limits of the machine.
+ * --size B --seconds 0.5 --build auto
  */
 import { configOf, type Size } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'
@@ -77,7 +77,7 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
     facts: { ...machine(kernel.backend.device), size },
     tables: [
       {
-        title: 'What the machine can do (shares below are against samples taken in turn)',
+        title: 'Limits of the machine (shares below are relative to samples taken in turn)',
         rows: [
           {
             what: 'product within the first-level cache',

@@ -1,6 +1,6 @@
 /**
- * From nothing to the first result, each time in a process of its own: the built-in model, and
- * models of other sizes in an .npz that the disk cache holds. --size B --threads <all> --dtype f32.
+ * Time from process start to the first result, one process per run: the built-in model, and models
+ * of other sizes in an .npz in the disk cache. --size B --threads <all> --dtype f32.
  * Node, Deno and Bun only.
  */
 
@@ -24,7 +24,7 @@ import { randomCheckpoint } from './lib/weights.ts'
 const ROUNDS = 7
 const LOADS = 3
 
-/** What a process says of itself: milliseconds since it began, and bytes. */
+/** Measurements by a process itself: milliseconds since it began, and bytes. */
 interface Start {
   readonly imported: number
   readonly loaded: number

@@ -7,7 +7,7 @@ import type { Options } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
 
 interface Entry {
-  /** Options that it takes; those of the command line that it does not are left out. */
+  /** Options that it supports; others of the command line are not passed on. */
   readonly options: readonly string[]
   readonly load: () => Promise<{ readonly bench: Bench }>
 }
@@ -27,8 +27,8 @@ const benchNames: readonly string[] = Object.keys(entries)
 
 /**
  * Runs benches one after the other.
- * @param names all unless given
- * @param onReport takes each report when it is there
+ * @param names by default all
+ * @param onReport called with each report as soon as it is complete
  * @throws TrecvitError if there is no bench of such a name, or none of them takes an option
  */
 export async function runBenches(

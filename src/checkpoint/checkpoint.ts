@@ -1,6 +1,6 @@
 /**
- * A file of named tensors, read a tensor at a time in bounded memory. Every file is untrusted:
- * sizes are checked before memory is taken.
+ * Reads files of named tensors, one tensor at a time, in bounded memory. Every file is untrusted:
+ * sizes are checked before memory is allocated.
  */
 
 import { TrecvitError } from '../base/error.ts'
@@ -23,9 +23,9 @@ export interface Checkpoint extends Reader {
 }
 
 /**
- * Opens an .npz or .safetensors file; which of them is told by its first bytes, not by its name.
+ * Opens an .npz or .safetensors file. The first bytes decide the format, not the name.
  * @param options.signal aborts opening and, for HTTP, every later request
- * @throws TrecvitError when the file cannot be had, is of another kind, or is damaged
+ * @throws TrecvitError when the file cannot be read, has another format, or is damaged
  * @example
  * await using checkpoint = await openCheckpoint('model.safetensors')
  * for (const { name, shape, dtype } of checkpoint.tensors.values()) console.log(name, shape, dtype)
@@ -43,7 +43,7 @@ export async function openCheckpoint(
   }
 }
 
-/** A checkpoint whose reads end with its source. */
+/** Returns a checkpoint whose reads reject once it is closed. */
 function ending(reader: Reader, source: Source): Checkpoint {
   let closing: Promise<void> | undefined
   const closedError = (tensor: string) =>
@@ -98,7 +98,7 @@ async function openFormat(source: Source, signal: AbortSignal | undefined): Prom
   )
 }
 
-/** Files that are taken for a checkpoint, by their first bytes. */
+/** Other formats that are passed by mistake, by their first bytes. */
 const kinds: readonly (readonly [RegExp, string])[] = [
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the first bytes of the file
   [/^\x80[\x02-\x05]/, 'a Python pickle'],

@@ -1,5 +1,5 @@
 /**
- * Paths and addresses of files, and why they cannot be opened.
+ * File paths, file: URLs, and the errors of files that cannot be opened.
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'

@@ -18,7 +18,7 @@ export async function openFile(from: string | URL): Promise<Source> {
   const refuse = (error: NodeJS.ErrnoException): never => {
     throw cannotOpen(String(from), error)
   }
-  // Asked before opening: to open a pipe would wait for its writer.
+  // Before opening: opening a pipe waits for its writer.
   const stat = await fs.stat(path).catch(refuse)
   if (!stat.isFile())
     throw new TrecvitError(

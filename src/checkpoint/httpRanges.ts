@@ -14,11 +14,11 @@ import {
 } from './httpRequest.ts'
 import { checkRange, type Source } from './source.ts'
 
-/** Bytes between two reads that are cheaper to receive and drop than to ask around. */
+/** Largest gap between two reads, in bytes, that one request skips by receiving it. */
 const GAP = 1 << 16
 /**
- * One request while reading on and on. Doubled from the first to the second, so that a reader who
- * stops early wastes little.
+ * Bytes of a request during sequential reads. The size doubles from the first to the last, so that
+ * a reader that stops early wastes little.
  */
 const FIRST_WINDOW = 1 << 20
 const LAST_WINDOW = 1 << 25
@@ -58,7 +58,7 @@ export function openRanges(
   let breaks = 0
   let received = 0
 
-  /** Waits before the next try, or throws the error if there were too many. */
+  /** Waits before the next try. Throws the error after too many of them. */
   async function borne(error: unknown): Promise<void> {
     if (!(error instanceof BrokenConnection) || closed) throw error
     breaks = received < PROGRESS ? breaks + 1 : 1
@@ -138,7 +138,7 @@ export function openRanges(
   }
 }
 
-/** Bytes of the response that are there, never none, never past its promised end. */
+/** Returns the next bytes of the response: at least one, and none past its promised end. */
 async function next(body: Body, url: URL, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const bytes = body.rest.length > 0 ? body.rest : await pull(body.reader, url, signal)
   if (bytes === undefined) {

@@ -1,5 +1,5 @@
 /**
- * Requests over HTTP whose failures are sentences.
+ * HTTP requests whose errors name the URL and the reason.
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
@@ -80,7 +80,7 @@ export function fileNameOf(url: URL): string {
   return url.pathname.split('/').at(-1) || url.host
 }
 
-/** fetch says "fetch failed" and hides why one level deeper. */
+/** Returns why fetch failed: its own message is "fetch failed", and the reason is its cause. */
 function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return error.cause instanceof Error ? error.cause.message : error.message

@@ -1,6 +1,6 @@
 /**
- * A file on an HTTP server. With Range requests only what is read is fetched, and reads that follow
- * each other share one response; a server without them is asked once, for everything.
+ * A file on an HTTP server. With Range requests, only what is read is fetched, and sequential reads
+ * share a response. From a server without them, the whole file is fetched once.
  */
 import { TrecvitError } from '../base/error.ts'
 import { openRanges } from './httpRanges.ts'

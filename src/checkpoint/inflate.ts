@@ -4,8 +4,8 @@ import { webClasses } from '../platform/web.ts'
 import type { ReadAt } from './zip.ts'
 
 /**
- * Bytes of deflated data handed on at once: few at first, when only a header is wanted; never so
- * many that a bomb could fill memory.
+ * Bytes of deflated data that are inflated at a time: few at first, when only a header is read, and
+ * never enough for a decompression bomb to fill memory.
  */
 const FIRST_PIECE = 1 << 10
 const LAST_PIECE = 1 << 15
@@ -18,7 +18,7 @@ export interface ContentReader {
    */
   fill(into: Uint8Array): Promise<void>
   /**
-   * To be called after the last byte.
+   * Call after the last byte.
    * @throws TrecvitError when there are more
    */
   end(): Promise<void>

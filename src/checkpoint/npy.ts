@@ -29,7 +29,7 @@ const FIELD = new RegExp(
   'y',
 )
 
-/** Thrown for an array that is not of numbers that are supported, but not damaged. */
+/** Thrown for an undamaged array whose values are not supported numbers. */
 export class NotNumbers extends TrecvitError {
   /** Number of bytes of its values, or null where they cannot be counted. */
   readonly bytes: number | null
@@ -40,13 +40,13 @@ export class NotNumbers extends TrecvitError {
   }
 }
 
-/** What a .npy header says. */
+/** Contents of a .npy header. */
 export interface NpyHeader extends Layout {
   /** The header as stored, magic included: the values follow it. */
   readonly bytes: Uint8Array
 }
 
-/** What an array holds whose values are not supported, by the kind in its dtype. */
+/** Descriptions of unsupported values, by the kind in the dtype. */
 const refusals: Readonly<Record<string, string>> = {
   O: 'Python objects (a pickle), whose code would run',
   U: 'text',
@@ -56,7 +56,7 @@ const refusals: Readonly<Record<string, string>> = {
   c: 'complex numbers',
   M: 'dates',
   m: 'time spans',
-  f: 'numbers of a kind that is not read',
+  f: 'numbers of an unsupported format',
 }
 
 /**
@@ -125,7 +125,7 @@ function parseDescr(descr: string, shape: readonly number[], what: string): DTyp
   const holds = refusals[kind]
   const shown = quote(descr.slice(0, 40))
   const message =
-    `${what} holds ${holds ?? 'values of a kind that is not read'} (dtype ${shown}): ` +
+    `${what} holds ${holds ?? 'values of an unsupported format'} (dtype ${shown}): ` +
     'save it as numbers, for example float32'
   if (holds === undefined) throw new TrecvitError(message)
   // Objects are pickled in as many bytes as they need; a character of text has four.

@@ -37,8 +37,8 @@ interface Refused {
 }
 
 /**
- * Reads the directory of an .npz and the header of every array in it. What is no array of numbers
- * is skipped.
+ * Reads the directory of an .npz and the header of every array in it. Entries that are not arrays
+ * of numbers are skipped.
  * @throws TrecvitError when the file is damaged or holds no array of numbers
  */
 export async function openNpz(source: Source, signal?: AbortSignal): Promise<Reader> {
@@ -124,7 +124,7 @@ async function locateAll(
         signal?.throwIfAborted()
         located[i] = await locateGroup(source, groups[i]!)
       } catch (error) {
-        next = groups.length // nobody needs the rest
+        next = groups.length // the other headers are not needed
         throw error
       }
     }

@@ -1,4 +1,4 @@
-/** Opens the bytes of a checkpoint, wherever they are: a file, an HTTP server, a Blob or memory. */
+/** Opens the bytes of a checkpoint: in a file, on an HTTP server, in a Blob or in memory. */
 import { describe } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
@@ -16,8 +16,7 @@ export type SourceLike = string | URL | Blob | ArrayBuffer | Uint8Array
 /**
  * Opens a path, URL, Blob or array of bytes for reading.
  * @param options.signal aborts opening and, for HTTP, every later request of this source
- * @throws TrecvitError when it is missing, empty, a directory, out of reach or of no kind that can
- * be read
+ * @throws TrecvitError when it is missing, empty, a directory, unreachable or of another type
  */
 export async function openSource(
   from: SourceLike,

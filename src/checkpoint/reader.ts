@@ -1,7 +1,7 @@
 import type { DType } from '../base/dtype.ts'
 import type { Sink } from './values.ts'
 
-/** What is known of a tensor without reading it. */
+/** Shape and format of a tensor, known without reading it. */
 export interface TensorInfo {
   /** As in the file, for example `encoder/norm/scale`. */
   readonly name: string

@@ -1,6 +1,5 @@
 /**
- * trecvit bench: how fast this machine runs the model, and how near that is to what the machine can
- * do.
+ * trecvit bench: the speed of the model on this machine, and the share of the machine's limits.
  */
 import { type Command, Option } from 'commander'
 import type { Report } from '../bench/lib/report.ts'
@@ -23,7 +22,7 @@ export function addBench(program: Command): void {
   program
     .command('bench')
     .argument('[bench...]', 'kernels, frame, growth, start (default: all of them, some minutes)')
-    .summary('measure how fast this machine is')
+    .summary('measure the speed of this machine')
     .description(`Measures the CPU with random weights at the model's real shapes:
   kernels  each kind of step alone, against what the machine can do
   frame    one frame of a stream: time, frames a second, memory, and where it goes

@@ -1,6 +1,6 @@
 /**
- * trecvit convert: a checkpoint as .safetensors or .onnx, with what the tensors do not tell beside
- * them.
+ * trecvit convert: writes a checkpoint as .safetensors or .onnx, with the configuration in its
+ * metadata.
  */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
@@ -9,7 +9,7 @@ import { action } from './run.ts'
 import { bytes, print } from './terminal.ts'
 import { localSource } from './weights.ts'
 
-/** How a checkpoint is converted. */
+/** Options of the command. */
 export interface ConvertOptions extends ConfigOptions {
   readonly dtype: 'f32' | 'f16' | 'int8'
   readonly graph?: 'step' | 'clip'
@@ -32,8 +32,8 @@ export function addConvert(program: Command): void {
     .addOption(
       new Option(
         '--dtype <format>',
-        'number format; int8: the matrices of the layers as whole numbers with a scale for ' +
-          'each output, the rest float32; .onnx has f32 or f16',
+        'number format; int8: the matrices of the layers as integers with a scale for each ' +
+          'output, the rest float32; .onnx has f32 or f16',
       )
         .choices(['f32', 'f16', 'int8'])
         .default('f32'),
@@ -50,7 +50,7 @@ export function addConvert(program: Command): void {
       'of .onnx; frames of one run (default: 1 of a stream, or the clip length)',
       whole(1, 4096),
     )
-    .option('--force', 'replace the file if it is there')
+    .option('--force', 'replace an existing file')
   addConfigOptions(command)
     .addHelpText(
       'after',

@@ -1,5 +1,5 @@
 /**
- * What a checkpoint says about itself, without its weights: for inspect and convert.
+ * Reads configuration and labels of a checkpoint without its weights, for inspect and convert.
  */
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import type { Config } from '../model/config.ts'
@@ -10,7 +10,7 @@ import { openNamed } from '../named.ts'
 import { givenConfig, readLabels } from './model.ts'
 import type { ConfigOptions } from './options.ts'
 
-/** An open checkpoint, held against the model. */
+/** An open checkpoint with its configuration. */
 export interface Description {
   readonly checkpoint: Checkpoint
   readonly config: Config

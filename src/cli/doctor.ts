@@ -1,5 +1,5 @@
 /**
- * trecvit doctor: what works here, what does not, and what to do about it.
+ * trecvit doctor: checks what works on this machine, and says what to do about the rest.
  */
 import type { Command } from 'commander'
 import { TrecvitError } from '../base/error.ts'
@@ -7,7 +7,7 @@ import { availableThreads } from '../platform/worker.ts'
 import { action, type GlobalOptions } from './run.ts'
 import { bytes, paint, print, table } from './terminal.ts'
 
-/** One thing that was looked at. */
+/** Result of one check. */
 interface Finding {
   readonly name: string
   /** `missing` is not needed, `broken` is. */
@@ -18,11 +18,11 @@ interface Finding {
 export function addDoctor(program: Command): void {
   program
     .command('doctor')
-    .summary('say what works on this machine')
+    .summary('check what works on this machine')
     .description(
-      'Looks at the runtime, WebAssembly, WebGPU, video decoders and the built-in model, ' +
-        'whose answers must have the same bits everywhere. ' +
-        'Ends with 1 if something needed is broken.',
+      'Checks the runtime, WebAssembly, WebGPU, video decoders and the built-in model, whose ' +
+        'answers are bit-identical on every machine. ' +
+        'Exits with 1 if something required is broken.',
     )
     .addHelpText(
       'after',

@@ -1,5 +1,5 @@
 /**
- * A model, as the options of a command say.
+ * Loads the model that the options of a command describe.
  */
 
 import { GPU_BOUND } from '../backend/selfTest.ts'
@@ -13,7 +13,7 @@ import { showProgress } from './progress.ts'
 import { note, table } from './terminal.ts'
 import { localSource } from './weights.ts'
 
-/** What of the configuration was given as options. */
+/** Returns the fields of the configuration that were given as options. */
 export function givenConfig({ imageSize, framesPerClip }: ConfigOptions): Partial<Config> {
   return { ...(imageSize && { imageSize }), ...(framesPerClip !== undefined && { framesPerClip }) }
 }
@@ -74,7 +74,7 @@ export async function openModel(
   }
 }
 
-/** The device in words. */
+/** Describes the device. */
 export function deviceOf({ device: { backend, kernels, threads } }: TRecViT): string {
   return backend === 'webgpu'
     ? `webgpu (${kernels})`

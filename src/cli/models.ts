@@ -1,5 +1,5 @@
 /**
- * trecvit models: the official weights, and what of them is in the cache.
+ * trecvit models: lists the official weights and their files in the cache.
  */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
@@ -13,7 +13,7 @@ interface ModelsOptions extends GlobalOptions {
   readonly check?: boolean
 }
 
-/** Weights and what is on this machine of them. */
+/** Weights with their files on this machine. */
 interface Listed {
   readonly weights: Weights
   readonly files: readonly Kept[]

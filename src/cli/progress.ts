@@ -1,14 +1,14 @@
 /**
- * A bar on standard error while work goes on, where somebody sits in front of it.
+ * A progress bar on standard error, if that is a terminal.
  */
 import type { SingleBar } from 'cli-progress'
 import type { GlobalOptions } from './run.ts'
 
-/** Work that is followed. */
+/** Work with a progress bar. */
 export interface Progress {
   /** So much is done; `total` may become known, or change, on the way. */
   update(done: number, total?: number): void
-  /** Takes the bar away, until work goes on. */
+  /** Hides the bar until the next update. */
   stop(): void
 }
 

@@ -1,5 +1,5 @@
 /**
- * What every command is run in: Ctrl-C, closed pipes, errors, exit codes.
+ * Runs a command: Ctrl-C, closed pipes, errors, exit codes.
  */
 import type { Command } from 'commander'
 import { TrecvitError } from '../base/error.ts'
@@ -7,7 +7,7 @@ import { environment } from '../platform/platform.ts'
 import { OutputError } from './output.ts'
 import { note } from './terminal.ts'
 
-/** What scripts can rely on; `--help` lists them. */
+/** Exit codes; `--help` lists them. */
 export const exitCodes = {
   ok: 0,
   wrongInput: 1,

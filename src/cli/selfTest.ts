@@ -1,6 +1,6 @@
 /**
- * The built-in model on frames that everybody can make: its answers have the same bits on every
- * machine and in every runtime.
+ * Runs the built-in model on generated frames: its answers are bit-identical on every machine and
+ * in every runtime.
  */
 import type { NdArray } from '../base/array.ts'
 import type { TRecViT } from '../model/trecvit.ts'

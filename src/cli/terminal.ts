@@ -1,5 +1,5 @@
 /**
- * What is written, where, and in which colours.
+ * Text on standard output and standard error, with colours and tables.
  */
 import { fstatSync, writeSync } from 'node:fs'
 import { styleText } from 'node:util'
@@ -77,7 +77,7 @@ export function table(rows: readonly (readonly string[])[], gap = 2): string {
     .join('\n')
 }
 
-/** Bytes for people. */
+/** Formats a number of bytes. */
 export function bytes(count: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB']
   let unit = 0

@@ -1,13 +1,13 @@
 /**
- * Writing into what cannot be replaced by another file: devices, named pipes, mounted files, and
- * the file or pipe that standard output is.
+ * Writes into files that cannot be replaced: devices, named pipes, mounted files, and the file or
+ * pipe of standard output.
  */
 import { constants, createReadStream, fstatSync, type Stats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import { printBytes } from './terminal.ts'
 
-/** An open place that takes a whole file at once. */
+/** An open place that accepts a whole file. */
 export interface Through {
   /** Writes the file at a path. */
   copy(from: string): Promise<void>
@@ -15,7 +15,7 @@ export interface Through {
 }
 
 const { O_NONBLOCK, O_WRONLY } = constants
-/** Milliseconds between two looks for the reader of a named pipe. */
+/** Milliseconds between two checks for a reader of a named pipe. */
 const PAUSE = 50
 
 /** Whether this is where standard output goes, as /dev/stdout is. */

@@ -1,11 +1,10 @@
 /**
- * What of WebAssembly this engine knows: for each feature a smallest module that uses it, held
- * against the validator.
+ * WebAssembly features of this engine: for each, the smallest module that uses it is validated.
  */
 
 const header = [0, 97, 115, 109, 1, 0, 0, 0]
 
-/** What kernels may use. */
+/** Features that kernels use. */
 export type WasmFeature = 'simd' | 'relaxedSimd' | 'threads'
 
 const modules: Readonly<Record<WasmFeature, readonly number[]>> = {

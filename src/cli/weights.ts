@@ -1,5 +1,5 @@
 /**
- * Weights by name for the commands: in the cache, or downloaded after a question.
+ * Weights by name for the commands: from the cache, or downloaded after confirmation.
  */
 import { once } from 'node:events'
 import { TrecvitError } from '../base/error.ts'
@@ -9,9 +9,9 @@ import { showProgress } from './progress.ts'
 import type { GlobalOptions } from './run.ts'
 import { note } from './terminal.ts'
 
-/** How weights are downloaded. */
+/** Options for a download. */
 export interface DownloadOptions extends GlobalOptions {
-  /** Without a question. */
+  /** Without confirmation. */
   readonly yes?: boolean
 }
 
@@ -57,7 +57,7 @@ export async function downloadWeights(
   }
 }
 
-/** @throws TrecvitError unless somebody sits at the terminal and agrees */
+/** @throws TrecvitError unless the user confirms at a terminal */
 async function ask(weights: Weights, signal: AbortSignal): Promise<void> {
   const { name } = weights
   const advice = `run "trecvit pull ${name}" (${termsOf(weights)}), or add --yes`

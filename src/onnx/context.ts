@@ -26,7 +26,7 @@ export interface Style {
   readonly dtype: FloatType
   /**
    * `plain`: standard operators. `fused`: com.microsoft.MultiHeadAttention, which only onnxruntime
-   * knows, and which is faster there.
+   * supports, and which is faster there.
    */
   readonly attention: 'plain' | 'fused'
 }

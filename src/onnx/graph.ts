@@ -18,9 +18,9 @@ export interface Port {
   readonly shape: readonly number[]
 }
 
-/** What a file says about itself. */
+/** Metadata of a file. */
 export interface Description {
-  /** Free text for people. */
+  /** Free text. */
   readonly text: string
   /** Strings by name, which runtimes hand to the application. */
   readonly metadata: Readonly<Record<string, string>>

@@ -5,13 +5,13 @@
 
 import { importOptional } from './platform.ts'
 
-/** A device of the best adapter, or why there is none. */
+/** A device of the best adapter, or the reason there is none. */
 export type OpenedGpu =
   | {
       readonly device: GPUDevice
       readonly isSoftware: boolean
       /**
-       * To be kept as long as the device: what Dawn has made does not outlive its entry point, and
+       * Keep these as long as the device: objects of Dawn are freed with its entry point, and
        * Deno panics when it is asked for the information of an adapter that was collected.
        */
       readonly kept: readonly [GPU, GPUAdapter]
@@ -19,12 +19,12 @@ export type OpenedGpu =
     }
   | { readonly reason: string }
 
-/** Features that kernels and profiles use where they are. */
+/** Optional features that kernels and profiles use. */
 export const OPTIONAL: readonly GPUFeatureName[] = ['subgroups', 'timestamp-query']
 
 /**
- * What Dawn need not do: every kernel writes its workgroup memory before it reads it, and clearing
- * it costs SwiftShader seconds a pipeline.
+ * Toggles of Dawn. Kernels write workgroup memory before they read it, and clearing it costs
+ * SwiftShader seconds per pipeline.
  */
 const TOGGLES = ['disable_workgroup_init']
 
@@ -52,7 +52,7 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
   }
 }
 
-/** What an adapter is called; browsers tell less than others. */
+/** Returns the name of an adapter. Browsers give less detail than other runtimes. */
 export function adapterName({ vendor, architecture, description }: GPUAdapterInfo): string {
   return description || [vendor, architecture].filter(Boolean).join(' ') || 'unknown GPU'
 }
@@ -73,7 +73,8 @@ export function usedOf({ limits, features }: Pick<GPUAdapter, 'limits' | 'featur
 }
 
 /**
- * What to ask an adapter for: its largest buffers and workgroup memory, and the optional features.
+ * Returns the request for a device: the adapter's largest buffers and workgroup memory, and the
+ * optional features.
  */
 export function everything(adapter: GPUAdapter): GPUDeviceDescriptor {
   const { limits, features } = usedOf(adapter)
@@ -96,7 +97,7 @@ async function entryPoint(): Promise<{
 
 /**
  * Calls Dawn with XDG_RUNTIME_DIR set, without which drivers write an error to the console; any
- * folder will do. Dawn reads it before the call returns, and nobody else sees the change.
+ * folder works. Dawn reads it before the call returns, so no other code sees the change.
  */
 function withRuntimeFolder<T>(call: () => T): T {
   const { env } = (

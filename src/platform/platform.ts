@@ -2,7 +2,7 @@
  * The few lines that differ between Node, Deno, Bun, browsers and workers.
  */
 
-/** Modules of the runtime that are used, and their types. */
+/** Built-in modules that are used, with their types. */
 interface BuiltinModules {
   'node:child_process': typeof import('node:child_process')
   'node:crypto': typeof import('node:crypto')
@@ -21,8 +21,8 @@ interface BuiltinModules {
 }
 
 /**
- * A module of Node, Deno or Bun, or undefined where there are none, as in pages. Unlike `import` it
- * says nothing to bundlers, which refuse such modules in what they make for pages.
+ * Returns a built-in module of Node, Deno or Bun; undefined in pages. Unlike `import`, bundlers do
+ * not see it, so they do not refuse it in a bundle for pages.
  */
 export function builtinModule<Name extends keyof BuiltinModules>(
   name: Name,
@@ -31,12 +31,12 @@ export function builtinModule<Name extends keyof BuiltinModules>(
   return process?.getBuiltinModule?.(name) as BuiltinModules[Name] | undefined
 }
 
-/** Imports a package that need not be installed. Bundlers, who see no name here, leave it alone. */
+/** Imports an optional package. Bundlers do not see its name, so they do not resolve it. */
 export function importOptional(name: string): Promise<unknown> {
   return import(/* webpackIgnore: true */ /* @vite-ignore */ name)
 }
 
-/** Value of an environment variable, or undefined where there are none or they may not be read. */
+/** Returns an environment variable; undefined where there are none, or reading is not allowed. */
 export function environment(name: string): string | undefined {
   try {
     return (globalThis as { process?: { env?: Record<string, string | undefined> } }).process
@@ -64,7 +64,7 @@ export function keepsOrder(
 }
 
 /**
- * Lets the event loop turn: timers, input and Ctrl-C get their chance between two chunks of work.
+ * Yields to the event loop, so that timers, input and Ctrl-C are handled between chunks of work.
  */
 export function breathe(): Promise<void> {
   const { setImmediate } = globalThis as { setImmediate?: (done: () => void) => void }

@@ -1,6 +1,5 @@
 /**
- * Workers: `worker_threads` in Node, Deno and Bun, web workers in pages. Both run one script, which
- * speaks to either.
+ * Workers: `worker_threads` in Node, Deno and Bun, web workers in pages. Both run the same script.
  */
 
 import { builtinModule } from './platform.ts'
@@ -8,22 +7,22 @@ import { builtinModule } from './platform.ts'
 /** What both kinds of worker have in common. */
 export interface PlatformWorker {
   post(message: unknown): void
-  /** Whether the process must stay alive for it; pages do not care. */
+  /** Whether the process stays alive for it; no effect in pages. */
   keep(alive: boolean): void
   end(): void
 }
 
-/** What the owner of a worker hears. */
+/** Events of a worker. */
 export interface WorkerEvents {
   message(data: unknown): void
-  /** It has ended, or never began, for this reason. */
+  /** Called when it ended or did not start, with the reason. */
   failed(reason: string): void
 }
 
 /**
  * Starts a worker. A refusal may come as an exception or as an event.
  * @param script text of a classic script
- * @param url where the same script can be had, for pages whose security policy refuses the text
+ * @param url address of the same script, for pages whose Content Security Policy refuses the text
  */
 export function startWorker(
   script: string,
@@ -83,7 +82,7 @@ export function startWorker(
   return { post: (message) => worker.postMessage(message), keep: () => {}, end }
 }
 
-/** In a worker: calls `hear` with each message, and gives the way to answer. */
+/** In a worker: calls `hear` with each message, and returns the function that answers. */
 export function serveWorker(hear: (data: unknown) => void): (message: unknown) => void {
   const port = builtinModule('node:worker_threads')?.parentPort
   if (port) {

@@ -12,7 +12,7 @@ const PIECE = 1 << 25
 
 const ABOUT = 'about.json'
 
-/** What is stored beside the pieces. */
+/** Record stored beside the pieces. */
 interface About {
   readonly origin: Origin
   /** Whether all of it was received and checked. */

@@ -11,7 +11,7 @@ import type { Weights } from './known.ts'
 export type Form = 'f32' | 'f16' | 'int8'
 const forms: readonly Form[] = ['f32', 'f16', 'int8']
 
-/** What is known of a file that was downloaded whole, kept beside it as JSON. */
+/** Record of a completely downloaded file, kept beside it as JSON. */
 export interface DownloadRecord {
   readonly url: string
   readonly bytes: number
@@ -57,8 +57,8 @@ export async function pathOf({ file }: Weights, form: Form): Promise<string> {
 }
 
 /**
- * Returns the file that serves a number format: its own form, or float32, which any other is made
- * of. Without a format, the most exact one.
+ * Returns the file for a number format: one in this format, or float32, from which every other is
+ * made. Without a format, the most exact one.
  * @throws TrecvitError if the file has another size than when it was downloaded
  */
 export async function find(weights: Weights, dtype?: Form): Promise<Kept | undefined> {
@@ -103,7 +103,7 @@ export async function remove(weights: Weights): Promise<number> {
   return freed
 }
 
-/** Returns what is known of the file of float32, or undefined. */
+/** Returns the record of the float32 file, or undefined. */
 export async function recordOf(weights: Weights): Promise<DownloadRecord | undefined> {
   return readJson<DownloadRecord>(await recordPath(weights))
 }

@@ -1,5 +1,5 @@
 /**
- * A download that goes on after a break, and is checked before it counts.
+ * A download that resumes after a break and is verified before it is used.
  */
 import { TrecvitError } from '../base/error.ts'
 import {
@@ -22,7 +22,7 @@ export interface Origin {
   readonly crc32c: number | null
 }
 
-/** The part of a file that was downloaded so far. It outlasts a process that ends. */
+/** The part of a file that was downloaded so far. It persists when the process ends. */
 export interface Part {
   readonly size: number
   readonly origin: Origin | null
@@ -34,7 +34,7 @@ export interface Part {
   read(sink: (bytes: Uint8Array) => void): Promise<void>
 }
 
-/** How a download is followed and stopped. */
+/** Progress callback and signal of a download. */
 export interface DownloadOptions {
   /** Bytes done, and of the whole file; null if that is not known. */
   readonly onProgress?: ((done: number, total: number | null) => void) | undefined
@@ -168,7 +168,7 @@ async function begin(
   )
 }
 
-/** Tells a page with a form to sign in from weights before all of it is stored. */
+/** Refuses a sign-in page, sent in place of the weights, before all of it is stored. */
 function checkStart(url: URL, bytes: Uint8Array): void {
   if (ZIP.every((byte, i) => i >= bytes.length || bytes[i] === byte)) return
   const isPage = /^\s*</.test(String.fromCharCode(...bytes.subarray(0, 16)))

@@ -8,7 +8,7 @@ import { type DownloadOptions, download, pause } from './download.ts'
 import { addressOf, type Weights } from './known.ts'
 import { claim, underWay } from './parts.ts'
 
-/** Milliseconds between two looks at a download that another process is at. */
+/** Milliseconds between two checks of a download by another process. */
 const WAIT = 500
 
 /** Returns the path of the file that serves a number format: see `find` and `fetchWeights`. */

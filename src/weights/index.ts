@@ -1,5 +1,5 @@
 /**
- * Weights by name, imported on demand: a program that loads a file does without.
+ * Weights by name. Imported on demand: loading a file does not need this module.
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
@@ -8,7 +8,7 @@ import { builtinModule } from '../platform/platform.ts'
 import type { Form } from './cache.ts'
 import { addressOf, names, weightsNamed } from './known.ts'
 
-/** How weights are had. */
+/** Options for fetching weights. */
 export interface WeightsOptions {
   /** Number format that is wanted: a file in this format serves it, too. */
   readonly dtype?: Form | undefined

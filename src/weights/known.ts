@@ -5,7 +5,7 @@ import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { environment } from '../platform/platform.ts'
 
-/** A checkpoint that is found by its name. */
+/** A checkpoint that can be loaded by name. */
 export interface Weights {
   readonly name: string
   /** File name at its host and in the cache. */
@@ -66,7 +66,7 @@ export function addressOf({ host, file }: Weights): URL {
   return url
 }
 
-/** Returns size and licence for people: "547 MB, CC-BY 4.0". */
+/** Returns size and licence as text: "547 MB, CC-BY 4.0". */
 export function termsOf({ bytes, licence }: Weights): string {
   return `${megabytes(bytes)}, ${licence}`
 }

@@ -56,7 +56,7 @@ export async function claim(weights: Weights): Promise<OwnPart> {
   for (const { place, touched } of await partsOf(weights)) {
     if (Date.now() - touched < GIVEN_UP) continue
     try {
-      // Touched first: nobody may find it old under its new name.
+      // Touched first, so that no other process finds it old under its new name.
       await touch(place, new Date())
       await fs.rename(place, own)
     } catch {

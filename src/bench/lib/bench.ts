@@ -2,7 +2,7 @@ import { breathe } from '../../platform/platform.ts'
 import type { Options } from './options.ts'
 import type { Report } from './report.ts'
 
-/** How a bench is followed while it runs, and ended before its time. */
+/** Progress and early end of a bench. */
 export interface Follow {
   /** Aborted: the bench reports what it has measured so far. */
   readonly signal: AbortSignal
@@ -10,13 +10,13 @@ export interface Follow {
   progress(share: number): void
 }
 
-/** Something that is measured, in whatever runtime this is. */
+/** A measurement that runs in every runtime. */
 export type Bench = (options: Options, follow?: Follow) => Promise<Report>
 
-/** Nobody looks. */
+/** No progress, no early end. */
 export const unfollowed: Follow = { signal: new AbortController().signal, progress() {} }
 
-/** Says how far the work is, lets Ctrl-C and messages through, and tells whether to go on. */
+/** Reports progress, yields to the event loop, and returns whether to go on. */
 export async function goesOn({ signal, progress }: Follow, share: number): Promise<boolean> {
   progress(Math.min(1, share))
   await breathe()

@@ -21,7 +21,7 @@ import { noise, randomCheckpoint } from './weights.ts'
 export interface Engine {
   readonly config: Config
   readonly backend: Backend
-  /** What one frame replays. */
+  /** The program of one frame. */
   readonly program: Program
   /** The answers to the next frame, pixels [H, W, 3] 0..1. */
   advance(pixels: Float32Array, watch?: Watch): Promise<Record<string, Float32Array>>
@@ -38,8 +38,8 @@ export interface EngineOptions {
 }
 
 /**
- * Loads a model with random weights, the same for the same seed, onto a pool of threads (one unless
- * given), and opens its stream.
+ * Loads a model with random weights, the same for the same seed, onto a thread pool (one thread by
+ * default), and opens its stream.
  */
 export async function createEngine(
   config: Config,
@@ -84,7 +84,7 @@ export async function buildOf(name: string, dtype: MatrixDType = 'f32'): Promise
   return (await chooseBuild({}, (tried) => testBuild(smallModel, tried, dtype))).build
 }
 
-/** What the runs of a process have in common, for the head of a report. */
+/** Runtime, CPU and settings, for the head of a report. */
 export function machine(
   device: Pick<Device, 'kernels' | 'threads'>,
 ): Record<string, string | number> {
@@ -104,7 +104,7 @@ export function machine(
   }
 }
 
-/** Which JavaScript runtime this is, and its version. */
+/** Returns the name and version of the JavaScript runtime. */
 function runtimeName(): string {
   const { process, navigator } = globalThis as {
     process?: { versions?: Record<string, string | undefined> }

@@ -1,4 +1,4 @@
-/** Text as it stands in HTML, also within double quotes. */
+/** Escapes text for HTML, also within double quotes. */
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`)
 }

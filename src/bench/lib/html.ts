@@ -4,7 +4,7 @@ import { rooflinePlot } from './roofline.ts'
 import { PAGE_STYLE, STYLE } from './style.ts'
 
 /**
- * Reports as a page that needs nothing else, light or dark as the reader's system is.
+ * Reports as a self-contained page, light or dark as the system of the reader.
  */
 export function pageOf(reports: readonly Report[]): string {
   const machines = [...new Set(reports.map(machineOf))]
@@ -63,7 +63,7 @@ export function sectionsOf(reports: readonly Report[]): string {
   return [...plots, ...reports.map(tablesOf)].join('\n')
 }
 
-/** Where a report comes from, as far as it matters for speed. */
+/** Machine and runtime of a report. */
 export function machineOf({ facts }: Report): string {
   const { runtime, cpu, kernels, threads, dtype } = facts
   return (
@@ -84,7 +84,7 @@ function colourOf(machine: number): string {
   return `s${machine % 6}`
 }
 
-/** Which colour stands for which machine; nothing for one alone. */
+/** Legend of machines and colours; empty for one machine. */
 function legend(entries: readonly { colour: string; text: string }[]): string {
   if (entries.length < 2) return ''
   const items = entries.map(

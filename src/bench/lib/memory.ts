@@ -1,8 +1,8 @@
 /** Bytes in use. */
 export interface MemoryUse {
-  /** The whole process; 0 where the runtime does not tell. */
+  /** Of the whole process; 0 where unknown. */
   readonly rss: number
-  /** JavaScript objects; 0 where the runtime does not tell. */
+  /** Of JavaScript objects; 0 where unknown. */
   readonly heap: number
   /** WebAssembly memories made since `watchMemories`. */
   readonly wasm: number
@@ -24,14 +24,14 @@ export function watchMemories(): void {
 }
 
 /**
- * What is in use, after a collection of garbage where the runtime offers one (node --expose-gc).
+ * Returns the memory in use, after garbage collection where available (node --expose-gc).
  */
 export async function memoryUse(): Promise<MemoryUse> {
   const { gc, process } = globalThis as {
     gc?: () => void
     process?: { memoryUsage?: () => { rss: number; heapUsed: number } }
   }
-  // The second collection takes what finalisers of the first have let go.
+  // The second collection frees what finalisers of the first released.
   for (let turn = 0; turn < 2; turn++) {
     gc?.()
     await new Promise((resolve) => setTimeout(resolve))

@@ -1,7 +1,7 @@
 import { TrecvitError } from '../../base/error.ts'
 import { type Size, sizeNames } from '../../model/config.ts'
 
-/** What stands on the command line of a bench: --name value. */
+/** Options of a bench as given: --name value. */
 export type Options = Readonly<Record<string, string>>
 
 /**
@@ -21,8 +21,8 @@ export function parseOptions(args: readonly string[]): Options {
 }
 
 /**
- * The settings of a bench: those given, the rest as in `defaults`. Numbers are whole and at least
- * 1, but "seconds" is any above 0.
+ * Returns the settings of a bench: those given, others from `defaults`. Numbers are integers of at
+ * least 1, except "seconds", which is any number above 0.
  * @throws TrecvitError if there is no setting of that name, or the value is not such a number
  */
 export function settingsOf<T extends Record<string, string | number>>(
@@ -39,7 +39,7 @@ export function settingsOf<T extends Record<string, string | number>>(
     if (name === 'seconds' && !(Number(value) > 0 && Number.isFinite(value)))
       throw new TrecvitError(`"--seconds" expected a number above 0, got ${text}`)
     if (name !== 'seconds' && typeof value === 'number' && (!Number.isInteger(value) || value < 1))
-      throw new TrecvitError(`"--${name}" expected a whole number of at least 1, got ${text}`)
+      throw new TrecvitError(`"--${name}" expected an integer of at least 1, got ${text}`)
     settings[name] = value
   }
   return settings as { [Name in keyof T]: T[Name] extends number ? number : string }

@@ -1,16 +1,16 @@
 import { TrecvitError } from '../../base/error.ts'
 
-/** What a bench finds out, for people (text, a page) and for machines (JSON). */
+/** Results of a bench: as text, as a page and as JSON. */
 export interface Report {
   readonly bench: string
-  /** What it ran on, and with which settings. */
+  /** Machine, runtime and settings. */
   readonly facts: Readonly<Record<string, string | number>>
   readonly tables: readonly Table[]
   /** Speed against the machine's limits. */
   readonly roofline?: Roofline
   /** Frames a second, to be drawn as bars. */
   readonly bars?: readonly Bar[]
-  /** Whether what was promised holds, in one sentence; null when nothing was promised. */
+  /** Whether the promised bound holds, in one sentence; null without one. */
   readonly verdict: { readonly holds: boolean; readonly text: string } | null
 }
 

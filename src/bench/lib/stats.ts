@@ -15,8 +15,7 @@ export function median(samples: readonly number[]): number {
 }
 
 /**
- * Runs something again and again for a while, because engines first run code that they have not
- * optimised yet.
+ * Runs a function repeatedly, because engines run code unoptimised at first.
  * @param milliseconds at least this long, and at least twice
  */
 export async function warm(work: () => unknown, milliseconds = 500): Promise<void> {
@@ -25,22 +24,21 @@ export async function warm(work: () => unknown, milliseconds = 500): Promise<voi
 }
 
 /**
- * Milliseconds: by the clock on the wall, and of this process on all cores (the same where the
- * runtime does not tell).
+ * Milliseconds of wall time, and of CPU time of this process on all cores (wall time if unknown).
  */
 export interface Sample {
   readonly wall: number
   readonly cpu: number
 }
 
-/** How long one call takes. */
+/** Measures one call. */
 export async function time(work: () => unknown): Promise<Sample> {
   const start = now()
   await work()
   return since(start)
 }
 
-/** The clocks as they stand. */
+/** Reads the clocks. */
 export function now(): Sample {
   const wall = performance.now()
   const usage = (
@@ -49,7 +47,7 @@ export function now(): Sample {
   return { wall, cpu: usage ? (usage.user + usage.system) / 1000 : wall }
 }
 
-/** What has gone by since then. */
+/** Time since a reading of the clocks. */
 export function since(start: Sample): Sample {
   const { wall, cpu } = now()
   return { wall: wall - start.wall, cpu: cpu - start.cpu }

@@ -11,8 +11,8 @@ import {
 } from '../../program/program.ts'
 
 /**
- * What a step is, wherever in the model it stands: its operation, for products with the name of the
- * matrix.
+ * Returns the kind of a step, independent of its layer: the operation, for products with the name
+ * of the matrix.
  */
 export function kindOf(step: Step): string {
   if (step.op !== 'linear') return step.op

@@ -15,7 +15,7 @@ export function noise(seed: number): () => number {
 }
 
 /**
- * A checkpoint that is made up as it is read: every tensor of a configuration, with values spread
+ * A checkpoint that is generated as it is read: every tensor of a configuration, with values spread
  * as after training, so that activations stay of order 1, gates do not saturate and the state
  * decays over some to some hundred frames.
  */
