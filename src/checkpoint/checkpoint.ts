@@ -5,6 +5,7 @@
 
 import { TrecvitError } from '../base/error.ts'
 import { notImported } from '../base/notImported.ts'
+import { checkOptions } from '../base/options.ts'
 import { quote } from '../base/quote.ts'
 import { openSource, type SourceLike } from './openSource.ts'
 import type { Reader } from './reader.ts'
@@ -34,6 +35,7 @@ export async function openCheckpoint(
   from: SourceLike,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<Checkpoint> {
+  checkOptions('openCheckpoint', options, { signal: 1 })
   const source = await openSource(from, options)
   try {
     return ending(await openFormat(source, options.signal), source)

@@ -1,12 +1,13 @@
 import { checkCount, describe, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
+import { checkOptions, type OptionNames } from '../base/options.ts'
 import { ahead } from '../stream/ahead.ts'
-import { type FrameSource, framesOf } from '../stream/frames.ts'
+import { type FrameSource, framesOf, READ_OPTIONS } from '../stream/frames.ts'
 import { isPicture, loadPictures, type Pixels, toInput } from '../stream/input.ts'
 import type { ReadOptions } from '../video/read.ts'
 import { type Config, frameSizeOf } from './config.ts'
 import { type Class, topsOf } from './heads/classification.ts'
-import type { RunOptions } from './options.ts'
+import { RUN_OPTIONS, type RunOptions } from './options.ts'
 import type { Sessions } from './sessions.ts'
 
 /** How a video is classified. */
@@ -37,6 +38,14 @@ export interface ClassifyResult {
   readonly views: number
 }
 
+const CLASSIFY_OPTIONS: OptionNames<ClassifyOptions> = {
+  topK: 1,
+  clips: 1,
+  views: 1,
+  ...RUN_OPTIONS,
+  ...READ_OPTIONS,
+}
+
 /** Pixels held while clips are chosen; a longer video needs a stride. */
 const MAX_HELD = 2 ** 31
 
@@ -47,6 +56,7 @@ export async function classify(
   source: FrameSource,
   options: ClassifyOptions,
 ): Promise<ClassifyResult> {
+  checkOptions('classify', options, CLASSIFY_OPTIONS)
   const { topK = 5, clips, views = 1, signal, onProgress } = options
   if (clips !== undefined) checkCount('clips', clips)
   if (views !== 1 && views !== 3)

@@ -1,9 +1,10 @@
 /** Runs over arrays of frames: the forward pass of the official model, and its parts. */
 import { checkArray, checkPixels, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
+import { checkOptions } from '../base/options.ts'
 import type { Outputs, Session } from '../stream/session.ts'
 import { type Config, frameSizeOf, tokensOf } from './config.ts'
-import type { RunOptions } from './options.ts'
+import { RUN_OPTIONS, type RunOptions } from './options.ts'
 import type { Sessions } from './sessions.ts'
 
 /** The answer of the whole model to b videos (trecvit/modules.py TRecViT.__call__). */
@@ -26,6 +27,7 @@ export async function forward(
   frames: NdArray,
   options: RunOptions,
 ): Promise<ForwardResult> {
+  checkOptions('forward', options, RUN_OPTIONS)
   const { b, clips, chunks } = await runClips(sessions, frames, false, options)
   const { numClasses: c, repSize } = sessions.config
   // The answer of a clip is that of its last frame.
@@ -48,6 +50,7 @@ export async function features(
   frames: NdArray,
   options: RunOptions,
 ): Promise<NdArray<Float32Array>> {
+  checkOptions('features', options, RUN_OPTIONS)
   const { config } = sessions
   const { b, t, chunks } = await runClips(sessions, frames, true, options)
   return {

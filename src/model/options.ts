@@ -2,6 +2,7 @@ import type { MatrixDType } from '../backend/backend.ts'
 import type { CpuOptions } from '../backend/wasm/open.ts'
 import { describe } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
+import { checkOptions, type OptionNames } from '../base/options.ts'
 import type { Config } from './config.ts'
 
 /**
@@ -55,8 +56,27 @@ export interface RunOptions {
   readonly signal?: AbortSignal
 }
 
+const LOAD_OPTIONS: OptionNames<LoadOptions> = {
+  device: 1,
+  dtype: 1,
+  threads: 1,
+  deterministic: 1,
+  config: 1,
+  labels: 1,
+  onProgress: 1,
+  signal: 1,
+  gpu: 1,
+  workerUrl: 1,
+  wasmModule: 1,
+  experimentalRevectorize: 1,
+}
+
+export const RUN_OPTIONS: OptionNames<RunOptions> = { onProgress: 1, signal: 1 }
+
 /** @throws TrecvitError naming the option, what was expected and what came */
-export function checkLoadOptions({ device = 'auto', dtype, threads }: LoadOptions): void {
+export function checkLoadOptions(options: LoadOptions): void {
+  checkOptions('load', options, LOAD_OPTIONS)
+  const { device = 'auto', dtype, threads } = options
   if (device !== 'auto' && device !== 'webgpu' && device !== 'wasm')
     throw new TrecvitError(`"device" expected 'auto', 'webgpu' or 'wasm', got ${describe(device)}`)
   if (dtype !== undefined && dtype !== 'f32' && dtype !== 'f16' && dtype !== 'int8')

@@ -2,6 +2,7 @@ import type { Device, MatrixDType, Watch } from '../backend/backend.ts'
 import type { Health } from '../backend/engines.ts'
 import type { NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
+import { checkOptions } from '../base/options.ts'
 import { flopsOf } from '../program/listing.ts'
 import type { Program } from '../program/program.ts'
 import type { FrameSource } from '../stream/frames.ts'
@@ -116,8 +117,10 @@ export class TRecViT {
    * const stream = model.stream({ average: { frames: 16 } })
    * const { top } = await stream.push(frame)
    */
-  stream({ topK, ...options }: ClassStreamOptions = {}): ClassStream {
+  stream(given: ClassStreamOptions = {}): ClassStream {
+    checkOptions('stream', given, { b: 1, average: 1, topK: 1 })
     this.#wantHead('stream')
+    const { topK, ...options } = given
     const { b, average } = checkStreamOptions(options)
     const answers = classAnswers(this, topK)
     const session = this.#sessions.open({ b, recent: average, encoded: false })
@@ -130,8 +133,9 @@ export class TRecViT {
    * @example
    * const stream = await model.resume(await readFile('stream.bin'))
    */
-  async resume(snapshot: Uint8Array, { topK }: { topK?: number } = {}): Promise<ClassStream> {
-    const answers = classAnswers(this, topK)
+  async resume(snapshot: Uint8Array, options: { topK?: number } = {}): Promise<ClassStream> {
+    checkOptions('resume', options, { topK: 1 })
+    const answers = classAnswers(this, options.topK)
     const { session, average } = await restore(snapshot, this.fingerprint, (b, recent) =>
       this.#sessions.open({ b, recent, encoded: false }),
     )
@@ -163,7 +167,9 @@ export class TRecViT {
   }
 
   /** The program that a stream of b videos replays for chunks of t frames. */
-  program({ b = 1, t = 1 }: { b?: number; t?: number } = {}): Program {
+  program(options: { b?: number; t?: number } = {}): Program {
+    checkOptions('program', options, { b: 1, t: 1 })
+    const { b = 1, t = 1 } = options
     return this.#sessions.program({ b, t, pixels: 'u8', recent: 'all', encoded: false })
   }
 

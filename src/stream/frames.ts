@@ -1,5 +1,6 @@
 import { checkArray, checkPixels, describe, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
+import type { OptionNames } from '../base/options.ts'
 import { asBytes, asUrl, isBlob, isStream } from '../base/realm.ts'
 import type { VideoSource } from '../video/choices.ts'
 import type { ReadOptions } from '../video/read.ts'
@@ -15,6 +16,17 @@ export type FrameSource =
   | AsyncIterable<FrameLike>
   | Iterable<FrameLike>
   | FrameLike
+
+export const READ_OPTIONS: OptionNames<ReadOptions> = {
+  decoder: 1,
+  decoderUrl: 1,
+  format: 1,
+  signal: 1,
+  start: 1,
+  fps: 1,
+  stride: 1,
+  frames: 1,
+}
 
 /**
  * Returns the frames of a video. Iterables are returned as they are.

@@ -2,6 +2,8 @@ import { describe } from '../base/array.ts'
 import { crc32 } from '../base/crc32.ts'
 import { TrecvitError } from '../base/error.ts'
 import { fromHalves, toHalves } from '../base/f16.ts'
+import { checkOptions } from '../base/options.ts'
+import { asBytes } from '../base/realm.ts'
 import { pauses } from '../platform/platform.ts'
 import { encodeText } from '../platform/web.ts'
 import { type State, sizeOf } from '../program/program.ts'
@@ -73,7 +75,9 @@ export function snapshotBytes(states: readonly State[]): number {
 }
 
 /** @throws TrecvitError if an option is wrong */
-export function checkSnapshotOptions({ dtype = 'f32' }: SnapshotOptions): void {
+export function checkSnapshotOptions(options: SnapshotOptions): void {
+  checkOptions('snapshot', options, { dtype: 1 })
+  const { dtype = 'f32' } = options
   if (isDType(dtype)) return
   throw new TrecvitError(`"dtype" of a snapshot expected 'f32' or 'f16', got ${describe(dtype)}`)
 }
@@ -131,7 +135,9 @@ function fitsHalf(values: Float32Array): boolean {
  * @throws TrecvitError if the bytes are no snapshot, of another version, damaged, or of another
  *   size than their header says
  */
-export function decodeSnapshot(bytes: Uint8Array): Snapshot {
+export function decodeSnapshot(given: Uint8Array): Snapshot {
+  const bytes = asBytes(given)
+  if (!bytes) throw new TrecvitError(`A snapshot expected a Uint8Array, got ${describe(given)}`)
   const fail = (what: string): never => {
     throw new TrecvitError(`The snapshot ${what}`)
   }

@@ -1,10 +1,11 @@
 import type { Device } from '../backend/backend.ts'
-import { checkCount, type NdArray } from '../base/array.ts'
+import { checkCount, describe, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
+import { checkOptions } from '../base/options.ts'
 import type { Average, State } from '../program/program.ts'
 import type { ReadOptions } from '../video/read.ts'
 import { ahead } from './ahead.ts'
-import { type FrameSource, framesOf } from './frames.ts'
+import { type FrameSource, framesOf, READ_OPTIONS } from './frames.ts'
 import { type FrameLike, type Pixels, toInput } from './input.ts'
 import type { Outputs, Session } from './session.ts'
 import {
@@ -103,6 +104,7 @@ export class Stream<Answer> {
    * @throws the reason of the signal, if that is aborted while the frame waits
    */
   async push(frame: FrameLike, options: PushOptions = {}): Promise<Answer> {
+    checkOptions('push', options, { signal: 1 })
     const { first, outputs } = await this.#session.advance(this.#input(frame), 1, options)
     return this.#toAnswer(outputs, first)
   }
@@ -131,6 +133,7 @@ export class Stream<Answer> {
     frames: FrameSource,
     options: ReadOptions = {},
   ): AsyncGenerator<Answer, void, undefined> {
+    checkOptions('run', options, READ_OPTIONS)
     const { signal } = options
     for await (const frame of ahead(framesOf(frames, this.#model.config.imageSize, options)))
       yield await this.push(frame, signal ? { signal } : {})
@@ -159,7 +162,9 @@ export class Stream<Answer> {
    * Goes on on another device with the frames pushed so far; those pushed later wait.
    * @throws TrecvitError if there is no such device; the stream then stays where it is
    */
-  moveTo(device: Device['backend']): Promise<void> {
+  async moveTo(device: Device['backend']): Promise<void> {
+    if (device !== 'webgpu' && device !== 'wasm')
+      throw new TrecvitError(`"moveTo" expected 'webgpu' or 'wasm', got ${describe(device)}`)
     return this.#session.move(device)
   }
 

@@ -2,6 +2,7 @@
  * From anything that holds a video to its frames. Formats are recognised by their content.
  */
 import { TrecvitError } from '../base/error.ts'
+import { checkOptions, type OptionNames } from '../base/options.ts'
 import type { DecoderChoice, RawFormat, VideoSource } from './choices.ts'
 import { openContainer } from './container/container.ts'
 import { imageKind } from './picture/image.ts'
@@ -38,6 +39,14 @@ export interface OpenOptions {
   readonly fps?: number
 }
 
+const OPEN_OPTIONS: OptionNames<OpenOptions> = {
+  decoder: 1,
+  decoderUrl: 1,
+  signal: 1,
+  format: 1,
+  fps: 1,
+}
+
 /**
  * Opens a video: mp4, mov, webm, mkv, y4m, raw RGB, PNG and JPEG; a path, URL, Blob, bytes, a
  * stream, a list of pictures, a directory of pictures, or a pattern like `frame_%04d.png` of their
@@ -52,6 +61,7 @@ export async function openVideo(
   source: VideoSource | readonly VideoSource[],
   options: OpenOptions = {},
 ): Promise<Video> {
+  checkOptions('openVideo', options, OPEN_OPTIONS)
   const { signal, fps = 25 } = options
   signal?.throwIfAborted()
   if (typeof ReadableStream === 'undefined') {

@@ -2,6 +2,7 @@
  * Which frames of a video are looked at.
  */
 import { TrecvitError } from '../base/error.ts'
+import { checkOptions } from '../base/options.ts'
 import type { Frame } from './frame.ts'
 import { iterate } from './iterate.ts'
 
@@ -43,6 +44,7 @@ export function sample(
   frames: AsyncIterable<Frame>,
   options: SampleOptions = {},
 ): AsyncIterableIterator<Frame, undefined> {
+  checkOptions('sample', options, { start: 1, fps: 1, stride: 1, frames: 1 })
   const { start = 0, fps, stride = 1, frames: most = Infinity } = options
   if (!(start >= 0 && Number.isFinite(start)))
     throw new TrecvitError(`start must be a number of seconds from 0 on, not ${start}`)

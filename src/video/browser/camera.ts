@@ -2,6 +2,7 @@
  * Frames of a camera or a screen, which the browser asks its user for.
  */
 import { messageOf, TrecvitError } from '../../base/error.ts'
+import { checkOptions } from '../../base/options.ts'
 import type { Live, LiveOptions } from './live.ts'
 import { liveOf } from './track.ts'
 import type { MediaStreamOfPage } from './types.ts'
@@ -45,6 +46,11 @@ export function screenCapture(options: CameraOptions = {}): Promise<Camera> {
 }
 
 async function open(kind: 'camera' | 'screen', options: CameraOptions): Promise<Camera> {
+  checkOptions(kind === 'camera' ? 'camera' : 'screenCapture', options, {
+    video: 1,
+    queue: 1,
+    signal: 1,
+  })
   options.signal?.throwIfAborted()
   const devices = mediaDevices(kind)
   const asked =

@@ -3,6 +3,7 @@
  */
 import { describe } from '../../base/array.ts'
 import { messageOf, TrecvitError } from '../../base/error.ts'
+import { checkOptions } from '../../base/options.ts'
 import { classOf } from '../../base/realm.ts'
 import { type Live, LiveFrames, type LiveOptions, type Sink, type Waiting } from './live.ts'
 import { frameOf } from './pictures.ts'
@@ -27,6 +28,7 @@ type Processor = new (init: {
  * for await (const answer of stream.run(fromTrack(shared.getVideoTracks()[0]))) { }
  */
 export function fromTrack(source: Track | VideoElement, options: LiveOptions = {}): Live {
+  checkOptions('fromTrack', options, { queue: 1, signal: 1 })
   return liveOf(source, options)
 }
 

@@ -113,26 +113,32 @@ async function start(): Promise<Child> {
   const { spawn } = builtinModule('node:child_process')!
   // In a process group of its own: Ctrl-C in a terminal is for us to handle. Should we be killed,
   // its pipes break and it ends.
-  const child = spawn('ffmpeg', ARGUMENTS, {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    detached: true,
-    windowsHide: true,
-  })
+  let child: Child
+  try {
+    child = spawn('ffmpeg', ARGUMENTS, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+      windowsHide: true,
+    })
+  } catch (error) {
+    // Deno, where the process may not read the environment.
+    throw notStarted(error as Error)
+  }
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
     // Not once: an error without a listener ends the process.
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        new DecoderFault(
-          error.code === 'ENOENT'
-            ? 'ffmpeg is not installed'
-            : `ffmpeg cannot be started (${firstLine(error.message)})`,
-          { progress: 'missing', cause: error },
-        ),
-      )
-    })
+    child.on('error', (error) => reject(notStarted(error)))
   })
   return child
+}
+
+function notStarted(error: NodeJS.ErrnoException): DecoderFault {
+  return new DecoderFault(
+    error.code === 'ENOENT'
+      ? 'ffmpeg is not installed'
+      : `ffmpeg cannot be started (${firstLine(error.message)})`,
+    { progress: 'missing', cause: error },
+  )
 }
 
 /**
