@@ -1,6 +1,6 @@
 /**
  * TRecViT in WebAssembly and WebGPU: load a model, classify videos, run streams.
- * @module
+ * @module trecvit
  * @example
  * import { TRecViT } from 'trecvit'
  * const model = await TRecViT.load('builtin')

@@ -1,7 +1,7 @@
 /**
  * The bytes of the built-in model, a small TRecViT that names the camera's motion (ten classes):
  * `trecvit/motion`, a file of its own.
- * @module
+ * @module trecvit/motion
  * @example
  * import motion from 'trecvit/motion'
  * const model = await TRecViT.load(motion)

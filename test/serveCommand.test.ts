@@ -1,4 +1,4 @@
-/** The command itself: what it prints, how it ends, and the README's examples. */
+/** The command itself: what it prints, how it ends, and the examples of docs/serving.md. */
 import { type ChildProcess, execFile } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { get } from 'node:http'
@@ -211,13 +211,12 @@ describe('trecvit serve', () => {
   })
 })
 
-describe('the README', () => {
-  // The blocks of commands under the heading, word for word; curl is told to go to the port of this
-  // test where they say 8000.
-  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  const [section] = /^## Serving$[\s\S]*?(?=^## )/m.exec(readme)!
+describe('docs/serving.md', () => {
+  // The blocks of commands, word for word; curl is told to go to the port of this test where they
+  // say 8000.
+  const page = readFileSync(new URL('../docs/serving.md', import.meta.url), 'utf8')
   const [first, second] = Array.from(
-    section.matchAll(/^```sh\n([\s\S]*?)^```$/gm),
+    page.matchAll(/^```sh ci\n([\s\S]*?)^```$/gm),
     ([, block]) => block!,
   )
 

@@ -1,6 +1,6 @@
 /**
  * Video input: frames from files, URLs, streams and pictures, and pixels of the model's size.
- * @module
+ * @module trecvit/video
  * @example
  * import { openVideo, toPixels } from 'trecvit/video'
  * for await (const frame of await openVideo('clip.mp4'))

@@ -14,7 +14,9 @@ import { ISOLATED, serve } from './serve.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const PATIENCE = 60_000
-const [, written] = /```html\n(.*?)```/s.exec(readFileSync(`${root}docs/camera.md`, 'utf8'))
+const [, written] = /```html chromium\n(.*?)```/s.exec(
+  readFileSync(`${root}docs/camera.md`, 'utf8'),
+)
 assert(written.trimEnd().split('\n').length <= 16, 'the page of docs/camera.md grows')
 
 // The working tree is the package.

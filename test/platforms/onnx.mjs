@@ -246,7 +246,7 @@ execFileSync(process.execPath, [
   join(folder, 'model.onnx'),
   '--force',
 ])
-writeFileSync(join(folder, 'example.mjs'), /```js\n([\s\S]*?)```/.exec(page)[1])
+writeFileSync(join(folder, 'example.mjs'), /```js ci\n([\s\S]*?)```/.exec(page)[1])
 const said = execFileSync(process.execPath, ['example.mjs'], { cwd: folder, encoding: 'utf8' })
 assert.match(said, /^(\d \d [01]\.\d{3}\n){8}$/, 'the example of docs/onnx.md')
 console.log(`${checks} answers of onnxruntime are within the bounds`)
