@@ -204,7 +204,7 @@ describe('readiness', () => {
       device: 'wasm',
       deterministic: true,
     })
-    const app = appOf({ model: gone })
+    const app = appOf({ models: new Map([['tiny', gone]]) })
     expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
     await gone.dispose()
     expect((await app.request(infer, post(body))).status).toBe(503)
@@ -240,7 +240,7 @@ describe('readiness', () => {
         return {} as ForwardResult
       }),
     ]
-    const app = appOf({ model })
+    const app = appOf()
     const refused = await app.request(infer, post(body))
     expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
       503,
@@ -269,7 +269,7 @@ describe('readiness', () => {
           deterministic: true,
           threads: 2,
         })
-        const app = appOf({ model: mortal })
+        const app = appOf({ models: new Map([['tiny', mortal]]) })
         const logits = async () =>
           outputsOf(
             (await (await app.request(infer, post(body))).json()) as Record<string, unknown>,
@@ -279,7 +279,7 @@ describe('readiness', () => {
         expect(await logits()).toEqual(want)
         expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
         expect(await (await app.request('/metrics')).text()).toMatch(
-          /^trecvit_device_losses_total 1$/m,
+          /^trecvit_device_losses_total\{model="tiny"\} 1$/m,
         )
 
         workers.dieAtWork(true)
@@ -337,14 +337,16 @@ test('metrics count requests, frames, and what waits, each server for itself', a
     'trecvit_http_requests_total{method="POST",route="/v2/models/:name/infer",status="400"} 1',
     'trecvit_http_requests_total{method="GET",route="*",status="404"} 1',
     'trecvit_http_request_duration_seconds_count{route="/v2/models/:name/infer"} 4',
-    'trecvit_frames_total{kind="infer"} 6',
+    'trecvit_frames_total{kind="infer",model="tiny"} 6',
     'trecvit_streams 0',
-    'trecvit_device_losses_total 0',
+    'trecvit_device_losses_total{model="tiny"} 0',
     'trecvit_queue_depth{queue="requests"} 0',
     'trecvit_queue_depth{queue="tasks"} 0',
   ])
     expect(text.split('\n')).toContain(line)
-  expect(text).toMatch(/^trecvit_device_info\{backend="wasm",kernels="\w+",threads="\d+"\} 1$/m)
+  expect(text).toMatch(
+    /^trecvit_device_info\{model="tiny",backend="wasm",kernels="\w+",threads="\d+"\} 1$/m,
+  )
   expect(text).not.toContain('secret')
   expect(await (await other.request('/metrics')).text()).not.toContain('infer"')
 })

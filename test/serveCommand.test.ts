@@ -56,8 +56,8 @@ describe('trecvit serve', () => {
     const { line, address, ended, child } = await serve('--model', model)
     expect(line).toMatch(
       joined(
-        /^http:\/\/127\.0\.0\.1:\d+\/ {2}\S.* on wasm \([\w-]+, /,
-        /\d threads?\)\nhttp:.*\/v2\/models\/a%20tiny%20model {2}\(Ctrl-C ends it\)\n$/,
+        /^http:\/\/127\.0\.0\.1:\d+\/ {2}\(Ctrl-C ends it\)\n/,
+        /http:.*\/v2\/models\/a%20tiny%20model {2}\S.* on wasm \([\w-]+, \d threads?\)\n$/,
       ),
     )
     expect(await (await fetch(`${address}/v2/models/a%20tiny%20model`)).json()).toMatchObject({
@@ -71,14 +71,32 @@ describe('trecvit serve', () => {
     const { line, ended, child } = await serve('--model', model, '--json', '--host', '0.0.0.0')
     expect(JSON.parse(line)).toMatchObject({
       address: expect.stringMatching(/^http:\/\/0\.0\.0\.0:\d+\/$/),
-      model: { source: model, name: 'a tiny model' },
-      device: { backend: 'wasm' },
+      models: [{ source: model, name: 'a tiny model', device: { backend: 'wasm' } }],
     })
     child.kill('SIGTERM')
     expect(await ended).toMatchObject({
       code: 130,
       stderr: expect.stringMatching(/^warning: everybody who reaches 0\.0\.0\.0 [^\n]+\n$/),
     })
+  })
+
+  test('several models; --access-log: standard output holds lines of JSON only', async () => {
+    const { ended, child, address, line } = await serve(
+      ...['--model', model, '--model', 'motion=builtin', '--json', '--access-log'],
+    )
+    expect(JSON.parse(line).models).toMatchObject([
+      { name: 'a tiny model', source: model },
+      { name: 'motion', source: 'builtin' },
+    ])
+    await fetch(`${address}/v2/models/motion/ready`)
+    await fetch(`${address}/v2/models?a=b`)
+    child.kill('SIGTERM')
+    const { stdout } = await ended
+    const logged = stdout.slice(line.length).trimEnd().split('\n')
+    expect(logged.map((row) => JSON.parse(row))).toMatchObject([
+      { method: 'GET', path: '/v2/models/motion/ready', status: 200, client: '127.0.0.1' },
+      { time: expect.stringMatching(/^\d{4}-.*Z$/), path: '/v2/models', status: 200 },
+    ])
   })
 
   test('Ctrl-C answers what is under way, a second one does not', { tags: 'slow' }, async () => {

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Hono } from 'hono'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { type Bindings, createApp, type ServeOptions } from '../src/cli/serve/app.ts'
+import { openVideos, type Videos } from '../src/cli/serve/videos.ts'
 import { type FrameAnswer, TRecViT } from '../src/index.ts'
 import { file, folder, tinyNpz } from './commandLine.ts'
 
@@ -23,6 +24,9 @@ export let model: TRecViT
 /** What nobody foresaw, and must be nothing after each test. */
 export const unexpected: unknown[] = []
 
+/** Decodes the videos of requests, on threads. */
+export const videos: Videos = openVideos(4, 'wasm', (error) => unexpected.push(error))
+
 beforeAll(async () => {
   model = await TRecViT.load(file('tiny.npz', tinyNpz()), {
     device: 'wasm',
@@ -32,6 +36,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  await videos.end()
   await model.dispose()
   rmSync(folder, { recursive: true })
 })
@@ -41,8 +46,8 @@ afterEach(() => expect(unexpected.splice(0)).toEqual([]))
 /** Its routes. */
 export function appOf(options: Partial<ServeOptions> = {}): Hono<{ Bindings: Bindings }> {
   return createApp({
-    model,
-    name: 'tiny',
+    models: new Map([['tiny', model]]),
+    videos,
     version: '1.2.3',
     maxBody: 1e6,
     maxStreams: 4,

@@ -80,19 +80,21 @@ export function addConfigOptions(command: Command): Command {
     .option('-y, --yes', 'download weights that have a name without asking')
 }
 
-/**
- * --model, --device, --dtype, --threads, --deterministic, --experimental-revectorize, and what goes
- * with a model.
- */
+/** What --model takes. */
+export const MODEL_HELP: string =
+  'path or URL of an .npz or .safetensors checkpoint, or a name: "builtin", ' +
+  '"k400" (Kinetics-400), "mae" (features)'
+
+/** --model, and what goes with a model. */
 export function addModelOptions(command: Command): Command {
-  return addConfigOptions(
-    command.option(
-      '-m, --model <source>',
-      'path or URL of an .npz or .safetensors checkpoint, or a name: "builtin", ' +
-        '"k400" (Kinetics-400), "mae" (features)',
-      'builtin',
-    ),
+  return addDeviceOptions(
+    addConfigOptions(command.option('-m, --model <source>', MODEL_HELP, 'builtin')),
   )
+}
+
+/** --device, --dtype, --threads, --deterministic, --experimental-revectorize. */
+export function addDeviceOptions(command: Command): Command {
+  return command
     .addOption(
       new Option(
         '--device <name>',

@@ -1,18 +1,26 @@
 /**
  * trecvit serve: the page, and the model over HTTP and WebSockets.
  */
-import type { AddressInfo } from 'node:net'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { TrecvitError } from '../base/error.ts'
-import type { TRecViT } from '../model/trecvit.ts'
 import { environment } from '../platform/platform.ts'
-import { deviceOf, openModel } from './model.ts'
-import { addModelOptions, type ModelOptions, whole } from './options.ts'
+import {
+  addConfigOptions,
+  addDeviceOptions,
+  MODEL_HELP,
+  type ModelOptions,
+  whole,
+} from './options.ts'
 import { needPackages } from './packages.ts'
 import { action, report } from './run.ts'
+import { announce } from './serve/announce.ts'
+import type { Answered } from './serve/app.ts'
+import { modelSource, type NamedSource, openModels } from './serve/models.ts'
 import { note, print } from './terminal.ts'
 
-interface ServeOptions extends ModelOptions {
+interface ServeOptions extends Omit<ModelOptions, 'model'> {
+  readonly model?: readonly NamedSource[]
+  readonly decoder: 'wasm' | 'ffmpeg'
+  readonly accessLog?: boolean
   readonly port: number
   readonly host: string
   readonly maxBody: number
@@ -34,7 +42,7 @@ export function addServe(program: Command): void {
     .command('serve')
     .summary('serve the page, and the model over HTTP')
     .description(
-      'Serves the demo page, and a model in the Open Inference Protocol v2: ' +
+      'Serves the demo page, and models in the Open Inference Protocol v2: ' +
         'whole videos by POST, endless ones by WebSocket. ' +
         'Only this machine reaches it unless --host says otherwise. ' +
         'Ctrl-C finishes what is under way; a second one does not.',
@@ -83,14 +91,32 @@ export function addServe(program: Command): void {
         .env('TRECVIT_TOKEN')
         .argParser(bearerToken),
     )
-  addModelOptions(command)
+    .addOption(
+      new Option(
+        '--decoder <name>',
+        'decoder of videos that clients send; wasm: FFmpeg in WebAssembly, in a sandbox; ' +
+          'ffmpeg: the installed program, which reads more formats',
+      )
+        .choices(['wasm', 'ffmpeg'])
+        .default('wasm'),
+    )
+    .option('--access-log', 'write a line of JSON to standard output for every answer')
+    .option(
+      '-m, --model <[name=]source>',
+      `${MODEL_HELP}; repeat it for several models (default: "builtin")`,
+      modelSource,
+    )
+  addDeviceOptions(addConfigOptions(command))
     .addHelpText(
       'after',
       `
 Examples:
   $ trecvit serve
   $ trecvit serve --model trecvit_b.npz --device auto --max-streams 4
+  $ trecvit serve --model builtin --model actions=trecvit_b.npz
   $ trecvit serve --host 0.0.0.0 --port 8080        # for everybody who reaches this machine
+  $ curl --data-binary @clip.mp4 -H 'Content-Type: video/mp4' \\
+      http://127.0.0.1:8000/v2/models/builtin/classify
   $ curl http://127.0.0.1:8000/v2/models/builtin
   $ curl http://127.0.0.1:8000/metrics              # counts and latencies, for Prometheus
   $ ffmpeg -i clip.mp4 -vf scale=96:96 -f rawvideo -pix_fmt rgb24 - |
@@ -126,27 +152,24 @@ function bearerToken(text: string): string {
 async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
   await needPackages('serve', PACKAGES)
   const { computeWorker, manifest } = await import('../files.ts')
-  const model = await openModel(options, signal, computeWorker)
-  if (model.config.numClasses === 0)
-    throw new TrecvitError(
-      '"serve" expected a model with a class head, this one has an encoder only; use "features"',
-    )
+  const { model: sources = [{ name: 'builtin', source: 'builtin' }] } = options
+  const models = await openModels(sources, options, signal, computeWorker)
   const { readFile } = await import('node:fs/promises')
   const { createApp } = await import('./serve/app.ts')
   const { listen } = await import('./serve/listen.ts')
   const { openPage } = await import('./serve/page.ts')
   const { openPool } = await import('./serve/pool.ts')
+  const { openVideos } = await import('./serve/videos.ts')
   const { largestSnapshot } = await import('./serve/follow.ts')
   const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { version: string }
-  const { host, port, token, maxStreams } = options
+  const { host, port, token, maxStreams, decoder } = options
   const limits = { maxBody: options.maxBody * 1e6, timeout: options.timeout * 1000 }
-  const name = modelNameOf(options.model)
   const onError = (error: unknown) => void report(error)
-  // A stream decodes one frame at a time, a request parses one body.
+  // A stream decodes one frame at a time, a request parses one body or decodes one video.
   const pool = openPool({ waiting: 2 * maxStreams, timeout: TASK_TIMEOUT }, onError)
+  const videos = openVideos(maxStreams, decoder, onError)
   const app = createApp({
-    model,
-    name,
+    models,
     version,
     ...limits,
     maxStreams,
@@ -158,11 +181,12 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
     origins: options.allowOrigin ?? [],
     tasks: pool.tasks,
     waitingTasks: () => pool.waiting,
+    videos,
     processMetrics: true,
     ...(token !== undefined && { token }),
-    ...(environment('TRECVIT_DEBUG') && { onAnswer: (line: string) => note(`debug: ${line}`) }),
+    onAnswer: (answer) => log(answer, options),
   })
-  const maxMessage = Math.max(limits.maxBody, largestSnapshot(model))
+  const maxMessage = Math.max(limits.maxBody, ...[...models.values()].map(largestSnapshot))
   const { address, close } = await listen(app, {
     ...limits,
     maxBody: maxMessage,
@@ -171,51 +195,18 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
     onError,
   })
 
-  announce(options, name, model, address)
+  announce(options, sources, models, address)
   if (!signal.aborted)
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   await close()
-  await pool.end()
+  await Promise.all([pool.end(), videos.end()])
 }
 
-/** Says where the server is, and warns if others can reach it. */
-function announce(
-  options: ServeOptions,
-  name: string,
-  model: TRecViT,
-  { address, port }: AddressInfo,
-): void {
-  const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}/`
-  if (!/^(127\.|::1$)/.test(address) && !options.quiet) {
-    note(
-      options.token === undefined
-        ? `warning: everybody who reaches ${address} can use this server; ` +
-            'it asks for no password ' +
-            'and does not encrypt'
-        : `warning: the connection to ${address} is not encrypted; use a proxy with TLS, ` +
-            'or others can read the token',
-    )
-  }
-  if (options.json)
-    print(
-      JSON.stringify({
-        address: base,
-        model: { source: options.model, name, fingerprint: model.fingerprint },
-        device: model.device,
-      }),
-    )
-  else
-    print(
-      `${base}  ${options.model} on ` +
-        `${deviceOf(model)}\n${base}v2/models/${encodeURIComponent(name)}  (Ctrl-C ends it)`,
-    )
-}
-
-/** The model in addresses: its file without folders and ending. */
-function modelNameOf(source: string): string {
-  const file = source
-    .replace(/[?#].*$/, '')
-    .split(/[/\\]/)
-    .at(-1)!
-  return file.replace(/\.\w+$/, '') || 'model'
+function log(answer: Answered, { accessLog }: ServeOptions): void {
+  const { method, path, status, milliseconds } = answer
+  if (environment('TRECVIT_DEBUG'))
+    note(`debug: ${method} ${path} ${status} ${milliseconds.toFixed(0)} ms`)
+  if (!accessLog) return
+  const rounded = Math.round(milliseconds * 1000) / 1000
+  print(JSON.stringify({ time: new Date().toISOString(), ...answer, milliseconds: rounded }))
 }

@@ -100,7 +100,7 @@ for (const [name, [program, ...args]] of Object.entries(runtimes)) {
   assert(lines[1].error)
 
   const metrics = await (await fetch(`http://${host}/metrics`)).text()
-  assert.match(metrics, /^trecvit_frames_total\{kind="stream"\} 41$/m)
+  assert.match(metrics, /^trecvit_frames_total\{kind="stream",model="builtin"\} 41$/m)
   assert.match(metrics, /^nodejs_eventloop_lag_p99_seconds [\d.e-]+$/m)
   assert.equal(await statusOf(host, 'evil.example'), 403)
   assert.deepEqual(await (await fetch(`http://${host}/v2/health/ready`)).json(), { ready: true })

@@ -1,6 +1,6 @@
 /**
- * The server's routes: Open Inference Protocol v2 for one model, a stream of frames beside it,
- * metrics, and the page.
+ * The server's routes: Open Inference Protocol v2, streams of frames beside it, metrics, a
+ * description of all, and the page.
  */
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
@@ -8,25 +8,27 @@ import { methodNotAllowed } from 'hono/method-not-allowed'
 import { matchedRoutes } from 'hono/route'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { TrecvitError } from '../../base/error.ts'
+import { quote } from '../../base/quote.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import { EngineError, Health } from './health.ts'
 import { allowHosts } from './hosts.ts'
 import { Metrics } from './metrics.ts'
+import { listRoutes, openApi } from './openApi.ts'
 import { allowOrigins } from './origins.ts'
-import { type Bindings, MODEL_PATHS, modelRoutes, SHUTDOWN } from './routes.ts'
+import { type Bindings, MODEL_PATHS, modelRoutes, type Served, SHUTDOWN } from './routes.ts'
 import { Slots } from './slots.ts'
 import { UNEXPECTED } from './socket.ts'
 import { tasks as ownTasks, type Tasks } from './tasks.ts'
 import { requireToken } from './token.ts'
+import type { Videos } from './videos.ts'
 import { weightsRoutes } from './weights.ts'
 
 export type { Bindings } from './routes.ts'
 
 /** What is served, and within which limits. */
 export interface ServeOptions {
-  readonly model: TRecViT
-  /** As it stands in addresses. */
-  readonly name: string
+  /** By name, as it stands in addresses. */
+  readonly models: ReadonlyMap<string, TRecViT>
   /** Of the package. */
   readonly version: string
   /** Bytes of a body, and of a message of a stream. */
@@ -46,6 +48,8 @@ export interface ServeOptions {
   readonly token?: string
   /** Decoding, resizing and parsing of what is large; on the calling thread by default. */
   readonly tasks?: Tasks
+  /** Decodes the videos of requests. */
+  readonly videos: Videos
   /** Tasks that wait for a thread. */
   readonly waitingTasks?: () => number
   /** The metrics tell about the process, too. */
@@ -58,9 +62,24 @@ export interface ServeOptions {
   readonly closing: AbortSignal
   /** Called with unhandled errors. */
   readonly onError: (error: unknown) => void
-  /** Called with a line about every answer. */
-  readonly onAnswer?: (line: string) => void
+  /** Called after every answer. */
+  readonly onAnswer?: (answer: Answered) => void
 }
+
+/** One answer, for a log. Without the query, which may hold a token. */
+export interface Answered {
+  readonly method: string
+  /** Cut after 1000 characters. */
+  readonly path: string
+  /** 101 for a WebSocket that is opened. */
+  readonly status: number
+  /** From the request to the answer. */
+  readonly milliseconds: number
+  /** IP address of the client, or of the proxy in front; null where it is not known. */
+  readonly client: string | null
+}
+
+const MAX_PATH = 1000
 
 /** What tells a client how to go on, by status: when to try again, in seconds; what to send. */
 const HEADERS: Readonly<Record<number, Record<string, string>>> = {
@@ -74,22 +93,35 @@ function routeOf(c: Context): string {
 }
 
 export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
-  const { model, name, version, maxBody, maxStreams, timeout, closing, page } = options
+  const { version, maxBody, maxStreams, timeout, closing, page, videos } = options
   const { tasks = ownTasks, waitingTasks = () => 0 } = options
+  const names = [...options.models.keys()]
   const streams = new Slots(maxStreams)
   const requests = new Slots(maxStreams)
-  const health = new Health(model)
   const metrics = new Metrics(
     () => ({
-      device: model.device,
-      losses: model.health.losses,
+      models: [...options.models].map(
+        ([
+          name,
+          {
+            device,
+            health: { losses },
+          },
+        ]) => {
+          return { name, device, losses }
+        },
+      ),
       streams: streams.taken,
       queues: { requests: requests.waiting, tasks: waitingTasks() },
     }),
     options.processMetrics ?? false,
   )
-  const onFrame = (seconds: number) => metrics.streamed(seconds)
-  const shared = { model, maxFrame: maxBody, tasks, health, onFrame }
+  const models = new Map<string, Served>()
+  for (const [name, model] of options.models) {
+    const health = new Health(model)
+    const onFrame = (seconds: number) => metrics.streamed(name, seconds)
+    models.set(name, { name, health, shared: { model, maxFrame: maxBody, tasks, health, onFrame } })
+  }
   closing.addEventListener('abort', () => {
     requests.close(new HTTPException(503, { message: SHUTDOWN }))
   })
@@ -103,7 +135,8 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
     // A WebSocket is answered by the server below.
     const status = c.res.headers.has('Upgrade') ? 101 : c.res.status
     metrics.request(method, routeOf(c), status, milliseconds / 1000)
-    options.onAnswer?.(`${method} ${path} ${status} ${milliseconds.toFixed(0)} ms`)
+    const client = c.env?.incoming?.socket.remoteAddress ?? null
+    options.onAnswer?.({ method, path: path.slice(0, MAX_PATH), status, milliseconds, client })
     // With these a page may share memory between threads.
     c.header('Cross-Origin-Opener-Policy', 'same-origin')
     c.header('Cross-Origin-Embedder-Policy', 'require-corp')
@@ -130,9 +163,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   app.notFound((c) =>
     c.json(
       {
-        error:
-          `There is nothing at ${c.req.path}; ` +
-          `"/v2" and "/v2/models/${name}" tell what there is`,
+        error: `There is nothing at ${c.req.path}; "/openapi.json" tells what there is`,
       },
       404,
     ),
@@ -141,34 +172,45 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   app.get('/v2', (c) => c.json({ name: 'trecvit', version, extensions: ['binary_tensor_data'] }))
   app.get('/v2/health/live', (c) => c.json({ live: true }))
   app.get('/v2/health/ready', async (c) => {
-    const error = closing.aborted ? SHUTDOWN : await health.check()
+    const error = await whyNotReady()
     return error === null ? c.json({ ready: true }) : c.json({ ready: false, error }, 503)
   })
+  app.get('/v2/models', (c) => c.json({ models: names }))
+  // For balancers and supervisors, which have no token: without the reason.
+  app.get('/healthz', async (c) => {
+    const isReady = (await whyNotReady()) === null
+    return c.text(isReady ? 'ok\n' : 'not ready\n', isReady ? 200 : 503)
+  })
+  const description = openApi({ version, names, token: options.token !== undefined })
+  app.get('/openapi.json', (c) => c.json(description))
   app.get('/metrics', async (c) => {
     const { text, type } = await metrics.text()
     return c.body(text, 200, { 'Content-Type': type })
   })
   const limits = { maxBody, maxStreams, timeout }
-  const served = { name, ...limits, closing, shared, health, metrics, streams, requests }
+  const served = { models, ...limits, closing, metrics, streams, requests, videos }
   for (const path of MODEL_PATHS) app.route(path, modelRoutes(served))
   app.route('/weights', weightsRoutes())
 
   // Not as a route of GET, which every path would then seem to allow.
   if (page) app.use(page)
-  else
-    app.get('/', (c) =>
-      c.text(`trecvit ${version}, model ${name}; the demo page is not built into this package
-
-GET  /v2                         what this server is
-GET  /v2/health/live, /ready     whether it works
-GET  /metrics                    counts and latencies, for Prometheus
-GET  /weights                    downloaded weights, for the page
-GET  /v2/models/${name}          inputs and outputs
-POST /v2/models/${name}/infer    frames in, classes out (Open Inference Protocol v2)
-GET  /v2/models/${name}/stream   a WebSocket: frames in, a line of JSON for each
-`),
-    )
+  else {
+    const about = `trecvit ${version}; the demo page is not built into this package`
+    app.get('/', (c) => c.text(`${about}\n\n${listRoutes(description, names)}\n`))
+  }
   return app
+
+  /** Why a model cannot answer, or null. */
+  async function whyNotReady(): Promise<string | null> {
+    if (closing.aborted) return SHUTDOWN
+    const all = await Promise.all(
+      [...models].map(async ([name, { health }]) => [name, await health.check()] as const),
+    )
+    const failed = all.filter(([, error]) => error !== null)
+    if (failed.length === 0) return null
+    if (names.length === 1) return failed[0]![1]
+    return failed.map(([name, error]) => `${quote(name)}: ${error}`).join('; ')
+  }
 
   function refuse(c: Context, error: unknown): Response {
     if (error instanceof TrecvitError) return c.json({ error: error.message }, 400)

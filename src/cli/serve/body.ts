@@ -5,15 +5,16 @@ import { HTTPException } from 'hono/http-exception'
 import { quote } from '../../base/quote.ts'
 
 /**
+ * The bytes as they come.
  * @param most bytes
  * @throws HTTPException 413 if it is larger, 400 if it breaks off, 415 if it is compressed; the
  * reason of the signal if that is aborted first
  */
-export async function readBody(
+export async function* bodyParts(
   request: Request,
   most: number,
   signal: AbortSignal,
-): Promise<Uint8Array> {
+): AsyncGenerator<Uint8Array, void> {
   const tooLarge = (count: number, more: string) =>
     new HTTPException(413, {
       message:
@@ -27,9 +28,8 @@ export async function readBody(
     })
   const declared = Number(request.headers.get('content-length') ?? 0)
   if (declared > most) throw tooLarge(declared, '')
-  if (!request.body) return new Uint8Array(0)
+  if (!request.body) return
 
-  const parts: Uint8Array[] = []
   let size = 0
   const late = new Promise<never>((_, reject) =>
     signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
@@ -47,10 +47,27 @@ export async function readBody(
       }),
       late,
     ])
-    if (done) break
+    if (done) return
     size += value.length
     if (size > most) throw tooLarge(size, ' and more')
-    parts.push(value)
+    yield value
+  }
+}
+
+/**
+ * The whole body.
+ * @throws what `bodyParts` throws
+ */
+export async function readBody(
+  request: Request,
+  most: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  for await (const part of bodyParts(request, most, signal)) {
+    parts.push(part)
+    size += part.length
   }
   const body = new Uint8Array(size)
   let at = 0

@@ -129,7 +129,10 @@ export async function listen(
     const asked = requestOf(request)
     if ('error' in asked) return reply(connection, Response.json(asked, { status: 400 }))
     let accepted: Accepted | undefined
-    const response = await app.fetch(asked, { accept: (socket) => (accepted = socket) })
+    const response = await app.fetch(asked, {
+      incoming: request,
+      accept: (socket) => (accepted = socket),
+    })
     if (!accepted) return reply(connection, response)
     const { run, cancel } = accepted
     let opened = false

@@ -9,10 +9,13 @@ const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 
 /** The state of a server at this moment. */
 export interface Snapshot {
-  /** The device that new streams run on. */
-  readonly device: Device
-  /** Devices and threads lost since the model was loaded. */
-  readonly losses: number
+  readonly models: readonly {
+    readonly name: string
+    /** The device that new streams run on. */
+    readonly device: Device
+    /** Devices and threads lost since the model was loaded. */
+    readonly losses: number
+  }[]
   readonly streams: number
   /** Work that waits, by queue. */
   readonly queues: Readonly<Record<string, number>>
@@ -23,7 +26,7 @@ export class Metrics {
   readonly #registry = new Registry()
   readonly #requests: Counter<'method' | 'route' | 'status'>
   readonly #seconds: Histogram<'route'>
-  readonly #frames: Counter<'kind'>
+  readonly #frames: Counter<'kind' | 'model'>
   readonly #frameSeconds: Histogram
 
   /**
@@ -48,8 +51,8 @@ export class Metrics {
     })
     this.#frames = new Counter({
       name: 'trecvit_frames_total',
-      help: 'Frames answered, by kind: infer or stream.',
-      labelNames: ['kind'],
+      help: 'Frames answered, by kind (infer or stream) and model.',
+      labelNames: ['kind', 'model'],
       registers,
     })
     this.#frameSeconds = new Histogram({
@@ -61,10 +64,11 @@ export class Metrics {
     new Counter({
       name: 'trecvit_device_losses_total',
       help: 'Devices and threads that were lost.',
+      labelNames: ['model'],
       registers,
       collect() {
         this.reset()
-        this.inc(now().losses)
+        for (const { name: model, losses } of now().models) this.inc({ model }, losses)
       },
     })
     new Gauge({
@@ -87,12 +91,14 @@ export class Metrics {
     new Gauge({
       name: 'trecvit_device_info',
       help: 'The device that new streams run on; always 1.',
-      labelNames: ['backend', 'kernels', 'threads'],
+      labelNames: ['model', 'backend', 'kernels', 'threads'],
       registers,
       collect() {
-        const { backend, kernels, threads } = now().device
         this.reset()
-        this.set({ backend, kernels, threads: String(threads) }, 1)
+        for (const { name: model, device } of now().models) {
+          const { backend, kernels, threads } = device
+          this.set({ model, backend, kernels, threads: String(threads) }, 1)
+        }
       },
     })
   }
@@ -103,14 +109,14 @@ export class Metrics {
     this.#seconds.observe({ route }, seconds)
   }
 
-  /** Counts the frames of a request to infer. */
-  inferred(frames: number): void {
-    this.#frames.inc({ kind: 'infer' }, frames)
+  /** Counts the frames of a request to infer or to classify. */
+  inferred(model: string, frames: number): void {
+    this.#frames.inc({ kind: 'infer', model }, frames)
   }
 
   /** Counts a frame of a stream. */
-  streamed(seconds: number): void {
-    this.#frames.inc({ kind: 'stream' })
+  streamed(model: string, seconds: number): void {
+    this.#frames.inc({ kind: 'stream', model })
     this.#frameSeconds.observe(seconds)
   }
 

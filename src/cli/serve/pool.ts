@@ -1,22 +1,16 @@
 /**
  * The tasks of a server on threads of their own, so that they never block its event loop.
  */
-import { Piscina } from 'piscina'
 import { TrecvitError } from '../../base/error.ts'
-import { serveWorker } from '../../files.ts'
 import { availableThreads } from '../../platform/worker.ts'
 import { EngineError } from './health.ts'
 import type { Tasks } from './tasks.ts'
-import type { Outcome } from './worker.ts'
+import { Threads } from './threads.ts'
 
 /** Threads at most; one decodes about 8 pictures of 8 megapixels a second. */
 const THREADS = 4
-/** Milliseconds without a task after which a thread ends. */
-const IDLE = 30_000
-/** Added to the niceness of the threads: the model and the event loop go first. */
-const NICE = 10
 
-/** Threads, of which all but one start when they are needed. */
+/** Threads for tasks. */
 export interface Pool {
   readonly tasks: Tasks
   /** Tasks that wait for a thread. */
@@ -34,37 +28,22 @@ export interface PoolLimits {
 
 /** @param onError called when a thread fails that has no task */
 export function openPool(limits: PoolLimits, onError: (error: unknown) => void): Pool {
-  let pool = start(onError)
+  const threads = new Threads(Math.min(THREADS, availableThreads()), onError)
 
   async function run<T>(name: string, task: unknown, bytes: Uint8Array<ArrayBuffer>): Promise<T> {
-    if (pool.queueSize >= limits.waiting) throw new EngineError('Too many frames wait; try again')
-    revive()
+    if (threads.waiting >= limits.waiting) throw new EngineError('Too many frames wait; try again')
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(), limits.timeout)
     const options = { name, transferList: [bytes.buffer], signal: late.signal }
-    const work = pool.run(task, options) as Promise<Outcome<T>>
-    const outcome = await work
-      .catch((cause: unknown) => {
-        revive()
-        throw new EngineError('The thread that prepares frames failed; try again', { cause })
-      })
-      .finally(() => clearTimeout(timer))
+    const outcome = await threads.run<T>(task, options).finally(() => clearTimeout(timer))
     if ('refused' in outcome) throw new TrecvitError(outcome.refused)
     if ('error' in outcome) throw outcome.error
     return outcome.result
   }
 
-  /** Piscina starts no thread any more once one has ended before it was ready. */
-  function revive(): void {
-    if (pool.threads.length > 0) return
-    const dead = pool
-    pool = start(onError)
-    void dead.destroy()
-  }
-
   return {
     get waiting() {
-      return pool.queueSize
+      return threads.waiting
     },
     tasks: {
       toModel(task) {
@@ -76,21 +55,8 @@ export function openPool(limits: PoolLimits, onError: (error: unknown) => void):
         return run('parse', { ...task, body }, body)
       },
     },
-    end: () => pool.destroy(),
+    end: () => threads.end(),
   }
-}
-
-function start(onError: (error: unknown) => void): Piscina {
-  const pool = new Piscina({
-    filename: serveWorker.href,
-    minThreads: 1,
-    maxThreads: Math.min(THREADS, availableThreads()),
-    idleTimeout: IDLE,
-    niceIncrement: NICE,
-    recordTiming: false,
-  })
-  pool.on('error', onError)
-  return pool
 }
 
 /** The bytes, or a copy where they are a part of a buffer that others use. */

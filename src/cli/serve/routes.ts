@@ -1,11 +1,13 @@
 /**
- * The routes of one model, below its address: metadata, readiness, requests to infer, streams.
+ * The routes of the models, below their addresses: metadata, readiness, requests to infer and to
+ * classify, streams.
  */
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { quote } from '../../base/quote.ts'
 import { encodeInfer } from './answer.ts'
-import { readBody } from './body.ts'
+import { bodyParts, readBody } from './body.ts'
+import { classify, readQuery } from './classify.ts'
 import { Deadline } from './deadline.ts'
 import { type Channel, follow, type Shared } from './follow.ts'
 import type { Health } from './health.ts'
@@ -14,9 +16,12 @@ import type { Metrics } from './metrics.ts'
 import type { Slots } from './slots.ts'
 import { tasks as ownTasks } from './tasks.ts'
 import { type InferRequest, JSON_LENGTH, outputNames } from './tensors.ts'
+import type { Videos } from './videos.ts'
 
 /** What a server hands to the routes beside a request. */
 export interface Bindings {
+  /** The request as Node has it. */
+  readonly incoming?: { readonly socket: { readonly remoteAddress?: string | undefined } }
   /**
    * Makes a WebSocket of the request. Then `run` is called with it, or `cancel` if the handshake
    * fails.
@@ -24,18 +29,31 @@ export interface Bindings {
   readonly accept?: (socket: { run(channel: Channel): Promise<void>; cancel(): void }) => void
 }
 
+/** A model of the server. */
+export interface Served {
+  readonly name: string
+  readonly shared: Shared
+  readonly health: Health
+}
+
+/** What the routes hand to their handlers. */
+export interface ModelEnv {
+  Bindings: Bindings
+  Variables: { served: Served }
+}
+
 /** What the routes need of the server. */
 export interface ModelRoutes {
-  readonly name: string
+  /** By name. */
+  readonly models: ReadonlyMap<string, Served>
   readonly maxBody: number
   readonly maxStreams: number
   readonly timeout: number
   readonly closing: AbortSignal
-  readonly shared: Shared
-  readonly health: Health
   readonly metrics: Metrics
   readonly streams: Slots
   readonly requests: Slots
+  readonly videos: Videos
 }
 
 /** The only version of a model. */
@@ -51,28 +69,29 @@ export const MODEL_PATHS = ['/v2/models/:name', '/v2/models/:name/versions/:vers
 /** Says why the server takes nothing new. */
 export const SHUTDOWN = 'The server is being shut down'
 
-function refuse(status: 404 | 426 | 503, message: string): never {
+function refuse(status: 404 | 415 | 426 | 503, message: string): never {
   throw new HTTPException(status, { message })
 }
 
-export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
-  const { name, maxBody, maxStreams, timeout, closing, shared, health, metrics } = server
-  const { streams, requests } = server
-  const { model, tasks = ownTasks } = shared
-  const { imageSize, numClasses } = model.config
-  const routes = new Hono<{ Bindings: Bindings }>()
+export function modelRoutes(server: ModelRoutes): Hono<ModelEnv> {
+  const { models, maxBody, maxStreams, timeout, closing, metrics, streams, requests } = server
+  const seconds = timeout / 1000
+  const routes = new Hono<ModelEnv>()
 
   routes.use(async (c, next) => {
-    const { name: wanted = '', version = VERSION } = c.req.param() as Record<string, string>
-    const lacks = (what: string, got: string, has: string) =>
-      refuse(404, `There is no ${what} ${quote(got)}; this server has "${has}"`)
-    if (wanted !== name) lacks('model', wanted, name)
-    if (version !== VERSION) lacks(`version of "${name}"`, version, VERSION)
+    const { name = '', version = VERSION } = c.req.param() as Record<string, string>
+    const lacks = (what: string, got: string, has: readonly string[]) =>
+      refuse(404, `There is no ${what} ${quote(got)}; this server has ${has.map(quote).join(', ')}`)
+    const served = models.get(name) ?? lacks('model', name, [...models.keys()])
+    if (version !== VERSION) lacks(`version of ${quote(name)}`, version, [VERSION])
+    c.set('served', served)
     await next()
   })
 
-  routes.get('/', (c) =>
-    c.json({
+  routes.get('/', (c) => {
+    const { name, shared } = c.var.served
+    const { imageSize, numClasses } = shared.model.config
+    return c.json({
       name,
       platform: 'trecvit',
       inputs: [{ name: 'frames', datatype: 'UINT8', shape: [-1, -1, ...imageSize, 3] }],
@@ -81,48 +100,70 @@ export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
           ? { name: output, datatype: 'BYTES', shape: [-1, -1] }
           : { name: output, datatype: 'FP32', shape: [-1, numClasses] },
       ),
-    }),
-  )
+    })
+  })
 
   routes.get('/ready', async (c) => {
+    const { name, health } = c.var.served
     const error = closing.aborted ? SHUTDOWN : await health.check()
     if (error !== null) return c.json({ name, ready: false, error }, 503)
     return c.json({ name, ready: true })
   })
 
-  routes.post('/infer', async (c) => {
-    const seconds = timeout / 1000
-    using deadline = new Deadline(timeout, c.req.raw.signal)
-    // Half the time is left for the rest.
-    using patience = new Deadline(timeout / 2, c.req.raw.signal)
-    if (requests.waiting >= MAX_WAITING) {
-      refuse(503, `${MAX_WAITING} requests wait already; try again later`)
+  routes.post('/infer', (c) => {
+    const type = typeOf(c)
+    if (isVideo(type)) {
+      refuse(415, `"Content-Type" expected tensors, got ${quote(type)}; send it to "classify"`)
     }
-    using _ = await patience.unless(
-      requests.take(patience.signal),
-      503,
-      `No place became free within ${seconds / 2} s; ` +
-        'try again later, or start the server with a larger "--max-streams"',
-    )
-    const body = await deadline.unless(
-      readBody(c.req.raw, maxBody, deadline.signal),
-      408,
-      `The body expected to be there within ${seconds} s, but was not`,
-    )
-    const { parse } = body.length <= SMALL ? ownTasks : tasks
-    const jsonHeader = c.req.header(JSON_LENGTH)
-    const request = await parse({ body, jsonLength: jsonHeader, config: model.config })
-    const answer = await deadline.unless(
-      compute(request, deadline.signal),
-      504,
-      `The answer takes longer than ${seconds} s; ` +
-        'send fewer frames at once, or start the server with a larger "--timeout"',
-    )
-    const { body: encoded, jsonLength } = encodeInfer(name, request.id, answer)
-    if (jsonLength === null) return c.body(encoded, 200, { 'Content-Type': 'application/json' })
-    return c.body(encoded, 200, {
-      'Content-Type': 'application/octet-stream',
-      [JSON_LENGTH]: String(jsonLength),
+    return inTurn(c, async (deadline) => {
+      const { name, shared } = c.var.served
+      const { model, tasks = ownTasks } = shared
+      const body = await deadline.unless(
+        readBody(c.req.raw, maxBody, deadline.signal),
+        408,
+        `The body expected to be there within ${seconds} s, but was not`,
+      )
+      const { parse } = body.length <= SMALL ? ownTasks : tasks
+      const jsonHeader = c.req.header(JSON_LENGTH)
+      const request = await parse({ body, jsonLength: jsonHeader, config: model.config })
+      const answer = await deadline.unless(
+        compute(c.var.served, request, deadline.signal),
+        504,
+        `The answer takes longer than ${seconds} s; ` +
+          'send fewer frames at once, or start the server with a larger "--timeout"',
+      )
+      const { body: encoded, jsonLength } = encodeInfer(name, request.id, answer)
+      if (jsonLength === null) return c.body(encoded, 200, { 'Content-Type': 'application/json' })
+      return c.body(encoded, 200, {
+        'Content-Type': 'application/octet-stream',
+        [JSON_LENGTH]: String(jsonLength),
+      })
+    })
+  })
+
+  routes.post('/classify', (c) => {
+    const type = typeOf(c)
+    if (!isVideo(type) && type !== 'application/octet-stream')
+      refuse(415, `"Content-Type" expected "video/mp4" or another of "video/*", got ${quote(type)}`)
+    const { name, shared, health } = c.var.served
+    const { model } = shared
+    const { imageSize, numClasses } = model.config
+    const { topK, sampling } = readQuery(c.req.query(), numClasses)
+    return inTurn(c, async (deadline) => {
+      const { signal } = deadline
+      const bytes = bodyParts(c.req.raw, maxBody, signal)
+      const parts = server.videos.decode(bytes, { imageSize, sampling }, signal)
+      const answer = await deadline.unless(
+        classify(model, parts, topK, async (work) => {
+          const result = await health.watch(work, signal)
+          metrics.inferred(name, 1)
+          return result
+        }),
+        504,
+        `The video expected to be there and answered within ${seconds} s, but was not; ` +
+          'send a shorter one or a "stride", or start the server with a larger "--timeout"',
+      )
+      return c.json({ model_name: name, ...answer })
     })
   })
 
@@ -137,6 +178,7 @@ export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
         `All ${maxStreams} streams are in use; ` +
           'try again later, or start the server with a larger "--max-streams"',
       )
+    const { shared } = c.var.served
     accept({
       run: async (channel) => {
         using _ = slot
@@ -148,13 +190,43 @@ export function modelRoutes(server: ModelRoutes): Hono<{ Bindings: Bindings }> {
   })
   return routes
 
-  function compute(request: InferRequest, signal: AbortSignal) {
+  /** Does work when a place is free, and until the time is over. */
+  async function inTurn(
+    c: Context<ModelEnv>,
+    work: (deadline: Deadline) => Promise<Response>,
+  ): Promise<Response> {
+    using deadline = new Deadline(timeout, c.req.raw.signal)
+    // Half the time is left for the rest.
+    using patience = new Deadline(timeout / 2, c.req.raw.signal)
+    if (requests.waiting >= MAX_WAITING) {
+      refuse(503, `${MAX_WAITING} requests wait already; try again later`)
+    }
+    using _ = await patience.unless(
+      requests.take(patience.signal),
+      503,
+      `No place became free within ${seconds / 2} s; ` +
+        'try again later, or start the server with a larger "--max-streams"',
+    )
+    return await work(deadline)
+  }
+
+  function compute({ name, shared, health }: Served, request: InferRequest, signal: AbortSignal) {
     return health.watch(
-      infer(model, request, signal, (count) => {
+      infer(shared.model, request, signal, (count) => {
         health.answered()
-        metrics.inferred(count)
+        metrics.inferred(name, count)
       }),
       signal,
     )
   }
+}
+
+/** The media type of the body, without parameters; bytes that nobody has named are just bytes. */
+function typeOf(c: Context): string {
+  const [type = ''] = (c.req.header('Content-Type') ?? '').split(';')
+  return type.trim().toLowerCase() || 'application/octet-stream'
+}
+
+function isVideo(type: string): boolean {
+  return /^(video|image)\/./.test(type)
 }

@@ -4,6 +4,9 @@
  */
 import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { TrecvitError } from '../../base/error.ts'
+
+export { decode } from './decode.ts'
+
 import { type FrameTask, type ParseTask, tasks } from './tasks.ts'
 
 /** What a worker answers: a result, why the input does not fit, or an unhandled error. */

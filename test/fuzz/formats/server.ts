@@ -3,6 +3,7 @@
 import { TrecvitError } from '../../../src/base/error.ts'
 import { createApp } from '../../../src/cli/serve/app.ts'
 import type { Channel } from '../../../src/cli/serve/follow.ts'
+import { openVideos } from '../../../src/cli/serve/videos.ts'
 import type { Format } from '../format.ts'
 import { frameOf, model } from '../model.ts'
 import { bytes, copy, type Group, group, json, type Part, write } from '../parts.ts'
@@ -11,14 +12,14 @@ import { snapshot } from './snapshot.ts'
 
 const unexpected: unknown[] = []
 const app = createApp({
-  model: await model(),
-  name: 'tiny',
+  models: new Map([['tiny', await model()]]),
   version: '1.2.3',
   maxBody: 2e6,
   maxStreams: 4,
   timeout: 10_000,
   origins: [],
   page: null,
+  videos: openVideos(1, 'wasm', (error) => unexpected.push(error)),
   closing: new AbortController().signal,
   onError: (error) => unexpected.push(error),
 })

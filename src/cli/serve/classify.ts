@@ -1,0 +1,103 @@
+/**
+ * The answer about a video that a client sends: the classes of all of it, and what happens when.
+ */
+import { TrecvitError } from '../../base/error.ts'
+import { quote } from '../../base/quote.ts'
+import type { FrameAnswer } from '../../model/heads/classification.ts'
+import type { TRecViT } from '../../model/trecvit.ts'
+import type { SampleOptions } from '../../video/sample.ts'
+import type { VideoInfo } from '../../video/video.ts'
+import { type Moment, segmentsOf } from '../timeline.ts'
+import type { VideoPart } from './videos.ts'
+
+/** What the address asks for behind its "?". */
+export interface Query {
+  /** Classes to name. */
+  readonly topK: number
+  readonly sampling: SampleOptions
+}
+
+/** Frames that an answer of the timeline stands for. */
+const WINDOW = 8
+/** Frames a second of the fastest sampling. */
+const MAX_FPS = 1000
+
+/**
+ * Reads "topK", "fps" and "stride".
+ * @param c classes of the model
+ * @throws TrecvitError if one is unknown or out of its range
+ */
+export function readQuery(query: Readonly<Record<string, string>>, c: number): Query {
+  const { topK = String(Math.min(5, c)), fps, stride, ...unknown } = query
+  const [odd] = Object.keys(unknown)
+  if (odd !== undefined)
+    throw new TrecvitError(`The query expected "topK", "fps" and "stride", got ${quote(odd)}`)
+  return {
+    topK: whole('topK', topK, c),
+    sampling: {
+      ...(fps !== undefined && { fps: rate(fps) }),
+      ...(stride !== undefined && { stride: whole('stride', stride, Number.MAX_SAFE_INTEGER) }),
+    },
+  }
+}
+
+function whole(name: string, text: string, most: number): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= 1 && value <= most) return value
+  throw new TrecvitError(`"${name}" expected a whole number from 1 to ${most}, got ${quote(text)}`)
+}
+
+function rate(text: string): number {
+  const value = Number(text)
+  if (/^\d*\.?\d+$/.test(text) && value > 0 && value <= MAX_FPS) return value
+  throw new TrecvitError(`"fps" expected a number above 0, at most ${MAX_FPS}, got ${quote(text)}`)
+}
+
+/**
+ * Follows the frames with the state carried over, as `trecvit classify` does.
+ * @param push runs the work of the model for one frame
+ * @throws what the parts throw
+ */
+export async function classify(
+  model: TRecViT,
+  parts: AsyncIterable<VideoPart>,
+  topK: number,
+  push: (work: Promise<FrameAnswer>) => Promise<FrameAnswer>,
+): Promise<object> {
+  const shape = [...model.config.imageSize, 3]
+  const stream = model.stream({ average: { frames: WINDOW }, topK })
+  const moments: Moment[] = []
+  let info: VideoInfo | undefined
+  let last: FrameAnswer | undefined
+  try {
+    for await (const part of parts) {
+      if ('info' in part) info = part.info
+      else {
+        const { time, pixels: data } = part.frame
+        last = await push(stream.push({ data, shape }))
+        moments.push({ frame: last.frame, time, ...last.top[0]! })
+      }
+    }
+  } finally {
+    await stream.dispose()
+  }
+  if (!(info && last)) throw new TrecvitError('The video has no frames')
+  const { top, logits, probs } = last.overall
+  return {
+    video: info,
+    frames: moments.length,
+    top,
+    logits: [...logits.data],
+    probs: [...probs.data],
+    segments: segmentsOf(moments, endOf(moments, info.fps)).map(({ from, to, ...segment }) => {
+      return { start: from, end: to, ...segment }
+    }),
+  }
+}
+
+/** Seconds at which the last frame ends: as long after it as it came after the one before. */
+function endOf(moments: readonly Moment[], fps: number | null): number {
+  const [before, last] = moments.slice(-2)
+  if (last) return last.time + (last.time - before!.time)
+  return before!.time + 1 / (fps ?? 25)
+}
