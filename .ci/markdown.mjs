@@ -7,7 +7,7 @@ export function pages() {
     encoding: 'utf8',
   })
     .split('\n')
-    .filter((file) => file && !/^(test|bench|\.github)\//.test(file))
+    .filter((file) => file && !/^(test|\.github)\//.test(file))
 }
 
 /**

@@ -13,13 +13,14 @@ const groups = {
     'video-input',
     'batch',
     'command-line',
+    'checkpoints',
     'weights',
     'onnx',
   ],
   Deploy: ['devices', 'browser', 'edge', 'serving', 'security'],
   Numbers: ['accuracy', 'speed'],
   Help: ['troubleshooting', 'glossary'],
-  Inside: ['architecture', 'lifecycle', 'operations', 'adding-an-operation'],
+  Inside: ['model', 'architecture', 'lifecycle', 'operations', 'adding-an-operation'],
 }
 
 const docs = new URL('../', import.meta.url)
