@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest'
 import { BUILD_BOUNDS } from '../src/backend/selfTest.ts'
 import { chooseBuild } from '../src/backend/wasm/builds.ts'
+import { type CpuCapabilities, cpuCapabilities } from '../src/backend/wasm/capabilities.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { quantize } from '../src/base/int8.ts'
 import { keepsOrder } from '../src/platform/platform.ts'
@@ -184,41 +185,61 @@ if (node >= 24) {
 
 describe('the choice', () => {
   const passes = async (): Promise<null> => null
+  const can = (fuses: boolean, revectorizes: boolean): CpuCapabilities => ({
+    ...cpuCapabilities(),
+    fuses,
+    revectorizes,
+  })
+  const unable = 'revectorisation needs Node 24 or later'
+
+  test.each([
+    [can(false, false), {}, 'simd', null],
+    [can(true, false), {}, 'relaxed', null],
+    [can(true, true), {}, 'relaxed', null],
+    [can(true, true), { deterministic: true }, 'simd', null],
+    [can(true, true), { experimentalRevectorize: true }, 'wide-relaxed', null],
+    [can(false, true), { experimentalRevectorize: true }, 'wide', null],
+    [can(true, true), { experimentalRevectorize: true, deterministic: true }, 'wide', null],
+    [can(true, false), { experimentalRevectorize: true }, 'relaxed', unable],
+    [can(false, false), { experimentalRevectorize: true }, 'simd', unable],
+  ] as const)(
+    'follows the capabilities: %o, %j: %s',
+    async (capabilities, options, build, reason) => {
+      expect(await chooseBuild(options, capabilities, passes)).toEqual({ build, reason })
+    },
+  )
+
   // Bun's engine knows the instruction and rounds twice: there nothing is gained.
   const fuses = builds.includes('relaxed') && !('Bun' in globalThis)
 
   test('relaxed if supported and fused, never if deterministic', async () => {
-    expect(await chooseBuild({}, passes)).toEqual({
+    expect(await chooseBuild({}, cpuCapabilities(), passes)).toEqual({
       build: fuses ? 'relaxed' : 'simd',
       reason: null,
     })
-    expect(await chooseBuild({ deterministic: true }, passes)).toEqual({
+    expect(await chooseBuild({ deterministic: true }, cpuCapabilities(), passes)).toEqual({
       build: 'simd',
       reason: null,
     })
   })
 
   test('wide only in Node 24 and later, with a reason if not', async () => {
-    const chosen = await chooseBuild({ deterministic: true, experimentalRevectorize: true }, passes)
-    expect(chosen).toEqual(
-      node >= 24
-        ? { build: 'wide', reason: null }
-        : { build: 'simd', reason: 'revectorisation needs Node 24 or later' },
+    const options = { deterministic: true, experimentalRevectorize: true }
+    expect(await chooseBuild(options, cpuCapabilities(), passes)).toEqual(
+      node >= 24 ? { build: 'wide', reason: null } : { build: 'simd', reason: unable },
     )
   })
 
-  if (fuses) {
-    test('a build that fails its self-test is not used, with a reason', async () => {
-      expect(
-        await chooseBuild({}, async () => 'it computes "logits" with an error of 1.0e+0'),
-      ).toEqual({
-        build: 'simd',
-        reason: 'the build "relaxed" is not used: it computes "logits" with an error of 1.0e+0',
-      })
-      expect(await chooseBuild({}, async () => Promise.reject(new Error('no memory')))).toEqual({
-        build: 'simd',
-        reason: 'the build "relaxed" is not used: no memory',
-      })
+  test('a build that fails its self-test is not used, with a reason', async () => {
+    const wrong = 'it computes "logits" with an error of 1.0e+0'
+    expect(await chooseBuild({}, can(true, false), async () => wrong)).toEqual({
+      build: 'simd',
+      reason: `the build "relaxed" is not used: ${wrong}`,
     })
-  }
+    const fails = async () => Promise.reject(new Error('no memory'))
+    expect(await chooseBuild({}, can(true, false), fails)).toEqual({
+      build: 'simd',
+      reason: 'the build "relaxed" is not used: no memory',
+    })
+  })
 })

@@ -5,6 +5,7 @@ import type { Backend, MatrixDType } from './backend.ts'
 import { Engine } from './engine.ts'
 import { GPU_BOUND, type SmallModel, selfTest, testBuild } from './selfTest.ts'
 import { chooseBuild } from './wasm/builds.ts'
+import { cpuCapabilities } from './wasm/capabilities.ts'
 import { type CpuOptions, openMachine } from './wasm/open.ts'
 import { WasmBackend } from './wasm/wasm.ts'
 
@@ -34,7 +35,7 @@ export async function openCpuEngine(
   // A compiled module that is given is always the deterministic build.
   const { build, reason: otherBuild } = cpu.wasmModule
     ? ({ build: 'simd', reason: null } as const)
-    : await chooseBuild(cpu, (build) => testBuild(smallModel, build, dtype))
+    : await chooseBuild(cpu, cpuCapabilities(), (build) => testBuild(smallModel, build, dtype))
   const { machine, reason: oneThread } = await openMachine(build, cpu)
   const reasons = [fallback, otherBuild, oneThread].filter((one) => one !== null)
   const backend = await WasmBackend.create(weights, machine, build, reasons.join('; ') || null)

@@ -46,6 +46,11 @@ export function environment(name: string): string | undefined {
   }
 }
 
+/** The name of this engine, empty in Node 20. */
+export function userAgent(): string {
+  return (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ?? ''
+}
+
 /** First versions of what runs on V8 from 13.6 on, the oldest that was measured. */
 const ORDERLY: Readonly<Record<string, number>> = { Chrome: 136, 'Node.js': 24, Deno: 2 }
 
@@ -53,13 +58,9 @@ const ORDERLY: Readonly<Record<string, number>> = { Chrome: 136, 'Node.js': 24, 
  * Whether this engine leaves the operations of a WebAssembly loop in the order in which they stand,
  * as V8 does since it compiles them with Turboshaft. Before that, and in JavaScriptCore and
  * SpiderMonkey, long loops are slower (2026-11: Node 20 and 22, Bun 1.4, Firefox 153).
- * @param userAgent of `navigator`, which Node 20 does not have
  */
-export function keepsOrder(
-  userAgent: string = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ??
-    '',
-): boolean {
-  const [, name = '', version] = /(Chrome|Node\.js|Deno)\/(\d+)/.exec(userAgent) ?? []
+export function keepsOrder(agent: string = userAgent()): boolean {
+  const [, name = '', version] = /(Chrome|Node\.js|Deno)\/(\d+)/.exec(agent) ?? []
   return Number(version) >= (ORDERLY[name] ?? Infinity)
 }
 

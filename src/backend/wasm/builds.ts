@@ -4,8 +4,8 @@
 import simd from '../../../build/trecvit.wasm'
 import { TrecvitError } from '../../base/error.ts'
 import { builtinModule, environment } from '../../platform/platform.ts'
+import { type CpuCapabilities, cpuCapabilities } from './capabilities.ts'
 import { unshared } from './kernels.ts'
-import { fuses } from './probes.ts'
 
 /**
  * `simd` and `wide` have the same bits on every engine; the relaxed ones fuse multiplication and
@@ -60,7 +60,7 @@ export async function compile(build: Build, shared: boolean): Promise<WebAssembl
 async function compileAnew(build: Build, shared: boolean): Promise<WebAssembly.Module> {
   const { default: bytes } = await bytesOf[build]()
   const binary = (shared ? bytes : unshared(bytes)) as BufferSource
-  const revectorize = build.startsWith('wide') && cannotRevectorize() === null
+  const revectorize = build.startsWith('wide') && cpuCapabilities().revectorizes
   return revectorize ? withFlags(() => new WebAssembly.Module(binary)) : WebAssembly.compile(binary)
 }
 
@@ -95,28 +95,21 @@ function withFlags<T>(call: () => T): T {
 
 /**
  * The best build that is allowed, that this engine gains by, and that passes the test.
+ * @param capabilities of the engine
  * @param test says what a build computes wrongly, or null
  * @returns the build, and why it is none of those that were asked for, or null
  */
 export async function chooseBuild(
   { deterministic = false, experimentalRevectorize = false }: BuildOptions,
+  { fuses, revectorizes }: CpuCapabilities,
   test: (build: Build) => Promise<string | null>,
 ): Promise<{ build: Build; reason: string | null }> {
-  const relaxed = !deterministic && fuses()
-  const unable = experimentalRevectorize ? cannotRevectorize() : null
-  const wide = experimentalRevectorize && unable === null
+  const relaxed = !deterministic && fuses
+  const wide = experimentalRevectorize && revectorizes
+  const unable = wide || !experimentalRevectorize ? null : 'revectorisation needs Node 24 or later'
   const build = wide ? (relaxed ? 'wide-relaxed' : 'wide') : relaxed ? 'relaxed' : 'simd'
   if (build === 'simd') return { build, reason: unable }
   const wrong = await test(build).catch((error: Error) => error.message)
   if (wrong === null) return { build, reason: unable }
   return { build: 'simd', reason: `the build "${build}" is not used: ${wrong}` }
-}
-
-/** Why V8 cannot be asked to, or null. */
-function cannotRevectorize(): string | null {
-  const { versions } =
-    (globalThis as { process?: { versions?: Record<string, string | undefined> } }).process ?? {}
-  const node =
-    versions && !versions['deno'] && !versions['bun'] ? Number(versions['node']?.split('.')[0]) : 0
-  return node >= 24 ? null : 'revectorisation needs Node 24 or later'
 }

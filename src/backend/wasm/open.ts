@@ -1,10 +1,9 @@
 import { messageOf, TrecvitError } from '../../base/error.ts'
-import { availableThreads } from '../../platform/worker.ts'
 import { type Build, type BuildOptions, compile } from './builds.ts'
+import { cpuCapabilities } from './capabilities.ts'
 import { Instance } from './instance.ts'
 import { createMemory } from './kernels.ts'
 import { CallerThread, type Machine } from './machine.ts'
-import { choose } from './probes.ts'
 import { ThreadPool } from './threadPool.ts'
 
 /** How the CPU is used. */
@@ -26,15 +25,14 @@ export interface CpuOptions extends BuildOptions {
  */
 const MOST = 8
 
-const canShare = typeof SharedArrayBuffer === 'function'
-
 /** The caller's own thread as a machine. */
 export async function openHere(
   build: Build = 'simd',
   wasmModule?: WebAssembly.Module,
 ): Promise<Machine> {
-  const module = wasmModule ?? (await compile(build, canShare))
-  return new CallerThread(await Instance.open(module, choose(), createMemory(canShare)))
+  const { sharedMemory, choices } = cpuCapabilities()
+  const module = wasmModule ?? (await compile(build, sharedMemory))
+  return new CallerThread(await Instance.open(module, choices, createMemory(sharedMemory)))
 }
 
 /**
@@ -44,11 +42,13 @@ export async function openHere(
  */
 export async function openMachine(
   build: Build,
-  { threads = Math.min(MOST, availableThreads()), workerUrl, wasmModule }: CpuOptions = {},
+  { threads: wanted, workerUrl, wasmModule }: CpuOptions = {},
 ): Promise<{ machine: Machine; reason: string | null }> {
-  const module = wasmModule ?? (await compile(build, canShare))
+  const { sharedMemory, threads: available } = cpuCapabilities()
+  const threads = wanted ?? Math.min(MOST, available)
+  const module = wasmModule ?? (await compile(build, sharedMemory))
   try {
-    if (canShare)
+    if (sharedMemory)
       return { machine: await ThreadPool.shared(module, threads, workerUrl), reason: null }
     const reason =
       threads > 1

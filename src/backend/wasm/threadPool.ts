@@ -1,8 +1,8 @@
+import { cpuCapabilities } from './capabilities.ts'
 import { Instance, type StepRange } from './instance.ts'
 import { createMemory } from './kernels.ts'
 import type { Machine } from './machine.ts'
 import type { Memory } from './memory.ts'
-import { choose } from './probes.ts'
 import { RemoteMemory } from './remoteMemory.ts'
 import { end, endWith, Thread } from './thread.ts'
 
@@ -32,7 +32,7 @@ export class ThreadPool implements Machine {
     url: string | URL | undefined,
   ): Promise<ThreadPool> {
     const memory = createMemory(true)
-    const choices = choose()
+    const { choices } = cpuCapabilities()
     const instance = await Instance.open(module, choices, memory)
     const starts = await Promise.allSettled(
       Array.from({ length: count }, () => Thread.open(url, [module, choices, memory])),
@@ -51,7 +51,7 @@ export class ThreadPool implements Machine {
     module: WebAssembly.Module,
     url: string | URL | undefined,
   ): Promise<ThreadPool> {
-    const { thread, size } = await Thread.open(url, [module, choose()])
+    const { thread, size } = await Thread.open(url, [module, cpuCapabilities().choices])
     return new ThreadPool([thread], new RemoteMemory(thread, size))
   }
 

@@ -1,6 +1,7 @@
 import type { Backend, Device, MatrixDType, Watch } from '../../backend/backend.ts'
 import { testBuild } from '../../backend/selfTest.ts'
 import { type Build, chooseBuild } from '../../backend/wasm/builds.ts'
+import { cpuCapabilities } from '../../backend/wasm/capabilities.ts'
 import { openMachine } from '../../backend/wasm/open.ts'
 import { WasmBackend } from '../../backend/wasm/wasm.ts'
 import type { Config } from '../../model/config.ts'
@@ -81,7 +82,7 @@ export function randomFrame({ imageSize }: Config, index: number): Float32Array 
 export async function buildOf(name: string, dtype: MatrixDType = 'f32'): Promise<Build> {
   const build = oneOf('build', name, ['auto', 'simd', 'relaxed', 'wide', 'wide-relaxed'])
   if (build !== 'auto') return build
-  return (await chooseBuild({}, (tried) => testBuild(smallModel, tried, dtype))).build
+  return (await chooseBuild({}, cpuCapabilities(), (tried) => testBuild(smallModel, tried, dtype))).build
 }
 
 /** Runtime, CPU and settings, for the head of a report. */
