@@ -19,7 +19,7 @@ function entryOf(
 }
 
 /** An object with some of its members replaced. */
-function over<T extends object>(target: T, changes: Partial<Record<keyof T, unknown>>): T {
+export function over<T extends object>(target: T, changes: Partial<Record<keyof T, unknown>>): T {
   return new Proxy(target, {
     get(_, property) {
       if (property in changes) return changes[property as keyof T]

@@ -118,7 +118,8 @@ export interface Backend {
     width: number,
     at: number,
   ): void
-  prepare(program: Program): Promise<Replay>
+  /** @param room bytes of workgroup memory to do with, for tests; those of the device by default */
+  prepare(program: Program, room?: number): Promise<Replay>
   /**
    * Allocates the states of one stream, all zero.
    * @param average how many frames the `average` steps of its programs count; 'all' unless given

@@ -3,7 +3,7 @@ import { adapterName, openGpu } from '../platform/gpu.ts'
 import type { Weight } from '../program/program.ts'
 import type { Backend, MatrixDType } from './backend.ts'
 import { Engine } from './engine.ts'
-import { GPU_BOUND, type SmallModel, selfTest, testBuild } from './selfTest.ts'
+import { GPU_BOUND, type SmallPrograms, selfTest, testBuild } from './selfTest.ts'
 import { chooseBuild } from './wasm/builds.ts'
 import { cpuCapabilities } from './wasm/capabilities.ts'
 import { type CpuOptions, openMachine } from './wasm/open.ts'
@@ -17,7 +17,7 @@ export interface EngineOptions {
   /** Writes the weights; rejects with the reason of the signal if it is aborted. */
   readonly fill: (backend: Backend, signal: AbortSignal) => Promise<void>
   /** What the self-test runs on a backend before it is used. */
-  readonly smallModel: SmallModel
+  readonly smallPrograms: SmallPrograms
   readonly cpu?: CpuOptions
   readonly gpu?: GPU | undefined
 }
@@ -28,14 +28,14 @@ export interface EngineOptions {
  * @throws TrecvitError if the engine has no WebAssembly SIMD, or the weights do not fit
  */
 export async function openCpuEngine(
-  { weights, dtype, fill, smallModel, cpu = {} }: EngineOptions,
+  { weights, fill, smallPrograms, cpu = {} }: EngineOptions,
   fallback: string | null,
   signal: AbortSignal,
 ): Promise<Engine> {
   // A compiled module that is given is always the deterministic build.
   const { build, reason: otherBuild } = cpu.wasmModule
     ? ({ build: 'simd', reason: null } as const)
-    : await chooseBuild(cpu, cpuCapabilities(), (build) => testBuild(smallModel, build, dtype))
+    : await chooseBuild(cpu, cpuCapabilities(), (build) => testBuild(smallPrograms, build))
   const { machine, reason: oneThread } = await openMachine(build, cpu)
   const reasons = [fallback, otherBuild, oneThread].filter((one) => one !== null)
   const backend = await WasmBackend.create(weights, machine, build, reasons.join('; ') || null)
@@ -54,7 +54,7 @@ export async function openCpuEngine(
  * @throws TrecvitError if there is none, it fails the self-test, or the weights do not fit
  */
 export async function openGpuEngine(
-  { weights, dtype, fill, smallModel, gpu }: EngineOptions,
+  { weights, dtype, fill, smallPrograms, gpu }: EngineOptions,
   hardwareOnly: boolean,
   signal: AbortSignal,
 ): Promise<Engine> {
@@ -68,10 +68,8 @@ export async function openGpuEngine(
     if (hardwareOnly && isSoftware)
       throw new TrecvitError('it is a software renderer; the WebAssembly backend is faster')
     const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
-    const wrong = await selfTest(
-      smallModel,
-      (weights) => WebGpuBackend.create(device, weights, dtype),
-      GPU_BOUND,
+    const wrong = await selfTest(smallPrograms, GPU_BOUND, (weights) =>
+      WebGpuBackend.create(device, weights, dtype),
     )
     if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
     backend = await WebGpuBackend.create(device, weights, dtype, toggles)

@@ -3,9 +3,8 @@
  * compilers compute nothing, or compute wrong values.
  */
 import { LEVELS } from '../base/int8.ts'
-import { type Program, scalesOf, sizeOf, type Weight } from '../program/program.ts'
-import type { Backend, MatrixDType, StreamState } from './backend.ts'
-import { Engine } from './engine.ts'
+import { type Program, scalesOf, sizeOf, type Weight, weightsOf } from '../program/program.ts'
+import type { Backend } from './backend.ts'
 import type { Build } from './wasm/builds.ts'
 import { WasmBackend } from './wasm/wasm.ts'
 
@@ -23,33 +22,29 @@ export const BUILD_BOUNDS: Readonly<Record<Build, number>> = {
   'wide-relaxed': 2e-5,
 }
 
-/** A model of a few thousand weights that uses every operation. */
-export interface SmallModel {
-  weights(dtype: MatrixDType): readonly Weight[]
-  program(dtype: MatrixDType): Program
-}
+/** Chunks of a stream of a small model, which choose all variants that a model can choose. */
+export type SmallPrograms = readonly [many: Program, few: Program]
 
 /**
- * Runs a small model on a backend and on the plain CPU kernels, and compares the outputs.
- * @param create makes the backend for these weights
+ * Runs a small model on the plain CPU kernels and on another backend, and compares the outputs.
  * @param bound largest error, relative to the largest value of a tensor
- * @param dtype number format of the matrices
+ * @param create makes the backend for these weights
  * @returns what is wrong, or null
  */
 export async function selfTest(
-  model: SmallModel,
-  create: (weights: readonly Weight[]) => Promise<Backend>,
+  programs: SmallPrograms,
   bound: number,
-  dtype: MatrixDType = 'f32',
+  create: (weights: readonly Weight[]) => Promise<Backend>,
 ): Promise<string | null> {
-  const weights = model.weights(dtype)
-  const program = model.program(dtype)
-  const want = await outputsOf(await WasmBackend.create(weights), weights, program)
-  const got = await outputsOf(await create(weights), weights, program)
-  for (const [name, expected] of Object.entries(want)) {
+  const all = programs.flatMap(({ steps }) => steps.flatMap(weightsOf))
+  const weights = [...new Map(all.map((weight) => [weight.name, weight])).values()]
+  const want = await outputsOf(await WasmBackend.create(weights), weights, programs)
+  const got = await outputsOf(await create(weights), weights, programs)
+  for (const [index, [name, expected]] of want.entries()) {
+    const values = got[index]![1]
     const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
     const error = expected.reduce(
-      (most, value, index) => Math.max(most, Math.abs(value - got[name]![index]!)),
+      (most, value, at) => Math.max(most, Math.abs(value - values[at]!)),
       0,
     )
     if (!(error <= bound * largest))
@@ -58,30 +53,38 @@ export async function selfTest(
   return null
 }
 
-/** The outputs of the second of two chunks of noise. Disposes of the backend. */
+/** The outputs of chunks of noise by name. Disposes of the backend. */
 async function outputsOf(
   backend: Backend,
   weights: readonly Weight[],
-  program: Program,
-): Promise<Record<string, Float32Array>> {
+  [many, few]: SmallPrograms,
+): Promise<[string, Float32Array][]> {
   let seed = 1
   const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) | 0) / 2 ** 31
   // A device may be lost at any time: what was made is freed all the same.
-  const engine = new Engine(backend)
-  let state: StreamState | undefined
+  const made: { dispose(): void }[] = [backend]
+  const outputs: [string, Float32Array][] = []
+  let frame = 0
   try {
     writeNoise(backend, weights, random)
-    const pixels = Uint8Array.from(
-      { length: sizeOf(program.inputs['pixels']!.shape) },
-      () => Math.abs(random()) * 256,
-    )
-    state = await backend.createState(program.states, { frames: 2 })
-    // The second chunk begins with the states that the first one left.
-    await (await engine.prepare(program))(state, 0, { pixels })
-    return await (await engine.prepare(program))(state, program.t, { pixels })
+    const state = await backend.createState(many.states, { frames: 2 })
+    made.unshift(state)
+    // Each chunk begins with the states that the one before left. Without workgroup memory to spare
+    // products choose the smallest tile, which larger sizes choose on any device.
+    for (const [program, room] of [[many], [many, 0], [few]] as const) {
+      const replay = await backend.prepare(program, room)
+      made.unshift(replay)
+      const { shape, buffer } = program.inputs['pixels']!
+      const bytes = buffer.dtype === 'u8'
+      const pixels = new (bytes ? Uint8Array : Float32Array)(sizeOf(shape)).map(
+        () => Math.abs(random()) * (bytes ? 256 : 1),
+      )
+      outputs.push(...Object.entries(await replay.run(state, frame, { pixels })))
+      frame += program.t
+    }
+    return outputs
   } finally {
-    state?.dispose()
-    await engine.dispose()
+    for (const part of made) part.dispose()
   }
 }
 
@@ -113,27 +116,15 @@ function writeNoise(backend: Backend, weights: readonly Weight[], random: () => 
 const tested = new Map<string, Promise<string | null>>()
 
 /**
- * Tests a build of the CPU kernels with matrices of a number format, once in a process.
- * @param model the same one in each call
+ * Tests a build of the CPU kernels, once in a process with the same programs.
  * @returns what is wrong, or null
  */
-export async function testBuild(
-  model: SmallModel,
-  build: Build,
-  dtype: MatrixDType,
-): Promise<string | null> {
-  return (
-    (await testOnce(model, build, 'f32')) ??
-    (dtype === 'int8' ? testOnce(model, build, dtype) : null)
-  )
-}
-
-function testOnce(model: SmallModel, build: Build, dtype: MatrixDType): Promise<string | null> {
-  const key = `${build} ${dtype}`
+export function testBuild(programs: SmallPrograms, build: Build): Promise<string | null> {
+  const key = JSON.stringify([build, programs])
   let result = tested.get(key)
   if (!result) {
     const create = (weights: readonly Weight[]) => WasmBackend.create(weights, undefined, build)
-    result = selfTest(model, create, BUILD_BOUNDS[build], dtype)
+    result = selfTest(programs, BUILD_BOUNDS[build], create)
     tested.set(key, result)
     result.catch(() => tested.delete(key))
   }

@@ -5,7 +5,7 @@ import { Recorder } from '../program/record.ts'
 import { type Config, encoderOf } from './config.ts'
 import { recordEncoder, recordTokens } from './encoder/graph.ts'
 import { readBy, recordClassification } from './heads/classification.ts'
-import { readOutsOf } from './readout.ts'
+import { type ReadOut, readOutsOf } from './readout.ts'
 import { weightTable } from './weights.ts'
 
 /** What one replay takes and gives. */
@@ -35,6 +35,7 @@ export interface ProgramOptions {
 export function recordModel(
   config: Config,
   { b, t, pixels: pixelType, recent, dtype, encoded: wantsTokens }: ProgramOptions,
+  readOuts: readonly ReadOut[] = readOutsOf(recent),
 ): Program {
   const weights = new Map(weightTable(config, dtype).map((weight) => [weight.name, weight]))
   const ops = new Recorder(b, t, weights)
@@ -48,6 +49,6 @@ export function recordModel(
   const encoded = recordEncoder(ops, encoder, tokens, select)
   return ops.end({
     ...((wantsTokens || !hasHead) && { encoded }),
-    ...(hasHead && recordClassification(ops, config, encoded, readOutsOf(recent))),
+    ...(hasHead && recordClassification(ops, config, encoded, readOuts)),
   })
 }

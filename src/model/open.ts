@@ -9,7 +9,7 @@ import { labelsFor } from './labels.ts'
 import { type Loaded, loadWeights, storedDType } from './load.ts'
 import { nameWarnings, openOfficial } from './official.ts'
 import { checkLoadOptions, type LoadOptions, type ModelSource } from './options.ts'
-import { smallModel } from './smallModel.ts'
+import { smallPrograms } from './smallModel.ts'
 import { weightTable } from './weights.ts'
 
 /** What a model is made of. */
@@ -48,7 +48,14 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
       else loaded = await loadWeights(opened!, config, backend, { dtype, onProgress, signal })
     }
     const weights = weightTable(config, dtype)
-    const engines = await Engines.open(device, { weights, dtype, fill, smallModel, cpu, gpu })
+    const engines = await Engines.open(device, {
+      weights,
+      dtype,
+      fill,
+      smallPrograms: smallPrograms(config, dtype),
+      cpu,
+      gpu,
+    })
     opened = undefined
     const { fingerprint, warnings } = loaded!
     return {

@@ -1,29 +1,44 @@
-import type { SmallModel } from '../backend/selfTest.ts'
-import type { Config } from './config.ts'
+import type { MatrixDType } from '../backend/backend.ts'
+import type { SmallPrograms } from '../backend/selfTest.ts'
+import { type Config, gridOf, tokensOf } from './config.ts'
 import { recordModel } from './graph.ts'
-import { weightTable } from './weights.ts'
 
-/** Uses every operation; its sizes are multiples of no vector width. */
-const config: Config = {
-  width: 20,
-  depth: 2,
-  mlpDim: 36,
-  numHeads: 2,
-  numClasses: 7,
-  repSize: 24,
-  framesPerClip: 4,
-  imageSize: [24, 40],
-  patchSize: [8, 8],
-  conv1dTemporalWidth: 4,
-  lruWidth: 28,
-  posemb: 'learn',
-  poolType: 'gap',
-  useMlp: true,
+/**
+ * Records two chunks of a stream of a small model. On the same device they choose every variant of a
+ * kernel that chunks of the model choose: the first for many frames, the second for few.
+ */
+export function smallPrograms(config: Config, dtype: MatrixDType): SmallPrograms {
+  const tiny = tokensOf(config) <= 8
+  const small = shrink(config, tiny ? gridOf(config) : [2, 4])
+  const b = tiny ? 1 : 3
+  const readOuts = (['all', 'halfLife', 'window'] as const).map((over) => ({
+    path: `${over}/`,
+    over,
+  }))
+  const record = (t: number, pixels: 'u8' | 'f32', encoded: boolean) =>
+    recordModel(small, { b, t, pixels, dtype, recent: 'all', encoded }, readOuts)
+  return [record(9 / b, 'f32', true), record(1, 'u8', false)]
 }
 
-/** The model that the self-test of a backend runs. */
-export const smallModel: SmallModel = {
-  weights: (dtype) => weightTable(config, dtype),
-  program: (dtype) =>
-    recordModel(config, { b: 2, t: 3, pixels: 'u8', recent: 'window', dtype, encoded: true }),
+/** A model whose sizes are small and leave the remainders by which kernels choose. */
+function shrink(config: Config, [rows, columns]: readonly [number, number]): Config {
+  const { width, numHeads, lruWidth, patchSize } = config
+  const cut = (size: number) => (size < 64 ? size : 64 + (size % 64))
+  const pixels = cut(patchSize[0] * patchSize[1])
+  const height = pixels % 2 ? 1 : 2
+  const small: Config = {
+    ...config,
+    depth: 1,
+    mlpDim: cut(config.mlpDim),
+    numClasses: cut(config.numClasses),
+    repSize: cut(config.repSize),
+    imageSize: [rows * height, (columns * pixels) / height],
+    patchSize: [height, pixels / height],
+  }
+  const head = (width / numHeads) % 32 || 32
+  const block = cut(lruWidth / numHeads)
+  for (let heads = Math.min(2, numHeads); heads <= numHeads; heads++)
+    if ((heads * head - width) % 64 === 0 && (heads * block - lruWidth) % 64 === 0)
+      return { ...small, width: heads * head, numHeads: heads, lruWidth: heads * block }
+  return small
 }

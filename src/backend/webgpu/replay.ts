@@ -37,11 +37,18 @@ export class WebGpuReplay implements Replay {
     this.#params = params
   }
 
-  /** @throws TrecvitError if the activations do not fit */
-  static async create(resources: Resources, program: Program): Promise<WebGpuReplay> {
+  /**
+   * @param room bytes of workgroup memory; those of the device by default
+   * @throws TrecvitError if the activations do not fit
+   */
+  static async create(
+    resources: Resources,
+    program: Program,
+    room?: number,
+  ): Promise<WebGpuReplay> {
     const { device, dtype } = resources
     const found = Pipelines.of(device)
-    const room = found.capabilities.limits.maxComputeWorkgroupStorageSize
+    room ??= found.capabilities.limits.maxComputeWorkgroupStorageSize
     const calls = program.steps.map((step) => encode(step, dtype, room))
     const pipelines = await Promise.all(calls.map((call) => found.pipeline(call)))
     const activations = await Activations.create(device, program)

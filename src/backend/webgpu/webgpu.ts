@@ -97,8 +97,8 @@ export class WebGpuBackend implements Backend {
     this.#written = 0
   }
 
-  prepare(program: Program): Promise<Replay> {
-    return WebGpuReplay.create(this.#resources, program)
+  prepare(program: Program, room?: number): Promise<Replay> {
+    return WebGpuReplay.create(this.#resources, program, room)
   }
 
   createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {

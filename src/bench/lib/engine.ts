@@ -4,10 +4,10 @@ import { type Build, chooseBuild } from '../../backend/wasm/builds.ts'
 import { cpuCapabilities } from '../../backend/wasm/capabilities.ts'
 import { openMachine } from '../../backend/wasm/open.ts'
 import { WasmBackend } from '../../backend/wasm/wasm.ts'
-import type { Config } from '../../model/config.ts'
+import { type Config, configOf } from '../../model/config.ts'
 import { recordModel } from '../../model/graph.ts'
 import { loadWeights } from '../../model/load.ts'
-import { smallModel } from '../../model/smallModel.ts'
+import { smallPrograms } from '../../model/smallModel.ts'
 import { weightTable } from '../../model/weights.ts'
 import { builtinModule } from '../../platform/platform.ts'
 import { availableThreads } from '../../platform/worker.ts'
@@ -82,7 +82,11 @@ export function randomFrame({ imageSize }: Config, index: number): Float32Array 
 export async function buildOf(name: string, dtype: MatrixDType = 'f32'): Promise<Build> {
   const build = oneOf('build', name, ['auto', 'simd', 'relaxed', 'wide', 'wide-relaxed'])
   if (build !== 'auto') return build
-  return (await chooseBuild({}, cpuCapabilities(), (tried) => testBuild(smallModel, tried, dtype))).build
+  return (
+    await chooseBuild({}, cpuCapabilities(), (tried) =>
+      testBuild(smallPrograms(configOf('Ti'), dtype), tried),
+    )
+  ).build
 }
 
 /** Runtime, CPU and settings, for the head of a report. */
