@@ -4,6 +4,7 @@ import { expect } from 'vitest'
 import { crc32 } from '../src/base/crc32.ts'
 import { TrecvitError } from '../src/base/error.ts'
 import { type Checkpoint, openCheckpoint } from '../src/checkpoint/checkpoint.ts'
+import { encodeNpy } from '../src/checkpoint/npy.ts'
 import type { SourceLike } from '../src/checkpoint/openSource.ts'
 
 /** An entry of a zip. What is not given is as it should be. */
@@ -184,3 +185,8 @@ export function expectSentence(error: unknown): void {
   expect(error).toBeInstanceOf(TrecvitError)
   expect((error as Error).message).toMatch(/^[A-Z].{10,900}[^.\s]$/)
 }
+
+/** Six numbers, their bytes, and an array of them. */
+export const numbers: Float32Array = new Float32Array([1, -2, 3.5, 4, 5, 6])
+export const sixBytes: Uint8Array = bytesOf(numbers)
+export const good: Entry = { name: 'w.npy', contents: encodeNpy(numbers, [2, 3]) }

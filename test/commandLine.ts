@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { expect } from 'vitest'
 import { type Config, configOf } from '../src/model/config.ts'
 import { parametersOf } from '../src/model/weights.ts'
 import { makeNpy, makeZip, npyHeader } from './checkpointFiles.ts'
@@ -176,3 +177,17 @@ export function tinyNpz(
   }
   return npzOf(tensors)
 }
+
+/** Runs to an end without errors, and reads its JSON. */
+export async function json(args: string[], input?: Uint8Array): Promise<Record<string, any>> {
+  const { code, stdout, stderr } = await pipe(input, ...args, '--json')
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(lines(stdout).length).toBe(1)
+  return JSON.parse(stdout)
+}
+
+/** The built-in model, and the clip that ships with the package. */
+export const builtin: string = fileURLToPath(
+  new URL('../models/motion.safetensors', import.meta.url),
+)
+export const tour: string = fileURLToPath(new URL('../models/tour.mp4', import.meta.url))

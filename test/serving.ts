@@ -106,3 +106,13 @@ export function outputsOf({ outputs }: Record<string, any>): Record<string, unkn
     outputs.map(({ name, data }: { name: string; data: unknown }) => [name, data]),
   )
 }
+
+/** An answer: its status, and what stands in its JSON. */
+export async function ask(
+  app: ReturnType<typeof appOf>,
+  path: string,
+  init?: RequestInit,
+): Promise<Record<string, any>> {
+  const response = await app.request(path, init)
+  return { status: response.status, ...(await response.json()) }
+}

@@ -1,0 +1,34 @@
+/** A model with random weights, small enough for a software GPU, 40 frames, and their answers. */
+import { beforeAll } from 'vitest'
+import type { NdArray } from '../src/base/array.ts'
+import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
+import { configOf, type FrameAnswer, TRecViT } from '../src/index.ts'
+
+export const COUNT = 40
+/** Shape of a frame. */
+export const shape: readonly number[] = [32, 32, 3]
+/** The checkpoint, once the tests run. */
+export let bytes: Uint8Array
+/** The frames, once the tests run. */
+export let frames: NdArray<Uint8Array>[]
+/** Logits of every frame, once the tests run. */
+export let plain: number[][]
+
+/** Loads the model. */
+export const load = (options: Parameters<typeof TRecViT.load>[1] = {}): Promise<TRecViT> =>
+  TRecViT.load(bytes, { threads: 2, ...options })
+/** Logits of an answer. */
+export const logitsOf = ({ logits }: FrameAnswer): number[] => [...logits.data]
+
+beforeAll(async () => {
+  const config = configOf('mu', { imageSize: [32, 32], repSize: 24, numClasses: 5 })
+  bytes = await checkpointBytes(randomCheckpoint(config, 5))
+  const next = noise(5)
+  frames = Array.from({ length: COUNT }, () => ({
+    data: Uint8Array.from({ length: 32 * 32 * 3 }, () => 128 + 127 * next()),
+    shape,
+  }))
+  await using model = await load({ device: 'wasm' })
+  const stream = model.stream()
+  plain = (await Promise.all(frames.map((frame) => stream.push(frame)))).map(logitsOf)
+})
