@@ -4,8 +4,8 @@ import { type Config, gridOf, tokensOf } from './config.ts'
 import { recordModel } from './graph.ts'
 
 /**
- * Records two chunks of a stream of a small model. On the same device they choose every variant of a
- * kernel that chunks of the model choose: the first for many frames, the second for few.
+ * Records two chunks of a stream of a small model. On the same device they choose every variant of
+ * a kernel that chunks of the model choose: the first for many frames, the second for few.
  */
 export function smallPrograms(config: Config, dtype: MatrixDType): SmallPrograms {
   const tiny = tokensOf(config) <= 8
