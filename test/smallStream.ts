@@ -4,11 +4,11 @@ import type { NdArray } from '../src/base/array.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { configOf, type FrameAnswer, TRecViT } from '../src/index.ts'
 
-export const COUNT = 40
+const COUNT = 40
 /** Shape of a frame. */
 export const shape: readonly number[] = [32, 32, 3]
 /** The checkpoint, once the tests run. */
-export let bytes: Uint8Array
+let bytes: Uint8Array
 /** The frames, once the tests run. */
 export let frames: NdArray<Uint8Array>[]
 /** Logits of every frame, once the tests run. */
