@@ -114,7 +114,7 @@ test('settings that do not fit are named', async () => {
   await expect(frame({ seconds: '0' })).rejects.toThrow(
     /^"--seconds" expected a number above 0, got 0$/,
   )
-  await expect(growth({ threads: '1.5' })).rejects.toThrow(/^"--threads" expected a whole number/)
+  await expect(growth({ threads: '1.5' })).rejects.toThrow(/^"--threads" expected an integer/)
 })
 
 describe('the page', () => {

@@ -33,6 +33,7 @@ describe('flags of V8', () => {
 
   test('change in one turn of the event loop, and are undone in it', async () => {
     // As in Node 24, whatever this is.
+    vi.stubGlobal('navigator', { userAgent: 'Node.js/24' })
     vi.stubGlobal('process', {
       ...process,
       versions: { node: '24.0.0' },
@@ -64,6 +65,7 @@ describe('flags of V8', () => {
   })
 
   test('that the user has given stay', async () => {
+    vi.stubGlobal('navigator', { userAgent: 'Node.js/24' })
     vi.stubGlobal('process', {
       ...process,
       versions: { node: '24.0.0' },
