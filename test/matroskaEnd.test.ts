@@ -39,3 +39,12 @@ describe.each([
     },
   )
 })
+
+// mediabunny ends a cluster where a segment seems to begin, and searches for the next one.
+test('a segment within a cluster is damage', async () => {
+  const block = whole.indexOf(0xa3, whole.indexOf(Buffer.from('1f43b675', 'hex')) + 8)
+  const file = Buffer.from(whole)
+  file.write('18538067', block, 'hex')
+  file.write('100000', block + 4, 'hex')
+  await expect(framesOf(file)).rejects.toThrow(/is damaged at byte/)
+})

@@ -8,7 +8,7 @@ import { Padding, type Patch, type Pieces, type SeekableMedia } from '../contain
 import { capital } from '../source/media.ts'
 import { type Cluster, hasBlock, isBlock } from './cluster.ts'
 import { type Element, MAX_HEADER, readElement, voidHeader } from './elements.ts'
-import { ID, isLevel1, MAX_PARTS } from './ids.ts'
+import { ID, isLevel1, isTop, MAX_PARTS } from './ids.ts'
 import { type MatroskaTrack, readTracks } from './tracks.ts'
 
 /** Bytes of a cluster that is left out if it has no block of the track. */
@@ -79,12 +79,13 @@ export class Segment {
       if (!pieces.holds(this.#at, MAX_HEADER)) await pieces.load(this.#at, MAX_HEADER)
       if (this.#cluster?.end != null && this.#at >= this.#cluster.end) this.#endCluster()
       const element = this.#element()
-      const isTop = element !== null && (isLevel1(element.id) || element.id === ID.ebml)
+      // mediabunny ends a cluster here, whatever its size.
+      const endsCluster = element !== null && isTop(element.id)
       const isPacket = this.#cluster !== null && element !== null && isBlock(element)
       if (!isPacket && ++this.#elements > MAX_ELEMENTS)
         throw this.#fault(`has more than ${MAX_ELEMENTS} elements: it is damaged`)
-      if (this.#cluster !== null && !isTop) this.#inCluster(element, this.#cluster)
-      else if (isTop && element.id !== ID.ebml) await this.#level1(element)
+      if (this.#cluster !== null && !endsCluster) this.#inCluster(element, this.#cluster)
+      else if (element !== null && isLevel1(element.id)) await this.#level1(element)
       else this.#inSegment(element)
     }
     this.#padding.end()
@@ -121,6 +122,7 @@ export class Segment {
   #inSegment(element: Element | null): void {
     const { size } = this.#media
     const at = this.#at
+    this.#endCluster()
     if ((element?.end ?? 0) > size) this.#interrupt()
     // Fewer bytes than a header has are no element.
     if (element === null && at + MAX_HEADER > this.#stop) {
@@ -132,7 +134,6 @@ export class Segment {
     )
       throw this.#damaged(this.#unknown ?? at)
     else if (element.id === ID.ebml) {
-      this.#endCluster()
       this.#padding.end()
       this.next = at
       if (size - at > 1) this.patches.push({ at, bytes: voidHeader(size - at) })
