@@ -2,7 +2,7 @@
 // static files for any host. Needs npm run build.
 
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, rm } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -28,8 +28,11 @@ await build({
   },
   banner: { js: '/* trecvit demo, Apache-2.0 */' },
 })
-await copyFile(here('index.html'), `${out}index.html`)
-await copyFile(here('../../models/tour.mp4'), `${out}tour.mp4`)
+const [page, panels] = await Promise.all(
+  ['index.html', 'panels.html'].map((file) => readFile(here(file), 'utf8')),
+)
+await writeFile(`${out}index.html`, page.replace('<!-- panels.html -->', panels))
+await copyFile(here('../../models/lake.mp4'), `${out}lake.mp4`)
 // FFmpeg for browsers that keep the planes of pictures to themselves, if it was built.
 for (const file of ['decoder.wasm', 'decoder.LICENSE', 'decoder.NOTICE'])
   if (existsSync(here(`../../dist/${file}`))) await copyFile(here(`../../dist/${file}`), out + file)

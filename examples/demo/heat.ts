@@ -34,11 +34,11 @@ export function paint(
   context.globalAlpha = opacity
   context.drawImage(tileOf(map), (width - wide) / 2, (height - high) / 2, wide, high)
   context.globalAlpha = 1
-  context.strokeStyle = 'rgb(255 255 255 / 0.7)'
+  context.strokeStyle = 'rgb(255 255 255 / 0.5)'
   context.strokeRect((width - wide) / 2 + 0.5, (height - high) / 2 + 0.5, wide - 1, high - 1)
 }
 
-/** A pixel a patch, from the least value to the largest. */
+/** A pixel a patch, from the least value to the largest, which covers the picture most. */
 function tileOf({
   values,
   grid: [rows, columns],
@@ -46,9 +46,10 @@ function tileOf({
   const tile = new OffscreenCanvas(columns, rows)
   const image = new ImageData(columns, rows)
   const [least, most] = [Math.min(...values), Math.max(...values)]
-  values.forEach((value, index) =>
-    image.data.set([...colourOf((value - least) / (most - least || 1)), 255], 4 * index),
-  )
+  values.forEach((value, index) => {
+    const share = (value - least) / (most - least || 1)
+    image.data.set([...colourOf(share), 255 * (0.1 + 0.9 * share)], 4 * index)
+  })
   tile.getContext('2d')!.putImageData(image, 0, 0)
   return tile
 }

@@ -4,68 +4,109 @@
  */
 import { paint, RAMP } from './heat.ts'
 import type { Look, Reply, Request } from './messages.ts'
-import { element, percent } from './text.ts'
+import { element } from './text.ts'
+import { percent } from './words.ts'
 
 const WORDS: Readonly<Record<Look['view'], string>> = {
   attention:
     'Space: where the class token looks in this frame. ' +
-    'Attention is shared out over all patches, so a bright place is one that counts for the ' +
-    'answer.',
+    'Attention is shared out over all patches, so a bright place counts for the answer.',
   decay:
     'Time: how much each patch keeps from the frame before. A bright place remembers; ' +
-    'a dark one lets go, and takes in what is new.',
+    'a dark one takes in what is new.',
 }
 
 export class Inside {
   /** The map that is shown: what tests look at. */
   map: Extract<Reply, { type: 'map' }> | null = null
   readonly #ask: (request: Request) => void
+  readonly #changed: () => void
   readonly #picture: HTMLCanvasElement
-  readonly #panel = element<HTMLDetailsElement>('inside')
   readonly #overlay = element<HTMLCanvasElement>('overlay')
   readonly #form = element<HTMLFormElement>('look')
+  readonly #toggle = element<HTMLButtonElement>('attention')
+  #isOn: boolean
+  #isOpen = false
+  /** Layer and head of a link, until the model is there. */
+  #wanted: { readonly layer: string | null; readonly head: string | null } | undefined
 
-  constructor(ask: (request: Request) => void, picture: HTMLCanvasElement) {
+  /** @param changed is called after a choice */
+  constructor(
+    ask: (request: Request) => void,
+    changed: () => void,
+    picture: HTMLCanvasElement,
+    link: URLSearchParams,
+  ) {
     this.#ask = ask
+    this.#changed = changed
     this.#picture = picture
-    this.#panel.ontoggle = () => this.#choose(true)
+    this.#isOn = link.get('overlay') !== 'off'
+    if (link.get('view') === 'decay') this.#form['view'].value = 'decay'
+    this.#wanted = { layer: link.get('layer'), head: link.get('head') }
     this.#form.onsubmit = (event) => event.preventDefault()
     this.#form.onchange = ({ target }) => {
       if ((target as HTMLInputElement).name !== 'opacity') this.#choose()
     }
     this.#form['opacity'].oninput = () => this.#draw()
+    this.#toggle.onclick = () => {
+      this.#isOn = !this.#isOn
+      this.#choose()
+    }
     element('measure').onclick = () => ask({ type: 'profile' })
     element('ramp').style.background =
       `linear-gradient(to right, ${RAMP.map(([r, g, b]) => `rgb(${r} ${g} ${b})`)})`
   }
 
+  /** What a link carries of it. */
+  get link(): Readonly<Record<string, string | null>> {
+    const { view, layer, head } = this.#look
+    return {
+      overlay: this.#isOn ? null : 'off',
+      view: view === 'attention' ? null : view,
+      layer: layer === this.#form['layer'].length - 1 ? null : String(layer + 1),
+      head: head === null ? null : String(head + 1),
+    }
+  }
+
+  /** Its panel is opened or closed. */
+  open(isOpen: boolean): void {
+    if (isOpen && !this.#isOpen) this.#ask({ type: 'profile' })
+    this.#isOpen = isOpen
+  }
+
   /** Another model: as many layers and heads. */
   fit(layers: number, heads: number): void {
-    if (this.#form['layer'].length === layers && this.#form['head'].length === heads + 1) return
+    const { layer, head } = this.#form as unknown as Record<string, HTMLSelectElement>
+    if (layer!.length === layers && head!.length === heads + 1) return
     const numbers = (count: number): HTMLOptionElement[] =>
       Array.from({ length: count }, (_, index) => new Option(String(index + 1), String(index)))
-    this.#form['layer'].replaceChildren(...numbers(layers))
-    this.#form['layer'].value = String(layers - 1)
-    this.#form['head'].replaceChildren(new Option('mean of all', ''), ...numbers(heads))
+    layer!.replaceChildren(...numbers(layers))
+    head!.replaceChildren(new Option('mean of all', ''), ...numbers(heads))
+    layer!.selectedIndex = layers - 1
+    const index = (wanted: string | null | undefined) => Number(wanted ?? 0)
+    if (index(this.#wanted?.layer) <= layers && index(this.#wanted?.layer) > 0)
+      layer!.selectedIndex = index(this.#wanted?.layer) - 1
+    if (index(this.#wanted?.head) <= heads) head!.selectedIndex = index(this.#wanted?.head)
+    this.#wanted = undefined
     this.#choose()
   }
 
   /** Another device: times are no longer true. */
   changed(): void {
-    if (this.#panel.open) this.#ask({ type: 'profile' })
+    if (this.#isOpen) this.#ask({ type: 'profile' })
   }
 
   show(map: Extract<Reply, { type: 'map' }>): void {
-    this.map = this.#panel.open ? map : null
+    this.map = this.#isOn ? map : null
     this.#draw()
-    const [least, most] = [Math.min(...map.values), Math.max(...map.values)]
-    element('least').textContent = percent(least)
-    element('most').textContent = percent(most)
+    element('least').textContent = percent(Math.min(...map.values))
+    element('most').textContent = percent(Math.max(...map.values))
+    element('scale').hidden = false
   }
 
   showProfile(ops: Extract<Reply, { type: 'profile' }>['ops']): void {
     const total = ops.reduce((sum, { milliseconds }) => sum + milliseconds, 0)
-    element('total').textContent = `One frame, step by step: ${total.toFixed(2)} ms`
+    element('total').textContent = `One frame takes ${total.toFixed(2)} ms`
     element('ops').replaceChildren(
       ...ops.map(({ op, milliseconds }) => {
         const row = document.createElement('li')
@@ -86,24 +127,24 @@ export class Inside {
     this.#draw()
   }
 
-  #choose(opened = false): void {
-    const { open } = this.#panel
-    const view = this.#form['view'].value as Look['view']
+  get #look(): Look {
     const head = this.#form['head'].value as string
-    element('words').textContent = WORDS[view]
-    this.#form['head'].disabled = view !== 'attention'
-    if (!open) this.clear()
-    this.#ask({
-      type: 'look',
-      look: open
-        ? {
-            view,
-            layer: Number(this.#form['layer'].value),
-            head: head === '' ? null : Number(head),
-          }
-        : null,
-    })
-    if (open && opened) this.#ask({ type: 'profile' })
+    return {
+      view: this.#form['view'].value as Look['view'],
+      layer: Number(this.#form['layer'].value),
+      head: head === '' ? null : Number(head),
+    }
+  }
+
+  #choose(): void {
+    const look = this.#look
+    element('words').textContent = WORDS[look.view]
+    this.#form['head'].disabled = look.view !== 'attention'
+    this.#toggle.setAttribute('aria-pressed', String(this.#isOn))
+    element('overlayName').textContent = look.view === 'attention' ? 'Attention' : 'Memory'
+    if (!this.#isOn) this.clear()
+    this.#ask({ type: 'look', look: this.#isOn ? look : null })
+    this.#changed()
   }
 
   #draw(): void {

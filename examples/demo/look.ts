@@ -19,7 +19,7 @@ export function keepWanted(tensors: Tensors): Tensors {
 export async function mapOf(
   tensors: Tensors,
   config: Config,
-  file: Blob | null,
+  file: Blob | URL | null,
   { view, layer, head }: Look,
 ): Promise<Float32Array> {
   const values =
@@ -98,7 +98,7 @@ const lruOf = (layer: number): string =>
 
 /** Λ of a layer [e], from the file: a trace holds no weights. */
 async function readLambda(
-  file: Blob | null,
+  file: Blob | URL | null,
   { lruWidth }: Config,
   layer: number,
 ): Promise<Float32Array> {

@@ -1,6 +1,7 @@
 /** Which model runs: the built-in one, or a person's own, which may stay in the browser. */
-import type { Reply, Request } from './messages.ts'
-import { element, hush, megabytes, tell } from './text.ts'
+import type { Origin, Reply, Request } from './messages.ts'
+import { element, hush, tell } from './text.ts'
+import { megabytes } from './words.ts'
 
 const isCheckpoint = ({ name }: File): boolean => /\.(npz|safetensors)$/i.test(name)
 const isLabels = ({ name }: File): boolean => /\.txt$/i.test(name)
@@ -20,7 +21,7 @@ export class ModelPanel {
         input.value = ''
       }
     }
-    this.#builtin.onclick = () => this.#load(null, null)
+    this.#builtin.onclick = () => this.#load({ kind: 'builtin', labels: null })
     this.#keep.onchange = () => {
       if (this.#keep.checked) void navigator.storage?.persist?.()
     }
@@ -35,10 +36,10 @@ export class ModelPanel {
     return files.filter((file) => !isCheckpoint(file) && !isLabels(file))
   }
 
-  show({ name, about }: Extract<Reply, { type: 'model' }>): void {
+  show({ name, about, kind }: Extract<Reply, { type: 'model' }>): void {
     element('modelName').textContent = name ?? 'Built in: how the camera moves'
-    element('modelAbout').textContent = about
-    this.#builtin.disabled = name === null
+    element('modelAbout').textContent = `${about}.`
+    this.#builtin.hidden = kind === 'builtin'
   }
 
   follow(progress: Extract<Reply, { type: 'loading' }>['progress']): void {
@@ -47,7 +48,7 @@ export class ModelPanel {
     const { name, done, total, seconds } = progress
     element<HTMLProgressElement>('loaded').value = done / total
     element('left').textContent =
-      `${name}: ${megabytes(done)} of ${megabytes(total)}, ${Math.ceil(seconds)} s left`
+      `${name}: ${megabytes(done)} of ${megabytes(total)}, ${duration(seconds)} left`
   }
 
   showKept(kept: Extract<Reply, { type: 'kept' }>['kept']): void {
@@ -63,13 +64,18 @@ export class ModelPanel {
     const labels = files.find((file) => (as ? as === 'labels' : isLabels(file)))
     void (async () => {
       const names = labels ? (await labels.text()).trimEnd().split(/\r?\n/) : null
-      if (checkpoint) this.#load(checkpoint, names)
+      if (checkpoint) this.#load({ kind: 'file', file: checkpoint, labels: names })
       else if (names) this.#ask({ type: 'labels', labels: names })
     })().catch((error: Error) => tell(`The labels cannot be read (${error.message}).`, true))
   }
 
-  #load(file: File | null, labels: readonly string[] | null): void {
+  #load(origin: Origin): void {
     hush()
-    this.#ask({ type: 'model', file, labels, keep: this.#keep.checked })
+    this.#ask({ type: 'model', origin, keep: this.#keep.checked })
   }
+}
+
+function duration(seconds: number): string {
+  const rest = Math.ceil(seconds)
+  return rest < 90 ? `${rest} s` : `${Math.ceil(rest / 60)} min`
 }

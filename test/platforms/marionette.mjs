@@ -126,6 +126,16 @@ class Page {
     return new Promise((done) => setTimeout(done, milliseconds))
   }
 
+  goto(url) {
+    return this.#ask('WebDriver:Navigate', { url })
+  }
+
+  /** The whole page, as PNG. */
+  async screenshot() {
+    const { value } = await this.#ask('WebDriver:TakeScreenshot', { full: true })
+    return Buffer.from(value, 'base64')
+  }
+
   reload() {
     return this.#ask('WebDriver:Refresh')
   }

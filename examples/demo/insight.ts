@@ -1,0 +1,93 @@
+/** What the model does with a frame on its way: maps over the picture, and where its time goes. */
+import type { FrameLike } from 'trecvit'
+import type { Engine } from './engine.ts'
+import { keepWanted, mapOf, type Tensors } from './look.ts'
+import type { Look } from './messages.ts'
+import { say } from './turns.ts'
+
+/** Milliseconds between two looks while a video plays, at least. */
+const PAUSE = 200
+/** Share of the time that looks may take of what plays. */
+const SHARE = 0.15
+
+export class Insight {
+  readonly #engine: Engine
+  #look: Look | null = null
+  /** When the next look is due. */
+  #due = 0
+  /** Of the frame that was looked into last. */
+  #seen: Tensors | undefined
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+  }
+
+  /** Whether the next frame is to be looked into. */
+  wants(playing: boolean): boolean {
+    return this.#look !== null && !(playing && performance.now() < this.#due)
+  }
+
+  /** Runs a frame once more from the state before it, and keeps what was on the way. */
+  async take(before: Uint8Array, frame: FrameLike): Promise<void> {
+    const start = performance.now()
+    const twin = await this.#engine.model.resume(before)
+    try {
+      this.#seen = keepWanted(await twin.trace(frame))
+    } finally {
+      await twin.dispose()
+    }
+    await this.#tell()
+    const end = performance.now()
+    this.#due = end + Math.max(PAUSE, (end - start) / SHARE)
+  }
+
+  /** @returns whether the frame that is shown has to be looked into for it */
+  async change(look: Look | null): Promise<boolean> {
+    this.#look = look
+    if (look && !this.#seen) return true
+    await this.#tell()
+    return false
+  }
+
+  /** Another video or model. */
+  forget(): void {
+    this.#seen = undefined
+    this.#due = 0
+    if (!this.#engine.isReady || !this.#look) return
+    const { depth, numHeads } = this.#engine.model.config
+    const { layer, head } = this.#look
+    this.#look = {
+      ...this.#look,
+      layer: Math.min(layer, depth - 1),
+      head: head !== null && head < numHeads ? head : null,
+    }
+  }
+
+  async profile(): Promise<void> {
+    const { model } = this.#engine
+    const [height, width] = model.config.imageSize
+    const ops = new Map<string, number>()
+    const black = { data: new Uint8Array(height * width * 3), shape: [1, height, width, 3] }
+    for (const { op, milliseconds } of await model.profile(black))
+      ops.set(op, (ops.get(op) ?? 0) + milliseconds)
+    say({
+      type: 'profile',
+      ops: [...ops]
+        .map(([op, milliseconds]) => ({ op, milliseconds }))
+        .sort((one, other) => other.milliseconds - one.milliseconds),
+    })
+  }
+
+  async #tell(): Promise<void> {
+    if (!this.#look || !this.#seen) return
+    const { config } = this.#engine.model
+    const { imageSize: size, patchSize } = config
+    say({
+      type: 'map',
+      values: await mapOf(this.#seen, config, this.#engine.weights, this.#look),
+      grid: [size[0] / patchSize[0], size[1] / patchSize[1]],
+      size,
+      view: this.#look.view,
+    })
+  }
+}

@@ -1,0 +1,99 @@
+/** Kinetics-400: what it is, what it costs, and the way to it. Nothing is fetched before that. */
+import type { Offer, Origin, Reply, Request } from './messages.ts'
+import { element, tell } from './text.ts'
+import { megabytes } from './words.ts'
+
+/** Slower than this is said to be slow, in frames a second. */
+const LIVE = 10
+
+const PLACES: Readonly<Record<Offer['where'], string>> = {
+  browser: 'none: it is in the storage of this browser',
+  server: 'from this server, which has it in its cache',
+  host: 'from storage.googleapis.com, once; it stays in this browser',
+}
+
+export class Kinetics {
+  readonly #ask: (request: Request) => void
+  readonly #start = element<HTMLButtonElement>('kineticsStart')
+  #offer: Offer | undefined
+  #isUsed = false
+  /** What is shown of it; null while it loads. */
+  #part: string | null = 'kineticsOffer'
+
+  constructor(ask: (request: Request) => void) {
+    this.#ask = ask
+    element('kineticsOpen').onclick = () => this.open()
+    element('kineticsBack').onclick = () => this.#show('kineticsOffer')
+    element('kineticsAgain').onclick = () => this.open()
+    element('kineticsRemove').onclick = () => {
+      ask({ type: 'remove' })
+      tell('The weights of Kinetics-400 were removed from this browser.')
+    }
+    element('kineticsLeave').onclick = () => this.#use({ kind: 'builtin', labels: null })
+    this.#start.onclick = () => {
+      const url = this.#offer?.url ?? null
+      this.#use({ kind: 'kinetics', url, labels: null })
+      this.#show(null)
+    }
+  }
+
+  /** Shows what it costs, before anything begins. */
+  open(): void {
+    if (this.#isUsed) return
+    this.#start.disabled = true
+    element('kineticsSpeed').textContent = 'being measured …'
+    this.#show('kineticsTerms')
+    this.#ask({ type: 'offer' })
+  }
+
+  showOffer({ offer }: Extract<Reply, { type: 'offer' }>): void {
+    this.#offer = offer
+    const size = megabytes(offer.bytes)
+    element('kineticsSize').textContent =
+      offer.where === 'browser' ? PLACES.browser : `${size}, ${PLACES[offer.where]}`
+    this.#start.textContent = offer.where === 'browser' ? 'Use it' : `Download ${size}`
+    this.#start.disabled = false
+    element('kineticsRemove').hidden = offer.where !== 'browser'
+  }
+
+  showEstimate({ rate }: Extract<Reply, { type: 'estimate' }>): void {
+    if (rate === null) {
+      element('kineticsSpeed').textContent = 'it could not be measured'
+      return
+    }
+    const digits = rate < LIVE ? (rate < 1 ? 2 : 1) : 0
+    element('kineticsSpeed').textContent =
+      `about ${rate.toFixed(digits)} frames a second, from one of its 12 layers` +
+      `${rate < LIVE ? '; video plays slower than it is' : ''}`
+  }
+
+  /** Another model is there. */
+  showModel(kind: Origin['kind']): void {
+    this.#isUsed = kind === 'kinetics'
+    if (this.#isUsed) this.#show('kineticsUsed')
+    // What is being read stays.
+    else if (this.#part === null || this.#part === 'kineticsUsed') this.#show('kineticsOffer')
+  }
+
+  /** It could not be fetched: what else works. */
+  showRefused({ text }: Extract<Reply, { type: 'refused' }>): void {
+    element('kineticsWhy').textContent = `${text}.`
+    this.#show('kineticsRefused')
+  }
+
+  /** Loading was cancelled. */
+  reset(): void {
+    this.showModel(this.#isUsed ? 'kinetics' : 'builtin')
+  }
+
+  #use(origin: Origin): void {
+    this.#ask({ type: 'model', origin, keep: false })
+  }
+
+  #show(part: string | null): void {
+    this.#part = part
+    for (const one of document.querySelectorAll<HTMLElement>('#kinetics > div'))
+      one.hidden = one.id !== part
+    element('kinetics').hidden = part === null
+  }
+}

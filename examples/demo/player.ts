@@ -1,0 +1,227 @@
+/** Plays a video through the stream, frame after frame. */
+import { type Class, type FrameLike, TrecvitError } from 'trecvit'
+import type { Engine } from './engine.ts'
+import type { Insight } from './insight.ts'
+import { begin, type Opened, peek, type Source } from './opened.ts'
+import { pictureOf, pixelsOf } from './picture.ts'
+import { Snapshots } from './snapshots.ts'
+import { inTurn, queue, say } from './turns.ts'
+
+/** Seconds by which the times of two frames differ at least. */
+const TOLERANCE = 1e-3
+
+/** Seconds before the frame that is shown at which another model begins. */
+const WARM_UP = 1
+
+export class Player {
+  readonly #engine: Engine
+  readonly #insight: Insight
+  readonly #snapshots = new Snapshots()
+  #source: Source | undefined
+  #opened: Opened | undefined
+  #playing = false
+  /** Counts what has been played, so that each loop knows whether it is the one. */
+  #plays = 0
+  /** Counts the seeks that were asked for: the last one counts. */
+  #seeks = 0
+  /** Seconds of the frame that was pushed last, and of the first one. */
+  #now = 0
+  #first = 0
+  #overall: readonly Class[] = []
+
+  constructor(engine: Engine, insight: Insight) {
+    this.#engine = engine
+    this.#insight = insight
+  }
+
+  get playing(): boolean {
+    return this.#playing
+  }
+
+  /** Opens a video; what plays goes on if it cannot be opened or its first frame not decoded. */
+  async open(source: Source): Promise<void> {
+    const opened = await begin(source, 0)
+    const first = await peek(opened).catch(async (error) => {
+      await opened.video.close()
+      throw error
+    })
+    if (!first) throw new TrecvitError(`"${source.name}" has no frames`)
+    this.pause()
+    await this.#close()
+    this.#source = source
+    this.#opened = opened
+    this.#first = this.#now = first.time
+    await this.reset()
+    const { container, codec, width, height, duration, decoder } = opened.video.info
+    const turned = first.rotation % 180 === 90
+    say({
+      type: 'opened',
+      name: source.name,
+      duration,
+      width: turned ? height : width,
+      height: turned ? width : height,
+      about: `${container}, ${codec}, ${width}×${height}; decoded by ${decoder}`,
+    })
+  }
+
+  /** Frames come from elsewhere from now on. */
+  async openLive(): Promise<void> {
+    this.pause()
+    this.#source = undefined
+    await this.#close()
+    await this.reset()
+  }
+
+  /** The stream forgets what it has seen. */
+  async reset(): Promise<void> {
+    await this.#engine.stream.reset()
+    this.#snapshots.clear()
+    this.#insight.forget()
+    say({ type: 'cleared' })
+  }
+
+  /** Another model has taken the place of the one before: it begins where the video is. */
+  async beginAnew(): Promise<void> {
+    this.#snapshots.clear()
+    this.#insight.forget()
+    say({ type: 'cleared' })
+    if (!this.#source || this.#playing) return
+    await this.#restart(Math.max(this.#first, this.#now - WARM_UP), this.#now)
+  }
+
+  /** Pushes the next frame of the file, if there is one. @param shows draws it */
+  async step(shows = true): Promise<number | null> {
+    const opened = this.#opened
+    if (!opened) return null
+    try {
+      const frame = await peek(opened)
+      if (!frame) {
+        this.pause()
+        const frames = this.#engine.stream.frame
+        if (frames > 0) say({ type: 'ended', overall: this.#overall, frames })
+        await this.#close()
+        return null
+      }
+      opened.next = undefined
+      const { time } = frame
+      await this.#push(frame, time, shows ? await pictureOf(frame) : null)
+      await this.#snapshots.take(time, this.#engine.stream)
+      return time
+    } catch (error) {
+      this.pause()
+      throw error
+    }
+  }
+
+  /** A picture of the page; one that comes after a file was opened is left out. */
+  async pushPicture(bitmap: ImageBitmap, time: number): Promise<void> {
+    if (this.#source) return bitmap.close()
+    await this.#push(pixelsOf(bitmap), time, bitmap)
+  }
+
+  /** Frame after frame at the video's own pace, or as fast as it goes where that is slower. */
+  async play(): Promise<void> {
+    if (!this.#opened && this.#source) await inTurn(() => this.#restart(0, 0))
+    if (this.#playing || !this.#opened) return
+    const mine = ++this.#plays
+    this.#setPlaying(true)
+    let begun: { readonly at: number; readonly time: number } | undefined
+    let seeks = this.#seeks
+    while (this.#playing && mine === this.#plays) {
+      const time = await inTurn(async () =>
+        this.#playing && mine === this.#plays ? this.step() : null,
+      )
+      if (time === null || time === undefined) return
+      if (seeks !== this.#seeks) begun = undefined
+      seeks = this.#seeks
+      begun ??= { at: performance.now(), time }
+      const wait = begun.at + 1000 * (time - begun.time) - performance.now()
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+      // Too slow to catch up: the pace begins here.
+      else begun = { at: performance.now(), time }
+    }
+  }
+
+  pause(): void {
+    this.#setPlaying(false)
+  }
+
+  /** Shows the frame at a time; what plays goes on from there. */
+  seek(to: number): Promise<void> {
+    const mine = ++this.#seeks
+    return queue(async () => {
+      if (mine === this.#seeks) await this.#seek(to)
+    })
+  }
+
+  /** Looks once more at the frame that is shown. */
+  async showAgain(): Promise<void> {
+    if (this.#source && !this.#playing && this.#engine.stream.frame > 0) await this.#seek(this.#now)
+  }
+
+  /** From the latest snapshot before it, if there is one. */
+  async #seek(to: number): Promise<void> {
+    if (!this.#source) return
+    const found = this.#snapshots.before(to - TOLERANCE)
+    const isBehind = this.#opened && this.#now < to - TOLERANCE
+    // On the way, nearer than any snapshot.
+    if (isBehind && !(found && found.time > this.#now)) return this.#stepTo(to)
+    if (found) {
+      await this.#engine.goBack(found.bytes)
+      const { rate } = this.#source
+      return this.#restart(found.time + (rate ? 1 / rate : 2 * TOLERANCE), to)
+    }
+    await this.#engine.stream.reset()
+    await this.#restart(0, to)
+  }
+
+  async #restart(from: number, to: number): Promise<void> {
+    const opened = await begin(this.#source!, Math.max(0, from - this.#first))
+    await this.#close()
+    if (from === 0) await this.#engine.stream.reset()
+    this.#opened = opened
+    this.#now = from
+    await this.#stepTo(to)
+  }
+
+  async #stepTo(to: number): Promise<void> {
+    const seeks = this.#seeks
+    while (this.#opened && seeks === this.#seeks) {
+      const next = await peek(this.#opened)
+      const isThere = !next || next.time >= to - TOLERANCE
+      await this.step(isThere)
+      if (isThere) return
+    }
+  }
+
+  async #push(frame: FrameLike, time: number, bitmap: ImageBitmap | null): Promise<void> {
+    const { stream } = this.#engine
+    const looks = bitmap !== null && this.#insight.wants(this.#playing || !this.#source)
+    const before = looks ? await stream.snapshot().catch(noLook) : undefined
+    const start = performance.now()
+    const { frame: index, top, overall } = await stream.push(frame)
+    const milliseconds = performance.now() - start
+    this.#now = time
+    this.#overall = overall.top
+    this.#engine.watchDevice()
+    say({ type: 'answer', frame: index, time, top, milliseconds, bitmap }, bitmap ? [bitmap] : [])
+    if (before) await this.#insight.take(before, frame).catch(noLook)
+  }
+
+  #setPlaying(playing: boolean): void {
+    if (this.#playing === playing) return
+    this.#playing = playing
+    say({ type: 'playing', playing })
+  }
+
+  async #close(): Promise<void> {
+    const closing = this.#opened
+    this.#opened = undefined
+    await closing?.video.close()
+  }
+}
+
+/** A device may be lost under a look. The stream recovers, and so does the next look. */
+function noLook(error: unknown): undefined {
+  console.warn(error)
+}
