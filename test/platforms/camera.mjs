@@ -276,7 +276,8 @@ const expected = {
     assert.equal(result.pushed, 1)
     // Firefox shows one or the other picture again.
     assert(result.back <= 2, `times do not grow: ${result.times}`)
-    assert(result.seen > 10 && result.counted <= 220, JSON.stringify(result))
+    // It also counts pictures that a busy machine makes it show again.
+    assert(result.seen > 10 && result.counted <= 300, JSON.stringify(result))
   },
   'a camera gives the newest frame; leaving the loop frees it': {
     size: '640x480',

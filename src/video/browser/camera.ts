@@ -40,6 +40,9 @@ export function camera(options: CameraOptions = {}): Promise<Camera> {
  * Opens a screen, a window or a tab, which the browser lets its user choose; else as `camera`.
  * @throws TrecvitError if it is not allowed, or the page is not secure
  * @throws the reason of the signal, if that is aborted
+ * @example
+ * const view = await screenCapture()
+ * for await (const { top } of stream.run(view)) console.log(top[0].label)
  */
 export function screenCapture(options: CameraOptions = {}): Promise<Camera> {
   return open('screen', options)

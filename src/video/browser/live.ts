@@ -25,6 +25,7 @@ export interface Live extends AsyncIterable<Frame> {
   readonly dropped: number
   /** Frees the source; the loop ends as if the track did. May be called more than once. */
   close(): Promise<void>
+  /** Same as `close`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 

@@ -18,16 +18,34 @@ export interface ColorSpaceLike {
 export interface VideoFrameLike {
   /** WebCodecs' name of the layout; null where the browser keeps the planes to itself. */
   readonly format: string | null
-  readonly visibleRect: { readonly width: number; readonly height: number } | null
+  /** The part of the planes that is shown. */
+  readonly visibleRect: {
+    /** Pixels. */
+    readonly width: number
+    /** Pixels. */
+    readonly height: number
+  } | null
+  /** Colour tags. */
   readonly colorSpace: ColorSpaceLike
   /** Microseconds; seconds of a VideoSample. */
   readonly timestamp: number
+  /** Bytes that `copyTo` writes. */
   allocationSize(options?: { readonly format: 'RGBA' }): number
+  /** Copies the planes; returns where each begins. */
   copyTo(
     destination: Uint8Array<ArrayBuffer>,
     options?: { readonly format: 'RGBA' },
-  ): Promise<readonly { readonly offset: number; readonly stride: number }[]>
+  ): Promise<
+    readonly {
+      /** Byte where a plane begins. */
+      readonly offset: number
+      /** Bytes from one row of it to the next. */
+      readonly stride: number
+    }[]
+  >
+  /** Returns a second reference to the same picture. */
   clone(): VideoFrameLike | null
+  /** Frees the picture. */
   close(): void
 }
 
