@@ -133,7 +133,11 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     expect(opened()).toBeGreaterThan(10)
   })
 
-  test('devices that are really destroyed, one after the other', { tags: 'slow' }, async () => {
+  // A software GPU compiles the pipelines of three self-tests, seconds each.
+  test('devices that are really destroyed, one after the other', {
+    tags: 'slow',
+    timeout: 180_000,
+  }, async () => {
     const { gpu: entry, devices } = watched()
     await using model = await load({ device: 'webgpu', gpu: entry })
     const stream = model.stream()
