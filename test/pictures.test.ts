@@ -282,8 +282,18 @@ test('a size that the data cannot hold takes no memory', async () => {
     'The video in memory is a PNG file that is cut short or damaged: save or download it again',
   )
   const wide = Buffer.from(plain.jpg)
+  const comment = segment(0xfe, Buffer.alloc(1000))
   wide.writeUInt32BE(0x20002000, wide.indexOf(Buffer.from([0xff, 0xc0])) + 5)
   expect(await errorOf(wide)).toBe(
+    'The video in memory is a JPEG file that is cut short or damaged: save or download it again',
+  )
+  // Other segments are no data of pixels.
+  const padded = Buffer.concat([
+    wide.subarray(0, 2),
+    ...Array(1000).fill(comment),
+    wide.subarray(2),
+  ])
+  expect(await errorOf(padded)).toBe(
     'The video in memory is a JPEG file that is cut short or damaged: save or download it again',
   )
   // One colour compresses as far as can be.

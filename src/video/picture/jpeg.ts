@@ -18,7 +18,7 @@ export interface JpegHeader {
   /** Colours of a pixel: 1 grey, 3 YCbCr or RGB, 4 CMYK or YCCK. */
   readonly components: number
   readonly turn: Turn
-  /** Whether the data is too short for the pixels: a Huffman code takes a bit a block or more. */
+  /** Whether the scans are too short for the pixels: a Huffman code takes a bit a block or more. */
   readonly isCut: boolean
 }
 
@@ -46,7 +46,11 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
     if (marker === SCAN) {
       if (frame === null || !hasEnd(bytes, at)) return null
       const blocks = Math.ceil(frame.width / 8) * Math.ceil(frame.height / 8)
-      return { ...frame, turn: turn ?? UPRIGHT, isCut: isHuffman && blocks > 8 * bytes.length }
+      return {
+        ...frame,
+        turn: turn ?? UPRIGHT,
+        isCut: isHuffman && blocks > 8 * (bytes.length - at),
+      }
     }
     at += 2
     if (hasNoLength(marker)) continue
