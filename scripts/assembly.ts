@@ -10,9 +10,9 @@ import type { Op } from '../src/program/program.ts'
 const classOf = (op: string): string => `${op[0]!.toUpperCase()}${op.slice(1)}Args`
 
 function argsOf(op: Op): string {
-  const { inputs, weights = {}, states = {}, fields, cpu = {} } = descriptionOf({ op })
+  const { inputs, outputs, weights = {}, states = {}, fields, cpu = {} } = descriptionOf({ op })
   const views = [
-    ...['out: usize', 'outStride: i32'],
+    ...Object.keys(outputs).flatMap((out) => [`${out}: usize`, `${out}Stride: i32`]),
     ...Object.keys(inputs).flatMap((x) => [`${x}: usize`, `${x}Stride: i32`, `${x}Frame: i32`]),
   ]
   const before = [...Object.keys(weights), ...Object.keys(states)].map((name) => `${name}: usize`)

@@ -27,7 +27,7 @@ export async function reference(): Promise<string> {
 }
 
 function sectionOf(op: Op, sources: string): string {
-  const { inputs, weights = {}, states = {}, params = [], output, fields } = descriptionOf({ op })
+  const { inputs, weights = {}, states = {}, params = [], outputs, fields } = descriptionOf({ op })
   const start = sources.indexOf(`export const ${op}: `)
   const [from, to] = [sources.lastIndexOf('/**', start), sources.lastIndexOf('*/', start)]
   const text = sources
@@ -40,7 +40,7 @@ function sectionOf(op: Op, sources: string): string {
     ...rowsOf('input', inputs),
     ...rowsOf('weight', weights as Readonly<Record<string, string>>),
     ...rowsOf('state', states),
-    `- output \`[${output.replaceAll(' ', ', ')}]\``,
+    ...rowsOf('output', outputs as Readonly<Record<string, string>>),
   ]
   return [
     `## ${op}\n`,

@@ -10,9 +10,9 @@ import { expand } from './template.ts'
 
 /** The fields of `struct Params` of an operation, in the order of `Call.params`. */
 export function fieldsOf(op: Op): string[] {
-  const { inputs, fields, gpu } = descriptionOf({ op })
+  const { inputs, outputs, fields, gpu } = descriptionOf({ op })
   const views = [
-    ...['outOffset', 'outStride'],
+    ...Object.keys(outputs).flatMap((out) => [`${out}Offset`, `${out}Stride`]),
     ...Object.keys(inputs).flatMap((x) => [`${x}Offset`, `${x}Stride`, `${x}Frame`]),
   ]
   return ['count', ...fields, ...(gpu?.fields ?? []), ...views]

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/base/array.ts'
 import { frameSizeOf } from '../src/model/config.ts'
 import { TRecViT } from '../src/model/trecvit.ts'
+import { outputsOf } from '../src/program/program.ts'
 import type { Outputs, Session } from '../src/stream/session.ts'
 import { backends, tagsOf } from './backends.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
@@ -47,7 +48,10 @@ describe.each([
       for (let from = 0; from < frames; from += clip) {
         const session = open()
         const { outputs } = await session.advance(pixels(from, from + clip), clip, {
-          watch: async (step, _, read) => put(step.name, await read(), step.output.shape),
+          watch: async (step, _, read) => {
+            for (const output of outputsOf(step))
+              put(output.buffer.name, await read(output), output.shape)
+          },
         })
         // The answer of a clip is that of its last frame.
         for (const [want, output] of [

@@ -149,7 +149,10 @@ export async function runOp(
     steps: [
       ...steps.slice(0, -2),
       fill,
-      { ...step, output: { ...result, buffer: poison.buffer, offset: margin, stride } } as Step,
+      {
+        ...step,
+        outputs: { out: { ...result, buffer: poison.buffer, offset: margin, stride } },
+      } as Step,
     ],
     states: [guard('before'), ...states, guard('after')],
     outputs: {

@@ -7,6 +7,7 @@ import { bytesOf, plan } from '../src/program/plan.ts'
 import {
   type Buffer,
   inputsOf,
+  outputsOf,
   type Program,
   sizeOf,
   statesFor,
@@ -154,12 +155,12 @@ describe('plan', () => {
     const { offsets, bytes } = plan(program)
     const last = new Map<Buffer, number>()
     program.steps.forEach((step, index) =>
-      [...inputsOf(step), step.output].forEach(({ buffer }) => last.set(buffer, index)),
+      [...inputsOf(step), ...outputsOf(step)].forEach(({ buffer }) => last.set(buffer, index)),
     )
     Object.values(program.outputs).forEach(({ buffer }) => last.set(buffer, program.steps.length))
     const alive = new Set<Buffer>([program.inputs['pixels']!.buffer])
     program.steps.forEach((step, index) => {
-      alive.add(step.output.buffer)
+      for (const { buffer } of outputsOf(step)) alive.add(buffer)
       const ranges = [...alive]
         .map((buffer) => [offsets.get(buffer)!, offsets.get(buffer)! + bytesOf(buffer)] as const)
         .sort((one, other) => one[0] - other[0])

@@ -79,12 +79,12 @@ const operations: {
 }
 
 /**
- * output[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour],
+ * out[f, lead + p, (y·px + x)·3 + colour] = pixels[f, row(p)·py + y, column(p)·px + x, colour],
  * bytes / 255; the first rows are 0
  */
 function patchify(
   {
-    output,
+    outputs,
     inputs: { pixels },
     params: {
       lead,
@@ -102,7 +102,7 @@ function patchify(
   const divisor = pixels.buffer.dtype === 'u8' ? 255 : 1
   const columns = width / px
   const tokens = lead + (height / py) * columns
-  memory.rows(output).forEach((row, index) => {
+  memory.rows(outputs.out).forEach((row, index) => {
     const frame = Math.floor(index / tokens)
     const patch = (index % tokens) - lead
     for (let i = 0; i < row.length; i++) {
@@ -114,10 +114,10 @@ function patchify(
 }
 
 /**
- * output = f(x·kernel + bias) ⊙ multiply + add + table[row mod table.rows], f on columns
+ * out = f(x·kernel + bias) ⊙ multiply + add + table[row mod table.rows], f on columns
  * 0..activated−1
  */
-function linear({ output, inputs, weights, params }: StepOf<'linear'>, memory: Memory): void {
+function linear({ outputs, inputs, weights, params }: StepOf<'linear'>, memory: Memory): void {
   const kernel = memory.weight(weights.kernel)
   const bias = weights.bias && memory.weight(weights.bias)
   const table = weights.table && memory.weight(weights.table)
@@ -126,7 +126,7 @@ function linear({ output, inputs, weights, params }: StepOf<'linear'>, memory: M
   const f = activations[params.activation]
   const x = memory.rows(inputs.x)
   const n = weights.kernel.columns
-  memory.rows(output).forEach((row, i) => {
+  memory.rows(outputs.out).forEach((row, i) => {
     for (let j = 0; j < n; j++) {
       let z = 0
       for (let k = 0; k < weights.kernel.rows; k++) z += x[i]![k]! * kernel[k * n + j]!
@@ -140,13 +140,13 @@ function linear({ output, inputs, weights, params }: StepOf<'linear'>, memory: M
   })
 }
 
-/** output[.., q·N + o] = Σ_i x[.., q·K + i]·kernel[q, i, o] + bias[q, o] */
-function blockLinear({ output, inputs, weights }: StepOf<'blockLinear'>, memory: Memory): void {
+/** out[.., q·N + o] = Σ_i x[.., q·K + i]·kernel[q, i, o] + bias[q, o] */
+function blockLinear({ outputs, inputs, weights }: StepOf<'blockLinear'>, memory: Memory): void {
   const kernel = memory.weight(weights.kernel)
   const bias = memory.weight(weights.bias)
   const x = memory.rows(inputs.x)
   const { blocks, rows: k, columns: n } = weights.kernel
-  memory.rows(output).forEach((row, index) => {
+  memory.rows(outputs.out).forEach((row, index) => {
     for (let q = 0; q < blocks; q++) {
       for (let o = 0; o < n; o++) {
         let z = bias[q * n + o]!
@@ -158,16 +158,16 @@ function blockLinear({ output, inputs, weights }: StepOf<'blockLinear'>, memory:
 }
 
 /**
- * output[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]; past [b, k−1, n, e] holds the inputs before the
+ * out[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]; past [b, k−1, n, e] holds the inputs before the
  * chunk, oldest first, and then its last
  */
-function conv1d({ output, inputs, weights, states }: StepOf<'conv1d'>, memory: Memory): void {
-  const [b, t, n, e] = output.shape as [number, number, number, number]
+function conv1d({ outputs, inputs, weights, states }: StepOf<'conv1d'>, memory: Memory): void {
+  const [b, t, n, e] = outputs.out.shape as [number, number, number, number]
   const kernel = memory.weight(weights.kernel)
   const bias = memory.weight(weights.bias)
   const past = memory.state(states.past)
   const x = memory.rows(inputs.x)
-  const out = memory.rows(output)
+  const out = memory.rows(outputs.out)
   const history = weights.kernel.rows - 1
   for (let video = 0; video < b; video++) {
     for (let token = 0; token < n; token++) {
@@ -195,17 +195,17 @@ function conv1d({ output, inputs, weights, states }: StepOf<'conv1d'>, memory: M
 
 /**
  * γ and ρ the sigmoids of gates [.., h, 2, e/h], a = exp(decay ⊙ ρ), s[t] = a ⊙ s[t−1] + √(1 − a²)
- * ⊙ γ ⊙ v[t], output = s ⊙ y; on the first frame after a reset s = γ ⊙ v. 1 − a² is
+ * ⊙ γ ⊙ v[t], out = s ⊙ y; on the first frame after a reset s = γ ⊙ v. 1 − a² is
  * −expm1(2·decay·ρ), because 1 − exp(..) has no digits left when a is near 1.
  */
 function rgLru(
-  { output, inputs, weights, states, params: { heads } }: StepOf<'rgLru'>,
+  { outputs, inputs, weights, states, params: { heads } }: StepOf<'rgLru'>,
   memory: Memory,
 ): void {
-  const [b, t, n, e] = output.shape as [number, number, number, number]
+  const [b, t, n, e] = outputs.out.shape as [number, number, number, number]
   const decay = memory.weight(weights.decay)
   const s = memory.state(states.s)
-  const [v, gates, y, out] = [inputs.v, inputs.gates, inputs.y, output].map((tensor) =>
+  const [v, gates, y, out] = [inputs.v, inputs.gates, inputs.y, outputs.out].map((tensor) =>
     memory.rows(tensor),
   ) as [Float64Array[], Float64Array[], Float64Array[], Float64Array[]]
   const width = e / heads
@@ -226,21 +226,21 @@ function rgLru(
   }
 }
 
-/** output = x / √(mean(x²) + 1e-6) · (1 + scale) */
-function rmsNorm({ output, inputs, weights }: StepOf<'rmsNorm'>, memory: Memory): void {
+/** out = x / √(mean(x²) + 1e-6) · (1 + scale) */
+function rmsNorm({ outputs, inputs, weights }: StepOf<'rmsNorm'>, memory: Memory): void {
   const scale = memory.weight(weights.scale)
-  const out = memory.rows(output)
+  const out = memory.rows(outputs.out)
   memory.rows(inputs.x).forEach((x, i) => {
     const rms = Math.sqrt(sum(x, (value) => value * value) / x.length + EPSILON)
     out[i]!.set(x.map((value, c) => (value / rms) * (1 + scale[c]!)))
   })
 }
 
-/** output = (x − μ) / √(σ² + 1e-6) · scale + bias */
-function layerNorm({ output, inputs, weights }: StepOf<'layerNorm'>, memory: Memory): void {
+/** out = (x − μ) / √(σ² + 1e-6) · scale + bias */
+function layerNorm({ outputs, inputs, weights }: StepOf<'layerNorm'>, memory: Memory): void {
   const scale = memory.weight(weights.scale)
   const bias = memory.weight(weights.bias)
-  const out = memory.rows(output)
+  const out = memory.rows(outputs.out)
   memory.rows(inputs.x).forEach((x, i) => {
     const mean = sum(x) / x.length
     const deviation = Math.sqrt(sum(x, (value) => (value - mean) ** 2) / x.length + EPSILON)
@@ -248,20 +248,20 @@ function layerNorm({ output, inputs, weights }: StepOf<'layerNorm'>, memory: Mem
   })
 }
 
-/** output[i] = Σ_j p[j]·v[j], p = softmax_j(q[i]·k[j] / √r), for each frame and head */
+/** out[i] = Σ_j p[j]·v[j], p = softmax_j(q[i]·k[j] / √r), for each frame and head */
 function attention(
-  { output, inputs, params: { heads } }: StepOf<'attention'>,
+  { outputs, inputs, params: { heads } }: StepOf<'attention'>,
   memory: Memory,
 ): void {
-  const nq = output.shape[2]!
+  const nq = outputs.out.shape[2]!
   const n = inputs.k.shape[2]!
-  const r = columnsOf(output) / heads
+  const r = columnsOf(outputs.out) / heads
   const [q, k, v] = [inputs.q, inputs.k, inputs.v].map((tensor) => memory.rows(tensor)) as [
     Float64Array[],
     Float64Array[],
     Float64Array[],
   ]
-  memory.rows(output).forEach((row, i) => {
+  memory.rows(outputs.out).forEach((row, i) => {
     const first = Math.floor(i / nq) * n
     for (let from = 0; from < heads * r; from += r) {
       const scores = new Float64Array(n)
@@ -279,29 +279,29 @@ function attention(
   })
 }
 
-/** output[b, t] = Σ_i x[b, t, i] / n */
-function pool({ output, inputs: { x } }: StepOf<'pool'>, memory: Memory): void {
+/** out[b, t] = Σ_i x[b, t, i] / n */
+function pool({ outputs, inputs: { x } }: StepOf<'pool'>, memory: Memory): void {
   const n = x.shape[2]!
   const rows = memory.rows(x)
-  memory.rows(output).forEach((row, frame) => {
+  memory.rows(outputs.out).forEach((row, frame) => {
     for (let c = 0; c < row.length; c++)
       row[c] = sum(rows.slice(frame * n, (frame + 1) * n).map((token) => token[c]!)) / n
   })
 }
 
 /**
- * output[b, t] = Σ w·x / Σ w over the frames since the reset: w = 1, or 1 for the last n frames and
+ * out[b, t] = Σ w·x / Σ w over the frames since the reset: w = 1, or 1 for the last n frames and
  * 0 before, or 2^(−age/halfLife). The state is a sum and nothing more (0) for all, a ring of frames
  * for the last n, and both sums for a half-life.
  */
 function average(
-  { output, inputs, states, params: { over } }: StepOf<'average'>,
+  { outputs, inputs, states, params: { over } }: StepOf<'average'>,
   memory: Memory,
 ): void {
-  const [b, t, , c] = output.shape as [number, number, number, number]
+  const [b, t, , c] = outputs.out.shape as [number, number, number, number]
   const past = memory.state(states.past)
   const x = memory.rows(inputs.x)
-  const out = memory.rows(output)
+  const out = memory.rows(outputs.out)
   const slots = over === 'window' ? memory.averageFrames : 2
   for (let row = 0; row < b * t; row++) {
     const slot = (index: number) =>
@@ -329,9 +329,9 @@ function average(
   }
 }
 
-/** output = softmax(x) over the last axis */
-function softmax({ output, inputs }: StepOf<'softmax'>, memory: Memory): void {
-  const out = memory.rows(output)
+/** out = softmax(x) over the last axis */
+function softmax({ outputs, inputs }: StepOf<'softmax'>, memory: Memory): void {
+  const out = memory.rows(outputs.out)
   memory.rows(inputs.x).forEach((x, i) => out[i]!.set(softmaxOf(x)))
 }
 
@@ -423,7 +423,7 @@ export class ReferenceBackend implements Backend {
       const start = performance.now()
       const operation = operations[step.op] as (step: Step, memory: Memory) => void
       operation(step, memory)
-      await watch?.(step, performance.now() - start, async () => read(step.output))
+      await watch?.(step, performance.now() - start, async () => read(step.outputs.out))
     }
     return Object.fromEntries(
       Object.entries(program.outputs).map(([name, tensor]) => [name, read(tensor)]),

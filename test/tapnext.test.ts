@@ -9,7 +9,7 @@ import { recordEncoder, recordTokens } from '../src/model/encoder/graph.ts'
 import { encoderTensors } from '../src/model/encoder/tensors.ts'
 import { dense, layerNorm } from '../src/model/layers.ts'
 import { TensorTable, type WeightSource } from '../src/model/tensorTable.ts'
-import { type Program, sizeOf, type Tensor } from '../src/program/program.ts'
+import { outputsOf, type Program, sizeOf, type Tensor } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
 import { backends } from './backends.ts'
 import { noise } from './ops.ts'
@@ -124,7 +124,9 @@ function fill(backend: Backend, weights: readonly WeightSource[]): void {
 test('has the shapes of the paper for 8 points', () => {
   const { program, weights } = record(tapnext(8), 1, 1)
   const n = 8 + 32 * 32
-  const shapes = Object.fromEntries(program.steps.map(({ name, output }) => [name, output.shape]))
+  const shapes = Object.fromEntries(
+    program.steps.map((step) => [step.name, outputsOf(step)[0]!.shape]),
+  )
   expect(program.inputs['pixels']!.shape).toEqual([1, 1, 256, 256, 3])
   expect(program.inputs['queries']!.shape).toEqual([1, 1, n, 768])
   expect(shapes['tokenizer/patches']).toEqual([1, 1, n, 192])

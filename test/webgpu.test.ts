@@ -14,6 +14,7 @@ import { bytesOf, planSlots } from '../src/program/plan.ts'
 import {
   type Buffer,
   inputsOf,
+  outputsOf,
   type Program,
   sizeOf,
   statesFor,
@@ -46,12 +47,12 @@ describe('slots', () => {
   test('no two buffers that live at the same time share one, and each fits', () => {
     const last = new Map<Buffer, number>()
     program.steps.forEach((step, index) =>
-      [...inputsOf(step), step.output].forEach(({ buffer }) => last.set(buffer, index)),
+      [...inputsOf(step), ...outputsOf(step)].forEach(({ buffer }) => last.set(buffer, index)),
     )
     Object.values(program.outputs).forEach(({ buffer }) => last.set(buffer, program.steps.length))
     const alive = new Set<Buffer>([program.inputs['pixels']!.buffer])
     program.steps.forEach((step, index) => {
-      alive.add(step.output.buffer)
+      for (const { buffer } of outputsOf(step)) alive.add(buffer)
       expect(new Set([...alive].map((buffer) => of.get(buffer))).size).toBe(alive.size)
       for (const buffer of alive) if (last.get(buffer)! <= index) alive.delete(buffer)
     })
@@ -118,8 +119,9 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
           ? async (step, milliseconds, read) => {
               steps.push(step.name)
               expect(milliseconds).toBeGreaterThanOrEqual(0)
-              const values = await read()
-              expect(values).toHaveLength(sizeOf(step.output.shape))
+              const [output] = outputsOf(step)
+              const values = await read(output!)
+              expect(values).toHaveLength(sizeOf(output!.shape))
               expect(values.every(Number.isFinite)).toBe(true)
             }
           : undefined,
@@ -327,7 +329,7 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
       state,
       1,
       { pixels: pixels.subarray(0, pixels.length / frames) },
-      async (_, __, read) => void (await read()),
+      async (step, _, read) => void (await read(outputsOf(step)[0]!)),
     )
     await state.read()
     expect(taken.size).toBeGreaterThan(weights.length)

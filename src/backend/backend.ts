@@ -1,4 +1,4 @@
-import type { Average, Program, State, Step, Weight } from '../program/program.ts'
+import type { Average, Program, State, Step, Tensor, Weight } from '../program/program.ts'
 
 /**
  * Number format of the matrices of a model, where they lie in memory; sums and everything else are
@@ -63,11 +63,11 @@ export interface GpuUse {
   readonly toggles: readonly string[] | null
 }
 
-/** Called after each step; `read` copies the step's output, row-major. */
+/** Called after each step; `read` copies one of its outputs, row-major. */
 export type Watch = (
   step: Step,
   milliseconds: number,
-  read: () => Promise<Float32Array>,
+  read: (output: Tensor) => Promise<Float32Array>,
 ) => void | Promise<void>
 
 /** Values of the inputs of a program by name, row-major, each in the dtype of its tensor. */

@@ -5,7 +5,7 @@
 import { configOf, type Size } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'
 import { flopsOf } from '../program/listing.ts'
-import { type Step, sizeOf, type Tensor } from '../program/program.ts'
+import { outputsOf, type Step, sizeOf, type Tensor } from '../program/program.ts'
 import { Recorder } from '../program/record.ts'
 import { type Follow, part, unfollowed } from './lib/bench.ts'
 import { buildOf, machine } from './lib/engine.ts'
@@ -176,8 +176,9 @@ function copyOf(size: Size): Step {
 
 /** rows × k → n for products, else the shape of the output. */
 function shapeOf(step: Step): string {
-  const rows = sizeOf(step.output.shape.slice(0, -1))
-  if (step.op !== 'linear' && step.op !== 'blockLinear') return step.output.shape.join('×')
+  const { shape } = outputsOf(step)[0]!
+  if (step.op !== 'linear' && step.op !== 'blockLinear') return shape.join('×')
+  const rows = sizeOf(shape.slice(0, -1))
   const { blocks, rows: k, columns } = step.weights.kernel
   return `${rows} × ${blocks > 1 ? `${blocks}·` : ''}${k} → ${columns}`
 }

@@ -1,6 +1,6 @@
 /**
  * The operations of src/program/program.ts as ONNX nodes. The formulas are there. Each function
- * takes and returns values [rows, columns].
+ * takes and returns values [rows, columns], one for each output.
  */
 import {
   columnsOf,
@@ -22,7 +22,7 @@ export const operations: {
     context: Context,
     step: Extract<Step, { op: Op }>,
     columns: Columns,
-  ) => Value
+  ) => Value | Value[]
 } = {
   patchify,
   linear,
@@ -37,7 +37,7 @@ export const operations: {
   softmax,
 }
 
-function patchify(context: Context, { output, inputs, params }: StepOf<'patchify'>): Value {
+function patchify(context: Context, { outputs, inputs, params }: StepOf<'patchify'>): Value {
   const { graph } = context
   const [b, t, height, width] = inputs.pixels.shape as Shape4
   const [py, px] = params.patchSize
@@ -48,7 +48,7 @@ function patchify(context: Context, { output, inputs, params }: StepOf<'patchify
   const padded = params.lead
     ? graph.node('Pad', [byFrame, graph.integers(0, params.lead, 0, 0, 0, 0)])
     : byFrame
-  return context.reshape(padded, rowsOf(output), columnsOf(output))
+  return context.reshape(padded, rowsOf(outputs.out), columnsOf(outputs.out))
 }
 
 function linear(context: Context, step: StepOf<'linear'>, columns: Columns): Value {
@@ -79,7 +79,7 @@ function linear(context: Context, step: StepOf<'linear'>, columns: Columns): Val
   if (inputs.add) z = graph.node('Add', [z, context.read(inputs.add, columns)])
   if (weights.table) {
     const table = context.weight(weights.table, columns)
-    const [rows, period] = [rowsOf(step.output), weights.table.rows]
+    const [rows, period] = [rowsOf(step.outputs.out), weights.table.rows]
     const byFrame = context.reshape(z, rows / period, period, count)
     z = context.reshape(graph.node('Add', [byFrame, table]), rows, count)
   }
@@ -95,9 +95,9 @@ function product(context: Context, x: Value, kernel: Weight, columns: Columns): 
   return graph.node('Cast', [graph.node('MatMul', [half, matrix])], { to: dataTypes.f32 })
 }
 
-function blockLinear(context: Context, { output, inputs, weights }: StepOf<'blockLinear'>): Value {
+function blockLinear(context: Context, { outputs, inputs, weights }: StepOf<'blockLinear'>): Value {
   const { blocks, rows: k, columns: n } = weights.kernel
-  const rows = rowsOf(output)
+  const rows = rowsOf(outputs.out)
   const byBlock = context.transpose(
     context.reshape(context.read(inputs.x), rows, blocks, k),
     1,
@@ -125,9 +125,9 @@ function layerNorm(context: Context, { inputs, weights }: StepOf<'layerNorm'>): 
   return context.graph.node('LayerNormalization', [context.read(inputs.x), ...affine], attributes)
 }
 
-function attention(context: Context, { output, inputs, params }: StepOf<'attention'>): Value {
+function attention(context: Context, { outputs, inputs, params }: StepOf<'attention'>): Value {
   const { graph } = context
-  const [b, t, nq, d] = output.shape as Shape4
+  const [b, t, nq, d] = outputs.out.shape as Shape4
   const width = d / params.heads
   if (context.attention === 'fused') {
     const rows = [inputs.q, inputs.k, inputs.v].map((tensor) =>
@@ -147,12 +147,12 @@ function attention(context: Context, { output, inputs, params }: StepOf<'attenti
   return context.reshape(context.transpose(sums, 0, 2, 1, 3), b * t * nq, d)
 }
 
-function pool(context: Context, { output, inputs }: StepOf<'pool'>): Value {
+function pool(context: Context, { outputs, inputs }: StepOf<'pool'>): Value {
   const { graph } = context
   const [b, t, n, d] = inputs.x.shape as Shape4
   const byFrame = context.reshape(context.read(inputs.x), b * t, n, d)
   const mean = graph.node('ReduceMean', [byFrame, graph.integers(1)])
-  return context.reshape(mean, rowsOf(output), d)
+  return context.reshape(mean, rowsOf(outputs.out), d)
 }
 
 function softmax(context: Context, { inputs }: StepOf<'softmax'>): Value {

@@ -2,6 +2,7 @@ import { TrecvitError } from '../base/error.ts'
 import {
   columnsOf,
   inputsOf,
+  outputsOf,
   type Program,
   rowsOf,
   type Step,
@@ -41,8 +42,12 @@ export function writeProgram(
   const read = [...program.steps.flatMap(inputsOf), ...wanted]
   for (const step of program.steps) {
     graph.scope = step.name
-    for (const columns of columnsRead(step, read))
-      context.write(step.output, columns, nodesOf(context, step, columns))
+    for (const columns of columnsRead(step, read)) {
+      const values = nodesOf(context, step, columns)
+      outputsOf(step).forEach((output, index) => {
+        context.write(output, index ? whole(output) : columns, values[index]!)
+      })
+    }
   }
   for (const [name, frames] of Object.entries(outputs)) {
     graph.scope = `outputs/${name}`
@@ -57,21 +62,23 @@ export function writeProgram(
   return graph
 }
 
-function nodesOf<S extends Step>(context: Context, step: S, columns: Columns): Value {
+function nodesOf<S extends Step>(context: Context, step: S, columns: Columns): Value[] {
   const write = operations[step.op] as
-    | ((context: Context, step: S, columns: Columns) => Value)
+    | ((context: Context, step: S, columns: Columns) => Value | Value[])
     | undefined
   if (!write)
     throw new TrecvitError(`${step.op} "${step.name}" has no form in ONNX (src/onnx/operations.ts)`)
-  return write(context, step, columns)
+  return [write(context, step, columns)].flat()
 }
 
 /**
- * The columns of a step's output to write at a time. A product that is read in parts is one product
- * for each part: joining the weights saves nothing here, and splitting the result costs a copy.
+ * The columns of a step's first output to write at a time. A product that is read in parts is one
+ * product for each part: joining the weights saves nothing here, and splitting the result costs a
+ * copy.
  */
-function columnsRead({ op, output }: Step, read: readonly Tensor[]): readonly Columns[] {
-  if (op !== 'linear') return [whole(output)]
+function columnsRead(step: Step, read: readonly Tensor[]): readonly Columns[] {
+  if (step.op !== 'linear') return [whole(outputsOf(step)[0]!)]
+  const output = step.outputs.out
   const parts = new Map<string, Columns>()
   for (const { buffer, offset, shape } of read) {
     if (buffer !== output.buffer) continue

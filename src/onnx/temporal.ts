@@ -6,10 +6,10 @@ import type { Value } from './graph.ts'
 
 export function conv1d(
   context: Context,
-  { output, inputs, weights, states }: StepOf<'conv1d'>,
+  { outputs, inputs, weights, states }: StepOf<'conv1d'>,
 ): Value {
   const { graph } = context
-  const [b, t, n, e] = output.shape as Shape4
+  const [b, t, n, e] = outputs.out.shape as Shape4
   const history = weights.kernel.rows - 1
   const x = context.reshape(context.read(inputs.x), b, t, n, e)
   const past = context.state(states.past)
@@ -30,14 +30,14 @@ export function conv1d(
   shifted.forEach((frames, tap) => {
     sum = graph.node('Add', [sum, graph.node('Mul', [frames, kernel[tap]!])])
   })
-  return context.reshape(sum, rowsOf(output), e)
+  return context.reshape(sum, rowsOf(outputs.out), e)
 }
 
 export function rgLru(context: Context, step: StepOf<'rgLru'>): Value {
   const { graph } = context
-  const { output, inputs, weights, states, params } = step
-  const [b, t, n, e] = output.shape as Shape4
-  const rows = rowsOf(output)
+  const { outputs, inputs, weights, states, params } = step
+  const [b, t, n, e] = outputs.out.shape as Shape4
+  const rows = rowsOf(outputs.out)
   const byHead = context.reshape(
     context.read(inputs.gates),
     rows,
@@ -80,10 +80,10 @@ export function rgLru(context: Context, step: StepOf<'rgLru'>): Value {
 
 export function average(context: Context, step: StepOf<'average'>): Value {
   const { graph } = context
-  const { output, inputs, states, params } = step
+  const { outputs, inputs, states, params } = step
   if (params.over !== 'all')
     throw new TrecvitError(`ONNX expected an average over 'all' frames, got '${params.over}'`)
-  const [b, t, , c] = output.shape as Shape4
+  const [b, t, , c] = outputs.out.shape as Shape4
   const x = context.reshape(context.read(inputs.x), b, t, c)
   // Sums over the frames of the chunk so far: a product with a triangle of ones.
   const ones = () => Float32Array.from({ length: t * t }, (_, i) => (i % t <= i / t ? 1 : 0))
@@ -105,5 +105,5 @@ export function average(context: Context, step: StepOf<'average'>): Value {
     const nextError = graph.node('Add', [error, graph.node('Add', [ofSum, ofAdded])])
     context.setState(states.past, () => graph.node('Concat', [next, nextError], { axis: 1 }))
   }
-  return context.reshape(graph.node('Div', [totals, counts]), rowsOf(output), c)
+  return context.reshape(graph.node('Div', [totals, counts]), rowsOf(outputs.out), c)
 }

@@ -11,6 +11,7 @@ export type AnyStep = StepWith<AnyParts>
 
 interface AnyParts extends Parts {
   readonly inputs: Readonly<Record<string, Tensor>>
+  readonly outputs: Readonly<Record<string, Tensor>>
   readonly weights: Readonly<Record<string, Weight>>
   readonly states: Readonly<Record<string, State>>
   readonly params: Readonly<Record<string, unknown>>

@@ -1,6 +1,15 @@
 import { descriptionOf } from './describe.ts'
 import { bytesOf, plan } from './plan.ts'
-import { inputsOf, type Program, type Step, sizeOf, statesOf, weightsOf } from './program.ts'
+import {
+  inputsOf,
+  outputsOf,
+  type Program,
+  type Step,
+  sizeOf,
+  statesOf,
+  type Tensor,
+  weightsOf,
+} from './program.ts'
 
 /**
  * Floating-point operations of a step, a multiply and an add counted as two; element-wise work is
@@ -18,15 +27,14 @@ export function flopsOf(step: Step): number {
  */
 export function listing(program: Program): string {
   const lines = program.steps.map((step, index) => {
-    const inputs = inputsOf(step)
-      .map((input) => `[${input.shape}]`)
-      .join(' ')
+    const shapes = (tensors: readonly Tensor[]) =>
+      tensors.map(({ shape }) => `[${shape}]`).join(' ')
     const flops = flopsOf(step)
     return [
       String(index).padStart(4),
       step.op.padEnd(11),
       step.name,
-      `${inputs} → [${step.output.shape}]`,
+      `${shapes(inputsOf(step))} → ${shapes(outputsOf(step))}`,
       flops ? `${(flops / 1e6).toFixed(1)} MFLOP` : '',
     ]
       .join('  ')

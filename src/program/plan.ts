@@ -1,4 +1,4 @@
-import { type Buffer, inputsOf, type Program } from './program.ts'
+import { type Buffer, inputsOf, outputsOf, type Program } from './program.ts'
 
 /** Where the buffers of a program lie in one arena. */
 export interface Plan {
@@ -83,7 +83,7 @@ function livesOf(program: Program): [Buffer, Life][] {
   for (const input of Object.values(program.inputs)) extend(input.buffer, -1)
   program.steps.forEach((step, index) => {
     for (const input of inputsOf(step)) extend(input.buffer, index)
-    extend(step.output.buffer, index)
+    for (const output of outputsOf(step)) extend(output.buffer, index)
   })
   for (const output of Object.values(program.outputs)) extend(output.buffer, program.steps.length)
   return [...lives].sort(([one], [other]) => bytesOf(other) - bytesOf(one))

@@ -82,6 +82,11 @@ export function inputsOf(step: Step): Tensor[] {
   )
 }
 
+/** The tensors that a step writes. */
+export function outputsOf(step: Step): Tensor[] {
+  return Object.values(step.outputs as Record<string, Tensor>)
+}
+
 /** The weights that a step reads. */
 export function weightsOf(step: Step): Weight[] {
   return Object.values(step.weights as Record<string, Weight | undefined>).filter(

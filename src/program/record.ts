@@ -2,13 +2,12 @@ import { TrecvitError } from '../base/error.ts'
 import { frameRowsOf, type Letters, match, shapeOf } from './axes.ts'
 import { type AnyStep, type Description, descriptionOf, OPS } from './describe.ts'
 import type * as operations from './ops/index.ts'
-import type { Fail, Operation } from './ops/operation.ts'
+import type { Fail, Operation, OutputsOf } from './ops/operation.ts'
 import type { Op, Program, Step } from './program.ts'
 import {
   type Buffer,
   columnsOf,
   frameStrideOf,
-  rowsOf,
   type State,
   scalesOf,
   sizeOf,
@@ -20,10 +19,14 @@ import {
 export type WeightTable = ReadonlyMap<string, Weight>
 
 /**
- * Records a step: its name, then what the operation takes (`record` in ops/). Returns the output.
+ * Records a step: its name, then what the operation takes. Returns the output, or all by name.
  */
 type Method<O> =
-  O extends Operation<infer _, infer A> ? (name: string, ...args: A) => Tensor : never
+  O extends Operation<infer P, infer A>
+    ? (name: string, ...args: A) => Written<OutputsOf<P>>
+    : never
+
+type Written<O> = O extends { readonly out: Tensor } ? Tensor : O
 
 type Methods = { readonly [O in Op]: Method<(typeof operations)[O]> }
 
@@ -110,7 +113,7 @@ export class Recorder {
     return { b, t, inputs: this.#inputs, steps: this.#steps, outputs, states: this.#states }
   }
 
-  #step(op: Op, name: string, args: readonly unknown[]): Tensor {
+  #step(op: Op, name: string, args: readonly unknown[]): unknown {
     const fail = (expected: string): never => {
       throw new TrecvitError(`${op} "${name}" expected ${expected}`)
     }
@@ -144,17 +147,24 @@ export class Recorder {
       const shape = shapeOf(axes, letters)
       step.states[role] = this.#state(`${name}/${role}`, shape, described.kind?.(step.params))
     }
+    const outputs: Record<string, Tensor> = {}
+    for (const [role, axes] of Object.entries(described.outputs)) {
+      const own = role === 'out' ? name : `${name}/${role}`
+      if (this.#names.has(own)) fail(`no other step named "${own}"`)
+      this.#names.add(own)
+      const shape = shapeOf(axes, letters, Object.values(step.inputs)[0])
+      outputs[role] = tensorOf(own, shape, 'f32', strideOf(shape))
+    }
     this.#names.add(name)
-    const shape = shapeOf(described.output, letters, Object.values(step.inputs)[0])
+    const { shape } = Object.values(outputs)[0]!
     const [b = 1, t = 1, tokens = 1] = shape
-    const output = tensorOf(name, shape, 'f32', strideOf(shape))
     const sizes = {
-      ...{ frames: b * t, tokens, rows: rowsOf(output), count: sizeOf(shape) },
+      ...{ frames: b * t, tokens, rows: sizeOf(shape.slice(0, -1)), count: sizeOf(shape) },
       frameRows: frameRowsOf(described.inputs as Axes, step.inputs, shape, fail),
       ...letters,
     }
-    this.#steps.push({ ...step, output, sizes } as unknown as Step)
-    return output
+    this.#steps.push({ ...step, outputs, sizes } as unknown as Step)
+    return outputs['out'] ?? outputs
   }
 
   #state(name: string, shape: readonly number[], kind: Pick<State, 'ring' | 'sum'> = {}): State {

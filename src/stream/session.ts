@@ -2,7 +2,7 @@ import type { Watch } from '../backend/backend.ts'
 import type { Engine, Kind } from '../backend/engine.ts'
 import type { EngineSource } from '../backend/engines.ts'
 import type { NdArray } from '../base/array.ts'
-import { type Average, type Program, type State, statesFor } from '../program/program.ts'
+import { type Average, outputsOf, type Program, type State, statesFor } from '../program/program.ts'
 import { type Chunk, History } from './history.ts'
 import type { Pixels } from './input.ts'
 import { jobOf, type Task } from './job.ts'
@@ -115,8 +115,10 @@ export class Session {
     t: number,
   ): Promise<Map<string, NdArray<Float32Array>>> {
     const tensors = new Map<string, NdArray<Float32Array>>()
-    const watch: Watch = async (step, _, read) =>
-      void tensors.set(step.name, { data: await read(), shape: step.output.shape })
+    const watch: Watch = async (step, _, read) => {
+      for (const output of outputsOf(step))
+        tensors.set(output.buffer.name, { data: await read(output), shape: output.shape })
+    }
     await this.advance(pixels, t, { watch })
     return tensors
   }

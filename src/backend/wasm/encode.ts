@@ -98,7 +98,7 @@ export function encode(
 ): void {
   const described = descriptionOf(step)
   const { fields, cpu = {} } = described
-  const { output, inputs, weights, states, sizes } = step as AnyStep
+  const { outputs, inputs, weights, states, sizes } = step as AnyStep
   const units = cpu.units?.(sizes, { threads, wide: build.startsWith('wide') }) ?? sizes['rows']!
   const numbers = { ...sizes, ...(typeof units === 'number' ? { units } : units) }
   const views = Object.keys(described.inputs).map((role) => viewOf(inputs[role], at))
@@ -111,8 +111,7 @@ export function encode(
   put(to, [
     OPS.indexOf(step.op),
     numbers['units'],
-    pointerOf(output, at),
-    output.stride,
+    ...Object.keys(described.outputs).flatMap((role) => viewOf(outputs[role], at).slice(0, 2)),
     ...views.flat(),
     ...Object.keys(described.weights ?? {}).map(
       (role) => weights[role] && at.weight(weights[role]),

@@ -111,7 +111,7 @@ export class WasmReplay implements Replay {
             { ...range, begin: this.#begins[index]!, end: this.#begins[index + 1]! },
             this.#timeout,
           )
-          await watch(step, performance.now() - start, () => this.#read(step.output))
+          await watch(step, performance.now() - start, (output) => this.#read(output))
         }
       }
       return Object.fromEntries(

@@ -26,10 +26,12 @@ export interface Call {
   /** Its struct Params, each field a 32-bit word. */
   readonly params: readonly number[]
   /**
-   * What is bound after the parameters: output, inputs, weights, in the order of the file;
+   * What is bound after the parameters: outputs, inputs, weights, in the order of the file;
    * undefined where the step has none.
    */
   readonly bindings: readonly (Tensor | Weight | undefined)[]
+  /** How many of them are outputs. */
+  readonly written: number
   /** The carried numbers that it reads and changes, if any. */
   readonly state: State | undefined
   /** Workgroups in x, y and z. */
@@ -44,7 +46,8 @@ export interface Call {
 export function encode(step: Step, dtype: MatrixDType, room: number): Call {
   const described = descriptionOf(step)
   const { fields, gpu = {} } = described
-  const { output, inputs, weights, states, sizes } = step as AnyStep
+  const { outputs, inputs, weights, states, sizes } = step as AnyStep
+  const written = Object.keys(described.outputs).map((role) => outputs[role]!)
   const tensors = Object.keys(described.inputs).map((role) => inputs[role])
   const constants = Object.entries(gpu.constants?.(step as AnyStep, room) ?? {})
   return {
@@ -53,16 +56,17 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
     groups: gpu.groups?.(sizes) ?? spread(sizes['count']! / 64),
     params: [
       ...['count', ...fields, ...(gpu.fields ?? [])].map((name) => sizes[name]!),
-      ...[output.offset, output.stride],
+      ...written.flatMap(({ offset, stride }) => [offset, stride]),
       ...tensors.flatMap((tensor) =>
         tensor ? [tensor.offset, tensor.stride, frameStrideOf(tensor)] : [0, 0, 0],
       ),
     ],
     bindings: [
-      output,
+      ...written,
       ...tensors,
       ...Object.keys(described.weights ?? {}).map((role) => weights[role]),
     ],
+    written: written.length,
     state: Object.values(states)[0],
     dtype: Object.values(weights).some(({ kind }) => kind === 'matrix') ? dtype : 'f32',
     constants: Object.fromEntries(constants.map(([name, value]) => [name, Number(value)])),

@@ -6,7 +6,7 @@ import { sourceOf } from './sources.ts'
 import { COMPUTE } from './usage.ts'
 
 interface Layout {
-  /** Group 0: parameters, output, then what is read. */
+  /** Group 0: parameters, outputs, then what is read. */
   readonly step: GPUBindGroupLayout
   readonly pipeline: GPUPipelineLayout
 }
@@ -70,13 +70,12 @@ export class Pipelines {
     return found
   }
 
-  #layout({ op, bindings, state }: Call): Layout {
+  #layout({ op, bindings, written, state }: Call): Layout {
     let found = this.#layouts.get(op)
     if (!found) {
       const step = layoutOf(this.#device, [
         'uniform',
-        'storage',
-        ...bindings.slice(1).map((): GPUBufferBindingType => 'read-only-storage'),
+        ...bindings.map((_, index) => (index < written ? 'storage' : 'read-only-storage')),
       ])
       const pipeline = this.#device.createPipelineLayout({
         bindGroupLayouts: state ? [step, this.streamLayout] : [step],

@@ -116,9 +116,9 @@ export class WebGpuReplay implements Replay {
           timer.pass(encoder, (pass) => encodeTo(pass, dispatch, stream)),
         )
         const { step } = dispatch
-        await watch(step, timer.milliseconds(times), async () => {
-          const [values] = await run([this.#activations.spanOf(step.output)], () => {})
-          return rowsFrom(step.output, values!)
+        await watch(step, timer.milliseconds(times), async (output) => {
+          const [values] = await run([this.#activations.spanOf(output)], () => {})
+          return rowsFrom(output, values!)
         })
       }
     } finally {

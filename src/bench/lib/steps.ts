@@ -2,6 +2,7 @@ import { flopsOf } from '../../program/listing.ts'
 import {
   columnsOf,
   inputsOf,
+  outputsOf,
   rowsOf,
   type Step,
   sizeOf,
@@ -23,11 +24,11 @@ export function kindOf(step: Step): string {
 }
 
 /**
- * Arithmetic of a step, about: that of products, and for each element of the output what the
+ * Arithmetic of a step, about: that of products, and for each element of the first output what the
  * formula of program.ts takes, a root or an exponential counted as one. A copy has none.
  */
 export function arithmeticOf(step: Step): number {
-  const elements = sizeOf(step.output.shape)
+  const elements = sizeOf(outputsOf(step)[0]!.shape)
   switch (step.op) {
     case 'rmsNorm':
       return 4 * elements
@@ -50,7 +51,7 @@ export function arithmeticOf(step: Step): number {
 export function trafficOf(step: Step): number {
   const tensor = (x: Tensor) => rowsOf(x) * columnsOf(x) * (x.buffer.dtype === 'u8' ? 1 : 4)
   return (
-    [...inputsOf(step), step.output].reduce((sum, x) => sum + tensor(x), 0) +
+    [...inputsOf(step), ...outputsOf(step)].reduce((sum, x) => sum + tensor(x), 0) +
     weightsOf(step).reduce(
       (sum, { blocks, rows, columns }) => sum + 4 * blocks * rows * columns,
       0,

@@ -8,13 +8,13 @@ interface Attention {
 }
 
 /**
- * output = softmax(q·kᵀ/√r)·v for each frame and head of r columns, without a mask. q may have
+ * out = softmax(q·kᵀ/√r)·v for each frame and head of r columns, without a mask. q may have
  * fewer rows than k and v.
  */
 export const attention: Operation<Attention, [q: Tensor, k: Tensor, v: Tensor, heads: number]> = {
   inputs: { q: 'b t nq d', k: 'b t n d', v: 'b t n d' },
   params: ['heads'],
-  output: 'b t nq d',
+  outputs: { out: 'b t nq d' },
   sizes: ({ d, heads }, _, fail) => ({ r: headWidth(d!, heads!, fail) }),
   fields: ['nq', 'n', 'heads', 'r'],
   flops: ({ count, n }) => 4 * count! * n!,

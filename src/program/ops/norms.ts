@@ -20,28 +20,28 @@ const alignedRows = {
   constants: ({ inputs: { x }, sizes }: StepWith<Rows>) => ({ ALIGNED: aligned([x], [sizes.d!]) }),
 }
 
-/** output = x / √(mean(x²) + 1e-6) · (1 + scale), row by row. */
+/** out = x / √(mean(x²) + 1e-6) · (1 + scale), row by row. */
 export const rmsNorm: Operation<RmsNorm, [x: Tensor, scale: string]> = {
   inputs: { x: 'rows d' },
   weights: { scale: 'd' },
-  output: 'rows d',
+  outputs: { out: 'rows d' },
   fields: ['d', 'frameRows'],
   gpu: alignedRows,
 }
 
-/** output = (x − mean) / √(variance + 1e-6) · scale + bias, row by row. */
+/** out = (x − mean) / √(variance + 1e-6) · scale + bias, row by row. */
 export const layerNorm: Operation<LayerNorm, [x: Tensor, scale: string, bias: string]> = {
   inputs: { x: 'rows d' },
   weights: { scale: 'd', bias: 'd' },
-  output: 'rows d',
+  outputs: { out: 'rows d' },
   fields: ['d', 'frameRows'],
   gpu: alignedRows,
 }
 
-/** output = softmax(x), row by row. */
+/** out = softmax(x), row by row. */
 export const softmax: Operation<Rows, [x: Tensor]> = {
   inputs: { x: 'rows d' },
-  output: 'rows d',
+  outputs: { out: 'rows d' },
   fields: ['d', 'frameRows'],
   gpu: { fields: ['rows'], groups: perRow },
 }

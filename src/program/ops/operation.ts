@@ -1,18 +1,20 @@
 import type { State, Tensor } from '../tensor.ts'
 
-/** What a step reads: tensors, weights and states by name, and its parameters. */
+/** What a step reads and writes: tensors, weights and states by name, and its parameters. */
 export interface Parts {
   readonly inputs: object
+  /** One tensor `out` unless given. */
+  readonly outputs?: object
   readonly weights?: object
   readonly states?: object
   readonly params?: object
 }
 
-/** A step of a program whose operation reads these parts. */
+/** A step of a program whose operation has these parts. */
 export interface StepWith<P extends Parts> {
   /** Where in the model, in the official parameter names; the label in traces and profiles. */
   readonly name: string
-  readonly output: Tensor
+  readonly outputs: OutputsOf<P>
   readonly inputs: P['inputs']
   readonly weights: P extends { weights: infer W } ? W : None
   readonly states: P extends { states: infer S } ? S : None
@@ -22,10 +24,14 @@ export interface StepWith<P extends Parts> {
 
 type None = Readonly<Record<never, never>>
 
+/** The tensors that a step writes, by name. */
+export type OutputsOf<P> = P extends { outputs: infer O } ? O : { readonly out: Tensor }
+
 /**
- * The numbers of a step by name: its axes, parameters that are numbers, and of the output [b, t,
- * tokens, ..] `frames` b·t, `tokens`, `rows` and `count`, its elements. `frameRows` are the rows
- * after which an input may go on at its next frame: all rows, unless an input has a frame stride.
+ * The numbers of a step by name: its axes, parameters that are numbers, and of the first output
+ * [b, t, tokens, ..] `frames` b·t, `tokens`, `rows` and `count`, its elements. `frameRows` are the
+ * rows after which an input may go on at its next frame: all rows, unless an input has a frame
+ * stride.
  */
 export type Sizes = Readonly<Record<string, number>>
 
@@ -51,10 +57,10 @@ export type Fail = (expected: string) => never
  * columns. A `?` at the end says that the tensor is optional.
  *
  * The method takes a name, then the inputs, weights and `params` that are not optional, in this
- * order, then an object with the others.
+ * order, then an object with the others. It returns the output `out`, or all outputs by name.
  *
- * Kernels get these numbers: `Args` out, inputs, weights, states, `fields`, those of `cpu`;
- * `Params` `count`, `fields`, those of `gpu`, out, inputs. Of out and of inputs there are
+ * Kernels get these numbers: `Args` outputs, inputs, weights, states, `fields`, those of `cpu`;
+ * `Params` `count`, `fields`, those of `gpu`, outputs, inputs. Of outputs and of inputs there are
  * address or offset, and stride; of inputs also the stride of frames.
  */
 export interface Operation<P extends Parts, _Args extends unknown[]> {
@@ -65,11 +71,12 @@ export interface Operation<P extends Parts, _Args extends unknown[]> {
   readonly states?: AxesOf<P extends { states: infer S } ? S : None>
   /** Parameters of the method, in order; others come in its last object. */
   readonly params?: readonly string[]
-  readonly output: string
+  /** Axes of each output. */
+  readonly outputs: AxesOf<OutputsOf<P>>
   /** Fills in parameters that were not given. */
   complete?(given: Partial<Params<P>>, sizes: Sizes): Params<P>
   /** Further sizes. Ends the recording if something does not fit. */
-  sizes?(sizes: Sizes, step: Omit<StepWith<P>, 'output'>, fail: Fail): Sizes
+  sizes?(sizes: Sizes, step: Omit<StepWith<P>, 'outputs'>, fail: Fail): Sizes
   /** What kind of state a step with these parameters has. */
   kind?(params: Params<P>): Pick<State, 'ring' | 'sum'>
   /** Numbers that both kernels get. */

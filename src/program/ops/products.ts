@@ -58,14 +58,14 @@ const MANY_TILES = 384
 const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
 
 /**
- * output = f(x·kernel + bias) ⊙ multiply + add + table[row mod tableRows]; f acts on columns
+ * out = f(x·kernel + bias) ⊙ multiply + add + table[row mod tableRows]; f acts on columns
  * 0..activated−1 only. With `scales` [n] the kernel is scales ⊙ int8 numbers, and each row of x is
  * rounded to 255 steps of its largest value.
  */
 export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: LinearOptions]> = {
   inputs: { x: 'rows k', multiply: 'rows n?', add: 'rows n?' },
   weights: { kernel: '1 k n', bias: 'n?', table: 'tableRows n?' },
-  output: 'rows n',
+  outputs: { out: 'rows n' },
   complete: ({ activation = 'none', activated }, { n }) => ({
     activation,
     activated: activation === 'none' ? 0 : (activated ?? n!),
@@ -105,13 +105,13 @@ export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: Lin
 }
 
 /**
- * output[.., q·n + j] = Σ_i x[.., q·k + i]·kernel[q, i, j] + bias[q, j]: a matrix of its own for
+ * out[.., q·n + j] = Σ_i x[.., q·k + i]·kernel[q, i, j] + bias[q, j]: a matrix of its own for
  * each block q of columns.
  */
 export const blockLinear: Operation<BlockLinear, [x: Tensor, kernel: string, bias: string]> = {
   inputs: { x: 'rows blocks·k' },
   weights: { kernel: 'blocks k n', bias: 'n' },
-  output: 'rows blocks·n',
+  outputs: { out: 'rows blocks·n' },
   fields: ['frameRows', 'rows', 'k', 'n'],
   flops,
   cpu: {

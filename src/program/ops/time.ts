@@ -25,14 +25,14 @@ interface Average {
 const perToken = { units: ({ b, n }: Sizes): number => b! * n! }
 
 /**
- * output[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]: causal depthwise convolution over time. The state
+ * out[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]: causal depthwise convolution over time. The state
  * `past` holds the k−1 inputs before the chunk, oldest first.
  */
 export const conv1d: Operation<Conv1d, [x: Tensor, kernel: string, bias: string]> = {
   inputs: { x: 'b t n e' },
   weights: { kernel: 'k e', bias: 'e' },
   states: { past: 'b history n e' },
-  output: 'b t n e',
+  outputs: { out: 'b t n e' },
   sizes: ({ b, n, e, k }) => ({ history: k! - 1, count: b! * n! * e!, kernelStride: quads(e!) }),
   fields: ['t', 'n', 'e', 'k'],
   flops: ({ rows, e, k }) => 2 * rows! * e! * k!,
@@ -42,7 +42,7 @@ export const conv1d: Operation<Conv1d, [x: Tensor, kernel: string, bias: string]
 
 /**
  * s[t] = a ⊙ s[t−1] + √(1−a²) ⊙ γ ⊙ v[t], a = exp(decay ⊙ ρ), γ and ρ the sigmoids of the gates
- * [heads, 2, e/heads], γ's before ρ's; on the first frame after a reset s = γ ⊙ v. output = s ⊙ y.
+ * [heads, 2, e/heads], γ's before ρ's; on the first frame after a reset s = γ ⊙ v. out = s ⊙ y.
  */
 export const rgLru: Operation<
   RgLru,
@@ -52,7 +52,7 @@ export const rgLru: Operation<
   weights: { decay: 'e' },
   states: { s: 'b n e' },
   params: ['heads'],
-  output: 'b t n e',
+  outputs: { out: 'b t n e' },
   sizes({ b, n, e, heads }, _, fail) {
     headWidth(e!, heads!, fail)
     return { count: b! * n! * e! }
@@ -65,7 +65,7 @@ export const rgLru: Operation<
 const modes: Record<AverageKind, number> = { all: 0, window: 1, halfLife: 2 }
 
 /**
- * output[b, t] = mean of x[b] over the frames since the reset: all of them, the last `frames`, or
+ * out[b, t] = mean of x[b] over the frames since the reset: all of them, the last `frames`, or
  * weighted by 2^(−age/halfLife). Both numbers come with the stream. The state `past` is a sum and
  * its rounding error (all), a sum and its weights (half-life), or a ring of the last frames, whose
  * size is the stream's.
@@ -74,7 +74,7 @@ export const average: Operation<Average, [x: Tensor, over: AverageKind]> = {
   inputs: { x: 'b t 1 c' },
   states: { past: 'b slots c' },
   params: ['over'],
-  output: 'b t 1 c',
+  outputs: { out: 'b t 1 c' },
   kind: ({ over }) => (over === 'window' ? { ring: true } : { sum: true }),
   sizes: ({ b, c }, { params: { over } }) => ({
     slots: over === 'window' ? 1 : 2,

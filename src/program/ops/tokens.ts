@@ -11,12 +11,12 @@ interface Pool {
 }
 
 /**
- * output[f, lead + p] = pixels of patch p of frame f, in order (y, x, colour), u8 divided by 255;
- * output[f, 0..lead−1] = 0. Patches are [py, px] pixels.
+ * out[f, lead + p] = pixels of patch p of frame f, in order (y, x, colour), u8 divided by 255;
+ * out[f, 0..lead−1] = 0. Patches are [py, px] pixels.
  */
 export const patchify: Operation<Patchify, [pixels: Tensor, params: Patchify['params']]> = {
   inputs: { pixels: 'videos times H W 3' },
-  output: 'videos times tokens py·px·3',
+  outputs: { out: 'videos times tokens py·px·3' },
   sizes({ H, W }, { inputs: { pixels }, params: { lead, patchSize } }, fail) {
     const [py, px] = patchSize
     const gridRows = H! / py
@@ -31,10 +31,10 @@ export const patchify: Operation<Patchify, [pixels: Tensor, params: Patchify['pa
   gpu: { fields: ['tokens'], constants: ({ sizes }) => ({ BYTES: sizes.bytes! }) },
 }
 
-/** output[b, t] = mean over the tokens of x[b, t]. */
+/** out[b, t] = mean over the tokens of x[b, t]. */
 export const pool: Operation<Pool, [x: Tensor]> = {
   inputs: { x: 'b t n d' },
-  output: 'b t 1 d',
+  outputs: { out: 'b t 1 d' },
   fields: ['n', 'd'],
   cpu: { units: ({ frames }) => frames! },
 }
