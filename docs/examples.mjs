@@ -2,7 +2,7 @@
 // method of TRecViT that begins something has an @example.
 import { Application, ReflectionKind } from 'typedoc'
 
-const METHODS = ['load', 'classify', 'forward', 'features', 'stream', 'resume']
+const METHODS = ['load', 'classify', 'timeline', 'forward', 'features', 'stream', 'resume']
 
 /** @param {Application} app */
 export function load(app) {

@@ -18,16 +18,18 @@ export type { SourceLike as CheckpointSource } from './checkpoint/openSource.ts'
 export type { TensorInfo } from './checkpoint/reader.ts'
 export type { Sink } from './checkpoint/values.ts'
 export type { ClassifyOptions, ClassifyResult } from './model/classify.ts'
+export type { ClassStream as Stream } from './model/classStream.ts'
 export { type Config, configOf, type Size, sizeNames } from './model/config.ts'
+export type { EventOptions, VideoEvent } from './model/events.ts'
 export type { ForwardResult } from './model/forward.ts'
 export type {
   Answer,
   Class,
-  ClassStream as Stream,
   ClassStreamOptions as StreamOptions,
   FrameAnswer,
 } from './model/heads/classification.ts'
 export type { LoadOptions, ModelSource, RunOptions } from './model/options.ts'
+export type { Segment, TimelineOptions } from './model/timeline.ts'
 export { type Timing, TRecViT } from './model/trecvit.ts'
 export { listing } from './program/listing.ts'
 export type { Average, Program } from './program/program.ts'

@@ -153,6 +153,7 @@ describe('bad input gets one sentence', () => {
       [['features', tour, '-o', join(folder, 'nowhere', 'out.npy')], /cannot be written/],
       [['convert', model, join(folder, 'out.npz')], /\.safetensors/],
       [['stream', '--average', '100000'], /average/],
+      [['stream', '--reset-every', '7'], /"--reset-every" expected at least the 8 frames/],
       [['stream', '--snapshot', join(folder, 'nowhere', 'state')], /cannot be written/],
       [['stream', '--snapshot-form', 'f16'], /"--snapshot-form" expected "--snapshot <file>"/],
     )

@@ -49,9 +49,30 @@ describe('stream', () => {
     const { code, stdout } = await run('stream', tour, '--average', '8', '--frames', '60')
     expect(code).toBe(0)
     expect(lines(stdout).length).toBe(60)
-    for (const line of lines(stdout))
+    // No answer before the window is full.
+    for (const line of lines(stdout).slice(0, 7)) expect(line).toMatch(/^ {5}\d {6}0\.\d\d s {8}…$/)
+    for (const line of lines(stdout).slice(7))
       expect(line).toMatch(/^ {4}[ \d]\d {6}\d\.\d\d s {2}[ \d]{2}\d\.\d % {2}[a-z ]+$/)
     expect(lines(stdout)[59]).toContain('pan right')
+  })
+
+  test('stands for half a clip by default, and begins anew with --reset-every', async () => {
+    const read = async (...args: string[]) =>
+      lines((await pipe(frames(12), ...raw('--model', model, ...args))).stdout).map((line) =>
+        JSON.parse(line),
+      )
+    const options = ['--frames-per-clip', '6']
+    const whole = await read(...options)
+    expect(whole).toEqual(await read(...options, '--average', '3'))
+    expect(whole.map(({ partial }) => partial)).toEqual([true, true, ...Array(10).fill(false)])
+    const parts = await read(...options, '--reset-every', '5')
+    expect(parts.map(({ frame, partial }) => [frame, partial])).toEqual(
+      whole.map(({ frame }) => [frame, frame % 5 < 2]),
+    )
+    expect(parts.slice(0, 5)).toEqual(whole.slice(0, 5))
+    const rest = await pipe(frames(12).subarray(5 * 1200), ...raw('--model', model, ...options))
+    expect(parts[9].probs).toEqual(JSON.parse(lines(rest.stdout)[4]!).probs)
+    expect(parts[9].probs).not.toEqual(whole[9].probs)
   })
 
   test.each(['all', '4', 'half:3'])(

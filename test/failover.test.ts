@@ -29,7 +29,7 @@ const load = (options: Parameters<typeof TRecViT.load>[1] = {}) => TRecViT.load(
 
 async function undisturbed(options: StreamOptions = {}, all = frames): Promise<FrameAnswer[]> {
   await using model = await load({ device: 'wasm' })
-  const stream = model.stream(options)
+  const stream = model.stream({ average: 'all', ...options })
   return await Promise.all(all.map((frame) => stream.push(frame)))
 }
 
@@ -109,7 +109,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
   }, async () => {
     const { gpu: entry, lose, opened } = fragile()
     await using model = await load({ device: 'webgpu', gpu: entry })
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     const next = noise(11)
     const strikes = new Set<number>()
     while (strikes.size < 50) strikes.add(Math.floor(((next() + 1) / 2) * COUNT))
@@ -140,7 +140,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
   }, async () => {
     const { gpu: entry, devices } = watched()
     await using model = await load({ device: 'webgpu', gpu: entry })
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     const answers: Promise<FrameAnswer>[] = []
     for (const [index, frame] of frames.entries()) {
       answers.push(stream.push(frame))
@@ -176,7 +176,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
   test('100 frames on the GPU, 100 on the CPU and 100 on the GPU again, ' +
     'and snapshots from one to the other', { tags: 'slow' }, async () => {
     await using model = await load({ device: 'webgpu', gpu: gpu! })
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     const all = [...frames, ...frames.slice(0, 100)]
     const answers: Promise<FrameAnswer>[] = []
     const on: string[] = []
@@ -207,7 +207,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     const { gpu: entry } = watched()
     entry.requestAdapter = async () => null
     await using model = await load({ device: 'wasm', gpu: entry })
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     await stream.push(frames[0]!)
     await expect(stream.moveTo('webgpu')).rejects.toBeInstanceOf(TrecvitError)
     expect((await stream.push(frames[1]!)).frame).toBe(1)
@@ -219,7 +219,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     const { gpu: entry, alive, opened } = fragile()
     for (let round = 0; round < 20; round++) {
       const model = await load({ device: 'webgpu', gpu: entry })
-      const stream = model.stream()
+      const stream = model.stream({ average: 'all' })
       await stream.push(frames[round]!)
       expect(alive().length).toBeGreaterThan(30)
       await stream.dispose()
@@ -233,7 +233,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     const { gpu: entry, devices } = watched()
     for (let round = 0; round < 2; round++) {
       const model = await load({ device: 'webgpu', gpu: entry })
-      const stream = model.stream()
+      const stream = model.stream({ average: 'all' })
       await stream.push(frames[0]!)
       await stream.dispose()
       await model.dispose()

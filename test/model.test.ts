@@ -158,7 +158,7 @@ describe('classify', () => {
   test('an array: every frame, one clip', async () => {
     const result = await model.classify({ data: video.data, shape: [12, 64, 64, 3] }, { topK: 3 })
     expect(result).toMatchObject({ frames: 12, clips: 1, views: 1 })
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     const push = (frame: number) =>
       stream.push({ data: frames(frame, frame + 1).data, shape: [64, 64, 3] })
     for (let frame = 0; frame < 11; frame++) await push(frame)
@@ -193,7 +193,8 @@ test('trace holds every step by name, profile its time', async () => {
 
 test('trace of a stream is of its next frame, with what the frames before left', async () => {
   const frame = (index: number) => ({ data: frames(index, index + 1).data, shape: [64, 64, 3] })
-  const [stream, other] = [model.stream(), model.stream()]
+  const all = { average: 'all' } as const
+  const [stream, other] = [model.stream(all), model.stream(all)]
   for (const [pushed, traced] of [
     [stream, other],
     [other, stream],

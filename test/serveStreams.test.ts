@@ -33,7 +33,13 @@ describe('a stream', () => {
           siting: 'center',
           rotation: 0,
         })
-        expect(lines[index]).toEqual({ frame, ...top[0], top, probs: [...probs.data] })
+        expect(lines[index]).toEqual({
+          frame,
+          partial: index < 3,
+          ...top[0],
+          top,
+          probs: [...probs.data],
+        })
       }
       await stream.dispose()
     }

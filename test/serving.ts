@@ -88,7 +88,7 @@ export function request(
 export async function expected(
   frames: Uint8Array | Float32Array,
 ): Promise<{ logits: number[]; probs: number[]; labels: (string | null)[] }> {
-  const stream = model.stream({ topK: 3 })
+  const stream = model.stream({ average: 'all', topK: 3 })
   let last: FrameAnswer | undefined
   for (let at = 0; at < frames.length; at += FRAME)
     last = await stream.push({ data: frames.subarray(at, at + FRAME), shape: [16, 16, 3] })

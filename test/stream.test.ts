@@ -19,7 +19,7 @@ beforeAll(async () => {
 })
 
 async function answers(options: StreamOptions, count = 12): Promise<FrameAnswer[]> {
-  const stream = model.stream(options)
+  const stream = model.stream({ average: 'all', ...options })
   const all: FrameAnswer[] = []
   for await (const answer of stream.run(frames.slice(0, count))) all.push(answer)
   await stream.dispose()
@@ -30,14 +30,14 @@ const logits = (all: readonly FrameAnswer[]) => all.map((answer) => [...answer.l
 
 describe('answers', () => {
   test('come in order, also when nobody waits', async () => {
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     const all = await Promise.all(frames.map((frame) => stream.push(frame)))
     expect(all.map(({ frame }) => frame)).toEqual(frames.map((_, index) => index))
     expect(logits(all)).toEqual(logits(await answers({})))
   })
 
   test('a reset forgets everything', async () => {
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     for (const frame of frames.slice(5)) await stream.push(frame)
     await stream.reset()
     expect(stream.frame).toBe(0)
@@ -47,7 +47,8 @@ describe('answers', () => {
   })
 
   test('two streams of one model do not meet', async () => {
-    const [one, other] = [model.stream(), model.stream()]
+    const one = model.stream({ average: 'all' })
+    const other = model.stream({ average: 'all' })
     const all: FrameAnswer[] = []
     for (let index = 0; index < 12; index++) {
       all.push(await one.push(frames[index]!))
@@ -57,7 +58,7 @@ describe('answers', () => {
   })
 
   test('b videos side by side are b streams', async () => {
-    const stream = model.stream({ b: 2 })
+    const stream = model.stream({ b: 2, average: 'all' })
     const plain = await answers({})
     for (let index = 0; index < 12; index++) {
       const pair = new Uint8Array(2 * 12288)
@@ -105,6 +106,37 @@ describe('average', () => {
     check(logits(await answers({ average: { halfLife: 2.5 } })), (age) => 2 ** (-age / 2.5))
     check(logits(await answers({})), () => 1)
   })
+
+  test('is a window of half a clip by default', async () => {
+    const defaults = async (framesPerClip: number) => {
+      const half = await TRecViT.load(goldenUrl('small.npz'), { config: { framesPerClip } })
+      const all: FrameAnswer[] = []
+      for await (const answer of half.stream().run(frames)) all.push(answer)
+      await half.dispose()
+      return logits(all)
+    }
+    expect(await defaults(6)).toEqual(logits(await answers({ average: { frames: 3 } })))
+    expect(await defaults(7)).toEqual(logits(await answers({ average: { frames: 4 } })))
+    expect(await defaults(1)).toEqual(logits(await answers({ average: { frames: 1 } })))
+    expect(() => model.stream({ average: null as never })).toThrow('"average" expected')
+  })
+
+  test('answers are partial until it is full, again after a reset and a resumption', async () => {
+    const partial = (all: readonly FrameAnswer[]) => all.filter((each) => each.partial).length
+    expect(partial(await answers({ average: 'all' }))).toBe(0)
+    expect(partial(await answers({ average: { frames: 1 } }))).toBe(0)
+    expect(partial(await answers({ average: { halfLife: 2.5 } }))).toBe(2)
+    const stream = model.stream({ average: { frames: 3 } })
+    const push = async (to: typeof stream, count: number) => {
+      const all: boolean[] = []
+      for (const frame of frames.slice(0, count)) all.push((await to.push(frame)).partial)
+      return all
+    }
+    expect(await push(stream, 4)).toEqual([true, true, false, false])
+    await stream.reset()
+    expect(await push(stream, 2)).toEqual([true, true])
+    expect(await push(await model.resume(await stream.snapshot()), 2)).toEqual([false, false])
+  })
 })
 
 describe('snapshot', () => {
@@ -130,7 +162,7 @@ describe('snapshot', () => {
   )
 
   test('may lie in a Node Buffer at any offset', async () => {
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     await stream.push(frames[0]!)
     const bytes = await stream.snapshot()
     const buffer = Buffer.alloc(bytes.length + 3)
@@ -162,7 +194,7 @@ describe('snapshot', () => {
   })
 
   test('any flipped bit, cut or added byte is noticed', async () => {
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     await stream.push(frames[0]!)
     const bytes = await stream.snapshot()
     await fc.assert(
@@ -217,7 +249,7 @@ describe('snapshot', () => {
 
 describe('wrong input', () => {
   test('a frame of another size leaves the stream as it was', async () => {
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     await stream.push(frames[0]!)
     await expect(stream.push({ data: new Uint8Array(300), shape: [10, 10, 3] })).rejects.toThrow(
       'A frame expected shape [64,64,3], got [10,10,3]',

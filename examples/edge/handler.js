@@ -29,7 +29,7 @@ export async function handle(request, options) {
       { error: `expected whole frames of ${size} bytes, got ${bytes.length} bytes` },
       { status: 400 },
     )
-  const video = (await model).stream()
+  const video = (await model).stream({ average: 'all' })
   const logits = []
   for (let at = 0; at < bytes.length; at += size)
     logits.push([

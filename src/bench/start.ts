@@ -139,7 +139,8 @@ const [source, options] = process.argv.slice(2)
 const model = await TRecViT.load(source, JSON.parse(options))
 const loaded = performance.now()
 const [height, width] = model.config.imageSize
-await model.stream().push({ data: new Uint8Array(height * width * 3), shape: [height, width, 3] })
+const stream = model.stream({ average: 'all' })
+await stream.push({ data: new Uint8Array(height * width * 3), shape: [height, width, 3] })
 const result = performance.now()
 let peak = process.resourceUsage().maxRSS * 1024
 try {

@@ -1,57 +1,74 @@
 /**
- * trecvit classify: a video in, its class out, and what happened when.
+ * trecvit classify: the classes and the timeline of videos.
  */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
-import type { Class, FrameAnswer } from '../model/heads/classification.ts'
-import type { TRecViT } from '../model/trecvit.ts'
-import { type InputVideo, openInput } from './input.ts'
-import { debugTimes, deviceOf, openModel } from './model.ts'
+import { windowOf } from '../model/config.ts'
+import { csvColumns, printJson, printLine, printText, rowsOf } from './classifyOutput.ts'
 import {
+  type ClassifyVideoOptions,
+  classifyVideo,
+  hasTimeline,
+  type Result,
+} from './classifyVideo.ts'
+import { type ManyOptions, workOnMany } from './many.ts'
+import { debugTimes, openModel } from './model.ts'
+import {
+  addManyOptions,
   addModelOptions,
   addVideoOptions,
   type ModelOptions,
-  type VideoOptions,
   whole,
 } from './options.ts'
-import { showProgress } from './progress.ts'
+import { writeOutput } from './output.ts'
+import { type RowOptions, Rows } from './rows.ts'
 import { action } from './run.ts'
-import { bar, columns, labelOf, note, paint, percent, print, table } from './terminal.ts'
-import { drawTimeline, type Moment, segmentsOf } from './timeline.ts'
+import { note, print } from './terminal.ts'
+import { type Listed, listVideos, outputsFor, type Videos } from './videos.ts'
+import { vttOf } from './vtt.ts'
 
-interface ClassifyOptions extends ModelOptions, VideoOptions {
-  readonly topK: number
-  readonly window: number
-  readonly clips?: number
+interface CommandOptions
+  extends ModelOptions,
+    ManyOptions,
+    RowOptions,
+    Omit<ClassifyVideoOptions, 'window' | 'views'> {
+  readonly window?: number
   readonly views?: '1' | '3'
+  readonly protocol?: 'paper'
+  readonly list?: string
+  readonly vtt?: string
+  readonly segments?: boolean
 }
 
-/** The answer about the whole video, and the answers on the way if there are any. */
-interface Result {
-  readonly top: readonly Class[]
-  readonly probs: Float32Array
-  readonly logits: Float32Array
-  /** Frames that the model saw. */
-  readonly count: number
-  readonly moments: readonly Moment[]
-}
+/** The evaluation of the paper on Kinetics-400: 4 × 3 views, every second frame at 25 a second. */
+const PAPER = { clips: 4, views: '3', stride: 2, fps: 25 } as const
 
 export function addClassify(program: Command): void {
   const command = program
     .command('classify')
     .argument(
-      '[video]',
-      'path, URL, or "-" for y4m or raw pictures on standard input (default: ' +
-        'the clip that ships with the package)',
+      '[videos...]',
+      'paths, folders, patterns like "clips/*.mp4", URLs, or "-" for y4m or raw pictures on ' +
+        'standard input (default: the clip that ships with the package)',
     )
-    .summary('say what a video shows, and when')
+    .summary('say what videos show, and when')
     .description(
       'Classifies a video: the most probable classes of all of it, ' +
-        'and a timeline of the answers on the way.',
+        'and a timeline of the answers on the way. Several videos get a line or row each.',
     )
-  addVideoOptions(addModelOptions(command))
+  addVideoOptions(addManyOptions(addModelOptions(command)))
     .option('-k, --top-k <n>', 'classes to show', whole(1), 5)
-    .option('--window <n>', 'frames that an answer of the timeline stands for', whole(1, 4096), 8)
+    .option(
+      '--window <n>',
+      'frames that an answer of the timeline stands for (default: half a clip of the model)',
+      whole(1, 4096),
+    )
+    .option(
+      '--vtt <file>',
+      'the timeline as WebVTT, for the <track> of a <video>; of several videos with {name} ' +
+        'in the name',
+    )
+    .option('--segments', 'a row for each segment of the timeline in --csv and --jsonl')
     .option(
       '--clips <n>',
       "mean over so many clips of the model's length, spread over the video; no timeline",
@@ -63,177 +80,113 @@ export function addClassify(program: Command): void {
         '3',
       ]),
     )
+    .addOption(
+      new Option(
+        '--protocol <name>',
+        'paper: the defaults become --clips 4 --views 3 --stride 2 --fps 25',
+      ).choices(['paper']),
+    )
     .addHelpText(
       'after',
       `
 Examples:
   $ trecvit classify                                        # the built-in model on its clip
-  $ trecvit classify holiday.mp4
-  $ trecvit classify match.webm --model trecvit_b.npz --clips 4 --views 3
+  $ trecvit classify holiday.mp4 --vtt holiday.vtt
+  $ trecvit classify match.webm --model k400 --protocol paper
+  $ trecvit classify clips/ --csv clips.csv --continue
   $ ffmpeg -i in.mov -f yuv4mpegpipe - | trecvit classify - --json`,
     )
-    .action(action<ClassifyOptions>(([video], options, signal) => classify(video, options, signal)))
+    .action(
+      action<CommandOptions, [string[]]>(([videos], options, signal) =>
+        classify(videos, options.protocol ? { ...PAPER, ...options } : options, signal),
+      ),
+    )
 }
 
 async function classify(
-  source: string | undefined,
-  options: ClassifyOptions,
+  sources: readonly string[],
+  options: CommandOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  if (!hasTimeline(options) && (options.vtt !== undefined || options.segments)) {
+    throw new TrecvitError(
+      '"--vtt" and "--segments" expected a timeline, got "--clips", "--views" or "--protocol", ' +
+        'which make none',
+    )
+  }
+  if (options.continue && [options.jsonl, options.csv].every((path) => (path ?? '-') === '-'))
+    throw new TrecvitError('"--continue" expected a file as "--jsonl" or "--csv"')
+  const isDefault = sources.length === 0 && options.list === undefined
+  const videos = await listVideos(isDefault ? ['models/tour.mp4'] : sources, options.list)
+  const outputs = options.vtt === undefined ? null : outputsFor('--vtt', options.vtt, videos)
   const model = await openModel(options, signal)
+  const rows = await Rows.open(options, csvColumns(options), signal)
+  const { window = windowOf(model.config), views, ...rest } = options
+  const settings = { ...rest, window, ...(views && ({ views: views === '3' ? 3 : 1 } as const)) }
   const { sampleClip } = await import('../files.ts')
-  const video = await openInput(source ?? sampleClip, options, signal)
-  try {
-    const start = performance.now()
-    const result =
-      options.clips === undefined && options.views === undefined
-        ? await followFrames(model, video, options)
-        : await meanOfClips(model, video, options, signal)
-    const seconds = (performance.now() - start) / 1000
-    if (!result && signal.aborted) return
-    if (!result) throw new TrecvitError('The video has no frames')
-    const name = source === '-' ? 'standard input' : (source ?? 'models/tour.mp4')
-    if (options.json) printJson(model, video, options, name, result, seconds, signal.aborted)
-    else printText(model, video, options, name, result, seconds)
-    const broken = video.broken()
-    if ((signal.aborted || broken) && !options.quiet)
-      note(`interrupted: this is the answer after ${result.count} frames`)
-    if (broken) throw broken
-    await debugTimes(model, options)
-  } finally {
-    await video.close()
-  }
-}
-
-/** Every frame in order, with the state carried over. */
-async function followFrames(
-  model: TRecViT,
-  video: InputVideo,
-  options: ClassifyOptions,
-): Promise<Result | undefined> {
-  const stream = model.stream({ average: { frames: options.window }, topK: options.topK })
-  const progress = await showProgress(options, 'Classifying', 'frames', video.expected)
-  const moments: Moment[] = []
-  let last: FrameAnswer | undefined
-  try {
-    for await (const frame of video.frames) {
-      last = await stream.push(frame)
-      moments.push({ frame: last.frame, time: frame.time, ...last.top[0]! })
-      progress.update(moments.length)
-    }
-  } finally {
-    progress.stop()
-  }
-  return (
-    last && {
-      top: last.overall.top,
-      probs: last.overall.probs.data,
-      logits: last.overall.logits.data,
-      count: moments.length,
-      moments,
-    }
-  )
-}
-
-async function meanOfClips(
-  model: TRecViT,
-  video: InputVideo,
-  options: ClassifyOptions,
-  signal: AbortSignal,
-): Promise<Result> {
-  const { topK, clips, views } = options
-  const progress = await showProgress(options, 'Classifying', 'frames', null)
-  try {
-    const { top, probs, logits, frames } = await model.classify(video.frames, {
-      topK,
+  const classifyOne = (video: Listed, quiet?: boolean): Promise<Result | null> =>
+    classifyVideo(
+      model,
+      isDefault ? sampleClip : video.source,
+      quiet ? { ...settings, quiet } : settings,
       signal,
-      ...(clips !== undefined && { clips }),
-      ...(views !== undefined && { views: views === '3' ? 3 : 1 }),
-      onProgress: (done, total) => progress.update(done, total),
-    })
-    return { top, probs: probs.data, logits: logits.data, count: frames, moments: [] }
+    )
+  const write = async (video: Listed, result: Result): Promise<void> => {
+    const path = outputs?.get(video)
+    if (path === '-') print(vttOf(result.segments).trimEnd())
+    else if (path !== undefined) await writeText(path, vttOf(result.segments), signal)
+    await rows.write(video.source, rowsOf(video.source, result, options))
+  }
+  try {
+    if (videos.single) await single(videos.all[0]!)
+    else await many(videos)
   } finally {
-    progress.stop()
+    await rows.close()
+  }
+  await debugTimes(model, options)
+
+  async function single(video: Listed): Promise<void> {
+    const result = await classifyOne(video)
+    if (!result) return
+    const { broken, count } = result
+    await write(video, result)
+    const toOutput = [options.vtt, options.csv, options.jsonl].includes('-')
+    const name = video.source === '-' ? 'standard input' : video.source
+    if (options.json) printJson(model, options, name, result, signal.aborted)
+    else if (!toOutput) printText(model, options, name, result)
+    if ((signal.aborted || broken) && !options.quiet)
+      note(`interrupted: this is the answer after ${count} frames`)
+    if (broken) throw broken
+  }
+
+  async function many({ all }: Videos): Promise<void> {
+    const toOutput = [options.csv, options.jsonl].includes('-')
+    await workOnMany(
+      all,
+      {
+        what: 'Classifying',
+        isDone: (video) => options.continue === true && rows.has(video.source),
+        async run(video) {
+          const result = await classifyOne(video, true)
+          if (!result || signal.aborted) return null
+          await write(video, result)
+          if (options.json) printJson(model, options, video.source, result, false)
+          else if (!toOutput && !options.quiet) printLine(video.source, result)
+          return result.broken
+        },
+        failed: (video, error) => rows.write(video.source, [{ video: video.source, error }]),
+      },
+      options,
+      signal,
+    )
   }
 }
 
-/** Seconds at which the last frame ends: as long after it as it came after the one before. */
-function endOf(moments: readonly Moment[], fps: number | null): number {
-  const [before, last] = moments.slice(-2)
-  if (last) return last.time + (last.time - before!.time)
-  return before ? before.time + 1 / (fps ?? 25) : 0
-}
-
-function printJson(
-  model: TRecViT,
-  { info, broken }: InputVideo,
-  options: ClassifyOptions,
-  source: string,
-  result: Result,
-  seconds: number,
-  interrupted: boolean,
-): void {
-  const { top, probs, logits, count, moments } = result
-  print(
-    JSON.stringify({
-      model: {
-        source: options.model,
-        fingerprint: model.fingerprint,
-        config: model.config,
-        warnings: model.warnings,
-      },
-      device: model.device,
-      video: { source, ...info },
-      ...(interrupted && { interrupted }),
-      ...(broken() && { error: broken()!.message }),
-      top,
-      probs: [...probs],
-      logits: [...logits],
-      ...(moments.length && {
-        segments: segmentsOf(moments, endOf(moments, info.fps)),
-        frames: moments,
-      }),
-      timing: { frames: count, seconds, fps: count / seconds },
-    }),
+async function writeText(path: string, text: string, signal: AbortSignal): Promise<void> {
+  const { mkdir } = await import('node:fs/promises')
+  const { dirname } = await import('node:path')
+  await mkdir(dirname(path), { recursive: true })
+  await writeOutput(path, { replace: true, signal }, (output) =>
+    output.write(new TextEncoder().encode(text)),
   )
-}
-
-function printText(
-  model: TRecViT,
-  { info }: InputVideo,
-  options: ClassifyOptions,
-  source: string,
-  { top, count, moments }: Result,
-  seconds: number,
-): void {
-  const facts = [
-    `${info.width}×${info.height}`,
-    info.fps === null ? '' : `${Number(info.fps.toFixed(2))} fps`,
-    info.codec,
-  ].filter((fact) => fact !== '')
-  print(`${paint('bold', source)}  ${paint('dim', facts.join(', '))}`)
-  print(
-    paint(
-      'dim',
-      `model: ${options.model} on ${deviceOf(model)}; decoder: ${info.decoder}; ` +
-        `${count} frames in ${seconds.toFixed(1)} s, ${(count / seconds).toFixed(1)} frames/s`,
-    ),
-  )
-  print('')
-  const width = Math.max(
-    8,
-    Math.min(columns(), 120) - 16 - Math.max(...top.map((found) => labelOf(found).length)),
-  )
-  const rows = top.map((found) => [
-    `  ${labelOf(found)}`,
-    percent(found.prob, 1),
-    paint('cyan', bar(found.prob, Math.min(width, 40))),
-  ])
-  print(
-    table(rows)
-      .split('\n')
-      .map((line, row) => (row === 0 ? paint('bold', line) : line))
-      .join('\n'),
-  )
-  if (moments.length) print(`\n${drawTimeline(segmentsOf(moments, endOf(moments, info.fps)))}`)
 }

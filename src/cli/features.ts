@@ -1,40 +1,60 @@
 /**
- * trecvit features: the encoded tokens of every frame, as a NumPy file.
+ * trecvit features: the encoded tokens of every frame, as NumPy files.
  */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
-import { encodeNpy, encodeNpz } from '../checkpoint/npy.ts'
-import { type Config, tokensOf } from '../model/config.ts'
-import { type InputVideo, openInput } from './input.ts'
+import { tokensOf } from '../model/config.ts'
+import type { TRecViT } from '../model/trecvit.ts'
+import { overlap } from '../stream/overlap.ts'
+import type { VideoInfo } from '../video/video.ts'
+import { NpyWriter, NpzWriter, pool } from './featureFiles.ts'
+import { openInput } from './input.ts'
+import { type ManyOptions, workOnMany } from './many.ts'
 import { debugTimes, openModel } from './model.ts'
 import {
+  addManyOptions,
   addModelOptions,
   addVideoOptions,
   type ModelOptions,
   type VideoOptions,
 } from './options.ts'
-import { type Output, writeOutput } from './output.ts'
+import { writeOutput } from './output.ts'
 import { showProgress } from './progress.ts'
+import { type RowOptions, Rows } from './rows.ts'
 import { action } from './run.ts'
 import { print } from './terminal.ts'
+import { type Listed, listVideos, outputsFor, type Videos } from './videos.ts'
 
-interface FeaturesOptions extends ModelOptions, VideoOptions {
+interface FeaturesOptions extends ModelOptions, VideoOptions, ManyOptions, RowOptions {
   readonly output: string
   readonly pool?: 'tok' | 'gap'
+  readonly list?: string
+}
+
+/** What was written about a video. */
+interface Written {
+  readonly info: VideoInfo
+  readonly shape: readonly number[]
+  readonly broken: TrecvitError | null
 }
 
 export function addFeatures(program: Command): void {
   const command = program
     .command('features')
-    .argument('<video>', 'path, URL, or "-" for y4m or raw pictures on standard input')
-    .summary('write the encoded tokens of a video')
+    .argument(
+      '[videos...]',
+      'paths, folders, patterns like "clips/*.mp4", URLs, or "-" for y4m or raw pictures on ' +
+        'standard input',
+    )
+    .summary('write the encoded tokens of videos')
     .description(
       'Writes the encoded tokens after the last norm, float32 [frames, tokens, width], ' +
         'with the state carried from frame to frame.',
     )
     .requiredOption(
       '-o, --output <file>',
-      'out.npy, or out.npz with the arrays "features" and "time" (seconds)',
+      'out.npy, or out.npz with the arrays "features" and "time" (seconds); with {name}, one ' +
+        'file for each of several videos',
     )
     .addOption(
       new Option(
@@ -42,147 +62,137 @@ export function addFeatures(program: Command): void {
         'one vector a frame: the class token (tok), or the mean over the patches (gap)',
       ).choices(['tok', 'gap']),
     )
-  addVideoOptions(addModelOptions(command))
+  addVideoOptions(addManyOptions(addModelOptions(command)))
     .addHelpText(
       'after',
       `
 Examples:
   $ trecvit features clip.mp4 -o clip.npy
-  $ trecvit features clip.mp4 -o clip.npz --pool gap --fps 5 --model trecvit_mae.npz`,
+  $ trecvit features clip.mp4 -o clip.npz --pool gap --fps 5 --model trecvit_mae.npz
+  $ trecvit features clips/ -o 'features/{name}.npy' --csv features.csv --continue`,
     )
     .action(
-      action<FeaturesOptions>(([video], options, signal) => features(video!, options, signal)),
+      action<FeaturesOptions, [string[]]>(([videos], options, signal) =>
+        features(videos, options, signal),
+      ),
     )
 }
 
 async function features(
-  source: string,
+  sources: readonly string[],
   options: FeaturesOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const kind = /\.np[yz]$/.exec(options.output)?.[0]
-  if (!kind)
+  if (!/\.np[yz]$/.test(options.output))
     throw new TrecvitError(
       `"--output" expected a name that ends in .npy or .npz, got "${options.output}"`,
     )
+  const videos = await listVideos(sources, options.list)
+  const outputs = outputsFor('--output', options.output, videos)
   const model = await openModel(options, signal)
   const { config } = model
   if (options.pool === 'tok' && config.poolType !== 'tok')
     throw new TrecvitError(
       '"--pool tok" expected a model with a class token, this one has none; use "--pool gap"',
     )
-  const video = await openInput(source, options, signal)
-  const rowShape = options.pool ? [config.width] : [tokensOf(config), config.width]
+  const rows = await Rows.open(options, ['video', 'output', 'frames', 'error'], signal)
   try {
-    const rows = tokensOfFrames(video)
-    let count = 0
-    await writeOutput(options.output, { replace: true, signal }, async (output) => {
-      count = await (kind === '.npy' ? writeNpy : writeNpz)(output, rows, rowShape)
-      signal.throwIfAborted()
-      if (!count) throw new TrecvitError('The video has no frames')
-    })
-    const shape = [count, ...rowShape]
-    const broken = video.broken()
+    if (videos.single) await single(videos.all[0]!)
+    else await many(videos)
+  } finally {
+    await rows.close()
+  }
+  await debugTimes(model, options)
+
+  async function single(video: Listed): Promise<void> {
+    const { broken } = await one(video, options)
+    if (broken) throw broken
+  }
+
+  async function many({ all }: Videos): Promise<void> {
+    const { existsSync } = await import('node:fs')
+    const { mkdir } = await import('node:fs/promises')
+    const { dirname } = await import('node:path')
+    await workOnMany(
+      all,
+      {
+        what: 'Encoding',
+        isDone: (video) =>
+          options.continue === true &&
+          existsSync(outputs.get(video)!) &&
+          (rows.isEmpty || rows.has(video.source)),
+        async run(video) {
+          await mkdir(dirname(outputs.get(video)!), { recursive: true })
+          return (await one(video, { ...options, quiet: true })).broken
+        },
+        failed: (video, error) => rows.write(video.source, [{ video: video.source, error }]),
+      },
+      options,
+      signal,
+    )
+  }
+
+  /** Writes the features of a video, then says so. */
+  async function one(video: Listed, settings: VideoOptions): Promise<Written> {
+    const output = outputs.get(video)!
+    const written = await writeFeatures(model, video.source, output, options.pool, settings, signal)
+    const { info, shape, broken } = written
+    const error = broken ? { error: broken.message } : {}
+    await rows.write(video.source, [{ video: video.source, output, frames: shape[0], ...error }])
     if (options.json) {
       print(
         JSON.stringify({
-          output: options.output,
+          output,
           dtype: 'float32',
           shape,
           model: options.model,
           config,
-          video: { source, ...video.info },
-          ...(broken && { error: broken.message }),
+          video: { source: video.source, ...info },
+          ...error,
         }),
       )
-    } else if (!options.quiet) print(`${options.output}: float32 [${shape.join(', ')}]`)
-    if (broken) throw broken
+    } else if (!options.quiet && ![options.jsonl, options.csv].includes('-'))
+      print(`${output}: float32 [${shape.join(', ')}]`)
+    return written
+  }
+}
+
+/** @throws the reason of the signal, if that is aborted; then nothing is written */
+async function writeFeatures(
+  model: TRecViT,
+  source: string,
+  path: string,
+  how: FeaturesOptions['pool'],
+  options: VideoOptions,
+  signal: AbortSignal,
+): Promise<Written> {
+  const { config } = model
+  const video = await openInput(source, options, signal)
+  const { toInput } = await import('../stream/input.ts')
+  const { sessionsOf } = await import('../model/sessions.ts')
+  const session = sessionsOf(model).open({ b: 1, recent: 'all', encoded: true })
+  const progress = await showProgress(options, 'Encoding', 'frames', video.expected)
+  try {
+    const rowShape = how ? [config.width] : [tokensOf(config), config.width]
+    const writer = path.endsWith('.npy') ? new NpyWriter(rowShape) : new NpzWriter(rowShape)
+    let count = 0
+    await writeOutput(path, { replace: true, signal }, async (output) => {
+      await overlap(
+        video.frames,
+        (frame) => session.advance(toInput(frame, 1, config.imageSize), 1),
+        async ({ outputs }, { time }) => {
+          await writer.add(output, pool(outputs['encoded']!, how, config), time)
+          progress.update(++count)
+        },
+      )
+      signal.throwIfAborted()
+      if (!count) throw new TrecvitError('The video has no frames')
+      await writer.end(output)
+    })
+    return { info: video.info, shape: [count, ...rowShape], broken: video.broken() }
   } finally {
+    progress.stop()
+    await session.dispose()
     await video.close()
   }
-  await debugTimes(model, options)
-
-  async function* tokensOfFrames({ frames, expected }: InputVideo): AsyncGenerator<Row> {
-    const { toInput } = await import('../stream/input.ts')
-    const { sessionsOf } = await import('../model/sessions.ts')
-    const session = sessionsOf(model).open({ b: 1, recent: 'all', encoded: true })
-    const progress = await showProgress(options, 'Encoding', 'frames', expected)
-    try {
-      for await (const frame of frames) {
-        const { first, outputs } = await session.advance(toInput(frame, 1, config.imageSize), 1)
-        yield { values: pool(outputs['encoded']!, options.pool, config), time: frame.time }
-        progress.update(first + 1)
-      }
-    } finally {
-      progress.stop()
-      await session.dispose()
-    }
-  }
-}
-
-interface Row {
-  readonly values: Float32Array
-  readonly time: number
-}
-
-/** [n, d] → [d]; the mean leaves the class token out. */
-function pool(
-  tokens: Float32Array,
-  how: 'tok' | 'gap' | undefined,
-  { width, poolType }: Config,
-): Float32Array {
-  if (!how) return tokens
-  if (how === 'tok') return tokens.subarray(0, width)
-  const first = poolType === 'tok' ? width : 0
-  return Float32Array.from({ length: width }, (_, column) => {
-    let sum = 0
-    for (let i = first + column; i < tokens.length; i += width) sum += tokens[i]!
-    return sum / ((tokens.length - first) / width)
-  })
-}
-
-/**
- * Straight to the file, however long the video is; the header, which says how many frames there
- * are, is written again at the end.
- */
-async function writeNpy(
-  output: Output,
-  rows: AsyncIterable<Row>,
-  rowShape: readonly number[],
-): Promise<number> {
-  let header = encodeNpy(new Float32Array(0), [0, ...rowShape])
-  await output.write(header)
-  let count = 0
-  for await (const { values } of rows) {
-    await output.write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-    count++
-  }
-  // The digits of the count take the place of padding, of which such a header always has enough.
-  const text = new TextDecoder('latin1').decode(header.subarray(10)).replace('(0,', `(${count},`)
-  header = Uint8Array.from([
-    ...header.subarray(0, 10),
-    ...new TextEncoder().encode(`${text.trimEnd().padEnd(header.length - 11)}\n`),
-  ])
-  await output.write(header, 0)
-  return count
-}
-
-/** A zip wants the checksum before the data, so all of it is held. */
-async function writeNpz(
-  output: Output,
-  rows: AsyncIterable<Row>,
-  rowShape: readonly number[],
-): Promise<number> {
-  const all: Row[] = []
-  for await (const { values, time } of rows) all.push({ values: values.slice(), time })
-  const size = rowShape.reduce((product, side) => product * side, 1)
-  const features = new Float32Array(all.length * size)
-  all.forEach(({ values }, index) => features.set(values, index * size))
-  await output.write(
-    encodeNpz([
-      ['features', { data: features, shape: [all.length, ...rowShape] }],
-      ['time', { data: Float32Array.from(all, ({ time }) => time), shape: [all.length] }],
-    ]),
-  )
-  return all.length
 }

@@ -3,7 +3,6 @@
  */
 import { TrecvitError } from '../base/error.ts'
 import { breathe } from '../platform/platform.ts'
-import { ahead } from '../stream/ahead.ts'
 import type { Frame } from '../video/frame.ts'
 import type { VideoInfo } from '../video/video.ts'
 import type { VideoOptions } from './options.ts'
@@ -15,8 +14,7 @@ export interface InputVideo {
   /** Frames to come, or null if that cannot be known. */
   readonly expected: number | null
   /**
-   * The frames that the options ask for. The next one is decoded while the caller works with this
-   * one. They end early, without an error, once the signal is
+   * The frames that the options ask for. They end early, without an error, once the signal is
    * aborted or the video breaks off after its first frame.
    */
   readonly frames: AsyncIterable<Frame>
@@ -52,15 +50,19 @@ export async function openInput(
   }
   warn()
   let broken: TrecvitError | null = null
-  async function* whole(): AsyncGenerator<Frame> {
+  async function* read(): AsyncGenerator<Frame> {
     let count = 0
     try {
       for await (const frame of sample(video, sampling)) {
+        if (signal.aborted) return
         yield frame
         count++
+        // Frames that are at hand already never leave the thread to the Ctrl-C that is to end them.
+        await breathe()
       }
       warn()
     } catch (error) {
+      if (signal.aborted) return
       if (count === 0 || !(error instanceof TrecvitError)) throw error
       broken = error
     }
@@ -73,7 +75,7 @@ export async function openInput(
   return {
     info: video.info,
     expected: expectedFrames(video.info, options),
-    frames: untilAborted(ahead(whole()), signal),
+    frames: read(),
     broken: () => broken,
     close: () => video.close(),
   }
@@ -82,22 +84,6 @@ export async function openInput(
 async function standardInput(): Promise<ReadableStream<Uint8Array>> {
   const { Readable } = await import('node:stream')
   return Readable.toWeb(process.stdin) as ReadableStream<Uint8Array>
-}
-
-async function* untilAborted(
-  frames: AsyncIterable<Frame>,
-  signal: AbortSignal,
-): AsyncGenerator<Frame> {
-  try {
-    for await (const frame of frames) {
-      if (signal.aborted) return
-      yield frame
-      // Frames that are at hand already never leave the thread to the Ctrl-C that is to end them.
-      await breathe()
-    }
-  } catch (error) {
-    if (!signal.aborted) throw error
-  }
 }
 
 function expectedFrames(info: VideoInfo, { fps, stride = 1, frames }: VideoOptions): number | null {

@@ -125,6 +125,19 @@ export function addDeviceOptions(command: Command): Command {
     )
 }
 
+/** --list, --jsonl, --csv, --continue, --jobs: for commands that take many videos. */
+export function addManyOptions(command: Command): Command {
+  return command
+    .option('--list <file>', 'a text file with more videos, one a line; "-" for standard input')
+    .option(
+      '--jsonl <file>',
+      'a line of JSON for each video as it is finished; "-" for standard output',
+    )
+    .option('--csv <file>', 'the same as CSV')
+    .option('--continue', 'keep the rows of these files, and skip their videos')
+    .option('--jobs <n>', 'videos at a time', whole(1, 64), 2)
+}
+
 /** --fps, --stride, --frames, --decoder, --raw, --rate. */
 export function addVideoOptions(command: Command): Command {
   return command

@@ -37,12 +37,11 @@ class Stop extends Error {
  * and a signal that is aborted by the first Ctrl-C and when nobody reads standard output any more;
  * it then ends with what it has. A second Ctrl-C kills.
  */
-export function action<Options extends GlobalOptions>(
-  work: (
-    args: readonly (string | undefined)[],
-    options: Options,
-    signal: AbortSignal,
-  ) => Promise<void>,
+export function action<
+  Options extends GlobalOptions,
+  Args extends readonly unknown[] = readonly (string | undefined)[],
+>(
+  work: (args: Args, options: Options, signal: AbortSignal) => Promise<void>,
 ): (...parameters: unknown[]) => Promise<void> {
   return async (...parameters) => {
     const command = parameters.pop() as Command
@@ -55,7 +54,7 @@ export function action<Options extends GlobalOptions>(
     let code: number = exitCodes.ok
     try {
       await work(
-        command.processedArgs as (string | undefined)[],
+        command.processedArgs as unknown as Args,
         command.optsWithGlobals<Options>(),
         stop.signal,
       )

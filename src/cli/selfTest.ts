@@ -49,7 +49,7 @@ export async function logitsOf(
   model: TRecViT,
   frames: readonly NdArray<Uint8Array>[],
 ): Promise<{ logits: Float32Array<ArrayBuffer>; framesPerSecond: number }> {
-  const stream = model.stream()
+  const stream = model.stream({ average: 'all' })
   const logits = new Float32Array(frames.length * model.config.numClasses)
   let start = 0
   for (const [index, frame] of frames.entries()) {

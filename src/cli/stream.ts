@@ -3,10 +3,14 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
-import type { ClassStream, FrameAnswer } from '../model/heads/classification.ts'
+import type { ClassStream } from '../model/classStream.ts'
+import { windowOf } from '../model/config.ts'
+import type { FrameAnswer } from '../model/heads/classification.ts'
 import type { TRecViT } from '../model/trecvit.ts'
-import type { Average } from '../program/program.ts'
+import { type Average, averageFrames } from '../program/program.ts'
+import { overlap } from '../stream/overlap.ts'
 import type { SnapshotOptions } from '../stream/snapshot.ts'
+import type { Frame } from '../video/frame.ts'
 import { openInput } from './input.ts'
 import { debugTimes, openModel } from './model.ts'
 import {
@@ -30,6 +34,7 @@ const forms = {
 interface StreamOptions extends ModelOptions, VideoOptions {
   readonly topK: number
   readonly average?: Average
+  readonly resetEvery?: number
   readonly snapshot?: string
   readonly snapshotForm?: keyof typeof forms
   readonly resume?: string
@@ -45,16 +50,22 @@ export function addStream(program: Command): void {
     )
     .summary('follow a video, one line for every frame')
     .description(
-      'Follows a video or a pipe without an end: one line for every frame with its time, ' +
-        'label and probability; with --json, one JSON object a line.',
+      'Follows a video or an endless pipe. Prints one line a frame: time, label and ' +
+        'probability, or "…" until the window is full. With --json, one JSON object a line, ' +
+        'with "partial": true until the window is full.',
     )
   addVideoOptions(addModelOptions(command))
     .option('-k, --top-k <n>', 'classes in each line of JSON', whole(1), 5)
     .option(
       '--average <how>',
       'frames that an answer stands for: all, the last <n>, ' +
-        'or half:<n> (weights halve every n frames) (default: all)',
+        'or half:<n> (weights halve every n frames) (default: half a clip of the model)',
       average,
+    )
+    .option(
+      '--reset-every <n>',
+      'reset the stream after every n frames, for models that drift in long videos',
+      whole(1),
     )
     .option(
       '--snapshot <file>',
@@ -71,7 +82,7 @@ export function addStream(program: Command): void {
       'after',
       `
 Examples:
-  $ trecvit stream traffic.mp4 --average 8
+  $ trecvit stream traffic.mp4 --average 8 --reset-every 900
   $ ffmpeg -i rtsp://camera -f yuv4mpegpipe - | trecvit stream - --average half:15 --json
   $ ffmpeg -i in.mov -f rawvideo -pix_fmt rgb24 -s 320x240 - | trecvit stream - --raw 320x240
   $ trecvit stream monday.mp4 --snapshot week.state
@@ -101,10 +112,17 @@ async function stream(
     throw new TrecvitError('"--snapshot-form" expected "--snapshot <file>" beside it')
   }
   const model = await openModel(options, signal)
+  const { average: given, resetEvery = Infinity, topK } = options
+  const window = given === undefined ? windowOf(model.config) : averageFrames(given)
+  if (options.resume === undefined && resetEvery < window) {
+    throw new TrecvitError(
+      `"--reset-every" expected at least the ${window} frames of "--average", got ${resetEvery}`,
+    )
+  }
   const answers =
     options.resume === undefined
-      ? model.stream({ average: options.average ?? 'all', topK: options.topK })
-      : await resume(model, options.resume, options.topK)
+      ? model.stream({ topK, ...(given !== undefined && { average: given }) })
+      : await resume(model, options.resume, topK)
   const { sampleClip } = await import('../files.ts')
   const video = await openInput(source ?? sampleClip, options, signal)
   // Where the lines are on the screen, they are progress enough.
@@ -114,13 +132,21 @@ async function stream(
     'frames',
     video.expected,
   )
-  const answerAll = async () => {
+  const first = answers.frame
+  let sinceReset = first
+  const push = async (frame: Frame): Promise<FrameAnswer> => {
+    const reset = sinceReset >= resetEvery ? answers.reset() : undefined
+    sinceReset = reset ? 1 : sinceReset + 1
+    const [answer] = await Promise.all([answers.push(frame), reset])
+    return answer
+  }
+  const answerAll = (): Promise<void> => {
     let done = 0
-    for await (const frame of video.frames) {
-      const answer = await answers.push(frame)
-      print(options.json ? jsonLine(answer, frame.time) : textLine(answer, frame.time))
+    const line = options.json ? jsonLine : textLine
+    return overlap(video.frames, push, (answer, { time }) => {
+      print(line({ ...answer, frame: first + done }, time))
       progress.update(++done)
-    }
+    })
   }
   try {
     if (options.snapshot === undefined) await answerAll()
@@ -153,13 +179,11 @@ async function resume(model: TRecViT, path: string, topK: number): Promise<Class
   return model.resume(bytes, { topK })
 }
 
-function textLine({ frame, top }: FrameAnswer, time: number): string {
-  return (
-    `${String(frame).padStart(6)}  ${time.toFixed(2).padStart(8)} s  ${percent(top[0]!.prob, 1)} ` +
-    ` ${labelOf(top[0]!)}`
-  )
+function textLine({ frame, partial, top }: FrameAnswer, time: number): string {
+  const answer = partial ? '      …' : `${percent(top[0]!.prob, 1)}  ${labelOf(top[0]!)}`
+  return `${String(frame).padStart(6)}  ${time.toFixed(2).padStart(8)} s  ${answer}`
 }
 
-function jsonLine({ frame, top, probs }: FrameAnswer, time: number): string {
-  return JSON.stringify({ frame, time, ...top[0], top, probs: [...probs.data] })
+function jsonLine({ frame, partial, top, probs }: FrameAnswer, time: number): string {
+  return JSON.stringify({ frame, time, partial, ...top[0], top, probs: [...probs.data] })
 }

@@ -1,32 +1,6 @@
-/**
- * What happened when: answers in a row with the same label are a segment.
- */
+/** A timeline, drawn in the terminal. */
+import type { Segment } from '../model/timeline.ts'
 import { columns, isColoured, labelOf, paint, percent, type Style, table } from './terminal.ts'
-
-/** The answer after one frame. */
-export interface Moment {
-  readonly frame: number
-  /** Seconds. */
-  readonly time: number
-  readonly label: string | null
-  readonly index: number
-  /** 0..1. */
-  readonly prob: number
-}
-
-/** Neighbouring frames with the same label. */
-export interface Segment {
-  /** Seconds, from the first of its frames to the first one of the next segment. */
-  readonly from: number
-  readonly to: number
-  /** The first and the last frame. */
-  readonly first: number
-  readonly last: number
-  readonly label: string | null
-  readonly index: number
-  /** Mean over its frames, 0..1. */
-  readonly prob: number
-}
 
 /** Segments that are printed; the strip and --json tell the rest. */
 const MAX_PRINTED = 60
@@ -45,26 +19,6 @@ const COLOURS = [
   'bgGreenBright',
   'bgGray',
 ] as const
-
-/** @param end seconds at which the last frame ends */
-export function segmentsOf(moments: readonly Moment[], end: number): Segment[] {
-  const segments: Segment[] = []
-  for (let start = 0, stop = 0; start < moments.length; start = stop) {
-    const { index, label, time, frame } = moments[start]!
-    let sum = 0
-    while (moments[stop]?.index === index) sum += moments[stop++]!.prob
-    segments.push({
-      from: time,
-      to: moments[stop]?.time ?? end,
-      first: frame,
-      last: moments[stop - 1]!.frame,
-      label,
-      index,
-      prob: sum / (stop - start),
-    })
-  }
-  return segments
-}
 
 /**
  * A strip as wide as the terminal, and under it a line for each segment, with its letter and colour
@@ -85,22 +39,23 @@ export function drawTimeline(segments: readonly Segment[]): string {
     const { letter, style } = marks.get(index)!
     return paint(style, isColoured() ? letter.padEnd(length) : letter.repeat(length))
   }
-  const start = segments[0]!.from
-  const end = segments.at(-1)!.to
+  const begin = segments[0]!.start
+  const close = segments.at(-1)!.end
   const width = Math.max(20, Math.min(columns(), 120) - 4)
   let drawn = 0
   const strip = segments
-    .map(({ index, to }) => {
-      const length = Math.max(0, Math.round(((to - start) / (end - start)) * width) - drawn)
+    .map(({ index, end }) => {
+      const share = (end - begin) / (close - begin)
+      const length = Math.max(0, Math.round(share * width) - drawn)
       drawn += length
       return length ? block(index, length) : ''
     })
     .join('')
-  const digits = end.toFixed(2).length
+  const digits = close.toFixed(2).length
   const rows = segments
     .slice(0, MAX_PRINTED)
-    .map(({ from, to, prob, ...segment }) => [
-      `${from.toFixed(2).padStart(digits)}–${to.toFixed(2).padStart(digits)} s`,
+    .map(({ start, end, prob, ...segment }) => [
+      `${start.toFixed(2).padStart(digits)}–${end.toFixed(2).padStart(digits)} s`,
       labelOf(segment),
       percent(prob),
     ])

@@ -182,6 +182,14 @@ export function tokensOf(config: Config): number {
   return rows * columns + (config.poolType === 'tok' ? 1 : 0)
 }
 
+/**
+ * Frames that an answer of a stream stands for by default: half a clip, at most 4096. A longer
+ * window reacts late, a shorter one flickers.
+ */
+export function windowOf({ framesPerClip }: Config): number {
+  return Math.min(4096, Math.ceil(framesPerClip / 2))
+}
+
 /** Values of a frame [H, W, 3]. */
 export function frameSizeOf({ imageSize }: Config): number {
   return imageSize[0] * imageSize[1] * 3

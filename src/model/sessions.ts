@@ -91,6 +91,6 @@ export class Sessions {
  * Frames of one chunk when many are at hand: enough that a weight, once read, serves some hundred
  * rows, few enough that a chunk ends soon.
  */
-function chunkOf(n: number): number {
+export function chunkOf(n: number): number {
   return Math.min(16, Math.max(1, Math.floor(400 / n)))
 }

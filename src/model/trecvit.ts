@@ -6,14 +6,16 @@ import { checkOptions } from '../base/options.ts'
 import { flopsOf } from '../program/listing.ts'
 import type { Program } from '../program/program.ts'
 import type { FrameSource } from '../stream/frames.ts'
-import { checkStreamOptions, restore, Stream } from '../stream/stream.ts'
+import { checkStreamOptions, restore } from '../stream/stream.ts'
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts'
-import type { Config } from './config.ts'
+import { ClassStream } from './classStream.ts'
+import { type Config, windowOf } from './config.ts'
 import { type ForwardResult, features, forward, runWhole } from './forward.ts'
-import { type ClassStream, type ClassStreamOptions, classAnswers } from './heads/classification.ts'
+import { type ClassStreamOptions, classAnswers } from './heads/classification.ts'
 import { type Opened, openModel } from './open.ts'
 import type { LoadOptions, ModelSource, RunOptions } from './options.ts'
 import { Sessions } from './sessions.ts'
+import type { Segment, TimelineOptions } from './timeline.ts'
 
 /** One step of a program, timed. */
 export interface Timing {
@@ -101,6 +103,21 @@ export class TRecViT {
   }
 
   /**
+   * Returns the segments of a video: frames in a row with the same most probable class. Each answer
+   * is about a window, by default half a clip. The first full window also stands for the frames
+   * before.
+   * @param video a file (path, URL, bytes), decoded frames, or an array [t, H, W, 3]
+   * @throws TrecvitError as `classify` does
+   * @example
+   * for (const { start, end, label } of await model.timeline('clip.mp4')) console.log(start, label)
+   */
+  async timeline(video: FrameSource, options: TimelineOptions = {}): Promise<Segment[]> {
+    this.#wantHead('timeline')
+    const { timelineOf } = await import('./timeline.ts')
+    return timelineOf(this, video, options)
+  }
+
+  /**
    * Encoded tokens [b, t, n, d] after the last norm, in clips as in `forward`.
    * @throws TrecvitError if the shape does not fit
    * @example
@@ -111,7 +128,7 @@ export class TRecViT {
   }
 
   /**
-   * Opens an endless video, or a batch of b.
+   * Opens an endless video, or a batch of b. Answers stand for the last half clip by default.
    * @throws TrecvitError if an option is wrong or the model has no head
    * @example
    * const stream = model.stream({ average: { frames: 16 } })
@@ -121,10 +138,10 @@ export class TRecViT {
     checkOptions('stream', given, { b: 1, average: 1, topK: 1 })
     this.#wantHead('stream')
     const { topK, ...options } = given
-    const { b, average } = checkStreamOptions(options)
+    const { b, average } = checkStreamOptions(windowOf(this.config), options)
     const answers = classAnswers(this, topK)
     const session = this.#sessions.open({ b, recent: average, encoded: false })
-    return new Stream(this, session, average, answers)
+    return new ClassStream(this, session, average, answers)
   }
 
   /**
@@ -139,7 +156,7 @@ export class TRecViT {
     const { session, average } = await restore(snapshot, this.fingerprint, (b, recent) =>
       this.#sessions.open({ b, recent, encoded: false }),
     )
-    return new Stream(this, session, average, answers)
+    return new ClassStream(this, session, average, answers)
   }
 
   /**

@@ -2,7 +2,7 @@ import type { Device } from '../backend/backend.ts'
 import { checkCount, describe, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
-import type { Average, State } from '../program/program.ts'
+import { type Average, averageFrames, type State } from '../program/program.ts'
 import type { ReadOptions } from '../video/read.ts'
 import { ahead } from './ahead.ts'
 import { type FrameSource, framesOf, READ_OPTIONS } from './frames.ts'
@@ -21,10 +21,10 @@ export interface StreamOptions {
   /** Batch size, 1 by default. Frames then have the shape [b, H, W, 3]. */
   readonly b?: number
   /**
-   * Frames that an answer stands for: 'all' since the last reset (the model's own answer), the last
-   * { frames }, or all with a weight that halves every { halfLife } frames (at most 1e5). Streams
-   * without an end want one of the latter. A window has 1 to 4096 frames and takes
-   * 4·b·frames·repSize bytes.
+   * Frames that an answer stands for: the last { frames }, all with a weight that halves every
+   * { halfLife } frames (at most 1e5), or 'all' since the last reset (the model's own answer, which
+   * hardly changes any more in a long video). A window has 1 to 4096 frames and takes
+   * 4·b·frames·repSize bytes. Default: a window of half a clip, max(1, framesPerClip / 2) frames.
    */
   readonly average?: Average
 }
@@ -38,8 +38,9 @@ export interface StreamModel {
 /**
  * Makes the answer of a head to one frame.
  * @param frame index since the reset, from 0
+ * @param partial whether there are fewer frames than the average asks for
  */
-export type ToAnswer<Answer> = (outputs: Outputs, frame: number) => Answer
+export type ToAnswer<Answer> = (outputs: Outputs, frame: number, partial: boolean) => Answer
 
 /** How a frame is pushed. */
 export interface PushOptions {
@@ -106,7 +107,7 @@ export class Stream<Answer> {
   async push(frame: FrameLike, options: PushOptions = {}): Promise<Answer> {
     checkOptions('push', options, { signal: 1 })
     const { first, outputs } = await this.#session.advance(this.#input(frame), 1, options)
-    return this.#toAnswer(outputs, first)
+    return this.#toAnswer(outputs, first, first + 1 < averageFrames(this.#average))
   }
 
   /**
@@ -188,12 +189,13 @@ export class Stream<Answer> {
 
 /**
  * Checks the options of a stream and fills in what is not given.
+ * @param window frames of the default average
  * @throws TrecvitError naming the option, what was expected and what came
  */
-export function checkStreamOptions({
-  b = 1,
-  average: wanted = 'all',
-}: StreamOptions): Required<StreamOptions> {
+export function checkStreamOptions(
+  window: number,
+  { b = 1, average: wanted = { frames: window } }: StreamOptions,
+): Required<StreamOptions> {
   checkCount('b', b)
   const average = averageOf(wanted)
   if (!average)

@@ -125,7 +125,7 @@ async function logitsOf(model) {
     { length: FRAMES * size },
     () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24,
   )
-  const stream = model.stream()
+  const stream = model.stream({ average: 'all' })
   const logits = []
   for (let frame = 0; frame < FRAMES; frame++) {
     const data = pixels.subarray(frame * size, (frame + 1) * size)

@@ -43,7 +43,7 @@ globalThis.test = () => answer('builtin')
 globalThis.testAsset = () => answer(new URL('trecvit/motion.safetensors', import.meta.url))
 async function answer(source) {
   const model = await TRecViT.load(source, { device: 'wasm', deterministic: true })
-  const stream = model.stream()
+  const stream = model.stream({ average: 'all' })
   const logits = []
   let seed = 1
   for (let frame = 0; frame < 16; frame++) {

@@ -5,7 +5,7 @@
  * `<!-- prints: text -->` before a block names what its output must contain. Blocks without an
  * error within a minute pass.
  *
- * Each block has a folder of its own with the built package, `clip.mp4`, `clips/` and
+ * Each block has a folder of its own with the built package, `clip.mp4`, `clip.vtt`, `clips/` and
  * `model.safetensors`. Weights by name come from a local server, and `trecvit serve` listens on
  * port 8000. Needs a build, and npm install --prefix test/platforms.
  *
@@ -76,6 +76,9 @@ mkdirSync(join(home, 'bin'))
 symlinkSync(join(root, 'dist/cli/index.js'), join(home, 'bin/trecvit'))
 symlinkSync(deno, join(home, 'bin/deno'))
 
+const captions = join(home, 'clip.vtt')
+execFileSync(node, [join(home, 'bin/trecvit'), 'classify', '--quiet', '--vtt', captions])
+
 /** Makes the folder of a block. */
 function folderOf(name) {
   const folder = join(home, name)
@@ -85,6 +88,7 @@ function folderOf(name) {
   symlinkSync(join(root, 'dist/cli/index.js'), join(folder, 'node_modules/.bin/trecvit'))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
   cpSync(join(root, 'models/tour.mp4'), join(folder, 'clip.mp4'))
+  cpSync(captions, join(folder, 'clip.vtt'))
   cpSync(join(root, 'models/tour.mp4'), join(folder, 'clips/tour.mp4'))
   cpSync(join(root, 'models/motion.safetensors'), join(folder, 'model.safetensors'))
   return folder

@@ -72,7 +72,7 @@ const body = (options, inService) => `
   export async function test() {
     const options = ${JSON.stringify(options)}
     const model = await TRecViT.load(motion, { device: 'wasm', deterministic: true, ...options })
-    const stream = model.stream()
+    const stream = model.stream({ average: 'all' })
     const logits = []
     let seed = 1
     const byte = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24

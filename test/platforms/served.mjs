@@ -31,7 +31,7 @@ const frames = Array.from({ length: 40 }, () =>
 )
 const picture = readFileSync(new URL('../media/picture.jpg', import.meta.url))
 const model = await TRecViT.load('builtin', { device: 'wasm', deterministic: true })
-const stream = model.stream()
+const stream = model.stream({ average: 'all' })
 const expected = []
 for (const data of frames) expected.push(await stream.push({ data, shape: [96, 96, 3] }))
 const {
@@ -73,7 +73,7 @@ for (const [name, [program, ...args]] of Object.entries(runtimes)) {
   socket.on('message', (data, isBinary) => messages.push(isBinary ? data : JSON.parse(data)))
   const closed = new Promise((resolve) => socket.on('close', resolve))
   await new Promise((resolve) => socket.on('open', resolve))
-  socket.send('{"width":96,"height":96}')
+  socket.send('{"width":96,"height":96,"average":"all"}')
   for (const frame of frames) socket.send(frame)
   socket.send('{"snapshot":true}')
   while (messages.length <= frames.length) await new Promise((resolve) => setTimeout(resolve, 10))
@@ -90,7 +90,7 @@ for (const [name, [program, ...args]] of Object.entries(runtimes)) {
   pictures.on('message', (data) => lines.push(JSON.parse(data)))
   pictures.on('pong', () => pongs++)
   await new Promise((resolve) => pictures.on('open', resolve))
-  pictures.send('{}')
+  pictures.send('{"average":"all"}')
   pictures.send(picture)
   pictures.ping()
   while (!lines.length || !pongs) await new Promise((resolve) => setTimeout(resolve, 10))

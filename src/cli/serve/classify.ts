@@ -4,10 +4,10 @@
 import { TrecvitError } from '../../base/error.ts'
 import { quote } from '../../base/quote.ts'
 import type { FrameAnswer } from '../../model/heads/classification.ts'
+import { Timeline } from '../../model/timeline.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import type { SampleOptions } from '../../video/sample.ts'
 import type { VideoInfo } from '../../video/video.ts'
-import { type Moment, segmentsOf } from '../timeline.ts'
 import type { VideoPart } from './videos.ts'
 
 /** What the address asks for behind its "?". */
@@ -17,8 +17,6 @@ export interface Query {
   readonly sampling: SampleOptions
 }
 
-/** Frames that an answer of the timeline stands for. */
-const WINDOW = 8
 /** Frames a second of the fastest sampling. */
 const MAX_FPS = 1000
 
@@ -65,8 +63,9 @@ export async function classify(
   push: (work: Promise<FrameAnswer>) => Promise<FrameAnswer>,
 ): Promise<object> {
   const shape = [...model.config.imageSize, 3]
-  const stream = model.stream({ average: { frames: WINDOW }, topK })
-  const moments: Moment[] = []
+  const stream = model.stream({ topK })
+  const timeline = new Timeline()
+  let frames = 0
   let info: VideoInfo | undefined
   let last: FrameAnswer | undefined
   try {
@@ -75,7 +74,8 @@ export async function classify(
       else {
         const { time, pixels: data } = part.frame
         last = await push(stream.push({ data, shape }))
-        moments.push({ frame: last.frame, time, ...last.top[0]! })
+        timeline.add(last, time)
+        frames++
       }
     }
   } finally {
@@ -85,19 +85,10 @@ export async function classify(
   const { top, logits, probs } = last.overall
   return {
     video: info,
-    frames: moments.length,
+    frames,
     top,
     logits: [...logits.data],
     probs: [...probs.data],
-    segments: segmentsOf(moments, endOf(moments, info.fps)).map(({ from, to, ...segment }) => {
-      return { start: from, end: to, ...segment }
-    }),
+    segments: timeline.segments(info.fps),
   }
-}
-
-/** Seconds at which the last frame ends: as long after it as it came after the one before. */
-function endOf(moments: readonly Moment[], fps: number | null): number {
-  const [before, last] = moments.slice(-2)
-  if (last) return last.time + (last.time - before!.time)
-  return before!.time + 1 / (fps ?? 25)
 }

@@ -4,7 +4,9 @@
  */
 import type { NdArray } from '../../base/array.ts'
 import { TrecvitError } from '../../base/error.ts'
-import type { ClassStream, FrameAnswer } from '../../model/heads/classification.ts'
+import type { ClassStream } from '../../model/classStream.ts'
+import { type Config, windowOf } from '../../model/config.ts'
+import type { FrameAnswer } from '../../model/heads/classification.ts'
 import { sessionsOf } from '../../model/sessions.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import type { Average } from '../../program/program.ts'
@@ -39,7 +41,10 @@ export class TooLarge extends TrecvitError {}
 interface Opening {
   /** Of raw RGB frames; without it each frame is a PNG or JPEG picture. */
   readonly size: { readonly width: number; readonly height: number } | null
-  /** Not given with `resume`: the stream goes on as it was begun. */
+  /**
+   * By default a window of half a clip. Not given with `resume`: the stream goes on as it was
+   * begun.
+   */
   readonly average: Average
   readonly topK: number
   /** The first bytes are a snapshot to go on from. */
@@ -86,7 +91,7 @@ export async function follow(shared: Shared, channel: Channel): Promise<void> {
   try {
     for await (const message of messages) {
       if (!opening) {
-        opening = readOpening(message, model.config.numClasses, maxFrame)
+        opening = readOpening(message, model.config, maxFrame)
         if (!opening.resume) stream = model.stream({ average: opening.average, topK: opening.topK })
         if (stream && opening.live) channel.keepNewest?.()
         continue
@@ -120,7 +125,8 @@ export async function follow(shared: Shared, channel: Channel): Promise<void> {
   }
 }
 
-function readOpening(message: string | Uint8Array, c: number, maxFrame: number): Opening {
+function readOpening(message: string | Uint8Array, config: Config, maxFrame: number): Opening {
+  const { numClasses: c } = config
   if (typeof message !== 'string')
     throw new TrecvitError(
       `The first message of a stream expected JSON text, got ${message.length} bytes; ` +
@@ -142,7 +148,7 @@ function readOpening(message: string | Uint8Array, c: number, maxFrame: number):
       'The first message expected "width", "height", "average", "topK", "resume" and "live", ' +
         `got ${shown(odd)}`,
     )
-  const average = averageOf(wanted === undefined ? 'all' : wanted)
+  const average = averageOf(wanted === undefined ? { frames: windowOf(config) } : wanted)
   if (!average)
     throw new TrecvitError(
       '"average" expected "all", {"frames":1..4096} or {"halfLife":up to 1e5}, ' +
@@ -233,6 +239,6 @@ function objectOf(text: string, what: string): Json {
 }
 
 /** As in `trecvit stream --json`. */
-function lineOf({ frame, top, probs }: FrameAnswer): object {
-  return { frame, ...top[0], top, probs: [...probs.data] }
+function lineOf({ frame, partial, top, probs }: FrameAnswer): object {
+  return { frame, partial, ...top[0], top, probs: [...probs.data] }
 }

@@ -7,7 +7,7 @@ import { checkCount, type NdArray } from '../../base/array.ts'
 import type { Tensor } from '../../program/program.ts'
 import type { Recorder } from '../../program/record.ts'
 import type { Outputs } from '../../stream/session.ts'
-import type { Stream, StreamOptions, ToAnswer } from '../../stream/stream.ts'
+import type { StreamOptions, ToAnswer } from '../../stream/stream.ts'
 import type { Config } from '../config.ts'
 import type { Select } from '../encoder/graph.ts'
 import { dense } from '../layers.ts'
@@ -86,8 +86,13 @@ export interface FrameAnswer extends Answer {
   /** Index of the frame since the reset, from 0. */
   readonly frame: number
   /**
-   * The model's own answer, over all frames since the reset; the same as the rest unless the stream
-   * averages otherwise.
+   * Whether there are fewer frames since the reset than `average` asks for: until a window is
+   * full, or a half-life is over. Do not show such an answer.
+   */
+  readonly partial: boolean
+  /**
+   * The model's own answer, over all frames since the reset; the same as the rest if the stream
+   * averages over 'all'.
    */
   readonly overall: Answer
 }
@@ -105,12 +110,6 @@ export interface ClassModel {
 }
 
 /**
- * A stream that classifies.
- * @interface
- */
-export type ClassStream = Stream<FrameAnswer>
-
-/**
  * Makes the answers of a stream from its outputs.
  * @throws TrecvitError if topK is not a positive integer
  */
@@ -126,11 +125,12 @@ export function classAnswers(
     const tops = topsOf(probs, numClasses, labels, topK)
     return { logits: { data: logits, shape }, probs: { data: probs, shape }, top: tops[0]!, tops }
   }
-  return (outputs, frame) => {
+  return (outputs, frame, partial) => {
     const overall = answer(outputs, '')
     return {
       ...('recent/logits' in outputs ? answer(outputs, 'recent/') : overall),
       frame,
+      partial,
       overall,
     }
   }

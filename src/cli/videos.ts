@@ -1,0 +1,126 @@
+/** The videos that the arguments of a command name: files, folders, patterns, lists, addresses. */
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
+
+/** A video of a list. */
+export interface Listed {
+  /** Path, URL, or "-" for standard input. */
+  readonly source: string
+  /** What {name} stands for: the path below the folder that was given, without its extension. */
+  readonly name: string
+}
+
+/** The videos of a command. */
+export interface Videos {
+  readonly all: readonly Listed[]
+  /** Whether they are one video that was named as such. */
+  readonly single: boolean
+}
+
+const VIDEO = /\.(mp4|m4v|mov|qt|3gp|mkv|webm|y4m|avi|ts|mts|m2ts|mpg|mpeg|vob|flv|gif)$/i
+const ADDRESS = /^[a-z][a-z\d+.-]+:\/\//i
+const PATTERN = /[*?[\]{}]/
+
+/**
+ * Lists videos, each once, those of a folder or a pattern in the order of their paths. A folder
+ * stands for the videos in it and below it; one without any is itself a video, of pictures. What
+ * exists is never taken for a pattern.
+ * @param list a text file of paths, one a line, or "-" for standard input
+ * @throws TrecvitError if nothing is named, a pattern matches nothing, or the list cannot be read
+ */
+export async function listVideos(sources: readonly string[], list?: string): Promise<Videos> {
+  const named = list === undefined ? sources : [...sources, ...(await readList(list))]
+  const found = new Map<string, Listed>()
+  let isExpanded = list !== undefined
+  for (const source of named) {
+    const videos = await expand(source)
+    isExpanded ||= videos !== null
+    for (const video of videos ?? [{ source, name: stem(source) }]) found.set(video.source, video)
+  }
+  if (found.size === 0) throw new TrecvitError('There is no video in what was given')
+  return { all: [...found.values()], single: named.length === 1 && !isExpanded }
+}
+
+/** Lines of a text file; empty ones and those that begin with # are skipped. */
+async function readList(path: string): Promise<string[]> {
+  const { readFile } = await import('node:fs/promises')
+  const { text } = await import('node:stream/consumers')
+  const reading = path === '-' ? text(process.stdin) : readFile(path, 'utf8')
+  const lines = await reading.catch((error: NodeJS.ErrnoException) => {
+    throw new TrecvitError(
+      `The list ${quote(path)} cannot be read (${error.code ?? error.message}); ` +
+        'give a text file with one path a line',
+      { cause: error },
+    )
+  })
+  return lines
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
+}
+
+/** The videos that a folder or a pattern stands for; null for one video. */
+async function expand(source: string): Promise<Listed[] | null> {
+  if (source === '-' || ADDRESS.test(source)) return null
+  const { stat } = await import('node:fs/promises')
+  const found = await stat(source).catch(() => null)
+  if (found?.isDirectory()) {
+    const paths = (await search('**/*', source)).filter((path) => VIDEO.test(path))
+    if (paths.length === 0) return null
+    const { join } = await import('node:path')
+    return paths.map((path) => ({ source: join(source, path), name: withoutExtension(path) }))
+  }
+  if (found || !PATTERN.test(source)) return null
+  const paths = await search(source.replaceAll('\\', '/'))
+  if (paths.length === 0) throw new TrecvitError(`The pattern ${quote(source)} matches no file`)
+  return paths.map((path) => ({ source: path, name: stem(path) }))
+}
+
+async function search(pattern: string, cwd?: string): Promise<string[]> {
+  const { glob } = await import('tinyglobby')
+  const { isAbsolute } = await import('node:path')
+  const absolute = isAbsolute(pattern)
+  const options = { expandDirectories: false, absolute, ...(cwd !== undefined && { cwd }) }
+  return (await glob(pattern, options)).sort()
+}
+
+function withoutExtension(path: string): string {
+  return path.replace(/\.[^./\\]+$/, '')
+}
+
+/** The name of a file without its folder and its extension. */
+function stem(source: string): string {
+  return withoutExtension(source.replace(/[?#].*$/, '').replace(/^.*[/\\]/, '')) || 'video'
+}
+
+/**
+ * The output of each video: the pattern with {name} filled in.
+ * @param option for the message
+ * @throws TrecvitError if several videos would have one output
+ */
+export function outputsFor(
+  option: string,
+  pattern: string,
+  { all, single }: Videos,
+): ReadonlyMap<Listed, string> {
+  if (!single && !pattern.includes('{name}')) {
+    throw new TrecvitError(
+      `"${option}" of several videos expected a name with {name} in it, got ${quote(pattern)}`,
+    )
+  }
+  const owners = new Map<string, Listed>()
+  const outputs = new Map<Listed, string>()
+  for (const video of all) {
+    const path = pattern.replaceAll('{name}', video.name)
+    const other = owners.get(path)
+    if (other) {
+      throw new TrecvitError(
+        `${quote(other.source)} and ${quote(video.source)} would both be written to ` +
+          `${quote(path)}; give their folder, so that {name} holds their paths below it`,
+      )
+    }
+    owners.set(path, video)
+    outputs.set(video, path)
+  }
+  return outputs
+}

@@ -1,0 +1,131 @@
+/** Segments of a video: frames in a row with the same label. */
+import { TrecvitError } from '../base/error.ts'
+import { checkOptions } from '../base/options.ts'
+import { type FrameSource, framesOf, READ_OPTIONS } from '../stream/frames.ts'
+import { overlap } from '../stream/overlap.ts'
+import { timeOf } from '../stream/timeOf.ts'
+import type { ReadOptions } from '../video/read.ts'
+import type { ClassStream } from './classStream.ts'
+import type { ClassStreamOptions, FrameAnswer } from './heads/classification.ts'
+import { RUN_OPTIONS, type RunOptions } from './options.ts'
+
+/** A part of a video in which the most probable class stays the same. */
+export interface Segment {
+  /** Seconds of its first frame; 0 is the first frame of the video. */
+  readonly start: number
+  /** Seconds of the first frame of the next segment, or of the end of the video. */
+  readonly end: number
+  /** Index of its first frame. */
+  readonly first: number
+  /** Index of its last frame. */
+  readonly last: number
+  /** Name of the class, or null for a model without labels. */
+  readonly label: string | null
+  /** Position of the class in the labels. */
+  readonly index: number
+  /** Mean of the probability of the class over the answers of the segment, 0..1. */
+  readonly prob: number
+}
+
+/** Options for a timeline: those of `classify` that choose frames, and the window. */
+export interface TimelineOptions extends RunOptions, Omit<ReadOptions, keyof RunOptions> {
+  /** Frames that an answer stands for, 1 to 4096. Default: half a clip, as of a stream. */
+  readonly window?: number
+}
+
+/** A segment that is being built. */
+interface Open extends Pick<Segment, 'start' | 'first' | 'label' | 'index'> {
+  sum: number
+  count: number
+  last: number
+}
+
+/** Frames a second of frames that do not tell their time. */
+const FPS = 25
+
+/**
+ * Builds segments from the answers of a stream.
+ *
+ * Answers of frames before the window is full are not used: the first full answer stands for those
+ * frames, too. A video that ends before is one segment with its last answer.
+ */
+export class Timeline {
+  readonly #segments: Segment[] = []
+  #open: Open | undefined
+  /** The last answer, while all are partial. */
+  #partial: FrameAnswer | undefined
+  /** Frames so far. */
+  #count = 0
+  #start = 0
+  #time = 0
+  #gap: number | undefined
+
+  /** @param time seconds of the frame */
+  add(answer: FrameAnswer, time: number = this.#count / FPS): void {
+    if (this.#count === 0) this.#start = time
+    else this.#gap = time - this.#time
+    this.#time = time
+    const frame = this.#count++
+    if (answer.partial) this.#partial = answer
+    else this.#extend(answer, frame, time)
+  }
+
+  /**
+   * Returns the segments so far. The last frame stays for as long as the one before it did.
+   * @param fps frames a second of the video, for a video of one frame
+   */
+  segments(fps: number | null = FPS): Segment[] {
+    if (!this.#open && this.#partial) this.#extend(this.#partial, this.#count - 1, this.#time)
+    const end = this.#time + (this.#gap ?? 1 / (fps ?? FPS))
+    return this.#open ? [...this.#segments, closed(this.#open, end)] : []
+  }
+
+  #extend({ top }: FrameAnswer, frame: number, time: number): void {
+    const { label, index, prob } = top[0]!
+    if (this.#open && this.#open.index !== index) {
+      this.#segments.push(closed(this.#open, time))
+      this.#open = { start: time, first: frame, last: frame, label, index, sum: 0, count: 0 }
+    }
+    this.#open ??= { start: this.#start, first: 0, last: frame, label, index, sum: 0, count: 0 }
+    this.#open.last = frame
+    this.#open.sum += prob
+    this.#open.count++
+  }
+}
+
+function closed({ sum, count, ...segment }: Open, end: number): Segment {
+  return { ...segment, end, prob: sum / count }
+}
+
+/** See TRecViT.timeline. */
+export async function timelineOf(
+  model: {
+    readonly config: { readonly imageSize: readonly [number, number] }
+    stream(options: ClassStreamOptions): ClassStream
+  },
+  source: FrameSource,
+  options: TimelineOptions,
+): Promise<Segment[]> {
+  checkOptions('timeline', options, { window: 1, ...RUN_OPTIONS, ...READ_OPTIONS })
+  const { window, onProgress, ...reading } = options
+  const average = window === undefined ? {} : { average: { frames: window } }
+  const stream = model.stream({ ...average, topK: 1 })
+  const timeline = new Timeline()
+  let count = 0
+  try {
+    await overlap(
+      framesOf(source, model.config.imageSize, reading),
+      (frame) => stream.push(frame),
+      (answer, frame) => {
+        reading.signal?.throwIfAborted()
+        timeline.add(answer, timeOf(frame))
+        count++
+        onProgress?.(count, count)
+      },
+    )
+  } finally {
+    await stream.dispose()
+  }
+  if (count === 0) throw new TrecvitError('The video has no frames')
+  return timeline.segments()
+}
