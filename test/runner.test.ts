@@ -1,38 +1,45 @@
-/** The runner of a stream whose only job is aborted at a bad moment. */
+/** The runner of a stream when a job is aborted or refused at a bad moment. */
 import { expect, test } from 'vitest'
 import type { Backend, StreamState } from '../src/backend/backend.ts'
-import { Engine } from '../src/backend/engine.ts'
+import { Engine, type Kind } from '../src/backend/engine.ts'
 import { TrecvitError } from '../src/base/error.ts'
 import { Session } from '../src/stream/session.ts'
 
 const program = { b: 1, t: 1, inputs: {}, steps: [], outputs: {}, states: [] }
 const pixels = new Uint8Array(3)
 
-/** An engine whose next state is created, or refused, when the test says so. */
-function engine(): { engine: Engine; refuse(): void } {
-  let refuse = (): void => {}
+/**
+ * An engine on a pretended device.
+ * @param states of the sessions to come; after these every state is created
+ * @param run what a chunk does
+ */
+function engineOf(
+  kind: Kind,
+  states: Promise<StreamState>[] = [],
+  run: () => Promise<object> = async () => ({}),
+): Engine {
   const state: StreamState = {
     read: async () => [],
     write: async () => {},
     clear: async () => {},
     dispose: () => {},
   }
-  const first = new Promise<StreamState>((_, reject) => {
-    refuse = () => reject(new TrecvitError('no memory'))
-  })
-  const states = [first]
   const backend = {
-    device: { backend: 'wasm', kernels: '', threads: 1, reason: null, gpu: null },
+    device: { backend: kind, kernels: '', threads: 1, reason: null, gpu: null },
     failure: null,
-    createState: async () => states.pop() ?? state,
-    prepare: async () => ({ run: async () => ({}), dispose: () => {} }),
+    createState: async () => states.shift() ?? state,
+    prepare: async () => ({ run, dispose: () => {} }),
     dispose: () => {},
   } as unknown as Backend
-  return { engine: new Engine(backend), refuse }
+  return new Engine(backend)
 }
 
 test('a stream goes on after its state was refused to a frame that was aborted', async () => {
-  const { engine: cpu, refuse } = engine()
+  let refuse = (): void => {}
+  const refused = new Promise<StreamState>((_, reject) => {
+    refuse = () => reject(new TrecvitError('no memory'))
+  })
+  const cpu = engineOf('wasm', [refused])
   const engines = { current: cpu, closed: false, get: async () => cpu, replace: async () => cpu }
   const session = new Session(engines, 1, () => program)
   const stop = new AbortController()
@@ -42,5 +49,23 @@ test('a stream goes on after its state was refused to a frame that was aborted',
   await expect(aborted).rejects.toThrow('stopped')
   await new Promise((resolve) => setTimeout(resolve, 1))
   await expect(session.advance(pixels, 1)).resolves.toEqual({ first: 0, outputs: {} })
+  await session.dispose()
+})
+
+test('a stream that was moved stays there after a frame has failed', async () => {
+  const failures = [new TrecvitError('no memory')]
+  const gpu = engineOf('webgpu')
+  const cpu = engineOf('wasm', [], async () => {
+    const failure = failures.shift()
+    if (failure) throw failure
+    return {}
+  })
+  const engines = { current: gpu, closed: false, get: async () => cpu, replace: async () => gpu }
+  const session = new Session(engines, 1, () => program)
+  await session.advance(pixels, 1)
+  await session.move('wasm')
+  await expect(session.advance(pixels, 1)).rejects.toThrow('no memory')
+  await expect(session.advance(pixels, 1)).resolves.toEqual({ first: 1, outputs: {} })
+  expect(session.engine).toBe(cpu)
   await session.dispose()
 })

@@ -11,9 +11,7 @@ export interface Place {
   readonly state: StreamState
 }
 
-/**
- * Losses without a result in between after which a GPU gives way to the CPU, and the CPU gives up.
- */
+/** Losses in a row after which a session leaves the GPU for the CPU, or ends on the CPU. */
 const PATIENCE = 3
 
 /**
@@ -27,6 +25,7 @@ export class Recovery {
   readonly #programOf: (chunk: Chunk) => Program
   readonly #createState: (engine: Engine) => Promise<StreamState>
   #place: Place | undefined
+  /** The engine of the next place, if it was chosen. */
   #next: Engine | undefined
   #losses = 0
 
@@ -52,7 +51,8 @@ export class Recovery {
   }
 
   /**
-   * Returns the place. Without one, computes the state of the answered frames on the next engine.
+   * Returns the place, also if it was lost: whoever computes there finds that out. Without a place,
+   * computes the state of the answered frames on the next engine.
    */
   async settle(): Promise<Place> {
     if (this.#place) return this.#place
@@ -91,9 +91,13 @@ export class Recovery {
   move(place: Place): void {
     this.leave()
     this.#place = place
+    this.#next = place.engine
   }
 
-  /** Whether an error means the loss of the device, or comes from a GPU that nothing explains. */
+  /**
+   * Whether an error means the loss of the device. On a GPU so does every error that is not ours: a
+   * result can fail before the device says that it is lost.
+   */
   isLoss(error: unknown): boolean {
     const { engine } = this
     return engine.lost !== null || (engine.kind === 'webgpu' && !(error instanceof TrecvitError))

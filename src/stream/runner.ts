@@ -134,8 +134,7 @@ export class Runner {
 
   /**
    * After a loss, all jobs without a result are issued again on the engine that follows. Otherwise
-   * the oldest job has failed, and the state is computed again without it. There is no job if the
-   * only one was aborted while the engine was being prepared.
+   * the oldest job has failed, and the state is computed again without it.
    */
   async #recover(error: unknown): Promise<void> {
     if (this.#engines.closed) return
@@ -143,6 +142,7 @@ export class Runner {
       const failed = this.#underWay.shift()?.job ?? this.#queue.take()
       this.#requeue()
       this.#recovery.leave()
+      // There is none if the only one was aborted while the engine was being prepared.
       return failed?.failed(asTrecvitError(error))
     }
     this.#requeue()
