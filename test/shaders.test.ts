@@ -5,21 +5,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { sourceOf } from '../src/backend/webgpu/sources.ts'
 import { everything } from '../src/platform/gpu.ts'
-import type { Op } from '../src/program/program.ts'
-
-const ops: readonly Op[] = [
-  'patchify',
-  'linear',
-  'blockLinear',
-  'conv1d',
-  'rgLru',
-  'rmsNorm',
-  'layerNorm',
-  'attention',
-  'pool',
-  'average',
-  'softmax',
-]
+import { OPS } from '../src/program/describe.ts'
 
 const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
 const entry = navigator?.gpu ?? (await import('webgpu')).create(['backend=null'])
@@ -51,7 +37,7 @@ describe.skipIf(!device)('without an error or a warning', () => {
     'matrices in $dtype, with subgroups: $withSubgroups',
     async ({ dtype, withSubgroups }) => {
       const faults: string[] = []
-      for (const op of ops) {
+      for (const op of OPS) {
         const code = sourceOf(op, withSubgroups, dtype)
         device!.pushErrorScope('validation')
         const module = device!.createShaderModule({ label: op, code })

@@ -2,24 +2,18 @@
  * Tests that need neither files nor processes as one module, with the parts of vitest that run
  * anywhere.
  */
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
+/** The operations, whose tests have their names (test/operations.test.ts). */
+const operations = (await readdir(join(root, 'assembly')))
+  .filter((file) => file.endsWith('.ts') && file !== 'index.ts')
+  .map((file) => file.slice(0, -3))
 const ALL = [
-  'patchify',
-  'linear',
-  'blockLinear',
-  'conv1d',
-  'rgLru',
-  'rmsNorm',
-  'layerNorm',
-  'attention',
-  'pool',
-  'average',
-  'softmax',
+  ...operations,
   'goldens',
   'bits',
   'builds',
