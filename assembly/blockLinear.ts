@@ -39,15 +39,15 @@ export function blockLinear(args: BlockLinearArgs, edge: usize, begin: i32, end:
     const bias = args.bias + ((<usize>column) << 2)
     let row = share * shareRows
     while (row < last) {
-      // A tile ends where a frame does: the next row may lie elsewhere.
+      // A tile must not cross the end of a frame: the next frame may begin at any address.
       const rows = min(min(TILE, last - row), args.frameRows - (row % args.frameRows))
       const out = args.out + <usize>row * ldo + ((<usize>column) << 2)
       const x =
         rowAt(args.x, args.xStride, args.xFrame, args.frameRows, row) + ((<usize>(block * k)) << 2)
       if (columns == PANEL) tile(out, ldo, x, ldx, w, next, k, rows, bias, 0, w)
       else {
-        // The last panel of a block has fewer than 8 columns. The tile goes to `edge`, and only
-        // these columns are copied.
+        // The last panel of a block has fewer than 8 columns. The tile is written to `edge`, and
+        // only these columns are copied.
         tile(edge, PANEL << 2, x, ldx, w, 0, k, rows, bias, 0, w)
         for (let i = 0; i < rows; i++)
           memory.copy(out + <usize>i * ldo, edge + ((<usize>i) << 5), (<usize>columns) << 2)

@@ -5,7 +5,7 @@
  *
  * Inputs before the chunk come from `past`.
  *
- * Shapes: x and out [b, t, n, e]; kernel [k, e], where the last row meets the current frame; bias
+ * Shapes: x and out [b, t, n, e]; kernel [k, e], whose last row belongs to the current frame; bias
  * [e]. past [b, k−1, n, e], oldest first; afterwards it has the last k−1 inputs.
  *
  * Order: taps are added newest first, wherever a chunk begins. So results do not depend on how
@@ -50,7 +50,7 @@ export function conv1d(args: Conv1dArgs, state: usize, begin: i32, end: i32): vo
       }
     }
     if (args.k == 4) continue
-    // The newest k−1 inputs become the past. If the chunk has fewer, older ones move up.
+    // The newest k−1 inputs become the past. A chunk with fewer inputs moves the older ones up.
     for (let slot = 0; slot < history; slot++) {
       memory.copy(
         past + <usize>(slot * args.n) * e,
@@ -152,7 +152,7 @@ function addTap(out: usize, sums: usize, kernel: usize, x: usize, e: usize): voi
     store<f32>(out + i, load<f32>(sums + i) + load<f32>(kernel + i) * load<f32>(x + i))
 }
 
-/** Returns the address of the input at frame t of the chunk, or in the past if t < 0. */
+/** Returns the address of the input at frame t of the chunk. Frames t < 0 are in the past. */
 // @ts-ignore: decorator
 @inline
 function inputAt(args: Conv1dArgs, past: usize, e: usize, video: i32, t: i32, token: i32): usize {

@@ -6,9 +6,9 @@
  *   │ op i32 │ units │ arguments of that op       │  one step, STEP bytes
  *   └────────┴───────┴───────────────────────────┘
  *
- * Arguments stand in the order of src/program/ops/operation.ts, from which build/operations.ts is
- * written. Pointers are absolute, those of states relative to the stream's own memory. Strides and
- * sizes count elements. The other side of this table is src/backend/wasm/encode.ts.
+ * The arguments have the order of src/program/ops/operation.ts. The build generates
+ * build/operations.ts from it. Pointers are absolute; pointers to states are relative to the memory
+ * of the stream. Strides and sizes count elements. src/backend/wasm/encode.ts writes this table.
  */
 import { compute, Op, STEP } from '../build/operations'
 import { WIDE } from './lib/target'
@@ -21,14 +21,14 @@ export { packPanels, packRows, packWhole } from './lib/pack'
  * with the same program and a scratch of its own.
  *
  * Work sharing: the units of a step are split into parts, one for each thread. A thread first takes
- * units of its own part: many at a time in the beginning, one at a time at the end. Then it helps
- * with the other parts, so all threads end together although some are slower. A barrier ends the
- * step.
+ * units of its own part: many at a time in the beginning, one at a time at the end. Then it takes
+ * units of the other parts, so all threads end together although some are slower. A barrier ends
+ * the step.
  *
  * Units are ordered by rows, so a thread mostly reads rows that it has written itself. Results do
  * not depend on which thread computes a unit.
  *
- * @param team memory of the barrier and the dealt units (lib/team.ts)
+ * @param team memory of the barrier and the counts of taken units (lib/team.ts)
  * @param thread index of this thread
  * @param scratch working memory of this thread
  * @param table first step of the program
@@ -77,7 +77,7 @@ export function run(
   }
 }
 
-/** Units of a step that are dealt together: the two panels of a wide tile. */
+/** Units that are taken together: the two panels of a wide tile. */
 function grainOf(step: usize): i32 {
   const op = load<i32>(step)
   return WIDE && (op == Op.linear || op == Op.blockLinear) ? 2 : 1

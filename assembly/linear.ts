@@ -12,9 +12,9 @@
  *
  * Blocking: a block has at most BLOCK_K columns of x and some of its rows (300 or 600 KB). It stays
  * in the L2 cache while every panel of the kernel is read once. The rows of one tile (18 KB) stay
- * in the L1 cache while the tile takes one panel (24 KB) or two. Sums start with the bias and grow
- * in `scratch`. Only finished results go to `out`: its rows are so far apart that few of them fit
- * into the L1 cache at once.
+ * in the L1 cache while the tile reads one panel (24 KB) or two. Sums start with the bias and grow
+ * in `scratch`. Only finished results are written to `out`: its rows are so far apart that few of
+ * them fit into the L1 cache at once.
  *
  * Int8: with factors [rows] and scales [n], x and kernel are quantised (lib/quantize.ts) and k
  * counts lanes of 32 bits. The sum is exact. The argument of f is then
@@ -121,7 +121,7 @@ function products(
   const bias = args.bias && !args.factors ? args.bias + ((<usize>panel) << 5) : ZEROS
   const quantised = args.factors != 0
   const tall = quantised ? int8Rows() : TILE
-  // From the end of a frame of x to the begin of the next.
+  // Bytes from the end of a frame of x to the start of the next.
   const gap = (<usize>(args.xFrame - args.frameRows * args.xStride)) << 2
   let x = rowAt(args.x, args.xStride, args.xFrame, args.frameRows, row) + ((<usize>k) << 2)
   let inFrame = args.frameRows - (row % args.frameRows)

@@ -10,9 +10,10 @@
 // multiplications for 2 loads of vec4. A head wider than 64 columns takes a workgroup for each 64
 // columns, and each of them computes the same scores.
 //
-// Keys: the four teams of 64 invocations take 64 keys each in turn. They pass over the keys once,
-// with a running maximum and sum, so the number of keys is not limited. In the end the sums of the
-// teams are added. Without teams, a frame of few tokens would leave most of a GPU idle.
+// Keys: a workgroup has four quarters of 64 invocations. In each turn a quarter takes 64 keys. The
+// keys are read once, with a running maximum and sum, so their number is not limited. In the end
+// the sums of the quarters are added. With one quarter only, a frame of few tokens would leave most
+// of a GPU idle.
 
 /**
  * Whether q, k and v can be loaded as vec4: their rows begin at multiples of 4 elements, and so
@@ -30,8 +31,8 @@ override ALIGNED: bool = true;
 const LOWEST = -3.4028234e38;
 
 /**
- * What invocations share, first those of a team, then those of all teams: [4 teams, 4 groups of
- * rows, 64], each a vec4 of the 4 rows of a group.
+ * Values exchanged between invocations, first within a quarter, then between quarters: [4 quarters,
+ * 4 groups of rows, 64], each a vec4 of the 4 rows of a group.
  */
 var<workgroup> told: array<vec4f, 1024>;
 
@@ -58,7 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   var largest = vec4f(LOWEST);
   var total = vec4f();
   for (var start = 0u; start < p.n; start += 256u) {
-    // Scores of 4 rows with the keys lane, lane + 16, lane + 32 and lane + 48 of the team's 64.
+    // Scores of 4 rows with the keys lane, lane + 16, lane + 32 and lane + 48 of the quarter's 64.
     let first = start + team * 64u;
     let key = first + lane;
     var s0 = vec4f();
@@ -86,7 +87,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     s2 = select(vec4f(LOWEST), s2 * scale, key + 32u < p.n);
     s3 = select(vec4f(LOWEST), s3 * scale, key + 48u < p.n);
 
-    // The largest score of each row so far. The sums so far are scaled down to it.
+    // The largest score of each row so far. The sums so far are scaled to it.
     told[mine + lane] = max(max(s0, s1), max(s2, s3));
     workgroupBarrier();
     let before = largest;
@@ -125,7 +126,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     workgroupBarrier();
   }
 
-  // Adds the sums of all teams, scaled down to the largest score of all.
+  // Adds the sums of all quarters, scaled to the largest score of all.
   told[local] = largest;
   workgroupBarrier();
   let most = max(
@@ -142,7 +143,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   told[local + 512u] = a2 * shrink.z;
   told[local + 768u] = a3 * shrink.w;
   workgroupBarrier();
-  // A team stores one row of each group.
+  // A quarter stores one row of each group.
   let place = team * 256u + within;
   store(frame, row + team, head, column,
     (told[place] + told[place + 64u] + told[place + 128u] + told[place + 192u]) / sum[team]);
@@ -164,7 +165,7 @@ fn qAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
     q[(at + 3u) >> 2u][(at + 3u) & 3u]), c + vec4u(0u, 1u, 2u, 3u) < vec4u(p.r));
 }
 
-/** The same for k. */
+/** Columns c..c+3 of a row of k in one head, as qAt. */
 fn kAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
   let at = p.kOffset + frame * p.kFrame + min(row, p.n - 1u) * p.kStride + head * p.r + c;
   if (ALIGNED) {
@@ -177,7 +178,7 @@ fn kAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
     k[(at + 3u) >> 2u][(at + 3u) & 3u]), c + vec4u(0u, 1u, 2u, 3u) < vec4u(p.r));
 }
 
-/** The same for v. */
+/** Columns c..c+3 of a row of v in one head, zero beyond the last column. */
 fn vAt(frame: u32, row: u32, head: u32, c: u32) -> vec4f {
   if (c >= p.r) {
     return vec4f();

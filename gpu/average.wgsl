@@ -14,13 +14,13 @@
 // Work: one invocation for each column of a video, over all frames. No other invocation uses its
 // part of the state, so the state is changed in place.
 
-/** 0 all, 1 window, 2 half-life. */
+/** Mode: 0 all, 1 window, 2 half-life. */
 override MODE: u32 = 0u;
 
 struct Stream {
   /** Frames since the reset, before this chunk. */
   frame: u32,
-  /** Frames of the window, a whole number, or until a frame counts half. */
+  /** Frames of the window (an integer), or half-life in frames. */
   averageFrames: f32,
 }
 
@@ -70,7 +70,7 @@ fn addExactly(at: u32, value: f32) -> f32 {
   return next + error;
 }
 
-/** Returns x; the compiler cannot see that it is a sum. */
+/** Returns x. The compiler cannot know that p.zero is zero, so it cannot rearrange the sum. */
 fn rounded(x: f32) -> f32 {
   return bitcast<f32>(bitcast<u32>(x) ^ p.zero);
 }

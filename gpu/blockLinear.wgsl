@@ -5,8 +5,8 @@
 // Shapes: x [rows, blocks·k], out [rows, blocks·n]; kernel [blocks, k, n]; bias [blocks, ⌈n/4⌉]
 // vec4.
 //
-// Tiling: the tile of lib/tile.wgsl, which also has the layout of the kernel. The z of a workgroup
-// is its block.
+// Tiling: the tile of lib/tile.wgsl, which also describes the layout of the kernel. The z of a
+// workgroup is its block.
 
 // With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/products.ts.
@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   tile(group, local);
 }
 
-/** The epilogue: adds the bias and stores those of the columns column..column+3 that exist. */
+/** The epilogue: adds the bias and stores the columns column..column+3, as far as they exist. */
 fn finish(block: u32, row: u32, column: u32, sum: vec4f) {
   if (row >= p.rows || column >= p.n) {
     return;

@@ -4,7 +4,7 @@
 //
 // Inputs before the chunk come from `past`.
 //
-// Shapes: x and out [b, t, n, e]; kernel [k, e], where the last row meets the current frame; bias
+// Shapes: x and out [b, t, n, e]; kernel [k, e], whose last row belongs to the current frame; bias
 // [e]. past [b, k−1, n, e], oldest first; afterwards it has the last k−1 inputs.
 //
 // Work: one invocation for each channel of a token of a video, over all frames. Neighbouring
@@ -45,7 +45,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     out[p.outOffset + (row + t * p.n) * p.outStride + channel] = sum;
   }
-  // The newest k−1 inputs become the past. If the chunk has fewer, older ones move up.
+  // The newest k−1 inputs become the past. A chunk with fewer inputs moves the older ones up.
   for (var slot = 0u; slot < history; slot++) {
     let source = p.t + slot;
     if (source < history) {

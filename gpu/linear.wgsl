@@ -9,11 +9,11 @@
 // [⌈n/4⌉] vec4; table [tableRows, ⌈n/4⌉] vec4. The parts of the epilogue are chosen by parameters,
 // not by constants: one pipeline serves all layers, and the choice is made once for 16 rows.
 //
-// main: the tile of lib/tile.wgsl, which also has the layout of the kernel.
+// Entry point `main`: the tile of lib/tile.wgsl, which also describes the layout of the kernel.
 //
-// few: for a few rows (the head, or one token of each frame). The time goes into reading the kernel
-// once. So k is split between 32 slices of a workgroup, which has 32 columns and 4 rows. The sums
-// of the slices are added in workgroup memory.
+// Entry point `few`: for a few rows (the head, or one token of each frame). Most of the time is
+// spent reading the kernel once. So k is split between 32 slices of a workgroup, which has 32
+// columns and 4 rows. The sums of the slices are added in workgroup memory.
 
 // With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.wgsl, lib/exponential.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/products.ts.
@@ -73,8 +73,9 @@ fn few(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) loc
 }
 
 /**
- * The epilogue: bias, activation, product, sum and table, for those columns column..column+3 that
- * exist. If ALIGNED, the rows of multiply and add begin at multiples of 4 elements, and so does n.
+ * The epilogue: bias, activation, product, sum and table, for the columns column..column+3, as far
+ * as they exist. If ALIGNED, the rows of multiply and add begin at multiples of 4 elements, and so
+ * does n.
  */
 fn finish(_block: u32, row: u32, column: u32, sum: vec4f) {
   if (row >= p.rows || column >= p.n) {

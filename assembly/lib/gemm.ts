@@ -1,6 +1,6 @@
 /**
  * Tiles of a matrix product: c[rows, 8 or 16] = from[rows, 8 or 16] + x[rows, k]·w[k, 8 or 16].
- * lib/tile.mjs has the inner loop, and tells why tiles have these sizes.
+ * lib/tile.mjs generates the inner loop, and explains the sizes of the tiles.
  */
 import { tileOf } from '../../build/tile'
 import { DOTS, F32, INT8, INT8_SPLIT, WIDE } from './target'
@@ -9,10 +9,10 @@ import { DOTS, F32, INT8, INT8_SPLIT, WIDE } from './target'
  * Computes a tile of float32. Strides are in bytes.
  * @param next bytes from w to the next panel, for a tile of 16 columns (WIDE builds only); 0 for a
  * tile of 8
- * @param rows rows that are left; the tile takes at most TILE of them
+ * @param rows remaining rows; the tile computes at most TILE of them
  * @param ldf stride of `from`; 0 if all rows start with the same values
- * @param ahead address of 2·k bytes that a later tile needs. The tile reads a few of them in each
- * turn of its loop, which brings them into the cache.
+ * @param ahead address of 2·k bytes that a later tile needs. Each turn of the loop loads a few of
+ * them, which brings them into the cache.
  */
 export function tile(
   c: usize,
@@ -33,7 +33,7 @@ export function tile(
 
 /**
  * Computes a tile of quantised values (lib/quantize.ts): k counts lanes of 32 bits, c and `from`
- * are int32. It takes at most int8Rows() rows.
+ * are int32. A tile has at most int8Rows() rows.
  */
 export function int8Tile(
   c: usize,
@@ -55,8 +55,8 @@ export function int8Tile(
 }
 
 /**
- * The INT8_SPLIT part of int8Tile. It is a function of its own because Binaryen takes minutes for a
- * function with twice as many locals.
+ * The INT8_SPLIT variant of int8Tile. It is a function of its own because Binaryen takes minutes
+ * for a function with twice as many locals.
  */
 function splitTile(
   c: usize,
@@ -104,8 +104,8 @@ function tileFor(
 }
 
 /**
- * Returns the size of a block when `size` rows or columns are split into so many blocks. It is a
- * multiple of `whole`.
+ * Returns the size of a block when `size` rows or columns are split into `blocks` blocks. The size
+ * is a multiple of `whole`.
  */
 // @ts-ignore: decorator
 @inline

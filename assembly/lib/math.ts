@@ -50,14 +50,14 @@ function c(index: i32): v128 {
   return v128.load_splat<f32>(table + (index << 2))
 }
 
-/** x·y + z, rounded once where the engine fuses. */
+/** x·y + z, rounded once on an engine that fuses the two operations. */
 // @ts-ignore: decorator
 @inline
 export function madd(x: v128, y: v128, z: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(x, y, z) : f32x4.add(f32x4.mul(x, y), z)
 }
 
-/** z − x·y, rounded once where the engine fuses. */
+/** z − x·y, rounded once on an engine that fuses the two operations. */
 // @ts-ignore: decorator
 @inline
 function nmadd(x: v128, y: v128, z: v128): v128 {
@@ -104,8 +104,8 @@ export function exp(x: v128): v128 {
 
 /**
  * 2^x, clamped to the range of normal numbers. It takes fewer operations than e^x, because x minus
- * its integer part is exact. It is no accurate way to compute e^x: x·log2(e) has an error of up to
- * |x| units in the last place.
+ * its integer part is exact. Do not use it for e^x: x·log2(e) has an error of up to |x| units in
+ * the last place.
  */
 // @ts-ignore: decorator
 @inline
@@ -164,7 +164,7 @@ export function gelu(x: v128): v128 {
 
 /**
  * √x, computed as a vector. For the scalar instruction V8 emits SSE code, which costs 150 to 290 ns
- * while registers of 256 bits are in use.
+ * while 256-bit registers are in use.
  */
 // @ts-ignore: decorator
 @inline

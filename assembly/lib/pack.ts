@@ -48,7 +48,7 @@ export function packPanels(
   }
 }
 
-/** Does the same for a weight [blocks·rows, columns] that stays row-major. */
+/** Packs values as packPanels does, for a weight [blocks·rows, columns] that stays row-major. */
 export function packRows(
   to: usize,
   from: usize,
@@ -71,8 +71,8 @@ export function packRows(
 }
 
 /**
- * Does the same for int8 values of one block. The panels are [⌈columns/8⌉, ⌈rows/GROUP⌉, 8], in
- * lanes of GROUP values (lib/quantize.ts).
+ * Packs int8 values of one block as packPanels does. The panels are [⌈columns/8⌉, ⌈rows/GROUP⌉, 8],
+ * in lanes of GROUP values (lib/quantize.ts).
  */
 export function packWhole(
   to: usize,

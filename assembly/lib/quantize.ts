@@ -7,8 +7,9 @@
  * Shapes: x [rows, k]; out [rows, ⌈k/GROUP⌉·GROUP], zero where there is no column; factors [rows],
  * each of them f and OFFSET times the sum of the quantised row.
  *
- * Lanes: GROUP values are one lane of 32 bits. The relaxed builds have 4 of 8 bits, as their dot
- * product takes. The others have 2 of 16 bits, so the loop of the product need not widen them.
+ * Lanes: GROUP values are one lane of 32 bits. The relaxed builds have 4 values of 8 bits, as the
+ * instruction for dot products requires. The other builds have 2 values of 16 bits, so the loop of
+ * the product need not widen them.
  *
  * Every step is exact or rounded by IEEE 754, so results are bit-identical on every engine.
  *
@@ -24,7 +25,7 @@ export const GROUP: i32 = ASC_FEATURE_RELAXED_SIMD ? 4 : 2
  */
 export const OFFSET: i32 = ASC_FEATURE_RELAXED_SIMD ? 64 : 0
 
-/** Rows without a larger value become zero: 127 / max |x| would be infinite. */
+/** Rows without a larger value become zero, because 127 / max |x| would be infinite. */
 const LEAST: f32 = 1e-36
 
 
@@ -50,7 +51,7 @@ export function quantize(args: QuantizeArgs, begin: i32, end: i32): void {
     let lanes = f32x4.splat(0)
     for (let i = 0; i < vectors; i += 4)
       lanes = f32x4.max(lanes, f32x4.abs(v128.load(x + ((<usize>i) << 2))))
-    // max keeps a NaN, which pmax does not. The factor and the row of the product are then NaN.
+    // max keeps a NaN; pmax does not. With a NaN, the factor and the row of the product are NaN.
     let largest = max(
       max(f32x4.extract_lane(lanes, 0), f32x4.extract_lane(lanes, 1)),
       max(f32x4.extract_lane(lanes, 2), f32x4.extract_lane(lanes, 3)),

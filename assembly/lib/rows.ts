@@ -1,7 +1,7 @@
 /**
- * Returns the address of a row of an input whose frames may lie apart. Strides count elements.
+ * Returns the address of a row of an input. Frames may be apart in memory. Strides count elements.
  * @param frame elements from one frame to the next
- * @param frameRows rows of a frame; all rows where frames follow each other
+ * @param frameRows rows of a frame; all rows if the frames are contiguous
  */
 // @ts-ignore: decorator
 @inline

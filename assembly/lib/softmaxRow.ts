@@ -9,7 +9,7 @@ import { exp, first, maxOf, sumOf } from './math'
 export function exponentials(out: usize, x: usize, n: i32, scale: f32): f32 {
   const bytes = (<usize>n) << 2
   const vectors = bytes & ~15
-  // Four maxima side by side, because each step waits for the one before.
+  // Four independent maxima, because each step waits for the result of the one before.
   let most = f32x4.splat(-Infinity),
     m1 = most,
     m2 = most,

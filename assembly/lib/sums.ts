@@ -1,6 +1,6 @@
 import { madd, sumOf } from './math'
 
-// Four sums side by side, because each addition waits for the one before.
+// Four independent sums, because each addition waits for the result of the one before.
 
 /** Σ x[i] over a row of `bytes`. */
 export function sumOfRow(x: usize, bytes: usize): f32 {

@@ -1,7 +1,7 @@
 /**
- * The target of a build: which instructions it has, and the tile of a matrix product that fits its
- * registers. Some of it is known when the build is compiled (asconfig.json). The rest is known when
- * an engine loads it, and comes as imports (src/backend/wasm/machine.ts).
+ * The target of a build: its instructions, and the tile of a matrix product that fits its
+ * registers. Some constants are known when the build is compiled (asconfig.json). The others are
+ * known when an engine loads it; they are imports (src/backend/wasm/machine.ts).
  */
 
 /** Whether this is a build for V8's revectorisation: `wide` or `wide-relaxed`. */
@@ -9,15 +9,15 @@
 export const WIDE: bool = isDefined(PAIRS)
 /** Columns of a panel of weights. */
 export const PANEL: i32 = 8
-/** Rows of a full tile of float32 (lib/tile.mjs has the registers that it takes). */
+/** Rows of a full tile of float32 (lib/tile.mjs lists the registers of each tile). */
 export const TILE: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5
-/** Zeros for the 16 columns of two panels: where sums without a bias begin. */
+/** Zeros for the 16 columns of two panels: the start of sums without a bias. */
 export const ZEROS: usize = memory.data(2 * PANEL * 4, 16)
-/** Eight 16-bit ones: a dot product with them adds up pairs of neighbours. */
+/** Eight 16-bit ones: a dot product with them adds neighbouring pairs. */
 export const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1], 16)
 /**
  * Whether this engine keeps the order of instructions in a long loop (keepsOrder in
- * src/platform/platform.ts). Engines that run the wide builds do.
+ * src/platform/platform.ts). True on engines that run the wide builds.
  */
 // @ts-ignore: decorator
 @external('env', 'unrolls')
@@ -39,7 +39,7 @@ export const INT8_SPLIT: i32 = 2
 
 /**
  * Rows of a full tile of quantised values. INT8_SPLIT has one row less: `ones` and the product
- * before its sum take the registers of a row.
+ * before its sum need the registers of one row.
  */
 // @ts-ignore: decorator
 @inline

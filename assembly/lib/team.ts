@@ -1,7 +1,8 @@
 /**
  * Work sharing and the barrier between the threads that run a program.
  *
- * The units of a step are dealt to the threads in parts. A barrier ends the step.
+ * The units of a step are split into parts, and threads claim units of them. A barrier ends the
+ * step.
  *
  * Memory: each word has a cache line of its own. All words are zero before the first run. Between
  * two steps all but GENERATION are zero again. A single thread on memory that is not shared must
@@ -10,11 +11,11 @@
 
 /** Number of threads that have reached the barrier. */
 const ARRIVED: usize = 0
-/** Number of steps that have ended. Threads at the barrier wait for it to change. */
+/** Number of completed steps. Threads at the barrier wait for it to change. */
 const GENERATION: usize = 64
 /** Number of threads that sleep, or are about to. */
 const ASLEEP: usize = 128
-/** Number of dealt units of each part. */
+/** Number of claimed units of each part. */
 const DEALT: usize = 192
 
 /** The most parts that a step is split into. */
@@ -24,29 +25,30 @@ export const PARTS: i32 = 8
  * The largest spin count before a thread sleeps: 20 µs.
  *
  * Most steps end for all threads within this time. A sleeping thread takes up to 50 µs to wake up.
- * Meanwhile the other thread does the next step alone. If that step is short, it falls asleep, too.
+ * Meanwhile the other threads do the next step without it. If that step is short, they finish it
+ * and sleep, too.
  */
 export const MOST_SPINS: i32 = 4000
 /**
  * The smallest spin count: 2 µs. If other processes use the cores, long spinning takes time from
- * the thread that it waits for.
+ * the very thread that it waits for.
  */
 const FEWEST_SPINS: i32 = 400
 /**
- * Divisor of one division in each spin, which then takes 5 ns in V8 and JavaScriptCore. A load
- * alone takes 0.4 ns in one and 5 ns in the other. It is not a power of two, because an engine may
- * multiply by the inverse of such a number.
+ * Each spin divides once by this number, which makes a spin 5 ns in V8 and in JavaScriptCore. A
+ * load alone takes 0.4 ns in one and 5 ns in the other. It is not a power of two, because an engine
+ * may multiply by the inverse of a power of two.
  */
 const PACE: f64 = 1.00000001
 
-/** Returns the number of dealt units of a part. */
+/** Returns the number of claimed units of a part. */
 export function dealt(team: usize, part: i32): i32 {
   return atomic.load<i32>(team + DEALT + ((<usize>part) << 6))
 }
 
 /**
- * Takes the units from..to−1 of a part if `from` is its first free unit.
- * @returns the first unit that was free: `from` on success
+ * Claims the units from..to−1 of a part if `from` is its first free unit.
+ * @returns the first free unit before the call: `from` on success
  */
 export function deal(team: usize, part: i32, from: i32, to: i32): i32 {
   return atomic.cmpxchg<i32>(team + DEALT + ((<usize>part) << 6), from, to)

@@ -1,8 +1,8 @@
-// Rows of an input whose frames may lie apart.
+// Rows of an input. Frames may be apart in memory.
 
 /**
  * Elements from the first row of an input to a row.
- * @param frameRows rows of a frame; all rows where frames follow each other
+ * @param frameRows rows of a frame; all rows if the frames are contiguous
  * @param frame elements from one frame to the next
  * @param stride elements from one row to the next
  */

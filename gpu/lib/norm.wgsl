@@ -4,14 +4,14 @@
 //     $sizes     the uniform with d, frameRows, and the views of x and out
 //     $x         the buffer of x [rows, d]: array<vec4f>
 //     $out       the buffer of out [rows, d]: array<f32>
-//     $epilogue  the function (quad: u32, v: vec4f) -> vec4f that ends four columns of the
+//     $epilogue  the function (quad: u32, v: vec4f) -> vec4f, applied to four columns of the
 //                normalised row
 //
 // Calls lib/frames.wgsl.
 //
-// A workgroup of 64 invocations has one row. An invocation loads the quads local, local + 64,
-// local + 128 and local + 192 together, and keeps them in four named values: a loop would wait for
-// each load. Columns from 1024 on are loaded again in each pass.
+// A workgroup of 64 invocations has one row. An invocation loads the quads local, local + 64, local
+// + 128 and local + 192 together, and keeps them in four named values: a loop would wait for each
+// load. Columns from 1024 on are loaded again in each pass.
 
 /** Whether x can be loaded as vec4: its rows begin at multiples of 4 elements, and so does d. */
 override ALIGNED: bool = true;
@@ -30,12 +30,12 @@ fn xAt(row: u32, quad: u32) -> vec4f {
     $x[(at + 3u) >> 2u][(at + 3u) & 3u]));
 }
 
-/** v, with zeros in the columns that the row does not have. */
+/** v, with zeros in the columns beyond the end of the row. */
 fn inside(quad: u32, v: vec4f) -> vec4f {
   return select(vec4f(), v, 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u($sizes.d));
 }
 
-/** Scales four columns and stores those that exist. */
+/** Applies the epilogue to four columns and stores them, as far as they exist. */
 fn store(row: u32, quad: u32, v: vec4f) {
   let column = 4u * quad;
   if (column >= $sizes.d) {

@@ -8,22 +8,23 @@
 //     $sizes     the uniform with rows, k, n, frameRows and the view of x
 //     $x         the buffer of x: array<vec4f>
 //     $kernel    the buffer of the kernel: array<Four> (lib/kernel.wgsl)
-//     $epilogue  the function (block: u32, row: u32, column: u32, sum: vec4f) that ends four sums
+//     $epilogue  the function (block: u32, row: u32, column: u32, sum: vec4f), called with four
+//                finished sums
 //
 // Calls lib/kernel.wgsl and lib/frames.wgsl.
 //
 // Shapes: x [rows, blocks·k] with a stride; kernel [blocks, k, ⌈n/4⌉] of four numbers each
-// (lib/kernel.wgsl), zero where there is no column. Sums are float32. Each vec4 of sums goes to
-// the epilogue once.
+// (lib/kernel.wgsl), zero where there is no column. Sums are float32. Each vec4 of sums is passed
+// to the epilogue once.
 //
 // Tiling: a frame has few rows. 197 rows are 5 tiles of 40, with 3 rows to spare. If each
-// invocation saw all k, most of a large GPU would be idle. So k is split between slices of 16
+// invocation read all k, most of a large GPU would be idle. So k is split between slices of 16
 // invocations, and the sums of the slices are added in the end. A slice is 4 invocations down and 4
 // across. An invocation computes 10 × 8 sums: for 4 k it loads 10 + 8 vec4 from workgroup memory
 // and does 320 multiplications.
 //
-// Stages: k goes through workgroup memory in stages. The next stage is loaded into named values
-// while this one is multiplied. Nothing may branch on these values or change them before they are
+// Stages: a stage of k is copied to workgroup memory, then multiplied. Meanwhile the next stage is
+// loaded into named values. Nothing may branch on these values or change them before they are
 // stored: then compilers keep the loads above the multiplications.
 //
 // Bank conflicts: NVIDIA's workgroup memory serves loads of vec4 in half the passes if invocations
@@ -33,7 +34,7 @@
 
 /** Whether x can be loaded as vec4: its rows begin at multiples of 4 elements, and so does k. */
 override ALIGNED: bool = true;
-/** Whether k is a multiple of a stage: nothing beyond k is loaded then. */
+/** Whether k is a multiple of a stage. If so, nothing beyond k is loaded. */
 override WHOLE: bool = true;
 /**
  * Invocations of a workgroup: 64 have stages of 32 k and use 10 KiB of workgroup memory, 128 have
@@ -43,18 +44,21 @@ override INVOCATIONS: u32 = 64;
 
 /** Invocations of a slice. */
 const SLICE = 16u;
-/** vec4 of k that a slice takes of a stage. */
+/** Quads (vec4 of k) of a stage that one slice multiplies. */
 const QUADS = 2u;
 override SLICES: u32 = INVOCATIONS / SLICE;
 /** vec4 of k in a stage. */
 override STAGE: u32 = QUADS * SLICES;
-/** Rows of x that all invocations load at a time; five times that is a stage. */
+/** Rows of x that all invocations load together; a stage has five times as many. */
 const STEP = 8u;
-/** k of the kernel that all invocations load at a time; four times that is a stage. */
+/** Rows of the kernel that all invocations load together; a stage has four times as many. */
 override KERNEL_STEP: u32 = INVOCATIONS / 8;
-/** vec4 from one quad of x to the next: 40 rows, and one more so that stores use all banks. */
+/**
+ * Distance from one quad of x to the next, in vec4: 40 rows, and one more so that stores use all
+ * banks.
+ */
 const X_STRIDE = 41u;
-/** vec4 of a slice's part of the kernel, [8 k, 8 vec4 of columns]. */
+/** Size of a slice's part of the kernel, in vec4: [8 k, 8 vec4 of columns]. */
 const PART = 64u;
 override KERNEL_BEGIN: u32 = STAGE * X_STRIDE;
 override STAGED: u32 = KERNEL_BEGIN + SLICES * PART;
@@ -67,7 +71,7 @@ fn tile(group: vec3u, local: u32) {
   let row = group.y * 40u;
   let column = group.x * 8u;
   let columns = ($sizes.n + 3u) / 4u;
-  // What this invocation loads: one quad of k from 5 rows of x, and one vec4 of columns for 4 k.
+  // This invocation loads one quad of k from 5 rows of x, and one vec4 of columns for 4 k.
   let quad = local % STAGE;
   $for 5 {
     let from$i = xFrom(block, row + local / STAGE + $i * STEP, quad);
@@ -75,7 +79,7 @@ fn tile(group: vec3u, local: u32) {
   let xTo = quad * X_STRIDE + local / STAGE;
   let kernelK = local / 8u;
   let kernelFrom = block * $sizes.k * columns + min(column + local % 8u, columns - 1u);
-  // What it computes: rows down, down + 4, .. of the vec4 of columns across and across + 4.
+  // It computes the rows down, down + 4, .. of the vec4 of columns across and across + 4.
   let slice = local / SLICE;
   let xBegin = slice * QUADS * X_STRIDE + downOf(local);
   let kernelBegin = KERNEL_BEGIN + slice * PART + acrossOf(local);
@@ -151,8 +155,8 @@ fn xRow(block: u32, row: u32) -> u32 {
 }
 
 /**
- * Where an invocation begins to load a row. If ALIGNED the unit is a vec4, which saves a shift in
- * each load.
+ * The index at which an invocation begins to load a row. If ALIGNED the unit is a vec4, which saves
+ * a shift in each load.
  */
 fn xFrom(block: u32, row: u32, quad: u32) -> u32 {
   let at = xRow(block, row) + 4u * quad;
@@ -201,8 +205,8 @@ fn kernelRow(k: u32) -> u32 {
 
 /**
  * Adds the sums of all slices for up to four rows of each invocation, and passes them to the
- * epilogue. Row number `first` + i of an invocation has the sums ai and bi. Four rows at a time
- * give every invocation something to add, and need few barriers.
+ * epilogue. Row number `first` + i of an invocation has the sums ai and bi. With four rows at a
+ * time every invocation has something to add, and few barriers are needed.
  * @param parts sums to add for each invocation of a slice: two for each row
  */
 fn meet(
