@@ -91,10 +91,10 @@ test('int8: the same label for 99 of 100 frames at least', { tags: 'slow' }, asy
   expect([whole.dtype, whole.device.backend, whole.device.reason]).toEqual([
     'int8',
     'wasm',
-    "The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'",
+    "WebGPU does not support dtype 'int8'; use 'f32' or 'f16'",
   ])
   await expect(TRecViT.load('builtin', { dtype: 'int8', device: 'webgpu' })).rejects.toThrow(
-    "The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'",
+    "WebGPU does not support dtype 'int8'; use 'f32' or 'f16'",
   )
   let [same, frames] = [0, 0]
   for (const clip of ['tour.mp4', 'short.webm']) {

@@ -73,7 +73,7 @@ test('says what is missing when 4 GiB do not suffice', async () => {
   await expect(memory.take(5e9, 'The activations of a program')).rejects.toThrow(
     joined(
       /The activations of a program need 5000 MB, /,
-      /but WebAssembly memory ends at 4 GiB and 2 MB are taken/,
+      /but WebAssembly memory ends at 4 GiB, of which 2 MB are in use/,
     ),
   )
 })

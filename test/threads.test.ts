@@ -225,9 +225,7 @@ describe('what fails rejects', () => {
       workerUrl: new URL('data:text/javascript,process.exit(3)'),
     })
     expect(machine.threads).toBe(1)
-    expect(reason).toMatch(
-      /^one thread, the caller's own: workers are refused \(it ended with code 3\)/,
-    )
+    expect(reason).toMatch(/^the calling thread only: workers are refused \(it ended with code 3\)/)
   })
 
   test('a worker that says nothing: another is started; when none answers, ' +
@@ -249,9 +247,7 @@ describe('what fails rejects', () => {
     await writeFile(started, '')
     const none = await openMachine('simd', { threads: 1, workerUrl: url(9) })
     expect(none.machine).not.toBeInstanceOf(ThreadPool)
-    expect(none.reason).toBe(
-      "one thread, the caller's own: workers are refused (it does not start)",
-    )
+    expect(none.reason).toBe('the calling thread only: workers are refused (it does not start)')
     expect(await readFile(started, 'utf8')).toBe('...')
     await rm(folder, { recursive: true })
   })
@@ -291,7 +287,7 @@ describe('without', () => {
       expect(here.device).toMatchObject({
         threads: 1,
         reason: expect.stringMatching(
-          /^one thread, the caller's own: workers are refused \(there are no workers here\)/,
+          /^the calling thread only: workers are refused \(there are no workers here\)/,
         ) as string,
       })
       expect(here.logits).toEqual(want.logits)

@@ -260,12 +260,11 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
   }, async () => {
     const huge: Weight = { name: 'huge', kind: 'matrix', blocks: 1, rows: 8192, columns: 8192 }
     await expect(WebGpuBackend.create(device, [huge])).rejects.toThrow(
-      'The weights need 269 MB on the GPU, of which "huge" 269 MB in one piece, ' +
-        "more than the 135 MB that this device allows; what would fit: dtype 'f16', " +
-        'which halves them, or a smaller model',
+      'The weights need 269 MB on the GPU, of which "huge" 269 MB in one buffer; ' +
+        "this device allows at most 135 MB; use dtype 'f16', which halves them, or a smaller model",
     )
     await expect(WebGpuBackend.create(device, [{ ...huge, rows: 16384 }], 'f16')).rejects.toThrow(
-      'what would fit: a smaller model',
+      'at most 135 MB; use a smaller model',
     )
     const { backend } = await open()
     const { prototype } = Object.getPrototypeOf(device).constructor as { prototype: GPUDevice }
@@ -284,7 +283,7 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
       expect((refused as Error).message).toMatch(
         joined(
           /^The activations of 20000 frames need \d+ MB on the GPU, /,
-          /of which "[^"]+" \d+ MB in one piece/,
+          /of which "[^"]+" \d+ MB in one buffer/,
         ),
       )
       frames = Number(/at most (\d+) frames at once/.exec((refused as Error).message)![1])
@@ -298,7 +297,7 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
     } finally {
       prototype.createBuffer = createBuffer
     }
-    // What the message says would fit does fit.
+    // The number of frames in the message does fit.
     ;(await backend.prepare(recordModel(config, { ...options, t: frames }))).dispose()
     backend.dispose()
   })
@@ -344,8 +343,8 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
     const frame = { pixels: pixels.subarray(0, pixels.length / frames) }
     await replay.run(state, 0, frame)
     state.dispose()
-    await expect(replay.run(state, 1, frame)).rejects.toThrow('The GPU refused its work')
-    await expect(state.read()).rejects.toThrow('The GPU refused its work')
+    await expect(replay.run(state, 1, frame)).rejects.toThrow('The GPU refused a submit')
+    await expect(state.read()).rejects.toThrow('The GPU refused a submit')
     for (const part of [replay, backend]) part.dispose()
   })
 

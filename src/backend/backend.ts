@@ -1,9 +1,9 @@
 import type { Average, Program, State, Step, Tensor, Weight } from '../program/program.ts'
 
 /**
- * Number format of the matrices of a model, where they lie in memory; sums and everything else are
- * float32. With `int8` those of the encoder's layers are integers, products with them exact,
- * and all others float32.
+ * Number format of the matrices of a model in memory. Everything else, sums included, is float32.
+ * With `int8` the matrices of the encoder's layers are integers and products with them are exact;
+ * all other matrices are float32.
  */
 export type MatrixDType = 'f32' | 'f16' | 'int8'
 
@@ -11,13 +11,13 @@ export type MatrixDType = 'f32' | 'f16' | 'int8'
 export interface Device {
   /** 'wasm' is the CPU. */
   readonly backend: 'wasm' | 'webgpu'
-  /** Which kernels: the instruction set or adapter, in words. */
+  /** The kernels: instruction set or GPU adapter, as text for users. */
   readonly kernels: string
   /** Threads that compute; 1 on a GPU. */
   readonly threads: number
   /** Why no faster device or build is used, or null. */
   readonly reason: string | null
-  /** What is known of the GPU, or null on the CPU. */
+  /** Description of the GPU, or null on the CPU. */
   readonly gpu: (GpuCapabilities & GpuUse) | null
 }
 
@@ -40,9 +40,9 @@ export interface GpuCapabilities {
     /** Memory that the invocations of a workgroup share. */
     readonly maxComputeWorkgroupStorageSize: number
   }
-  /** Least and most invocations of a subgroup, or null where it is not known. */
+  /** Smallest and largest subgroup size, or null if unknown. */
   readonly subgroupSizes: readonly [number, number] | null
-  /** Matrices that a subgroup multiplies in one instruction; none where it is not known. */
+  /** Shapes of matrices that a subgroup multiplies in one instruction; empty if unknown. */
   readonly matrixShapes: readonly {
     /** Rows of the left matrix and of the result. */
     readonly M: number
@@ -59,7 +59,7 @@ export interface GpuCapabilities {
 
 /** How a GPU is used. */
 export interface GpuUse {
-  /** Dawn's toggles that were set, or null where the entry point is not ours. */
+  /** Toggles that Dawn was started with, or null if another package started it. */
   readonly toggles: readonly string[] | null
 }
 
@@ -73,12 +73,12 @@ export type Watch = (
 /** Values of the inputs of a program by name, row-major, each in the dtype of its tensor. */
 export type Inputs = Readonly<Record<string, Uint8Array | Float32Array>>
 
-/** The carried numbers of one stream. */
+/** The states of one stream in the memory of a backend. */
 export interface StreamState {
-  /** Copies of all states, in the order in which they were asked for. */
+  /** Returns copies of all states, in the order of `createState`. */
   read(): Promise<Float32Array[]>
   write(values: readonly Float32Array[]): Promise<void>
-  /** Back to zero. */
+  /** Sets all states to zero. */
   clear(): Promise<void>
   dispose(): void
 }
@@ -87,7 +87,7 @@ export interface StreamState {
 export interface Replay {
   /**
    * Runs the program for one chunk of frames.
-   * @param state carried numbers; changed
+   * @param state states of the stream; changed
    * @param frame frames of the stream since its reset
    * @param inputs all inputs of the program, as `{ pixels }`
    * @returns the program's outputs, row-major
@@ -104,10 +104,10 @@ export interface Replay {
 /** One device with the weights of one model on it. */
 export interface Backend {
   readonly device: Device
-  /** Why it can compute no more (a lost GPU, a thread that died), or null. */
+  /** Why the backend can no longer compute (lost GPU, failed thread), or null. */
   readonly failure: string | null
   /**
-   * Puts the elements from `first` on of a row-major array [blocks, rows, width] into columns
+   * Writes the elements from `first` on of a row-major array [blocks, rows, width] to columns
    * at..at+width−1 of a weight.
    * @param values Int8Array for a weight of kind int8
    */
@@ -118,11 +118,11 @@ export interface Backend {
     width: number,
     at: number,
   ): void
-  /** @param room bytes of workgroup memory to do with, for tests; those of the device by default */
+  /** @param room available bytes of workgroup memory, for tests; by default those of the device */
   prepare(program: Program, room?: number): Promise<Replay>
   /**
    * Allocates the states of one stream, all zero.
-   * @param average how many frames the `average` steps of its programs count; 'all' unless given
+   * @param average frames that the `average` steps of its programs cover; 'all' by default
    * @throws TrecvitError if they do not fit
    */
   createState(states: readonly State[], average?: Average): Promise<StreamState>

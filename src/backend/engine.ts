@@ -1,19 +1,19 @@
 /**
- * One backend with the weights on it, and the programs that it has prepared.
+ * One backend with the weights on it, and its prepared programs.
  *
  *   open ── device lost, thread died ──▶ lost ── dispose ──▶ closed
  *     └───────────────── dispose ─────────────────────────────▲
  *
- * Nothing that comes from an engine that is lost or closed is used.
+ * Results of a lost or closed engine are never used.
  */
 import { Lru } from '../base/lru.ts'
 import type { Program } from '../program/program.ts'
 import type { Backend, Device, Replay } from './backend.ts'
 
-/** What computes. */
+/** Kind of device. */
 export type Kind = Device['backend']
 
-/** A GPU device, and what must live as long as it does. */
+/** A GPU device, and an object that must stay referenced as long as the device is used. */
 export interface OwnedGpu {
   readonly device: GPUDevice
   readonly kept: unknown
@@ -22,11 +22,11 @@ export interface OwnedGpu {
 /** A replay. */
 interface Entry {
   readonly replay: Promise<Replay>
-  /** Runs that need it, and one more while it is kept. Without any it is freed. */
+  /** Number of runs that use the replay, plus one while it is in the cache. At 0 it is freed. */
   users: number
 }
 
-/** Programs that an engine keeps prepared: each holds memory for its activations. */
+/** Largest number of prepared programs in the cache. Each holds memory for its activations. */
 const MOST_REPLAYS = 16
 
 export class Engine {
@@ -36,7 +36,7 @@ export class Engine {
   readonly #freeing = new Set<Promise<void>>()
   #lost: string | null = null
 
-  /** @param gpu what the backend runs on; it is destroyed with the engine */
+  /** @param gpu the device of the backend; destroyed with the engine */
   constructor(backend: Backend, gpu?: OwnedGpu) {
     this.backend = backend
     this.#gpu = gpu
@@ -46,26 +46,26 @@ export class Engine {
     return this.backend.device.backend
   }
 
-  /** Why the engine can be used no more, or null. */
+  /** Why the engine can no longer be used, or null. */
   get lost(): string | null {
     return this.#lost ?? this.backend.failure
   }
 
-  /** Takes the engine out of use. */
+  /** Marks the engine as lost. */
   lose(why: string): void {
     this.#lost ??= why
   }
 
-  /** Programs that are prepared. */
+  /** Number of prepared programs. */
   get replays(): number {
     return this.#replays.size
   }
 
   /**
-   * Prepares a program, or finds it prepared.
-   * @returns `run` of its replay, to be called once, and at once: until then it stays prepared
+   * Prepares a program, or finds it in the cache.
+   * @returns `run` of its replay, to be called exactly once. The replay is not freed before.
    * @throws TrecvitError if its activations do not fit
-   * @throws Error if the engine is lost: nothing would free what it made
+   * @throws Error if the engine is lost: nothing would free the new replay
    */
   async prepare(program: Program): Promise<Replay['run']> {
     if (this.lost !== null) throw new Error(this.lost)
@@ -85,7 +85,7 @@ export class Engine {
     }
   }
 
-  /** Frees the backend and its device; work that is under way rejects. */
+  /** Frees the backend and its device. Unfinished work rejects. */
   async dispose(): Promise<void> {
     this.lose('it was disposed of')
     this.#replays.clear()

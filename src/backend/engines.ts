@@ -1,27 +1,27 @@
 /**
- * The engines of one model, at most one of a kind: the one that it was loaded for, and those that
- * streams are moved to, by will or because a device was lost. The weights are read again for each.
+ * The engines of one model, at most one of a kind: the one that the model was loaded for, and those
+ * that streams move to (`moveTo`, or after a loss). The weights are read again for each engine.
  *
- *   open ── dispose ──▶ closed: whatever is still being opened is freed as soon as it is there
+ *   open ── dispose ──▶ closed: an engine that is still being opened is freed once it is open
  *
- * A lost engine has one replacement, however many streams ask for it, and in whatever order.
+ * A lost engine is replaced once, even if several streams ask for it.
  */
 import { messageOf, TrecvitError } from '../base/error.ts'
 import type { Engine, Kind } from './engine.ts'
 import { type EngineOptions, openCpuEngine, openGpuEngine } from './openEngine.ts'
 
-/** What a session asks of the engines of its model. */
+/** The part of Engines that a session uses. */
 export type EngineSource = Pick<Engines, 'current' | 'get' | 'replace' | 'closed'>
 
-/** Whether the model can answer. */
+/** Whether the model can compute. */
 export interface Health {
   /** Devices and worker threads lost since the model was loaded. */
   readonly losses: number
-  /** Why there is nothing to compute on, or null. The next frame tries again. */
+  /** Why no device can be opened, or null. The next frame tries again. */
   readonly failure: string | null
 }
 
-/** What is asked of a model after its end rejects with this. */
+/** Every call after the model was disposed of rejects with this. */
 export const disposedError = (): TrecvitError =>
   new TrecvitError('The model was disposed of; load it again')
 
@@ -35,7 +35,7 @@ export class Engines {
   readonly #leaving = new Set<Promise<void>>()
   readonly #closing = new AbortController()
   #current: Engine | undefined
-  /** Why the CPU computes and not the GPU, or null. */
+  /** Why the CPU is used instead of the GPU, or null. */
   #fallback: string | null = null
   #losses = 0
   #failure: string | null = null
@@ -56,7 +56,7 @@ export class Engines {
     return engines
   }
 
-  /** What new streams run on. */
+  /** The engine that new streams use. */
   get current(): Engine {
     return this.#current!
   }
@@ -74,7 +74,7 @@ export class Engines {
   }
 
   /**
-   * The engine of a kind, opened if it is not there yet.
+   * Returns the engine of a kind. Opens it if necessary.
    * @throws TrecvitError if there is no such device, or the model was disposed of
    */
   async get(kind: Kind): Promise<Engine> {
@@ -84,8 +84,8 @@ export class Engines {
   }
 
   /**
-   * Takes a lost engine out of use and gives the one that follows it: a new one of its kind, or
-   * the CPU if the GPU does not come back.
+   * Closes a lost engine and returns its replacement: a new engine of its kind, or the CPU if the
+   * GPU cannot be opened again.
    * @throws TrecvitError if nothing can be opened, or the model was disposed of
    */
   async replace(engine: Engine, why: string): Promise<Engine> {
@@ -96,14 +96,14 @@ export class Engines {
       this.#losses++
       next = this.#follow(engine, why)
       this.#replacements.set(engine, next)
-      // What could not be opened is tried again by whoever asks next.
+      // A failed replacement is not kept, so the next caller tries again.
       next.catch(() => this.#replacements.delete(engine))
     }
     const found = await next
     return found.lost === null ? found : this.replace(found, found.lost)
   }
 
-  /** Frees everything, also what is just being opened. Unfinished work rejects. */
+  /** Frees all engines, also those that are still being opened. Unfinished work rejects. */
   async dispose(): Promise<void> {
     this.#closing.abort(disposedError())
     await Promise.all(
@@ -141,7 +141,9 @@ export class Engines {
     }
   }
 
-  /** A driver that is just coming back may lose the first new device, too. */
+  /**
+   * Opens the GPU again, twice if necessary: a driver that restarts may lose the first new device.
+   */
   async #nextGpu(why: string): Promise<Engine> {
     for (let tries = 0; tries < 2; tries++) {
       try {
@@ -167,7 +169,7 @@ export class Engines {
     return this.get('wasm')
   }
 
-  /** What cannot be opened is not kept, so that it can be tried again. */
+  /** Opens an engine. A failure is not kept, so the next caller tries again. */
   #take(kind: Kind, hardwareOnly: boolean): Promise<Engine> {
     const found = this.#opened.get(kind)
     if (found) return found

@@ -12,11 +12,11 @@ import { WasmBackend } from './wasm/wasm.ts'
 /** How the engines of a model are opened. */
 export interface EngineOptions {
   readonly weights: readonly Weight[]
-  /** How the GPU keeps the matrices; the CPU keeps their float32 values. */
+  /** Number format of the matrices on the GPU. The CPU uses their float32 values. */
   readonly dtype: MatrixDType
-  /** Writes the weights; rejects with the reason of the signal if it is aborted. */
+  /** Writes the weights. Rejects with the reason of the signal if it is aborted. */
   readonly fill: (backend: Backend, signal: AbortSignal) => Promise<void>
-  /** What the self-test runs on a backend before it is used. */
+  /** Programs of the self-test. */
   readonly smallPrograms: SmallPrograms
   readonly cpu?: CpuOptions
   readonly gpu?: GPU | undefined
@@ -24,7 +24,7 @@ export interface EngineOptions {
 
 /**
  * Opens the CPU: chooses the build of the kernels, starts the threads and writes the weights.
- * @param fallback why the CPU computes and not the GPU, or null
+ * @param fallback why the CPU is used instead of the GPU, or null
  * @throws TrecvitError if the engine has no WebAssembly SIMD, or the weights do not fit
  */
 export async function openCpuEngine(
@@ -32,7 +32,7 @@ export async function openCpuEngine(
   fallback: string | null,
   signal: AbortSignal,
 ): Promise<Engine> {
-  // A compiled module that is given is always the deterministic build.
+  // Callers can pass only the deterministic build as a compiled module.
   const { build, reason: otherBuild } = cpu.wasmModule
     ? ({ build: 'simd', reason: null } as const)
     : await chooseBuild(cpu, cpuCapabilities(), (build) => testBuild(smallPrograms, build))
@@ -59,7 +59,7 @@ export async function openGpuEngine(
   signal: AbortSignal,
 ): Promise<Engine> {
   if (dtype === 'int8')
-    throw new TrecvitError("The GPU has no kernels for dtype 'int8'; it takes 'f32' and 'f16'")
+    throw new TrecvitError("WebGPU does not support dtype 'int8'; use 'f32' or 'f16'")
   const opened = await openGpu(gpu)
   if ('reason' in opened) throw new TrecvitError(`There is no WebGPU device: ${opened.reason}`)
   const { device, isSoftware, toggles } = opened

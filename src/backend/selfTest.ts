@@ -1,6 +1,6 @@
 /**
- * Compares a backend with the plain CPU kernels on a small model: some adapters, drivers and
- * compilers compute nothing, or compute wrong values.
+ * Compares a backend with the `simd` kernels on a small model. Some adapters, drivers and compilers
+ * compute nothing, or wrong values.
  */
 import { LEVELS } from '../base/int8.ts'
 import { type Program, scalesOf, sizeOf, type Weight, weightsOf } from '../program/program.ts'
@@ -12,8 +12,8 @@ import { WasmBackend } from './wasm/wasm.ts'
 export const GPU_BOUND = 1e-4
 
 /**
- * Largest error of the builds of the CPU kernels: none, or that of two answers that are each within
- * 1e-5 of the exact one, as the goldens require.
+ * Largest error of the builds of the CPU kernels. The deterministic builds must be exact. For the
+ * relaxed ones the goldens allow each of two results an error of 1e-5.
  */
 export const BUILD_BOUNDS: Readonly<Record<Build, number>> = {
   simd: 0,
@@ -22,11 +22,11 @@ export const BUILD_BOUNDS: Readonly<Record<Build, number>> = {
   'wide-relaxed': 2e-5,
 }
 
-/** Chunks of a stream of a small model, which choose all variants that a model can choose. */
+/** Programs of a small model. Together they run all variants of kernels that a model can choose. */
 export type SmallPrograms = readonly [many: Program, few: Program]
 
 /**
- * Runs a small model on the plain CPU kernels and on another backend, and compares the outputs.
+ * Runs a small model on the `simd` kernels and on another backend, and compares the outputs.
  * @param bound largest error, relative to the largest value of a tensor
  * @param create makes the backend for these weights
  * @returns what is wrong, or null
@@ -53,7 +53,7 @@ export async function selfTest(
   return null
 }
 
-/** The outputs of chunks of noise by name. Disposes of the backend. */
+/** Returns the outputs of some chunks of noise by name. Disposes of the backend. */
 async function outputsOf(
   backend: Backend,
   weights: readonly Weight[],
@@ -61,7 +61,7 @@ async function outputsOf(
 ): Promise<[string, Float32Array][]> {
   let seed = 1
   const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) | 0) / 2 ** 31
-  // A device may be lost at any time: what was made is freed all the same.
+  // A device may be lost at any time. Everything made so far is freed in that case, too.
   const made: { dispose(): void }[] = [backend]
   const outputs: [string, Float32Array][] = []
   let frame = 0
@@ -69,8 +69,8 @@ async function outputsOf(
     writeNoise(backend, weights, random)
     const state = await backend.createState(many.states, { frames: 2 })
     made.unshift(state)
-    // Each chunk begins with the states that the one before left. Without workgroup memory to spare
-    // products choose the smallest tile, which larger sizes choose on any device.
+    // Each chunk begins with the states that the chunk before left. With room 0, products choose
+    // the smallest tile, which models with larger sizes choose on any device.
     for (const [program, room] of [[many], [many, 0], [few]] as const) {
       const replay = await backend.prepare(program, room)
       made.unshift(replay)
@@ -90,7 +90,7 @@ async function outputsOf(
 
 /** Fills the weights so that activations keep their size from layer to layer. */
 function writeNoise(backend: Backend, weights: readonly Weight[], random: () => number): void {
-  /** √3 over the root of the rows, by the name of the weight that carries the scale. */
+  /** Size of the scales of each int8 matrix, by the name of the weight that holds them. */
   const int8Scales = new Map(
     weights
       .filter(({ kind }) => kind === 'int8')
@@ -106,7 +106,7 @@ function writeNoise(backend: Backend, weights: readonly Weight[], random: () => 
     else if (scale !== undefined) write(noise(() => scale * (1 + Math.abs(random()))))
     else if (name.endsWith('decay')) write(noise(() => -Math.abs(random())))
     else {
-      // In steps of 1/1024, which float16 can hold.
+      // Multiples of 1/1024, which float16 represents exactly.
       const spread = 1024 * (kind === 'matrix' ? Math.sqrt(3 / rows) : 0.5)
       write(noise(() => Math.round(spread * random()) / 1024))
     }
@@ -116,7 +116,7 @@ function writeNoise(backend: Backend, weights: readonly Weight[], random: () => 
 const tested = new Map<string, Promise<string | null>>()
 
 /**
- * Tests a build of the CPU kernels, once in a process with the same programs.
+ * Tests a build of the CPU kernels. Done once per process and programs.
  * @returns what is wrong, or null
  */
 export function testBuild(programs: SmallPrograms, build: Build): Promise<string | null> {

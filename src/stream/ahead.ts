@@ -1,11 +1,11 @@
 /**
- * Reads one item ahead: the next item is fetched while the caller works with this one, so that a
- * video is decoded while the frame before is computed. Each item is handed over as soon as it is
- * there, so a live source loses no time.
+ * Prefetches one item: the next item is fetched while the caller works with this one. So a video is
+ * decoded while the frame before is computed. Each item is passed on as soon as it arrives, so a
+ * live source is not delayed.
  *
- * When the caller leaves early, the source is told to end, but a fetch that is under way is not
- * awaited: a camera may never answer it.
- * @throws what the source throws, after the items before it
+ * When the caller leaves early, the source is told to end, but a running fetch is not awaited: a
+ * camera may never answer it.
+ * @throws errors of the source, after the items before them
  */
 export async function* ahead<T>(
   items: AsyncIterable<T> | Iterable<T>,

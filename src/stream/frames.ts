@@ -7,8 +7,8 @@ import type { ReadOptions } from '../video/read.ts'
 import { type FrameLike, isPicture } from './input.ts'
 
 /**
- * A video: a file by path, URL, Blob, bytes or stream, or a list of pictures in files; pixels
- * [t, H, W, 3] of the model's size; frames one after another; or one picture.
+ * A video: a file by path, URL, Blob, bytes or stream; a list of pictures in files; pixels [t, H,
+ * W, 3] of the model's size; frames one after another; or one picture.
  */
 export type FrameSource =
   | VideoSource
@@ -29,8 +29,8 @@ export const READ_OPTIONS: OptionNames<ReadOptions> = {
 }
 
 /**
- * Returns the frames of a video. Iterables are returned as they are.
- * @param options for files
+ * Returns the frames of a video. Iterables are returned unchanged.
+ * @param options options for files
  * @throws TrecvitError if the source is of no known kind, or an array of another shape
  */
 export function framesOf(
@@ -74,7 +74,7 @@ async function* read(
   yield* readFrames(source, options)
 }
 
-/** The frames of an array [t, H, W, 3]. */
+/** Yields the frames of an array [t, H, W, 3]. */
 function* slices(array: NdArray, shape: readonly number[]): Generator<NdArray> {
   const data = checkArray('video', array)
   const [t, ...rest] = array.shape

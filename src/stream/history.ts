@@ -8,27 +8,27 @@ export interface Chunk {
 }
 
 /**
- * Share of a stream's time that saving its state may take. On the CPU nothing else runs meanwhile,
- * and devices are rarely lost.
+ * Share of a stream's time for saving its state. It is small on the CPU: saving delays frames
+ * there, and a CPU is rarely lost.
  */
 const SHARE: Readonly<Record<Kind, number>> = { webgpu: 0.03, wasm: 0.004 }
-/** Frames between two saved states: at least, at most, and before their cost is known. */
+/** Frames between two saved states: minimum, maximum, and initial value. */
 const LEAST = 8
 const MOST = 256
 const FIRST = 32
 
 /**
- * What computes the state of a stream again after its device was lost: the last saved state, and
- * the chunks since. The interval between two saved states follows from what saving costs.
+ * The last saved state and the chunks since. After a loss the state of the stream is computed again
+ * from them. The interval between two saved states follows from the time that saving takes.
  */
 export class History {
-  /** Frames since the reset, and the states after them; null is all zero. */
+  /** Frames since the reset, and the states after them. null means all states are zero. */
   #saved: { readonly frame: number; readonly values: readonly Float32Array[] | null } = {
     frame: 0,
     values: null,
   }
   #chunks: Chunk[] = []
-  /** Frames of the chunks. */
+  /** Number of frames in the chunks. */
   #frames = 0
   #interval = FIRST
   #since = performance.now()
@@ -48,7 +48,7 @@ export class History {
     return this.#frames >= this.#interval
   }
 
-  /** The states after `frame` frames, from which a lost state is computed again. */
+  /** Saves the states after `frame` frames. */
   save(frame: number, values: readonly Float32Array[] | null): void {
     this.#saved = { frame, values }
     this.#chunks = []
@@ -57,8 +57,8 @@ export class History {
   }
 
   /**
-   * Saves as `save` does, and sets the interval.
-   * @param milliseconds what reading the states took
+   * Saves the states after the answered frames, and adapts the interval.
+   * @param milliseconds time that reading the states took
    */
   saveTimed(kind: Kind, values: readonly Float32Array[], milliseconds: number): void {
     const frames = Math.max(1, this.#frames)
@@ -73,7 +73,7 @@ export class History {
   /**
    * Computes the state of the answered frames again.
    * @param state all zero
-   * @param run runs a chunk after so many frames
+   * @param run runs a chunk that comes after so many frames
    */
   async restore(
     state: StreamState,

@@ -4,8 +4,8 @@ import { classOf } from '../base/realm.ts'
 import type { Picture } from '../video/browser/types.ts'
 
 /**
- * One picture: an array of the model's size; or of any size a decoded frame, ImageData, VideoFrame,
- * ImageBitmap, canvas, `<img>`, `<video>` or a VideoSample of mediabunny.
+ * One picture: an array of the model's size; or a decoded frame, ImageData, VideoFrame,
+ * ImageBitmap, canvas, `<img>`, `<video>` or a VideoSample of mediabunny, of any size.
  */
 export type FrameLike = NdArray | Picture
 
@@ -16,14 +16,14 @@ type Pictures = typeof import('../video/browser/pictures.ts')
 let loaded: Pictures | undefined
 
 /**
- * The module that reads pictures, imported when the first one comes.
- * @throws TrecvitError where nothing may be imported on demand
+ * Returns the module that reads pictures. It is imported at the first call.
+ * @throws TrecvitError where dynamic imports are not allowed
  */
 export async function loadPictures(): Promise<Pictures> {
   loaded ??= await import('../video/browser/pictures.ts').catch((cause) => {
     throw new TrecvitError(
-      'Pictures need an import on demand, which is not allowed here: push an array, ' +
-        'as toPixels of "trecvit/video" makes it',
+      'Reading a picture needs a dynamic import, which is not allowed here; push an array, ' +
+        'as toPixels of "trecvit/video" returns',
       { cause },
     )
   })
@@ -31,10 +31,10 @@ export async function loadPictures(): Promise<Pictures> {
 }
 
 /**
- * Returns the pixels [b, height, width, 3] of one step of b videos, or their promise. A picture is
- * read before this function returns, so the caller may close it.
- * @throws TrecvitError, or rejects with one, if the frame is none of the known kinds or cannot be
- *   read, or is an array of another size or with float32 values outside 0..1
+ * Returns the pixels [b, height, width, 3] of one step of b videos, or a promise of them. A picture
+ * is read before this function returns, so the caller may close it.
+ * @throws TrecvitError, or rejects with one, if the frame is of no known kind, cannot be read, is
+ * an array of another size, or has float32 values outside 0..1
  */
 export function toInput(
   frame: FrameLike,
@@ -69,7 +69,7 @@ export function toInput(
   return loaded ? loaded.pixelsOf(frame, { height, width }) : readFirst(frame, { height, width })
 }
 
-/** What a canvas draws. */
+/** Classes that `drawImage` accepts. */
 const DRAWABLE = /^(HTML(Image|Canvas|Video)Element|ImageBitmap|OffscreenCanvas)$/
 
 /** Whether a frame is a picture, of any size. */
@@ -82,7 +82,7 @@ export function isPicture(frame: object): frame is Picture {
   )
 }
 
-/** Reads the first picture while what reads it is imported. */
+/** Copies a picture, then imports the module that reads it. */
 async function readFirst(
   picture: Picture,
   shape: { readonly height: number; readonly width: number },
@@ -95,7 +95,10 @@ async function readFirst(
   }
 }
 
-/** A copy of a picture that the caller may change or close; itself if it cannot be copied. */
+/**
+ * Copies a picture that the caller may change or close. Returns the picture itself if it cannot be
+ * copied.
+ */
 function keep(picture: Picture): Picture | Promise<Picture> {
   try {
     if ('planes' in picture) return picture

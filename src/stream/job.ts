@@ -1,25 +1,25 @@
 import type { StreamState } from '../backend/backend.ts'
 import type { Engine } from '../backend/engine.ts'
 
-/** What a job gives. One of the two is called. */
+/** The result of a job. Exactly one of the two methods is called. */
 export interface Result {
-  /** In the job's turn. */
+  /** Uses the result. Called in the order of the jobs. */
   use(): void
-  /** Frees what the result holds; the job is asked for again, or has failed. */
+  /** Frees the result. Called if the job is issued again, or has failed. */
   drop(): void
 }
 
-/** One thing to do for a stream, in its turn. */
+/** One operation of a stream in its queue. */
 export interface Job {
-  /** Frames that it takes the stream on. */
+  /** Frames that it adds to the stream. */
   readonly frames: number
-  /** Nothing may be under way beside it. */
+  /** Whether no other job may be under way at the same time. */
   readonly alone: boolean
   /** Bytes that it holds while it waits. */
   readonly bytes: number
   /**
-   * Prepares everything that issuing needs, so that issuing is synchronous: the second function
-   * puts the work on the device.
+   * Prepares everything that issuing needs, so that issuing is synchronous. The returned function
+   * issues the work on the device.
    */
   prepare(engine: Engine): Promise<(state: StreamState, frame: number) => Promise<Result>>
   failed(error: unknown): void
@@ -29,20 +29,23 @@ export interface Job {
 export interface Task<T, R> {
   /** Frames that it adds to the stream, by default 0. */
   readonly frames?: number
-  /** Whether nothing may be under way beside it, by default true. */
+  /** Whether no other job may be under way at the same time, by default true. */
   readonly alone?: boolean
   /** Bytes that it holds while it waits, by default 0. */
   readonly bytes?: number
   readonly signal?: AbortSignal | undefined
-  /** Prepares everything that issuing needs of the engine, so that issuing is synchronous. */
+  /**
+   * Prepares everything that issuing needs of the engine, so that issuing is synchronous. The
+   * returned function issues the work on the device.
+   */
   prepare(engine: Engine): Promise<(state: StreamState, frame: number) => Promise<T>>
-  /** Called with the result in the job's turn. */
+  /** Called with the result, in the order of the jobs. */
   done(result: T): R
   /** Frees a result that is not used. */
   drop?(result: T): void
 }
 
-/** Makes the job of a task, which resolves or rejects once. */
+/** Makes the job of a task. Its promise settles once. */
 export function jobOf<T, R>(
   task: Task<T, R>,
   resolve: (result: R) => void,

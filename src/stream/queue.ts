@@ -1,16 +1,16 @@
 import { TrecvitError } from '../base/error.ts'
 import type { Job } from './job.ts'
 
-/** Waiting jobs above which `ready` is pending. */
+/** Number of waiting jobs above which `ready` is pending. */
 const HIGH_WATER = 2
-/** Bytes of waiting frames above which another one is refused. */
+/** Bytes of waiting frames above which a new one is refused. */
 const MOST_BYTES = 2 ** 28
 
-/** The jobs of a stream that wait, in order, with an end to how much may wait. */
+/** The waiting jobs of a stream, in order, with a limit. */
 export class Queue {
   readonly #jobs: Job[] = []
   #bytes = 0
-  /** Resolve what `ready` gave. */
+  /** Functions that resolve the promises of `ready`. */
   readonly #waiting: (() => void)[] = []
 
   get length(): number {
@@ -30,8 +30,9 @@ export class Queue {
   }
 
   /**
-   * @param signal takes the job out of the queue while it waits
-   * @throws TrecvitError if too much waits already
+   * Adds a job at the end.
+   * @param signal removes the job from the queue while it waits
+   * @throws TrecvitError if the limit is reached
    * @throws the reason of a signal that is already aborted
    */
   add(job: Job, signal?: AbortSignal): void {
@@ -49,7 +50,7 @@ export class Queue {
     })
   }
 
-  /** Puts jobs before all others: those that were taken, or one that comes first. */
+  /** Adds jobs at the front. */
   addFirst(jobs: readonly Job[]): void {
     this.#jobs.unshift(...jobs)
     for (const { bytes } of jobs) this.#bytes += bytes

@@ -11,7 +11,10 @@ export interface Place {
   readonly state: StreamState
 }
 
-/** Losses in a row after which a session leaves the GPU for the CPU, or ends on the CPU. */
+/**
+ * Consecutive losses without a result after which a stream moves from the GPU to the CPU, or fails
+ * on the CPU.
+ */
 const PATIENCE = 3
 
 /**
@@ -30,7 +33,8 @@ export class Recovery {
   #losses = 0
 
   /**
-   * @param programOf the program that runs a chunk
+   * Makes a session without a place.
+   * @param programOf returns the program that runs a chunk
    * @param createState allocates the state of the session on an engine, all zero
    */
   constructor(
@@ -51,8 +55,8 @@ export class Recovery {
   }
 
   /**
-   * Returns the place, also if it was lost: whoever computes there finds that out. Without a place,
-   * computes the state of the answered frames on the next engine.
+   * Returns the place, even if its engine is lost: the next job there finds that out. Without a
+   * place, computes the state of the answered frames on the next engine.
    */
   async settle(): Promise<Place> {
     if (this.#place) return this.#place
@@ -87,7 +91,7 @@ export class Recovery {
     this.#place = undefined
   }
 
-  /** Goes on at another place, whose state is that of the answered frames. */
+  /** Moves to another place, whose state is that of the answered frames. */
   move(place: Place): void {
     this.leave()
     this.#place = place
@@ -95,22 +99,22 @@ export class Recovery {
   }
 
   /**
-   * Whether an error means the loss of the device. On a GPU so does every error that is not ours: a
-   * result can fail before the device says that it is lost.
+   * Whether an error means that the device is lost. On a GPU an error that is no TrecvitError counts
+   * as a loss, too: a result can fail before the device reports its loss.
    */
   isLoss(error: unknown): boolean {
     const { engine } = this
     return engine.lost !== null || (engine.kind === 'webgpu' && !(error instanceof TrecvitError))
   }
 
-  /** Called with every result: the losses before it count no more. */
+  /** Called with every result. Resets the count of losses. */
   succeeded(): void {
     this.#losses = 0
   }
 
   /**
-   * Leaves a lost device and finds the engine that follows it.
-   * @throws TrecvitError if there is none, or the CPU was lost too often
+   * Leaves a lost device and replaces its engine.
+   * @throws TrecvitError if no engine can be opened, or the CPU was lost too often
    */
   async replace(error: unknown): Promise<void> {
     const { engine } = this
@@ -132,7 +136,7 @@ export class Recovery {
   }
 }
 
-/** @throws Error if nothing that comes from the engine may be used */
+/** @throws Error if the engine is lost */
 export function throwIfLost({ lost }: Engine): void {
   if (lost !== null) throw new Error(lost)
 }

@@ -6,7 +6,7 @@ import type { Job, Result } from './job.ts'
 import { Queue } from './queue.ts'
 import { type Place, type Recovery, throwIfLost } from './recovery.ts'
 
-/** Jobs under way at once: on a GPU a chunk is encoded while the one before it is computed. */
+/** Largest number of jobs under way. With two, a GPU computes a chunk while the next is encoded. */
 const DEPTH: Record<Kind, number> = { wasm: 1, webgpu: 2 }
 
 /** A job on the device. */
@@ -20,10 +20,10 @@ interface UnderWay {
  *
  *   idle ── add ──▶ running ── no job left ──▶ idle ── close ──▶ closed
  *
- * A runner that is closed while it runs first runs what was added before. While it runs it repeats
- * three steps: settle on an engine (recovery.ts), issue jobs, finish the oldest. When a device is
- * lost, all jobs without a result return to the queue and are issued again on the engine that
- * follows, so each result comes once, in order.
+ * `close` lets the jobs finish that were added before. While running, a runner repeats three steps:
+ * settle on an engine (recovery.ts), issue jobs, finish the oldest. When a device is lost, all jobs
+ * without a result return to the queue and are issued again on the next engine. So each job has one
+ * result, in order.
  */
 export class Runner {
   readonly #engines: EngineSource
@@ -41,7 +41,7 @@ export class Runner {
     this.#recovery = recovery
   }
 
-  /** Jobs that wait or are under way. */
+  /** Number of jobs that wait or are under way. */
   get pending(): number {
     return this.#queue.length + this.#underWay.length
   }
@@ -52,9 +52,9 @@ export class Runner {
   }
 
   /**
-   * Adds a job behind all others.
-   * @param signal takes the job out of the queue while it waits
-   * @throws TrecvitError if the runner is closed, the model was disposed of or too much waits
+   * Adds a job at the end of the queue.
+   * @param signal removes the job from the queue while it waits
+   * @throws TrecvitError if the runner is closed, the model was disposed of or the queue is full
    * @throws the reason of a signal that is already aborted
    */
   add(job: Job, signal?: AbortSignal): void {
@@ -64,12 +64,12 @@ export class Runner {
     if (!this.#running) void this.#run()
   }
 
-  /** Adds a job that runs before all that wait; called by a job. */
+  /** Adds a job at the front of the queue. Called by a job. */
   addNext(job: Job): void {
     this.#queue.addFirst([job])
   }
 
-  /** Frees the state and the history after the jobs that were added before. */
+  /** Waits for the jobs that were added before, then frees the state and the history. */
   close(): Promise<void> {
     if (!this.#closing) {
       this.#closing = new Promise((resolve) => (this.#closed = resolve))
@@ -97,7 +97,7 @@ export class Runner {
     if (this.#closing) this.#close()
   }
 
-  /** Puts as many jobs on the device as may be under way. */
+  /** Issues as many jobs as may be under way. */
   async #issue({ engine, state }: Place): Promise<void> {
     while (this.#queue.length && this.#underWay.length < DEPTH[engine.kind]) {
       const isAlone = this.#queue.first!.alone || this.#underWay[0]?.job.alone
@@ -133,8 +133,8 @@ export class Runner {
   }
 
   /**
-   * After a loss, all jobs without a result are issued again on the engine that follows. Otherwise
-   * the oldest job has failed, and the state is computed again without it.
+   * Recovers after an error. After a loss, all jobs without a result are issued again on the next
+   * engine. Otherwise the oldest job has failed, and the state is computed again without it.
    */
   async #recover(error: unknown): Promise<void> {
     if (this.#engines.closed) return
@@ -153,7 +153,7 @@ export class Runner {
     }
   }
 
-  /** Returns to the queue what is under way. Results that still come are dropped. */
+  /** Returns the jobs under way to the queue. Their results, if any arrive, are dropped. */
   #requeue(): void {
     const all = this.#underWay.splice(0)
     for (const { result } of all)

@@ -9,22 +9,22 @@ import { jobOf, type Task } from './job.ts'
 import { type Place, Recovery } from './recovery.ts'
 import { Runner } from './runner.ts'
 
-/** What one chunk gives: the program's outputs, row-major, by name. */
+/** Outputs of one chunk, row-major, by name. */
 export type Outputs = Record<string, Float32Array>
 
-/** The programs of a session: one for each number of frames and kind of pixels. */
+/** Returns the program for a number of frames and a kind of pixels. */
 export type ProgramFor = (t: number, pixels: 'u8' | 'f32') => Program
 
-/** How a chunk is run. */
+/** Options for one chunk. */
 export interface AdvanceOptions {
   readonly watch?: Watch
-  /** Takes the chunk out of the queue. A chunk that is under way is answered all the same. */
+  /** Removes the chunk from the queue. A chunk under way completes. */
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * b videos with their carried state. Every method that computes adds a job to the runner
- * (runner.ts); jobs run in the order in which they were added, whatever happens to the device.
+ * b videos with their states. Every method that computes adds a job to the runner (runner.ts). Jobs
+ * run in order, also after a device is lost.
  */
 export class Session {
   /** Batch size. */
@@ -36,7 +36,11 @@ export class Session {
   readonly #runner: Runner
   #saving = false
 
-  /** @param average of the second answer of its programs, of whose kind it is */
+  /**
+   * Makes a session whose states are zero.
+   * @param average frames that the second answer of its programs covers; of the kind that the
+   * programs were recorded for
+   */
   constructor(engines: EngineSource, b: number, programFor: ProgramFor, average: Average = 'all') {
     this.b = b
     this.#programFor = programFor
@@ -50,37 +54,37 @@ export class Session {
     this.#runner = new Runner(engines, this.#history, this.#recovery)
   }
 
-  /** Frames since the reset that have been answered. */
+  /** Number of answered frames since the reset. */
   get frame(): number {
     return this.#history.frame
   }
 
-  /** The states that a snapshot of this session holds. */
+  /** The states in a snapshot of this session. */
   get states(): readonly State[] {
     return statesFor(this.#programFor(1, 'u8').states, this.#average)
   }
 
-  /** The engine that the session runs on, or will. */
+  /** The engine of the session, or the engine that it will use next. */
   get engine(): Engine {
     return this.#recovery.engine
   }
 
-  /** Jobs that wait or are under way. */
+  /** Number of jobs that wait or are under way. */
   get pending(): number {
     return this.#runner.pending
   }
 
-  /** Resolves when little enough waits that a caller should ask for more. */
+  /** Resolves when the queue is short enough to add more. */
   get ready(): Promise<void> {
     return this.#runner.ready
   }
 
   /**
    * Runs the next t frames.
-   * @param given pixels [b, t, H, W, 3], which are copied, so that the caller may change them
-   * afterwards; or their promise
+   * @param given pixels [b, t, H, W, 3], or a promise of them; they are copied, so the caller may
+   * change them afterwards
    * @returns the index of the first of the frames since the reset, and the outputs
-   * @throws TrecvitError if the session has ended, its queue is full, or nothing can compute
+   * @throws TrecvitError if the session is closed, its queue is full, or no device can compute
    */
   advance(
     given: Pixels | Promise<Pixels>,
@@ -88,7 +92,7 @@ export class Session {
     { watch, signal }: AdvanceOptions = {},
   ): Promise<{ first: number; outputs: Outputs }> {
     const pixels = given instanceof Promise ? given : given.slice()
-    // A frame that is taken out of the queue is not waited for.
+    // If the frame is removed from the queue, nothing awaits its pixels, so their error is ignored.
     if (pixels instanceof Promise) pixels.catch(() => {})
     let chunk: Chunk
     return this.#ask({
@@ -109,7 +113,7 @@ export class Session {
     })
   }
 
-  /** Runs the next t frames as `advance` does, and gives every named tensor. */
+  /** Runs the next t frames as `advance` does, and returns every named tensor. */
   async trace(
     pixels: Pixels | Promise<Pixels>,
     t: number,
@@ -123,7 +127,7 @@ export class Session {
     return tensors
   }
 
-  /** Forgets all frames. */
+  /** Sets all states to zero. */
   reset(): Promise<void> {
     return this.#ask({
       prepare: async () => (state) => state.clear(),
@@ -131,7 +135,7 @@ export class Session {
     })
   }
 
-  /** Copies of the states and the number of frames that led to them. */
+  /** Returns copies of the states, and the number of frames before them. */
   read(): Promise<{ frame: number; values: Float32Array[] }> {
     return this.#ask({
       prepare: async () => (state) => state.read(),
@@ -151,8 +155,8 @@ export class Session {
   }
 
   /**
-   * Goes on on another engine, with the state.
-   * @throws TrecvitError if there is no such device; the session stays where it is
+   * Moves the session to another engine, with its state.
+   * @throws TrecvitError if there is no such device; the session then stays where it is
    */
   move(kind: Kind): Promise<void> {
     return this.#ask({
@@ -177,7 +181,7 @@ export class Session {
     })
   }
 
-  /** Frees the state, after all that was asked for before. What is asked for afterwards rejects. */
+  /** Waits for all calls made before, then frees the state. Later calls reject. */
   dispose(): Promise<void> {
     return this.#runner.close()
   }
@@ -193,7 +197,10 @@ export class Session {
     })
   }
 
-  /** Keeps an answered chunk, and saves the state now and then, between two chunks. */
+  /**
+   * Adds an answered chunk to the history, and saves the state when it is due. A state can be saved
+   * only between two chunks.
+   */
   #keep(chunk: Chunk): void {
     this.#history.add(chunk)
     if (this.#saving || !this.#history.isDue) return

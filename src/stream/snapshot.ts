@@ -16,15 +16,15 @@ import {
 } from './snapshotHeader.ts'
 
 /**
- * A stream as bytes, the same for every backend:
+ * A snapshot of a stream as bytes, the same for every backend:
  *
  *   ┌──────────┬─────────────┬──────────────┬────────────┬──────────────────────────┬───────────┐
  *   │ "TRVS"   │ version u32 │ header bytes │ JSON       │ states in the order of   │ CRC-32 of │
  *   │          │             │ u32          │ header     │ the header               │ all before│
  *   └──────────┴─────────────┴──────────────┴────────────┴──────────────────────────┴───────────┘
  *
- * Little-endian. The header names the model by its fingerprint, and each state with its shape.
- * Version 1 holds float32. In version 2 the header also says which states are half-precision
+ * Little-endian. The header contains the fingerprint of the model, and the shape of each state.
+ * Version 1 has float32 states. In version 2 the header also says which states are half-precision
  * ("dtype":"f16").
  */
 const MAGIC = 0x53565254
@@ -33,8 +33,8 @@ const HALVED = 2
 const MAX_HEADER = 1 << 20
 
 /**
- * Form of a snapshot. Every backend and runtime resumes both. A stream of size B takes 58.1 MB in
- * float32 and 29.1 MB in half-precision.
+ * Options for a snapshot. Every backend and runtime resumes both formats. A snapshot of a stream of
+ * size B has 58.1 MB in float32 and 29.1 MB in half-precision.
  */
 export interface SnapshotOptions {
   /**
@@ -46,26 +46,26 @@ export interface SnapshotOptions {
   readonly dtype?: StateDType
 }
 
-/** What a snapshot is made of: a header with the states of the stream, and their values. */
+/** Content of a snapshot: a header, and the values of the states. */
 export interface SnapshotContent {
   readonly header: Omit<SnapshotHeader, 'states'> & { readonly states: readonly State[] }
   readonly values: readonly Float32Array[]
 }
 
-/** A snapshot, taken apart. */
+/** A parsed snapshot. */
 export interface Snapshot {
   readonly header: SnapshotHeader
   /** Decodes the states. */
   values(): Promise<Float32Array[]>
 }
 
-/** Bytes that the fields of a header other than `states` take at most. */
+/** Largest size of all fields of a header but `states`, in bytes. */
 const OTHER_FIELDS = 1024
 
 /**
- * The largest number of bytes that a snapshot with these states can have, in any form. A window
- * costs b·frames·d elements, so the limit for all streams of a model follows from the states of
- * a session with the average { frames: 4096 }.
+ * Returns the largest size of a snapshot with these states, in bytes. A window has b·frames·d
+ * elements. So the limit for all streams of a model is that of a session with the average { frames:
+ * 4096 }.
  */
 export function snapshotBytes(states: readonly State[]): number {
   const longest = states.map(({ name, shape }): StateHeader => ({ name, shape, dtype: 'f16' }))
@@ -82,7 +82,7 @@ export function checkSnapshotOptions(options: SnapshotOptions): void {
   throw new TrecvitError(`"dtype" of a snapshot expected 'f32' or 'f16', got ${describe(dtype)}`)
 }
 
-/** Writes a snapshot. */
+/** Encodes a snapshot. */
 export async function encodeSnapshot(
   { header, values }: SnapshotContent,
   { dtype = 'f32' }: SnapshotOptions = {},
@@ -125,15 +125,15 @@ function halvesOf(values: Float32Array): Uint16Array {
   return halves
 }
 
-/** Whether half-precision has room for these values, but for infinity. */
+/** Whether half-precision can represent these values without turning a finite one into infinity. */
 function fitsHalf(values: Float32Array): boolean {
   return values.every((value) => Math.abs(value) < 65520 || !Number.isFinite(value))
 }
 
 /**
- * Reads the header. A caller compares it with the model before the states take memory.
+ * Parses the header. A caller compares it with the model before the states are decoded.
  * @throws TrecvitError if the bytes are no snapshot, of another version, damaged, or of another
- *   size than their header says
+ * size than their header says
  */
 export function decodeSnapshot(given: Uint8Array): Snapshot {
   const bytes = asBytes(given)
@@ -151,7 +151,7 @@ export function decodeSnapshot(given: Uint8Array): Snapshot {
     fail(`has version ${version}, expected 1 or 2; take it again with this release`)
   }
   if (crc32(bytes.subarray(0, end)) !== view.getUint32(end, true)) {
-    fail('is damaged: its checksum does not fit its content')
+    fail('is damaged: its checksum does not match its content')
   }
   const headerSize = view.getUint32(8, true)
   const isRoom = headerSize <= Math.min(MAX_HEADER, end - 12)
@@ -172,7 +172,7 @@ export function decodeSnapshot(given: Uint8Array): Snapshot {
       let at = 0
       for (const state of header.states) {
         const value = new Float32Array(sizeOf(state.shape))
-        // Copied, because a snapshot may begin at any address.
+        // Copied, because a snapshot may begin at an address that is no multiple of 4.
         const { buffer } = new Uint8Array(payload.subarray(at, (at += bytesOf(state))))
         if (state.dtype === 'f16') fromHalves(new Uint16Array(buffer), value)
         else value.set(new Float32Array(buffer))
@@ -184,7 +184,7 @@ export function decodeSnapshot(given: Uint8Array): Snapshot {
   }
 }
 
-/** Bytes of a state. */
+/** Returns the size of a state in a snapshot, in bytes. */
 function bytesOf({ shape, dtype }: StateHeader): number {
   return (dtype === 'f16' ? 2 : 4) * sizeOf(shape)
 }

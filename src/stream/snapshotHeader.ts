@@ -1,4 +1,4 @@
-/** The header of a snapshot, and its check: whoever wrote it need not have been this package. */
+/** The header of a snapshot, and its check. A snapshot may be forged, so no field is trusted. */
 import { decodeText } from '../platform/web.ts'
 import { type Average, type State, sizeOf } from '../program/program.ts'
 
@@ -11,7 +11,7 @@ export interface StateHeader extends Pick<State, 'name' | 'shape'> {
   readonly dtype?: StateDType
 }
 
-/** What stands in the header. */
+/** Fields of the header. */
 export interface SnapshotHeader {
   /** Fingerprint of the model. */
   readonly model: string
@@ -24,8 +24,7 @@ export interface SnapshotHeader {
 }
 
 /**
- * Parses and checks a header. A correct checksum says that the bytes are as they were written, not
- * who wrote them.
+ * Parses and checks a header. The checksum shows that the bytes are unchanged, not who wrote them.
  */
 export function headerOf(
   json: Uint8Array,
@@ -36,11 +35,11 @@ export function headerOf(
   try {
     header = JSON.parse(decodeText(json)) as Partial<SnapshotHeader>
   } catch {
-    // Not JSON: null lacks every field.
+    // Not JSON: the check below reports that all fields are missing.
   }
   const { model, b, frame, states } = header ?? {}
   const recent = averageOf(header?.recent)
-  // A fingerprint stands in messages.
+  // The fingerprint appears in error messages, so its characters are checked.
   if (
     !(
       typeof model === 'string' &&
@@ -69,8 +68,8 @@ function isState(state: unknown): state is StateHeader {
 }
 
 /**
- * Reads an average: 'all', { frames: 1..4096 } or { halfLife: up to 1e5 frames }. Beyond that the
- * weights of two frames in turn differ by too little for float32.
+ * Parses an average: 'all', { frames: 1..4096 } or { halfLife: up to 1e5 frames }. With a longer
+ * half-life, float32 could not distinguish the weights of consecutive frames.
  * @returns the average without other fields, or null if the value is none
  */
 export function averageOf(value: unknown): Average | null {

@@ -16,41 +16,42 @@ import {
 } from './snapshot.ts'
 import { averageOf } from './snapshotHeader.ts'
 
-/** What a stream carries from frame to frame. */
+/** Options of a stream. */
 export interface StreamOptions {
   /** Batch size, 1 by default. Frames then have the shape [b, H, W, 3]. */
   readonly b?: number
   /**
-   * Frames that an answer stands for: the last { frames }, all with a weight that halves every
+   * Frames that an answer covers: the last { frames }, all with a weight that halves every
    * { halfLife } frames (at most 1e5), or 'all' since the last reset (the model's own answer, which
-   * hardly changes any more in a long video). A window has 1 to 4096 frames and takes
+   * hardly changes any more in a long video). A window has 1 to 4096 frames and uses
    * 4·b·frames·repSize bytes. Default: a window of half a clip, max(1, framesPerClip / 2) frames.
    */
   readonly average?: Average
 }
 
-/** What a stream needs to know of its model. */
+/** The part of a model that a stream uses. */
 export interface StreamModel {
   readonly fingerprint: string
   readonly config: { readonly imageSize: readonly [number, number] }
 }
 
 /**
- * Makes the answer of a head to one frame.
+ * Makes an answer from the outputs for one frame.
  * @param frame index since the reset, from 0
  * @param partial whether there are fewer frames than the average asks for
  */
 export type ToAnswer<Answer> = (outputs: Outputs, frame: number, partial: boolean) => Answer
 
-/** How a frame is pushed. */
+/** Options for one frame. */
 export interface PushOptions {
-  /** Takes the frame out of the queue. A frame that is being computed is answered all the same. */
+  /** Removes the frame from the queue. A frame that is already being computed is answered. */
   readonly signal?: AbortSignal
 }
 
 /**
- * Endless video, one answer a frame, in constant memory, until it or its model is disposed of.
- * Frames may be pushed without waiting; answers come in order. After the end every call rejects.
+ * A stream of frames without end: one answer per frame, in constant memory. Frames may be pushed
+ * without waiting; answers come in order. After the stream or its model was disposed of, every call
+ * rejects.
  * @example
  * for (const frame of frames) {
  *   await stream.ready
@@ -63,7 +64,7 @@ export class Stream<Answer> {
   readonly #average: Average
   readonly #toAnswer: ToAnswer<Answer>
 
-  /** Use `model.stream()`. */
+  /** Called by `model.stream()`. */
   constructor(model: StreamModel, session: Session, average: Average, toAnswer: ToAnswer<Answer>) {
     this.#model = model
     this.#session = session
@@ -72,37 +73,39 @@ export class Stream<Answer> {
   }
 
   /**
-   * What the stream runs on: after a device was lost, or a move, not what the model was loaded for.
+   * The device of the stream. It differs from the model's after `moveTo` or after a device was
+   * lost.
    */
   get device(): Device {
     return this.#session.engine.backend.device
   }
 
-  /** Frames since the reset. */
+  /** Number of frames since the reset. */
   get frame(): number {
     return this.#session.frame
   }
 
-  /** Frames and other calls that were asked for and are not answered. */
+  /** Number of calls without an answer, frames included. */
   get pending(): number {
     return this.#session.pending
   }
 
   /**
-   * Resolves when the queue is short: pushing a frame then keeps the device busy, and holds no more
-   * than three frames. A queue of more than 256 MiB of frames refuses the next one.
+   * Resolves when the queue is short. Pushing a frame then keeps the device busy, and at most three
+   * frames wait. If more than 256 MiB of frames wait, `push` rejects.
    */
   get ready(): Promise<void> {
     return this.#session.ready
   }
 
   /**
-   * Feeds the next frame (of each video) and answers.
+   * Pushes the next frame (of each video) and returns its answer.
    * @param frame [H, W, 3] or [b, H, W, 3] of the model's size, bytes 0..255 or float32 0..1; or a
-   * picture of any size, which is resized (shorter side) and cropped (centre). It is read before
-   * `push` returns; the caller owns it and may close it then.
-   * @throws TrecvitError if the frame does not fit, too many frames wait, or the stream has ended
-   * @throws the reason of the signal, if that is aborted while the frame waits
+   * picture of any size, which is resized (shorter side) and cropped (centre). The frame is read
+   * before `push` returns, so the caller may close it then.
+   * @throws TrecvitError if the frame does not fit, the queue is full, or the stream was disposed
+   * of
+   * @throws the reason of the signal, if it is aborted while the frame waits
    */
   async push(frame: FrameLike, options: PushOptions = {}): Promise<Answer> {
     checkOptions('push', options, { signal: 1 })
@@ -111,8 +114,8 @@ export class Stream<Answer> {
   }
 
   /**
-   * Feeds the next frame as `push` does, and gives every named tensor of the run, those of the
-   * recurrence with all that went before.
+   * Pushes the next frame as `push` does, and returns every named tensor of the run. Tensors of the
+   * recurrence depend on all frames before.
    * @throws TrecvitError if the frame does not fit
    */
   async trace(frame: FrameLike): Promise<Map<string, NdArray<Float32Array>>> {
@@ -120,13 +123,13 @@ export class Stream<Answer> {
   }
 
   /**
-   * Pushes frames as they come and gives the answers. The next frame is fetched while one is
-   * computed; it is pushed when its turn has come, so leaving the loop pushes no frame that is not
-   * answered.
+   * Pushes all frames of a source and yields their answers. The next frame is fetched while one is
+   * computed, and pushed when the caller asks for its answer. So leaving the loop leaves no frame
+   * without an answer.
    * @param frames frames, or a file by path, URL, Blob or bytes
-   * @param options for files: which frames, and who decodes; `signal` ends the loop
+   * @param options for files: which frames, and the decoder; `signal` ends the loop
    * @throws TrecvitError if the video cannot be read or a frame does not fit
-   * @throws the reason of the signal, if that is aborted
+   * @throws the reason of the signal, if it is aborted
    * @example
    * for await (const { top } of stream.run('clip.mp4', { fps: 5 })) console.log(top[0].label)
    */
@@ -140,14 +143,14 @@ export class Stream<Answer> {
       yield await this.push(frame, signal ? { signal } : {})
   }
 
-  /** Forgets all frames, after those already pushed. */
+  /** Resets the stream after the frames already pushed: the next frame is its first. */
   reset(): Promise<void> {
     return this.#session.reset()
   }
 
   /**
-   * Returns the whole state after the frames pushed so far, as bytes that `model.resume` takes, on
-   * any backend and in any runtime. The default form is exact; the others are smaller.
+   * Returns the state after the frames pushed so far, as bytes for `model.resume`, on any backend
+   * and in any runtime. The default format is exact; 'f16' is half the size.
    * @throws TrecvitError if an option is wrong
    */
   async snapshot(options: SnapshotOptions = {}): Promise<Uint8Array> {
@@ -160,7 +163,7 @@ export class Stream<Answer> {
   }
 
   /**
-   * Goes on on another device with the frames pushed so far; those pushed later wait.
+   * Moves the stream to another device, after the frames pushed so far. Later frames wait.
    * @throws TrecvitError if there is no such device; the stream then stays where it is
    */
   async moveTo(device: Device['backend']): Promise<void> {
@@ -170,14 +173,14 @@ export class Stream<Answer> {
   }
 
   /**
-   * Frees the state, after all that was asked for before; what is asked for afterwards rejects. May
-   * be called more than once.
+   * Waits for all calls made before, then frees the state. Later calls reject. May be called more
+   * than once.
    */
   dispose(): Promise<void> {
     return this.#session.dispose()
   }
 
-  /** Disposes of the stream, for `await using`. */
+  /** Disposes of the stream at the end of a scope, with `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
   }
@@ -188,7 +191,7 @@ export class Stream<Answer> {
 }
 
 /**
- * Checks the options of a stream and fills in what is not given.
+ * Checks the options of a stream and fills in the defaults.
  * @param window frames of the default average
  * @throws TrecvitError naming the option, what was expected and what came
  */
@@ -207,7 +210,7 @@ export function checkStreamOptions(
 }
 
 /**
- * Opens a session for a snapshot and puts the state back.
+ * Opens a session with the state of a snapshot.
  * @throws TrecvitError if the snapshot is damaged, or was taken from another model
  */
 export async function restore(

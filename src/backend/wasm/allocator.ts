@@ -3,18 +3,18 @@ import type { Memory } from './memory.ts'
 
 const LIMIT = 2 ** 32
 
-/** What of a memory is needed to allocate blocks of it. */
+/** The part of Memory that an allocator uses. */
 export type Heap = Pick<Memory, 'size' | 'grow' | 'clear'>
 
 /**
- * Allocates blocks of linear memory: first fit over a list of free ranges, which meet again when
- * their neighbour comes free. Memory grows when nothing fits.
+ * Allocates blocks of linear memory: first fit over a list of free ranges. Neighbouring free ranges
+ * are merged. Memory grows if nothing fits.
  */
 export class Allocator {
   readonly #memory: Heap
   readonly #free: { at: number; bytes: number }[]
   readonly #taken = new Map<number, number>()
-  /** From here on nothing was ever taken, so all is still zero. */
+  /** Memory from this address on was never allocated, so it is zero. */
   #untouched: number
   #growing: Promise<void> | undefined
 
@@ -27,15 +27,16 @@ export class Allocator {
   }
 
   /**
-   * @returns address of `bytes` zero bytes, a multiple of 64
-   * @throws TrecvitError saying what is missing when the 4 GiB of WebAssembly or the memory of
-   * the system do not suffice
+   * Allocates `bytes` zero bytes.
+   * @returns their address, a multiple of 64
+   * @throws TrecvitError naming what does not fit, if it exceeds the 4 GiB of WebAssembly or the
+   * memory of the system
    */
   async take(bytes: number, what: string): Promise<number> {
     const size = Math.max(64, Math.ceil(bytes / 64) * 64)
     let range: { at: number; bytes: number } | undefined
     while (!(range = this.#free.find((free) => free.bytes >= size))) {
-      // One at a time: what another grows for itself may do for this, too.
+      // One growth at a time: memory that another call adds may suffice for this one, too.
       if (this.#growing) await this.#growing.catch(() => {})
       else await (this.#growing = this.#grow(size, what).finally(() => (this.#growing = undefined)))
     }
@@ -49,7 +50,7 @@ export class Allocator {
     return at
   }
 
-  /** Gives a block back. */
+  /** Frees a block. */
   free(at: number): void {
     const bytes = this.#taken.get(at)
     if (bytes === undefined) return
@@ -79,15 +80,15 @@ export class Allocator {
     const mega = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`
     const refuse = (why: string) =>
       new TrecvitError(
-        `${what} need ${mega(size)}, but ${why}; a smaller model, ` +
-          'chunk or number of streams would fit',
+        `${what} need ${mega(size)}, but ${why}; use a smaller model, ` +
+          'shorter chunks or fewer streams',
       )
     if (end + missing > LIMIT)
-      throw refuse(`WebAssembly memory ends at 4 GiB and ${mega(end - open)} are taken`)
+      throw refuse(`WebAssembly memory ends at 4 GiB, of which ${mega(end - open)} are in use`)
     try {
       await this.#memory.grow(missing)
     } catch {
-      throw refuse(`the system gave no more than the ${mega(end)} already in use`)
+      throw refuse(`the system has no more than the ${mega(end)} already in use`)
     }
     this.#release(end, this.#memory.size - end)
   }

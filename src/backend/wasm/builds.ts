@@ -1,6 +1,4 @@
-/**
- * Builds of the kernels (asconfig.json), and which of them this engine runs best.
- */
+/** Builds of the kernels (asconfig.json), and the choice of the fastest for this engine. */
 import simd from '../../../build/trecvit.wasm'
 import { TrecvitError } from '../../base/error.ts'
 import { builtinModule, environment } from '../../platform/platform.ts'
@@ -8,23 +6,24 @@ import { type CpuCapabilities, cpuCapabilities } from './capabilities.ts'
 import { unshared } from './kernels.ts'
 
 /**
- * `simd` and `wide` have the same bits on every engine; the relaxed ones fuse multiplication and
- * addition. The wide ones are for an engine that makes one operation of 256 bits of two of 128.
+ * Builds of the kernels. Results of `simd` and `wide` are bit-identical on every engine. The
+ * relaxed builds may fuse multiplication and addition. The wide builds are for engines that merge
+ * two 128-bit operations into one of 256 bits.
  */
 export type Build = 'simd' | 'relaxed' | 'wide' | 'wide-relaxed'
 
-/** Which builds may be taken. */
+/** Options for the choice of a build. */
 export interface BuildOptions {
   /**
-   * Only kernels with the same bits on every engine. Without it, sums of products may be rounded
-   * once where others round twice, which is faster.
+   * Use only kernels whose results are bit-identical on every engine. By default an engine may
+   * round a multiply-add once instead of twice, which is faster.
    */
   readonly deterministic?: boolean
   /**
-   * Experimental: lets V8 join pairs of 128-bit operations into 256-bit ones, which makes products
-   * up to twice as fast, in Node 24 and later on x86 with AVX2. Default false. The kernels are then
-   * compiled in one turn of the event loop, of about 0.2 s, in which flags of V8 are changed for
-   * the whole process; afterwards they are as before.
+   * Experimental: lets V8 merge pairs of 128-bit operations into 256-bit ones. Products take about
+   * half the time in Node 24 and later on x86 with AVX2. Default false. The kernels are then
+   * compiled in one turn of the event loop, of about 0.2 s. During this turn flags of V8 are
+   * changed for the whole process.
    */
   readonly experimentalRevectorize?: boolean
 }
@@ -39,8 +38,9 @@ const bytesOf: Readonly<Record<Build, () => Promise<{ default: Uint8Array }>>> =
 const compiled = new Map<string, Promise<WebAssembly.Module>>()
 
 /**
- * A build, for memory that is shared or not.
- * @throws TrecvitError if the engine has no WebAssembly SIMD, or not that of the build
+ * Compiles a build, for memory that is shared or not.
+ * @throws TrecvitError if the engine does not support WebAssembly SIMD, or the instructions of the
+ * build
  */
 export async function compile(build: Build, shared: boolean): Promise<WebAssembly.Module> {
   const key = `${build} ${shared}`
@@ -50,8 +50,8 @@ export async function compile(build: Build, shared: boolean): Promise<WebAssembl
   } catch (cause) {
     compiled.delete(key)
     throw new TrecvitError(
-      'This JavaScript engine cannot compile WebAssembly with SIMD and atomics; ' +
-        "use one of 2023 or later, and 'wasm-unsafe-eval' in its security policy",
+      'This JavaScript engine cannot compile WebAssembly with SIMD and atomics; use one of 2023 ' +
+        "or later, and allow 'wasm-unsafe-eval' in the Content Security Policy",
       { cause },
     )
   }
@@ -65,9 +65,9 @@ async function compileAnew(build: Build, shared: boolean): Promise<WebAssembly.M
 }
 
 /**
- * Flags of V8, and their opposites: join pairs of operations, in the optimising compiler alone,
- * before the first call. V8 of Node 26 inlines by the feedback of the other compiler and fails
- * without it.
+ * Flags of V8 and their opposites: merge pairs of operations, use only the optimising compiler,
+ * compile before the first call, and do not inline. V8 of Node 26 inlines by feedback of the
+ * baseline compiler, and fails without that feedback.
  */
 const FLAGS = [
   ['--experimental-wasm-revectorize', '--no-experimental-wasm-revectorize'],
@@ -76,10 +76,7 @@ const FLAGS = [
   ['--no-wasm-inlining', '--wasm-inlining'],
 ] as const
 
-/**
- * Calls a function with FLAGS set. There is no `await` before they are as they were, so no other
- * code runs with them.
- */
+/** Calls a function with FLAGS set. It must not await: other code would run with the flags. */
 function withFlags<T>(call: () => T): T {
   const { setFlagsFromString } = builtinModule('node:v8')!
   const { execArgv } = (globalThis as unknown as { process: { execArgv: string[] } }).process
@@ -94,10 +91,10 @@ function withFlags<T>(call: () => T): T {
 }
 
 /**
- * The best build that is allowed, that this engine gains by, and that passes the test.
+ * Chooses the fastest build that is allowed, supported and passes the test.
  * @param capabilities of the engine
- * @param test says what a build computes wrongly, or null
- * @returns the build, and why it is none of those that were asked for, or null
+ * @param test returns what a build computes wrongly, or null
+ * @returns the build, and why a faster build that was asked for is not used, or null
  */
 export async function chooseBuild(
   { deterministic = false, experimentalRevectorize = false }: BuildOptions,

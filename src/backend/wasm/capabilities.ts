@@ -2,23 +2,31 @@ import { keepsOrder, userAgent } from '../../platform/platform.ts'
 import { availableThreads } from '../../platform/worker.ts'
 import type { Choices } from './kernels.ts'
 
-/** What this JavaScript engine offers. Builds, machines and code of kernels are chosen by it. */
+/**
+ * Capabilities of this JavaScript engine. They decide the build, the machine and the variants of
+ * kernels.
+ */
 export interface CpuCapabilities {
-  /** Relaxed multiply-add is supported and rounds once; if it rounds twice it is slower. */
+  /** Relaxed multiply-add is supported and rounds once. Where it rounds twice it is slower. */
   readonly fuses: boolean
-  /** V8 can be asked to join pairs of 128-bit operations into 256-bit ones. */
+  /** V8 has flags to merge pairs of 128-bit operations into 256-bit ones. */
   readonly revectorizes: boolean
-  /** What the kernels choose code by. Workers are told, so that their script needs no probes. */
+  /**
+   * Choices between variants of kernels. They are sent to workers, so their script needs no probes.
+   */
   readonly choices: Choices
   /** Threads can share memory. */
   readonly sharedMemory: boolean
-  /** Threads that the machine runs at once. */
+  /** Threads that the machine runs at the same time. */
   readonly threads: number
 }
 
 let found: CpuCapabilities | undefined
 
-/** Describes this engine. Results of relaxed operations tell how it computes them. */
+/**
+ * Detects the capabilities of this engine. Results of relaxed operations reveal how they are
+ * computed.
+ */
 export function cpuCapabilities(): CpuCapabilities {
   return (found ??= {
     fuses: result(F32, FUSES) === 50331656,
@@ -29,7 +37,10 @@ export function cpuCapabilities(): CpuCapabilities {
   })
 }
 
-/** What the only function of a module returns, or NaN if the engine lacks an operation of it. */
+/**
+ * Runs the only function of a module. Returns its result, or NaN if the engine does not support an
+ * instruction of it.
+ */
 function result(type: number, code: readonly number[]): number {
   const { length } = code
   const header = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, type, 3, 2, 1, 0]
@@ -57,6 +68,7 @@ const FUSES = [
 
 /**
  * Lane 0 of relaxed_dot_i8x16_i7x16_add_s(127, 255, 0), four times 127·255. x86 without AVX-VNNI
- * has several instructions for it, the first of which saturates at 32767: they return 65534.
+ * computes it with several instructions. The first of them saturates at 32767, so they return
+ * 65534.
  */
 const DOTS = [65, 255, 0, 253, 15, 65, 255, 1, 253, 15, 65, 0, 253, 15, 253, 147, 2, 253, 27, 0]

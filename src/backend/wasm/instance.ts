@@ -3,7 +3,7 @@ import type { Memory, Packing } from './memory.ts'
 
 /**
  * Steps begin..end−1 of a program for the next frames of a stream: addresses in linear memory, and
- * frames since the reset.
+ * the number of frames since the reset.
  */
 export interface StepRange {
   readonly table: number
@@ -11,7 +11,7 @@ export interface StepRange {
   readonly end: number
   readonly state: number
   readonly frame: number
-  /** Frames of the stream's window, or until a weight halves. */
+  /** Frames of the stream's window, or half-life in frames. */
   readonly averageFrames: number
   /** Working memory, `scratchBytes` for each thread. */
   readonly scratch: number
@@ -78,7 +78,7 @@ export class Instance implements Memory {
     return values
   }
 
-  /** Runs the share that thread `index` has of every step. */
+  /** Runs the share of thread `index` of every step. */
   run(
     index: number,
     threads: number,

@@ -1,12 +1,12 @@
 import { TrecvitError } from '../../base/error.ts'
 
-/** Numbers by which the kernels choose code: UNROLLS and DOTS of assembly/lib/target.ts. */
+/** Choices between variants of kernels: the imports UNROLLS and DOTS of assembly/lib/target.ts. */
 export interface Choices extends Readonly<Record<string, number>> {
   readonly unrolls: number
   readonly dots: number
 }
 
-/** What assembly/index.ts exports. */
+/** The exports of assembly/index.ts. */
 export interface Kernels {
   run(
     barrier: number,
@@ -52,16 +52,16 @@ export interface Kernels {
 }
 
 /**
- * The import of a memory that is shared and has a maximum, as it stands in the binary: "env",
- * "memory", kind 2, limits 3.
+ * The import of a shared memory with a maximum, as encoded in the binary: "env", "memory", kind 2,
+ * limits 3.
  */
 const SHARED = /* @__PURE__ */ [...'\x03env\x06memory\x02\x03'].map((character) =>
   character.charCodeAt(0),
 )
 
 /**
- * The same binary for a memory that is not shared, for where there is no SharedArrayBuffer; kernels
- * of one thread never wait.
+ * Returns the binary with an import of memory that is not shared, for environments without
+ * SharedArrayBuffer. Kernels on one thread never wait.
  */
 export function unshared(bytes: Uint8Array): Uint8Array {
   const at = bytes.findIndex((_, index) =>
@@ -73,32 +73,32 @@ export function unshared(bytes: Uint8Array): Uint8Array {
 }
 
 const PAGE = 65536
-/** Bytes where threads meet between two steps (assembly/lib/team.ts). */
+/** Bytes of the barrier and the counters of claimed units (assembly/lib/team.ts). */
 const BARRIER = 1024
-/** Values that are packed at a time: they pass through linear memory. */
+/** Number of values that are packed at a time. They are copied to linear memory first. */
 export const STAGE: number = 1 << 18
-/** Where threads meet. The page before it belongs to the kernels. */
+/** Address of the barrier. The page before it belongs to the kernels. */
 export const BARRIER_AT: number = PAGE
-/** Where values lie before they are packed. */
+/** Address of values that are to be packed. */
 export const STAGE_AT: number = PAGE + BARRIER
-/** First byte that is free for programs, weights and states. */
+/** First free address for programs, weights and states. */
 export const BASE: number = STAGE_AT + 4 * STAGE
 
 /**
- * A memory of BASE bytes that can grow as far as this runtime allows: some do not reserve 4 GiB for
- * a shared one.
- * @throws TrecvitError if not even 256 MiB can be had
+ * Creates a memory of BASE bytes that can grow as far as this runtime allows. Some runtimes cannot
+ * reserve 4 GiB for a shared memory.
+ * @throws TrecvitError if not even 256 MiB can be reserved
  */
 export function createMemory(shared: boolean): WebAssembly.Memory {
   for (let maximum = 65536; maximum >= 4096; maximum /= 2) {
     try {
       return new WebAssembly.Memory({ initial: pagesOf(BASE), maximum, shared })
     } catch {
-      // Less, then.
+      // Try a smaller maximum.
     }
   }
-  throw new TrecvitError('WebAssembly expected room for 256 MiB of memory; dispose of other models')
+  throw new TrecvitError('WebAssembly could not reserve 256 MiB of memory; dispose of other models')
 }
 
-/** Pages of so many bytes. */
+/** Number of pages for so many bytes. */
 export const pagesOf = (bytes: number): number => Math.ceil(bytes / PAGE)

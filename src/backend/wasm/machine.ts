@@ -6,21 +6,21 @@ import type { Memory } from './memory.ts'
 export interface Machine {
   readonly threads: number
   readonly memory: Memory
-  /** Why the machine can be used no more, or null. */
+  /** Why the machine can no longer be used, or null. */
   readonly failure: string | null
   /**
-   * Runs steps. What they read or write must be left alone until they are done.
-   * @param timeout seconds after which a worker that does not answer is given up
-   * @throws TrecvitError if a worker failed; the machine is of no use then (`failure`)
+   * Runs steps. Their inputs and outputs must not be used until they are done.
+   * @param timeout seconds after which a worker that does not answer is ended
+   * @throws TrecvitError if a worker failed. The machine can then no longer be used (`failure`).
    */
   run(steps: StepRange, timeout?: number): Promise<void>
   dispose(): void
 }
 
-/** Milliseconds of work after which the event loop gets a turn. */
+/** Milliseconds of computation after which the event loop gets a turn. */
 const PAUSE = 8
 
-/** The caller's thread, for small work and where there are no workers. */
+/** Runs kernels on the caller's thread, for small work and without workers. */
 export class CallerThread implements Machine {
   readonly threads: number = 1
   readonly memory: Instance
@@ -31,7 +31,9 @@ export class CallerThread implements Machine {
     this.memory = memory
   }
 
-  /** Not after each of many small frames: pages make timers wait for milliseconds. */
+  /**
+   * There is no pause after each of many small frames: in pages a timer takes some milliseconds.
+   */
   async run(steps: StepRange): Promise<void> {
     if (performance.now() - this.#breathed > PAUSE) {
       await breathe()

@@ -6,26 +6,25 @@ import { createMemory } from './kernels.ts'
 import { CallerThread, type Machine } from './machine.ts'
 import { ThreadPool } from './threadPool.ts'
 
-/** How the CPU is used. */
+/** Options for the CPU. */
 export interface CpuOptions extends BuildOptions {
-  /** Threads that compute, 1..64; as many as the machine runs at once, 8 at most, unless given. */
+  /**
+   * Number of threads, 1..64. By default as many as the machine runs at the same time, at most 8.
+   */
   readonly threads?: number
   /**
-   * Where `trecvit/worker.js` is served, for pages whose security policy refuses workers from
+   * URL of `trecvit/worker.js`, for pages whose Content Security Policy refuses workers from
    * `blob:`.
    */
   readonly workerUrl?: string | URL
-  /** `trecvit/trecvit.wasm`, compiled, where nothing may be compiled at run time (workerd). */
+  /** `trecvit/trecvit.wasm`, compiled, for runtimes that cannot compile at run time (workerd). */
   readonly wasmModule?: WebAssembly.Module
 }
 
-/**
- * Threads that are used without being asked for: on more, small frames have too little work for
- * each.
- */
+/** The most threads by default. With more, small frames have too little work for each thread. */
 const MOST = 8
 
-/** The caller's own thread as a machine. */
+/** Opens a machine on the caller's thread. */
 export async function openHere(
   build: Build = 'simd',
   wasmModule?: WebAssembly.Module,
@@ -36,9 +35,10 @@ export async function openHere(
 }
 
 /**
- * Opens the best machine that this place allows: a pool of threads on a shared memory, one thread
- * on a memory of its own, or the caller's thread; with the reason why it is not the first.
- * @throws TrecvitError if the engine has no WebAssembly SIMD
+ * Opens the fastest machine that the environment allows: a pool of threads on a shared memory, one
+ * worker with a memory of its own, or the caller's thread. Also returns why a faster machine is not
+ * used.
+ * @throws TrecvitError if the engine does not support WebAssembly SIMD
  */
 export async function openMachine(
   build: Build,
@@ -60,7 +60,7 @@ export async function openMachine(
     const why = error instanceof TrecvitError ? String(error.cause) : messageOf(error)
     return {
       machine: await openHere(build, module),
-      reason: `one thread, the caller's own: workers are refused (${why})`,
+      reason: `the calling thread only: workers are refused (${why})`,
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Memory, Packing } from './memory.ts'
 import type { Thread } from './thread.ts'
 
-/** Linear memory of a worker, for pages that may not share memory: every access is a message. */
+/** Linear memory of a worker, for pages that cannot share memory. Every access is a message. */
 export class RemoteMemory implements Memory {
   size: number
   readonly #thread: Thread
@@ -24,7 +24,7 @@ export class RemoteMemory implements Memory {
   }
 
   pack(values: Float32Array | Int8Array, packing: Packing): void {
-    // Without `slice` the whole buffer that a view belongs to would be sent.
+    // Without `slice`, the message would hold the whole buffer of a view.
     this.#thread.tell('pack', [values.slice(), packing])
   }
 

@@ -2,7 +2,7 @@ import type { Allocator } from './allocator.ts'
 import type { Build } from './builds.ts'
 import type { Machine } from './machine.ts'
 
-/** A machine with the weights of a model in its memory: what replays and states share. */
+/** A machine with the weights of a model in its memory, shared by replays and states. */
 export interface Resources {
   readonly machine: Machine
   /** Build of the kernels of the machine. */
@@ -13,10 +13,7 @@ export interface Resources {
   readonly turns: Turns
 }
 
-/**
- * Work in the order in which it was asked for, one at a time: streams that share a machine come in
- * turn.
- */
+/** A lock. Streams that share a machine run one at a time, in the order of their calls. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve()
 

@@ -12,10 +12,10 @@ import { stateBytes } from './encode.ts'
 import type { Memory } from './memory.ts'
 import type { Resources } from './resources.ts'
 
-/** The carried numbers of one stream, one block of linear memory. */
+/** The states of one stream, one block of linear memory. */
 export class WasmState implements StreamState {
   readonly at: number
-  /** Frames of the window, or until a weight halves. */
+  /** Frames of the window, or half-life in frames. */
   readonly averageFrames: number
   readonly #states: readonly State[]
   readonly #memory: Memory
@@ -45,7 +45,9 @@ export class WasmState implements StreamState {
     return new WasmState(at, sized, averageFrames(average), resources)
   }
 
-  /** The state of Base has 58 MB: the event loop turns between its parts. */
+  /**
+   * Copies the states. The states of Base have 58 MB, so the event loop gets a turn between parts.
+   */
   async read(): Promise<Float32Array[]> {
     const { offsets } = offsetsOf(this.#states)
     const values: Float32Array[] = []
@@ -73,7 +75,7 @@ export class WasmState implements StreamState {
   }
 }
 
-/** Where each state lies in the block of a stream. */
+/** Returns the offset of each state in the block of a stream. */
 export function offsetsOf(states: readonly State[]): { offsets: number[]; bytes: number } {
   let bytes = 0
   const offsets = states.map((state) => (bytes += stateBytes(state)) - stateBytes(state))

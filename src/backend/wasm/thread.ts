@@ -7,26 +7,26 @@ import type { Message, Reply } from './worker.ts'
 interface Waiting {
   resolve(result: never): void
   reject(error: Error): void
-  /** Seconds until the worker counts as silent. */
+  /** Seconds until the call times out. */
   left: number
 }
 
 /**
- * Milliseconds for a new worker to answer; then another one is started in its place. Firefox 153
- * sometimes never runs a worker that was started by a worker while others end, without an event.
+ * Milliseconds for a new worker to answer. After that another one is started instead. Firefox 153
+ * sometimes never runs a worker that was started by a worker while others end, and sends no event.
  */
 const START_TIMEOUTS = [1500, 3000, 6000]
 
-/** Seconds for the answer to a call, unless the caller allows more. */
+/** Seconds for the answer to a call, by default. */
 export const CALL_TIMEOUT = 60
 
 /**
- * One worker with an instance of the kernels, seen from its owner. The process stays alive for it
- * only while an answer is awaited.
+ * A worker with an instance of the kernels, seen from its owner. It keeps the process alive only
+ * while an answer is awaited.
  *
  * A worker can end without an event, for example when a browser runs out of memory. A watchdog
- * counts the seconds that a call waits, in ticks of the owner's event loop: a process that is
- * suspended, or a machine on which nothing runs, has no ticks.
+ * counts the seconds of a waiting call, in ticks of the owner's event loop. There are no ticks
+ * while the process is suspended, so it does not time out then.
  */
 export class Thread {
   readonly #worker: PlatformWorker
@@ -45,16 +45,17 @@ export class Thread {
     ;(this.#watchdog as { unref?(): void }).unref?.()
   }
 
-  /** Why the worker can be used no more, or null. */
+  /** Why the worker can no longer be used, or null. */
   get failure(): string | null {
     return this.#failure?.message ?? null
   }
 
   /**
    * Starts a worker and opens its instance.
-   * @param url where the script of the worker is, instead of the text that is built in
-   * @param args of `open` (worker.ts)
-   * @returns the thread, and the bytes of memory; rejects if workers are refused, or do not start
+   * @param url script of the worker, instead of the built-in text
+   * @param args arguments of `open` (worker.ts)
+   * @returns the thread, and the size of its memory in bytes; rejects if workers are refused or do
+   * not start
    */
   static async open(
     url: string | URL | undefined,
@@ -80,7 +81,7 @@ export class Thread {
 
   /**
    * Calls a method of the instance.
-   * @param timeout seconds after which a worker without an answer is given up
+   * @param timeout seconds after which a worker without an answer is ended
    */
   call<T>(
     method: Message['method'],
@@ -96,12 +97,12 @@ export class Thread {
     })
   }
 
-  /** The same without an answer; an error ends the thread. */
+  /** Calls a method without an answer. An error ends the thread. */
   tell(method: Message['method'], args: readonly unknown[]): void {
     if (!this.#failure) this.#worker.post({ method, args } satisfies Message)
   }
 
-  /** Ends the worker, whatever it does. Unanswered and later calls reject with this error. */
+  /** Ends the worker at once. Unanswered and later calls reject with this error. */
   end(error: Error): void {
     if (this.#failure) return
     this.#failure = error
@@ -140,15 +141,15 @@ const disposed = (): TrecvitError =>
 const forgotten = new FinalizationRegistry<Thread>((thread) => thread.end(disposed()))
 
 /**
- * Ends threads when nothing refers to their owner any more: workers do not go by themselves. A
- * thread that has ended is not registered: its error refers to the owner by its stack, and would
- * keep it.
+ * Ends threads once their owner is garbage, because workers do not end by themselves. A thread that
+ * has ended is unregistered: the stack of its error refers to the owner, which would otherwise
+ * never become garbage.
  */
 export function endWith(owner: object, threads: readonly Thread[]): void {
   for (const thread of threads) forgotten.register(owner, thread, thread)
 }
 
-/** Ends threads; what they have not answered rejects with the error. */
+/** Ends threads. Their unanswered calls reject with the error. */
 export function end(threads: readonly Thread[], error: Error = disposed()): void {
   for (const thread of threads) thread.end(error)
 }

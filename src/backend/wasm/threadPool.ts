@@ -7,8 +7,8 @@ import { RemoteMemory } from './remoteMemory.ts'
 import { end, endWith, Thread } from './thread.ts'
 
 /**
- * Threads that run every step together (assembly/index.ts) while the caller's thread is free: any
- * number of them on one shared memory, or a single one on a memory of its own.
+ * Workers that run every step together (assembly/index.ts) while the caller's thread is free:
+ * several on one shared memory, or a single one with a memory of its own.
  */
 export class ThreadPool implements Machine {
   readonly threads: number
@@ -23,8 +23,8 @@ export class ThreadPool implements Machine {
   }
 
   /**
-   * Starts threads on a memory that they share with the caller, who reads and writes it through an
-   * instance of its own. Rejects if workers, or sharing memory with them, are refused.
+   * Starts threads on a memory that they share with the caller, who has an instance on it, too.
+   * Rejects if workers or shared memory are refused.
    */
   static async shared(
     module: WebAssembly.Module,
@@ -67,7 +67,8 @@ export class ThreadPool implements Machine {
         ),
       )
     } catch (error) {
-      // Other threads wait for the one that failed, and the state of the stream is half-written.
+      // The other threads wait at a barrier for the one that failed, and the state of the stream is
+      // half-written.
       end(this.#threads, error as Error)
       throw error
     }

@@ -10,7 +10,7 @@ import { aligned, WasmReplay } from './replay.ts'
 import { type Resources, Turns } from './resources.ts'
 import { WasmState } from './state.ts'
 
-/** The CPU: SIMD kernels in WebAssembly, in a pool of threads or in the caller's thread. */
+/** The CPU: SIMD kernels in WebAssembly, on a pool of threads or on the caller's thread. */
 export class WasmBackend implements Backend {
   readonly device: Device
   readonly #resources: Resources
@@ -22,12 +22,12 @@ export class WasmBackend implements Backend {
   }
 
   /**
-   * Takes memory for the weights; they are zero until written.
-   * @param machine what computes, the backend's own from now on; unless given, kernels in the
+   * Allocates memory for the weights, which are zero until written.
+   * @param machine runs the kernels, and is owned by the backend from now on; by default the
    * caller's thread
-   * @param build the machine's
-   * @param reason why the model does not run on something better, or null
-   * @throws TrecvitError if the engine has no WebAssembly SIMD or the weights do not fit
+   * @param build build of the machine
+   * @param reason why no faster device is used, or null
+   * @throws TrecvitError if the engine does not support WebAssembly SIMD or the weights do not fit
    */
   static async create(
     weights: readonly Weight[],
@@ -87,7 +87,7 @@ export class WasmBackend implements Backend {
     return this.#resources.machine.failure
   }
 
-  /** Memory goes with the machine. */
+  /** Ends the machine, which frees its memory. */
   dispose(): void {
     this.#resources.machine.dispose()
   }

@@ -1,6 +1,6 @@
 /**
- * The script of a worker: an instance of the kernels, whose methods its owner calls by message.
- * Bundled as text (build.mjs), so that it starts without a bundler's help.
+ * The script of a worker: an instance of the kernels, whose methods the owner calls by message. It
+ * is bundled as text (build.mjs), so bundlers of applications need not know it.
  */
 import { messageOf } from '../../base/error.ts'
 import { serveWorker } from '../../platform/worker.ts'
@@ -8,14 +8,16 @@ import { Instance } from './instance.ts'
 import { type Choices, createMemory } from './kernels.ts'
 import type { Memory } from './memory.ts'
 
-/** A call of a method of the instance; `open` comes first. Only calls with an id are answered. */
+/**
+ * A call of a method of the instance. The first call is `open`. Only calls with an id are answered.
+ */
 export interface Message {
   readonly id?: number
   readonly method: 'open' | 'run' | keyof Omit<Memory, 'size'>
   readonly args: readonly unknown[]
 }
 
-/** What comes back: a result, or why there is none. */
+/** The answer to a call: a result, or an error. */
 export interface Reply {
   readonly id?: number
   readonly result?: unknown
@@ -24,7 +26,7 @@ export interface Reply {
 
 let instance: Instance | undefined
 
-/** On a memory that others share, or on one of its own. Returns its bytes. */
+/** Opens the instance on a shared memory, or on one of its own. Returns its size in bytes. */
 async function open(
   module: WebAssembly.Module,
   choices: Choices,

@@ -5,10 +5,10 @@ import { allocate, largestPiece } from './allocate.ts'
 import type { Span } from './submits.ts'
 
 /**
- * The tensors of a program on the GPU. They lie in a buffer for each slot of the plan and not in
- * one arena: WebGPU forbids a dispatch to bind a buffer for reading and for writing, whatever the
- * offsets, and a binding may not exceed 128 MiB. Tensors are views: a buffer is bound whole, and
- * the kernels get offset and stride.
+ * The tensors of a program on the GPU, in a buffer for each slot of the plan. One buffer for all is
+ * not possible: WebGPU forbids a dispatch to bind a buffer for reading and for writing, whatever
+ * the offsets, and a binding may not exceed 128 MiB. A buffer is bound whole; kernels get the
+ * offset and strides of the tensor.
  */
 export class Activations {
   readonly #device: GPUDevice
@@ -33,7 +33,7 @@ export class Activations {
     const { of, bytes } = planSlots(program)
     const names: string[] = []
     for (const [{ name }, slot] of [...of]) names[slot] ??= name
-    // Everything grows with the frames, so the largest piece tells how many fit.
+    // All sizes are proportional to the frames, so the largest one tells how many frames fit.
     const count = program.b * program.t
     const frames = Math.floor((count * largestPiece(device)) / Math.max(...bytes))
     const fewer = Math.min(frames, count - 1)
@@ -42,7 +42,7 @@ export class Activations {
       `The activations of ${count} frames`,
       bytes.map((size, slot) => ({ name: names[slot]!, bytes: size })),
       fewer > 0
-        ? `at most ${fewer} frames at once (videos side by side times frames of a chunk)`
+        ? `at most ${fewer} frames at once (batch size times frames of a chunk)`
         : 'a smaller model',
     )
     return new Activations(device, program, slots, of)
@@ -52,7 +52,7 @@ export class Activations {
     return this.#slots[this.#slotOf.get(buffer)!]!
   }
 
-  /** From the first element of a tensor to its last. */
+  /** Returns the bytes from the first element of a tensor to its last. */
   spanOf(tensor: Tensor): Span {
     return {
       buffer: this.bufferOf(tensor),
@@ -61,7 +61,7 @@ export class Activations {
     }
   }
 
-  /** Bytes are sent in words of four. */
+  /** Writes the inputs. Bytes are written in words of four. */
   write(inputs: Inputs): void {
     const { queue } = this.#device
     for (const [name, tensor] of Object.entries(this.#program.inputs)) {

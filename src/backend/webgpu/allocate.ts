@@ -1,19 +1,18 @@
 import { TrecvitError } from '../../base/error.ts'
 import { COPY_DST, COPY_SRC, STORAGE } from './usage.ts'
 
-/** A buffer to be taken: what it is, and its bytes. */
+/** A buffer to allocate: its name, and its size in bytes. */
 export interface Wanted {
   readonly name: string
   readonly bytes: number
 }
 
 /**
- * Takes one storage buffer for each, zero, with 16 bytes to spare: kernels fetch 4 elements at a
- * time, up to 3 beyond the last. Sizes are compared with the limits of the device before anything
- * is taken.
- * @param what the buffers as a whole, for the message
- * @param instead what would fit
- * @throws TrecvitError saying what is too large, how much is missing, and what would fit
+ * Allocates storage buffers, all zero, each with 16 spare bytes: kernels load 4 elements at a time,
+ * up to 3 beyond the last. Sizes are compared with the limits of the device first.
+ * @param what name of all buffers together, for the error
+ * @param instead what to use instead, for the error
+ * @throws TrecvitError with what is too large, the limit, and what to use instead
  */
 export async function allocate(
   device: GPUDevice,
@@ -28,8 +27,8 @@ export async function allocate(
   if (sizes[largest]! > most) {
     throw new TrecvitError(
       `${what} need ${total} on the GPU, of which "${wanted[largest]!.name}" ` +
-        `${mega(sizes[largest]!)} in one piece, more than the ${mega(most)} that this device ` +
-        `allows; what would fit: ${instead}`,
+        `${mega(sizes[largest]!)} in one buffer; this device allows at most ${mega(most)}; ` +
+        `use ${instead}`,
     )
   }
   device.pushErrorScope('out-of-memory')
@@ -40,11 +39,11 @@ export async function allocate(
   if (!error) return buffers
   for (const buffer of buffers) buffer.destroy()
   throw new TrecvitError(
-    `${what} need ${total} on the GPU, which has no such memory left; what would fit: ${instead}`,
+    `${what} need ${total} on the GPU, which has no such memory left; use ${instead}`,
   )
 }
 
-/** Bytes of the largest buffer that a kernel can be given. */
+/** Returns the size of the largest buffer that can be bound, in bytes. */
 export function largestPiece({ limits }: GPUDevice): number {
   return Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize)
 }

@@ -1,11 +1,11 @@
 import { usedOf } from '../../platform/gpu.ts'
 import type { GpuCapabilities } from '../backend.ts'
 
-/** Chromium's experimental feature of subgroup matrices adds the shapes. */
+/** Adapter info in Chromium, with the shapes of its experimental subgroup matrices. */
 type Info = GPUAdapterInfo & { readonly subgroupMatrixConfigs?: GpuCapabilities['matrixShapes'] }
 
 /**
- * Describes a device. Variants of kernels are chosen by this record: the parts of a shader
+ * Describes a device. The record decides the variants of kernels: the parts of a shader
  * (sources.ts), its constants and its entry point (program/ops/products.ts).
  */
 export function capabilitiesOf(device: GPUDevice): GpuCapabilities {

@@ -7,22 +7,22 @@ import type { WebGpuState } from './state.ts'
 import { COPY_DST, UNIFORM } from './usage.ts'
 
 /**
- * Bytes from the parameters of one step to those of the next: what offsets of bindings are
- * multiples of on every device.
+ * Bytes from the parameters of one step to those of the next. It is the largest alignment that a
+ * device may require for the offset of a binding.
  */
 const PARAMS = 256
 
-/** A step with everything that a pass needs for it. */
+/** A step with its pipeline, bindings and workgroups, ready to be encoded. */
 export interface Dispatch {
   readonly step: Step
   readonly pipeline: GPUComputePipeline
   readonly group: GPUBindGroup
-  /** Which of the stream's groups it needs, or −1. */
+  /** Index of the stream's bind group, or −1 if the step has no state. */
   readonly state: number
   readonly groups: Call['groups']
 }
 
-/** Returns the dispatches of a program, and the buffer with the parameters of all. */
+/** Returns the dispatches of a program, and the buffer with their parameters. */
 export function bind(
   { device, weights, none }: Resources,
   { steps, states }: Program,

@@ -1,20 +1,20 @@
 import { toHalves } from '../../base/f16.ts'
 
 /**
- * Writes float16 numbers to buffers. WebGPU writes words of four bytes, so where a line begins or
- * ends within a word, its other half is written again if it is known, and as zero if it is yet to
- * come.
+ * Writes float16 numbers to buffers. WebGPU writes words of four bytes. If a row begins or ends
+ * within a word, the other half of the word is written, too: its known value, or zero if it has not
+ * been written yet.
  */
 export class Halves {
   readonly #queue: GPUQueue
-  /** Halves at the ends of lines, by buffer and index. */
+  /** Float16 numbers at the ends of rows, by buffer and index. */
   readonly #ends = new Map<GPUBuffer, Map<number, number>>()
 
   constructor(queue: GPUQueue) {
     this.#queue = queue
   }
 
-  /** Rounds values and puts them at halves `at`.. of the buffer. */
+  /** Rounds values to float16 and writes them to the elements from `at` on. */
   write(buffer: GPUBuffer, at: number, values: Float32Array): void {
     let ends = this.#ends.get(buffer)
     if (!ends) this.#ends.set(buffer, (ends = new Map()))

@@ -1,28 +1,28 @@
-/** How many works in a row tell how long the next takes. */
+/** Number of submits that the estimate of the next duration is based on. */
 const LATELY = 8
 /**
- * Of the time that a work takes, what is slept through. The rest is looked for, so that what has
- * become faster is seen to be.
+ * Share of the estimated duration that is slept. The rest is polled, so that a shorter duration is
+ * noticed.
  */
 const SLEPT = 0.75
 
 /**
- * How long to leave alone a work that is done again and again, one after another. Times are
- * milliseconds of any one clock.
+ * Estimates how long to sleep until a submit is done, if similar submits follow each other. Times
+ * are milliseconds of any one clock.
  */
 export class Pace {
-  /** What each of the latest works took, at most LATELY. */
+  /** Durations of the latest submits, at most LATELY. */
   readonly #took: number[] = []
-  /** Works begun and not ended. */
+  /** Number of unfinished submits. */
   #under = 0
-  /** When they are likely to have ended. */
+  /** Estimated end of all unfinished submits. */
   #free = 0
-  /** When the latest work to end did. */
+  /** End of the submit that ended last. */
   #ended = 0
 
   /**
-   * A work begins. Returns how long one may sleep before one looks for its results; 0 if that is
-   * not worth a timer.
+   * Called when a submit begins. Returns how long to sleep before polling for its results; 0 if a
+   * timer is not worth it.
    */
   begin(now: number): number {
     this.#under++
@@ -30,7 +30,10 @@ export class Pace {
     return Math.max(0, Math.floor(this.#free - (1 - SLEPT) * this.#takes - now))
   }
 
-  /** The first of the works under way, begun then, has ended. */
+  /**
+   * Called when the first unfinished submit has ended.
+   * @param began when it began
+   */
   end(began: number, now: number): void {
     this.#took.push(now - Math.max(began, this.#ended))
     if (this.#took.length > LATELY) this.#took.shift()
@@ -38,7 +41,7 @@ export class Pace {
     this.#free = now + this.#takes * --this.#under
   }
 
-  /** What a work is likely to take: the least that any took lately, 0 until enough have ended. */
+  /** Estimated duration of a submit: the shortest of the latest ones, or 0 if there are too few. */
   get #takes(): number {
     return this.#took.length < LATELY ? 0 : Math.min(...this.#took)
   }

@@ -6,20 +6,20 @@ import { sourceOf } from './sources.ts'
 import { COMPUTE } from './usage.ts'
 
 interface Layout {
-  /** Group 0: parameters, outputs, then what is read. */
+  /** Layout of group 0: parameters, outputs, inputs, weights. */
   readonly step: GPUBindGroupLayout
   readonly pipeline: GPUPipelineLayout
 }
 
 /**
- * The pipelines of a device, each made once. A kernel gets one group with what belongs to a step of
- * a program and, if it has a state, a second with what belongs to a stream (frames since its reset,
- * and the state), so that neither has to be made anew for the other.
+ * The pipelines of a device, each made once. Group 0 of a kernel belongs to a step of a program. A
+ * kernel with a state has a group 1 that belongs to a stream: the number of frames since its reset,
+ * and the state. So neither group is made again for the other.
  */
 export class Pipelines {
-  /** What the variants of kernels are chosen by. */
+  /** Capabilities of the device, which decide the variants of kernels. */
   readonly capabilities: GpuCapabilities
-  /** Group 1. */
+  /** Layout of group 1. */
   readonly streamLayout: GPUBindGroupLayout
   readonly #device: GPUDevice
   readonly #modules = new Map<string, GPUShaderModule>()
@@ -32,19 +32,22 @@ export class Pipelines {
     this.streamLayout = layoutOf(device, ['uniform', 'storage'])
   }
 
-  /** Those of this device. */
+  /** Returns the pipelines of a device. */
   static of(device: GPUDevice): Pipelines {
     let found = pipelines.get(device)
     if (!found) pipelines.set(device, (found = new Pipelines(device)))
     return found
   }
 
-  /** Layout of group 0 of a call. */
+  /** Returns the layout of group 0 of a call. */
   layout(call: Call): GPUBindGroupLayout {
     return this.#layout(call).step
   }
 
-  /** @throws Error with the words of the driver if it refuses the kernel */
+  /**
+   * Returns the pipeline of a call.
+   * @throws Error with the message of the driver if it refuses the kernel
+   */
   pipeline(call: Call): Promise<GPUComputePipeline> {
     const { op, dtype, entry, constants } = call
     const key = JSON.stringify([op, dtype, entry, constants])
@@ -86,7 +89,7 @@ export class Pipelines {
   }
 }
 
-/** Models on the same device share its pipelines; they go with the device. */
+/** Models on the same device share its pipelines. They are freed with the device. */
 const pipelines = new WeakMap<GPUDevice, Pipelines>()
 
 function layoutOf(device: GPUDevice, types: readonly GPUBufferBindingType[]): GPUBindGroupLayout {

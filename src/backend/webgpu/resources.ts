@@ -1,7 +1,7 @@
 import type { MatrixDType } from '../backend.ts'
 import type { Submits } from './submits.ts'
 
-/** A device with the weights of a model on it: what replays and states share. */
+/** A device with the weights of a model on it, shared by replays and states. */
 export interface Resources {
   readonly device: GPUDevice
   readonly submits: Submits
@@ -9,6 +9,6 @@ export interface Resources {
   readonly dtype: MatrixDType
   /** Buffer of each weight by name. */
   readonly weights: ReadonlyMap<string, GPUBuffer>
-  /** What is bound where a step has no such input. */
+  /** Bound in place of inputs that a step does not have. */
   readonly none: GPUBuffer
 }

@@ -12,15 +12,15 @@ import type { Resources } from './resources.ts'
 import type { Submits } from './submits.ts'
 import { COPY_DST, UNIFORM } from './usage.ts'
 
-/** The carried numbers of one stream, one buffer each, changed in place by the kernels. */
+/** The states of one stream, one buffer each. Kernels change them in place. */
 export class WebGpuState implements StreamState {
-  /** Group 1 of a kernel for each state, in order: the numbers of #frame, and the state. */
+  /** Group 1 of a kernel for each state, in order: the buffer #frame, and the state. */
   readonly groups: readonly GPUBindGroup[]
   readonly #device: GPUDevice
   readonly #submits: Submits
   readonly #bytes: readonly number[]
   readonly #buffers: readonly GPUBuffer[]
-  /** Frames since the reset, u32; then those of the window, or until a weight halves, f32. */
+  /** Frames since the reset, u32; then frames of the window, or half-life in frames, f32. */
   readonly #frame: GPUBuffer
 
   private constructor(
@@ -59,12 +59,12 @@ export class WebGpuState implements StreamState {
       resources.device,
       'The state of a stream',
       sized.map(({ name }, index) => ({ name, bytes: bytes[index]! })),
-      'fewer videos side by side',
+      'a smaller batch',
     )
     return new WebGpuState(resources, bytes, buffers, averageFrames(average))
   }
 
-  /** Tells the kernels of the next submit how many frames came before it. */
+  /** Sets the number of frames since the reset for the next submit. */
   setFrame(frame: number): void {
     this.#device.queue.writeBuffer(this.#frame, 0, Uint32Array.of(frame))
   }
@@ -80,7 +80,7 @@ export class WebGpuState implements StreamState {
   async write(values: readonly Float32Array[]): Promise<void> {
     await this.#submits.run([], () => {
       this.#buffers.forEach((buffer, index) => {
-        // Deno panics at an empty array, which a convolution of one tap has for its past.
+        // Deno panics at an empty array. The past of a convolution with one tap is empty.
         if (values[index]!.length)
           this.#device.queue.writeBuffer(buffer, 0, values[index]! as Float32Array<ArrayBuffer>)
       })

@@ -4,20 +4,20 @@ import { COPY_DST, MAP_READ, READ } from './usage.ts'
 const { navigator } = globalThis as { navigator?: { userAgent?: string; gpu?: GPU } }
 
 /**
- * Milliseconds between submits of nothing while results are awaited: Firefox looks for them every
- * 100 ms, and with every submit.
+ * Milliseconds between empty submits while results are awaited. Firefox polls for results every 100
+ * ms, and at every submit.
  */
 const NUDGE = navigator?.userAgent?.includes('Firefox/') ? 1 : 0
 
 /**
- * Whether results are looked for in every turn of the event loop from when they are asked for, as
- * Dawn does in Node and Bun. That takes a processor, and what each look leaves behind goes only
- * with a full collection of garbage: a stream on an H200 stood still for 100 ms in every second. So
- * they are asked for shortly before they are due.
+ * Whether mapAsync polls in every turn of the event loop until the results are there, as Dawn does
+ * in Node and Bun. Polling occupies a core. Each poll also leaves objects that only a full garbage
+ * collection frees: a stream on an H200 paused for 100 ms in every second. So mapAsync is called
+ * shortly before the results are due.
  */
 const SPINS = !navigator?.gpu
 
-/** Consecutive bytes of a buffer; both numbers are multiples of 4. */
+/** Consecutive bytes of a buffer. Both numbers are multiples of 4. */
 export interface Span {
   readonly buffer: GPUBuffer
   readonly offset: number
@@ -33,14 +33,13 @@ export type Run = (
 
 /**
  * Submits work and reads results back. Each submit holds a staging buffer until its results are
- * mapped, so the next can be encoded and run meanwhile; there are as many as were ever needed at
- * once.
+ * mapped, so the next can be encoded and run meanwhile. Staging buffers are reused.
  */
 export class Submits {
   readonly #device: GPUDevice
   /** Free staging buffers by size, a power of two. */
   readonly #free = new Map<number, GPUBuffer[]>()
-  /** Ends with the last work in line; undefined while nothing is alone. */
+  /** Resolves after the last work in the queue; undefined while no work is `alone`. */
   #line: Promise<void> | undefined
 
   constructor(device: GPUDevice) {
@@ -48,22 +47,21 @@ export class Submits {
   }
 
   /**
-   * One command buffer, one submit and one mapping. Everything up to the submit happens before this
-   * returns, so calls keep their order; while something is `alone`, they wait in line in their
-   * order.
-   * @param spans what is copied back after the work
+   * Submits one command buffer and maps its results. Encoding and submit are synchronous, so calls
+   * keep their order. While work is `alone`, calls wait, in order.
+   * @param spans bytes that are copied back after the work
    * @param encode encodes the work, and may write to buffers
-   * @param pace of works like this, to sleep while it is under way
-   * @throws Error if the GPU refuses any of it, or whatever mapAsync rejects with, as when the
-   * device is lost; results are never stale
+   * @param pace pace of similar work, to sleep instead of polling
+   * @throws Error if the GPU refuses the work, or the error of mapAsync if the device is lost;
+   * results are never stale
    */
   run(...args: Parameters<Run>): Promise<ArrayBuffer[]> {
     return this.#line ? this.#queue(() => this.#runNow(...args)) : this.#runNow(...args)
   }
 
   /**
-   * Does work of several runs, between which no other run comes: neither of the same stream, whose
-   * order must hold, nor of another one, which may share its buffers.
+   * Runs work of several submits without any other submit in between: another submit of the same
+   * stream would break its order, and one of another stream may share its buffers.
    */
   alone<T>(work: (run: Run) => Promise<T>): Promise<T> {
     return this.#queue(() => work((...args) => this.#runNow(...args)))
@@ -111,7 +109,7 @@ export class Submits {
         this.#device.popErrorScope(),
         nap ? new Promise((resolve) => setTimeout(resolve, nap)).then(map) : map(),
       ])
-      if (refused) throw new Error(`The GPU refused its work: ${refused.message}`)
+      if (refused) throw new Error(`The GPU refused a submit: ${refused.message}`)
     } catch (error) {
       staging.destroy()
       throw error

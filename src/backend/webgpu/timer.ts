@@ -2,8 +2,8 @@ import type { Span } from './submits.ts'
 import { COPY_SRC, QUERY_RESOLVE } from './usage.ts'
 
 /**
- * Time of one pass: by the GPU's own clock where the device has the feature `timestamp-query`, else
- * from the submit to the arrival of its results, which is longer by a round trip.
+ * Time of one pass. With the feature `timestamp-query` the GPU's own clock measures it. Otherwise
+ * it is the time from the submit to the arrival of the results, which includes the round trip.
  */
 export class Timer {
   readonly #queries: GPUQuerySet | undefined
@@ -20,12 +20,12 @@ export class Timer {
     })
   }
 
-  /** What has to be read back after the pass. */
+  /** Bytes to read back after the pass. */
   get spans(): Span[] {
     return this.#resolved ? [{ buffer: this.#resolved, offset: 0, bytes: 16 }] : []
   }
 
-  /** Encodes a pass that is timed. */
+  /** Encodes a pass with timestamps. */
   pass(encoder: GPUCommandEncoder, encode: (pass: GPUComputePassEncoder) => void): void {
     this.#start = performance.now()
     const timestampWrites = this.#queries && {
@@ -40,7 +40,10 @@ export class Timer {
       encoder.resolveQuerySet(this.#queries, 0, 2, this.#resolved, 0)
   }
 
-  /** @param values the spans, read back */
+  /**
+   * Returns the time of the pass.
+   * @param values the spans, read back
+   */
   milliseconds([values]: readonly ArrayBuffer[]): number {
     if (!values) return performance.now() - this.#start
     const [begin, end] = new BigUint64Array(values) as unknown as [bigint, bigint]

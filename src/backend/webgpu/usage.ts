@@ -1,6 +1,6 @@
 /**
- * Numbers of the WebGPU specification. Its global objects (GPUBufferUsage ..) exist in browsers and
- * Deno, but where an implementation is a package, as in Node, only if the caller put them there.
+ * Constants of the WebGPU specification. Browsers and Deno have them as global objects
+ * (GPUBufferUsage ..). In Node WebGPU is a package, and these globals need not exist.
  */
 export const STORAGE = 0x80
 export const UNIFORM = 0x40

@@ -12,12 +12,12 @@ import { WebGpuState } from './state.ts'
 import { Submits } from './submits.ts'
 
 /**
- * Bytes of weights after which the queue is told to go on: until then implementations hold a copy
- * of what was written.
+ * Bytes of weights after which the queue is submitted. Until then implementations hold a copy of
+ * the written values.
  */
 const FLUSH = 1 << 25
 
-/** A GPU, through WebGPU. It computes in float32; matrices may be kept in float16. */
+/** A GPU, through WebGPU. It computes in float32. Matrices may be stored in float16. */
 export class WebGpuBackend implements Backend {
   readonly device: Device
   failure: string | null = null
@@ -40,10 +40,10 @@ export class WebGpuBackend implements Backend {
   }
 
   /**
-   * Takes memory for the weights, a buffer for each; they are zero until written. The device stays
-   * the caller's, to be shared and destroyed.
-   * @param dtype of the matrices among the weights
-   * @param toggles that the device's entry point was made with, if that is known
+   * Allocates a buffer for each weight; they are zero until written. The caller still owns the
+   * device, and may share it.
+   * @param dtype number format of the matrices among the weights
+   * @param toggles toggles that Dawn was started with, if known
    * @throws TrecvitError if the weights do not fit
    */
   static async create(
@@ -73,8 +73,8 @@ export class WebGpuBackend implements Backend {
   }
 
   /**
-   * Weights stay row-major, so values go where they belong without a copy: in one line if the part
-   * is as wide as the weight, else row by row.
+   * Writes values without a copy, because weights stay row-major: in one call if the part is as
+   * wide as the weight, else row by row.
    */
   write(weight: Weight, values: Float32Array, first: number, width: number, at: number): void {
     const { device, dtype, weights } = this.#resources
@@ -105,7 +105,7 @@ export class WebGpuBackend implements Backend {
     return WebGpuState.create(this.#resources, states, average)
   }
 
-  /** Frees the weights; the device lives on. */
+  /** Frees the weights. The device is not destroyed. */
   dispose(): void {
     const { submits, weights, none } = this.#resources
     for (const buffer of [...weights.values(), none]) buffer.destroy()
