@@ -60,10 +60,10 @@ describe('inference from names and shapes', () => {
 
   test('what the file does not tell is asked for', () => {
     expect(() => inferConfig('f.npz', shapes(configOf('mu', { posemb: 'sincos2d' })), {})).toThrow(
-      'f.npz has fixed positions, which do not tell the image size; give config.imageSize',
+      'f.npz has fixed positions, which do not determine the image size; give config.imageSize',
     )
     expect(() => inferConfig('f.npz', shapes(configOf('mu', { imageSize: [64, 96] })), {})).toThrow(
-      '24 positions, which are no square grid',
+      '24 positions, which do not form a square grid',
     )
     expect(() => inferConfig('f.npz', new Map(), {})).toThrow(
       'f.npz has no tensor "tokenizer/embedding/kernel", so it is not a TRecViT checkpoint',

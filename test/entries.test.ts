@@ -224,7 +224,7 @@ describe('prefixes of Flax and of trainers', () => {
       const want = await load(npz())
       expect(want.warnings).toEqual([])
       const names = 'The names of the tensors in Uint8Array begin with'
-      const said = `${names} "${prefix}", which is left out`
+      const said = `${names} "${prefix}", which is removed`
       expect(await load(npz([], (name) => prefix + name))).toEqual({ ...want, warnings: [said] })
       expect(await load(safetensors({}, prefix))).toEqual({ ...want, warnings: [said] })
       const beside = await load(
@@ -247,7 +247,7 @@ describe('prefixes of Flax and of trainers', () => {
         contents: encodeNpy(data, shape),
       }))
     expect(await errorOf(makeZip([...two('params/'), ...two('model/')]))).toBe(
-      'Uint8Array holds a model under each of "params/" and "model/": save one of them alone',
+      'Uint8Array contains a model under each of "params/" and "model/"; save only one of them',
     )
     const deep = 'params/'.repeat(4000)
     expect(await errorOf(npz([], (name) => deep + name))).toMatch(/^.{30,300}$/)
@@ -261,7 +261,7 @@ describe('prefixes of Flax and of trainers', () => {
       (name) => `params/${name}`,
     )
     expect(await errorOf(both)).toBe(
-      'Uint8Array has "decoder/cls_head/bias" with and without "params/": save one of them alone',
+      'Uint8Array has "decoder/cls_head/bias" with and without "params/"; save only one of them',
     )
   })
 })
@@ -294,13 +294,17 @@ describe('a file of labels', () => {
     expect(parseLabels(Buffer.from('a\n\nb\n'), 'l.txt')).toEqual(['a', '', 'b']))
 
   test.each([
-    ['Latin-1', Buffer.from('été', 'latin1'), 'are not utf-8 text: save them as UTF-8'],
+    ['Latin-1', Buffer.from('été', 'latin1'), 'are not utf-8 text; save them as UTF-8'],
     [
       'UTF-16 cut short',
       utf16('ab', 'le').subarray(0, 5),
-      'are not utf-16le text: save them as UTF-8',
+      'are not utf-16le text; save them as UTF-8',
     ],
-    ['UTF-16 without a mark', Buffer.from('ab', 'utf16le'), 'hold zero bytes: save them as UTF-8'],
+    [
+      'UTF-16 without a mark',
+      Buffer.from('ab', 'utf16le'),
+      'contain zero bytes; save them as UTF-8',
+    ],
   ])('%s is refused', (_, bytes, message) => {
     expect(() => parseLabels(bytes, 'l.txt')).toThrow(
       new TrecvitError(`The labels at "l.txt" ${message}`),

@@ -10,31 +10,32 @@ import { type Class, topsOf } from './heads/classification.ts'
 import { RUN_OPTIONS, type RunOptions } from './options.ts'
 import type { Sessions } from './sessions.ts'
 
-/** How a video is classified. */
+/** Options for the classification of a video. */
 export interface ClassifyOptions extends RunOptions, Omit<ReadOptions, keyof RunOptions> {
-  /** Classes in `top`, 5 unless given. */
+  /** Number of classes in `top`, 5 by default. */
   readonly topK?: number
   /**
-   * Clips of framesPerClip frames, evenly spread over the video, instead of one clip of all frames.
+   * Number of clips of framesPerClip frames, spread evenly over the video. By default one clip of
+   * all frames.
    */
   readonly clips?: number
   /** Crops of each clip: 1 in the centre, or 3 along the longer side. */
   readonly views?: 1 | 3
 }
 
-/** The answer about a video: means over clips and views. */
+/** The answer for a video: means over clips and views. */
 export interface ClassifyResult {
-  /** The most probable classes, the best first. */
+  /** The most probable classes, the most probable first. */
   readonly top: readonly Class[]
   /** [c] */
   readonly logits: NdArray<Float32Array>
   /** [c] */
   readonly probs: NdArray<Float32Array>
-  /** Frames that the answer stands for, in all clips. */
+  /** Number of frames in all clips. */
   readonly frames: number
-  /** Clips that were averaged. */
+  /** Number of clips. */
   readonly clips: number
-  /** Crops of each clip that were averaged. */
+  /** Number of crops of each clip. */
   readonly views: number
 }
 

@@ -1,7 +1,7 @@
 import { TrecvitError } from '../base/error.ts'
 
 /**
- * What a TRecViT is made of, with the official names in camel case (trecvit/trecvit_model.py
+ * Configuration of a TRecViT, with the official names in camel case (trecvit/trecvit_model.py
  * get_model, modules.py). Letters used everywhere: b videos, t frames, n tokens of a frame, d
  * width, e LRU width, m MLP width, h heads, k temporal taps, r head width, c classes.
  */
@@ -30,10 +30,11 @@ export interface Config {
   readonly lruWidth: number
   /** Position embedding of the patches: learned, or fixed sines and cosines. */
   readonly posemb: 'learn' | 'sincos2d'
-  /** What the head reads: a class token, or the mean over all tokens. */
+  /** Input of the head: a class token, or the mean over all tokens. */
   readonly poolType: 'tok' | 'gap'
   /**
-   * A gated MLP between recurrence and attention (TAPNext has it, the official classifiers do not).
+   * Whether there is a gated MLP between recurrence and attention. TAPNext has one, the official
+   * classifiers have none.
    */
   readonly useMlp: boolean
 }
@@ -95,7 +96,8 @@ export function configOf(size: Size, changes: Partial<Config> = {}): Config {
 }
 
 /**
- * @throws TrecvitError naming the first field that is out of range or does not fit another.
+ * Checks a configuration.
+ * @throws TrecvitError naming the first field that is out of range or does not fit another
  */
 export function checkConfig(config: Config): void {
   const fail = (field: string, expected: string, got: unknown) => {
@@ -137,7 +139,7 @@ export function checkConfig(config: Config): void {
   if (typeof config.useMlp !== 'boolean') fail('useMlp', 'true or false', config.useMlp)
 }
 
-/** What an encoder is made of: all of a model but its head and its read-outs. */
+/** Configuration of an encoder: a model without its head and read-outs. */
 export interface EncoderConfig
   extends Pick<
     Config,
@@ -152,23 +154,26 @@ export interface EncoderConfig
     | 'posemb'
     | 'useMlp'
   > {
-  /** Whether a learned token, without position, is the first of every frame. */
+  /** Whether the first token of every frame is a learned one without position. */
   readonly classToken: boolean
-  /** Tokens of every frame, before the patches, that are an input of the program: `queries`. */
+  /**
+   * Number of tokens of every frame, before the patches, that are an input of the program:
+   * `queries`.
+   */
   readonly queryTokens: number
 }
 
-/** Tokens of a frame before the patches. */
+/** Returns the number of tokens of a frame before the patches. */
 export function leadOf({ classToken, queryTokens }: EncoderConfig): number {
   return (classToken ? 1 : 0) + queryTokens
 }
 
-/** The encoder of a model: the class token is there for the head that reads it. */
+/** Returns the encoder of a model. The head decides whether there is a class token. */
 export function encoderOf(config: Config): EncoderConfig {
   return { ...config, classToken: config.poolType === 'tok', queryTokens: 0 }
 }
 
-/** Rows and columns of patches in a frame. */
+/** Returns the rows and columns of patches in a frame. */
 export function gridOf({
   imageSize,
   patchSize,
@@ -176,21 +181,21 @@ export function gridOf({
   return [imageSize[0] / patchSize[0], imageSize[1] / patchSize[1]]
 }
 
-/** n: tokens of a frame, the class token included. */
+/** Returns n: tokens of a frame, the class token included. */
 export function tokensOf(config: Config): number {
   const [rows, columns] = gridOf(config)
   return rows * columns + (config.poolType === 'tok' ? 1 : 0)
 }
 
 /**
- * Frames that an answer of a stream stands for by default: half a clip, at most 4096. A longer
+ * Returns the default window of a stream's answers in frames: half a clip, at most 4096. A longer
  * window reacts late, a shorter one flickers.
  */
 export function windowOf({ framesPerClip }: Config): number {
   return Math.min(4096, Math.ceil(framesPerClip / 2))
 }
 
-/** Values of a frame [H, W, 3]. */
+/** Returns the number of values of a frame [H, W, 3]. */
 export function frameSizeOf({ imageSize }: Config): number {
   return imageSize[0] * imageSize[1] * 3
 }

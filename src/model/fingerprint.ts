@@ -1,6 +1,6 @@
 /**
  * A 64-bit hash of numbers and text: two 32-bit lanes, each multiply and rotate (the inner step of
- * MurmurHash3). Good against mistakes, not against attackers.
+ * MurmurHash3). It detects mistakes, not attacks.
  */
 export class Hash {
   #one = 0x9747b28c
@@ -14,13 +14,13 @@ export class Hash {
     for (let i = 0; i < text.length; i++) this.#mix(text.charCodeAt(i))
   }
 
-  /** Every step-th value, from `first` on. */
+  /** Adds every step-th value, from `first` on. */
   add(values: Float32Array, first: number, step: number): void {
     const bits = new Int32Array(values.buffer, values.byteOffset, values.length)
     for (let i = first; i < bits.length; i += step) this.#mix(bits[i]!)
   }
 
-  /** 16 hexadecimal digits. */
+  /** Returns the hash as 16 hexadecimal digits. */
   digest(): string {
     return [this.#one, this.#two].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('')
   }

@@ -1,4 +1,4 @@
-/** Runs over arrays of frames: the forward pass of the official model, and its parts. */
+/** Runs over arrays of frames: the official forward pass, and its parts. */
 import { checkArray, checkPixels, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
@@ -7,7 +7,7 @@ import { type Config, frameSizeOf, tokensOf } from './config.ts'
 import { RUN_OPTIONS, type RunOptions } from './options.ts'
 import type { Sessions } from './sessions.ts'
 
-/** The answer of the whole model to b videos (trecvit/modules.py TRecViT.__call__). */
+/** Results of the whole model for b videos (trecvit/modules.py TRecViT.__call__). */
 export interface ForwardResult {
   /** `[b, c]`: mean over the clips of clipLogits. */
   readonly logits: NdArray<Float32Array>
@@ -30,7 +30,7 @@ export async function forward(
   checkOptions('forward', options, RUN_OPTIONS)
   const { b, clips, chunks } = await runClips(sessions, frames, false, options)
   const { numClasses: c, repSize } = sessions.config
-  // The answer of a clip is that of its last frame.
+  // The result of a clip is that of its last frame.
   const last = (name: string, size: number) =>
     join(chunks.map((own) => own[own.length - 1]![name]!.slice(-size)))
   const clipLogits = last('logits', c)
@@ -59,7 +59,9 @@ export async function features(
   }
 }
 
-/** Runs one video as one chunk from an empty state, with the encoded tokens. */
+/**
+ * Runs one video as one chunk, with states that are zero. Its outputs include the encoded tokens.
+ */
 export async function runWhole<T>(
   sessions: Sessions,
   frames: NdArray,
@@ -93,7 +95,7 @@ function checkFrames(
 }
 
 /**
- * Runs every clip of every video from an empty state.
+ * Runs every clip of every video, each with states that are zero.
  * @returns `chunks`: for each clip, the outputs of its chunks
  */
 async function runClips(
@@ -142,7 +144,7 @@ function join(parts: readonly Float32Array[]): Float32Array {
   return all
 }
 
-/** [b, clips, c] → [b, c], summed in order in float64. */
+/** [b, clips, c] → [b, c]: means over clips, summed in order in float64. */
 function meanOverClips(values: Float32Array, b: number, clips: number, c: number): Float32Array {
   return Float32Array.from({ length: b * c }, (_, index) => {
     const video = Math.floor(index / c)

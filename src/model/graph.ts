@@ -8,7 +8,7 @@ import { readBy, recordClassification } from './heads/classification.ts'
 import { type ReadOut, readOutsOf } from './readout.ts'
 import { weightTable } from './weights.ts'
 
-/** What one replay takes and gives. */
+/** Options of a program. */
 export interface ProgramOptions {
   /** Batch size. */
   readonly b: number
@@ -16,13 +16,16 @@ export interface ProgramOptions {
   readonly t: number
   /** Pixels as bytes 0..255 or float32 0..1. */
   readonly pixels: 'u8' | 'f32'
-  /** Kind of average of a second answer, `recent`; with 'all' there is only the model's own. */
+  /**
+   * Kind of average of the second read-out, `recent`. With 'all' there is only the first, over all
+   * frames.
+   */
   readonly recent: AverageKind
   /** Number format of the matrices; float32 by default. */
   readonly dtype?: MatrixDType
   /**
-   * Also give the encoded tokens [b, t, n, d], which costs the rows of the last block that a class
-   * token makes superfluous.
+   * Whether the encoded tokens [b, t, n, d] are an output. If not, a model with a class token
+   * computes only that row in the last block.
    */
   readonly encoded: boolean
 }

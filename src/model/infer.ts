@@ -4,17 +4,17 @@ import { type Config, checkConfig } from './config.ts'
 import { spatialPath, temporalPath } from './encoder/graph.ts'
 import { int8Parameters, parametersOf } from './weights.ts'
 
-/** Names, shapes and formats of a checkpoint's tensors. */
+/** Names, shapes and number formats of a checkpoint's tensors. */
 export type Shapes = ReadonlyMap<
   string,
   { readonly shape: readonly number[]; readonly dtype?: string }
 >
 
 /**
- * The part of the configuration that `convert` writes beside the tensors, because they do not tell
- * it.
- * @param json what a checkpoint's metadata holds under "config"
- * @throws TrecvitError if that is no JSON
+ * Returns the part of the configuration that `convert` stores beside the tensors, because names and
+ * shapes do not determine it.
+ * @param json "config" in the metadata of a checkpoint
+ * @throws TrecvitError if it is no JSON
  */
 export function carriedConfig(json: string | undefined): Partial<Config> {
   if (json === undefined) return {}
@@ -25,7 +25,7 @@ export function carriedConfig(json: string | undefined): Partial<Config> {
       ...(imageSize !== undefined && { imageSize }),
     }
   } catch {
-    throw new TrecvitError('The checkpoint carries a "config" that is not JSON; convert it again')
+    throw new TrecvitError('The "config" in the metadata is not JSON; convert the checkpoint again')
   }
 }
 
@@ -33,15 +33,15 @@ export function carriedConfig(json: string | undefined): Partial<Config> {
 const PART = /^(tokenizer|encoder|decoder)\//
 const LAYER = /^encoder\/residualblock_(\d+)\//
 
-/** Entries of a checkpoint that hold no numbers, and why each is not read. */
+/** Entries of a checkpoint that are no numbers, and why each is not read. */
 type Skipped = ReadonlyMap<string, string>
 
 /**
- * Reads the configuration from names and shapes. What they do not tell is given: the frames of a
- * clip (32 as in the official configuration unless given), and the image size when positions are
- * not learned or the grid of patches is not square. With numClasses 0 given, a head in the file is
- * left aside.
- * @param skipped entries that hold no numbers: an error says so if the model needs one of them
+ * Derives the configuration from names and shapes. They do not determine the frames of a clip (32
+ * by default, as in the official configuration). They do not determine the image size either, if
+ * positions are not learned or the grid of patches is not square. These fields must be given. With
+ * numClasses 0, a head in the file is ignored.
+ * @param skipped entries that are no numbers; if the model needs one, the error says so
  * @throws TrecvitError naming the tensor or field that is missing or does not fit
  */
 export function inferConfig(
@@ -99,14 +99,14 @@ export function inferConfig(
   function squareImage(): readonly [number, number] {
     if (posemb !== 'learn')
       throw new TrecvitError(
-        `${file} has fixed positions, which do not tell the image size; ` +
+        `${file} has fixed positions, which do not determine the image size; ` +
           'give config.imageSize [height, width]',
       )
     const patches = shapeOf('tokenizer/pos_embedding', 3)[1]!
     const side = Math.round(Math.sqrt(patches))
     if (side * side !== patches)
       throw new TrecvitError(
-        `${file} has ${patches} positions, which are no square grid; ` +
+        `${file} has ${patches} positions, which do not form a square grid; ` +
           'give config.imageSize [height, width]',
       )
     return [side * patchHeight, side * patchWidth]
@@ -114,10 +114,11 @@ export function inferConfig(
 }
 
 /**
- * Compares the tensors of a file with a configuration, names and shapes both ways.
- * @param skipped entries that hold no numbers
+ * Compares the tensors of a file with a configuration: every tensor of the model must be in the
+ * file, and the other way round.
+ * @param skipped entries that are no numbers
  * @returns names outside the model's three parts, which the official loader ignores, too; and those
- *   of a head that is left aside
+ * of an ignored head
  * @throws TrecvitError naming the first tensor that is missing, unknown within the three parts, or
  * of another shape
  */

@@ -3,9 +3,9 @@ import { quote } from '../base/quote.ts'
 import { decodeText } from '../platform/web.ts'
 
 /**
- * The names of a model's classes: those given, else those the checkpoint carries, else for a head
- * of 400 classes those of Kinetics-400 (in the official order: alphabetical), else null.
- * @throws TrecvitError if their number is not that of the classes
+ * Returns the names of a model's classes: the given ones, else those in the checkpoint, else for
+ * 400 classes those of Kinetics-400 (in the official order: alphabetical), else null.
+ * @throws TrecvitError if their number differs from the number of classes
  */
 export async function labelsFor(
   numClasses: number,
@@ -36,17 +36,15 @@ function parse(json: string): string[] {
     labels = null
   }
   if (!Array.isArray(labels) || labels.some((label) => typeof label !== 'string')) {
-    throw new TrecvitError(
-      'The checkpoint carries "labels" that are no list of strings; give "labels"',
-    )
+    throw new TrecvitError('The "labels" in the metadata are no list of strings; pass "labels"')
   }
   return labels as string[]
 }
 
 /**
- * Reads a file of labels: one name a line, in UTF-8, or in UTF-16 with a byte-order mark. Lines end
- * as on any system; empty lines at the end do not count.
- * @param name of the file, for messages
+ * Parses a file of labels: one name a line, in UTF-8, or in UTF-16 with a byte-order mark. Any line
+ * ending is accepted. Empty lines at the end are ignored.
+ * @param name name of the file, for errors
  * @throws TrecvitError if the bytes are in another encoding
  */
 export function parseLabels(bytes: Uint8Array, name: string): string[] {
@@ -57,11 +55,11 @@ export function parseLabels(bytes: Uint8Array, name: string): string[] {
     text = decodeText(bytes, encoding, { fatal: true })
   } catch (cause) {
     const fault = `are not ${encoding} text`
-    throw new TrecvitError(`The labels at ${quote(name)} ${fault}: save them as UTF-8`, { cause })
+    throw new TrecvitError(`The labels at ${quote(name)} ${fault}; save them as UTF-8`, { cause })
   }
-  // UTF-16 without its mark, or no text at all.
+  // UTF-16 without a byte-order mark, or a binary file.
   if (text.includes('\0')) {
-    throw new TrecvitError(`The labels at ${quote(name)} hold zero bytes: save them as UTF-8`)
+    throw new TrecvitError(`The labels at ${quote(name)} contain zero bytes; save them as UTF-8`)
   }
   return text.trimEnd().split(/\r\n|\n|\r/)
 }

@@ -2,7 +2,7 @@
 import type { Tensor } from '../program/program.ts'
 import type { Recorder } from '../program/record.ts'
 
-/** nn.Dense: x·kernel + bias, and what else `linear` does in the same pass. */
+/** nn.Dense: x·kernel + bias, with the optional epilogue of `linear`. */
 export function dense(
   ops: Recorder,
   name: string,

@@ -14,33 +14,33 @@ import {
   type Writer,
 } from './writers.ts'
 
-/** Values of a tensor that go into the fingerprint. */
+/** Largest number of values of a tensor that are hashed for the fingerprint. */
 const SAMPLES = 4096
 
-/** What loading found out. */
+/** Results of loading, besides the weights. */
 export interface Loaded {
   /**
-   * Tells this model from others in 64 bits, as 16 hexadecimal digits: configuration, and up to
-   * 4096 values of each tensor.
+   * Identifies the model in 64 bits, as 16 hexadecimal digits: a hash of the configuration and of
+   * up to 4096 values of each tensor.
    */
   readonly fingerprint: string
-  /** Sentences about values that are not numbers. */
+  /** Warnings about values that are not finite. */
   readonly warnings: readonly string[]
 }
 
-/** How weights are loaded. */
+/** Options for loading weights. */
 interface WeightOptions {
   /** Number format of the matrices. */
   readonly dtype?: MatrixDType
-  /** Called with the bytes of float32 values done, and of all. */
+  /** Called with the loaded bytes of float32 values, and their total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Streams every tensor of a checkpoint, in the order of the file, into the backend's weights.
- * @throws TrecvitError if a tensor holds no floating-point values, or a matrix one that is beyond
- * float16
+ * Reads every tensor of a checkpoint, in the order of the file, and writes the backend's weights.
+ * @throws TrecvitError if a tensor has no floating-point values, or a matrix has a value beyond the
+ * range of float16
  */
 export async function loadWeights(
   checkpoint: Reader,
@@ -87,14 +87,14 @@ export async function loadWeights(
       warnings.push(`"${name}" in ${checkpoint.name} has ${broken} values that are not finite`)
     digests.set(name, hash.digest())
   }
-  // In the order of the model, so that two files with the same tensors in another order are the
-  // same model.
+  // Hashed in the order of the model. So two files with the same tensors in another order have the
+  // same fingerprint.
   const fingerprint = new Hash(JSON.stringify(parametersOf(config)))
   for (const name of parameters.keys()) fingerprint.text(digests.get(name)!)
   return { fingerprint: fingerprint.digest(), warnings }
 }
 
-/** The writers of each tensor of a checkpoint. */
+/** Returns the writers of each tensor of a checkpoint. */
 function writersOf(
   { tensors }: Reader,
   config: Config,
@@ -119,7 +119,7 @@ function writersOf(
       const own = writers.get(parameter)!
       if (weight.kind === 'int8') {
         const scaleWeight = byName.get(scalesOf(weight.name))!
-        // A part before it in the same tensor has its scales before.
+        // The scales of the part that comes before it in the same tensor are stored first.
         const first = own.length * columns
         const scales = storedScales.get(parameter)?.subarray(first, first + columns)
         own.push(int8Writer(target, weight, scaleWeight, part, scales))
@@ -135,7 +135,7 @@ function writersOf(
   return writers
 }
 
-/** The scales of matrices that are stored as int8 values, for each column of each part. */
+/** Reads the scales of matrices that are stored as int8 values, for each column of each part. */
 async function readScales(
   checkpoint: Reader,
   signal: AbortSignal | undefined,
@@ -164,7 +164,10 @@ function expand(
     values[i] = values[i]! * scales[Math.floor((at + i) / block) * columns + ((at + i) % columns)]!
 }
 
-/** What the matrices of a checkpoint are stored as: int8 if any is, float16 if all of them are. */
+/**
+ * Returns the number format in which a checkpoint stores matrices: int8 if any is int8, float16 if
+ * all are.
+ */
 export function storedDType(tensors: Reader['tensors'], config: Config): MatrixDType {
   if (
     [...tensors.values()].some(({ name, dtype }) => dtype === 'i8' && tensors.has(scalesOf(name)))

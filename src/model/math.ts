@@ -1,7 +1,7 @@
 /**
- * Functions of the weights, needed once at load. They use + − × ÷ alone, because Math.exp and its
- * like differ between engines by a bit, and the same weights must give the same logits everywhere.
- * All are good to about 1e-15.
+ * Functions that derive weights when a model is loaded. They use only + − × ÷. Math.exp and similar
+ * functions differ between engines by a bit, but the same checkpoint must give the same logits on
+ * all of them. Relative errors are about 1e-15.
  */
 
 /** e^x for x ≤ 700: x = i·ln 2 + r, then Taylor's series of e^r to the 13th power. */
@@ -28,7 +28,7 @@ export function softplus(x: number): number {
 }
 
 /**
- * [sin x, cos x] for |x| up to a few thousand: quarter turns are taken off, then Taylor's series
+ * [sin x, cos x] for |x| up to a few thousand: reduced by quarter turns, then Taylor's series
  * within an eighth of a turn.
  */
 function sinCos(x: number): readonly [sin: number, cos: number] {

@@ -10,19 +10,19 @@ import type { SourceLike } from '../checkpoint/openSource.ts'
 /** A checkpoint whose tensors have official names. */
 export interface Official {
   readonly checkpoint: Checkpoint
-  /** The start of the names in the file that the official names lack; '' for most files. */
+  /** Prefix of the names in the file that official names do not have; '' for most files. */
   readonly prefix: string
 }
 
-/** A tensor of every model. */
+/** A tensor that every model has. */
 const MARK = 'tokenizer/embedding/kernel'
 /** Flax saves parameters under "params/", and trainers save models under "model/". */
 const PREFIXED = new RegExp(`^((?:params/|model/){1,3})${MARK}$`)
 
 /**
- * Opens a checkpoint, without the prefix that Flax puts before the names.
+ * Opens a checkpoint and removes the prefix that Flax puts before the names.
  * @param options.signal aborts opening and, for HTTP, every later request
- * @throws TrecvitError when the file cannot be read, or holds several models
+ * @throws TrecvitError if the file cannot be read, or contains several models
  */
 export async function openOfficial(
   from: SourceLike,
@@ -40,7 +40,7 @@ export async function openOfficial(
 
 /**
  * Returns the warnings about the names of a checkpoint.
- * @param ignored names that are no part of the model
+ * @param ignored names that are not part of the model
  */
 export function nameWarnings(
   { checkpoint: { name }, prefix }: Official,
@@ -48,7 +48,7 @@ export function nameWarnings(
 ): string[] {
   const warnings: string[] = []
   if (prefix !== '') {
-    warnings.push(`The names of the tensors in ${name} begin with "${prefix}", which is left out`)
+    warnings.push(`The names of the tensors in ${name} begin with "${prefix}", which is removed`)
   }
   if (ignored.length > 0) {
     const shown = ignored
@@ -61,7 +61,7 @@ export function nameWarnings(
   return warnings
 }
 
-/** Names in a warning. */
+/** Largest number of names in a warning. */
 const SHOWN = 20
 
 function prefixOf({ name, tensors }: Checkpoint): string {
@@ -69,18 +69,21 @@ function prefixOf({ name, tensors }: Checkpoint): string {
   const prefixes = [...tensors.keys()].flatMap((key) => PREFIXED.exec(key)?.[1] ?? [])
   if (prefixes.length < 2) return prefixes[0] ?? ''
   const list = prefixes.map((prefix) => `"${prefix}"`).join(' and ')
-  throw new TrecvitError(`${name} holds a model under each of ${list}: save one of them alone`)
+  throw new TrecvitError(`${name} contains a model under each of ${list}; save only one of them`)
 }
 
-/** The same checkpoint without a prefix of its names; names without the prefix stay as they are. */
+/**
+ * Returns the same checkpoint with the prefix removed from its names. Names without the prefix do
+ * not change.
+ */
 function without(prefix: string, checkpoint: Checkpoint): Checkpoint {
   const { tensors, skipped } = checkpoint
   const short = (name: string): string => {
     const rest = name.startsWith(prefix) ? name.slice(prefix.length) : name
     if (rest !== name && (tensors.has(rest) || skipped.has(rest))) {
       throw new TrecvitError(
-        `${checkpoint.name} has ${quote(rest)} with and without "${prefix}": ` +
-          'save one of them alone',
+        `${checkpoint.name} has ${quote(rest)} with and without "${prefix}"; ` +
+          'save only one of them',
       )
     }
     return rest

@@ -12,7 +12,7 @@ import { checkLoadOptions, type LoadOptions, type ModelSource } from './options.
 import { smallPrograms } from './smallModel.ts'
 import { weightTable } from './weights.ts'
 
-/** What a model is made of. */
+/** The parts of a loaded model. */
 export interface Opened extends Loaded {
   readonly config: Config
   readonly dtype: MatrixDType
@@ -40,10 +40,10 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
     const labels = await labelsFor(config.numClasses, names, metadata['labels'])
     const dtype = options.dtype ?? storedDType(tensors, config)
     let loaded: Loaded | undefined
-    // Let go of after loading, with the memory that reading it took.
+    // Set to undefined after loading, which frees the memory of the reader.
     let opened: Checkpoint | undefined = checkpoint
     const fill = async (backend: Backend, closing: AbortSignal): Promise<void> => {
-      // A second engine, long after, reads the file again.
+      // A later engine reads the file again.
       if (loaded) await reload(from, config, dtype, backend, loaded.fingerprint, closing)
       else loaded = await loadWeights(opened!, config, backend, { dtype, onProgress, signal })
     }
@@ -71,7 +71,10 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
   }
 }
 
-/** @throws TrecvitError if the file is not what it was when the model was loaded */
+/**
+ * Writes the weights of a later engine.
+ * @throws TrecvitError if the file has changed since the model was loaded
+ */
 async function reload(
   from: ModelSource,
   config: Config,

@@ -6,10 +6,10 @@ import { checkOptions, type OptionNames } from '../base/options.ts'
 import type { Config } from './config.ts'
 
 /**
- * Where a model comes from: a path or URL of an .npz or .safetensors file, its bytes, or a name.
- * 'builtin' ships with the package. 'k400' (547 MB, 400 actions) and 'mae' (533 MB, features only)
- * are DeepMind's weights, CC-BY 4.0. Loading them downloads them from their host the first time,
- * and stores them: in the user's cache folder, in a page in its origin private file system.
+ * Source of a model: a path or URL of an .npz or .safetensors file, its bytes, or a name. 'builtin'
+ * ships with the package. 'k400' (547 MB, 400 actions) and 'mae' (533 MB, features only) are
+ * DeepMind's weights, CC-BY 4.0. They are downloaded from their host the first time, and stored: in
+ * the user's cache folder, or in the origin private file system of a page.
  */
 export type ModelSource =
   | 'builtin'
@@ -24,25 +24,26 @@ export type ModelSource =
 /** Options for loading a model. */
 export interface LoadOptions extends CpuOptions {
   /**
-   * Device to run on. 'auto' (default) takes a hardware GPU that passes a self-test, else the CPU.
+   * Device to run on. 'auto' (default) uses a hardware GPU that passes a self-test, else the CPU.
    */
   readonly device?: 'auto' | 'webgpu' | 'wasm'
   /**
-   * Number format of the matrices, by default that of the file; sums are always float32. 'f16'
-   * rounds matrices, which costs at most 1e-2 of the largest logit, and halves the memory on a GPU.
-   * 'int8' quantises layer weights per output channel and activations per row: faster, CPU only,
-   * slightly less accurate.
+   * Number format of the matrices, by default that of the file. Sums are always float32. 'f16'
+   * rounds matrices: the error is at most 1e-2 of the largest logit, and a GPU needs half the
+   * memory. 'int8' quantises layer weights per output channel and activations per row: faster, CPU
+   * only, slightly less accurate.
    */
   readonly dtype?: MatrixDType
-  /** Entry point of WebGPU, by default `navigator.gpu` or that of the package `webgpu`. */
+  /** WebGPU entry point, by default `navigator.gpu` or that of the package `webgpu`. */
   readonly gpu?: GPU
   /**
-   * What the file does not say (framesPerClip, imageSize), or numClasses 0 to ignore its head.
+   * Fields that the file does not determine (framesPerClip, imageSize), or numClasses 0 to ignore
+   * its head.
    */
   readonly config?: Partial<Config>
   /** Names of the classes, in order. */
   readonly labels?: readonly string[]
-  /** Called with the bytes of weights downloaded, then loaded, and of all. */
+  /** Called with the bytes of weights downloaded, then loaded, and their total. */
   readonly onProgress?: (done: number, total: number) => void
   /** Aborts loading, with the reason of the signal. */
   readonly signal?: AbortSignal
@@ -50,7 +51,7 @@ export interface LoadOptions extends CpuOptions {
 
 /** Options for a run over many frames. */
 export interface RunOptions {
-  /** Called with the frames done, and of all. */
+  /** Called with the number of finished frames, and their total. */
   readonly onProgress?: (done: number, total: number) => void
   /** Aborts the run, with the reason of the signal. */
   readonly signal?: AbortSignal
@@ -73,7 +74,10 @@ const LOAD_OPTIONS: OptionNames<LoadOptions> = {
 
 export const RUN_OPTIONS: OptionNames<RunOptions> = { onProgress: 1, signal: 1 }
 
-/** @throws TrecvitError naming the option, what was expected and what came */
+/**
+ * Checks the options for loading a model.
+ * @throws TrecvitError naming the option, what was expected and what came
+ */
 export function checkLoadOptions(options: LoadOptions): void {
   checkOptions('load', options, LOAD_OPTIONS)
   const { device = 'auto', dtype, threads } = options

@@ -7,21 +7,23 @@ import { type Outputs, Session } from '../stream/session.ts'
 import { type Config, frameSizeOf, tokensOf } from './config.ts'
 import { type ProgramOptions, recordModel } from './graph.ts'
 
-/** How a session is opened. */
+/** Options of a session. */
 export interface SessionOptions extends Pick<ProgramOptions, 'b' | 'encoded'> {
   /**
-   * Frames that the second answer, `recent`, is averaged over; with 'all' there is only the model's
-   * own.
+   * Average of the second read-out, `recent`. With 'all' there is only the first, over all frames.
    */
   readonly recent: Average
 }
 
-/** Programs that a model keeps: recording one anew takes milliseconds. */
+/** Largest number of recorded programs in the cache. Recording one takes milliseconds. */
 const MOST_PROGRAMS = 32
 
 const byModel = new WeakMap<object, Sessions>()
 
-/** The sessions of a model: for modules of this package, as the public interface has none. */
+/**
+ * Returns the sessions of a model. Other modules of this package use them; the public interface has
+ * none.
+ */
 export function sessionsOf(model: object): Sessions {
   return byModel.get(model)!
 }
@@ -33,7 +35,7 @@ export class Sessions {
   readonly #dtype: MatrixDType
   readonly #programs = new Lru<string, Program>(MOST_PROGRAMS)
 
-  /** @param model for which `sessionsOf` finds them */
+  /** @param model key for `sessionsOf` */
   constructor(model: object, engines: Engines, config: Config, dtype: MatrixDType) {
     this.engines = engines
     this.config = config
@@ -41,7 +43,7 @@ export class Sessions {
     byModel.set(model, this)
   }
 
-  /** Each program is recorded once. */
+  /** Returns the program for these options, from the cache if possible. */
   program(options: ProgramOptions): Program {
     return this.#programs.get(JSON.stringify(options), () =>
       recordModel(this.config, { ...options, dtype: this.#dtype }),
@@ -49,7 +51,7 @@ export class Sessions {
   }
 
   /**
-   * Opens b videos with their carried state.
+   * Opens a session for b videos.
    * @throws TrecvitError if the model was disposed of
    */
   open({ b, recent, encoded }: SessionOptions): Session {
@@ -64,8 +66,8 @@ export class Sessions {
   }
 
   /**
-   * Feeds frames [t, H, W, 3] to a session of one video in chunks of a good size, and lets the
-   * event loop turn between them.
+   * Feeds frames [t, H, W, 3] to a session of one video in chunks of a suitable size. The event
+   * loop gets a turn between chunks.
    */
   async *feed(
     session: Session,
@@ -74,7 +76,7 @@ export class Sessions {
     const size = frameSizeOf(this.config)
     const most = chunkOf(tokensOf(this.config))
     for (let left = pixels.length / size; left > 0; ) {
-      // Two programs serve every length: whole chunks, then single frames.
+      // Two programs suffice for every length: full chunks, then single frames.
       const t = left >= most ? most : 1
       const { outputs } = await session.advance(
         pixels.subarray(pixels.length - left * size, pixels.length - (left - t) * size),
@@ -88,8 +90,8 @@ export class Sessions {
 }
 
 /**
- * Frames of one chunk when many are at hand: enough that a weight, once read, serves some hundred
- * rows, few enough that a chunk ends soon.
+ * Number of frames in a chunk if many are available. With more frames, each weight that is read
+ * serves more rows, up to some hundred. With fewer, a chunk ends sooner.
  */
 export function chunkOf(n: number): number {
   return Math.min(16, Math.max(1, Math.floor(400 / n)))

@@ -20,7 +20,10 @@ export function smallPrograms(config: Config, dtype: MatrixDType): SmallPrograms
   return [record(9 / b, 'f32', true), record(1, 'u8', false)]
 }
 
-/** A model whose sizes are small and leave the remainders by which kernels choose. */
+/**
+ * Returns a configuration with small sizes. They leave the same remainders as those of the model,
+ * which kernels choose their variants by.
+ */
 function shrink(config: Config, [rows, columns]: readonly [number, number]): Config {
   const { width, numHeads, lruWidth, patchSize } = config
   const cut = (size: number) => (size < 64 ? size : 64 + (size % 64))

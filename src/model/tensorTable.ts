@@ -1,7 +1,7 @@
 /**
- * The tensors of an encoder or a head: the parameters that a checkpoint holds (official names and
- * shapes), the weights that the graph reads (products that share their input lie side by side), and
- * how the second come from the first.
+ * The tensors of an encoder or a head: the parameters in a checkpoint (official names and shapes),
+ * the weights that the graph reads (products with the same input are joined into one weight), and
+ * how weights are made from parameters.
  */
 import type { MatrixDType } from '../backend/backend.ts'
 import { scalesOf, sizeOf, type Weight } from '../program/program.ts'
@@ -13,7 +13,7 @@ export interface Parameter {
 }
 
 /**
- * Values of a parameter, row-major [blocks, rows, columns], from its element `from` on, that fill a
+ * Values of a parameter, row-major [blocks, rows, columns], from its element `from` on. They fill a
  * weight from column `at` on.
  */
 export interface Part {
@@ -24,7 +24,7 @@ export interface Part {
 }
 
 /**
- * A weight of the graph and where it comes from: parts side by side, or a function of small
+ * A weight of the graph and its source: parameters in adjacent columns, or a function of small
  * parameters.
  */
 export type WeightSource = Weight &
@@ -40,23 +40,28 @@ export type WeightSource = Weight &
 type Columns = readonly [parameter: string, columns: number, from?: number]
 
 export class TensorTable {
-  /** In the order of the official configuration, on which the fingerprint of a model depends. */
+  /**
+   * In the order of the official configuration. The fingerprint of a model depends on this order.
+   */
   readonly parameters: Parameter[] = []
   readonly weights: WeightSource[] = []
   readonly #dtype: MatrixDType
 
-  /** @param dtype number format of what `matrix` and `dense` add */
+  /** @param dtype number format of the weights that `matrix` and `dense` add */
   constructor(dtype: MatrixDType) {
     this.#dtype = dtype
   }
 
-  /** @returns the name */
+  /**
+   * Adds a parameter.
+   * @returns its name
+   */
   parameter(name: string, ...shape: number[]): string {
     this.parameters.push({ name, shape })
     return name
   }
 
-  /** A weight [blocks, rows, columns] of parts side by side. */
+  /** Adds a weight [blocks, rows, columns] with parameters in adjacent columns. */
   weight(
     kind: Weight['kind'],
     name: string,
@@ -73,7 +78,7 @@ export class TensorTable {
     this.weights.push({ name, kind, blocks, rows, columns, parts })
   }
 
-  /** A weight of `rows` rows that is a function of small parameters. */
+  /** Adds a weight of `rows` rows that is a function of small parameters. */
   derived(
     name: string,
     [rows, columns]: readonly [number, number],
@@ -83,20 +88,23 @@ export class TensorTable {
     this.weights.push({ name, kind: 'rows', blocks: 1, rows, columns, parameters, derive })
   }
 
-  /** A weight that is a matrix [rows, columns]. With int8, its scales are a weight of their own. */
+  /**
+   * Adds a weight that is a matrix [rows, columns]. With int8, its scales are a weight of their
+   * own.
+   */
   matrix(name: string, rows: number, columns: number, ...sources: Columns[]): void {
     const isInt8 = this.#dtype === 'int8'
     this.weight(isInt8 ? 'int8' : 'matrix', name, [1, rows, columns], ...sources)
-    // The scales of a part come with its values.
+    // The scales of a part are written together with its values.
     if (isInt8) this.weight('rows', scalesOf(name), [1, 1, columns])
   }
 
-  /** A parameter that is one row, and a weight of the same name. */
+  /** Adds a parameter that is one row, and a weight of the same name. */
   vector(name: string, columns: number): void {
     this.weight('rows', name, [1, 1, columns], [this.parameter(name, columns), columns])
   }
 
-  /** [F] nn.LayerNorm. */
+  /** Adds the tensors of [F] nn.LayerNorm. */
   layerNorm(name: string, columns: number): void {
     this.vector(`${name}/scale`, columns)
     this.vector(`${name}/bias`, columns)

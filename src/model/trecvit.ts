@@ -17,7 +17,7 @@ import type { LoadOptions, ModelSource, RunOptions } from './options.ts'
 import { Sessions } from './sessions.ts'
 import type { Segment, TimelineOptions } from './timeline.ts'
 
-/** One step of a program, timed. */
+/** Time of one step of a program. */
 export interface Timing {
   /** Operation, for example `linear`. */
   readonly op: string
@@ -29,12 +29,9 @@ export interface Timing {
   readonly flops: number
 }
 
-/**
- * A TRecViT with its weights, ready to run, until it is disposed of. Calls after that reject, and
- * so does unfinished work.
- */
+/** A TRecViT with its weights. After `dispose`, calls and unfinished work reject. */
 export class TRecViT {
-  /** What the model is made of, read from the checkpoint. */
+  /** Configuration of the model, derived from the checkpoint. */
   readonly config: Config
   /** Number format of the matrices. */
   readonly dtype: MatrixDType
@@ -44,7 +41,7 @@ export class TRecViT {
    * Identifies the model. A snapshot can be resumed only by the model with the same fingerprint.
    */
   readonly fingerprint: string
-  /** Sentences about the checkpoint: values that are not numbers, tensors that were ignored. */
+  /** Warnings about the checkpoint: values that are not finite, tensors that were ignored. */
   readonly warnings: readonly string[]
   readonly #sessions: Sessions
 
@@ -63,10 +60,11 @@ export class TRecViT {
   }
 
   /**
-   * Loads a checkpoint with official tensor names; its configuration is read from names and shapes.
-   * 'k400' and 'mae' are downloaded first if they are not stored yet.
+   * Loads a checkpoint with official tensor names. The configuration is derived from names and
+   * shapes. 'k400' and 'mae' are downloaded first if they are not stored yet.
    * @param source path, URL, Blob, bytes, or a name: see `ModelSource` for sizes and licence
-   * @throws TrecvitError if the file is not one, is damaged, does not fit, or cannot be downloaded
+   * @throws TrecvitError if the file is no checkpoint, is damaged, does not fit, or cannot be
+   * downloaded
    * @example
    * const model = await TRecViT.load('builtin')
    */
@@ -90,10 +88,9 @@ export class TRecViT {
   }
 
   /**
-   * Classifies a video: a file (path, URL, bytes), decoded frames, or an array [t, H, W, 3]. Every
-   * frame counts by default: one clip from an empty state to the end.
-   * @throws TrecvitError if the video cannot be read or an option is wrong, or the model has no
-   * head
+   * Classifies a video: a file (path, URL, bytes), decoded frames, or an array [t, H, W, 3]. By
+   * default the answer covers every frame, as one clip.
+   * @throws TrecvitError if the video cannot be read, an option is wrong, or the model has no head
    * @example
    * const { top } = await model.classify('clip.mp4', { topK: 3 })
    */
@@ -103,9 +100,9 @@ export class TRecViT {
   }
 
   /**
-   * Returns the segments of a video: frames in a row with the same most probable class. Each answer
-   * is about a window, by default half a clip. The first full window also stands for the frames
-   * before.
+   * Returns the segments of a video: consecutive frames with the same most probable class. Each
+   * answer covers a window, by default half a clip. The first full window also stands for the
+   * frames before.
    * @param video a file (path, URL, bytes), decoded frames, or an array [t, H, W, 3]
    * @throws TrecvitError as `classify` does
    * @example
@@ -118,7 +115,7 @@ export class TRecViT {
   }
 
   /**
-   * Encoded tokens [b, t, n, d] after the last norm, in clips as in `forward`.
+   * Returns the encoded tokens [b, t, n, d] after the last norm, in clips as in `forward`.
    * @throws TrecvitError if the shape does not fit
    * @example
    * const { data, shape } = await model.features(frames)
@@ -128,7 +125,7 @@ export class TRecViT {
   }
 
   /**
-   * Opens an endless video, or a batch of b. Answers stand for the last half clip by default.
+   * Opens a stream: an endless video, or a batch of b. Answers cover the last half clip by default.
    * @throws TrecvitError if an option is wrong or the model has no head
    * @example
    * const stream = model.stream({ average: { frames: 16 } })
@@ -145,7 +142,7 @@ export class TRecViT {
   }
 
   /**
-   * Continues from a snapshot.
+   * Opens a stream that continues from a snapshot.
    * @throws TrecvitError if the snapshot is damaged or of another model
    * @example
    * const stream = await model.resume(await readFile('stream.bin'))
@@ -159,16 +156,14 @@ export class TRecViT {
     return new ClassStream(this, session, average, answers)
   }
 
-  /**
-   * Every named tensor of a run over these frames [t, H, W, 3] from an empty state, as one clip.
-   */
+  /** Returns every named tensor of a run over these frames [t, H, W, 3], as one clip. */
   trace(frames: NdArray): Promise<Map<string, NdArray<Float32Array>>> {
     return runWhole(this.#sessions, frames, (session, pixels, t) => session.trace(pixels, t))
   }
 
   /**
-   * Time of every step of a run over these frames [t, H, W, 3] from an empty state, after one run
-   * to warm up.
+   * Returns the time of every step of a run over these frames [t, H, W, 3], as one clip. A run to
+   * warm up comes first.
    */
   async profile(frames: NdArray): Promise<Timing[]> {
     const timings: Timing[] = []
@@ -183,27 +178,27 @@ export class TRecViT {
     return timings
   }
 
-  /** The program that a stream of b videos replays for chunks of t frames. */
+  /** Returns the program that a stream of b videos replays for chunks of t frames. */
   program(options: { b?: number; t?: number } = {}): Program {
     checkOptions('program', options, { b: 1, t: 1 })
     const { b = 1, t = 1 } = options
     return this.#sessions.program({ b, t, pixels: 'u8', recent: 'all', encoded: false })
   }
 
-  /** Whether the model can answer, and how often a device or a worker thread was lost. */
+  /** Whether the model can compute, and how many devices or worker threads were lost. */
   get health(): Health {
     return this.#sessions.engines.health
   }
 
   /**
-   * Frees the memory of the device and ends its threads. Unfinished work rejects, and so do later
-   * calls. May be called more than once.
+   * Frees the memory of the device and ends its threads. Unfinished work and later calls reject.
+   * May be called more than once.
    */
   dispose(): Promise<void> {
     return this.#sessions.engines.dispose()
   }
 
-  /** Disposes of the model, for `await using`. */
+  /** Disposes of the model at the end of a scope, with `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
   }

@@ -7,16 +7,13 @@ import { encoderTensors } from './encoder/tensors.ts'
 import { classificationTensors } from './heads/classification.ts'
 import type { Parameter, TensorTable, WeightSource } from './tensorTable.ts'
 
-/**
- * Every tensor that a checkpoint of this configuration holds, in the official loader's names and
- * shapes.
- */
+/** Returns every tensor in a checkpoint of this configuration, with official names and shapes. */
 export function parametersOf(config: Config): Parameter[] {
   return tablesOf(config).flatMap(({ parameters }) => parameters)
 }
 
 /**
- * Every weight that the graph of this configuration reads.
+ * Returns every weight that the graph of this configuration reads.
  * @param dtype number format of the matrices
  */
 export function weightTable(config: Config, dtype?: MatrixDType): WeightSource[] {
@@ -24,8 +21,8 @@ export function weightTable(config: Config, dtype?: MatrixDType): WeightSource[]
 }
 
 /**
- * The parameters that int8 quantises, as arrays [blocks, rows, columns]. Each block has scales of
- * its own.
+ * Returns the parameters that int8 quantises, as arrays [blocks, rows, columns]. Each block has its
+ * own scales.
  */
 export function int8Parameters(
   config: Config,

@@ -1,4 +1,4 @@
-/** From a checkpoint's tensors to a backend's weights: one writer per kind of weight. */
+/** Writers from a checkpoint's tensors to a backend's weights, one per kind of weight. */
 import type { Backend } from '../backend/backend.ts'
 import { TrecvitError } from '../base/error.ts'
 import { fromHalves, toHalves } from '../base/f16.ts'
@@ -9,7 +9,9 @@ import type { Part, WeightSource } from './tensorTable.ts'
 /** Where weights are written. */
 export type Target = Pick<Backend, 'write'>
 
-/** Takes the values of one tensor of a checkpoint, in order, and writes what a weight has of it. */
+/**
+ * Receives the values of one tensor of a checkpoint, in order, and writes a weight's share of them.
+ */
 export interface Writer {
   /** @param at index of the first value in the tensor; the values are valid during the call */
   add(values: Float32Array, at: number): void
@@ -17,7 +19,7 @@ export interface Writer {
   end?(): void
 }
 
-/** Float32 values as they come: rows, and matrices in float32. */
+/** Writes float32 values unchanged: rows, and matrices in float32. */
 export function floatWriter(target: Target, weight: Weight, part: Part): Writer {
   return {
     add(values, at) {
@@ -31,8 +33,8 @@ export function floatWriter(target: Target, weight: Weight, part: Part): Writer 
 }
 
 /**
- * A matrix rounded to half-precision, so that every backend computes with the same numbers.
- * @throws TrecvitError from `add` if a value is beyond float16
+ * Writes a matrix rounded to half-precision, so that every backend computes with the same numbers.
+ * @throws TrecvitError from `add` if a value is beyond the range of float16
  */
 export function halfWriter(target: Target, weight: Weight, part: Part): Writer {
   const write: Target['write'] = (to, values, ...place) =>
@@ -41,8 +43,8 @@ export function halfWriter(target: Target, weight: Weight, part: Part): Writer {
 }
 
 /**
- * A quantised matrix and its scales. The part is held until it is whole.
- * @param stored scales of a matrix that the checkpoint holds as int8 values
+ * Writes a quantised matrix and its scales. The part is kept in memory until it is complete.
+ * @param stored scales of a matrix that the checkpoint stores as int8 values
  */
 export function int8Writer(
   target: Target,
@@ -68,7 +70,7 @@ export function int8Writer(
   }
 }
 
-/** The writers of a weight that is a function of small tensors, one for each of them. */
+/** Returns the writers of a weight that is a function of small tensors, one for each of them. */
 export function derivedWriters(
   target: Target,
   weight: Extract<WeightSource, { derive: unknown }>,
@@ -84,7 +86,7 @@ export function derivedWriters(
   }))
 }
 
-/** The values as float16 can hold them. */
+/** Rounds values to float16. */
 function rounded(name: string, values: Float32Array): Float32Array {
   const halves = new Uint16Array(values.length)
   const near = new Float32Array(values.length)

@@ -1,6 +1,6 @@
 /**
- * The encoder of TRecViT: from tokens to encoded tokens. It knows nothing of the heads that read
- * them. Every line names what it implements in the reference: [T] google-deepmind/trecvit
+ * The encoder of TRecViT: from tokens to encoded tokens. It is independent of the heads. Every line
+ * names the part of the reference that it implements: [T] google-deepmind/trecvit
  * trecvit/modules.py, [R] google-deepmind/recurrentgemma jax/modules.py and jax/layers.py, [F]
  * flax.linen.
  */
@@ -12,12 +12,12 @@ import { dense, layerNorm } from '../layers.ts'
 /** A choice among the tokens of every frame, [b, t, n, d] → [b, t, n', d], without a copy. */
 export type Select = (tokens: Tensor) => Tensor
 
-/** The temporal block of a layer, in the official parameter names. */
+/** Returns the path of a layer's temporal block in the official parameter names. */
 export function temporalPath(layer: number): string {
   return `encoder/residualblock_${String(layer).padStart(2, '0')}`
 }
 
-/** The spatial block of a layer, in the official parameter names. */
+/** Returns the path of a layer's spatial block in the official parameter names. */
 export function spatialPath(layer: number): string {
   return `encoder/encoderblock_${layer}`
 }
@@ -44,7 +44,7 @@ export function recordTokens(ops: Recorder, config: EncoderConfig, pixels: Tenso
 /**
  * Records the layers and the last norm.
  * @param x tokens [b, t, n, d]
- * @param select the tokens that heads read: the last layer computes no others after attention
+ * @param select the tokens that heads read; after the last attention only these are computed
  * @returns encoded tokens [b, t, n', d]
  */
 export function recordEncoder(

@@ -5,9 +5,9 @@ import { TensorTable } from '../tensorTable.ts'
 import { spatialPath, temporalPath } from './graph.ts'
 
 /**
- * The tensors of an encoder.
- * @param dtype int8 quantises the matrices of the layers, except those of the gates, whose errors
- * the recurrence would keep
+ * Returns the tensors of an encoder.
+ * @param dtype int8 quantises the matrices of the layers, but not those of the gates: the
+ * recurrence would accumulate their errors
  */
 export function encoderTensors(config: EncoderConfig, dtype: MatrixDType): TensorTable {
   const { width: d, depth, mlpDim: m, numHeads: h } = config
@@ -42,7 +42,7 @@ export function encoderTensors(config: EncoderConfig, dtype: MatrixDType): Tenso
   return table
 }
 
-/** Embedding, positions and class token. */
+/** Adds embedding, positions and class token. */
 function addTokens(table: TensorTable, config: EncoderConfig): void {
   const { width: d, patchSize, posemb, classToken } = config
   const [rows, columns] = gridOf(config)
@@ -58,8 +58,8 @@ function addTokens(table: TensorTable, config: EncoderConfig): void {
     'tokenizer/table',
     [lead + rows * columns, d],
     parameters,
-    // What is added to the embedded patches of a frame: the class token and zeros, where patch rows
-    // are zero, then bias + position.
+    // Added to the embedded patches of a frame: the class token and zeros, where patch rows are
+    // zero, then bias + position.
     ([bias, ...rest]) => {
       const position = posemb === 'learn' ? rest.shift()! : sincos2d(rows, columns, d)
       const first = lead * d

@@ -1,7 +1,7 @@
 /**
- * The classification head: its tensors, its graph and its answers. Another head is a file beside
- * this one; ../weights.ts and ../graph.ts join heads to the encoder. [T] is google-deepmind/trecvit
- * trecvit/modules.py.
+ * The classification head: its tensors, its graph and its answers. Another head would be a file
+ * beside this one; ../weights.ts and ../graph.ts join heads to the encoder. [T] is
+ * google-deepmind/trecvit trecvit/modules.py.
  */
 import { checkCount, type NdArray } from '../../base/array.ts'
 import type { Tensor } from '../../program/program.ts'
@@ -14,7 +14,7 @@ import { dense } from '../layers.ts'
 import type { ReadOut } from '../readout.ts'
 import { TensorTable } from '../tensorTable.ts'
 
-/** The tensors of the head; none without classes. */
+/** Returns the tensors of the head; none without classes. */
 export function classificationTensors({ width, repSize, numClasses }: Config): TensorTable {
   const table = new TensorTable('f32')
   if (numClasses > 0) {
@@ -24,7 +24,7 @@ export function classificationTensors({ width, repSize, numClasses }: Config): T
   return table
 }
 
-/** The tokens that the head reads: the class token, or all of them. */
+/** Returns the selection of the tokens that the head reads: the class token; undefined for all. */
 export function readBy(ops: Recorder, { poolType }: Config): Select | undefined {
   return poolType === 'tok' ? (tokens) => ops.token(tokens, 0) : undefined
 }
@@ -32,7 +32,7 @@ export function readBy(ops: Recorder, { poolType }: Config): Select | undefined 
 /**
  * Records the head.
  * @param encoded encoded tokens [b, t, n, d], at least those that the head reads
- * @returns outputs by name, one of each [b, t, 1, c] for every read-out
+ * @returns outputs by name, [b, t, 1, c] each, for every read-out
  */
 export function recordClassification(
   ops: Recorder,
@@ -69,11 +69,11 @@ export interface Class {
   readonly prob: number
 }
 
-/** An answer about a video: logits and probabilities [b, c], and the most probable classes. */
+/** An answer for b videos: logits, probabilities, and the most probable classes. */
 export interface Answer {
   /** `[b, c]`, before softmax. */
   readonly logits: NdArray<Float32Array>
-  /** `[b, c]`, each row with the sum 1. */
+  /** `[b, c]`, each row sums to 1. */
   readonly probs: NdArray<Float32Array>
   /** The most probable classes of the first video. */
   readonly top: readonly Class[]
@@ -81,7 +81,7 @@ export interface Answer {
   readonly tops: readonly (readonly Class[])[]
 }
 
-/** The answer after a frame. */
+/** The answer for a frame. */
 export interface FrameAnswer extends Answer {
   /** Index of the frame since the reset, from 0. */
   readonly frame: number
@@ -91,19 +91,19 @@ export interface FrameAnswer extends Answer {
    */
   readonly partial: boolean
   /**
-   * The model's own answer, over all frames since the reset; the same as the rest if the stream
-   * averages over 'all'.
+   * The model's own answer, over all frames since the reset. It is the same as the other fields if
+   * the stream averages over 'all'.
    */
   readonly overall: Answer
 }
 
 /** Options for a stream that classifies. */
 export interface ClassStreamOptions extends StreamOptions {
-  /** Classes in `top`, 5 by default. */
+  /** Number of classes in `top`, 5 by default. */
   readonly topK?: number
 }
 
-/** What answers need to know of their model. */
+/** The part of a model that answers need. */
 export interface ClassModel {
   readonly config: { readonly numClasses: number }
   readonly labels: readonly string[] | null
@@ -137,8 +137,8 @@ export function classAnswers(
 }
 
 /**
- * The k most probable classes of every video, the most probable first; equal ones in the order of
- * their index.
+ * Returns the k most probable classes of every video, the most probable first. Classes of equal
+ * probability are in the order of their index.
  * @param probs [b, c]
  */
 export function topsOf(
