@@ -99,8 +99,8 @@ export class Recovery {
   }
 
   /**
-   * Whether an error means that the device is lost. On a GPU an error that is no TrecvitError counts
-   * as a loss, too: a result can fail before the device reports its loss.
+   * Whether an error means that the device is lost. On a GPU an error that is no TrecvitError
+   * counts as a loss, too: a result can fail before the device reports its loss.
    */
   isLoss(error: unknown): boolean {
     const { engine } = this
