@@ -1,5 +1,5 @@
-// node bench/run.mjs [bench…] [--option value]…: `trecvit bench`, and the benches threads and
-// endless, which are not in the package. The package must be built.
+// node bench/run.mjs [bench…] [--option value]…: `trecvit bench`, and the benches `threads` and
+// `endless`, which are not in the package. Build the package first.
 import { spawn } from 'node:child_process'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -8,10 +8,11 @@ import { build } from 'esbuild'
 const here = dirname(fileURLToPath(import.meta.url))
 
 /**
- * Bundles a bench and runs it in a Node of its own, so that benches do not warm each other's code.
+ * Bundles a bench and runs it in its own Node process, so that one bench does not warm up the code
+ * of another.
  * @param entry path of the .ts file
  * @param args options of the bench
- * @param folder where the bundle goes; packages are looked up from there
+ * @param folder folder of the bundle; packages are resolved from there
  * @returns exit code
  */
 export async function runBench(entry, args, folder = join(here, '../build/bench')) {
@@ -43,7 +44,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     : await run(join(here, '../dist/cli/index.js'), ['bench', ...process.argv.slice(2)])
 }
 
-/** Runs a module to its end; Ctrl-C reaches it by itself, as it does this process. */
+/** Runs a module to its end. Ctrl-C interrupts it as well as this process. */
 function run(file, args) {
   process.on('SIGINT', () => {})
   const child = spawn(process.execPath, ['--expose-gc', file, ...args], { stdio: 'inherit' })

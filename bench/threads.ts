@@ -1,6 +1,6 @@
 /**
- * One frame of a stream, batch 1, with one thread and with more, in turn. --size small,Ti,S,B
- * --threads 2 --seconds 20
+ * Measures a frame of a stream, batch size 1, with one thread and with more, alternating. Options:
+ * --size small,Ti,S,B --threads 2 --seconds 20
  */
 
 import { TrecvitError } from '../src/base/error.ts'
@@ -10,7 +10,7 @@ import type { Report } from '../src/bench/lib/report.ts'
 import { median, type Sample, time, warm } from '../src/bench/lib/stats.ts'
 import { type Config, configOf, type Size } from '../src/model/config.ts'
 
-/** How often faster two threads must be than one. */
+/** Least speed-up of two threads over one. */
 const LEAST: Partial<Record<Size, number>> = { Ti: 1.7, B: 1.9 }
 
 /** A model like the built-in one. */
@@ -26,8 +26,8 @@ const small: Config = configOf('mu', {
 })
 
 /**
- * For each size (`small` is one like that of the built-in model) the time of a frame and how often
- * faster it is; fails when two threads gain too little.
+ * For each size (`small` is like the built-in model) reports the time of a frame and the speed-up.
+ * Fails if the speed-up of two threads is too small.
  */
 export async function bench(options: Options): Promise<Report> {
   const {
@@ -54,7 +54,8 @@ export async function bench(options: Options): Promise<Report> {
       for (const which of round % 2 ? [0, 1] : [1, 0])
         samples[which]!.push(await time(() => engines[which]!.advance(pixels)))
     }
-    // Frame against frame: what else happens on the machine mostly meets both of a round.
+    // Ratios are taken within a round: other load on the machine mostly affects both frames of a
+    // round.
     const faster = median(samples[0].map(({ wall }, round) => wall / samples[1][round]!.wall))
     const of = (which: 0 | 1) => ({
       ms: median(samples[which].map(({ wall }) => wall)),
@@ -72,14 +73,14 @@ export async function bench(options: Options): Promise<Report> {
   return {
     bench: 'threads',
     facts,
-    tables: [{ title: 'A frame of a stream, batch 1, t = 1, in turn', rows }],
+    tables: [{ title: 'A frame of a stream, batch 1, t = 1, alternating', rows }],
     verdict:
       threads === 2
         ? {
             holds: !missed.length,
             text: missed.length
-              ? `two threads are only so much faster than one: ${missed.join(', ')}`
-              : 'two threads are as much faster than one as they must be',
+              ? `the speed-up of two threads is too small: ${missed.join(', ')}`
+              : 'the speed-up of two threads is large enough',
           }
         : null,
   }

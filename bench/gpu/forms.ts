@@ -1,40 +1,42 @@
 /**
- * A form of the tile in gpu/lib/tile.wgsl: rows · down by 4 · vectors · across numbers, whose k are
- * dealt to slices.
+ * A form of the tile in gpu/lib/tile.wgsl. It computes rows · down by 4 · vectors · across numbers,
+ * whose k are split between slices.
  */
 export interface Form {
-  /** Rows of an invocation, `down` apart. */
+  /** Rows of an invocation, at a distance of `down`. */
   readonly rows: number
-  /** vec4 of columns of an invocation, `across` apart. */
+  /** vec4 of columns of an invocation, at a distance of `across`. */
   readonly vectors: number
-  /** Invocations of a slice. */
+  /** Invocations of a slice, in each direction. */
   readonly across: number
   readonly down: number
   readonly slices: number
-  /** vec4 of k that a slice takes of a stage. */
+  /** vec4 of k that a slice multiplies in a stage. */
   readonly quads: number
-  /** Two stages in workgroup memory: one is written while the other is read. */
+  /** Whether workgroup memory has two stages: one is written while the other is read. */
   readonly doubled?: boolean
-  /** The loop over quads written out. */
+  /** Whether the loop over quads is unrolled. */
   readonly unrolled?: boolean
-  /** The invocations of a slice row by row instead of interleaved. */
+  /** Whether the invocations of a slice are in row-major order instead of interleaved. */
   readonly plain?: boolean
-  /** x and the kernel declared writable, which keeps some compilers from moving loads. */
+  /**
+   * Whether x and the kernel are declared writable, which keeps some compilers from moving loads.
+   */
   readonly writable?: boolean
   /**
-   * Left out, to see what it costs: reading x or the kernel from workgroup memory, loading them
-   * from memory, storing stages. Results are then wrong.
+   * Parts that are omitted, to measure their cost: reads of x or the kernel from workgroup memory,
+   * loads from memory, stores of stages. Results are then wrong.
    */
   readonly without?: readonly ('x' | 'kernel' | 'loads' | 'stores')[]
 }
 
-/** What a form takes. */
+/** Sizes that follow from a form. */
 export interface Sizes {
   readonly tileRows: number
   readonly tileColumns: number
-  /** k must be a multiple of it. */
+  /** k must be a multiple of this. */
   readonly stage: number
-  /** Of workgroup memory. */
+  /** Bytes of workgroup memory. */
   readonly bytes: number
 }
 
@@ -59,8 +61,8 @@ export function nameOf({ rows, vectors, across, down, slices, quads, ...how }: F
 }
 
 /**
- * The file that stands for gpu/lib/tile.wgsl, for aligned operands and a k that is a multiple of
- * the stage.
+ * Returns the source of the form, which replaces gpu/lib/tile.wgsl, for aligned operands and a k
+ * that is a multiple of the stage.
  */
 export function sourceOf(form: Form): string {
   const {
@@ -84,7 +86,7 @@ export function sourceOf(form: Form): string {
   const every = (line: (row: number, vector: number) => string) =>
     each(rows, (row) => each(vectors, (vector) => line(row, vector)))
 
-  // How many vec4 of a stage each invocation brings, the last of them perhaps not all.
+  // Number of vec4 of a stage that each invocation loads. The last may be beyond the stage.
   const [xs, ws] = [rows * down * stage, 4 * stage * columns]
   const [xEach, wEach] = [Math.ceil(xs / invocations), Math.ceil(ws / invocations)]
   const item = (index: number, total: number) =>
@@ -229,7 +231,7 @@ fn tile(group: vec3u, local: u32) {
 }`
 }
 
-/** vec4 of workgroup memory. */
+/** Returns the size of workgroup memory in vec4. */
 function memoryOf(form: Form): number {
   return Math.max(
     stagesOf(form),
@@ -237,14 +239,14 @@ function memoryOf(form: Form): number {
   )
 }
 
-/** vec4 of the stages. */
+/** Returns the size of the stages in vec4. */
 function stagesOf({ rows, vectors, across, down, slices, quads, doubled }: Form): number {
   return (doubled ? 2 : 1) * quads * slices * (((rows * down) | 1) + 4 * vectors * across)
 }
 
 /**
- * Rows of an invocation whose sums meet at a time: all invocations shall have something to add, in
- * the memory of the stages.
+ * Returns how many rows of an invocation are summed at a time. All invocations should have
+ * something to add, and the sums must fit the memory of the stages.
  */
 function togetherOf(form: Form): number {
   const { vectors, across, down, slices } = form

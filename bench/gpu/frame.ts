@@ -1,7 +1,7 @@
 /**
- * What each kind of step costs within a frame: the GPU's time of the one pass that a frame is, and
- * by how much it is shorter without them. Steps that are timed in a pass of their own look some 7
- * µs dearer each. --size B --rounds 15
+ * Measures what each kind of step costs within a frame: the GPU's time of the pass of a frame, and
+ * how much shorter the pass is without these steps. Steps in a pass of their own would seem about 7
+ * µs longer. Options: --size B --rounds 15
  */
 import { encode, weightBytes } from '../../src/backend/webgpu/encode.ts'
 import { Pipelines } from '../../src/backend/webgpu/pipelines.ts'
@@ -65,14 +65,14 @@ async function costs(gpu: Gpu, size: Size, rounds: number): Promise<Table> {
   }
 }
 
-/** The dispatches of a frame that is not the first, with made-up weights. */
+/** Returns the dispatches of a frame that is not the first, with random weights. */
 async function frame(gpu: Gpu, size: Size): Promise<Dispatch[]> {
   const { device } = gpu
   const kernels = Pipelines.of(device)
   const config = configOf(size)
   const program = recordModel(config, { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false })
-  // Nothing grows without end: a matrix keeps the size of what it is multiplied with, and a decay,
-  // which must not be positive, is 0.
+  // Values stay bounded: a matrix keeps the size of its operand, and a decay, which must not be
+  // positive, is 0.
   const spreadOf = ({ kind, name, rows }: Weight) =>
     name.endsWith('decay') ? 0 : kind === 'matrix' ? Math.sqrt(3 / rows) : 0.1
   const weights = new Map(
@@ -84,7 +84,7 @@ async function frame(gpu: Gpu, size: Size): Promise<Dispatch[]> {
   const { of, bytes } = planSlots(program)
   const slots = bytes.map((slot) => gpu.buffer(slot))
   const none = gpu.buffer(16)
-  // Frames since the reset, and those of a window or half-life, which no step here reads.
+  // Frames since the reset, and frames of a window or half-life. No step here reads the latter.
   const count = gpu.uniform([1, 0])
   const states = program.states.map((state) =>
     device.createBindGroup({

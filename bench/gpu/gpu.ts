@@ -7,10 +7,10 @@ const [UNIFORM, STORAGE, COPY_SRC, COPY_DST, MAP_READ, QUERY_RESOLVE] = [
   0x40, 0x80, 0x04, 0x08, 0x01, 0x200,
 ]
 
-// What Dawn has made does not outlive its entry point and adapter.
+// Objects of Dawn must not be used after its entry point and adapter were garbage-collected.
 const kept: unknown[] = []
 
-/** The first GPU of this machine with Dawn's checks off, and a clock for its passes. */
+/** The first GPU of this machine, without Dawn's checks, and a clock for its passes. */
 export class Gpu {
   readonly device: GPUDevice
   readonly facts: Readonly<Record<string, string>>
@@ -26,7 +26,7 @@ export class Gpu {
     this.#staging = device.createBuffer({ size: 1 << 26, usage: MAP_READ | COPY_DST })
   }
 
-  /** @param toggles of Dawn, with commas between */
+  /** @param toggles toggles of Dawn, separated by commas */
   static async open(toggles: string): Promise<Gpu> {
     const entry = create([
       `enable-dawn-features=${toggles}`,
@@ -47,7 +47,7 @@ export class Gpu {
     return new Gpu(device, facts)
   }
 
-  /** A storage buffer, with noise of this spread in it, if any. */
+  /** Creates a storage buffer, filled with noise of this spread if it is not 0. */
   buffer(bytes: number, spread = 0): GPUBuffer {
     const buffer = this.device.createBuffer({
       size: Math.ceil(bytes / 16) * 16 + 16,
@@ -70,7 +70,7 @@ export class Gpu {
     return buffer
   }
 
-  /** Parameters of a kernel. */
+  /** Creates a uniform buffer with the parameters of a kernel. */
   uniform(words: readonly number[]): GPUBuffer {
     const buffer = this.device.createBuffer({ size: 256, usage: UNIFORM | COPY_DST })
     this.device.queue.writeBuffer(buffer, 0, Uint32Array.from(words))
@@ -89,7 +89,7 @@ export class Gpu {
     return new Float32Array(await this.#mapped(encoder, 4 * floats))
   }
 
-  /** Milliseconds of one pass by the GPU's clock. */
+  /** Returns the milliseconds of one pass by the GPU's clock. */
   async time(encode: (pass: GPUComputePassEncoder) => void): Promise<number> {
     const encoder = this.device.createCommandEncoder()
     const pass = encoder.beginComputePass({
@@ -111,9 +111,9 @@ export class Gpu {
   }
 
   /**
-   * Median milliseconds of each of these passes, taken in turn. A GPU that has idled runs at a
-   * fraction of its clock (an H200 at 345 MHz instead of 1980), and does so again while kernels are
-   * compiled, so it is kept busy for `warm` milliseconds before.
+   * Returns the median milliseconds of each pass; passes alternate. An idle GPU runs at a fraction
+   * of its clock (an H200 at 345 MHz instead of 1980), also while kernels are compiled. So it is
+   * kept busy for `warm` milliseconds before.
    */
   async inTurn(
     passes: readonly ((pass: GPUComputePassEncoder) => void)[],

@@ -1,7 +1,7 @@
 /**
- * Packs what a machine with a GPU needs that has neither Node nor a network, into build/gpu (under
- * 64 MiB): Node, Dawn, the tests and the bench. Copy the working tree with that folder there (Linux
- * x64), and run
+ * Packs everything that a machine with a GPU, but without Node and network, needs into build/gpu
+ * (under 64 MiB): Node, Dawn, the tests and the bench. Copy the working tree with that folder to it
+ * (Linux x64), and run
  *
  *     bash bench/gpu/run.sh <folder for the results>
  */
@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { bundleTests } from '../../test/platforms/bundle.mjs'
 
-/** Version of Node that travels. */
+/** Version of Node in the folder. */
 const NODE = 24
 
 const root = fileURLToPath(new URL('../../', import.meta.url))

@@ -1,7 +1,7 @@
 /**
- * Forms of the tile of products (forms.ts) beside the one in gpu/lib/tile.wgsl, at the shapes of a
- * Base frame and of a chunk of eight: what is right, and how fast on the GPU, weights coming from
- * memory. --rounds 7 --only unrolled
+ * Compares forms of the tile of products (forms.ts) with gpu/lib/tile.wgsl, at the shapes of a Base
+ * frame and of a chunk of eight: results, and speed on the GPU with weights that come from memory.
+ * Options: --rounds 7 --only unrolled
  */
 import exponential from '../../gpu/lib/exponential.wgsl'
 import frames from '../../gpu/lib/frames.wgsl'
@@ -111,13 +111,13 @@ export async function bench(options: Options): Promise<Report> {
 interface Job {
   readonly name: string
   readonly pass: (pass: GPUComputePassEncoder) => void
-  /** Products of a pass. */
+  /** Number of products in a pass. */
   readonly count: number
-  /** The largest difference from the first job. */
+  /** Largest difference from the first job. */
   readonly differs: number
 }
 
-/** Makes jobs of one shape, whose products take one part of the pool after another. */
+/** Makes jobs of one shape. Their products use the parts of the pool in turn. */
 async function products(
   gpu: Gpu,
   pool: GPUBuffer,
@@ -204,7 +204,7 @@ async function products(
     await gpu.time(pass(groups.slice(0, 1)))
     const got = await gpu.read(out, rows * n)
     want ??= got
-    // What is not a number differs beyond all bounds.
+    // NaN counts as an infinite difference.
     const differs = got.reduce(
       (most, value, index) =>
         Math.max(

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Speed, then parity, on the GPU of this machine: bash bench/gpu/run.sh RESULTS [options of
-# speed.ts]. Needs build/gpu, which pack.mjs makes. Writes RESULTS/frame.txt, speed.txt, speed.json
-# and, after a minute or more, tests.txt. VK_DRIVER_FILES chooses the driver, where the loader does
-# not find it. Forms of the tile beside the one that products have: build/gpu/node
-# build/gpu/products.mjs
+# Measures speed, then runs the tests, on the GPU of this machine: bash bench/gpu/run.sh RESULTS
+# [options of speed.ts]. Needs build/gpu, which pack.mjs makes. Writes RESULTS/frame.txt, speed.txt,
+# speed.json and, after a minute or more, tests.txt. Set VK_DRIVER_FILES if the loader does not find
+# the driver. To compare forms of the tile: build/gpu/node build/gpu/products.mjs
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 results=${1:?Expected a folder for the results}

@@ -1,6 +1,6 @@
 /**
- * A stream on a GPU: latency, throughput, chunks (frame.ts tells where the time goes). For each set
- * of Dawn's toggles and number format of the matrices.
+ * Measures a stream on a GPU: latency, throughput, chunks (frame.ts measures single steps), for
+ * each set of Dawn's toggles and each number format of the matrices.
  * --size Ti,S,B --seconds 1
  * --toggles "disable_workgroup_init disable_workgroup_init,disable_robustness"
  */
@@ -17,7 +17,7 @@ import { flopsOf } from '../../src/program/listing.ts'
 import { sizeOf } from '../../src/program/program.ts'
 import { Gpu } from './gpu.ts'
 
-/** Frames of a chunk by videos side by side: a live stream, many of them, files. */
+/** Frames of a chunk × batch size: a live stream, many live streams, files. */
 const SHAPES = [
   [1, 1],
   [4, 1],
@@ -83,7 +83,7 @@ export async function bench(options: Options): Promise<Report> {
   }
 }
 
-/** Latency with one chunk at a time, throughput with two. */
+/** Measures latency with one chunk at a time, and throughput with two. */
 async function speed(
   backend: WebGpuBackend,
   config: Config,

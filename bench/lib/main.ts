@@ -3,8 +3,8 @@ import { type Options, parseOptions } from '../../src/bench/lib/options.ts'
 import { type Report, textOf } from '../../src/bench/lib/report.ts'
 
 /**
- * Runs a bench from the command line: prints its report, writes it as JSON to `--out` if asked to,
- * and exits with 1 when the verdict is that something does not hold.
+ * Runs a bench from the command line: prints its report, writes it as JSON to `--out` if given, and
+ * exits with 1 if a bound is exceeded.
  */
 export async function main(bench: (options: Options) => Promise<Report>): Promise<void> {
   try {

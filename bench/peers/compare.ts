@@ -1,6 +1,6 @@
 /**
- * Another runtime against this one: the same weights and frames, one step a frame with carried
- * state, in turn in one process.
+ * Compares another runtime with this one: same weights and frames, one step per frame with carried
+ * state, alternating in one process.
  * --peer web|node|tfjs|jax-js --size B --rounds 15 (more for smaller sizes) --threads 1 (of both)
  * --build simd --dtype f32 --attention fused|plain (onnxruntime) --most 1
  */
@@ -18,7 +18,7 @@ import { takeTurns } from './turns.ts'
 const STEP = { graph: 'step', frames: 1, dtype: 'f32' } as const
 
 interface Kind {
-  /** Of the package. */
+  /** Name of the package. */
   readonly name: string
   open(
     config: Config,
@@ -59,10 +59,7 @@ const peers: Readonly<Record<string, Kind>> = {
   },
 }
 
-/**
- * Fails when the two do not give the same logits, or when ours takes longer than `--most` times
- * theirs.
- */
+/** Fails if the logits differ, or if our relative time exceeds `--most`. */
 export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
   const { threads, rounds, ...settings } = settingsOf(options, {
     peer: 'web',

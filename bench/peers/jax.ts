@@ -18,8 +18,8 @@ import type { Peer } from './peer.ts'
 type Arrays = Record<string, JaxArray>
 
 /**
- * A stream in jax-js on the CPU, one frame as one `jit` function of weights, carried arrays and
- * pixels. Its arrays are owned by who uses them last: `.ref` is one more use.
+ * Opens a stream in jax-js on the CPU: one frame is one `jit` function of weights, carried arrays
+ * and pixels. An array is freed by its last use; `.ref` adds one use.
  */
 export async function openJax(config: Config, weights: Weights): Promise<Peer> {
   if (!('Iterator' in globalThis))
@@ -88,7 +88,8 @@ export async function openJax(config: Config, weights: Weights): Promise<Peer> {
         const [gate, decayGate] = ['input', 'decay'].map((kind) =>
           nn.sigmoid(np.matmul(heads.ref, of(`${block} ${kind} w`)).add(of(`${block} ${kind} b`))),
         ) as [JaxArray, JaxArray]
-        // On the first frame a decay of e^−huge forgets the (empty) past and makes √(1 − a²) one.
+        // On the first frame a decay of e^−huge removes the (empty) past and makes √(1 − a²) equal
+        // to one.
         const a = np.exp(decayGate.mul(of(`${block}/rg_lru/decay`)).mul(first.ref.mul(1e6).add(1)))
         const s = a.ref
           .mul(carried[`s ${layer}`]!.ref)
@@ -169,7 +170,7 @@ export async function openJax(config: Config, weights: Weights): Promise<Peer> {
     },
   }
 
-  /** Every weight as an array, cut where products that share an input are apart. */
+  /** Returns every weight as an array. Weights of products with the same input are separated. */
   function constantsOf(): Arrays {
     const weight = (name: string) => weights.get(name)!
     const known: Arrays = {}

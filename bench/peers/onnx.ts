@@ -10,7 +10,7 @@ interface Tensor {
 
 type Tensors = Readonly<Record<string, Tensor>>
 
-/** What is used of onnxruntime-web and onnxruntime-node. */
+/** The part of onnxruntime-web and onnxruntime-node that is used here. */
 export interface Ort {
   readonly env: {
     readonly wasm: { numThreads?: number; wasmPaths?: unknown }
@@ -23,9 +23,9 @@ export interface Ort {
 }
 
 /**
- * A stream in onnxruntime, in WebAssembly ("wasm") or as a native addon of Node ("cpu"), with all
- * graph optimisations: outputs become the inputs of the next frame as the tensors that they are,
- * without a copy on this side.
+ * Opens a stream in onnxruntime, in WebAssembly ("wasm") or as a native addon of Node ("cpu"), with
+ * all graph optimisations. Outputs become the inputs of the next frame as the same tensors, without
+ * a copy in JavaScript.
  */
 export async function openOnnx(
   { env, InferenceSession, Tensor }: Ort,

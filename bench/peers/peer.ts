@@ -1,7 +1,7 @@
-/** A stream in another runtime, with the same weights as ours. */
+/** A stream in another runtime, with our weights. */
 export interface Peer {
-  /** Of the runtime. */
+  /** Version of the runtime. */
   readonly version: string
-  /** The logits after the next frame, pixels [H, W, 3] 0..1. */
+  /** Returns the logits after the next frame, pixels [H, W, 3] 0..1. */
   advance(pixels: Float32Array): Promise<Float32Array>
 }

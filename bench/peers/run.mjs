@@ -1,5 +1,5 @@
-// node bench/peers/run.mjs [--peer web] [--size B] [--threads 1]…: compares with another runtime,
-// which is installed here on first use.
+// node bench/peers/run.mjs [--peer web] [--size B] [--threads 1]…: compares this runtime with
+// another one, which is installed here on first use.
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'

@@ -6,11 +6,11 @@ import { takeColumns, type Weights } from '../../src/onnx/weights.ts'
 import type { Peer } from './peer.ts'
 
 /**
- * A stream in TensorFlow.js on its WebAssembly backend, op by op as it has no graph to compile.
- * With what it is fast at: bias within the product; products head by head and with nothing
- * transposed inside, because any other is about eight times as slow; gelu by a sigmoid, because its
- * tanh is twenty times as slow; the inputs of conv1d kept as one tensor a frame; the last block
- * with the class token alone.
+ * Opens a stream in TensorFlow.js on its WebAssembly backend. There is no graph to compile, so it
+ * runs operation by operation, in the forms that are fastest there: bias within the product;
+ * products head by head without a transposition, because any other is about eight times as slow;
+ * gelu by a sigmoid, because its tanh is twenty times as slow; the inputs of conv1d as one tensor
+ * per frame; the last block with the class token only.
  */
 export async function openTfjs(config: Config, weights: Weights, threads: number): Promise<Peer> {
   const require = createRequire(import.meta.url)
@@ -38,7 +38,7 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
   const n = tokensOf(config)
   const [r, w] = [d / h, e / h]
   const known = new Map<string, Tensor>()
-  /** A constant, made on first use. */
+  /** Returns a constant, made on first use. */
   const constant = (name: string, make: () => Float32Array, shape: number[]): Tensor => {
     if (!known.has(name)) known.set(name, tf.keep(tf.tensor(make(), shape)))
     return known.get(name)!
@@ -47,7 +47,7 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
     constant(name, () => weights.get(name)!, shape)
   const part = (name: string, rows: number, from: number, count: number, shape: number[]) =>
     constant(`${name} ${from}`, () => takeColumns(weights.get(name)!, rows, from, count), shape)
-  /** x [rows, inputs]·kernel + bias, of which columns from..from+outputs−1. */
+  /** x [rows, inputs]·kernel + bias, with the columns from..from+outputs−1. */
   const dense = (name: string, x: Tensor, inputs: number, outputs: number, from = 0): Tensor =>
     tf.fused.matMul({
       a: x as never,
@@ -71,7 +71,7 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
       weight(`${name}/bias`, d),
     )
   }
-  /** Columns of each head, through a function, side by side again. */
+  /** Applies a function to the columns of each head, and joins the results. */
   const byHead = (
     size: number,
     of: (columns: (x: Tensor) => Tensor, head: number) => Tensor,
@@ -85,7 +85,7 @@ export async function openTfjs(config: Config, weights: Weights, threads: number
 
   let frame = 0
   /**
-   * What goes from frame to frame: for each layer the inputs of conv1d, newest first, and the
+   * State from frame to frame: for each layer the inputs of conv1d, newest first, and the
    * recurrence; the sum of features.
    */
   const past = Array.from({ length: depth }, () =>

@@ -11,32 +11,33 @@ import type { Peer } from './peer.ts'
 
 const SEED = 1
 /**
- * Frames whose logits are compared before anything is timed, and how far they may lie apart,
- * relative to the largest.
+ * Number of frames whose logits are compared before anything is timed, and their largest
+ * difference, relative to the largest logit.
  */
 const COMPARED = 8
 const MAX_DIFFERENCE = 1e-4
-/** Enough for a steady median: more of the small and fast. */
+/** Rounds that give a stable median: more for smaller sizes. */
 const ROUNDS: Partial<Record<Size, number>> = { Ti: 100, S: 40, B: 15 }
 
-/** How both compute. */
+/** Options of a comparison. */
 export interface Turns {
   readonly size: Size
-  /** Frames of each; as many as a steady median takes unless given. */
+  /** Number of rounds. By default as many as give a stable median. */
   readonly rounds?: number
   readonly threads: number
   readonly build: Build
-  /** Of ours. */
+  /** Number format of our matrices. */
   readonly dtype: MatrixDType
-  /** How many times as long as theirs a frame of ours may take. */
+  /** Largest relative time of one of our frames. */
   readonly most: number
 }
 
 /**
- * A peer against this runtime: the same weights and frames, one step a frame with carried state.
- * Checks that both give the same logits, then times them in turn with as many threads; the verdict
- * is that they do, and that ours does not take longer than it may.
- * @param name of the peer, for the report
+ * Compares a peer with this runtime: same weights and frames, one step per frame with carried
+ * state. Checks that both give the same logits, then times them alternately with the same number of
+ * threads. The verdict is whether the logits agree, and whether our relative time is within its
+ * bound.
+ * @param name name of the peer, for the report
  * @param open makes the peer with these weights
  */
 export async function takeTurns(
@@ -47,7 +48,7 @@ export async function takeTurns(
 ): Promise<Report> {
   const rounds = more.rounds ?? ROUNDS[size] ?? 15
   const config = configOf(size)
-  // Matrices of whole numbers are another model, so only the times can be compared.
+  // Quantised matrices are another model, so only times are compared.
   const tolerance = dtype === 'int8' ? 1 : MAX_DIFFERENCE
   const engine = await createEngine(config, SEED, { threads, build, dtype })
   const peer = await open(config, await collectWeights(randomCheckpoint(config, SEED), config))
@@ -67,10 +68,10 @@ export async function takeTurns(
   ] as const
   for (const [, advance] of sides) await warm(() => advance(frames[0]!))
   for (let round = 0; round < rounds && (await goesOn(follow, round / rounds)); round++) {
-    // Who comes first changes, so that neither always finds the clock rate as the other leaves it.
+    // The order alternates, so that both see the same clock rate.
     for (const [samples, advance] of round % 2 ? sides : sides.toReversed()) {
-      // A frame untimed, so that each finds the caches as in a stream of its own, and no threads of
-      // the other that still spin.
+      // One frame is not timed. It fills the caches, and lets the threads of the other runtime stop
+      // spinning.
       await advance(frames[round % COMPARED]!)
       samples.push(await time(() => advance(frames[round % COMPARED]!)))
     }
@@ -85,7 +86,8 @@ export async function takeTurns(
     [name]: peer.version,
   }
   if (!ours.length) return { bench: name, facts, tables: [], verdict: null }
-  // Frame against frame: what else happens on the machine mostly meets both of a round.
+  // Ratios are taken within a round: other load on the machine mostly affects both frames of a
+  // round.
   const ratio = median(ours.map(({ wall }, round) => wall / theirs[round]!.wall))
   const row = (runtime: string, samples: readonly Sample[]) => {
     const walls = samples.map(({ wall }) => wall)
@@ -106,8 +108,8 @@ export async function takeTurns(
       {
         title:
           `A frame of a stream of ${size}, batch 1, t = 1, ` +
-          `in turn (logits of ${COMPARED} frames within ${difference.toExponential(1)} of each ` +
-          'other)',
+          `alternating (logits of ${COMPARED} frames within ${difference.toExponential(1)} of ` +
+          'each other)',
         rows,
       },
     ],
@@ -117,10 +119,10 @@ export async function takeTurns(
     verdict: {
       holds: fits && ratio <= most,
       text: fits
-        ? `a frame of ${size} takes ${ratio.toFixed(3)} times as long as with ${name} (at most ` +
+        ? `relative time of a frame of ${size} against ${name}: ${ratio.toFixed(3)} (at most ` +
           `${most})`
         : `the logits differ by ${difference.toExponential(1)} of the largest (at most ` +
-          `${tolerance}), so the times mean nothing`,
+          `${tolerance}), so the times cannot be compared`,
     },
   }
 }
