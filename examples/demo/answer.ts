@@ -1,13 +1,13 @@
-/** What the model sees now, how sure it is, and how fast it runs. */
+/** The panel with the model's answer, its confidence, and speed. */
 import type { Class } from 'trecvit'
 import { paintWith } from './colours.ts'
 import { type Reply, WINDOW } from './messages.ts'
 import { element } from './text.ts'
 import { nameOf, percent } from './words.ts'
 
-/** Answers that speed and latency are told of. */
+/** Number of answers that speed and latency are computed from. */
 const RECENT = 120
-/** Classes that are listed. */
+/** Number of classes in the list. */
 const LISTED = 5
 
 const rows = Array.from({ length: LISTED }, () => {
@@ -25,7 +25,7 @@ export class Answer {
     this.clear()
   }
 
-  /** Nothing has been seen yet. */
+  /** Shows that there is no answer yet. */
   clear(): void {
     this.#latencies.length = this.#arrivals.length = 0
     this.#wait(0)
@@ -51,7 +51,7 @@ export class Answer {
     element('captionProb').textContent = percent(best.prob)
   }
 
-  /** The video is over. */
+  /** Shows the answer for the whole video. */
   end({ overall, frames }: Extract<Reply, { type: 'ended' }>): string {
     const best = overall[0]!
     const sentence = `Over all ${frames} frames: ${nameOf(best)} (${percent(best.prob)}).`
@@ -95,13 +95,13 @@ export class Answer {
   }
 }
 
-/** Shows a fact, with its name; what is not known yet is not there. */
+/** Shows a fact under its name, or hides both if the text is empty. */
 export function fact(id: string, text: string): void {
   element(id).textContent = text
   element(id).parentElement!.hidden = false
 }
 
-// ---- memory, where the browser tells
+// ---- memory, if the browser can measure it
 
 const measured = (
   performance as { measureUserAgentSpecificMemory?: () => Promise<{ bytes: number }> }

@@ -1,5 +1,5 @@
-// npm run demo: bundles this page, with the package as any page's bundler finds it, into dist/demo:
-// static files for any host. Needs npm run build.
+// npm run demo: bundles this page into dist/demo, as static files for any host. The package is
+// resolved as in any application. Needs npm run build.
 
 import { existsSync } from 'node:fs'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -33,7 +33,7 @@ const [page, panels] = await Promise.all(
 )
 await writeFile(`${out}index.html`, page.replace('<!-- panels.html -->', panels))
 await copyFile(here('../../models/lake.mp4'), `${out}lake.mp4`)
-// FFmpeg for browsers that keep the planes of pictures to themselves, if it was built.
+// FFmpeg, for browsers that give no access to the planes of a picture, if it was built.
 for (const file of ['decoder.wasm', 'decoder.LICENSE', 'decoder.NOTICE'])
   if (existsSync(here(`../../dist/${file}`))) await copyFile(here(`../../dist/${file}`), out + file)
 await import('./buildCompare.mjs')

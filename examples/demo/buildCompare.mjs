@@ -1,5 +1,5 @@
-// The compare page, into dist/demo: unlike the demo it is made of the sources, because benches look
-// behind the package's interface. onnxruntime-web comes along if bench/peers has it (npm ci
+// Bundles the compare page into dist/demo. Unlike the demo it is built from the sources, because
+// benches use internals of the package. onnxruntime-web is included if bench/peers has it (npm ci
 // --prefix bench/peers --ignore-scripts).
 import { existsSync } from 'node:fs'
 import { copyFile, mkdir } from 'node:fs/promises'

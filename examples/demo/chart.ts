@@ -1,10 +1,10 @@
-/** The probabilities of the classes over time. A click on it seeks. */
+/** A chart of the probabilities of the classes over time. A click seeks. */
 import uPlot from 'uplot'
 import { colourOf } from './colours.ts'
 import type { Track } from './track.ts'
 import { nameOf } from './words.ts'
 
-/** Classes that are drawn: those that were the most probable with most certainty. */
+/** Largest number of lines: the classes that reached the highest probabilities. */
 const MOST = 8
 
 export class Chart {
@@ -15,7 +15,7 @@ export class Chart {
   #names = ''
   #end = 0
 
-  /** @param seek is called with seconds */
+  /** @param seek called with seconds */
   constructor(
     element: HTMLElement,
     legend: HTMLElement,
@@ -34,13 +34,13 @@ export class Chart {
     }
   }
 
-  /** Draws with the colours of the page as they are now. */
+  /** Draws again after a change of theme. */
   recolour(): void {
     this.#names = ''
     this.draw(this.#end)
   }
 
-  /** @param end seconds up to which the axis goes */
+  /** @param end seconds at the end of the axis */
   draw(end: number): void {
     this.#end = end
     const { times, answers, peaks } = this.#track

@@ -1,15 +1,15 @@
-/** The code that does what is on the page. */
+/** Generates code that does the same as the page. */
 import { type Origin, type Settings, WINDOW } from './messages.ts'
 
-/** Where frames come from. */
+/** Source of frames. */
 export type SourceKind = 'sample' | 'file' | 'camera' | 'screen'
 
-/** What is on the page. */
+/** State of the page. */
 export interface Shown {
   readonly source: SourceKind
   readonly model: { readonly kind: Origin['kind']; readonly name: string | null }
   readonly settings: Settings
-  /** Frames a second that are taken; 0 is all. */
+  /** Frames that are sampled per second; 0 means all. */
   readonly rate: number
 }
 

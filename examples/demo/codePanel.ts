@@ -1,4 +1,4 @@
-/** Code with colours, and to copy. */
+/** The panel with highlighted code, and buttons to copy it. */
 import { element, tell } from './text.ts'
 
 const KINDS = [
@@ -9,7 +9,7 @@ const KINDS = [
 ] as const
 const TOKEN = new RegExp(KINDS.map(([, { source }]) => `(${source})`).join('|'), 'g')
 
-/** Shows the code, with colours. */
+/** Shows the code with syntax highlighting. */
 export function showCode(code: string): void {
   const nodes: Node[] = []
   let end = 0
@@ -24,7 +24,7 @@ export function showCode(code: string): void {
   element('source').replaceChildren(...nodes, code.slice(end))
 }
 
-/** Copies text, and says so. */
+/** Copies text to the clipboard, and reports the result. */
 export async function copy(text: string, what: string): Promise<void> {
   try {
     await navigator.clipboard.writeText(text)

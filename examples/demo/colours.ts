@@ -1,15 +1,15 @@
-/** One colour for each label, the same everywhere on the page: --c0 … --c9 of the style sheet. */
+/** Colours of labels, the same everywhere on the page: --c0 … --c9 of the style sheet. */
 const COUNT = 10
 
 const known = new Map<string, number>()
 
-/** Gives labels their colours, in order. */
+/** Assigns colours to labels, in order. */
 export function orderColours(labels: readonly string[] | null): void {
   known.clear()
   if (labels && labels.length <= COUNT) for (const label of labels) known.set(label, known.size)
 }
 
-/** Index of the colour of a label. */
+/** Returns the index of the colour of a label. */
 export function colourOf(label: string): number {
   if (!known.has(label)) known.set(label, known.size % COUNT)
   return known.get(label)!

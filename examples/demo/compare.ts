@@ -1,6 +1,6 @@
 /**
- * The compare page: runs the benches in a worker, draws their reports together with those of other
- * machines, and saves them.
+ * The compare page: runs benches in a worker, shows their reports and those of other machines, and
+ * saves them.
  */
 import { pageOf, sectionsOf } from '../../src/bench/lib/html.ts'
 import { parseReports, type Report } from '../../src/bench/lib/report.ts'
@@ -21,11 +21,11 @@ const names: Readonly<Record<Part, string>> = {
   kernels: 'the kernels',
   frame: 'a frame',
   growth: 'growth',
-  peer: 'onnxruntime-web, in turn with trecvit',
+  peer: 'onnxruntime-web and trecvit, alternating',
 }
 
 let reports: Report[] = []
-/** Made anew for each run, so that nothing of one is left in the next. */
+/** A new worker for each run, so that runs do not influence each other. */
 let worker: Worker | null = null
 let began = 0
 
@@ -48,7 +48,7 @@ settings.onsubmit = (event) => {
   worker = new Worker('compareWorker.js', { type: 'module' })
   worker.onmessage = ({ data }: MessageEvent<CompareReply>) => hear(data)
   worker.onerror = (event) => {
-    tell(`The bench could not go on: ${event.message || 'its script did not load'}.`, true)
+    tell(`The bench failed: ${event.message || 'its script did not load'}.`, true)
     end('It failed.')
   }
   ask({

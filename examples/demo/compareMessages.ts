@@ -1,12 +1,12 @@
-/** What the compare page and its worker say to each other. */
+/** Messages between the compare page and its worker. */
 import type { Report } from '../../src/bench/lib/report.ts'
 
-/** What is measured, and how. */
+/** The selected benches and their options. */
 export interface CompareSettings {
   readonly size: 'Ti' | 'S' | 'B'
   readonly build: 'auto' | 'simd' | 'relaxed'
   readonly threads: number
-  /** For each thing that is measured. */
+  /** Seconds for each measurement. */
   readonly seconds: number
   readonly parts: readonly Part[]
 }
@@ -24,6 +24,6 @@ export type CompareReply =
       readonly share: number
     }
   | { readonly type: 'report'; readonly report: Report }
-  /** Something is wrong, and the rest goes on. */
+  /** An error that does not end the run. */
   | { readonly type: 'error'; readonly text: string }
   | { readonly type: 'done'; readonly stopped: boolean }

@@ -1,5 +1,6 @@
 /**
- * Measures beside the page: the benches of the package, and onnxruntime-web with the same weights.
+ * Worker of the compare page: the benches of the package, and onnxruntime-web with the same
+ * weights.
  */
 
 import { type Ort, openOnnx } from '../../bench/peers/onnx.ts'
@@ -14,7 +15,7 @@ import { writeModel } from '../../src/onnx/model.ts'
 import { importOptional } from '../../src/platform/platform.ts'
 import type { CompareReply, CompareRequest, CompareSettings, Part } from './compareMessages.ts'
 
-/** Where build.mjs puts onnxruntime-web, if it was installed. */
+/** Folder of onnxruntime-web, if it was installed. */
 const ORT = new URL('ort/', self.location.href).href
 const STEP = { graph: 'step', frames: 1, dtype: 'f32', attention: 'fused' } as const
 const MISSING =
@@ -35,7 +36,7 @@ async function run(settings: CompareSettings): Promise<void> {
   for (const [index, name] of settings.parts.entries()) {
     if (signal.aborted) break
     const progress = (share: number) => {
-      // Ten times a second is as often as anybody can read it.
+      // At most ten reports of progress per second.
       if (performance.now() - said < 100) return
       said = performance.now()
       say({ type: 'progress', part: name, share })
@@ -69,7 +70,7 @@ async function measure(
       return growth({ ...options, threads: String(threads) }, follow)
     case 'peer': {
       const ort = await loadOrt()
-      // Frames of one last longer than those of the other: about as many as fit.
+      // Frames of larger models take longer. This is about the number of frames that fits.
       const rounds = Math.max(5, Math.round((seconds * 30) / { Ti: 0.15, S: 0.5, B: 2 }[size]))
       return takeTurns(
         'onnxruntime-web',

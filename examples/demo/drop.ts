@@ -1,4 +1,4 @@
-/** Files that are dropped anywhere on a page. */
+/** Handles files that are dropped anywhere on the page. */
 export function onDrop(take: (files: File[]) => void): void {
   addEventListener('dragover', (event) => {
     event.preventDefault()

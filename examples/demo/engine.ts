@@ -1,21 +1,21 @@
-/** The model that runs, and its stream. A new model takes their place only when it is loaded. */
+/** The current model and its stream. A new model replaces them only after it is loaded. */
 import { type Stream, TRecViT } from 'trecvit'
 import { type Origin, type Settings, WINDOW } from './messages.ts'
 import { storedKinetics } from './offer.ts'
 import { say } from './turns.ts'
 import { watchedGpu } from './watchedGpu.ts'
 
-/** Classes that are told. */
+/** Number of classes in a reply. */
 const TOP = 8
-/** Milliseconds between two reports about what loads. */
+/** Milliseconds between two reports of progress. */
 const REPORT = 100
 
-/** A model that was loaded, and what it was loaded from. */
+/** A loaded model and its source. */
 interface Loaded {
   readonly model: TRecViT
   readonly settings: Settings
   readonly origin: Origin
-  /** Where its weights can be read once more; null for the built-in model. */
+  /** Source of its weights for later reads; null for the built-in model. */
   readonly weights: Blob | URL | null
 }
 
@@ -44,7 +44,7 @@ export class Engine {
     return this.#now!.weights
   }
 
-  /** Whether only the device would change, to one that is named: a stream can move there. */
+  /** Whether only the device would change, to a named one. The stream can then move there. */
   canMove(next: Settings, origin: Origin): boolean {
     const rest = (of: Settings) => String(Object.values({ ...of, device: 0 }))
     return (
@@ -61,7 +61,7 @@ export class Engine {
     this.tellDevice()
   }
 
-  /** Loads a model beside the one that runs. */
+  /** Loads a model while the current one runs. */
   async load(settings: Settings, origin: Origin): Promise<Loaded> {
     const { device, dtype, threads, deterministic } = settings
     this.cancel()
@@ -90,8 +90,8 @@ export class Engine {
   }
 
   /**
-   * Puts a loaded model in the place of the one that ran.
-   * @returns whether the stream goes on with what it has seen: only with the same weights
+   * Replaces the current model by a loaded one.
+   * @returns whether the state of the stream was kept: only if the weights are the same
    */
   async adopt(loaded: Loaded): Promise<boolean> {
     const { model, origin } = loaded
@@ -114,7 +114,7 @@ export class Engine {
     return isSame
   }
 
-  /** Goes on from a snapshot of the stream. */
+  /** Resumes the stream from a snapshot. */
   async goBack(snapshot: Uint8Array): Promise<void> {
     const stream = await this.model.resume(snapshot, { topK: TOP })
     await this.#stream?.dispose()
@@ -132,7 +132,7 @@ export class Engine {
     })
   }
 
-  /** After an answer: says if it came from another device than the one before. */
+  /** Called after an answer: reports a change of device. */
   watchDevice(): void {
     const { device } = this.stream
     if (JSON.stringify(device) === this.#shown.device) return

@@ -1,13 +1,13 @@
-/** How fast TRecViT-B would be here, measured with one of its layers before it is downloaded. */
+/** Estimates the speed of TRecViT-B on this machine from one of its layers, before the download. */
 import { type LoadOptions, TRecViT } from 'trecvit'
 
 const [WIDTH, MLP, HEADS, LRU, TAPS, REP, CLASSES] = [768, 3072, 12, 1536, 4, 3072, 400]
 const LAYERS = 12
 const [SIZE, PATCH] = [224, 16]
-/** Frames that are timed, after some that are not. */
+/** Number of frames to warm up, and number of timed frames. */
 const [WARM_UP, TIMED] = [1, 3]
 
-/** Tensors of TRecViT-B with its first layer alone, by their official names. */
+/** Returns the official names and shapes of the tensors of TRecViT-B with one layer only. */
 function tensorsOfOneLayer(): Map<string, number[]> {
   const recurrent = 'encoder/residualblock_00/recurrent_block'
   const block = 'encoder/encoderblock_0'
@@ -50,7 +50,7 @@ const linear = (name: string, from: number[], to: number[]): [string, number[]][
   [`${name}/bias`, to],
 ]
 
-/** A checkpoint of zeros, as .safetensors. */
+/** Returns a checkpoint of zeros, as .safetensors. */
 export function checkpointOfOneLayer(): Blob {
   let at = 0
   const header: Record<string, object> = {}
@@ -64,7 +64,7 @@ export function checkpointOfOneLayer(): Blob {
   return new Blob([length, text, new Uint8Array(at)])
 }
 
-/** Frames a second of TRecViT-B: 12 times the time of one layer. */
+/** Returns the estimated frames per second of TRecViT-B: its time is 12 times that of one layer. */
 export async function estimate(options: LoadOptions): Promise<number> {
   const model = await TRecViT.load(checkpointOfOneLayer(), options)
   try {

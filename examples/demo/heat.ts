@@ -1,9 +1,9 @@
-/** Numbers as colours over a picture. */
+/** Draws numbers as colours over a picture. */
 import type { Reply } from './messages.ts'
 
 /**
- * From little to much: dark blue, violet, red, orange, pale yellow; ever lighter, so that eyes that
- * see few colours can read it, too.
+ * Colours from small to large: dark blue, violet, red, orange, pale yellow. Lightness increases, so
+ * people with colour vision deficiency can read them, too.
  */
 export const RAMP = [
   [20, 16, 70],
@@ -14,7 +14,7 @@ export const RAMP = [
 ] as const
 
 /**
- * Lays a map over the part of a picture that the model sees: the largest of its shape, in the
+ * Draws a map over the part of a picture that the model sees: the largest crop of its shape, in the
  * middle.
  * @param opacity 0..1
  */
@@ -38,7 +38,7 @@ export function paint(
   context.strokeRect((width - wide) / 2 + 0.5, (height - high) / 2 + 0.5, wide - 1, high - 1)
 }
 
-/** A pixel a patch, from the least value to the largest, which covers the picture most. */
+/** One pixel per patch. The largest value is the most opaque. */
 function tileOf({
   values,
   grid: [rows, columns],

@@ -1,7 +1,4 @@
-/**
- * A look inside: what the model does with the frame on the page, laid over it, and where its time
- * goes.
- */
+/** The "inside" panel: maps of the model over the frame, and the time of each operation. */
 import { paint, RAMP } from './heat.ts'
 import type { Look, Reply, Request } from './messages.ts'
 import { element } from './text.ts'
@@ -9,15 +6,15 @@ import { percent } from './words.ts'
 
 const WORDS: Readonly<Record<Look['view'], string>> = {
   attention:
-    'Space: where the class token looks in this frame. ' +
-    'Attention is shared out over all patches, so a bright place counts for the answer.',
+    'Space: the attention of the class token in this frame. ' +
+    'The brighter a patch, the more it counts for the answer.',
   decay:
-    'Time: how much each patch keeps from the frame before. A bright place remembers; ' +
-    'a dark one takes in what is new.',
+    'Time: how much each patch keeps from the frame before. A bright patch keeps its state; ' +
+    'a dark one is updated.',
 }
 
 export class Inside {
-  /** The map that is shown: what tests look at. */
+  /** The map on the page; read by tests. */
   map: Extract<Reply, { type: 'map' }> | null = null
   readonly #ask: (request: Request) => void
   readonly #changed: () => void
@@ -27,10 +24,10 @@ export class Inside {
   readonly #toggle = element<HTMLButtonElement>('attention')
   #isOn: boolean
   #isOpen = false
-  /** Layer and head of a link, until the model is there. */
+  /** Layer and head of a link, until a model is loaded. */
   #wanted: { readonly layer: string | null; readonly head: string | null } | undefined
 
-  /** @param changed is called after a choice */
+  /** @param changed called after a choice */
   constructor(
     ask: (request: Request) => void,
     changed: () => void,
@@ -57,7 +54,7 @@ export class Inside {
       `linear-gradient(to right, ${RAMP.map(([r, g, b]) => `rgb(${r} ${g} ${b})`)})`
   }
 
-  /** What a link carries of it. */
+  /** Fields of the panel for a link. */
   get link(): Readonly<Record<string, string | null>> {
     const { view, layer, head } = this.#look
     return {
@@ -68,13 +65,13 @@ export class Inside {
     }
   }
 
-  /** Its panel is opened or closed. */
+  /** Called when the panel opens or closes. */
   open(isOpen: boolean): void {
     if (isOpen && !this.#isOpen) this.#ask({ type: 'profile' })
     this.#isOpen = isOpen
   }
 
-  /** Another model: as many layers and heads. */
+  /** Called for another model: sets the numbers of layers and heads. */
   fit(layers: number, heads: number): void {
     const { layer, head } = this.#form as unknown as Record<string, HTMLSelectElement>
     if (layer!.length === layers && head!.length === heads + 1) return
@@ -91,7 +88,7 @@ export class Inside {
     this.#choose()
   }
 
-  /** Another device: times are no longer true. */
+  /** Called for another device: measured times are no longer valid. */
   changed(): void {
     if (this.#isOpen) this.#ask({ type: 'profile' })
   }

@@ -1,33 +1,33 @@
-/** What the model does with a frame on its way: maps over the picture, and where its time goes. */
+/** Computes maps over the picture from the model's tensors, and the time of each operation. */
 import type { FrameLike } from 'trecvit'
 import type { Engine } from './engine.ts'
 import { keepWanted, mapOf, type Tensors } from './look.ts'
 import type { Look } from './messages.ts'
 import { say } from './turns.ts'
 
-/** Milliseconds between two looks while a video plays, at least. */
+/** Least number of milliseconds between two maps while a video plays. */
 const PAUSE = 200
-/** Share of the time that looks may take of what plays. */
+/** Largest share of the time of a playing video for maps. */
 const SHARE = 0.15
 
 export class Insight {
   readonly #engine: Engine
   #look: Look | null = null
-  /** When the next look is due. */
+  /** Time at which the next map may be computed. */
   #due = 0
-  /** Of the frame that was looked into last. */
+  /** Tensors of the latest traced frame. */
   #seen: Tensors | undefined
 
   constructor(engine: Engine) {
     this.#engine = engine
   }
 
-  /** Whether the next frame is to be looked into. */
+  /** Whether to trace the next frame. */
   wants(playing: boolean): boolean {
     return this.#look !== null && !(playing && performance.now() < this.#due)
   }
 
-  /** Runs a frame once more from the state before it, and keeps what was on the way. */
+  /** Runs a frame again from the state before it, and keeps its tensors. */
   async take(before: Uint8Array, frame: FrameLike): Promise<void> {
     const start = performance.now()
     const twin = await this.#engine.model.resume(before)
@@ -41,7 +41,7 @@ export class Insight {
     this.#due = end + Math.max(PAUSE, (end - start) / SHARE)
   }
 
-  /** @returns whether the frame that is shown has to be looked into for it */
+  /** @returns whether the frame on the page must be traced for this map */
   async change(look: Look | null): Promise<boolean> {
     this.#look = look
     if (look && !this.#seen) return true
@@ -49,7 +49,7 @@ export class Insight {
     return false
   }
 
-  /** Another video or model. */
+  /** Called for another video or model. */
   forget(): void {
     this.#seen = undefined
     this.#due = 0

@@ -1,6 +1,4 @@
-/**
- * The model that a person wants to find again on the next visit, in the storage of this browser.
- */
+/** A model that the browser's storage keeps for the next visit. */
 
 const MODEL = 'model'
 const ABOUT = 'model.json'
@@ -10,7 +8,7 @@ interface About {
   readonly labels: readonly string[] | null
 }
 
-/** Copies a checkpoint into the storage, in place of the one before. */
+/** Copies a checkpoint into the storage. It replaces the one before. */
 export async function keep(file: File, labels: readonly string[] | null): Promise<void> {
   await forget()
   const folder = await navigator.storage.getDirectory()
@@ -31,14 +29,14 @@ export async function keep(file: File, labels: readonly string[] | null): Promis
   }
 }
 
-/** The checkpoint with the names of its classes, or null. */
+/** Returns the checkpoint with the names of its classes, or null. */
 export async function kept(): Promise<{
   readonly file: File
   readonly labels: readonly string[] | null
 } | null> {
   try {
     const folder = await navigator.storage.getDirectory()
-    // Written last: without it the copy is not whole.
+    // Written last, so it exists only if the copy is complete.
     const about = JSON.parse(await (await read(folder, ABOUT)).text()) as About
     return { file: new File([await read(folder, MODEL)], about.name), labels: about.labels }
   } catch {

@@ -1,9 +1,12 @@
-/** Kinetics-400: what it is, what it costs, and the way to it. Nothing is fetched before that. */
+/**
+ * The panel that offers Kinetics-400: what it is, its size and its speed here. Nothing is fetched
+ * before the user agrees.
+ */
 import type { Offer, Origin, Reply, Request } from './messages.ts'
 import { element, tell } from './text.ts'
 import { megabytes } from './words.ts'
 
-/** Slower than this is said to be slow, in frames a second. */
+/** Below this number of frames per second, the page warns that playback is slow. */
 const LIVE = 10
 
 const PLACES: Readonly<Record<Offer['where'], string>> = {
@@ -17,7 +20,7 @@ export class Kinetics {
   readonly #start = element<HTMLButtonElement>('kineticsStart')
   #offer: Offer | undefined
   #isUsed = false
-  /** What is shown of it; null while it loads. */
+  /** Id of the visible part; null while loading. */
   #part: string | null = 'kineticsOffer'
 
   constructor(ask: (request: Request) => void) {
@@ -37,7 +40,7 @@ export class Kinetics {
     }
   }
 
-  /** Shows what it costs, before anything begins. */
+  /** Shows size and speed before the download. */
   open(): void {
     if (this.#isUsed) return
     this.#start.disabled = true
@@ -67,21 +70,21 @@ export class Kinetics {
       `${rate < LIVE ? '; video plays slower than it is' : ''}`
   }
 
-  /** Another model is there. */
+  /** Called when another model is loaded. */
   showModel(kind: Origin['kind']): void {
     this.#isUsed = kind === 'kinetics'
     if (this.#isUsed) this.#show('kineticsUsed')
-    // What is being read stays.
+    // While weights are being loaded, that part stays visible.
     else if (this.#part === null || this.#part === 'kineticsUsed') this.#show('kineticsOffer')
   }
 
-  /** It could not be fetched: what else works. */
+  /** Shows that the download failed, and the alternatives. */
   showRefused({ text }: Extract<Reply, { type: 'refused' }>): void {
     element('kineticsWhy').textContent = `${text}.`
     this.#show('kineticsRefused')
   }
 
-  /** Loading was cancelled. */
+  /** Called when loading was cancelled. */
   reset(): void {
     this.showModel(this.#isUsed ? 'kinetics' : 'builtin')
   }

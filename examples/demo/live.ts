@@ -1,6 +1,6 @@
 /**
- * Pictures of a camera or of the screen, one at a time: the next one is taken when the one before
- * was answered.
+ * Pictures of a camera or of the screen. The next one is captured after the answer to the one
+ * before.
  */
 
 const REFUSED: Readonly<Record<string, string>> = {
@@ -19,7 +19,10 @@ export class Live {
   #last = 0
   #waiting = false
 
-  /** @param give takes a picture and its time in seconds @param fail hears why there are none */
+  /**
+   * @param give receives a picture and its time in seconds @param fail receives the reason if there
+   * are no pictures
+   */
   constructor(give: (bitmap: ImageBitmap, time: number) => void, fail: (why: string) => void) {
     this.#give = give
     this.#fail = fail
@@ -27,13 +30,12 @@ export class Live {
     this.#video.playsInline = true
   }
 
-  /** Asks for the source; false if it is refused. */
+  /** Asks for permission. Returns false if it is refused. */
   async start(kind: 'camera' | 'screen', rate: () => number): Promise<boolean> {
     const name = kind === 'camera' ? 'The camera' : 'The screen'
     try {
       const { mediaDevices } = navigator
-      if (!mediaDevices)
-        throw new TypeError('pages without https, other than on this machine, may not ask for it')
+      if (!mediaDevices) throw new TypeError('this needs a page with https, or on localhost')
       const stream =
         kind === 'camera'
           ? await mediaDevices.getUserMedia({ video: { width: 640, height: 480 } })
@@ -58,7 +60,7 @@ export class Live {
     return true
   }
 
-  /** The last picture has been answered. */
+  /** Called after the answer to the last picture. */
   answered(): void {
     this.#waiting = false
   }

@@ -1,7 +1,4 @@
-/**
- * What can be seen of a frame's way through the model: numbers for each patch, out of the tensors
- * of a trace.
- */
+/** Computes maps, a number for each patch, from the tensors of a trace. */
 import { type Config, type NdArray, openCheckpoint } from 'trecvit'
 import motion from 'trecvit/motion'
 import type { Look } from './messages.ts'
@@ -10,12 +7,12 @@ export type Tensors = ReadonlyMap<string, NdArray<Float32Array>>
 
 const tensor = (tensors: Tensors, name: string): NdArray<Float32Array> => tensors.get(name)!
 
-/** Tensors that the maps are made of; a trace holds some hundred megabytes more. */
+/** Keeps only the tensors for maps. A trace has some hundred megabytes more. */
 export function keepWanted(tensors: Tensors): Tensors {
   return new Map([...tensors].filter(([name]) => /(query|key_value|gates)$/.test(name)))
 }
 
-/** A number for each patch, without the class token. */
+/** Returns a number for each patch, without the class token. */
 export async function mapOf(
   tensors: Tensors,
   config: Config,
@@ -30,8 +27,8 @@ export async function mapOf(
 }
 
 /**
- * Where the class token looks: softmax(q·k / √r), the mean over the heads unless one is named.
- * Without a class token the mean over what all tokens look at.
+ * Attention of the class token: softmax(q·k / √r), of one head or the mean over heads. Without a
+ * class token, the mean over all tokens.
  */
 function attention(
   tensors: Tensors,
@@ -67,8 +64,8 @@ function attention(
 }
 
 /**
- * How much of its state each token keeps from the frame before: a = exp(−8·softplus(Λ)·σ(gate)),
- * the mean over the channels.
+ * Share of its state that each token keeps from the frame before: a = exp(−8·softplus(Λ)·σ(gate)),
+ * the mean over channels.
  */
 function keptShare(
   tensors: Tensors,
@@ -76,7 +73,7 @@ function keptShare(
   lambda: Float32Array,
   layer: number,
 ): Float32Array {
-  // [n, h, 2, e/h]: the gate of the input, then that of the decay
+  // [n, h, 2, e/h]: the input gate, then the recurrence gate.
   const gates = tensor(tensors, `${lruOf(layer)}/gates`).data
   const width = e / numHeads
   return Float32Array.from({ length: gates.length / (2 * e) }, (_, token) => {
@@ -96,7 +93,7 @@ function keptShare(
 const lruOf = (layer: number): string =>
   `encoder/residualblock_${String(layer).padStart(2, '0')}/recurrent_block/rg_lru`
 
-/** Λ of a layer [e], from the file: a trace holds no weights. */
+/** Reads Λ of a layer [e] from the file, because a trace has no weights. */
 async function readLambda(
   file: Blob | URL | null,
   { lruWidth }: Config,

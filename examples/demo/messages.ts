@@ -1,66 +1,66 @@
-/** What the page and its worker say to each other. */
+/** Messages between the page and its worker. */
 import type { Class, Device } from 'trecvit'
 
-/** Frames that the label stands for. Before as many were seen there is no label. */
+/** Frames that the label covers. There is no label before that. */
 export const WINDOW = 8
 
-/** How the engine is set. */
+/** Settings of the engine. */
 export interface Settings {
   readonly device: 'auto' | 'webgpu' | 'wasm'
-  /** '' is what the file holds. */
+  /** '' means the format of the file. */
   readonly dtype: '' | 'f32' | 'f16' | 'int8'
-  /** 0 is as many as there are. */
+  /** 0 means the default. */
   readonly threads: number
   readonly deterministic: boolean
 }
 
-/** What is laid over the picture. */
+/** The map over the picture. */
 export interface Look {
   readonly view: 'attention' | 'decay'
   /** Layer, from 0. */
   readonly layer: number
-  /** From 0; null is the mean of all. */
+  /** From 0; null is the mean over heads. */
   readonly head: number | null
 }
 
-/** Where a model comes from, and names for its classes. */
+/** Source of a model, and names for its classes. */
 export type Origin = { readonly labels: readonly string[] | null } & (
   | { readonly kind: 'builtin' }
   | { readonly kind: 'file'; readonly file: File }
-  /** From the server of this page, or by name if `url` is null. */
+  /** `url` is on the server of this page. If it is null, the model is loaded by name. */
   | { readonly kind: 'kinetics'; readonly url: string | null }
 )
 
-/** Where the weights of Kinetics-400 are to be had. */
+/** Source of the weights of Kinetics-400. */
 export interface Offer {
   readonly where: 'browser' | 'server' | 'host'
   readonly bytes: number
-  /** On the server of this page, else null. */
+  /** URL on the server of this page, else null. */
   readonly url: string | null
 }
 
 export type Request =
   | { readonly type: 'settings'; readonly settings: Settings }
-  /** With `keep` a file stays in the browser's storage. */
+  /** `keep` stores a file in the browser. */
   | { readonly type: 'model'; readonly origin: Origin; readonly keep: boolean }
-  /** Names of the classes of the model that is there. */
+  /** Names for the classes of the current model. */
   | { readonly type: 'labels'; readonly labels: readonly string[] }
-  /** The model that was kept is wanted again, or no more; what loads is not wanted. */
+  /** Loads the stored model, deletes it, or cancels loading. */
   | { readonly type: 'recall' | 'forget' | 'cancel' }
-  /** Where Kinetics-400 is, and how fast it would run; or it is to go from this browser. */
+  /** Asks for the source and speed of Kinetics-400, or deletes it from this browser. */
   | { readonly type: 'offer' | 'remove' }
-  /** A file, of which frames are taken `rate` times a second; 0 is as often as it has some. */
+  /** Opens a file. `rate` frames per second are sampled; 0 means all. */
   | {
       readonly type: 'open'
       readonly file: Blob
       readonly name: string
       readonly rate: number
     }
-  /** From now on pictures come from the page. */
+  /** From now on the page sends pictures. */
   | { readonly type: 'live' }
   | { readonly type: 'picture'; readonly bitmap: ImageBitmap; readonly time: number }
   | { readonly type: 'play' | 'pause' | 'step' | 'reset' | 'lose' | 'profile' }
-  /** To a time in seconds. Frames that no snapshot covers are computed on the way. */
+  /** Seeks to a time in seconds. Frames since the last snapshot before it are computed. */
   | { readonly type: 'seek'; readonly time: number }
   | { readonly type: 'look'; readonly look: Look | null }
 
@@ -71,12 +71,12 @@ export type Reply =
       readonly dtype: string
       readonly canLose: boolean
     }
-  /** The settings that hold: others were refused. */
+  /** The settings in effect, if others were refused. */
   | { readonly type: 'settings'; readonly settings: Settings }
   | {
       readonly type: 'model'
       readonly kind: Origin['kind']
-      /** Of its file, or null. */
+      /** Name of its file, or null. */
       readonly name: string | null
       readonly about: string
       readonly labels: readonly string[] | null
@@ -84,7 +84,7 @@ export type Reply =
       readonly layers: number
       readonly heads: number
     }
-  /** Bytes of a model that loads; null when it is there, or will not be. */
+  /** Progress of loading in bytes; null when it has ended. */
   | {
       readonly type: 'loading'
       readonly progress: {
@@ -99,7 +99,7 @@ export type Reply =
       readonly kept: { readonly name: string; readonly bytes: number } | null
     }
   | { readonly type: 'offer'; readonly offer: Offer }
-  /** Frames a second that Kinetics-400 would have here; null if it cannot be told. */
+  /** Estimated frames per second of Kinetics-400 here; null if unknown. */
   | { readonly type: 'estimate'; readonly rate: number | null }
   /** Kinetics-400 could not be loaded. */
   | { readonly type: 'refused'; readonly text: string }
@@ -114,16 +114,16 @@ export type Reply =
   | {
       readonly type: 'answer'
       readonly frame: number
-      /** Seconds of the video. */
+      /** Time in the video, in seconds. */
       readonly time: number
-      /** The mean over the last frames. */
+      /** Mean over the last frames. */
       readonly top: readonly Class[]
       readonly milliseconds: number
       readonly bitmap: ImageBitmap | null
     }
   /**
-   * A number for each patch, row by row; `size` is the model's input, which is cut out of the
-   * middle of the picture.
+   * A map: a number for each patch, row by row. `size` is the model's input, which is cropped from
+   * the middle of the picture.
    */
   | {
       readonly type: 'map'

@@ -1,4 +1,4 @@
-/** Which model runs: the built-in one, or a person's own, which may stay in the browser. */
+/** The panel that chooses the model: the built-in one, or a file, which the browser may store. */
 import type { Origin, Reply, Request } from './messages.ts'
 import { element, hush, tell } from './text.ts'
 import { megabytes } from './words.ts'
@@ -17,7 +17,7 @@ export class ModelPanel {
       element<HTMLInputElement>(id).onchange = ({ target }) => {
         const input = target as HTMLInputElement
         this.#open([...input.files!], id)
-        // So that the same file may be chosen again.
+        // Allows the same file to be chosen again.
         input.value = ''
       }
     }
@@ -30,7 +30,7 @@ export class ModelPanel {
     element('cancel').onclick = () => ask({ type: 'cancel' })
   }
 
-  /** Takes checkpoints and labels out of files that were dropped; gives the others. */
+  /** Opens dropped checkpoints and labels. Returns the other files. */
   take(files: readonly File[]): File[] {
     this.#open(files.filter((file) => isCheckpoint(file) || isLabels(file)))
     return files.filter((file) => !isCheckpoint(file) && !isLabels(file))
@@ -58,7 +58,7 @@ export class ModelPanel {
         `Kept in this browser: ${kept.name}, ${megabytes(kept.bytes)}`
   }
 
-  /** @param as what they are, whatever their names say */
+  /** @param as kind of the files, whatever their names */
   #open(files: readonly File[], as?: string): void {
     const checkpoint = files.find((file) => (as ? as === 'checkpoint' : isCheckpoint(file)))
     const labels = files.find((file) => (as ? as === 'labels' : isLabels(file)))

@@ -1,15 +1,15 @@
 /**
- * Where the weights of Kinetics-400 are: in the storage of this browser, on the server of this page
+ * Finds the weights of Kinetics-400: in the storage of this browser, on the server of this page
  * (trecvit serve), or at their host.
  */
 import type { Offer } from './messages.ts'
 
-/** Bytes of the file, about. */
+/** Approximate size of the file in bytes. */
 const SIZE = 547e6
-/** Where TRecViT.load('k400') stores them: pieces 0, 1, … and about.json. */
+/** Folder in which TRecViT.load('k400') stores them: pieces 0, 1, … and about.json. */
 const FOLDER = 'trecvit-trecvit_B_k400.npz'
 
-/** One file of a server's list: see docs/weights.md. */
+/** A file in a server's list: see docs/weights.md. */
 interface Listed {
   readonly name: string
   readonly file: string
@@ -24,7 +24,7 @@ export async function findKinetics(): Promise<Offer> {
   return listed ?? { where: 'host', bytes: SIZE, url: null }
 }
 
-/** The file that is stored in this browser, or null if it is not whole. */
+/** Returns the file that is stored in this browser, or null if it is incomplete. */
 export async function storedKinetics(): Promise<File | null> {
   try {
     const root = await navigator.storage.getDirectory()
@@ -48,7 +48,7 @@ export async function removeKinetics(): Promise<void> {
   await root.removeEntry(FOLDER, { recursive: true }).catch(() => {})
 }
 
-/** The smallest file on the server of this page, or null. */
+/** Returns the smallest file on the server of this page, or null. */
 async function listedKinetics(): Promise<Offer | null> {
   try {
     const list = new URL('weights', location.href)

@@ -1,18 +1,18 @@
 /** A video and its next frame. */
 import { type Frame, openVideo, sample, type Video } from 'trecvit/video'
 
-/** What is played. */
+/** A video to play. */
 export interface Source {
   readonly file: Blob
   readonly name: string
   readonly rate: number
 }
 
-/** A video that was opened. */
+/** An open video. */
 export interface Opened {
   readonly video: Video
   readonly frames: AsyncIterator<Frame>
-  /** The frame that comes next, if it was decoded already. */
+  /** The next frame, if it is already decoded. */
   next: Frame | undefined
 }
 
@@ -23,7 +23,7 @@ export async function begin({ file, rate }: Source, start: number): Promise<Open
   return { video, frames: frames[Symbol.asyncIterator](), next: undefined }
 }
 
-/** The frame that comes next, or undefined at the end. */
+/** Returns the next frame, or undefined at the end. */
 export async function peek(opened: Opened): Promise<Frame | undefined> {
   return (opened.next ??= (await opened.frames.next()).value)
 }

@@ -1,4 +1,4 @@
-/** The page: what a person does goes to the worker, what it answers is shown. */
+/** The page: sends the user's actions to the worker, and shows its replies. */
 import { Answer, fact, watchMemory } from './answer.ts'
 import { codeOf } from './code.ts'
 import { copy, showCode } from './codePanel.ts'
@@ -52,7 +52,7 @@ const tabs = new Tabs(element('tabs'), (panel) => {
   changed()
 })
 
-/** What a link and the code tell has changed. */
+/** Called when the link and the code have changed. */
 function changed(): void {
   const shown = {
     source: sources.kind,
@@ -64,7 +64,7 @@ function changed(): void {
   history.replaceState(null, '', address())
 }
 
-/** The address of this page as it is now. */
+/** Returns the address of the page with its current state. */
 function address(): string {
   return linkOf({
     ...inside.link,
@@ -73,7 +73,7 @@ function address(): string {
   })
 }
 
-// ---- what comes back
+// ---- replies
 
 worker.onmessage = ({ data }: MessageEvent<Reply>) => {
   switch (data.type) {
@@ -164,7 +164,7 @@ function showDevice({ device, dtype, canLose }: Extract<Reply, { type: 'device' 
   inside.changed()
 }
 
-/** A reason in the words of this page. */
+/** Returns a reason, worded for this page. */
 function explained(reason: string): string {
   if (crossOriginIsolated) return `Why no faster device: ${reason}.`
   return (
@@ -178,7 +178,7 @@ function enable(canPlay: boolean): void {
   element<HTMLButtonElement>('reset').disabled = false
 }
 
-// ---- what a person does
+// ---- actions of the user
 
 play.onclick = () => ask({ type: playing ? 'pause' : 'play' })
 stepButton.onclick = () => ask({ type: 'step' })
@@ -187,7 +187,7 @@ lose.onclick = () => ask({ type: 'lose' })
 element('share').onclick = () => void copy(address(), 'Link')
 element('copy').onclick = () => void copy(element('source').textContent, 'Code')
 
-// Where keys mean nothing else.
+// Keys, where they have no other meaning.
 addEventListener('keydown', (event) => {
   const free = event.target === document.body || event.target === picture
   if (!free || event.ctrlKey || event.altKey || event.metaKey) return

@@ -1,10 +1,10 @@
-/** Between frames of a video and pictures of a page, in a worker. */
+/** Converts between frames of a video and pictures of a page, in a worker. */
 import { type Frame, toPixels } from 'trecvit/video'
 
-/** Pixels of the longer side of pictures on the page. */
+/** Longer side of pictures on the page, in pixels. */
 const SHOWN = 640
 
-/** A frame for the eye, upright. */
+/** Returns a frame as a picture, upright. */
 export async function pictureOf(frame: Frame): Promise<ImageBitmap> {
   const turned = frame.rotation === 90 || frame.rotation === 270
   const [full, high] = turned ? [frame.height, frame.width] : [frame.width, frame.height]
@@ -22,7 +22,7 @@ export async function pictureOf(frame: Frame): Promise<ImageBitmap> {
 
 let canvas: OffscreenCanvas | undefined
 
-/** What a picture shows, as the model takes it. */
+/** Returns the pixels of a picture for the model. */
 export function pixelsOf(bitmap: ImageBitmap): ImageData {
   const { width, height } = bitmap
   if (canvas?.width !== width || canvas.height !== height)

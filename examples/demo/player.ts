@@ -1,4 +1,4 @@
-/** Plays a video through the stream, frame after frame. */
+/** Plays a video through the stream, frame by frame. */
 import { type Class, type FrameLike, TrecvitError } from 'trecvit'
 import type { Engine } from './engine.ts'
 import type { Insight } from './insight.ts'
@@ -7,10 +7,10 @@ import { pictureOf, pixelsOf } from './picture.ts'
 import { Snapshots } from './snapshots.ts'
 import { inTurn, queue, say } from './turns.ts'
 
-/** Seconds by which the times of two frames differ at least. */
+/** Least difference of the times of two frames, in seconds. */
 const TOLERANCE = 1e-3
 
-/** Seconds before the frame that is shown at which another model begins. */
+/** Seconds before the current frame at which another model begins. */
 const WARM_UP = 1
 
 export class Player {
@@ -20,11 +20,11 @@ export class Player {
   #source: Source | undefined
   #opened: Opened | undefined
   #playing = false
-  /** Counts what has been played, so that each loop knows whether it is the one. */
+  /** Counts plays, so that a loop knows whether it is still the current one. */
   #plays = 0
-  /** Counts the seeks that were asked for: the last one counts. */
+  /** Counts seeks, so that only the latest one is shown. */
   #seeks = 0
-  /** Seconds of the frame that was pushed last, and of the first one. */
+  /** Time of the last pushed frame and of the first frame, in seconds. */
   #now = 0
   #first = 0
   #overall: readonly Class[] = []
@@ -38,7 +38,10 @@ export class Player {
     return this.#playing
   }
 
-  /** Opens a video; what plays goes on if it cannot be opened or its first frame not decoded. */
+  /**
+   * Opens a video. If it cannot be opened, or its first frame not decoded, the current one
+   * continues.
+   */
   async open(source: Source): Promise<void> {
     const opened = await begin(source, 0)
     const first = await peek(opened).catch(async (error) => {
@@ -64,7 +67,7 @@ export class Player {
     })
   }
 
-  /** Frames come from elsewhere from now on. */
+  /** From now on the page sends pictures. */
   async openLive(): Promise<void> {
     this.pause()
     this.#source = undefined
@@ -72,7 +75,7 @@ export class Player {
     await this.reset()
   }
 
-  /** The stream forgets what it has seen. */
+  /** Resets the stream. */
   async reset(): Promise<void> {
     await this.#engine.stream.reset()
     this.#snapshots.clear()
@@ -80,7 +83,7 @@ export class Player {
     say({ type: 'cleared' })
   }
 
-  /** Another model has taken the place of the one before: it begins where the video is. */
+  /** Called after another model was loaded: begins at the current position. */
   async beginAnew(): Promise<void> {
     this.#snapshots.clear()
     this.#insight.forget()
@@ -89,7 +92,7 @@ export class Player {
     await this.#restart(Math.max(this.#first, this.#now - WARM_UP), this.#now)
   }
 
-  /** Pushes the next frame of the file, if there is one. @param shows draws it */
+  /** Pushes the next frame of the file, if there is one. @param shows whether to draw it */
   async step(shows = true): Promise<number | null> {
     const opened = this.#opened
     if (!opened) return null
@@ -113,13 +116,13 @@ export class Player {
     }
   }
 
-  /** A picture of the page; one that comes after a file was opened is left out. */
+  /** Pushes a picture of the page. It is dropped if a file was opened meanwhile. */
   async pushPicture(bitmap: ImageBitmap, time: number): Promise<void> {
     if (this.#source) return bitmap.close()
     await this.#push(pixelsOf(bitmap), time, bitmap)
   }
 
-  /** Frame after frame at the video's own pace, or as fast as it goes where that is slower. */
+  /** Plays at the video's own pace, or as fast as possible if that is slower. */
   async play(): Promise<void> {
     if (!this.#opened && this.#source) await inTurn(() => this.#restart(0, 0))
     if (this.#playing || !this.#opened) return
@@ -137,7 +140,7 @@ export class Player {
       begun ??= { at: performance.now(), time }
       const wait = begun.at + 1000 * (time - begun.time) - performance.now()
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-      // Too slow to catch up: the pace begins here.
+      // Playback is too slow to catch up, so the pace starts again here.
       else begun = { at: performance.now(), time }
     }
   }
@@ -146,7 +149,7 @@ export class Player {
     this.#setPlaying(false)
   }
 
-  /** Shows the frame at a time; what plays goes on from there. */
+  /** Shows the frame at a time. Playback continues from there. */
   seek(to: number): Promise<void> {
     const mine = ++this.#seeks
     return queue(async () => {
@@ -154,17 +157,17 @@ export class Player {
     })
   }
 
-  /** Looks once more at the frame that is shown. */
+  /** Computes the current map again. */
   async showAgain(): Promise<void> {
     if (this.#source && !this.#playing && this.#engine.stream.frame > 0) await this.#seek(this.#now)
   }
 
-  /** From the latest snapshot before it, if there is one. */
+  /** Seeks from the latest snapshot before the time, if there is one. */
   async #seek(to: number): Promise<void> {
     if (!this.#source) return
     const found = this.#snapshots.before(to - TOLERANCE)
     const isBehind = this.#opened && this.#now < to - TOLERANCE
-    // On the way, nearer than any snapshot.
+    // The current position is nearer than any snapshot.
     if (isBehind && !(found && found.time > this.#now)) return this.#stepTo(to)
     if (found) {
       await this.#engine.goBack(found.bytes)
@@ -221,7 +224,7 @@ export class Player {
   }
 }
 
-/** A device may be lost under a look. The stream recovers, and so does the next look. */
+/** A device may be lost while a map is computed. The stream recovers, and the next map succeeds. */
 function noLook(error: unknown): undefined {
   console.warn(error)
 }

@@ -1,4 +1,4 @@
-/** The settings of the engine and of the view, in a form and in the address of the page. */
+/** Settings of the engine and of the view, in a form and in the address of the page. */
 import type { Settings } from './messages.ts'
 import { element } from './text.ts'
 
@@ -14,11 +14,11 @@ export function settingsNow(): Settings {
   }
 }
 
-/** Frames a second that are taken of a source; 0 is as many as it has. */
+/** Frames that are sampled per second; 0 means all. */
 export const rateNow = (): number =>
   field('rate').validity.valid ? Number(field('rate').value) : 0
 
-/** Shows the settings that hold. */
+/** Shows the settings in effect. */
 export function showSettings({ device, dtype, threads, deterministic }: Settings): void {
   field('device').value = device
   field('dtype').value = dtype
@@ -26,18 +26,20 @@ export function showSettings({ device, dtype, threads, deterministic }: Settings
   field('deterministic').checked = deterministic
 }
 
-/** @param changed is called with the name of what a person changed */
+/** @param changed called with the name of the changed field */
 export function onSettings(changed: (name: string) => void): void {
   form.onsubmit = (event) => event.preventDefault()
   form.onchange = ({ target }) => changed((target as HTMLInputElement).name)
 }
 
-/** Fields that a link carries, with their values when it does not. */
+/** Fields in a link, with their defaults. */
 const CARRIED = { device: 'auto', dtype: '', threads: '', rate: '', deterministic: 'false' }
 
 const isBox = (one: HTMLInputElement): boolean => one.type === 'checkbox'
 
-/** The address of this page with its settings. @param more what is not in this form */
+/**
+ * Returns the address of this page with its settings. @param more fields that are not in this form
+ */
 export function linkOf(more: Readonly<Record<string, string | null>>): string {
   const link = new URL(location.pathname, location.href)
   for (const [name, plain] of Object.entries(CARRIED)) {
@@ -49,7 +51,7 @@ export function linkOf(more: Readonly<Record<string, string | null>>): string {
   return link.href
 }
 
-/** Puts the settings of a link into the form, as far as they are possible. */
+/** Writes the settings of a link to the form, if they are valid. */
 export function takeLink(link: URLSearchParams): void {
   for (const name of Object.keys(CARRIED)) {
     const value = link.get(name)
@@ -58,7 +60,7 @@ export function takeLink(link: URLSearchParams): void {
     const before = one.value
     if (isBox(one)) one.checked = value === 'true'
     else one.value = value
-    // A list has no such entry, or a number is out of its range.
+    // The list has no such entry, or the number is out of range.
     if (!isBox(one) && (one.value !== value || !one.validity.valid)) one.value = before
   }
 }

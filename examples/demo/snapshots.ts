@@ -1,9 +1,9 @@
-/** States of the stream on its way through a video, from which it can go on. */
+/** Snapshots of the stream along a video, for seeking. */
 import type { Stream } from 'trecvit'
 
-/** Frames between two of them, at first. */
+/** Initial number of frames between two snapshots. */
 const SPACING = 30
-/** Bytes of all of them, at most. */
+/** Largest size of all snapshots, in bytes. */
 const MOST = 64e6
 
 interface Snapshot {
@@ -16,7 +16,7 @@ export class Snapshots {
   #all: Snapshot[] = []
   #spacing = SPACING
 
-  /** Takes one if it is due after this frame. */
+  /** Takes a snapshot if one is due after this frame. */
   async take(time: number, stream: Stream): Promise<void> {
     const { frame } = stream
     if (frame % this.#spacing !== 0 || frame <= (this.#all.at(-1)?.frame ?? 0)) return
@@ -28,7 +28,7 @@ export class Snapshots {
     this.#all = this.#all.filter(({ frame }) => frame % this.#spacing === 0)
   }
 
-  /** The latest one after a frame before this time. */
+  /** Returns the latest snapshot before this time. */
   before(time: number): Snapshot | undefined {
     return this.#all.findLast((one) => one.time < time)
   }

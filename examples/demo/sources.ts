@@ -1,11 +1,11 @@
-/** Where frames come from: the sample, a file, the camera or the screen. */
+/** The panel that chooses the source: the sample, a file, the camera or the screen. */
 import type { SourceKind } from './code.ts'
 import { Live } from './live.ts'
 import type { Request } from './messages.ts'
 import { rateNow } from './settings.ts'
 import { element, hush, tell } from './text.ts'
 
-/** A video, and where it comes from. */
+/** A video and its source. */
 interface Chosen {
   readonly kind: SourceKind
   readonly file: Blob | null
@@ -17,10 +17,10 @@ export class Sources {
   readonly #live: Live
   readonly #changed: () => void
   #now: Chosen = { kind: 'sample', file: null, name: '' }
-  /** Asked for, and not yet known to be one. */
+  /** The next video, until the worker has opened it. */
   #next: Chosen | undefined
 
-  /** @param changed is called when another source is there */
+  /** @param changed called when the source has changed */
   constructor(ask: (request: Request, transfer?: Transferable[]) => void, changed: () => void) {
     this.#ask = ask
     this.#changed = changed
@@ -35,7 +35,7 @@ export class Sources {
       const input = target as HTMLInputElement
       const [file] = input.files ?? []
       if (file) this.open(file)
-      // So that the same file may be chosen again.
+      // Allows the same file to be chosen again.
       input.value = ''
     }
   }
@@ -57,12 +57,12 @@ export class Sources {
     this.#open({ kind: 'sample', file: await response.blob(), name: 'Sample clip' })
   }
 
-  /** With another number of frames a second. */
+  /** Opens the video again with another sampling rate. */
   openAgain(): void {
     if (this.#now.file) this.#open(this.#now)
   }
 
-  /** The worker plays what was asked for: what came before ends. */
+  /** Called when the worker has opened the next video. The previous source ends. */
   opened(): void {
     this.#live.stop()
     if (this.#next) this.#settle(this.#next)

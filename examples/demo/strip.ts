@@ -1,4 +1,4 @@
-/** Segments under the picture, and where the video is among them: a slider that seeks. */
+/** The strip of segments under the picture, with the current position: a slider that seeks. */
 import { paintWith } from './colours.ts'
 import { element } from './text.ts'
 import type { Segment } from './track.ts'
@@ -6,7 +6,7 @@ import type { Segment } from './track.ts'
 /** Seconds of an arrow key, and of Page Up and Page Down. */
 const [SMALL, LARGE] = [0.5, 3]
 
-/** Pixels of a letter in a segment, and around its label. */
+/** Width of a letter in a segment, and of the space around its label, in pixels. */
 const [LETTER, SPARE] = [6.6, 12]
 
 export class Strip {
@@ -21,7 +21,7 @@ export class Strip {
   #canSeek = false
   #isHeld = false
 
-  /** @param seek is called with seconds */
+  /** @param seek called with seconds */
   constructor(seek: (time: number) => void) {
     this.#seek = seek
     const strip = this.#strip
@@ -30,7 +30,7 @@ export class Strip {
       this.#isHeld = true
       this.#place(this.#timeAt(event))
     }
-    // It may be moved and let go beside the strip.
+    // The pointer may leave the strip while dragging.
     addEventListener('pointermove', (event) => {
       if (this.#isHeld) this.#place(this.#timeAt(event))
     })
@@ -46,7 +46,9 @@ export class Strip {
     strip.onkeydown = (event) => this.#onKey(event)
   }
 
-  /** Another video. @param duration seconds, or null if it has no end or cannot be sought in */
+  /**
+   * Called for another video. @param duration seconds, or null without an end or without seeking
+   */
   open(duration: number | null): void {
     this.#canSeek = duration !== null
     this.#from = 0
@@ -56,7 +58,7 @@ export class Strip {
     this.#place(0)
   }
 
-  /** @param from,end seconds that are shown */
+  /** @param from,end visible seconds */
   draw(segments: readonly Segment[], from: number, end: number): void {
     this.#from = from
     this.#end = end
@@ -79,7 +81,7 @@ export class Strip {
     if (!this.#isHeld) this.#place(this.#time)
   }
 
-  /** Where the video is. */
+  /** Shows the current position. */
   show(time: number, label: string | null): void {
     this.#time = time
     this.#strip.setAttribute('aria-valuetext', `${time.toFixed(1)} s${label ? `, ${label}` : ''}`)

@@ -1,6 +1,6 @@
-/** Tabs as the ARIA practices have them: arrow keys go from one to the next. */
+/** Tabs after the ARIA practices: arrow keys move between them. */
 
-/** @param shown is called with the id of the panel that is shown, now too */
+/** @param shown called with the id of the visible panel, also at once */
 export class Tabs {
   readonly #tabs: readonly HTMLButtonElement[]
   readonly #shown: (panel: string) => void

@@ -1,15 +1,15 @@
-/** Elements of the page, and sentences to the person. */
+/** Elements of the page, and messages to the user. */
 export function element<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T
 }
 
-/** Milliseconds that a note stays. */
+/** Milliseconds that a message is visible. */
 const STAY = 12_000
 
 const box = element('messageBox')
 let fading: ReturnType<typeof setTimeout> | undefined
 
-/** A sentence to the person; what went wrong stays until something else is done. */
+/** Shows a message. Errors stay until the next message. */
 export function tell(text: string, bad = false): void {
   element('message').textContent = text
   box.className = bad ? 'bad' : ''

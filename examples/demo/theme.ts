@@ -1,7 +1,7 @@
-/** Light and dark: as the system has it, until the button says otherwise. */
+/** Light or dark theme: that of the system, until the button is used. */
 import { element } from './text.ts'
 
-/** @param changed is called now, too */
+/** @param changed called after a change, also at once */
 export function followTheme(changed = (): void => {}): void {
   const dark = matchMedia('(prefers-color-scheme: dark)')
   const colour = (isDark: boolean): void => {

@@ -1,4 +1,4 @@
-/** What was seen when: the strip under the picture, the chart, and a list to click. */
+/** The answers over time: the strip under the picture, the chart, and a list. */
 import type { Class } from 'trecvit'
 import { Chart } from './chart.ts'
 import { paintWith } from './colours.ts'
@@ -7,13 +7,13 @@ import { element } from './text.ts'
 import { type Segment, Track } from './track.ts'
 import { nameOf, percent } from './words.ts'
 
-/** Seconds of a segment that is worth a line. */
+/** Seconds of the shortest segment in the list. */
 const SHORTEST = 0.2
-/** Seconds that are shown of a source without an end. */
+/** Visible seconds of a source without an end. */
 const LIVE = 30
 
 export class Timeline {
-  /** Seconds of the frame that was answered last. */
+  /** Time of the last answered frame, in seconds. */
   now = 0
   readonly #track = new Track()
   readonly #chart: Chart
@@ -23,19 +23,19 @@ export class Timeline {
   #duration: number | null = null
   #due = false
 
-  /** @param seek is called with seconds, for videos that have an end */
+  /** @param seek called with seconds, for videos that have an end */
   constructor(seek: (time: number) => void) {
     this.#seek = (time) => this.#duration !== null && seek(time)
     this.#strip = new Strip(this.#seek)
     this.#chart = new Chart(element('chart'), element('legend'), this.#track, this.#seek)
   }
 
-  /** Times of all points, in seconds: what tests look at. */
+  /** Times of all points in seconds; read by tests. */
   get times(): readonly number[] {
     return this.#track.times
   }
 
-  /** Another source. @param duration seconds, or null */
+  /** Called for another source. @param duration seconds, or null */
   open(duration: number | null): void {
     this.#duration = duration
     this.#strip.open(duration)
@@ -47,7 +47,7 @@ export class Timeline {
     this.#draw()
   }
 
-  /** @param answer null as long as the window is not full */
+  /** @param answer null while the window is not full */
   add(time: number, answer: readonly Class[] | null): void {
     this.now = time
     this.#track.add(time, answer)
@@ -55,7 +55,7 @@ export class Timeline {
     this.#draw()
   }
 
-  /** A line across, from now on, with a word about it. */
+  /** Draws a vertical line at the current time, with a text. */
   mark(text: string): void {
     this.#track.mark(text)
   }
@@ -64,7 +64,7 @@ export class Timeline {
     this.#chart.recolour()
   }
 
-  /** Ten times a second at most. */
+  /** Draws, at most ten times a second. */
   #draw(): void {
     if (this.#due) return
     this.#due = true
@@ -74,7 +74,7 @@ export class Timeline {
     }, 100)
   }
 
-  /** Draws now: what was hidden has become visible. */
+  /** Draws at once: a hidden part has become visible. */
   update(): void {
     const last = this.#track.times.at(-1) ?? 0
     const end = this.#duration ?? last
@@ -89,7 +89,7 @@ export class Timeline {
     this.#showList(segments.filter((one) => one.to - one.from >= SHORTEST))
   }
 
-  /** Seconds at which the last point ends: as long as the one before it took. */
+  /** Returns the end of the last point in seconds. It lasts as long as the one before. */
   #endOf(last: number): number {
     const before = this.#track.times.at(-2) ?? last
     return Math.min(this.#duration!, last + (last - before))

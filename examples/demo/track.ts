@@ -1,28 +1,28 @@
-/** The answers along a video, in the order of time: what chart, strip and list are drawn from. */
+/** The answers of a video, ordered by time. Chart, strip and list are drawn from them. */
 import type { Class } from 'trecvit'
 import { nameOf } from './words.ts'
 
-/** Points that are kept; then every second one goes. */
+/** Largest number of points. Above it, every second one is removed. */
 const POINTS = 4000
-/** Seconds by which two points differ at least. */
+/** Least difference of the times of two points, in seconds. */
 const TOLERANCE = 1e-3
 
-/** Neighbouring points with the same label. */
+/** Consecutive points with the same label. */
 export interface Segment {
-  /** Seconds, from its first point to the first one of the next segment. */
+  /** Start in seconds. A segment ends where the next one starts. */
   readonly from: number
   readonly to: number
   readonly label: string
-  /** Mean, 0..1. */
+  /** Mean probability, 0..1. */
   readonly prob: number
 }
 
 export class Track {
   #times: number[] = []
-  /** Null where the window was not full. */
+  /** null while the window is not full. */
   #answers: (readonly Class[] | null)[] = []
   #marks: { readonly time: number; readonly text: string }[] = []
-  /** Labels that were ever the most probable, with their largest probability. */
+  /** Largest probability of every label that was ever the most probable. */
   #peaks = new Map<string, number>()
 
   get times(): readonly number[] {
@@ -45,7 +45,7 @@ export class Track {
     this.#peaks = new Map()
   }
 
-  /** A point; one that is there already is replaced, unless by less. */
+  /** Adds a point. It replaces a point at the same time, unless it is null. */
   add(time: number, answer: readonly Class[] | null): void {
     const index = this.#times.findLastIndex((one) => one < time - TOLERANCE) + 1
     const isThere = (this.#times[index] ?? Infinity) <= time + TOLERANCE
@@ -60,13 +60,13 @@ export class Track {
     this.#answers = even(this.#answers)
   }
 
-  /** A word about what changes after the last point. */
+  /** Adds a text about a change after the last point. */
   mark(text: string): void {
     const time = this.#times.at(-1)
     if (time !== undefined) this.#marks.push({ time, text })
   }
 
-  /** @param end seconds at which the last point ends */
+  /** @param end end of the last point, in seconds */
   segments(end: number): Segment[] {
     const segments: Segment[] = []
     const labelAt = (index: number): string | undefined => {

@@ -1,4 +1,4 @@
-/** What the worker says, and its work, one piece after the other. */
+/** Messages of the worker, and the queue of its work. */
 import { TrecvitError } from 'trecvit'
 import type { Reply, Request } from './messages.ts'
 
@@ -12,17 +12,17 @@ export const say = (reply: Reply, transfer: Transferable[] = []): void =>
 
 let last: Promise<unknown> = Promise.resolve()
 
-/** Does the work after all that was asked for before. */
+/** Runs work after all work that was queued before. */
 export function queue<T>(work: () => Promise<T>): Promise<T> {
   const result = last.then(work)
   last = result.catch(() => {})
   return result
 }
 
-/** The same, but an error is told; then the result is undefined. */
+/** Runs work in the queue. An error is shown, and the result is then undefined. */
 export const inTurn = <T>(work: () => Promise<T>): Promise<T | undefined> => told(queue(work))
 
-/** The result of work; an error is told. */
+/** Awaits work. An error is shown, and the result is then undefined. */
 export async function told<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work

@@ -1,15 +1,15 @@
 /**
- * WebGPU as the browser has it, but for a look at the devices that it hands out: one of them is
- * destroyed for show.
+ * The browser's WebGPU entry point. It remembers its latest device, which the page can destroy to
+ * show recovery.
  */
 
 let latest: GPUDevice | undefined
 
-/** The entry point, or undefined where there is none. */
+/** The entry point, or undefined without WebGPU. */
 export const watchedGpu: GPU | undefined =
   'gpu' in navigator && navigator.gpu ? watched(navigator.gpu) : undefined
 
-/** Destroys the device that was handed out last. */
+/** Destroys the latest device. */
 export function destroyDevice(): void {
   latest?.destroy()
 }

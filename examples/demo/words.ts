@@ -1,4 +1,4 @@
-/** Names and numbers as the page writes them. */
+/** Formats names and numbers for the page. */
 import type { Class } from 'trecvit'
 
 export const nameOf = ({ label, index }: Class): string => label ?? `class ${index}`

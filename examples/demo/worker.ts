@@ -1,6 +1,6 @@
 /**
- * The engine of the page: a model and a stream, in a worker, so that the page never waits.
- * Everything happens in turn; what plays takes a turn for each frame.
+ * The worker of the page, with a model and a stream, so the page never blocks. All work is queued;
+ * a playing video queues one frame at a time.
  */
 import { Engine } from './engine.ts'
 import { estimate } from './estimate.ts'
@@ -19,8 +19,8 @@ const insight = new Insight(engine)
 const player = new Player(engine, insight)
 
 /**
- * Loads with other settings, or another model, while the one that is there goes on. If it cannot be
- * loaded, that one stays.
+ * Loads with other settings, or another model, while the current one runs. If that fails, the
+ * current one stays.
  */
 async function change(settings: Settings, origin: Origin): Promise<void> {
   try {
@@ -39,7 +39,7 @@ async function change(settings: Settings, origin: Origin): Promise<void> {
   }
 }
 
-/** The first model; with the settings of a link, if they can be had here. */
+/** Loads the first model, with the settings of a link if they are possible here. */
 async function begin(settings: Settings): Promise<void> {
   const loaded = await engine.load(settings, BUILTIN).catch(async (error) => {
     tellError(error)
@@ -58,7 +58,7 @@ async function useModel(origin: Origin, keeps: boolean): Promise<void> {
       return say({ type: 'refused', text: sentenceOf(error) })
     throw error
   }
-  // Beside what plays on.
+  // Stores the file while playback continues.
   if (keeps && origin.kind === 'file') void told(keep(origin.file, origin.labels)).then(tellKept)
 }
 
@@ -86,7 +86,7 @@ async function offerKinetics(): Promise<void> {
   say({ type: 'estimate', rate })
 }
 
-/** The last change of the model; the next one waits for it. */
+/** The latest change of the model. The next one waits for it. */
 let changing: Promise<unknown> = Promise.resolve()
 
 function afterChange(work: () => Promise<void>): void {

@@ -1,16 +1,16 @@
-// POST frames of 96 × 96 pixels as raw RGB bytes, one after the other; the answer is what the
-// built-in model sees after each.
+// POST frames of 96 × 96 pixels as raw RGB bytes, one after the other. The response has the answer
+// of the built-in model to each.
 import { TRecViT } from 'trecvit'
 
-/** Frames of one request at most: 27,648 bytes each. */
+/** Largest number of frames in a request, 27,648 bytes each. */
 const MOST = 256
 let model
 
-/** @param options what TRecViT.load needs beside the defaults on this platform */
+/** @param options options of TRecViT.load that this platform needs */
 export async function handle(request, options) {
   if (request.method !== 'POST')
     return Response.json({ error: 'expected POST with frames of raw RGB bytes' }, { status: 405 })
-  // One answer wherever a request ends up, whatever its CPU.
+  // With these options the answer is the same on every CPU.
   model ??= TRecViT.load('builtin', { device: 'wasm', deterministic: true, ...options })
   const { config, labels } = await model
   const [height, width] = config.imageSize

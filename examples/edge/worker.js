@@ -1,4 +1,4 @@
-// For workerd, where WebAssembly comes compiled.
+// For workerd, which imports WebAssembly as compiled modules.
 import wasmModule from 'trecvit/trecvit.wasm'
 import { handle } from './handler.js'
 

@@ -1,12 +1,12 @@
-/** What is built: a cabin, its fence and a jetty, all of boxes but for the roof. */
+/** Buildings: a cabin, its fence and a jetty, all made of boxes but for the roof. */
 import { height, lit } from './land.mjs'
 import { blend, fbm, hash, scale } from './noise.mjs'
 
 /**
- * A box that stands turned.
+ * A box that is rotated around the vertical.
  * @param centre,half metres, [x, y, z]
- * @param angle radians, around the vertical
- * @param paint colour of a place on it, from its own coordinates and the axis of its face
+ * @param angle radians
+ * @param paint returns the colour of a point from its local coordinates and the axis of its face
  */
 function box(centre, half, angle, paint) {
   const [c, s] = [Math.cos(angle), Math.sin(angle)]
@@ -20,7 +20,7 @@ function box(centre, half, angle, paint) {
     centre,
     least: Math.min(...azimuths),
     most: Math.max(...azimuths),
-    /** @returns distance and colour where a ray meets it, or null */
+    /** @returns distance and colour at the intersection with a ray, or null */
     hit(origin, direction) {
       const o = toLocal(origin.map((value, i) => value - centre[i]))
       const d = toLocal(direction)
@@ -91,7 +91,7 @@ const body = box(
 const RIDGE = CABIN.half[1] + 1.75
 const SLOPE = 1.75 / CABIN.half[2]
 
-/** Two slopes with eaves, and the gables under them. */
+/** A gable roof with eaves. */
 const roof = {
   least: body.least - 0.06,
   most: body.most + 0.06,
@@ -181,5 +181,5 @@ const rails = fencePosts.slice(1).flatMap(([x, z], index) => {
 })
 
 export const built = [body, roof, chimney, deck, ...jettyPosts, ...posts, ...rails]
-/** Where no tree stands: [x, z, radius]. */
+/** Places without trees: [x, z, radius]. */
 export const CLEARINGS = [[CABIN.x, CABIN.z, 6.5]]

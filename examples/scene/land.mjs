@@ -12,18 +12,20 @@ export const SUN = unit([-0.75, 0.5, -0.45])
 const SUNLIGHT = [1.75, 1.38, 0.96]
 const SKYLIGHT = [0.22, 0.31, 0.46]
 
-/** Light on a surface. @param normal unit vector @param open share of the sky that it sees */
+/**
+ * Returns the light on a surface. @param normal unit vector @param open visible share of the sky
+ */
 export function lit(colour, [x, y, z], open = 1, sun = 1) {
   const direct = sun * Math.max(0, x * SUN[0] + y * SUN[1] + z * SUN[2])
   const ambient = open * (0.62 + 0.38 * y)
   return colour.map((value, i) => value * (SUNLIGHT[i] * direct + SKYLIGHT[i] * ambient))
 }
 
-/** 0 at the middle of the lake, 1 at its shore. */
+/** Distance from the middle of the lake: 0 there, 1 at its shore. */
 const shore = (x, z) =>
   Math.hypot((x + 16) / 62, (z - 62) / 47) + 0.16 * (fbm(x / 17, z / 17, 3, 5) - 0.5)
 
-/** Height of the ground; below 0 is water. */
+/** Returns the height of the ground; below 0 is water. */
 export function height(x, z) {
   const distance = Math.hypot(x, z)
   const outside = shore(x, z) - 1
@@ -36,7 +38,7 @@ export function height(x, z) {
   return bank + meadow + hills * smoothstep(60, 130, distance) + peaks * far + woods(x, z, distance)
 }
 
-/** Height of the crowns of a wood that is too far away for trees of its own. */
+/** Returns the height of the treetops of distant woods, which have no single trees. */
 function woods(x, z, distance) {
   if (distance < 95) return 0
   const [i, j] = [x / 3.2, z / 3.2]
@@ -51,7 +53,7 @@ const wooded = (x, z, distance) =>
   (1 - smoothstep(200, 290, distance)) *
   smoothstep(0.1, 0.3, shore(x, z) - 1)
 
-/** Colour of the ground that is seen at a place. @param sun share of the sun that reaches it */
+/** Returns the colour of the ground. @param sun share of the sun that reaches it */
 export function ground(x, z, sun) {
   const distance = Math.hypot(x, z)
   const step = Math.max(0.05, distance / 900)
@@ -89,7 +91,7 @@ function soil(x, y, z, distance, level) {
   return blend(bare, [0.93, 0.95, 1], snow)
 }
 
-/** Light and shade of grass, as fine as can be seen at its distance. */
+/** Light and shade of grass, as fine as its distance allows. */
 function blades(x, z, distance) {
   const fine = 46 / Math.max(2.5, distance)
   const [azimuth, depth] = [Math.atan2(x, z) * Math.max(2.5, distance), Math.log(distance) * 9]
@@ -97,7 +99,7 @@ function blades(x, z, distance) {
   return 0.05 + 1.1 * upright + 0.75 * fbm(x * 1.7, z * 1.7, 4, 32)
 }
 
-/** Petals around the middle of some squares of a grid, or null. */
+/** Returns the petals around the middle of some cells of a grid, or null. */
 function flowerAt(x, z) {
   const [i, j] = [Math.floor(x * 2.2), Math.floor(z * 2.2)]
   const kind = hash(i, j, 8)
@@ -107,7 +109,7 @@ function flowerAt(x, z) {
   return kind < 0.955 ? [0.95, 0.78, 0.15] : kind < 0.985 ? [0.9, 0.9, 0.95] : [0.75, 0.35, 0.75]
 }
 
-/** Air between the camera and what it sees. */
+/** Haze between the camera and a point. */
 export const haze = (colour, distance) =>
   blend([0.56, 0.66, 0.8], colour, Math.exp(-distance / 1500))
 
@@ -124,7 +126,7 @@ export function sky(azimuth, elevation) {
   return blend(clear, cloud, thick * 0.95 * smoothstep(0, 0.12, up))
 }
 
-/** Waves: by how much a reflection is moved, in radians. */
+/** Waves: the angle in radians by which a reflection is shifted. */
 export function ripple(x, z, distance) {
   const calm = 0.012 / (1 + distance / 60)
   return [
@@ -133,6 +135,6 @@ export function ripple(x, z, distance) {
   ]
 }
 
-/** Colour of the lake under what it reflects. */
+/** Colour of the lake below its reflections. */
 export const deep = (distance) =>
   blend([0.015, 0.07, 0.1], [0.03, 0.13, 0.21], clamp(distance / 80))

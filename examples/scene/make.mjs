@@ -1,6 +1,6 @@
-// node examples/scene/make.mjs [--quick]: draws the sample clip of the demo into models/lake.mp4, a
-// lake in the mountains before a camera that pans, tilts, zooms, rolls and shakes. Needs ffmpeg and
-// some minutes. The camera only turns and zooms, so all that it sees is drawn once, as a panorama.
+// node examples/scene/make.mjs [--quick]: renders the sample clip of the demo, models/lake.mp4: a
+// lake in the mountains, and a camera that pans, tilts, zooms, rolls and shakes. Needs ffmpeg and
+// some minutes. The camera only turns and zooms, so the scene is rendered once, as a panorama.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +9,7 @@ import { drawPanorama } from './panorama.mjs'
 import { takePicture } from './picture.mjs'
 
 const [WIDTH, HEIGHT] = [480, 270]
-/** Pixels of the panorama a degree. */
+/** Pixels of the panorama per degree. */
 const DENSITY = process.argv.includes('--quick') ? 5 : 14
 
 const panorama = drawPanorama(DENSITY, (done) => {

@@ -1,12 +1,12 @@
-/** What the camera does, and when: the truth about the clip. */
+/** The movements of the camera over time: the ground truth of the clip. */
 export const FPS = 30
 
-/** Frames in which a movement gathers and loses speed. */
+/** Number of frames in which a movement accelerates and slows down. */
 const EASE = 4
 
 /**
- * Each has a label of the built-in model, a length in frames and, for a movement, by how much: pan,
- * tilt and roll in degrees; zoom as a factor.
+ * Movements: a label of the built-in model, a length in frames, and a size. Sizes of pan, tilt and
+ * roll are in degrees; the size of zoom is a factor.
  */
 const MOVES = [
   { label: 'static', frames: 36 },
@@ -23,15 +23,15 @@ const MOVES = [
   { label: 'static', frames: 36 },
 ]
 
-/** Where the camera looks at first, in degrees; `view` is the width of what it sees. */
+/** First pose of the camera in degrees; `view` is its horizontal angle of view. */
 const START = { pan: -9, tilt: 2.5, roll: 0, view: 60 }
 
 /** Label, first and last frame of each movement. */
 export const segments = []
-/** Of each frame, in degrees. */
+/** Pose of each frame, in degrees. */
 export const poses = []
 
-/** Share of a movement that is done after `frame` of its frames. */
+/** Returns the completed share of a movement after `frame` of its frames. */
 function done(frame, frames) {
   const speedUntil = (at) => (at < EASE ? (at * at) / (2 * EASE) : at - EASE / 2)
   const whole = frames - EASE
@@ -39,7 +39,7 @@ function done(frame, frames) {
   return left < EASE ? 1 - speedUntil(left) / whole : speedUntil(frame) / whole
 }
 
-/** A jump this way and that: no drift, and never twice the same. */
+/** Returns a random shift: no drift, and never the same twice. */
 const jitter = (frame, seed) =>
   Math.sin(frame * 2.4 + seed) + 0.7 * Math.sin(frame * 1.7 + 2 * seed)
 

@@ -1,18 +1,20 @@
-/** All that the camera can see from its place, drawn once. */
+/** Everything that the camera can see from its position, rendered once. */
 import { built } from './boxes.mjs'
 import { deep, EYE, ground, haze, height, ripple, sky } from './land.mjs'
 import { blend } from './noise.mjs'
 import { flats, meetFlat, sunAt } from './trees.mjs'
 
 const DEGREE = Math.PI / 180
-/** Half of what is drawn, in radians. */
+/** Half the angles of the panorama, in radians. */
 export const REACH = { azimuth: 50 * DEGREE, elevation: 33 * DEGREE }
 
 const STEPS = 1500
 const [NEAREST, FARTHEST] = [1.5, 1150]
 const distanceOf = (step) => NEAREST * (FARTHEST / NEAREST) ** (step / (STEPS - 1))
 
-/** The ground along one azimuth, as the camera and as its mirror image under water see it. */
+/**
+ * Returns the ground along one azimuth, as seen by the camera and by its mirror image under water.
+ */
 function columnOf(azimuth) {
   const [s, c] = [Math.sin(azimuth), Math.cos(azimuth)]
   const [upper, lower] = [new Float32Array(STEPS), new Float32Array(STEPS)]
@@ -35,7 +37,7 @@ function columnOf(azimuth) {
   }
 }
 
-/** Distance at which a ray meets the ground, or Infinity. */
+/** Returns the distance at which a ray meets the ground, or Infinity. */
 function groundAt(slopes, slope) {
   let [low, high] = [0, STEPS]
   while (low < high) {
@@ -87,8 +89,8 @@ function byteOf(light) {
 }
 
 /**
- * Draws the panorama.
- * @param density pixels a degree
+ * Renders the panorama.
+ * @param density pixels per degree
  * @returns RGB bytes, row by row from the top; columns are azimuths, rows elevations
  */
 export function drawPanorama(density, onProgress = () => {}) {

@@ -1,12 +1,12 @@
-/** A camera with a flat sensor that looks into the panorama. */
+/** A camera with a flat sensor, which samples the panorama. */
 import { REACH } from './panorama.mjs'
 
 const DEGREE = Math.PI / 180
-/** Rays of a pixel, each way. */
+/** Rays per pixel, in each direction. */
 const RAYS = 2
 
 /**
- * @param panorama as drawPanorama gives it
+ * @param panorama result of drawPanorama
  * @param pose degrees: `pan` to the right, `tilt` up, `roll` clockwise, `view` from left to right
  * @returns RGB bytes, row by row
  */
@@ -22,7 +22,7 @@ export function takePicture(panorama, { pan, tilt, roll, view }, width, height) 
       for (let ray = 0; ray < RAYS * RAYS; ray++) {
         const across = column + ((ray % RAYS) + 0.5) / RAYS - width / 2
         const up = height / 2 - row - (Math.floor(ray / RAYS) + 0.5) / RAYS
-        // A camera that is turned clockwise has its right side lower.
+        // If the camera is turned clockwise, its right side is lower.
         const x = cr * across + sr * up
         const y = cr * up - sr * across
         const ahead = ct * focal - st * y
@@ -37,7 +37,7 @@ export function takePicture(panorama, { pan, tilt, roll, view }, width, height) 
   return picture
 }
 
-/** Adds what is seen in a direction: of the four nearest points, the nearer the more. */
+/** Adds the colour in a direction, by bilinear interpolation. */
 function add(sum, { data, width, height }, azimuth, elevation) {
   const x = ((azimuth / REACH.azimuth + 1) / 2) * width - 0.5
   const y = ((1 - elevation / REACH.elevation) / 2) * height - 0.5

@@ -1,11 +1,14 @@
-/** Firs and a sailing boat: flat pictures that face the camera, which never leaves its place. */
+/** Firs and a sailing boat: flat pictures that face the camera, which never moves. */
 import { CLEARINGS } from './boxes.mjs'
 import { haze, height, lit, SUN } from './land.mjs'
 import { clamp, fbm, hash, noise, scale } from './noise.mjs'
 
 const RIGHT = (azimuth) => [Math.cos(azimuth), 0, -Math.sin(azimuth)]
 
-/** @param draws colour at metres across and up from its foot, or null beside it */
+/**
+ * @param draws returns the colour at metres across and up from the foot, or null outside the
+ * picture
+ */
 function flat(azimuth, distance, foot, half, tall, draws) {
   return { azimuth, distance, foot, half, tall, draws, reach: Math.atan(half / distance) }
 }
@@ -19,7 +22,7 @@ function fir(azimuth, distance, tall, seed) {
     const v = up / tall
     if (v < 0.09 && Math.abs(u) < tall * 0.018) return lit([0.2, 0.14, 0.1], [-0.5, 0, -0.86])
     if (v < 0.05) return null
-    // Branches hang: a tier is lower at its tips.
+    // Branches hang, so a tier is lower at its tips.
     const at = (v + 0.3 * Math.abs(u / tall) + 0.012 * noise((u / tall) * 40, seed)) * tiers
     const tier = at - Math.floor(at)
     const width = half * (1 - v) ** 0.9 * (1.08 - 0.42 * tier)
@@ -74,7 +77,7 @@ function wood() {
   return trees
 }
 
-/** The nearest first. */
+/** Nearest first. */
 export const flats = [
   ...wood(),
   fir(-35 * DEGREE, 19, 12.5, 7001),
@@ -86,7 +89,7 @@ export const flats = [
   boat(-1.5 * DEGREE, 50),
 ].sort((one, other) => one.distance - other.distance)
 
-/** What a ray meets of them. @param y height of its origin */
+/** Returns the intersection of a ray with them. @param y height of its origin */
 export function meetFlat(candidates, y, azimuth, slope, most) {
   for (const one of candidates) {
     if (one.distance > most) return null
