@@ -20,7 +20,10 @@ test('the estimate is measured on a layer of TRecViT-B', async () => {
 })
 
 test.each([
-  [{ kind: 'file', name: 'a.npz', labels: null, classes: 7 }, /^a\.npz tells 7 classes apart/],
+  [
+    { kind: 'file', name: 'a.npz', labels: null, classes: 7 },
+    /^a\.npz has 7 classes without names\./,
+  ],
   [
     { kind: 'file', name: 'a.npz', labels: ['x', 'y'], classes: 2 },
     /^a\.npz names 2 classes: x, y\.$/,
@@ -29,7 +32,7 @@ test.each([
     { kind: 'file', name: 'a.npz', labels: ['x', 'y', 'z', 'w'], classes: 4 },
     /: x, y, z and 1 more\.$/,
   ],
-  [{ kind: 'file', name: 'mae.npz', labels: null, classes: 0 }, /gives features only/],
+  [{ kind: 'file', name: 'mae.npz', labels: null, classes: 0 }, /has no classes, only features/],
   [
     { kind: 'kinetics', name: 'Kinetics-400', labels: ['abseiling', 'zumba'], classes: 2 },
     /^This model names 2 actions, from abseiling to zumba\.$/,

@@ -180,7 +180,7 @@ export const furtherChecks = {
     )
     assert.match(
       await text(page, 'names'),
-      /^small\.npz tells \d+ classes apart\. Open a file of labels to name them\.$/,
+      /^small\.npz has \d+ classes without names\. Open a file of labels to name them\.$/,
     )
     await page.setInputFiles('#labels', labels)
     await shows(page, 'names', /^small\.npz names \d+ classes: kind 0, kind 1, kind 2 and \d+ more/)
