@@ -75,7 +75,19 @@ export function hasNative(): boolean {
 export const decoderUrl: URL = new URL('../build/decoder/decoder.wasm', import.meta.url)
 
 export const hasWasm = (): boolean =>
-  installed('decoder.wasm (npm run build:decoder)', existsSync(decoderUrl))
+  installed(
+    'decoder.wasm with demuxers (npm run build:decoder)',
+    existsSync(decoderUrl) && readFileSync(decoderUrl).includes('openFile'),
+  )
+
+/** Clips that the decoder "native" does not read. */
+export const demuxedByFfmpeg = [
+  'mpeg4.avi',
+  'h264.mpegts',
+  'mpeg2.mpg',
+  'sorenson.flv',
+  'palette.gif',
+] as const
 
 /**
  * A frame whose sample at column x, row y (of the plane) and channel c of plane p is what the

@@ -20,15 +20,11 @@ describe('what cannot be read, in one sentence each', () => {
       ),
     ],
     [
-      'clip.avi',
-      joined(
-        /clip\.avi" is an AVI file, which is not read: /,
-        /convert it with ffmpeg -i INPUT .* OUTPUT\.mp4$/,
-      ),
-    ],
-    [
       'make.sh',
-      /make\.sh" is no video of a known kind \(mp4, mov, webm, mkv, y4m, PNG, JPEG\): convert it/,
+      joined(
+        /make\.sh" is no video of a known kind \(mp4, mov, webm, mkv, avi, ts, mpg, flv, gif, /,
+        /webp, y4m, PNG, JPEG\): convert it/,
+      ),
     ],
     ['missing.mp4', /^There is no file at ".*missing\.mp4"$/],
   ])('%s', async (name, message) => {

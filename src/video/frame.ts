@@ -69,6 +69,13 @@ export interface Frame extends Colour {
   readonly time: number
   /** Degrees clockwise by which the picture must be turned to be seen upright. */
   readonly rotation: Rotation
+  /** True where left and right of the stored picture change places before it is turned. */
+  readonly isMirrored?: boolean
+  /**
+   * Width of a stored pixel by its height, where it counts: the picture is shown wider by that.
+   * Default 1.
+   */
+  readonly pixelAspect?: number
 }
 
 /** Degrees clockwise. */

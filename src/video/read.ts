@@ -7,7 +7,10 @@ import { type OpenOptions, openVideo } from './open.ts'
 import { type SampleOptions, sample } from './sample.ts'
 
 /** How frames are read from a file: how it is opened, and which of its frames are taken. */
-export interface ReadOptions extends SampleOptions, Omit<OpenOptions, keyof SampleOptions> {}
+export interface ReadOptions extends SampleOptions, Omit<OpenOptions, keyof SampleOptions> {
+  /** Called with each warning about the video, such as a damaged place. Default: ignored. */
+  readonly onWarning?: (warning: string) => void
+}
 
 /**
  * Opens a video, gives the frames that are sampled, and closes it.
@@ -19,15 +22,24 @@ export async function* readFrames(
   source: VideoSource | readonly VideoSource[],
   options: ReadOptions = {},
 ): AsyncGenerator<Frame, void, undefined> {
-  const { start, fps, stride, frames, ...opening } = options
+  const { start, fps, stride, frames, onWarning, ...opening } = options
   const video = await openVideo(source, opening)
+  let reported = 0
+  const report = (): void => {
+    for (; reported < video.warnings.length; reported++) onWarning?.(video.warnings[reported]!)
+  }
   try {
-    yield* sample(video, {
+    const sampled = sample(video, {
       ...(start !== undefined && { start }),
       ...(fps !== undefined && { fps }),
       ...(stride !== undefined && { stride }),
       ...(frames !== undefined && { frames }),
     })
+    for await (const frame of sampled) {
+      report()
+      yield frame
+    }
+    report()
   } finally {
     await video.close()
   }

@@ -7,7 +7,10 @@ import { iterate } from './iterate.ts'
 
 /** What is known of a video before it is decoded. */
 export interface VideoInfo {
-  /** mp4, mov, webm, mkv, y4m, rawvideo or images. */
+  /**
+   * mp4, mov, webm, mkv, avi, mpegts, mpegps, mpegvideo, flv, asf, ogg, gif, webp, y4m, rawvideo or
+   * images.
+   */
   readonly container: string
   /** In words, like "H.264 High, 4:2:0, 8 bit". */
   readonly codec: string
@@ -17,6 +20,8 @@ export interface VideoInfo {
   readonly height: number
   /** Degrees clockwise, already counted in width and height. */
   readonly rotation: Rotation
+  /** Width of a stored pixel by its height, where the file tells and it is not 1. */
+  readonly pixelAspect?: number
   /** Number of pictures, where the container tells. */
   readonly frames: number | null
   /** Seconds, where the container tells. */
@@ -50,6 +55,11 @@ export interface Video extends AsyncIterable<Frame> {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** The field of `VideoInfo`, where it is needed. */
+export function aspectOf(aspect: number): Pick<VideoInfo, 'pixelAspect'> {
+  return aspect > 0 && Number.isFinite(aspect) && aspect !== 1 ? { pixelAspect: aspect } : {}
+}
+
 /**
  * How a reader hands over: frames that end or throw when `stop` is aborted, and what is left to
  * free after them.
@@ -57,7 +67,7 @@ export interface Video extends AsyncIterable<Frame> {
 export interface Reading {
   readonly info: VideoInfo
   /** Grows until the frames end. Default: none. */
-  readonly warnings?: readonly string[]
+  readonly warnings?: string[]
   /** The next frame; null at the end. Not called again before it has returned. */
   next(): Promise<Frame | null>
   release(): void | Promise<void>

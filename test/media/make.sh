@@ -71,6 +71,14 @@ clip 48x32 0.2 -pix_fmt yuv420p -c:v libx264 -crf 34 \
   -x264-params colormatrix=fcc:chromaloc=1 fcc-center.mp4
 clip 48x32 0.2 -pix_fmt yuv420p -c:v libx264 -crf 34 \
   -x264-params colormatrix=YCgCo:chromaloc=4 ycgco.mp4
+# Files that FFmpeg takes apart.
+clip 98x66 1 -c:v mpeg4 -q:v 6 -bf 2 mpeg4.avi
+clip 98x66 1 -f lavfi -i sine=d=1 -c:v libx264 -crf 32 -c:a mp2 -b:a 32k h264.mpegts
+clip 98x66 1 -r 25 -c:v mpeg2video -q:v 8 -bf 2 mpeg2.mpg
+clip 98x66 1 -c:v flv -q:v 8 sorenson.flv
+clip 64x48 0.5 palette.gif
+clip 64x48 0.5 -c:v libwebp_anim -lossless 1 animated.webp
+clip 64x48 0.1 -frames:v 1 -c:v libwebp still.webp
 # Not made here, but kept as they are: clips that were cut, joined or edited by hand, as reports of
 # users describe them. Their names say how: h264-ss hevc-ss (cut at an open group of pictures),
 # stsd-two (two sample descriptions), elst-slow (an edit list that goes back), mjpeg.mp4 (Motion
@@ -91,6 +99,7 @@ const clips = `
   h264-ss.mp4 hevc-ss.mp4 stsd-two.mp4 elst-slow.mp4 mjpeg.mp4 siting-topleft.mp4 s240m.mp4
   same-time.mp4 jump.mp4 frag.mp4 frag-sound.mp4 fcc-center.mp4
   mkv-crc.mkv mkv-live-cut.mkv twice.webm zlib.mkv
+  mpeg4.avi h264.mpegts mpeg2.mpg sorenson.flv palette.gif
   ../../models/tour.mp4 ../../models/short.webm
 `.trim().split(/\s+/)
 const planes = {}
@@ -99,8 +108,10 @@ for (const clip of clips) {
     execFileSync(program, ['-v', 'error', ...options.split(' ')], { encoding: 'utf8' })
   const probe = run('ffprobe', `-select_streams v -show_entries stream=pix_fmt -of json ${clip}`)
   const pixels = JSON.parse(probe).streams[0].pix_fmt
-  const format = clip.endsWith('.png') ? 'rgba' : pixels.replace('yuva', 'yuv')
-  const decode = `-noautorotate -i ${clip} -map 0:v:0 -vsync 0 -pix_fmt ${format}`
+  const format = /\.(png|gif)$/.test(clip) ? 'rgba' : pixels.replace('yuva', 'yuv')
+  // Without the flag, ffmpeg rounds MPEG-4 part 2 and its kin in another way on each processor.
+  const exact = /\.(avi|ts|mpg|flv)$/.test(clip) ? '-flags +bitexact ' : ''
+  const decode = `${exact}-noautorotate -i ${clip} -map 0:v:0 -vsync 0 -pix_fmt ${format}`
   const frames = run('ffmpeg', `${decode} -f framehash -hash sha256 -`)
     .split('\n')
     .filter((line) => /^\d/.test(line))

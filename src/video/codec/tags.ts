@@ -36,13 +36,17 @@ const NAMES: Readonly<Record<number, string>> = {
   13: 'derived from primaries',
   14: 'ICtCp',
 }
-/** mediabunny's names. */
+/** mediabunny's names, and FFmpeg's. */
 const NAMED: Readonly<Record<string, Colour['matrix']>> = {
   bt709: 'bt709',
   bt470bg: 'bt601',
   smpte170m: 'bt601',
   'bt2020-ncl': 'bt2020',
   rgb: 'rgb',
+  bt2020nc: 'bt2020',
+  smpte240m: 'smpte240m',
+  fcc: 'fcc',
+  gbr: 'rgb',
 }
 /** chroma_sample_loc_type (H.264 E.2.1). */
 const SITINGS: readonly (Colour['siting'] | null)[] = [
@@ -93,6 +97,17 @@ export function readTags(
   return { matrix, fullRange: space.fullRange ?? null, siting: known ?? 'left', faults }
 }
 
+/** The matrix of FFmpeg's name for it; null: the name is none. `fault` is a clause. */
+export function namedMatrix(name: string | null): {
+  matrix: Colour['matrix'] | null
+  fault: string | null
+} {
+  const matrix = NAMED[name ?? ''] ?? null
+  const isKnown = matrix !== null || name === null
+  const fault = `has the colour matrix ${name}, which is not supported: that of its size is used`
+  return { matrix, fault: isKnown ? null : fault }
+}
+
 /**
  * Location of chroma samples by Matroska's ChromaSitingHorz and ChromaSitingVert; null: not told.
  */
@@ -107,7 +122,7 @@ export function colourOf(
   picture: Decoded,
   kind: string,
 ): Colour {
-  if (picture.format === 'rgba') return RGB
+  if (picture.format === 'rgba' || picture.format === 'rgb24') return RGB
   if (kind === 'mjpeg') return JFIF
   const rgb = picture.matrix === 'rgb' || (matrix === 'rgb' && picture.format.startsWith('yuv444p'))
   return {

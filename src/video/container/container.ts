@@ -4,7 +4,7 @@
  */
 import { chooseDecoder, type DecoderOptions } from '../decoder/decoders.ts'
 import { capital, type Media } from '../source/media.ts'
-import type { Reading } from '../video.ts'
+import { aspectOf, type Reading } from '../video.ts'
 import { openPart } from './openPart.ts'
 import { clear, type Part } from './part.ts'
 import { Presentation } from './presentation.ts'
@@ -36,8 +36,8 @@ async function openTrack(
   options: DecoderOptions,
   signal: AbortSignal,
 ): Promise<Reading> {
-  const { video, track, frames, duration } = part
-  const rotation = await video.getRotation()
+  const { video, track, rotation, frames, duration } = part
+  const { num, den } = await video.getPixelAspectRatio()
   const warnings = part.warnings.map((clause) => `${capital(media.name)} ${clause}`)
   const fps = await frameRate(video)
   const { presentation, first, decoder } = await chooseDecoder(
@@ -45,7 +45,7 @@ async function openTrack(
     track.codec.label,
     options,
     signal,
-    (decode) => new Presentation(media.name, part, rotation, warnings, decode, signal),
+    (decode) => new Presentation(media.name, part, warnings, decode, signal),
   )
   const turned = rotation === 90 || rotation === 270
   return {
@@ -55,6 +55,7 @@ async function openTrack(
       width: turned ? first.height : first.width,
       height: turned ? first.width : first.height,
       rotation,
+      ...aspectOf(num / den),
       frames,
       duration,
       fps,

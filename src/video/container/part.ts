@@ -11,7 +11,7 @@ import { leadingFilter } from '../codec/leading.ts'
 import { readAvcSps, readHevcSps } from '../codec/sps.ts'
 import { readTags, type Tags } from '../codec/tags.ts'
 import type { Track } from '../decoder/track.ts'
-import { checkSize } from '../frame.ts'
+import { checkSize, type Rotation } from '../frame.ts'
 import type { Edit } from '../isobmff/edits.ts'
 import { EVERYTHING, type Isobmff } from '../isobmff/file.ts'
 import { noIndex } from '../isobmff/movieIndex.ts'
@@ -25,6 +25,10 @@ export interface Part {
   readonly track: Track
   readonly container: string
   readonly tags: Tags
+  /** Degrees clockwise. */
+  readonly rotation: Rotation
+  /** Whether pictures are mirrored before they are turned. */
+  readonly isMirrored: boolean
   /**
    * What the edit list shows, with the track's ticks of a second; null: everything from time 0 on.
    */
@@ -115,6 +119,8 @@ async function readPart(
     track,
     container: known?.container ?? (await containerName(input)),
     tags,
+    rotation: isobmff?.movie.mirror ?? (await video.getRotation()),
+    isMirrored: isobmff !== undefined && isobmff.movie.mirror !== null,
     edits:
       isobmff === undefined
         ? null

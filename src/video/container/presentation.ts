@@ -6,7 +6,7 @@ import { TrecvitError } from '../../base/error.ts'
 import { CONVERT } from '../codec/kinds.ts'
 import { colourOf } from '../codec/tags.ts'
 import { type Decode, type Decoded, DecoderFault } from '../decoder/track.ts'
-import type { Frame, Rotation } from '../frame.ts'
+import type { Frame } from '../frame.ts'
 import { capital } from '../source/media.ts'
 import type { Part } from './part.ts'
 import { type Pass, passesOf } from './pass.ts'
@@ -15,7 +15,6 @@ import { type Pass, passesOf } from './pass.ts'
 export class Presentation {
   readonly #name: string
   readonly #first: Part
-  readonly #rotation: Rotation
   readonly #warnings: string[]
   readonly #decode: Decode
   readonly #signal: AbortSignal
@@ -31,17 +30,9 @@ export class Presentation {
   #ahead: Frame | null = null
 
   /** @param warnings gets what is known only at the end */
-  constructor(
-    name: string,
-    part: Part,
-    rotation: Rotation,
-    warnings: string[],
-    decode: Decode,
-    signal: AbortSignal,
-  ) {
+  constructor(name: string, part: Part, warnings: string[], decode: Decode, signal: AbortSignal) {
     this.#name = capital(name)
     this.#first = part
-    this.#rotation = rotation
     this.#warnings = warnings
     this.#decode = decode
     this.#signal = signal
@@ -130,8 +121,9 @@ export class Presentation {
   #show(picture: Decoded, shownAt: number): Frame {
     this.#checkSize(picture)
     const time = this.#clock.add(shownAt)
-    const { tags, track } = this.#first
-    return { ...picture, ...colourOf(tags, picture, track.kind), time, rotation: this.#rotation }
+    const { tags, track, rotation, isMirrored } = this.#first
+    const colour = colourOf(tags, picture, track.kind)
+    return { ...picture, ...colour, time, rotation, ...(isMirrored && { isMirrored }) }
   }
 
   /** A model's input has one size. */

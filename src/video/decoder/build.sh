@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # npm run build:decoder
 #
-# FFmpeg's decoders as WebAssembly: decoder.wasm, its licence and the offer of its source, into
-# build/decoder, from where npm run build takes them into dist/. Needs emscripten (apt-get install
-# emscripten), make, xz and the npm registry, whose package libav.js carries the source of FFmpeg.
-# Takes four minutes on two cores; what was built is kept in the user's cache folder, by the hash of
-# this folder.
+# Builds FFmpeg's demuxers and decoders for WebAssembly: decoder.wasm, its licence and the offer of
+# its source, in build/decoder. npm run build copies them to dist/. Needs emscripten (apt-get
+# install emscripten), make, xz and the npm registry, whose package libav.js contains the source of
+# FFmpeg. Takes ten minutes on two cores. The result is kept in the user's cache folder, by the hash
+# of the sources in this folder.
 set -euo pipefail
 cd "$(dirname "$0")"
 version=9.0
 package=libav.js@6.10.9
 sha256=7f607a00dd0d28a729d5a4811205812eef01cf6ef6155025febb6f36a9062d52
 out=$PWD/../../../build/decoder
-hash=$(cat build.sh decoder.c | sha256sum | cut -c 1-16)
+hash=$(cat build.sh ./*.c ./*.h | sha256sum | cut -c 1-16)
 kept=${XDG_CACHE_HOME:-$HOME/.cache}/trecvit/decoder-$hash
 
 if ! [ -e "$kept/decoder.wasm" ]; then
@@ -22,7 +22,7 @@ if ! [ -e "$kept/decoder.wasm" ]; then
   fi
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
-  shim=$PWD/decoder.c
+  shim=$PWD
   cd "$work"
   echo "fetching FFmpeg $version"
   npm pack --silent "$package" >/dev/null
@@ -37,6 +37,10 @@ if ! [ -e "$kept/decoder.wasm" ]; then
     --disable-all --disable-autodetect --disable-stripping --disable-runtime-cpudetect
     --disable-simd128 --disable-pthreads --disable-network --disable-debug --disable-doc
     --enable-avcodec --enable-decoder=h264,hevc,vp8,vp9,mjpeg
+    --enable-decoder=mpeg4,msmpeg4v1,msmpeg4v2,msmpeg4v3,wmv1,wmv2,h263,flv,vp6,vp6a,vp6f
+    --enable-decoder=mpeg1video,mpeg2video,rawvideo,gif,webp,webp_anim
+    --enable-avformat --enable-demuxer=avi,mpegts,mpegps,mpegvideo,flv,gif,webp_anim,mov,matroska
+    --enable-parser=h264,hevc,vp8,vp9,mjpeg,mpeg4video,mpegvideo,h263,gif,webp
     --optflags=-O3 --extra-cflags=-msimd128
   )
   echo 'configuring'
@@ -45,14 +49,28 @@ if ! [ -e "$kept/decoder.wasm" ]; then
   echo 'compiling'
   emmake make -j"$(nproc)" >log 2>&1 || { tail -n 20 log; exit 1; }
   echo 'linking'
-  emcc -O3 -msimd128 -I. "$shim" libavcodec/libavcodec.a libavutil/libavutil.a -o decoder.wasm \
-    --no-entry -sSTANDALONE_WASM -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=2GB -sTOTAL_STACK=1MB
+  # host.read is undefined for the linker: src/video/ffmpeg/wasmReader.ts provides it.
+  emcc -O3 -msimd128 --profiling-funcs -I. "$shim"/{decoder,reader}.c -o linked.wasm \
+    libavformat/libavformat.a libavcodec/libavcodec.a libavutil/libavutil.a \
+    --no-entry -sSTANDALONE_WASM -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=2GB -sTOTAL_STACK=1MB \
+    -sERROR_ON_UNDEFINED_SYMBOLS=0 -sWARN_ON_UNDEFINED_SYMBOLS=0
+  # host.read may wait for bytes, so Asyncify must be able to unwind all of its callers: libavformat
+  # and reader.c. Decoders are not instrumented and keep their speed. The linker appends a number
+  # to a name that occurs twice.
+  {
+    emnm --defined-only libavformat/libavformat.a 2>/dev/null |
+      awk '$2 ~ /^[tT]$/ { print $3; print $3 ".*" }' | sort -u
+    printf '%s\n' openFile nextPicture feed findTracks readBytes
+  } | paste -sd , >suspended
+  wasm-opt linked.wasm -o decoder.wasm --enable-simd --enable-bulk-memory --strip-debug \
+    --asyncify --pass-arg=asyncify-imports@host.read --pass-arg=asyncify-onlylist@@suspended \
+    -O2 >log 2>&1 || { tail -n 20 log; exit 1; }
   mkdir -p "$kept"
   cp COPYING.LGPLv2.1 "$kept/decoder.LICENSE"
   cat >"$kept/decoder.NOTICE" <<END
 decoder.wasm is FFmpeg $version (https://ffmpeg.org), unchanged, under the GNU Lesser General
-Public License 2.1 or later (decoder.LICENSE), with src/video/decoder/decoder.c of trecvit,
-configured with:
+Public License 2.1 or later (decoder.LICENSE), with decoder.c and reader.c of
+src/video/decoder of trecvit, configured with:
 
   ${options[*]}
 

@@ -1,30 +1,22 @@
 /**
- * FFmpeg's decoders as a WebAssembly module that asks nothing of its host: packets in, planes out.
- * One instance decodes one track, and its memory goes with it. The other side is
- * src/video/decoder/wasm.ts.
+ * FFmpeg's decoders as a WebAssembly module: packets in, planes out. One instance decodes one
+ * track, and its memory is freed with it. The other side is src/video/decoder/wasm.ts.
  */
-#include <libavcodec/avcodec.h>
+#include "decoder.h"
 #include <libavutil/log.h>
 #include <libavutil/pixdesc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPORT(name) __attribute__((export_name(#name))) name
-
-/** What `receive` says; anything below zero is an error of FFmpeg. */
-enum { PICTURE, HUNGRY, ENDED };
-
-static AVCodecContext *context;
-static AVPacket *packet;
-static AVFrame *frame;
-
-/** What FFmpeg complained of last. */
-static char complaint[256];
+AVCodecContext *context;
+AVPacket *packet;
+AVFrame *frame;
+char complaint[256];
+int complaints;
 
 /**
- * The picture that `receive` gave: name of its format, width, height, number of its packet, then
- * address and stride of each plane.
+ * The last picture: pixel format, width, height, index, then address and stride of each plane.
  */
 static struct {
   const char *format;
@@ -36,6 +28,14 @@ static void keep(void *source, int level, const char *text, va_list args) {
   if (level > AV_LOG_ERROR) return;
   vsnprintf(complaint, sizeof complaint, text, args);
   complaint[strcspn(complaint, "\n")] = 0;
+  complaints++;
+}
+
+int prepare(void) {
+  av_log_set_callback(keep);
+  packet = av_packet_alloc();
+  frame = av_frame_alloc();
+  return packet && frame ? 0 : AVERROR(ENOMEM);
 }
 
 void *EXPORT(pictureAt)(void) { return &picture; }
@@ -56,13 +56,10 @@ uint8_t *EXPORT(room)(int size) {
  * Begins; `header` is of the container, from `room`, and belongs to the decoder. 0, or below zero.
  */
 int EXPORT(start)(const char *codec, uint8_t *header, int size, int width, int height) {
-  av_log_set_callback(keep);
   const AVCodec *found = avcodec_find_decoder_by_name(codec);
   if (!found) return AVERROR_DECODER_NOT_FOUND;
   context = avcodec_alloc_context3(found);
-  packet = av_packet_alloc();
-  frame = av_frame_alloc();
-  if (!context || !packet || !frame) return AVERROR(ENOMEM);
+  if (!context || prepare() < 0) return AVERROR(ENOMEM);
   context->extradata = header;
   context->extradata_size = size;
   context->width = width;
@@ -82,6 +79,17 @@ int EXPORT(send)(const uint8_t *data, int size, int index) {
   return avcodec_send_packet(context, packet);
 }
 
+void show(int32_t index) {
+  picture.format = av_get_pix_fmt_name(frame->format);
+  picture.width = frame->width;
+  picture.height = frame->height;
+  picture.index = index;
+  for (int i = 0; i < 3; i++) {
+    picture.planes[i].data = frame->data[i];
+    picture.planes[i].stride = frame->linesize[i];
+  }
+}
+
 /** The next picture, which stays until the next call. */
 int EXPORT(receive)(void) {
   int code = avcodec_receive_frame(context, frame);
@@ -89,13 +97,6 @@ int EXPORT(receive)(void) {
   if (code == AVERROR_EOF) return ENDED;
   if (code < 0) return code;
   if (frame->decode_error_flags || frame->flags & AV_FRAME_FLAG_CORRUPT) return AVERROR_INVALIDDATA;
-  picture.format = av_get_pix_fmt_name(frame->format);
-  picture.width = frame->width;
-  picture.height = frame->height;
-  picture.index = (int32_t)frame->pts;
-  for (int i = 0; i < 3; i++) {
-    picture.planes[i].data = frame->data[i];
-    picture.planes[i].stride = frame->linesize[i];
-  }
+  show((int32_t)frame->pts);
   return PICTURE;
 }

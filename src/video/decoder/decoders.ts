@@ -101,7 +101,7 @@ export async function chooseDecoder(
 }
 
 /** The fault of the first decoder that came furthest: the one that says most about the video. */
-function furthest(faults: readonly DecoderFault[]): DecoderFault {
+export function furthest(faults: readonly DecoderFault[]): DecoderFault {
   return (
     faults.find(({ progress }) => progress === 'decoding') ??
     faults.find(({ progress }) => progress === 'refused') ??

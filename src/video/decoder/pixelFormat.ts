@@ -20,6 +20,9 @@ export const PIXEL_FORMATS: readonly string[] = [
   ...['yuvj420p', 'yuvj422p', 'yuvj440p', 'yuvj444p'],
 ]
 
+/** Those and the packed ones: for files that FFmpeg takes apart, which may hold animations. */
+export const ALL_PIXEL_FORMATS: readonly string[] = [...PIXEL_FORMATS, 'rgb24', 'rgba']
+
 /** Returns the frame format of FFmpeg's `name`, without its alpha plane; null if there is none. */
 export function pixelFormat(name: string): PixelFormat | null {
   const plain = name
@@ -28,6 +31,6 @@ export function pixelFormat(name: string): PixelFormat | null {
     .replace(/le$/, '')
   const isRgb = plain.startsWith('gbrp')
   const format = plain.replace('gbrp', 'yuv444p') as FrameFormat
-  if (!Object.hasOwn(LAYOUTS, format) || LAYOUTS[format].channels > 1) return null
+  if (!Object.hasOwn(LAYOUTS, format)) return null
   return isRgb ? { format, matrix: 'rgb' } : { format }
 }

@@ -3,8 +3,10 @@
  * index of the one video track that is read.
  */
 import { viewOf } from '../../base/bytes.ts'
+import type { Rotation } from '../frame.ts'
 import { type Box, boxesIn, findBox, makeBox } from './boxes.ts'
 import { type EditList, readEdits } from './edits.ts'
+import { readMirror } from './mirror.ts'
 import { type Description, describeEntry } from './sampleEntry.ts'
 import { exactTables, readSamples, type Samples } from './sampleTable.ts'
 
@@ -14,6 +16,8 @@ export interface Movie {
   /** Ticks of a second in times of the track. */
   readonly timescale: number
   readonly edits: EditList | null
+  /** The turn of a track that is mirrored before; null: it is not. */
+  readonly mirror: Rotation | null
   /** Seconds of the media; null when the index does not tell. */
   readonly duration: number | null
   readonly samples: Samples
@@ -79,6 +83,7 @@ export function readMovie(moov: Uint8Array, size: number | null, most: number): 
     track: best.id,
     timescale: scale,
     edits: best.elst === null ? null : readEdits(best.elst, movieScale, scale),
+    mirror: readMirror(best.tkhd),
     duration: duration > 0 && scale > 0 ? duration / scale : null,
     samples,
     descriptions,

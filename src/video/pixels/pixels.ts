@@ -91,6 +91,8 @@ function planFor(frame: Frame, height: number, width: number, view: number, view
     frame.width,
     frame.height,
     frame.rotation,
+    frame.isMirrored,
+    frame.pixelAspect,
     frame.matrix,
     frame.fullRange,
     frame.siting,
@@ -109,11 +111,12 @@ function planFor(frame: Frame, height: number, width: number, view: number, view
 }
 
 function makePlan(frame: Frame, height: number, width: number, view: number, views: number): Plan {
-  const { format, rotation, siting } = frame
+  const { format, rotation, siting, isMirrored = false, pixelAspect = 1 } = frame
   const layout = LAYOUTS[format]
   const turned = rotation === 90 || rotation === 270
   // As seen upright: the whole resized picture, and the crop in it.
-  const [seenW, seenH] = turned ? [frame.height, frame.width] : [frame.width, frame.height]
+  const shownW = frame.width * pixelAspect
+  const [seenW, seenH] = turned ? [frame.height, shownW] : [shownW, frame.height]
   const wider = seenW * height > seenH * width
   const fullW = wider ? Math.max(width, Math.round((seenW * height) / seenH)) : width
   const fullH = wider ? height : Math.max(height, Math.round((seenH * width) / seenW))
@@ -121,11 +124,14 @@ function makePlan(frame: Frame, height: number, width: number, view: number, vie
     views === 1 ? Math.floor(excess / 2) : Math.floor((excess * view) / (views - 1))
   const left = part(fullW - width)
   const top = part(fullH - height)
-  // The same crop in the stored picture.
-  const x = { 0: left, 90: top, 180: fullW - left - width, 270: fullH - top - height }[rotation]
+  // The same crop in the stored picture, not yet mirrored.
+  const across = { 0: left, 90: top, 180: fullW - left - width, 270: fullH - top - height }[
+    rotation
+  ]
   const y = { 0: top, 90: fullW - left - width, 180: fullH - top - height, 270: left }[rotation]
   const [storedW, storedH] = turned ? [fullH, fullW] : [fullW, fullH]
   const [cropW, cropH] = turned ? [height, width] : [width, height]
+  const x = isMirrored ? storedW - across - cropW : across
   const count = layout.planes === 3 || layout.channels > 1 ? 3 : 1
   const axes = Array.from({ length: count }, (_, p) => {
     const chroma = p > 0 && layout.planes === 3
@@ -155,7 +161,7 @@ function makePlan(frame: Frame, height: number, width: number, view: number, vie
     ),
     width: cropW,
     matrix: makeMatrix(frame, layout.depth),
-    place: placement(rotation, height, width),
+    place: mirrorIf(isMirrored, placement(rotation, height, width), cropW),
   }
 }
 
@@ -170,6 +176,12 @@ function placement(rotation: Frame['rotation'], height: number, width: number): 
   if (rotation === 90) return { start: row - 3, stepX: row, stepY: -3 }
   if (rotation === 180) return { start: end, stepX: -3, stepY: -row }
   return { start: end - row + 3, stepX: -row, stepY: 3 }
+}
+
+/** Fills each row from its other end. */
+function mirrorIf(isMirrored: boolean, place: Placement, width: number): Placement {
+  const { start, stepX } = place
+  return isMirrored ? { ...place, start: start + (width - 1) * stepX, stepX: -stepX } : place
 }
 
 /** One entry a colour. */

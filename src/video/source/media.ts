@@ -19,6 +19,8 @@ export interface Media {
   readonly size: number | null
   /** The bytes from an offset on, fewer at the end; null where only `stream` reads. */
   readonly read: ((offset: number, length: number) => Promise<Uint8Array>) | null
+  /** Its absolute path, where another process can open it, too. */
+  readonly path?: string
 }
 
 /** Enough for every format's magic. */

@@ -98,7 +98,10 @@ async function openPath(path: string, signal: AbortSignal | undefined): Promise<
   if (pipe !== null) return openStream(pipe, name, signal)
   const file = await fs.open(path, 'r').catch(refuse)
   const stat = await file.stat()
-  if (stat.isFile()) return seekable(fileBytes(file, name, stat.size), signal)
+  if (stat.isFile()) {
+    const media = await seekable(fileBytes(file, name, stat.size), signal)
+    return { ...media, path: builtinModule('node:path')!.resolve(path) }
+  }
   if (!stat.isDirectory()) return openStream(fileStream(file), name, signal)
   await file.close()
   throw new TrecvitError(`${name} is a directory: give the path of a video file`)
