@@ -56,5 +56,19 @@ export const openDecoded = (file: Written, random: Random): Promise<Opened> =>
     decoderUrl: new URL('../decoder/decoder.wasm', import.meta.url),
   })
 
+/** Demuxed and decoded by FFmpeg in WebAssembly, from files and streams. */
+export const openByFfmpeg = (file: Written, random: Random): Promise<Opened> =>
+  read(
+    file,
+    random,
+    {
+      decoder: 'wasm',
+      decoderUrl: new URL('../decoder/decoder.wasm', import.meta.url),
+      onError: random.pick(['error', 'stop', 'skip', 'skip'] as const),
+      pixelAspect: random.pick(['ignore', 'apply'] as const),
+    },
+    'all',
+  )
+
 /** Decoded by whatever decodes here. */
 export const openAuto = (file: Written, random: Random): Promise<Opened> => read(file, random, {})
