@@ -5,7 +5,7 @@
 
 /**
  * A clip that ships, and an odd-sized, a rotated, a full-range and a bt709 one; VP9 is the first
- * and the odd-sized, HEVC and Motion JPEG the last.
+ * and the odd-sized, then HEVC and Motion JPEG. FFmpeg demuxes the last two.
  */
 const CLIPS = [
   'models/short.webm',
@@ -19,6 +19,8 @@ const CLIPS = [
     'vp8.webm',
     'hevc10.mp4',
     'mjpeg.mov',
+    'mpeg4.avi',
+    'h264.mpegts',
   ].map((name) => `test/media/${name}`),
 ]
 /** A model's input. */
