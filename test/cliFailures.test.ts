@@ -10,6 +10,7 @@ import {
   Output,
 } from 'mediabunny'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { media } from './clips.ts'
 import {
   file,
   folder,
@@ -401,6 +402,17 @@ describe('a video that breaks off', { tags: 'slow' }, () => {
       expect(JSON.parse(views.stdout).error).toMatch(message)
     },
   )
+
+  test.each([
+    ['skip', /^warning: .* is damaged near \d\.\d{3} s [^\n]+\n/],
+    ['stop', /^warning: .* cannot be decoded beyond \d\.\d{3} s [^\n]+\n/],
+  ])('--on-error %s answers with a warning that names the place', async (action, message) => {
+    const avi = readFileSync(media('mpeg4.avi')).fill(0x55, 9000, 9400)
+    const options = ['--json', '--model', model, '--on-error', action]
+    const { code, stdout, stderr } = await pipe(avi, 'classify', '-', ...options)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(message) })
+    expect(JSON.parse(stdout).frames.length).toBeGreaterThan(0)
+  })
 
   test.each(['npy', 'npz'])('features keeps the frames so far in an .%s', async (kind) => {
     const [bytes, whole] = [join(folder, `broken.${kind}`), join(folder, `whole.${kind}`)]

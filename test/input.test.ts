@@ -24,7 +24,8 @@ vi.mock('../src/video/index.ts', () => ({
 }))
 
 test('a command decodes one frame ahead, and gets every frame before an error', async () => {
-  const input = await openInput('clip.mp4', { decoder: 'auto' }, new AbortController().signal)
+  const options = { decoder: 'auto', onError: 'error', pixelAspect: 'ignore' } as const
+  const input = await openInput('clip.mp4', options, new AbortController().signal)
   const taken: number[] = []
   for await (const { time } of input.frames) {
     taken.push(time)

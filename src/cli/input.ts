@@ -36,6 +36,8 @@ export async function openInput(
   const video = await openVideo(source === '-' ? await standardInput() : source, {
     signal,
     decoder: options.decoder,
+    onError: options.onError,
+    pixelAspect: options.pixelAspect,
     ...(options.raw && {
       format: { rawvideo: 'rgb24', width: options.raw[0], height: options.raw[1] },
     }),

@@ -28,6 +28,8 @@ export interface VideoOptions extends GlobalOptions {
   readonly stride?: number
   readonly frames?: number
   readonly decoder: 'auto' | 'native' | 'ffmpeg' | 'wasm'
+  readonly onError: 'error' | 'stop' | 'skip'
+  readonly pixelAspect: 'ignore' | 'apply'
   readonly raw?: [width: number, height: number]
   readonly rate?: number
 }
@@ -138,7 +140,7 @@ export function addManyOptions(command: Command): Command {
     .option('--jobs <n>', 'videos at a time', whole(1, 64), 2)
 }
 
-/** --fps, --stride, --frames, --decoder, --raw, --rate. */
+/** --fps, --stride, --frames, --decoder, --on-error, --pixel-aspect, --raw, --rate. */
 export function addVideoOptions(command: Command): Command {
   return command
     .option('--fps <n>', 'take so many frames a second', positive)
@@ -152,6 +154,19 @@ export function addVideoOptions(command: Command): Command {
       )
         .choices(['auto', 'native', 'ffmpeg', 'wasm'])
         .default('auto'),
+    )
+    .addOption(
+      new Option(
+        '--on-error <action>',
+        'at damage: error; stop, which ends the frames; skip, which continues after it',
+      )
+        .choices(['error', 'stop', 'skip'])
+        .default('error'),
+    )
+    .addOption(
+      new Option('--pixel-aspect <action>', 'non-square pixels: ignore them, or apply the aspect')
+        .choices(['ignore', 'apply'])
+        .default('ignore'),
     )
     .option(
       '--raw <WxH>',
