@@ -1,7 +1,7 @@
 // npm run build: src/program/ops → build/operations.ts and docs/operations.md; gpu/ →
 // build/shaders.txt; assembly/lib/tile.mjs → build/tile.ts; AssemblyScript → build/*.wasm (tile.mjs
-// tells why its passes are listed); esbuild → build/worker.txt, then dist/*.js with all inlined;
-// tsc → dist/*.d.ts.
+// tells why its passes are listed); the same with the operations of training → build/train;
+// esbuild → build/worker.txt, then dist/*.js with all inlined; tsc → dist/*.d.ts.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmod, copyFile, mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
@@ -39,18 +39,21 @@ async function load(path) {
 }
 
 /** The hash of what kernels are made of, which stands beside them in build/. */
-async function sourceHash() {
+async function sourceHash(folders, generated) {
   const hash = createHash('sha256')
-  const sources = (await readdir('assembly', { recursive: true })).sort()
-  const files = sources.filter((file) => file.endsWith('.ts')).map((file) => `assembly/${file}`)
-  files.push('build/tile.ts', 'build/operations.ts', 'asconfig.json', 'package-lock.json')
+  const files = []
+  for (const folder of folders)
+    for (const file of (await readdir(folder)).sort())
+      if (file.endsWith('.ts')) files.push(`${folder}/${file}`)
+  files.push('build/tile.ts', ...generated, 'asconfig.json', 'package-lock.json')
   for (const file of files) hash.update(await readFile(file))
   return hash.digest('hex')
 }
 
 /** Whether the kernels of a target are up to date; then they get the date of today, for tests. */
-async function isBuilt(target, outFile, hash) {
-  if ((await readFile(`build/${target}.sha256`, 'utf8').catch(() => '')) !== hash) return false
+async function isBuilt(outFile, hash) {
+  const built = await readFile(`${outFile}.sha256`, 'utf8').catch(() => '')
+  if (built !== hash) return false
   const now = new Date()
   return utimes(outFile, now, now).then(
     () => true,
@@ -58,9 +61,10 @@ async function isBuilt(target, outFile, hash) {
   )
 }
 
-async function compile(target, hash) {
-  await run('node_modules/assemblyscript/bin/asc.js', '--target', target)
-  await writeFile(`build/${target}.sha256`, hash)
+async function compile({ entry, target, outFile, hash }) {
+  const asc = 'node_modules/assemblyscript/bin/asc.js'
+  await run(asc, entry, '--target', target, '--outFile', outFile)
+  await writeFile(`${outFile}.sha256`, hash)
 }
 
 /** Imports that match are left to a file that is built by itself. */
@@ -81,20 +85,41 @@ const modules = {
 }
 
 await rm('dist', { recursive: true, force: true })
-await mkdir('build', { recursive: true })
+await mkdir('build/train', { recursive: true })
 await writeFile('build/tile.ts', tile)
-await writeFile('build/operations.ts', (await load('scripts/assembly.ts')).assembly)
-await writeFile('build/shaders.txt', await (await load('scripts/shaders.ts')).shaders())
+const { assembly, trainingAssembly, trainingEntry } = await load('scripts/assembly.ts')
+await writeFile('build/operations.ts', assembly)
+await writeFile('build/train/operations.ts', trainingAssembly)
+await writeFile('build/train/index.ts', await trainingEntry())
+const { shaders, trainingShaders } = await load('scripts/shaders.ts')
+await writeFile('build/shaders.txt', await shaders())
+await writeFile('build/train/shaders.txt', await trainingShaders())
 await writeFile('docs/operations.md', await (await load('scripts/reference.ts')).reference())
-const hash = await sourceHash()
-const targets = []
-for (const [target, { outFile }] of Object.entries(
-  JSON.parse(await readFile('asconfig.json', 'utf8')).targets,
-))
-  if (!(await isBuilt(target, outFile, hash))) targets.push(target)
+const { targets } = JSON.parse(await readFile('asconfig.json', 'utf8'))
+const inference = ['build/operations.ts']
+const training = ['build/train/operations.ts', 'build/train/index.ts']
+const builds = [
+  {
+    ...{ entry: 'assembly/index.ts', folder: 'build' },
+    hash: await sourceHash(['assembly', 'assembly/lib'], inference),
+  },
+  {
+    ...{ entry: 'build/train/index.ts', folder: 'build/train' },
+    hash: await sourceHash(
+      ['assembly', 'assembly/lib', 'assembly/train'],
+      [...inference, ...training],
+    ),
+  },
+]
+const stale = []
+for (const { entry, folder, hash } of builds)
+  for (const [target, { outFile: file }] of Object.entries(targets)) {
+    const outFile = `${folder}/${file}`
+    if (!(await isBuilt(outFile, hash))) stale.push({ entry, target, outFile, hash })
+  }
 await Promise.all([
   // Each a process, and beside them the types.
-  ...targets.map((target) => compile(target, hash)),
+  ...stale.map(compile),
   run('node_modules/typescript/bin/tsc'),
 ])
 await build({
@@ -112,6 +137,7 @@ await build({
     shared: 'src/shared.ts',
     files: 'src/files.ts',
     motion: 'src/motion.ts',
+    'train/index': 'src/train/index.ts',
     'video/index': 'src/video/index.ts',
     'video/pictures': 'src/video/browser/pictures.ts',
     'cli/index': 'src/cli/index.ts',

@@ -2,17 +2,22 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
-import { assembly } from './scripts/assembly.ts'
-import { shaders } from './scripts/shaders.ts'
+import { assembly, trainingAssembly } from './scripts/assembly.ts'
+import { shaders, trainingShaders } from './scripts/shaders.ts'
 
 /** @throws Error if kernels are older than their source: the tests would run something else */
 async function checkKernels(wasm: string): Promise<void> {
   const { mtimeMs: built } = await stat(wasm)
+  const isTraining = wasm.includes('/build/train/')
   for (const name of await readdir('assembly', { recursive: true })) {
-    if (/\.(ts|mjs)$/.test(name) && (await stat(join('assembly', name))).mtimeMs > built)
+    if (!/\.(ts|mjs)$/.test(name) || (!isTraining && name.startsWith('train'))) continue
+    if ((await stat(join('assembly', name))).mtimeMs > built)
       throw new Error(`${wasm} is older than assembly/${name}; run "npm run build"`)
   }
-  if (assembly !== (await readFile('build/operations.ts', 'utf8')))
+  const [text, path] = isTraining
+    ? [trainingAssembly, 'build/train/operations.ts']
+    : [assembly, 'build/operations.ts']
+  if (text !== (await readFile(path, 'utf8')))
     throw new Error(`${wasm} is older than src/program/ops; run "npm run build"`)
 }
 
@@ -26,10 +31,12 @@ export default defineConfig({
       async load(id) {
         if (id.endsWith('build/shaders.txt'))
           return `export default ${JSON.stringify(await shaders())}`
+        if (id.endsWith('build/train/shaders.txt'))
+          return `export default ${JSON.stringify(await trainingShaders())}`
         if (/\.(wgsl|txt)$/.test(id))
           return `export default ${JSON.stringify(await readFile(id, 'utf8'))}`
         if (!/\.(wasm|safetensors)$/.test(id)) return null
-        if (/\/build\/[\w-]+\.wasm$/.test(id)) await checkKernels(id)
+        if (/\/build\/(train\/)?[\w-]+\.wasm$/.test(id)) await checkKernels(id)
         const base64 = (await readFile(id)).toString('base64')
         return (
           `export default Uint8Array.from(atob(${JSON.stringify(base64)}), ` +

@@ -2,6 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { descriptionOf, OPS } from '../src/program/describe.ts'
 import type { Op } from '../src/program/program.ts'
+import { TRAINING_OPS } from '../src/train/operations.ts'
 
 const FOLDER = 'src/program/ops'
 
@@ -18,12 +19,22 @@ last, flattened) and columns. \`b\` videos, \`t\` frames of a chunk, \`n\` token
 the product of elements.
 `
 
+const training = `# Operations of training
+
+A \`TrainingRecorder\` (\`src/train/recorder.ts\`) also has these. Their kernels are in
+\`assembly/train/\` and \`gpu/train/\`, and only the builds of \`trecvit/train\` have them. An
+operation that ends in \`Gradient\` computes gradients of the loss: \`dy\` is that of the output
+\`y\` of the operation whose name it begins with, \`dx\` that of its input \`x\`.
+`
+
 /** The operation's page: its comment, its method and the axes of everything that it reads. */
 export async function reference(): Promise<string> {
-  const files = (await readdir(FOLDER)).sort()
+  const entries = (await readdir(FOLDER, { recursive: true })).sort()
+  const files = entries.filter((file) => file.endsWith('.ts'))
   const sources = await Promise.all(files.map((file) => readFile(`${FOLDER}/${file}`, 'utf8')))
   const all = sources.join('\n')
-  return `${[head, ...OPS.map((op) => sectionOf(op, all))].join('\n')}`
+  const sectionsOf = (ops: readonly Op[]) => ops.map((op) => sectionOf(op, all))
+  return [head, ...sectionsOf(OPS), training, ...sectionsOf(TRAINING_OPS)].join('\n')
 }
 
 function sectionOf(op: Op, sources: string): string {

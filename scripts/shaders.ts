@@ -1,11 +1,12 @@
 /**
  * Writes the kernels of gpu/ as one text, which src/backend/webgpu/sources.ts takes apart: of each
  * file its name, the files of gpu/lib that it calls, and its WGSL with its parameters declared.
- * build.mjs puts it into build/shaders.txt.
+ * build.mjs puts it into build/shaders.txt, and that of training into build/train.
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { descriptionOf, OPS } from '../src/program/describe.ts'
 import type { Op } from '../src/program/program.ts'
+import { TRAINING_OPS } from '../src/train/operations.ts'
 import { expand } from './template.ts'
 
 /** The fields of `struct Params` of an operation, in the order of `Call.params`. */
@@ -31,13 +32,26 @@ export const ARGUMENTS = {
 }
 
 /** The text of build/shaders.txt. */
-export async function shaders(): Promise<string> {
-  const library = (await readdir('gpu/lib')).map((file) => file.slice(0, -'.wgsl'.length)).sort()
-  const parts = library.map(async (name) => {
-    const names = ARGUMENTS[name as keyof typeof ARGUMENTS] ?? {}
-    return [name, '', expand(await read(`lib/${name}`), names)]
-  })
-  const kernels = OPS.map(async (op) => {
+export function shaders(): Promise<string> {
+  return shadersOf('gpu', OPS)
+}
+
+/** The text of build/train/shaders.txt. Its kernels may call the parts of gpu/lib, too. */
+export function trainingShaders(): Promise<string> {
+  return shadersOf('gpu/train', TRAINING_OPS)
+}
+
+async function shadersOf(folder: string, ops: readonly Op[]): Promise<string> {
+  const read = (name: string) => readFile(`${folder}/${name}.wgsl`, 'utf8')
+  const files = await readdir(`${folder}/lib`).catch(() => [])
+  const parts = files
+    .map((file) => file.slice(0, -'.wgsl'.length))
+    .sort()
+    .map(async (name) => {
+      const names = ARGUMENTS[name as keyof typeof ARGUMENTS] ?? {}
+      return [name, '', expand(await read(`lib/${name}`), names)]
+    })
+  const kernels = ops.map(async (op) => {
     const code = await read(op)
     const line = /^\/\/ With (.*)\.$/m.exec(code)?.[1] ?? ''
     const called = [...line.matchAll(/lib\/(\w+)\.wgsl/g)].map(([, name]) => name)
@@ -45,5 +59,3 @@ export async function shaders(): Promise<string> {
   })
   return (await Promise.all([...parts, ...kernels])).flat().join('\f')
 }
-
-const read = (name: string): Promise<string> => readFile(`gpu/${name}.wgsl`, 'utf8')

@@ -1,5 +1,5 @@
 import type { Backend } from '../src/backend/backend.ts'
-import { type Build, compile } from '../src/backend/wasm/builds.ts'
+import { type Binaries, type Build, compile } from '../src/backend/wasm/builds.ts'
 import { BASE } from '../src/backend/wasm/kernels.ts'
 import type { Machine } from '../src/backend/wasm/machine.ts'
 import { ThreadPool } from '../src/backend/wasm/threadPool.ts'
@@ -107,20 +107,28 @@ export function tagsOf({ name }: Pick<BackendUnderTest, 'name'>): string[] {
 }
 
 /** Three threads that all operations of a test file share; one backend at a time. */
-export const team: BackendUnderTest = onMachine('wasm on a thread pool', async () => {
-  const machine = await (shared ??= compile('simd', true).then((module) =>
-    ThreadPool.shared(module, 3, undefined),
-  ))
-  // A machine is the backend's own: its memory must be as new.
-  return new Proxy(machine, {
-    get: (of, property) => {
-      if (property === 'dispose') return () => of.memory.clear(BASE, of.memory.size - BASE)
-      const value = Reflect.get(of, property, of) as unknown
-      return typeof value === 'function' ? (value.bind(of) as unknown) : value
-    },
+export const team: BackendUnderTest = poolOf()
+
+/**
+ * Three threads that all operations of a test file share; one backend at a time.
+ * @param binaries kernels of inference by default
+ */
+export function poolOf(binaries?: Binaries): BackendUnderTest {
+  let shared: Promise<ThreadPool> | undefined
+  return onMachine('wasm on a thread pool', async () => {
+    const machine = await (shared ??= compile('simd', true, binaries).then((module) =>
+      ThreadPool.shared(module, 3, undefined),
+    ))
+    // A machine is the backend's own: its memory must be as new.
+    return new Proxy(machine, {
+      get: (of, property) => {
+        if (property === 'dispose') return () => of.memory.clear(BASE, of.memory.size - BASE)
+        const value = Reflect.get(of, property, of) as unknown
+        return typeof value === 'function' ? (value.bind(of) as unknown) : value
+      },
+    })
   })
-})
-let shared: Promise<ThreadPool> | undefined
+}
 
 function onMachine(name: string, open: () => Promise<Machine>): BackendUnderTest {
   return cpu(name, async (weights) => WasmBackend.create(weights, await open()))

@@ -4,7 +4,9 @@ import { expect, test } from 'vitest'
 import { reference } from '../scripts/reference.ts'
 import { configOf } from '../src/model/config.ts'
 import { recordModel } from '../src/model/graph.ts'
-import { OPS } from '../src/program/describe.ts'
+import { codeOf, OPS } from '../src/program/describe.ts'
+import { Recorder } from '../src/program/record.ts'
+import { TRAINING_OPS } from '../src/train/operations.ts'
 
 const operations = [...OPS]
 const filesOf = async (folder: string, ending: string) =>
@@ -37,18 +39,28 @@ test('the page about operations is current', async () => {
 })
 
 test.each([
-  ['assembly', '.ts'],
-  ['gpu', '.wgsl'],
-])(
-  'every operation has a kernel of its name in %s, and every kernel is one',
-  async (folder, ending) => {
-    expect(
-      (await filesOf(`../${folder}`, ending)).filter((stem) => stem !== 'index').sort(),
-    ).toEqual(operations)
-  },
-)
+  ['assembly', '.ts', operations],
+  ['gpu', '.wgsl', operations],
+  ['assembly/train', '.ts', TRAINING_OPS],
+  ['gpu/train', '.wgsl', TRAINING_OPS],
+])('every operation has a kernel of its name in %s, and every kernel is one', async (...args) => {
+  const [folder, ending, ops] = args
+  const stems = await filesOf(`../${folder}`, ending)
+  expect(stems.filter((stem) => stem !== 'index').sort()).toEqual(ops)
+})
 
-test('every operation has a test of its name', async () => {
-  const tests = await filesOf('.', '.test.ts')
-  expect(operations.filter((name) => !tests.includes(name))).toEqual([])
+test.each([
+  ['.', operations],
+  ['./train', TRAINING_OPS],
+])('every operation has a test of its name in %s', async (folder, ops) => {
+  const tests = await filesOf(folder, '.test.ts')
+  expect(ops.filter((name) => !tests.includes(name))).toEqual([])
+})
+
+test('operations of training are unknown to inference, and their codes come after its own', () => {
+  expect(operations.filter((op) => TRAINING_OPS.includes(op))).toEqual([])
+  const codes = [...operations, 'quantize' as const, ...TRAINING_OPS].map(codeOf)
+  expect(codes).toEqual(codes.map((_, code) => code))
+  const ops = new Recorder(1, 1, new Map())
+  expect(TRAINING_OPS.filter((op) => op in ops)).toEqual([])
 })

@@ -20,7 +20,7 @@ import {
   type Tensor,
   type Weight,
 } from '../src/program/program.ts'
-import { Recorder } from '../src/program/record.ts'
+import { TrainingRecorder } from '../src/train/recorder.ts'
 import { type BackendUnderTest, backends, tagsOf, team } from './backends.ts'
 import { ReferenceBackend } from './reference.ts'
 
@@ -50,17 +50,19 @@ export interface OpCase {
   readonly average?: Average
   /** What the states hold before; zero unless given. */
   readonly states?: readonly Float32Array[]
-  /** Calls the operation once. */
-  record(ops: Recorder, inputs: Record<string, Tensor>): Tensor
-  /** How far each element may lie from `want`, the result of the reference. */
-  bound(precision: BackendUnderTest, want: Float32Array): ArrayLike<number>
+  /** Calls the operation once. Returns its output, or its outputs by name. */
+  record(ops: TrainingRecorder, inputs: Record<string, Tensor>): Tensor | Record<string, Tensor>
+  /** How far each element of an output may lie from `want`, the result of the reference. */
+  bound(precision: BackendUnderTest, want: Float32Array, output: string): ArrayLike<number>
   /** The same for the states afterwards; 0 unless given. */
   boundOfStates?(precision: BackendUnderTest): readonly ArrayLike<number>[]
 }
 
 /** What an operation leaves behind. */
 export interface OpResult {
+  /** The first output. */
   readonly output: Float32Array
+  readonly outputs: Readonly<Record<string, Float32Array>>
   readonly states: readonly Float32Array[]
 }
 
@@ -90,7 +92,7 @@ export async function runOp(
     ...weight,
   }))
   const bytes = Object.values(op.inputs).some(({ values }) => values instanceof Uint8Array)
-  const recorder = new Recorder(b, t, new Map(table.map((weight) => [weight.name, weight])))
+  const recorder = new TrainingRecorder(b, t, new Map(table.map((weight) => [weight.name, weight])))
 
   // Inputs as views into the pixels, then the operation.
   const margin = marginOf(gap)
@@ -132,31 +134,37 @@ export async function runOp(
       return [name, { ...view, buffer: copies[name].tensor.buffer, offset: margin }]
     }),
   )
-  const result = op.record(recorder, inputs)
+  const recorded = op.record(recorder, inputs) as Tensor | Record<string, Tensor>
+  const results = 'buffer' in recorded ? { out: recorded as Tensor } : recorded
 
-  // The output as a view into a poisoned buffer, which a copy of the end of the pixels fills.
-  const stride = columnsOf(result) + gap
-  const poison = copy('poison', size, margin + rowsOf(result) * stride + margin)
-  const filled = poison.buffer.size
-  buffer.size += filled
+  // Each output as a view into a poisoned buffer, which a copy of the end of the pixels fills.
+  const written = Object.entries(results).map(([role, result]) => {
+    const stride = columnsOf(result) + gap
+    const poison = copy(`poison/${role}`, size, margin + rowsOf(result) * stride + margin)
+    const view = { ...result, buffer: poison.buffer, offset: margin, stride }
+    return { role, result, stride, view, name: `written/${role}` }
+  })
+  buffer.size += Math.max(...written.map(({ view }) => view.buffer.size))
   const { steps, states } = recorder.end({})
-  const [step, fill] = steps.slice(-2) as [Step, Step]
+  const [step, ...fills] = steps.slice(-1 - written.length) as [Step, ...Step[]]
   const guard = (name: string): State => ({ name, shape: [16] })
   const program: Program = {
     b,
     t,
     inputs: { pixels: whole(buffer, buffer.size) },
     steps: [
-      ...steps.slice(0, -2),
-      fill,
+      ...steps.slice(0, -1 - written.length),
+      ...fills,
       {
         ...step,
-        outputs: { out: { ...result, buffer: poison.buffer, offset: margin, stride } },
-      } as Step,
+        outputs: Object.fromEntries(written.map(({ role, view }) => [role, view])),
+      } as unknown as Step,
     ],
     states: [guard('before'), ...states, guard('after')],
     outputs: {
-      written: whole(poison.buffer, filled),
+      ...Object.fromEntries(
+        written.map(({ name, view }) => [name, whole(view.buffer, view.buffer.size)]),
+      ),
       ...Object.fromEntries(
         Object.entries(copies).map(([name, { tensor }]) => [
           name,
@@ -185,22 +193,27 @@ export async function runOp(
       statesFor(states, average).map(({ shape }) => new Float32Array(sizeOf(shape)))),
     nan,
   ])
-  const { written, ...read } = await replay.run(stream, op.frame ?? 0, { pixels: sent })
+  const read = await replay.run(stream, op.frame ?? 0, { pixels: sent })
   const [before, ...after] = await stream.read()
   for (const part of [replay, stream, backend]) part.dispose()
 
-  const [columns, end] = [columnsOf(result), margin + rowsOf(result) * stride]
-  const isOutput = (at: number) => at >= margin && at < end && (at - margin) % stride < columns
   for (const [name, { from }] of Object.entries(copies))
     expectSame(`${name} afterwards`, read[name]!, sent.subarray(from, from + read[name]!.length))
-  expectSame(
-    'the memory around the output',
-    written!.map((value, at) => (isOutput(at) ? 0 : value)),
-    written!.map((_, at) => (isOutput(at) ? 0 : bytes ? 1 : POISON)),
+  const outputs = Object.fromEntries(
+    written.map(({ role, result, stride, name }) => {
+      const [columns, end] = [columnsOf(result), margin + rowsOf(result) * stride]
+      const isOutput = (at: number) => at >= margin && at < end && (at - margin) % stride < columns
+      expectSame(
+        `the memory around ${role}`,
+        read[name]!.map((value, at) => (isOutput(at) ? 0 : value)),
+        read[name]!.map((_, at) => (isOutput(at) ? 0 : bytes ? 1 : POISON)),
+      )
+      return [role, read[name]!.filter((_, at) => isOutput(at))]
+    }),
   )
   expectSame('the memory before the states', before!, nan)
   expectSame('the memory after the states', after.pop()!, nan)
-  return { output: written!.filter((_, at) => isOutput(at)), states: after }
+  return { output: Object.values(outputs)[0]!, outputs, states: after }
 }
 
 /** Asserts that two arrays hold the same numbers, or NaN in the same places. */
@@ -215,9 +228,10 @@ export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike
 /**
  * Registers a test for every case and backend, dense and with strides of rows or of frames, against
  * the reference and the bound of the case.
+ * @param pool a thread pool, beside `on`
  */
-export function testOp(title: string, cases: readonly OpCase[], on = backends): void {
-  describe.each([...on, team])(`${title} on $name`, (backend) => {
+export function testOp(title: string, cases: readonly OpCase[], on = backends, pool = team): void {
+  describe.each([...on, pool])(`${title} on $name`, (backend) => {
     test.each(cases)('$name', { tags: tagsOf(backend) }, async (op) => {
       const want = await runOp(async (weights) => new ReferenceBackend(weights), op)
       const hasFrames = Object.values(op.inputs).some(
@@ -226,7 +240,8 @@ export function testOp(title: string, cases: readonly OpCase[], on = backends): 
       const strides = [[0, 0], [5, 0], ...(hasFrames ? [[0, 2]] : [])] as [number, number][]
       for (const [gap, apart] of strides) {
         const got = await runOp(backend.create, op, gap, apart)
-        expectWithin(got.output, want.output, op.bound(backend, want.output), backend)
+        for (const [role, output] of Object.entries(want.outputs))
+          expectWithin(got.outputs[role]!, output, op.bound(backend, output, role), backend)
         const bounds = op.boundOfStates?.(backend)
         got.states.forEach((state, index) =>
           expectWithin(

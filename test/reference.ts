@@ -20,9 +20,10 @@ import {
   type Tensor,
   type Weight,
 } from '../src/program/program.ts'
+import { training } from './train/reference.ts'
 
 /** What a step works on. */
-interface Memory {
+export interface Memory {
   /** Rows of a tensor; writing to them writes to the tensor. */
   rows(tensor: Tensor): Float64Array[]
   weight(weight: Weight): Float64Array
@@ -76,6 +77,7 @@ const operations: {
   pool,
   average,
   softmax,
+  ...training,
 }
 
 /**
@@ -423,7 +425,7 @@ export class ReferenceBackend implements Backend {
       const start = performance.now()
       const operation = operations[step.op] as (step: Step, memory: Memory) => void
       operation(step, memory)
-      await watch?.(step, performance.now() - start, async () => read(step.outputs.out))
+      await watch?.(step, performance.now() - start, async (output) => read(output))
     }
     return Object.fromEntries(
       Object.entries(program.outputs).map(([name, tensor]) => [name, read(tensor)]),

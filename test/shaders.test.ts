@@ -6,6 +6,8 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { sourceOf } from '../src/backend/webgpu/sources.ts'
 import { everything } from '../src/platform/gpu.ts'
 import { OPS } from '../src/program/describe.ts'
+import '../src/train/gpu.ts'
+import { TRAINING_OPS } from '../src/train/operations.ts'
 
 const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
 const entry = navigator?.gpu ?? (await import('webgpu')).create(['backend=null'])
@@ -37,7 +39,7 @@ describe.skipIf(!device)('without an error or a warning', () => {
     'matrices in $dtype, with subgroups: $withSubgroups',
     async ({ dtype, withSubgroups }) => {
       const faults: string[] = []
-      for (const op of OPS) {
+      for (const op of [...OPS, ...TRAINING_OPS]) {
         const code = sourceOf(op, withSubgroups, dtype)
         device!.pushErrorScope('validation')
         const module = device!.createShaderModule({ label: op, code })

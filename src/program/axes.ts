@@ -27,26 +27,24 @@ export function match(axes: string, given: Tensor | Weight, letters: Letters): s
   return `${wanted[0] ? `${wanted[0]} rows of ` : ''}${wanted[1]} columns`
 }
 
-/** The shape that has these axes; rows are those of the first input. */
+/** The shape that has these axes; `rows` are those of the first input. */
 export function shapeOf(axes: string, letters: Letters, first?: Tensor): number[] {
   const names = namesOf(axes)
-  const rows = first && names.length === 2 ? first.shape.slice(0, -1) : []
+  const rows = first && names[0] === 'rows' ? first.shape.slice(0, -1) : []
   return [...rows, ...names.slice(rows.length && 1).map((name) => sideOf(name, letters))]
 }
 
 /**
  * The rows after which an input goes on at its next frame: all, unless an input has a frame stride.
  * @param axes of each input; an operation on rows needs inputs with the same frames then
- * @param shape of the output
  */
 export function frameRowsOf(
   axes: Readonly<Record<string, string>>,
   inputs: Readonly<Record<string, Tensor>>,
-  shape: readonly number[],
   fail: Fail,
 ): number {
-  const rows = shape.slice(0, -1)
   const entries = Object.entries(inputs)
+  const rows = entries[0]![1].shape.slice(0, -1)
   if (entries.every(([, { frameStride }]) => frameStride === undefined)) return sizeOf(rows)
   for (const [role, x] of entries)
     if (axes[role]!.startsWith('rows') && String(x.shape.slice(0, -1)) !== String(rows))

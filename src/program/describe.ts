@@ -17,10 +17,30 @@ interface AnyParts extends Parts {
   readonly params: Readonly<Record<string, unknown>>
 }
 
-const descriptions = { ...operations } as unknown as Readonly<Record<Op, Description>>
+const descriptions = { ...operations } as unknown as Record<Op, Description>
 
-/** The names of all operations. Places in this list are their codes in the WebAssembly table. */
+/** Names of the operations of inference, in order. */
 export const OPS: readonly Op[] = (Object.keys(descriptions) as Op[]).sort()
+
+/** Names by code in the WebAssembly table. No program names `quantize`. */
+const codes: (Op | 'quantize')[] = [...OPS, 'quantize']
+
+/** The code of an operation in the WebAssembly table. */
+export function codeOf(op: Op | 'quantize'): number {
+  return codes.indexOf(op)
+}
+
+/**
+ * Adds operations that inference does not load (src/train). Call it once: their codes follow those
+ * of inference.
+ * @returns their names, in order
+ */
+export function addOperations(added: object): readonly Op[] {
+  Object.assign(descriptions, added)
+  const names = (Object.keys(added) as Op[]).sort()
+  codes.push(...names)
+  return names
+}
 
 /** The description of the operation of a step. */
 export function descriptionOf({ op }: Pick<Step, 'op'>): Description {

@@ -6,6 +6,7 @@
 import { TrecvitError } from '../base/error.ts'
 import type * as operations from './ops/index.ts'
 import type { Operation, StepWith } from './ops/operation.ts'
+import type * as training from './ops/train/index.ts'
 import type { AverageKind, State, Tensor, Weight } from './tensor.ts'
 
 export type { Activation } from './ops/products.ts'
@@ -23,11 +24,13 @@ export type Average =
       readonly halfLife: number
     }
 
+type Operations = typeof operations & typeof training
+
 /** Name of an operation: the stem of its kernels in assembly/ and gpu/, and of its test. */
-export type Op = keyof typeof operations
+export type Op = keyof Operations
 
 /** A step of this operation (ops/). */
-export type StepOf<O extends Op> = { readonly op: O } & StepWith<PartsOf<(typeof operations)[O]>>
+export type StepOf<O extends Op> = { readonly op: O } & StepWith<PartsOf<Operations[O]>>
 
 type PartsOf<O> = O extends Operation<infer P, infer _> ? P : never
 

@@ -28,7 +28,8 @@ type Method<O> =
 
 type Written<O> = O extends { readonly out: Tensor } ? Tensor : O
 
-type Methods = { readonly [O in Op]: Method<(typeof operations)[O]> }
+/** The methods of operations. */
+export type Methods<T> = { readonly [O in keyof T]: Method<T[O]> }
 
 /**
  * The interface of operations: a model calls these once, in order, and the calls become the steps
@@ -36,7 +37,7 @@ type Methods = { readonly [O in Op]: Method<(typeof operations)[O]> }
  * given and infers the shape of what it returns.
  * @throws TrecvitError naming the operation, the shape expected and the shape that came.
  */
-export interface Recorder extends Methods {}
+export interface Recorder extends Methods<typeof operations> {}
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the static block defines the methods
 export class Recorder {
@@ -49,8 +50,13 @@ export class Recorder {
   readonly #names = new Set<string>()
 
   static {
-    for (const op of OPS)
-      Object.defineProperty(Recorder.prototype, op, {
+    Recorder.define(Recorder.prototype, OPS)
+  }
+
+  /** Defines the methods of these operations. */
+  protected static define(prototype: Recorder, ops: readonly Op[]): void {
+    for (const op of ops)
+      Object.defineProperty(prototype, op, {
         value(this: Recorder, name: string, ...args: unknown[]) {
           return this.#step(op, name, args)
         },
@@ -157,10 +163,10 @@ export class Recorder {
     }
     this.#names.add(name)
     const { shape } = Object.values(outputs)[0]!
-    const [b = 1, t = 1, tokens = 1] = shape
+    const [b = 1, t = 1, tokens = 1] = shape.slice(0, -1)
     const sizes = {
       ...{ frames: b * t, tokens, rows: sizeOf(shape.slice(0, -1)), count: sizeOf(shape) },
-      frameRows: frameRowsOf(described.inputs as Axes, step.inputs, shape, fail),
+      frameRows: frameRowsOf(described.inputs as Axes, step.inputs, fail),
       ...letters,
     }
     this.#steps.push({ ...step, outputs, sizes } as unknown as Step)

@@ -28,27 +28,37 @@ export interface BuildOptions {
   readonly experimentalRevectorize?: boolean
 }
 
-const bytesOf: Readonly<Record<Build, () => Promise<{ default: Uint8Array }>>> = {
+/** How the binary of each build is loaded. */
+export type Binaries = Readonly<Record<Build, () => Promise<{ default: Uint8Array }>>>
+
+const inference: Binaries = {
   simd: async () => ({ default: simd }),
   relaxed: () => import('../../../build/relaxed.wasm'),
   wide: () => import('../../../build/wide.wasm'),
   'wide-relaxed': () => import('../../../build/wide-relaxed.wasm'),
 }
 
-const compiled = new Map<string, Promise<WebAssembly.Module>>()
+/** Modules for memory that is not shared and that is. */
+const compiled = [false, true].map(() => new Map<Binaries[Build], Promise<WebAssembly.Module>>())
 
 /**
  * Compiles a build, for memory that is shared or not.
+ * @param binaries kernels of inference by default
  * @throws TrecvitError if the engine does not support WebAssembly SIMD, or the instructions of the
  * build
  */
-export async function compile(build: Build, shared: boolean): Promise<WebAssembly.Module> {
-  const key = `${build} ${shared}`
+export async function compile(
+  build: Build,
+  shared: boolean,
+  binaries: Binaries = inference,
+): Promise<WebAssembly.Module> {
+  const modules = compiled[+shared]!
+  const load = binaries[build]
   try {
-    if (!compiled.has(key)) compiled.set(key, compileAnew(build, shared))
-    return await compiled.get(key)!
+    if (!modules.has(load)) modules.set(load, compileAnew(build, shared, load))
+    return await modules.get(load)!
   } catch (cause) {
-    compiled.delete(key)
+    modules.delete(load)
     throw new TrecvitError(
       'This JavaScript engine cannot compile WebAssembly with SIMD and atomics; use one of 2023 ' +
         "or later, and allow 'wasm-unsafe-eval' in the Content Security Policy",
@@ -57,8 +67,12 @@ export async function compile(build: Build, shared: boolean): Promise<WebAssembl
   }
 }
 
-async function compileAnew(build: Build, shared: boolean): Promise<WebAssembly.Module> {
-  const { default: bytes } = await bytesOf[build]()
+async function compileAnew(
+  build: Build,
+  shared: boolean,
+  load: Binaries[Build],
+): Promise<WebAssembly.Module> {
+  const { default: bytes } = await load()
   const binary = (shared ? bytes : unshared(bytes)) as BufferSource
   const revectorize = build.startsWith('wide') && cpuCapabilities().revectorizes
   return revectorize ? withFlags(() => new WebAssembly.Module(binary)) : WebAssembly.compile(binary)

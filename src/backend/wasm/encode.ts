@@ -1,4 +1,4 @@
-import { type AnyStep, descriptionOf, OPS } from '../../program/describe.ts'
+import { type AnyStep, codeOf, descriptionOf } from '../../program/describe.ts'
 import {
   type Buffer,
   columnsOf,
@@ -61,9 +61,8 @@ export function encodeQuantize(
   at: Addresses,
   { at: out, factors }: Quantized,
 ): void {
-  // Its code is the one after those of all operations.
   const view = viewOf(x, at)
-  put(to, [OPS.length, rowsOf(x), out, factors, ...view, sizes['frameRows'], columnsOf(x)])
+  put(to, [codeOf('quantize'), rowsOf(x), out, factors, ...view, sizes['frameRows'], columnsOf(x)])
 }
 
 /** Bytes of working memory that each thread wants for a step, beside its tensors. */
@@ -109,7 +108,7 @@ export function encode(
     views[0] = [quantized.at, numbers['k'], sizes['frameRows']! * numbers['k']]
   }
   put(to, [
-    OPS.indexOf(step.op),
+    codeOf(step.op),
     numbers['units'],
     ...Object.keys(described.outputs).flatMap((role) => viewOf(outputs[role], at).slice(0, 2)),
     ...views.flat(),

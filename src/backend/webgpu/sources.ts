@@ -4,9 +4,14 @@ import type { MatrixDType } from '../backend.ts'
 
 /** For each file of gpu/: the names of the parts in gpu/lib that it calls, and its WGSL. */
 const sources = new Map<string, { readonly calls: string; readonly code: string }>()
-const texts = shaders.split('\f')
-for (let i = 0; i < texts.length; i += 3)
-  sources.set(texts[i]!, { calls: texts[i + 1]!, code: texts[i + 2]! })
+addShaders(shaders)
+
+/** Adds kernels and parts, as scripts/shaders.ts writes them. */
+export function addShaders(text: string): void {
+  const texts = text.split('\f')
+  for (let i = 0; i < texts.length; i += 3)
+    sources.set(texts[i]!, { calls: texts[i + 1]!, code: texts[i + 2]! })
+}
 
 /**
  * Returns the shader of an operation, with the parts that it calls. Declarations may have any

@@ -1,0 +1,2 @@
+/** Operations of training. Inference imports only their types. */
+export * from './sums.ts'

@@ -1,0 +1,30 @@
+import { type Binaries, type Build, compile } from '../backend/wasm/builds.ts'
+import { cpuCapabilities } from '../backend/wasm/capabilities.ts'
+import { type CpuOptions, openMachine } from '../backend/wasm/open.ts'
+import { WasmBackend } from '../backend/wasm/wasm.ts'
+import type { Weight } from '../program/program.ts'
+
+/** Builds with the kernels of inference and of training. */
+export const trainingBinaries: Binaries = {
+  simd: () => import('../../build/train/trecvit.wasm'),
+  relaxed: () => import('../../build/train/relaxed.wasm'),
+  wide: () => import('../../build/train/wide.wasm'),
+  'wide-relaxed': () => import('../../build/train/wide-relaxed.wasm'),
+}
+
+/**
+ * The CPU with the kernels of inference and of training.
+ * @param build the deterministic one by default
+ * @param options threads by default as many as inference takes
+ * @throws TrecvitError if the engine has no WebAssembly SIMD or the weights do not fit
+ */
+export async function openTrainingCpu(
+  weights: readonly Weight[],
+  build: Build = 'simd',
+  options: CpuOptions = {},
+): Promise<WasmBackend> {
+  const { sharedMemory } = cpuCapabilities()
+  const wasmModule = await compile(build, sharedMemory, trainingBinaries)
+  const { machine, reason } = await openMachine(build, { ...options, wasmModule })
+  return WasmBackend.create(weights, machine, build, reason)
+}
