@@ -1,6 +1,6 @@
 /**
  * The operations of src/program/program.ts as ONNX nodes. The formulas are there. Each function
- * takes and returns values [rows, columns], one for each output.
+ * takes and returns values [rows, columns].
  */
 import {
   columnsOf,
@@ -22,7 +22,7 @@ export const operations: {
     context: Context,
     step: Extract<Step, { op: Op }>,
     columns: Columns,
-  ) => Value | Value[]
+  ) => Value
 } = {
   patchify,
   linear,

@@ -43,10 +43,8 @@ export function writeProgram(
   for (const step of program.steps) {
     graph.scope = step.name
     for (const columns of columnsRead(step, read)) {
-      const values = nodesOf(context, step, columns)
-      outputsOf(step).forEach((output, index) => {
-        context.write(output, index ? whole(output) : columns, values[index]!)
-      })
+      const value = nodesOf(context, step, columns)
+      context.write(outputsOf(step)[0]!, columns, value)
     }
   }
   for (const [name, frames] of Object.entries(outputs)) {
@@ -62,17 +60,17 @@ export function writeProgram(
   return graph
 }
 
-function nodesOf<S extends Step>(context: Context, step: S, columns: Columns): Value[] {
+function nodesOf<S extends Step>(context: Context, step: S, columns: Columns): Value {
   const write = operations[step.op] as
-    | ((context: Context, step: S, columns: Columns) => Value | Value[])
+    | ((context: Context, step: S, columns: Columns) => Value)
     | undefined
   if (!write)
     throw new TrecvitError(`${step.op} "${step.name}" has no form in ONNX (src/onnx/operations.ts)`)
-  return [write(context, step, columns)].flat()
+  return write(context, step, columns)
 }
 
 /**
- * The columns of a step's first output to write at a time. A product that is read in parts is one
+ * The columns of a step's output to write at a time. A product that is read in parts is one
  * product for each part: joining the weights saves nothing here, and splitting the result costs a
  * copy.
  */

@@ -17,6 +17,8 @@ COPIED = ["mu.npz", "small.npz", "small_gap.npz", "ops_matmul.npz", "ops_norm.np
           "ops_recurrent.npz", "ops_embed.npz"]
 # The same small arrays stored in four ways, for the reader of checkpoints.
 FORMATS = ["npz_formats.json", "npz_formats.npz", "npz_formats_deflate.npz", "npz_formats_streamed.npz", "npz_formats_zip64.npz"]
+# Gradients of single operations, from the folder train/.
+TRAINING = ["grad_ops.npz"]
 # file: (tokens of a frame, every how many of them are kept)
 THINNED = {"mu_io.npz": (197, 7), "small_io.npz": (17, 4), "small_gap_io.npz": (16, 5)}
 
@@ -33,12 +35,15 @@ def main(source, target):
     kept = {}
     for file in [*COPIED, *FORMATS]:
         shutil.copyfile(source / file, target / file)
+    for file in TRAINING:
+        shutil.copyfile(source / "train" / file, target / file)
+    manifest |= json.loads((source / "train" / "manifest.json").read_text())
     for file, (tokens, every) in THINNED.items():
         with np.load(source / file) as arrays:
             np.savez(target / file, **{name: thin(arrays[name], tokens, every) for name in arrays.files})
     with np.load(source / "mu.npz") as arrays:
         np.savez_compressed(target / "mu_deflate.npz", **arrays)
-    for file in [*COPIED, *THINNED]:
+    for file in [*COPIED, *THINNED, *TRAINING]:
         with np.load(target / file) as arrays:
             expected = {
                 name: {"shape": arrays[name].shape, "tolerance": entry["tolerance"], "compare": entry["compare"]}

@@ -1,2 +1,3 @@
 /** Operations of training. Inference imports only their types. */
+export * from './norms.ts'
 export * from './sums.ts'

@@ -1,0 +1,27 @@
+import type { Tensor, Weight } from '../../tensor.ts'
+import { spread } from '../launch.ts'
+import type { Operation } from '../operation.ts'
+
+interface RmsNormGradient {
+  readonly inputs: { readonly x: Tensor; readonly dy: Tensor }
+  readonly outputs: { readonly dx: Tensor; readonly dscale: Tensor }
+  readonly weights: { readonly scale: Weight }
+}
+
+/** Rows of a part: a sum that one unit of work takes, whatever the number of threads. */
+const PART = 64
+
+/**
+ * Gradients of rmsNorm. With x̂ = x / √(mean(x²) + 1e-6) and q = dy · (1 + scale), row by row:
+ * dx = (q − x̂ · mean(q · x̂)) / √(mean(x²) + 1e-6). dscale[i] = Σ dy · x̂ over the rows 64·i to
+ * 64·i + 63; the gradient of scale is the sum of its rows.
+ */
+export const rmsNormGradient: Operation<RmsNormGradient, [x: Tensor, dy: Tensor, scale: string]> = {
+  inputs: { x: 'rows d', dy: 'rows d' },
+  weights: { scale: 'd' },
+  outputs: { dx: 'rows d', dscale: 'parts d' },
+  sizes: ({ rows }) => ({ parts: Math.ceil(rows! / PART), part: PART }),
+  fields: ['d', 'rows', 'frameRows', 'part'],
+  cpu: { units: ({ parts }) => parts! },
+  gpu: { fields: ['parts'], groups: ({ parts }) => spread(parts!) },
+}
