@@ -6,8 +6,10 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { sourceOf } from '../src/backend/webgpu/sources.ts'
 import { everything } from '../src/platform/gpu.ts'
 import { OPS } from '../src/program/describe.ts'
-import '../src/train/gpu.ts'
+import { addTrainingShaders } from '../src/train/gpu.ts'
 import { TRAINING_OPS } from '../src/train/operations.ts'
+
+addTrainingShaders()
 
 const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
 const entry = navigator?.gpu ?? (await import('webgpu')).create(['backend=null'])

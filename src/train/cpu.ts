@@ -13,7 +13,7 @@ export const trainingBinaries: Binaries = {
 }
 
 /**
- * The CPU with the kernels of inference and of training.
+ * Opens the CPU with the kernels of inference and of training.
  * @param build the deterministic one by default
  * @param options threads by default as many as inference takes
  * @throws TrecvitError if the engine has no WebAssembly SIMD or the weights do not fit

@@ -8,12 +8,15 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-/** The operations, whose tests have their names (test/operations.test.ts). */
-const operations = (await readdir(join(root, 'assembly')))
-  .filter((file) => file.endsWith('.ts') && file !== 'index.ts')
-  .map((file) => file.slice(0, -3))
+/** The operations of a folder, whose tests have their names (test/operations.test.ts). */
+const operationsOf = async (folder) =>
+  (await readdir(join(root, folder)))
+    .filter((file) => file.endsWith('.ts') && file !== 'index.ts')
+    .map((file) => file.slice(0, -3))
 const ALL = [
-  ...operations,
+  ...(await operationsOf('assembly')),
+  ...(await operationsOf('assembly/train')).map((operation) => `train/${operation}`),
+  'train/program',
   'goldens',
   'bits',
   'builds',

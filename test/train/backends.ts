@@ -3,10 +3,12 @@ import { type Build, compile } from '../../src/backend/wasm/builds.ts'
 import { openHere } from '../../src/backend/wasm/open.ts'
 import { WasmBackend } from '../../src/backend/wasm/wasm.ts'
 import { trainingBinaries } from '../../src/train/cpu.ts'
-import '../../src/train/gpu.ts'
+import { addTrainingShaders } from '../../src/train/gpu.ts'
 import { type BackendUnderTest, backends, fullBackends, poolOf } from '../backends.ts'
 
-/** Those of the GPU have the kernels of training, because gpu.ts has added them. */
+addTrainingShaders()
+
+/** Those of a GPU have the kernels of training now. */
 const training = (backend: BackendUnderTest): BackendUnderTest => {
   if (!backend.name.startsWith('wasm')) return backend
   const build = (backend.name.split(' ')[1] ?? 'simd') as Build
