@@ -2,9 +2,11 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { reference } from '../scripts/reference.ts'
+import { fieldsOf } from '../scripts/shaders.ts'
+import { STEP } from '../src/backend/wasm/encode.ts'
 import { configOf } from '../src/model/config.ts'
 import { recordModel } from '../src/model/graph.ts'
-import { codeOf, OPS } from '../src/program/describe.ts'
+import { codeOf, descriptionOf, OPS } from '../src/program/describe.ts'
 import { Recorder } from '../src/program/record.ts'
 import { TRAINING_OPS } from '../src/train/operations.ts'
 
@@ -64,3 +66,18 @@ test('operations of training are unknown to inference, and their codes come afte
   const ops = new Recorder(1, 1, new Map())
   expect(TRAINING_OPS.filter((op) => op in ops)).toEqual([])
 })
+
+test.each([...operations, ...TRAINING_OPS])(
+  '%s fits a step of the table, and the parameters and buffers of any GPU',
+  (op) => {
+    const { inputs, outputs, weights, states, fields, cpu } = descriptionOf({ op })
+    const count = (...parts: (object | undefined)[]) =>
+      parts.reduce((sum, part) => sum + Object.keys(part ?? {}).length, 0)
+    const words = 2 + 2 * count(outputs) + 3 * count(inputs)
+    expect(
+      4 * (words + count(weights, states, fields, cpu?.pointers, cpu?.fields)),
+    ).toBeLessThanOrEqual(STEP)
+    expect(4 * fieldsOf(op).length).toBeLessThanOrEqual(256)
+    expect(count(outputs, inputs, weights, states)).toBeLessThanOrEqual(8)
+  },
+)
