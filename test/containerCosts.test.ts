@@ -46,6 +46,10 @@ describe('what a file of a megabyte of small elements costs', { tags: 'slow' }, 
     'nested boxes': () => Buffer.concat([ftyp, box('moov', box('trak', nested('mdia')))]),
     'empty fragments': () => Buffer.concat([init, flood(box('moof'), MEGABYTE)]),
     'tracks of a fragment': () => Buffer.concat([init, box('moof', flood(box('traf'), MEGABYTE))]),
+    'a track of a fragment in many parts': () => {
+      const traf = box('traf', box('tfhd', 0, 1), box('trun', 0, 5))
+      return Buffer.concat([init, box('moof', flood(traf, MEGABYTE / 4))])
+    },
     'fragments of an empty sample': () =>
       Buffer.concat([
         init,

@@ -31,6 +31,11 @@ const READ: ReadonlySet<string> = new Set(['tfdt', 'trun'])
 const INERT: ReadonlySet<string> = new Set(['mfhd', 'free', 'skip', 'uuid', 'sbgp', 'sgpd'])
 /** Boxes in one fragment. */
 const MAX_BOXES = 20_000
+/**
+ * Samples that mediabunny may sort for a fragment: all so far, after each part of a track (traf).
+ * Writers make one part.
+ */
+const MAX_SORTED = 200_000
 const NO_DEFAULTS: FragmentDefaults = { description: 1, duration: 0, size: 0, flags: 0 }
 
 /**
@@ -54,6 +59,7 @@ export function readFragment(
   const view = viewOf(moof)
   const whole = readBox(view, 0, moof.length, 0)!
   let boxes = 0
+  let sorted = 0
   let end = 0
   for (const traf of boxesIn(moof, whole.body, whole.end)) {
     if (++boxes > MAX_BOXES) throw new TooManySamples()
@@ -79,6 +85,8 @@ export function readFragment(
       isFirst = false
     }
     end = offset
+    if (header.track === track) sorted += samples.times.length
+    if (sorted > MAX_SORTED) throw new TooManySamples()
   }
   return samples.times.length === 0 ? null : samples
 }
