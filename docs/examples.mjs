@@ -2,7 +2,18 @@
 // method of TRecViT that begins something has an @example.
 import { Application, ReflectionKind } from 'typedoc'
 
-const METHODS = ['load', 'classify', 'timeline', 'forward', 'features', 'stream', 'resume']
+const METHODS = [
+  'load',
+  'classify',
+  'timeline',
+  'forward',
+  'features',
+  'stream',
+  'resume',
+  'featureStream',
+  'resumeFeatures',
+  'featuresOf',
+]
 
 /** @param {Application} app */
 export function load(app) {

@@ -21,7 +21,8 @@ export type { ClassifyOptions, ClassifyResult } from './model/classify.ts'
 export type { ClassStream as Stream } from './model/classStream.ts'
 export { type Config, configOf, type Size, sizeNames } from './model/config.ts'
 export type { EventOptions, VideoEvent } from './model/events.ts'
-export type { ForwardResult } from './model/forward.ts'
+export type { FeatureStream, FrameFeatures } from './model/features.ts'
+export type { ForwardResult, Timing } from './model/forward.ts'
 export type {
   Answer,
   Class,
@@ -30,7 +31,7 @@ export type {
 } from './model/heads/classification.ts'
 export type { LoadOptions, ModelSource, RunOptions } from './model/options.ts'
 export type { Segment, TimelineOptions } from './model/timeline.ts'
-export { type Timing, TRecViT } from './model/trecvit.ts'
+export { TRecViT } from './model/trecvit.ts'
 export { listing } from './program/listing.ts'
 export type { Average, Program } from './program/program.ts'
 export type { FrameSource as VideoSource } from './stream/frames.ts'

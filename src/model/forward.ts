@@ -1,7 +1,9 @@
 /** Runs over arrays of frames: the official forward pass, and its parts. */
+import type { Watch } from '../backend/backend.ts'
 import { checkArray, checkPixels, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
+import { flopsOf } from '../program/listing.ts'
 import type { Outputs, Session } from '../stream/session.ts'
 import { type Config, frameSizeOf, tokensOf } from './config.ts'
 import { RUN_OPTIONS, type RunOptions } from './options.ts'
@@ -75,6 +77,30 @@ export async function runWhole<T>(
   } finally {
     await session.dispose()
   }
+}
+
+/** Time of one step of a program. */
+export interface Timing {
+  /** Operation, for example `linear`. */
+  readonly op: string
+  /** Name of the step, as `trace` has it. */
+  readonly name: string
+  /** Wall time of the step. */
+  readonly milliseconds: number
+  /** Floating-point operations, 0 for element-wise steps. */
+  readonly flops: number
+}
+
+/** See TRecViT.profile. */
+export async function profile(sessions: Sessions, frames: NdArray): Promise<Timing[]> {
+  const timings: Timing[] = []
+  const run = (watch: Watch) =>
+    runWhole(sessions, frames, (session, pixels, t) => session.advance(pixels, t, { watch }))
+  await run(() => {})
+  await run((step, milliseconds) => {
+    timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) })
+  })
+  return timings
 }
 
 /** Checks frames [t, H, W, 3] or [b, t, H, W, 3] and their values. */

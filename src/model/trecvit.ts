@@ -1,33 +1,22 @@
-import type { Device, MatrixDType, Watch } from '../backend/backend.ts'
+import type { Device, MatrixDType } from '../backend/backend.ts'
 import type { Health } from '../backend/engines.ts'
 import type { NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
-import { flopsOf } from '../program/listing.ts'
 import type { Program } from '../program/program.ts'
-import type { FrameSource } from '../stream/frames.ts'
-import { checkStreamOptions, restore } from '../stream/stream.ts'
+import { type FrameSource, READ_OPTIONS } from '../stream/frames.ts'
+import { checkStreamOptions, restore, Stream, type StreamOptions } from '../stream/stream.ts'
+import type { ReadOptions } from '../video/read.ts'
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts'
 import { ClassStream } from './classStream.ts'
 import { type Config, windowOf } from './config.ts'
-import { type ForwardResult, features, forward, runWhole } from './forward.ts'
+import { type FeatureStream, type FrameFeatures, featureAnswers } from './features.ts'
+import { type ForwardResult, features, forward, profile, runWhole, type Timing } from './forward.ts'
 import { type ClassStreamOptions, classAnswers } from './heads/classification.ts'
 import { type Opened, openModel } from './open.ts'
 import type { LoadOptions, ModelSource, RunOptions } from './options.ts'
 import { Sessions } from './sessions.ts'
 import type { Segment, TimelineOptions } from './timeline.ts'
-
-/** Time of one step of a program. */
-export interface Timing {
-  /** Operation, for example `linear`. */
-  readonly op: string
-  /** Name of the step, as `trace` has it. */
-  readonly name: string
-  /** Wall time of the step. */
-  readonly milliseconds: number
-  /** Floating-point operations, 0 for element-wise steps. */
-  readonly flops: number
-}
 
 /** A TRecViT with its weights. After `dispose`, calls and unfinished work reject. */
 export class TRecViT {
@@ -149,11 +138,55 @@ export class TRecViT {
    */
   async resume(snapshot: Uint8Array, options: { topK?: number } = {}): Promise<ClassStream> {
     checkOptions('resume', options, { topK: 1 })
+    this.#wantHead('resume')
     const answers = classAnswers(this, options.topK)
     const { session, average } = await restore(snapshot, this.fingerprint, (b, recent) =>
       this.#sessions.open({ b, recent, encoded: false }),
     )
     return new ClassStream(this, session, average, answers)
+  }
+
+  /**
+   * Opens a stream of features, for a model with or without a head.
+   * @throws TrecvitError if an option is wrong
+   * @example
+   * const { features } = await model.featureStream().push(frame)
+   */
+  featureStream(options: Pick<StreamOptions, 'b'> = {}): FeatureStream {
+    checkOptions('featureStream', options, { b: 1 })
+    const { b, average } = checkStreamOptions(1, { ...options, average: 'all' })
+    const session = this.#sessions.open({ b, recent: average, encoded: true })
+    return new Stream(this, session, average, featureAnswers(this.config))
+  }
+
+  /**
+   * Opens a stream of features that continues from a snapshot.
+   * @throws TrecvitError if the snapshot is damaged or of another model
+   * @example
+   * const stream = await model.resumeFeatures(await readFile('stream.bin'))
+   */
+  async resumeFeatures(snapshot: Uint8Array): Promise<FeatureStream> {
+    const { session, average } = await restore(snapshot, this.fingerprint, (b, recent) =>
+      this.#sessions.open({ b, recent, encoded: true }),
+    )
+    return new Stream(this, session, average, featureAnswers(this.config))
+  }
+
+  /**
+   * Yields the features of a video, frame by frame, in constant memory.
+   * @param video a file (path, URL, bytes), decoded frames, or an array [t, H, W, 3]
+   * @param options which frames, and the decoder; `signal` ends the loop
+   * @throws TrecvitError if the video cannot be read or an option is wrong
+   * @example
+   * for await (const { frame, features } of model.featuresOf('clip.mp4', { fps: 5 })) { }
+   */
+  async *featuresOf(
+    video: FrameSource,
+    options: ReadOptions = {},
+  ): AsyncGenerator<FrameFeatures, void, undefined> {
+    checkOptions('featuresOf', options, READ_OPTIONS)
+    await using stream = this.featureStream()
+    yield* stream.run(video, options)
   }
 
   /** Returns every named tensor of a run over these frames [t, H, W, 3], as one clip. */
@@ -165,17 +198,8 @@ export class TRecViT {
    * Returns the time of every step of a run over these frames [t, H, W, 3], as one clip. A run to
    * warm up comes first.
    */
-  async profile(frames: NdArray): Promise<Timing[]> {
-    const timings: Timing[] = []
-    const run = (watch: Watch) =>
-      runWhole(this.#sessions, frames, (session, pixels, t) =>
-        session.advance(pixels, t, { watch }),
-      )
-    await run(() => {})
-    await run((step, milliseconds) => {
-      timings.push({ op: step.op, name: step.name, milliseconds, flops: flopsOf(step) })
-    })
-    return timings
+  profile(frames: NdArray): Promise<Timing[]> {
+    return profile(this.#sessions, frames)
   }
 
   /** Returns the program that a stream of b videos replays for chunks of t frames. */
