@@ -5,7 +5,7 @@ import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
 import type { Program } from '../program/program.ts'
 import { type FrameSource, READ_OPTIONS } from '../stream/frames.ts'
-import { checkStreamOptions, restore, Stream, type StreamOptions } from '../stream/stream.ts'
+import { checkStreamOptions, restore, Stream } from '../stream/stream.ts'
 import type { ReadOptions } from '../video/read.ts'
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts'
 import { ClassStream } from './classStream.ts'
@@ -152,7 +152,7 @@ export class TRecViT {
    * @example
    * const { features } = await model.featureStream().push(frame)
    */
-  featureStream(options: Pick<StreamOptions, 'b'> = {}): FeatureStream {
+  featureStream(options: Pick<ClassStreamOptions, 'b'> = {}): FeatureStream {
     checkOptions('featureStream', options, { b: 1 })
     const { b, average } = checkStreamOptions(1, { ...options, average: 'all' })
     const session = this.#sessions.open({ b, recent: average, encoded: true })
