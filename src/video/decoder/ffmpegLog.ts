@@ -28,7 +28,9 @@ const STREAM = /^\[info\] {3}Stream #0:(\d+)\S*: Video: (.*)/
 const MAPPING = /^\[info\] {3}Stream #0:(\d+) -> #0:0 /
 const DURATION = /^\[info\] {3}Duration: (\d+):(\d+):([\d.]+),/
 const TURN = /^\[info\] {7}displaymatrix: rotation of (-?[\d.]+) degrees/
-const ERROR = /\[(error|fatal|panic)\]/
+const ERROR = /^(\[[^\]]* @ \w+\] )*\[(error|fatal|panic)\] /
+/** The demuxer marked a packet as damaged, which the decoder may not notice. */
+const CORRUPT = /^\[warning\] .*: corrupt input packet in stream \d+$/
 
 /** The log, parsed line by line. */
 export class FfmpegLog {
@@ -37,6 +39,8 @@ export class FfmpegLog {
   /** The last error. */
   lastError: string | null = null
   errors = 0
+  /** Errors before the first packet was decoded. */
+  probeErrors = 0
   /** Frames a second; null: unknown. */
   fps: number | null = null
   /** Seconds; null: unknown. */
@@ -79,7 +83,7 @@ export class FfmpegLog {
   #read(line: string): void {
     const [, shown] = SHOWINFO.exec(line) ?? []
     if (shown !== undefined) return this.#readShown(shown)
-    if (ERROR.test(line)) return this.#addError(line)
+    if (ERROR.test(line) || CORRUPT.test(line)) return this.#addError(line)
     const stream = STREAM.exec(line)
     // Streams after the mapping are those of the output.
     if (stream !== null && this.stream < 0) this.streams.set(Number(stream[1]), stream[2]!)
@@ -87,7 +91,10 @@ export class FfmpegLog {
     if (turn !== null)
       this.rotation = (((Math.round(-Number(turn[1]) / 90) + 4) % 4) * 90) as Rotation
     const mapping = MAPPING.exec(line)
-    if (mapping !== null) this.stream = Number(mapping[1])
+    if (mapping !== null) {
+      this.stream = Number(mapping[1])
+      this.probeErrors = this.errors
+    }
     const [, hours, minutes, seconds] = DURATION.exec(line) ?? []
     if (hours !== undefined)
       this.duration ??= 3600 * Number(hours) + 60 * Number(minutes) + Number(seconds)

@@ -44,7 +44,7 @@ export async function openByProcess(job: Job): Promise<Reader> {
   try {
     const first = await ffmpeg.next()
     if (first === null) throw new DecoderFault('ffmpeg gives no picture')
-    return new ProcessReader(ffmpeg, first, job.onError === 'skip')
+    return new ProcessReader(ffmpeg, first, job)
   } catch (error) {
     await ffmpeg.close()
     throw error
@@ -69,13 +69,16 @@ class ProcessReader implements Reader {
   readonly facts: TrackInfo
   readonly #ffmpeg: FfmpegProcess
   readonly #skips: boolean
+  /** Whether a logged error is damage. A broadcast may begin between key frames, with errors. */
+  readonly #isStrict: boolean
   #first: FfmpegPicture | null
   /** Number of errors already reported. */
   #errors = 0
 
-  constructor(ffmpeg: FfmpegProcess, first: FfmpegPicture, skips: boolean) {
+  constructor(ffmpeg: FfmpegProcess, first: FfmpegPicture, { format, onError }: Job) {
     this.#ffmpeg = ffmpeg
-    this.#skips = skips
+    this.#skips = onError === 'skip'
+    this.#isStrict = !this.#skips && !format.isBroadcast
     this.#first = first
     this.facts = trackInfoOf(ffmpeg)
   }
@@ -88,7 +91,7 @@ class ProcessReader implements Reader {
     const { known, planes, picture } = next
     const { width, height, time, aspect, errors } = picture
     // Some decoders conceal damage and only log an error, at which -xerror does not stop.
-    if (errors > 0 && !this.#skips && first === null)
+    if (errors > 0 && this.#isStrict && first === null)
       throw new DecoderFault(`ffmpeg reports ${this.#ffmpeg.log.error}`)
     return { ...known, width, height, planes, time, aspect, damage: this.#since(errors) }
   }
@@ -102,9 +105,11 @@ class ProcessReader implements Reader {
   }
 
   #since(errors: number): string | null {
+    const { probeErrors, lastError } = this.#ffmpeg.log
     const isNew = this.#skips && errors > this.#errors
+    const place = errors === probeErrors ? ' while probing the first seconds' : ''
     this.#errors = errors
-    return isNew ? `ffmpeg reports ${this.#ffmpeg.log.lastError}` : null
+    return isNew ? `ffmpeg reports ${lastError}${place}` : null
   }
 }
 

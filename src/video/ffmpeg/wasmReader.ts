@@ -41,20 +41,23 @@ export async function openByWasm(job: Job, url?: string | URL): Promise<Reader> 
   const module = await wasmModule(url)
   job.signal.throwIfAborted()
   const reader = await WasmReader.start(module, job)
-  await reader.open(job.format.demuxer)
+  await reader.open()
   return reader
 }
 
 class WasmReader implements Reader {
   facts!: TrackInfo
+  damage: string | null = null
   readonly #wasm: Exports
   readonly #memory: WasmMemory
   readonly #feed: ByteFeed
   readonly #job: Job
+  readonly #skips: boolean
   #stack = 0
   /** Bytes that the unwound call waits for. */
   #asked: { readonly at: number; readonly size: number } | null = null
   #damages = 0
+  #isFirst = true
   #breathed = performance.now()
 
   private constructor(wasm: Exports, feed: ByteFeed, job: Job) {
@@ -62,6 +65,7 @@ class WasmReader implements Reader {
     this.#memory = new WasmMemory(wasm)
     this.#feed = feed
     this.#job = job
+    this.#skips = job.onError === 'skip'
   }
 
   static async start(module: WebAssembly.Module, job: Job): Promise<WasmReader> {
@@ -78,15 +82,17 @@ class WasmReader implements Reader {
     return reader
   }
 
-  async open(format: string): Promise<void> {
+  async open(): Promise<void> {
     const memory = this.#memory
     this.#stack = memory.allocate(STACK + 8)
     memory.view(this.#stack).setUint32(0, this.#stack + 8, true)
     memory.view(this.#stack).setUint32(4, this.#stack + 8 + STACK, true)
-    const name = memory.put(new TextEncoder().encode(`${format}\0`))
-    const { media, onError } = this.#job
+    const { media, format, onError } = this.#job
+    const name = memory.put(new TextEncoder().encode(`${format.demuxer}\0`))
     const size = this.#feed.isSeekable ? media.size! : -1
-    const code = await this.#run(() => this.#wasm.openFile(name, size, onError === 'skip' ? 1 : 0))
+    // A broadcast may begin between key frames: errors before its first picture are no damage.
+    const isTolerant = onError === 'skip' || format.isBroadcast ? 1 : 0
+    const code = await this.#run(() => this.#wasm.openFile(name, size, isTolerant))
     memory.check(code)
     this.facts = this.#readTrackInfo()
   }
@@ -100,14 +106,26 @@ class WasmReader implements Reader {
       await breathe()
       this.#breathed = performance.now()
     }
-    if (code !== PICTURE) return null
+    const damage = this.#newDamage()
+    if (damage !== null && !this.#skips && !this.#isFirst) throw new DecoderFault(damage)
+    this.#isFirst = false
+    if (code !== PICTURE) {
+      this.damage = damage
+      return null
+    }
     const { index: _, ...picture } = this.#memory.picture()
     const moment = this.#memory.view(this.#wasm.momentAt())
     const time = moment.getFloat64(0, true)
-    return { ...picture, time, aspect: moment.getFloat64(8, true), damage: this.damage }
+    return {
+      ...picture,
+      time,
+      aspect: moment.getFloat64(8, true),
+      damage: this.#skips ? damage : null,
+    }
   }
 
-  get damage(): string | null {
+  /** Cause of damage since the last call. */
+  #newDamage(): string | null {
     const moment = this.#memory.view(this.#wasm.momentAt())
     const damages = moment.getInt32(16, true)
     const isNew = damages > this.#damages
