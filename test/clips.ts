@@ -123,7 +123,7 @@ export function makeFrame(
   }
 }
 
-/** Repeatable noise: a whole number from 0 to `levels` - 1 for each position. */
+/** Repeatable noise: an integer from 0 to `levels` - 1 for each position. */
 export function noise(levels: number): (p: number, x: number, y: number, c: number) => number {
   return (p, x, y, c) => {
     let h =

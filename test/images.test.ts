@@ -185,7 +185,7 @@ test('damaged pictures', async () => {
   const huge = new Uint8Array(readFileSync(png))
   new DataView(huge.buffer).setUint32(16, 100_000)
   expect(await errorOf(huge)).toMatch(
-    /^The video in memory is 100000x120 pixels: sides must be whole numbers from 1 to 16384/,
+    /^The video in memory is 100000x120 pixels: sides must be integers from 1 to 16384/,
   )
   const tables = new Uint8Array(readFileSync(jpg))
   // The first Huffman table (FF C4), made of nonsense: this one the decoder meets by ending itself.

@@ -295,7 +295,7 @@ export function testSplits(
   })
 }
 
-/** Every way to write t as a sum of positive whole numbers, in order. */
+/** Every way to write t as a sum of positive integers, in order. */
 export function compositions(t: number): number[][] {
   if (t === 0) return [[]]
   return Array.from({ length: t }, (_, i) => i + 1).flatMap((first) =>

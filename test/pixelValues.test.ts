@@ -100,12 +100,12 @@ test.each([
   [
     'a shape of fractions',
     { data: new Uint8Array(SIZE * 1.5), shape: [1.5, SIDE, SIDE, 3] },
-    '"frames" expected a shape of whole numbers, got [1.5,64,64,3]',
+    '"frames" expected a shape of integers, got [1.5,64,64,3]',
   ],
   [
     'a negative shape',
     { data: new Uint8Array(SIZE), shape: [-1, -SIDE, SIDE, 3] },
-    '"frames" expected a shape of whole numbers, got [-1,-64,64,3]',
+    '"frames" expected a shape of integers, got [-1,-64,64,3]',
   ],
   [
     'a Float64Array',

@@ -362,10 +362,10 @@ test('wrong arguments', () => {
   const frame = noisy('yuv420p', 8, 8)
   const shape = { height: 4, width: 4 }
   expect(() => toPixels(frame, { height: 0, width: 4 })).toThrow(
-    'height must be a whole number from 1 to 16384, not 0',
+    'height must be an integer from 1 to 16384, not 0',
   )
   expect(() => toPixels(frame, { ...shape, views: 3, view: 3 })).toThrow(
-    'view must be a whole number from 0 to 2, not 3',
+    'view must be an integer from 0 to 2, not 3',
   )
   expect(() => toPixels(frame, shape, new Uint8Array(9))).toThrow('into must have 48 bytes, not 9')
   expect(() => toPixels({ ...frame, planes: frame.planes.slice(0, 2) }, shape)).toThrow(

@@ -158,17 +158,17 @@ describe('refused, with the reason', () => {
       /does not fit/,
     ],
     ['a product that a zero hides', { a: F32(0, 0, [2 ** 50, 2 ** 50, 0]) }, /does not fit/],
-    ['a negative dimension', { a: F32(0, 24, [-6]) }, /whole number/],
+    ['a negative dimension', { a: F32(0, 24, [-6]) }, /integer/],
     ['a broken dimension', { a: F32(0, 24, [6.5]) }, /lacks a "\]"/],
     [
       'a dimension past 2^53',
       `{"a":{"dtype":"F32","shape":[9007199254740993],"data_offsets":[0,24]}}`,
-      /whole number/,
+      /integer/,
     ],
     [
       'a dimension with a leading zero',
       `{"a":{"dtype":"F32","shape":[06],"data_offsets":[0,24]}}`,
-      /whole number/,
+      /integer/,
     ],
     [
       'a dimension in exponent form',

@@ -135,11 +135,9 @@ test('wrong options', () => {
   expect(() => sample(frames, { fps: 0 })).toThrow('fps must be a positive number, not 0')
   expect(() => sample(frames, { fps: NaN })).toThrow('fps must be a positive number, not NaN')
   expect(() => sample(frames, { stride: 1.5 })).toThrow(
-    'stride must be a whole number from 1 on, not 1.5',
+    'stride must be an integer from 1 on, not 1.5',
   )
-  expect(() => sample(frames, { frames: 0 })).toThrow(
-    'frames must be a whole number from 1 on, not 0',
-  )
+  expect(() => sample(frames, { frames: 0 })).toThrow('frames must be an integer from 1 on, not 0')
   expect(() => sample(frames, { start: -1 })).toThrow(
     'start must be a number of seconds from 0 on, not -1',
   )

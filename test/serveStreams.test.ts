@@ -78,7 +78,7 @@ describe('a stream', () => {
     ['no JSON', ['{'], /first message expected JSON/],
     ['a list', ['[]'], /JSON object, got a list of 0/],
     ['an unknown word', ['{"size":3}'], /"width", "height".*got "size"/],
-    ['half a size', ['{"width":3}'], /whole numbers, at least 1, got 3 and none/],
+    ['half a size', ['{"width":3}'], /integers, at least 1, got 3 and none/],
     ['a size of nothing', ['{"width":0,"height":5}'], /got 0 and 5/],
     ['a size of too much', ['{"width":4000,"height":4000}'], /4000x4000 pixels.* 333333 pixels/],
     ['a wrong average', ['{"average":{"frames":0}}'], /"average".*got an object/],

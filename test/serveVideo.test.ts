@@ -78,8 +78,8 @@ describe('a video', () => {
     })
     expect(await ask(post(bytes, video), '?fps=12.5')).toMatchObject({ frames: 10 })
     for (const [query, error] of [
-      ['?topK=4', '"topK" expected a whole number from 1 to 3, got "4"'],
-      ['?stride=0', /^"stride" expected a whole number from 1 to \d+, got "0"$/],
+      ['?topK=4', '"topK" expected an integer from 1 to 3, got "4"'],
+      ['?stride=0', /^"stride" expected an integer from 1 to \d+, got "0"$/],
       ['?fps=1e9', '"fps" expected a number above 0, at most 1000, got "1e9"'],
       ['?frames=3', 'The query expected "topK", "fps" and "stride", got "frames"'],
     ] as const)

@@ -260,7 +260,7 @@ describe('wrong input', () => {
   })
 
   test('options are checked by name', () => {
-    expect(() => model.stream({ b: 0 })).toThrow('"b" expected a whole number, at least 1, got 0')
+    expect(() => model.stream({ b: 0 })).toThrow('"b" expected an integer, at least 1, got 0')
     expect(() => model.stream({ average: { frames: 0 } })).toThrow('"average" expected')
     expect(() => model.stream({ average: { halfLife: -1 } })).toThrow('"average" expected')
     expect(() => model.stream({ topK: 1.5 })).toThrow('"topK" expected')

@@ -60,7 +60,7 @@ describe.each(models)("$name has the bits of the caller's thread", async ({ name
 test('"threads" is checked, and the device tells how many there are', async () => {
   for (const threads of [0, -1, NaN, 1.5, 65, '2' as unknown as number]) {
     await expect(TRecViT.load('builtin', { device: 'wasm', threads })).rejects.toThrow(
-      /"threads" expected a whole number from 1 to 64, got/,
+      /"threads" expected an integer from 1 to 64, got/,
     )
   }
   const model = await TRecViT.load('builtin', { device: 'wasm', deterministic: true, threads: 3 })

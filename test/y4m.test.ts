@@ -148,7 +148,7 @@ describe('y4m', () => {
     expect(await errorOf(y4m('H4', 1, 0))).toMatch(
       joined(
         /^The y4m header of the video in memory is NaNx4 pixels: /,
-        /sides must be whole numbers from 1 to 16384/,
+        /sides must be integers from 1 to 16384/,
       ),
     )
     expect(await errorOf(y4m('W16000 H16000', 1, 0))).toMatch(
@@ -237,7 +237,7 @@ describe('raw RGB', () => {
         'or its size is another',
     )
     expect(await errorOf(new Uint8Array(40), { format: { ...format, width: 0 } })).toMatch(
-      /^The raw video is 0x2 pixels: sides must be whole numbers/,
+      /^The raw video is 0x2 pixels: sides must be integers/,
     )
     expect(await errorOf(new Uint8Array(40), { format, fps: 0 })).toBe(
       'fps must be a positive number, not 0',

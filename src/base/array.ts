@@ -25,7 +25,7 @@ export function checkArray(name: string, array: NdArray): Float32Array | Uint8Ar
     )
   }
   if (!shape.every((side) => Number.isInteger(side) && side >= 0)) {
-    throw new TrecvitError(`"${name}" expected a shape of whole numbers, got [${shape}]`)
+    throw new TrecvitError(`"${name}" expected a shape of integers, got [${shape}]`)
   }
   const size = shape.reduce((product: number, side: number) => product * side, 1)
   if (size !== data.length)
@@ -58,7 +58,7 @@ export function checkPixels(
 /** @throws TrecvitError unless an option is an integer of at least 1 */
 export function checkCount(name: string, value: number): void {
   if (Number.isInteger(value) && value >= 1) return
-  throw new TrecvitError(`"${name}" expected a whole number, at least 1, got ${describe(value)}`)
+  throw new TrecvitError(`"${name}" expected an integer, at least 1, got ${describe(value)}`)
 }
 
 /** Describes a wrong value in a few words. */

@@ -106,7 +106,7 @@ class Scanner {
     }
   }
 
-  /** An array of whole numbers from 0 to 2^53, `limit` at most. */
+  /** An array of integers from 0 to 2^53, `limit` at most. */
   integers(limit: number): number[] {
     const numbers: number[] = []
     this.#expect('[')
@@ -117,7 +117,7 @@ class Scanner {
       while (this.#text[this.#at]! >= '0' && this.#text[this.#at]! <= '9') this.#at++
       const digits = this.#text.slice(start, Math.min(this.#at, start + 20))
       if (!/^(0|[1-9]\d*)$/.test(digits) || !Number.isSafeInteger(Number(digits)))
-        this.fail('holds something else where a whole number was expected')
+        this.fail('holds something else where an integer was expected')
       if (numbers.push(Number(digits)) > limit)
         this.fail(`holds more than ${limit} numbers in one array`)
     } while (this.#take(','))

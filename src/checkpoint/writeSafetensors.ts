@@ -24,7 +24,7 @@ export interface TensorSource {
 /**
  * Writes tensors as one .safetensors file. Float32 tensors come before float16 ones, and those
  * before int8, so that all are aligned as the reference wants them. Values of int8 tensors must be
- * whole numbers from -128 to 127.
+ * integers from -128 to 127.
  * @param metadata text for `__metadata__`
  * @param write takes the next bytes of the file; they are only valid until its promise resolves
  * @throws TrecvitError when two tensors have one name, a shape does not fit its values, or a finite

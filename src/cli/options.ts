@@ -34,7 +34,7 @@ export interface VideoOptions extends GlobalOptions {
   readonly rate?: number
 }
 
-/** A reader of whole numbers from `least` to `most`. */
+/** A reader of integers from `least` to `most`. */
 export function whole(
   least: number,
   most: number = Number.MAX_SAFE_INTEGER,
@@ -42,8 +42,8 @@ export function whole(
   return (text) => {
     const value = Number(text)
     if (!/^\d+$/.test(text) || value < least)
-      throw new InvalidArgumentError(`Expected a whole number, at least ${least}.`)
-    if (value > most) throw new InvalidArgumentError(`Expected a whole number, at most ${most}.`)
+      throw new InvalidArgumentError(`Expected an integer, at least ${least}.`)
+    if (value > most) throw new InvalidArgumentError(`Expected an integer, at most ${most}.`)
     return value
   }
 }

@@ -86,7 +86,5 @@ export function checkLoadOptions(options: LoadOptions): void {
   if (dtype !== undefined && dtype !== 'f32' && dtype !== 'f16' && dtype !== 'int8')
     throw new TrecvitError(`"dtype" expected 'f32', 'f16' or 'int8', got ${describe(dtype)}`)
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64))
-    throw new TrecvitError(
-      `"threads" expected a whole number from 1 to 64, got ${describe(threads)}`,
-    )
+    throw new TrecvitError(`"threads" expected an integer from 1 to 64, got ${describe(threads)}`)
 }

@@ -177,7 +177,7 @@ const MAX_PIXELS = 2 ** 26
  * Every reader calls this before it takes memory for a picture.
  * @param what the thing whose size it is, for the message
  * @param maxPixels 2^26 unless given
- * @throws TrecvitError when width or height is not a whole number from 1 to 16384, or the picture
+ * @throws TrecvitError when width or height is not an integer from 1 to 16384, or the picture
  * has more pixels than that
  */
 export function checkSize(
@@ -189,7 +189,7 @@ export function checkSize(
   const side = (n: number): boolean => Number.isInteger(n) && n >= 1 && n <= MAX_SIDE
   if (side(width) && side(height) && width * height <= maxPixels) return
   throw new TrecvitError(
-    `${what} is ${width}x${height} pixels: sides must be whole numbers from 1 to ${MAX_SIDE}, ` +
+    `${what} is ${width}x${height} pixels: sides must be integers from 1 to ${MAX_SIDE}, ` +
       `with at most ${maxPixels} pixels together`,
   )
 }

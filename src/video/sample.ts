@@ -51,9 +51,9 @@ export function sample(
   if (fps !== undefined && !(fps > 0 && Number.isFinite(fps)))
     throw new TrecvitError(`fps must be a positive number, not ${fps}`)
   if (!Number.isInteger(stride) || stride < 1)
-    throw new TrecvitError(`stride must be a whole number from 1 on, not ${stride}`)
+    throw new TrecvitError(`stride must be an integer from 1 on, not ${stride}`)
   if (most !== Infinity && (!Number.isInteger(most) || most < 1))
-    throw new TrecvitError(`frames must be a whole number from 1 on, not ${most}`)
+    throw new TrecvitError(`frames must be an integer from 1 on, not ${most}`)
   const schedule = fps === undefined ? new EveryFrame(start) : new Ticks(start, fps)
   return pick(frames, schedule, stride, most)
 }

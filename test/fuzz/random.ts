@@ -5,7 +5,7 @@ export class Random {
   #c: number
   #d: number
 
-  /** @param seeds whole numbers or text; each is hashed */
+  /** @param seeds integers or text; each is hashed */
   constructor(...seeds: readonly (number | string)[]) {
     let hash = 0x811c9dc5
     for (const char of seeds.join('/')) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193)
@@ -25,7 +25,7 @@ export class Random {
     return sum >>> 0
   }
 
-  /** A whole number from 0 to `count` - 1. */
+  /** An integer from 0 to `count` - 1. */
   below(count: number): number {
     return Math.floor((this.next() / 2 ** 32) * count)
   }
@@ -39,7 +39,7 @@ export class Random {
     return items[this.below(items.length)]!
   }
 
-  /** A whole number from 1 to `most`; small ones are likely. */
+  /** An integer from 1 to `most`; small ones are likely. */
   few(most: number): number {
     return Math.max(1, Math.floor(most ** (this.next() / 2 ** 32)))
   }

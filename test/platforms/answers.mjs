@@ -78,7 +78,7 @@ export async function answers(TRecViT, read, { threads = [1, 2, 4], load = {}, g
       { deterministic: true, experimentalRevectorize: true },
       { experimentalRevectorize: true },
     ]) {
-      // A sum that is rounded in another way may make another whole number, a step away.
+      // A sum that is rounded in another way may make another integer, a step away.
       if (dtype && !options.deterministic) continue
       const model = await open({ deterministic: false, ...options })
       const { kernels } = model.device

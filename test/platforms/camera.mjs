@@ -252,7 +252,7 @@ const expected = {
     frames: '0,1,2',
     again: 'TrecvitError: The VideoFrame is closed: close a frame after it was pushed, not before',
     gone:
-      'TrecvitError: The ImageBitmap is 0x0 pixels: sides must be whole numbers from 1 to ' +
+      'TrecvitError: The ImageBitmap is 0x0 pixels: sides must be integers from 1 to ' +
       '16384, with at most 67108864 pixels together',
   },
   'what has no picture is one sentence': {
@@ -263,7 +263,7 @@ const expected = {
       'TrecvitError: The <img> has no picture: await its decode() before it is pushed, and ' +
       'check its address',
     canvas:
-      'TrecvitError: The OffscreenCanvas is 0x4 pixels: sides must be whole numbers from 1 to ' +
+      'TrecvitError: The OffscreenCanvas is 0x4 pixels: sides must be integers from 1 to ' +
       '16384, with at most 67108864 pixels together',
     div:
       'TrecvitError: A frame expected an array { data, shape }, a decoded frame, an ImageData ' +

@@ -42,7 +42,7 @@ export function readQuery(query: Readonly<Record<string, string>>, c: number): Q
 function whole(name: string, text: string, most: number): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= 1 && value <= most) return value
-  throw new TrecvitError(`"${name}" expected a whole number from 1 to ${most}, got ${quote(text)}`)
+  throw new TrecvitError(`"${name}" expected an integer from 1 to ${most}, got ${quote(text)}`)
 }
 
 function rate(text: string): number {

@@ -155,7 +155,7 @@ function readOpening(message: string | Uint8Array, config: Config, maxFrame: num
         `got ${shown(wanted)}`,
     )
   if (!isWhole(topK, 1, c))
-    throw new TrecvitError(`"topK" expected a whole number from 1 to ${c}, got ${shown(topK)}`)
+    throw new TrecvitError(`"topK" expected an integer from 1 to ${c}, got ${shown(topK)}`)
   if (typeof resume !== 'boolean')
     throw new TrecvitError(`"resume" expected true or false, got ${shown(resume)}`)
   if (typeof live !== 'boolean') {
@@ -172,7 +172,7 @@ function sizeOfFrames(width: unknown, height: unknown, maxFrame: number): Openin
   if (width === undefined && height === undefined) return null
   if (!isWhole(width, 1) || !isWhole(height, 1))
     throw new TrecvitError(
-      '"width" and "height" expected whole numbers, at least 1, ' +
+      '"width" and "height" expected integers, at least 1, ' +
         `got ${shown(width)} and ${shown(height)}`,
     )
   checkSize('A frame of the stream', width, height, Math.floor(maxFrame / 3))

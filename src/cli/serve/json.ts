@@ -32,7 +32,7 @@ export function recordOf(value: unknown, what: string): Json {
   return value as Json
 }
 
-/** Whether a value is a whole number in a range. */
+/** Whether a value is an integer in a range. */
 export function isWhole(
   value: unknown,
   least: number,

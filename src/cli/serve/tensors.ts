@@ -70,9 +70,7 @@ export function parseInfer(
   checkNames(parameters)
   const { topK = Math.min(5, numClasses), binary_data_output: binary = false } = parameters
   if (!isWhole(topK, 1, numClasses))
-    throw new TrecvitError(
-      `"topK" expected a whole number from 1 to ${numClasses}, got ${shown(topK)}`,
-    )
+    throw new TrecvitError(`"topK" expected an integer from 1 to ${numClasses}, got ${shown(topK)}`)
   if (typeof binary !== 'boolean')
     throw new TrecvitError(`"binary_data_output" expected true or false, got ${shown(binary)}`)
   if (!Array.isArray(inputs) || inputs.length !== 1)
@@ -189,7 +187,7 @@ function fill(
     if (typeof value !== 'number' || (isByte && !isWhole(value, 0, 255)))
       throw new TrecvitError(
         '"data" of "frames" expected ' +
-          `${isByte ? 'a whole number from 0 to 255' : 'a number from 0 to 1'} at value ` +
+          `${isByte ? 'an integer from 0 to 255' : 'a number from 0 to 1'} at value ` +
           `${at + i}, got ${shown(value)}`,
       )
     values[at + i] = value

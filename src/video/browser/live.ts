@@ -73,7 +73,7 @@ export class LiveFrames implements Live {
     free: () => void = () => {},
   ) {
     if (!Number.isInteger(queue) || queue < 1 || queue > MOST)
-      throw new TrecvitError(`"queue" expected a whole number from 1 to ${MOST}, got ${queue}`)
+      throw new TrecvitError(`"queue" expected an integer from 1 to ${MOST}, got ${queue}`)
     signal?.throwIfAborted()
     this.#open = open
     this.#free = free

@@ -42,7 +42,7 @@ export function toPixels(frame: Frame, shape: PixelsShape, into?: Uint8Array): U
   ] as const
   for (const [name, value, least, most] of ranges) {
     if (Number.isInteger(value) && value >= least && value <= most) continue
-    throw new TrecvitError(`${name} must be a whole number from ${least} to ${most}, not ${value}`)
+    throw new TrecvitError(`${name} must be an integer from ${least} to ${most}, not ${value}`)
   }
   const size = height * width * 3
   const out = into ?? new Uint8Array(size)
