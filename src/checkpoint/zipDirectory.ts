@@ -74,13 +74,13 @@ async function findDirectory(
   const locator = end - 20
   if (locator >= 0 && view.getUint32(locator, true) === 0x07064b50) {
     const record = new Uint8Array(56)
-    await source.read(whole(view, locator + 8, file), record)
+    await source.read(uint64(view, locator + 8, file), record)
     const end64 = viewOf(record)
     if (end64.getUint32(0, true) !== 0x06064b50) throw damaged(file)
     return {
-      count: whole(end64, 32, file),
-      bytes: whole(end64, 40, file),
-      at: whole(end64, 48, file),
+      count: uint64(end64, 32, file),
+      bytes: uint64(end64, 40, file),
+      at: uint64(end64, 48, file),
     }
   }
   if (view.getUint16(end + 4, true) !== 0)
@@ -161,12 +161,12 @@ function zip64Fields(extra: Uint8Array, file: string): () => number {
   return () => {
     if (at + 8 > end) throw damaged(file)
     at += 8
-    return whole(view, at - 8, file)
+    return uint64(view, at - 8, file)
   }
 }
 
 /** An unsigned 64-bit number that fits a double. */
-function whole(view: DataView, at: number, file: string): number {
+function uint64(view: DataView, at: number, file: string): number {
   const value = view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true)
   if (!Number.isSafeInteger(value)) throw damaged(file)
   return value

@@ -3,7 +3,7 @@
  */
 import { type Command, Option } from 'commander'
 import type { Report } from '../bench/lib/report.ts'
-import { positive, whole } from './options.ts'
+import { integer, positive } from './options.ts'
 import { showProgress } from './progress.ts'
 import { action, type GlobalOptions } from './run.ts'
 import { note, print } from './terminal.ts'
@@ -36,7 +36,7 @@ export function addBench(program: Command): void {
     .option(
       '--threads <n>',
       'threads, 1 to 64 (default: 1; start: as many as the machine has, 8 at most)',
-      whole(1, 64),
+      integer(1, 64),
     )
     .addOption(
       new Option(

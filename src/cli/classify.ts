@@ -17,8 +17,8 @@ import {
   addManyOptions,
   addModelOptions,
   addVideoOptions,
+  integer,
   type ModelOptions,
-  whole,
 } from './options.ts'
 import { writeOutput } from './output.ts'
 import { type RowOptions, Rows } from './rows.ts'
@@ -57,11 +57,11 @@ export function addClassify(program: Command): void {
         'and a timeline of the answers on the way. Several videos get a line or row each.',
     )
   addVideoOptions(addManyOptions(addModelOptions(command)))
-    .option('-k, --top-k <n>', 'classes to show', whole(1), 5)
+    .option('-k, --top-k <n>', 'classes to show', integer(1), 5)
     .option(
       '--window <n>',
       'frames that an answer of the timeline stands for (default: half a clip of the model)',
-      whole(1, 4096),
+      integer(1, 4096),
     )
     .option(
       '--vtt <file>',
@@ -72,7 +72,7 @@ export function addClassify(program: Command): void {
     .option(
       '--clips <n>',
       "mean over so many clips of the model's length, spread over the video; no timeline",
-      whole(1),
+      integer(1),
     )
     .addOption(
       new Option('--views <n>', 'mean over 1 or 3 crops of each clip; no timeline').choices([

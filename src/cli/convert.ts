@@ -4,7 +4,7 @@
  */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
-import { addConfigOptions, type ConfigOptions, whole } from './options.ts'
+import { addConfigOptions, type ConfigOptions, integer } from './options.ts'
 import { action } from './run.ts'
 import { bytes, print } from './terminal.ts'
 import { localSource } from './weights.ts'
@@ -48,7 +48,7 @@ export function addConvert(program: Command): void {
     .option(
       '--frames <n>',
       'of .onnx; frames of one run (default: 1 of a stream, or the clip length)',
-      whole(1, 4096),
+      integer(1, 4096),
     )
     .option('--force', 'replace an existing file')
   addConfigOptions(command)

@@ -6,7 +6,7 @@ import type { TensorInfo } from '../checkpoint/reader.ts'
 import { type Config, configOf, type Size, sizeNames } from '../model/config.ts'
 import type { Description } from './describe.ts'
 import { givenConfig } from './model.ts'
-import { addConfigOptions, type ConfigOptions, whole } from './options.ts'
+import { addConfigOptions, type ConfigOptions, integer } from './options.ts'
 import { action } from './run.ts'
 import { bytes, note, paint, print, table } from './terminal.ts'
 import { localSource } from './weights.ts'
@@ -47,7 +47,7 @@ export function addInspect(program: Command): void {
     .addOption(
       new Option('--size <name>', 'an official size instead of a checkpoint').choices(sizeNames),
     )
-    .option('--chunk <frames>', 'frames of a chunk, for memory and listing', whole(1), 1)
+    .option('--chunk <frames>', 'frames of a chunk, for memory and listing', integer(1), 1)
     .option('--tensors', 'list the tensors')
     .option('--program', 'list the steps that a chunk of frames goes through')
   addConfigOptions(command)

@@ -35,7 +35,7 @@ export interface VideoOptions extends GlobalOptions {
 }
 
 /** A reader of integers from `least` to `most`. */
-export function whole(
+export function integer(
   least: number,
   most: number = Number.MAX_SAFE_INTEGER,
 ): (text: string) => number {
@@ -78,7 +78,11 @@ export function addConfigOptions(command: Command): Command {
       "height and width of the model's input, if the checkpoint does not tell",
       heightByWidth,
     )
-    .option('--frames-per-clip <n>', 'frames of a clip, if the checkpoint does not tell', whole(1))
+    .option(
+      '--frames-per-clip <n>',
+      'frames of a clip, if the checkpoint does not tell',
+      integer(1),
+    )
     .option('-y, --yes', 'download weights that have a name without asking')
 }
 
@@ -115,7 +119,7 @@ export function addDeviceOptions(command: Command): Command {
     .option(
       '--threads <n>',
       'threads on the CPU, 1 to 64 (default: as many as it has, 8 at most)',
-      whole(1, 64),
+      integer(1, 64),
     )
     .option(
       '--deterministic',
@@ -137,15 +141,15 @@ export function addManyOptions(command: Command): Command {
     )
     .option('--csv <file>', 'the same as CSV')
     .option('--continue', 'keep the rows of these files, and skip their videos')
-    .option('--jobs <n>', 'videos at a time', whole(1, 64), 2)
+    .option('--jobs <n>', 'videos at a time', integer(1, 64), 2)
 }
 
 /** --fps, --stride, --frames, --decoder, --on-error, --pixel-aspect, --raw, --rate. */
 export function addVideoOptions(command: Command): Command {
   return command
     .option('--fps <n>', 'take so many frames a second', positive)
-    .option('--stride <n>', 'take every n-th frame', whole(1))
-    .option('--frames <n>', 'take so many frames', whole(1))
+    .option('--stride <n>', 'take every n-th frame', integer(1))
+    .option('--frames <n>', 'take so many frames', integer(1))
     .addOption(
       new Option(
         '--decoder <name>',

@@ -6,9 +6,9 @@ import { environment } from '../platform/platform.ts'
 import {
   addConfigOptions,
   addDeviceOptions,
+  integer,
   MODEL_HELP,
   type ModelOptions,
-  whole,
 } from './options.ts'
 import { needPackages } from './packages.ts'
 import { action, report } from './run.ts'
@@ -47,7 +47,7 @@ export function addServe(program: Command): void {
         'Only this machine reaches it unless --host says otherwise. ' +
         'Ctrl-C finishes what is under way; a second one does not.',
     )
-    .option('--port <n>', 'port, 0 for any that is free', whole(0, 65535), 8000)
+    .option('--port <n>', 'port, 0 for any that is free', integer(0, 65535), 8000)
     .option(
       '--host <address>',
       'address of this machine to listen on; 0.0.0.0 for all',
@@ -56,19 +56,19 @@ export function addServe(program: Command): void {
     .option(
       '--max-body <MB>',
       'largest body of a request, and message of a stream',
-      whole(1, 500),
+      integer(1, 500),
       32,
     )
     .option(
       '--max-streams <n>',
       'streams at once, and as many requests; each holds a state, and what it has been sent',
-      whole(1, 4096),
+      integer(1, 4096),
       16,
     )
     .option(
       '--timeout <s>',
       'seconds from a request to its answer, and for the next frame of a stream',
-      whole(1, 86400),
+      integer(1, 86400),
       30,
     )
     .option(

@@ -16,9 +16,9 @@ import { debugTimes, openModel } from './model.ts'
 import {
   addModelOptions,
   addVideoOptions,
+  integer,
   type ModelOptions,
   type VideoOptions,
-  whole,
 } from './options.ts'
 import { writeOutput } from './output.ts'
 import { showProgress } from './progress.ts'
@@ -55,7 +55,7 @@ export function addStream(program: Command): void {
         'with "partial": true until the window is full.',
     )
   addVideoOptions(addModelOptions(command))
-    .option('-k, --top-k <n>', 'classes in each line of JSON', whole(1), 5)
+    .option('-k, --top-k <n>', 'classes in each line of JSON', integer(1), 5)
     .option(
       '--average <how>',
       'frames that an answer stands for: all, the last <n>, ' +
@@ -65,7 +65,7 @@ export function addStream(program: Command): void {
     .option(
       '--reset-every <n>',
       'reset the stream after every n frames, for models that drift in long videos',
-      whole(1),
+      integer(1),
     )
     .option(
       '--snapshot <file>',

@@ -103,7 +103,7 @@ export function checkConfig(config: Config): void {
   const fail = (field: string, expected: string, got: unknown) => {
     throw new TrecvitError(`Config "${field}" expected ${expected}, got ${JSON.stringify(got)}`)
   }
-  const whole = (field: string, value: unknown, least: number) => {
+  const integer = (field: string, value: unknown, least: number) => {
     if (!Number.isInteger(value) || (value as number) < least || (value as number) > 1 << 24)
       fail(field, `an integer of at least ${least}`, value)
   }
@@ -116,14 +116,14 @@ export function checkConfig(config: Config): void {
     'conv1dTemporalWidth',
     'lruWidth',
   ] as const)
-    whole(field, config[field], 1)
-  whole('numClasses', config.numClasses, 0)
-  whole('repSize', config.repSize, config.numClasses > 0 ? 1 : 0)
+    integer(field, config[field], 1)
+  integer('numClasses', config.numClasses, 0)
+  integer('repSize', config.repSize, config.numClasses > 0 ? 1 : 0)
   for (const field of ['imageSize', 'patchSize'] as const) {
     const value = config[field]
     if (!Array.isArray(value) || value.length !== 2)
       fail(field, 'two numbers [height, width]', value)
-    value.forEach((side, axis) => whole(`${field}[${axis}]`, side, 1))
+    value.forEach((side, axis) => integer(`${field}[${axis}]`, side, 1))
   }
   const { imageSize, patchSize, width, lruWidth, numHeads } = config
   if (imageSize[0] % patchSize[0] || imageSize[1] % patchSize[1])

@@ -44,8 +44,8 @@ export function headerOf(
     !(
       typeof model === 'string' &&
       /^\w{1,64}$/.test(model) &&
-      whole(b, 1) &&
-      whole(frame, 0) &&
+      isInteger(b, 1) &&
+      isInteger(frame, 0) &&
       recent &&
       Array.isArray(states) &&
       states.every(isState) &&
@@ -62,7 +62,7 @@ function isState(state: unknown): state is StateHeader {
     typeof name === 'string' &&
     isDType(dtype) &&
     Array.isArray(shape) &&
-    shape.every((side) => whole(side, 0)) &&
+    shape.every((side) => isInteger(side, 0)) &&
     Number.isSafeInteger(sizeOf(shape))
   )
 }
@@ -76,12 +76,12 @@ export function averageOf(value: unknown): Average | null {
   if (value === 'all') return value
   if (value === null || typeof value !== 'object') return null
   const { frames, halfLife } = value as { frames?: unknown; halfLife?: unknown }
-  if (halfLife === undefined) return whole(frames, 1) && frames <= 4096 ? { frames } : null
+  if (halfLife === undefined) return isInteger(frames, 1) && frames <= 4096 ? { frames } : null
   if (frames !== undefined || typeof halfLife !== 'number') return null
   return halfLife > 0 && halfLife <= 1e5 ? { halfLife } : null
 }
 
-function whole(value: unknown, least: number): value is number {
+function isInteger(value: unknown, least: number): value is number {
   return Number.isSafeInteger(value) && (value as number) >= least
 }
 

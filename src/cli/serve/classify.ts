@@ -31,15 +31,15 @@ export function readQuery(query: Readonly<Record<string, string>>, c: number): Q
   if (odd !== undefined)
     throw new TrecvitError(`The query expected "topK", "fps" and "stride", got ${quote(odd)}`)
   return {
-    topK: whole('topK', topK, c),
+    topK: integer('topK', topK, c),
     sampling: {
       ...(fps !== undefined && { fps: rate(fps) }),
-      ...(stride !== undefined && { stride: whole('stride', stride, Number.MAX_SAFE_INTEGER) }),
+      ...(stride !== undefined && { stride: integer('stride', stride, Number.MAX_SAFE_INTEGER) }),
     },
   }
 }
 
-function whole(name: string, text: string, most: number): number {
+function integer(name: string, text: string, most: number): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= 1 && value <= most) return value
   throw new TrecvitError(`"${name}" expected an integer from 1 to ${most}, got ${quote(text)}`)

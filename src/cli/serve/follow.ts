@@ -14,7 +14,7 @@ import { decodeSnapshot, snapshotBytes } from '../../stream/snapshot.ts'
 import { averageOf } from '../../stream/snapshotHeader.ts'
 import { checkSize } from '../../video/frame.ts'
 import { Health } from './health.ts'
-import { isWhole, type Json, parseJson, recordOf, shown } from './json.ts'
+import { isInteger, type Json, parseJson, recordOf, shown } from './json.ts'
 import { type Tasks, tasks } from './tasks.ts'
 
 /** Messages of one client: text, or bytes. */
@@ -154,7 +154,7 @@ function readOpening(message: string | Uint8Array, config: Config, maxFrame: num
       '"average" expected "all", {"frames":1..4096} or {"halfLife":up to 1e5}, ' +
         `got ${shown(wanted)}`,
     )
-  if (!isWhole(topK, 1, c))
+  if (!isInteger(topK, 1, c))
     throw new TrecvitError(`"topK" expected an integer from 1 to ${c}, got ${shown(topK)}`)
   if (typeof resume !== 'boolean')
     throw new TrecvitError(`"resume" expected true or false, got ${shown(resume)}`)
@@ -170,7 +170,7 @@ function readOpening(message: string | Uint8Array, config: Config, maxFrame: num
 
 function sizeOfFrames(width: unknown, height: unknown, maxFrame: number): Opening['size'] {
   if (width === undefined && height === undefined) return null
-  if (!isWhole(width, 1) || !isWhole(height, 1))
+  if (!isInteger(width, 1) || !isInteger(height, 1))
     throw new TrecvitError(
       '"width" and "height" expected integers, at least 1, ' +
         `got ${shown(width)} and ${shown(height)}`,

@@ -33,7 +33,7 @@ export function recordOf(value: unknown, what: string): Json {
 }
 
 /** Whether a value is an integer in a range. */
-export function isWhole(
+export function isInteger(
   value: unknown,
   least: number,
   most: number = Number.MAX_SAFE_INTEGER,

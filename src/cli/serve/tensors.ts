@@ -6,7 +6,7 @@ import { checkPixels, type NdArray } from '../../base/array.ts'
 import { TrecvitError } from '../../base/error.ts'
 import type { Config } from '../../model/config.ts'
 import { sizeOf } from '../../program/program.ts'
-import { isWhole, type Json, parseJson, recordOf, shown } from './json.ts'
+import { isInteger, type Json, parseJson, recordOf, shown } from './json.ts'
 
 /** How many bytes of a body are JSON, where tensors follow it. */
 export const JSON_LENGTH = 'Inference-Header-Content-Length'
@@ -69,7 +69,7 @@ export function parseInfer(
   const parameters = recordOf(request['parameters'] ?? {}, '"parameters"')
   checkNames(parameters)
   const { topK = Math.min(5, numClasses), binary_data_output: binary = false } = parameters
-  if (!isWhole(topK, 1, numClasses))
+  if (!isInteger(topK, 1, numClasses))
     throw new TrecvitError(`"topK" expected an integer from 1 to ${numClasses}, got ${shown(topK)}`)
   if (typeof binary !== 'boolean')
     throw new TrecvitError(`"binary_data_output" expected true or false, got ${shown(binary)}`)
@@ -160,7 +160,7 @@ function isShape(value: unknown, frame: readonly number[]): value is number[] {
   return (
     Array.isArray(value) &&
     value.length === 5 &&
-    value.every((side, axis) => (axis < 2 ? isWhole(side, 1) : side === frame[axis - 2]))
+    value.every((side, axis) => (axis < 2 ? isInteger(side, 1) : side === frame[axis - 2]))
   )
 }
 
@@ -184,7 +184,7 @@ function fill(
   const isByte = values instanceof Uint8Array
   for (let i = 0; i < length; i++) {
     const value: unknown = list[i]
-    if (typeof value !== 'number' || (isByte && !isWhole(value, 0, 255)))
+    if (typeof value !== 'number' || (isByte && !isInteger(value, 0, 255)))
       throw new TrecvitError(
         '"data" of "frames" expected ' +
           `${isByte ? 'an integer from 0 to 255' : 'a number from 0 to 1'} at value ` +
