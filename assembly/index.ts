@@ -12,9 +12,9 @@
  */
 import { compute, Op, STEP } from '../build/operations'
 import { WIDE } from './lib/target'
-import { deal, dealt, meet, MOST_SPINS, PARTS } from './lib/team'
+import { claim, claimed, arriveAndWait, MOST_SPINS, PARTS } from './lib/barrier'
 
-export { packPanels, packRows, packWhole } from './lib/pack'
+export { packPanels, packRows, packInt8 } from './lib/pack'
 
 /**
  * Runs one thread's part of a program, or all of it if there is one thread. Every thread calls this
@@ -28,7 +28,7 @@ export { packPanels, packRows, packWhole } from './lib/pack'
  * Units are ordered by rows, so a thread mostly reads rows that it has written itself. Results do
  * not depend on which thread computes a unit.
  *
- * @param team memory of the barrier and the counts of taken units (lib/team.ts)
+ * @param barrier memory of the barrier and the counts of claimed units (lib/barrier.ts)
  * @param thread index of this thread
  * @param scratch working memory of this thread
  * @param table first step of the program
@@ -37,7 +37,7 @@ export { packPanels, packRows, packWhole } from './lib/pack'
  * @param averageFrames frames of the stream's window, or half-life in frames
  */
 export function run(
-  team: usize,
+  barrier: usize,
   thread: i32,
   threads: i32,
   scratch: usize,
@@ -63,17 +63,17 @@ export function run(
       const part = (thread + other) % parts
       const first = beginOf(part, parts, units, grain)
       const count = beginOf(part + 1, parts, units, grain) - first
-      let from = dealt(team, part)
+      let from = claimed(barrier, part)
       while (from < count) {
         const to = min(count, from + max(1, (count - from) / (2 * grain)) * grain)
-        const seen = deal(team, part, from, to)
+        const seen = claim(barrier, part, from, to)
         if (seen == from) {
           compute(step, scratch, state, frame, averageFrames, first + from, first + to)
-          from = dealt(team, part)
+          from = claimed(barrier, part)
         } else from = seen
       }
     }
-    spins = meet(team, threads, spins)
+    spins = arriveAndWait(barrier, threads, spins)
   }
 }
 

@@ -34,12 +34,12 @@ const LOWEST = -3.4028234e38;
  * Values exchanged between invocations, first within a quarter, then between quarters: [4 quarters,
  * 4 groups of rows, 64], each a vec4 of the 4 rows of a group.
  */
-var<workgroup> told: array<vec4f, 1024>;
+var<workgroup> swap: array<vec4f, 1024>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let blocks = (p.r + 63u) / 64u;
-  let team = local / 64u;
+  let quarter = local / 64u;
   let within = local % 64u;
   let row = group.x * 16u + within / 16u * 4u;
   let head = group.y / blocks;
@@ -60,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   var total = vec4f();
   for (var start = 0u; start < p.n; start += 256u) {
     // Scores of 4 rows with the keys lane, lane + 16, lane + 32 and lane + 48 of the quarter's 64.
-    let first = start + team * 64u;
+    let first = start + quarter * 64u;
     let key = first + lane;
     var s0 = vec4f();
     var s1 = vec4f();
@@ -88,11 +88,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     s3 = select(vec4f(LOWEST), s3 * scale, key + 48u < p.n);
 
     // The largest score of each row so far. The sums so far are scaled to it.
-    told[mine + lane] = max(max(s0, s1), max(s2, s3));
+    swap[mine + lane] = max(max(s0, s1), max(s2, s3));
     workgroupBarrier();
     let before = largest;
     for (var other = 0u; other < 16u; other++) {
-      largest = max(largest, told[mine + other]);
+      largest = max(largest, swap[mine + other]);
     }
     let shrink = exponential(before - largest);
     a0 *= shrink.x;
@@ -101,18 +101,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     a3 *= shrink.w;
     total *= shrink;
     workgroupBarrier();
-    told[mine + lane] = select(vec4f(), share * exponential(s0 - largest), key < p.n);
-    told[mine + lane + 16u] = select(vec4f(), share * exponential(s1 - largest), key + 16u < p.n);
-    told[mine + lane + 32u] = select(vec4f(), share * exponential(s2 - largest), key + 32u < p.n);
-    told[mine + lane + 48u] = select(vec4f(), share * exponential(s3 - largest), key + 48u < p.n);
+    swap[mine + lane] = select(vec4f(), share * exponential(s0 - largest), key < p.n);
+    swap[mine + lane + 16u] = select(vec4f(), share * exponential(s1 - largest), key + 16u < p.n);
+    swap[mine + lane + 32u] = select(vec4f(), share * exponential(s2 - largest), key + 32u < p.n);
+    swap[mine + lane + 48u] = select(vec4f(), share * exponential(s3 - largest), key + 48u < p.n);
     workgroupBarrier();
 
     let count = min(64u, p.n - min(first, p.n));
     for (var j = 0u; j < count; j += 4u) {
-      let weight0 = told[mine + j];
-      let weight1 = told[mine + j + 1u];
-      let weight2 = told[mine + j + 2u];
-      let weight3 = told[mine + j + 3u];
+      let weight0 = swap[mine + j];
+      let weight1 = swap[mine + j + 1u];
+      let weight2 = swap[mine + j + 2u];
+      let weight3 = swap[mine + j + 3u];
       let value0 = vAt(frame, first + j, head, column);
       let value1 = vAt(frame, first + j + 1u, head, column);
       let value2 = vAt(frame, first + j + 2u, head, column);
@@ -127,26 +127,26 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   }
 
   // Adds the sums of all quarters, scaled to the largest score of all.
-  told[local] = largest;
+  swap[local] = largest;
   workgroupBarrier();
   let most = max(
-    max(told[within], told[within + 64u]),
-    max(told[within + 128u], told[within + 192u]));
+    max(swap[within], swap[within + 64u]),
+    max(swap[within + 128u], swap[within + 192u]));
   let shrink = exponential(largest - most);
   workgroupBarrier();
-  told[local] = total * shrink;
+  swap[local] = total * shrink;
   workgroupBarrier();
-  let sum = told[within] + told[within + 64u] + told[within + 128u] + told[within + 192u];
+  let sum = swap[within] + swap[within + 64u] + swap[within + 128u] + swap[within + 192u];
   workgroupBarrier();
-  told[local] = a0 * shrink.x;
-  told[local + 256u] = a1 * shrink.y;
-  told[local + 512u] = a2 * shrink.z;
-  told[local + 768u] = a3 * shrink.w;
+  swap[local] = a0 * shrink.x;
+  swap[local + 256u] = a1 * shrink.y;
+  swap[local + 512u] = a2 * shrink.z;
+  swap[local + 768u] = a3 * shrink.w;
   workgroupBarrier();
   // A quarter stores one row of each group.
-  let place = team * 256u + within;
-  store(frame, row + team, head, column,
-    (told[place] + told[place + 64u] + told[place + 128u] + told[place + 192u]) / sum[team]);
+  let place = quarter * 256u + within;
+  store(frame, row + quarter, head, column,
+    (swap[place] + swap[place + 64u] + swap[place + 128u] + swap[place + 192u]) / sum[quarter]);
 }
 
 /**

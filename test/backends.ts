@@ -107,7 +107,7 @@ export function tagsOf({ name }: Pick<BackendUnderTest, 'name'>): string[] {
 }
 
 /** Three threads that all operations of a test file share; one backend at a time. */
-export const team: BackendUnderTest = poolOf()
+export const threadPool: BackendUnderTest = poolOf()
 
 /**
  * Three threads that all operations of a test file share; one backend at a time.

@@ -36,7 +36,7 @@ describe.each(deaths)('a thread that dies (%s)', (death) => {
       expect((await Promise.all(answers)).map(logitsOf)).toEqual(plain)
       expect((await Promise.all(others)).map(logitsOf)).toEqual(plain)
       expect(model.health).toEqual({ losses: 2, failure: null })
-      // Each loss, of either stream, started one team.
+      // Each loss, of either stream, started one thread pool.
       expect(workers.started()).toBe(6)
       await vi.waitFor(() => expect(workers.alive()).toBe(2))
     } finally {

@@ -21,7 +21,7 @@ import {
   type Weight,
 } from '../src/program/program.ts'
 import { TrainingRecorder } from '../src/train/recorder.ts'
-import { type BackendUnderTest, backends, tagsOf, team } from './backends.ts'
+import { type BackendUnderTest, backends, tagsOf, threadPool } from './backends.ts'
 import { ReferenceBackend } from './reference.ts'
 
 /** An input: values row-major. */
@@ -230,7 +230,7 @@ export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike
  * the reference and the bound of the case.
  * @param pool a thread pool, beside `on`
  */
-export function testOp(title: string, cases: readonly OpCase[], on = backends, pool = team): void {
+export function testOp(title: string, cases: readonly OpCase[], on = backends, pool = threadPool): void {
   describe.each([...on, pool])(`${title} on $name`, (backend) => {
     test.each(cases)('$name', { tags: tagsOf(backend) }, async (op) => {
       const want = await runOp(async (weights) => new ReferenceBackend(weights), op)

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { quantize } from '../src/base/int8.ts'
 import { scalesOf, type Tensor } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
-import { backends, tagsOf, team } from './backends.ts'
+import { backends, tagsOf, threadPool } from './backends.ts'
 import { expectSame, noise, rowsWeight, type WeightInput } from './ops.ts'
 
 const [b, t, n] = [2, 3, 10]
@@ -53,7 +53,7 @@ function record(
   }
 }
 
-describe.each([...backends, team])('tokens of every frame on $name', (backend) => {
+describe.each([...backends, threadPool])('tokens of every frame on $name', (backend) => {
   test.each([
     { from: 3, count: 7, d: 8 },
     { from: 1, count: 3, d: 16 },

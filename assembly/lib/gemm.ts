@@ -105,10 +105,10 @@ function tileFor(
 
 /**
  * Returns the size of a block when `size` rows or columns are split into `blocks` blocks. The size
- * is a multiple of `whole`.
+ * is a multiple of `multiple`.
  */
 // @ts-ignore: decorator
 @inline
-export function blockOf(size: i32, blocks: i32, whole: i32): i32 {
-  return ((size + blocks * whole - 1) / (blocks * whole)) * whole
+export function blockOf(size: i32, blocks: i32, multiple: i32): i32 {
+  return ((size + blocks * multiple - 1) / (blocks * multiple)) * multiple
 }

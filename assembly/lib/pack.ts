@@ -74,7 +74,7 @@ export function packRows(
  * Packs int8 values of one block as packPanels does. The panels are [⌈columns/8⌉, ⌈rows/GROUP⌉, 8],
  * in lanes of GROUP values (lib/quantize.ts).
  */
-export function packWhole(
+export function packInt8(
   to: usize,
   from: usize,
   first: i32,

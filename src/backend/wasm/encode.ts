@@ -42,13 +42,13 @@ export interface Quantized {
  * float32.
  */
 export function quantizedBytes(step: Step, build: Build): { rows: number; factors: number } {
-  if (!isWhole(step)) return { rows: 0, factors: 0 }
+  if (!isInt8(step)) return { rows: 0, factors: 0 }
   const { x } = step.inputs
   return { rows: 4 * rowsOf(x) * lanesOf(columnsOf(x), build), factors: 8 * rowsOf(x) }
 }
 
 /** An integer product. A step before it quantises its rows. */
-export function isWhole(step: Step): step is StepOf<'linear'> {
+export function isInt8(step: Step): step is StepOf<'linear'> {
   return step.op === 'linear' && step.weights.scales !== undefined
 }
 
@@ -101,7 +101,7 @@ export function encode(
   const units = cpu.units?.(sizes, { threads, wide: build.startsWith('wide') }) ?? sizes['rows']!
   const numbers = { ...sizes, ...(typeof units === 'number' ? { units } : units) }
   const views = Object.keys(described.inputs).map((role) => viewOf(inputs[role], at))
-  if (isWhole(step)) {
+  if (isInt8(step)) {
     numbers['k'] = lanesOf(sizes['k']!, build)
     numbers['factors'] = quantized.factors
     numbers['scales'] = at.weight(step.weights.scales!)

@@ -65,7 +65,7 @@ export class Instance implements Memory {
       if (kind === 'matrix')
         this.#kernels.packPanels(to, STAGE_AT, first + done, part.length, rows, width, columns, at)
       else if (kind === 'int8')
-        this.#kernels.packWhole(to, STAGE_AT, first + done, part.length, rows, width, columns, at)
+        this.#kernels.packInt8(to, STAGE_AT, first + done, part.length, rows, width, columns, at)
       else this.#kernels.packRows(to, STAGE_AT, first + done, part.length, width, columns, at)
     }
   }

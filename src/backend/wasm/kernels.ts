@@ -30,7 +30,7 @@ export interface Kernels {
     columns: number,
     at: number,
   ): void
-  packWhole(
+  packInt8(
     to: number,
     from: number,
     first: number,
@@ -73,7 +73,7 @@ export function unshared(bytes: Uint8Array): Uint8Array {
 }
 
 const PAGE = 65536
-/** Bytes of the barrier and the counters of claimed units (assembly/lib/team.ts). */
+/** Bytes of the barrier and the counters of claimed units (assembly/lib/barrier.ts). */
 const BARRIER = 1024
 /** Number of values that are packed at a time. They are copied to linear memory first. */
 export const STAGE: number = 1 << 18

@@ -7,7 +7,7 @@ import {
   type Addresses,
   encode,
   encodeQuantize,
-  isWhole,
+  isInt8,
   quantizedBytes,
   STEP,
   scratchOf,
@@ -48,10 +48,10 @@ export class WasmReplay implements Replay {
     const { machine, build, weights } = resources
     const { offsets, bytes } = plan(program)
     this.#offsets = offsets
-    const whole = wholeBytes(program, build)
-    const quantized = { at: arena + bytes, factors: arena + bytes + whole.rows }
+    const int8 = int8Bytes(program, build)
+    const quantized = { at: arena + bytes, factors: arena + bytes + int8.rows }
     this.#scratch = {
-      scratch: quantized.factors + whole.factors,
+      scratch: quantized.factors + int8.factors,
       scratchBytes: scratchBytes(program),
     }
     const states = offsetsOf(program.states)
@@ -65,7 +65,7 @@ export class WasmReplay implements Replay {
     const next = () => new DataView(steps.buffer, entry++ * STEP, STEP)
     for (const step of program.steps) {
       this.#begins.push(entry)
-      if (isWhole(step)) encodeQuantize(step, next(), addresses, quantized)
+      if (isInt8(step)) encodeQuantize(step, next(), addresses, quantized)
       encode(step, next(), addresses, build, quantized, machine.threads)
     }
     this.#begins.push(entry)
@@ -76,9 +76,9 @@ export class WasmReplay implements Replay {
   static async create(resources: Resources, program: Program): Promise<WasmReplay> {
     const { machine, build, allocator } = resources
     const table = await allocator.take(entriesOf(program) * STEP, 'The steps of a program')
-    const whole = wholeBytes(program, build)
+    const int8 = int8Bytes(program, build)
     const bytes =
-      plan(program).bytes + whole.rows + whole.factors + machine.threads * scratchBytes(program)
+      plan(program).bytes + int8.rows + int8.factors + machine.threads * scratchBytes(program)
     const arena = await allocator
       .take(bytes, 'The activations of a program')
       .catch((error: unknown) => {
@@ -141,10 +141,10 @@ export class WasmReplay implements Replay {
 }
 
 /** Entries of the table. */
-const entriesOf = ({ steps }: Program): number => steps.length + steps.filter(isWhole).length
+const entriesOf = ({ steps }: Program): number => steps.length + steps.filter(isInt8).length
 
 /** Bytes that integer products share for their rows, and for the factors of those. */
-function wholeBytes({ steps }: Program, build: Build): { rows: number; factors: number } {
+function int8Bytes({ steps }: Program, build: Build): { rows: number; factors: number } {
   const all = steps.map((step) => quantizedBytes(step, build))
   return {
     rows: aligned(largest(all.map(({ rows }) => rows))),

@@ -6,7 +6,7 @@
  *
  * Memory: each word has a cache line of its own. All words are zero before the first run. Between
  * two steps all but GENERATION are zero again. A single thread on memory that is not shared must
- * not call meet(): waiting would trap.
+ * not call arriveAndWait(): waiting would trap.
  */
 
 /** Number of threads that have reached the barrier. */
@@ -16,7 +16,7 @@ const GENERATION: usize = 64
 /** Number of threads that sleep, or are about to. */
 const ASLEEP: usize = 128
 /** Number of claimed units of each part. */
-const DEALT: usize = 192
+const CLAIMED: usize = 192
 
 /** The most parts that a step is split into. */
 export const PARTS: i32 = 8
@@ -42,16 +42,16 @@ const FEWEST_SPINS: i32 = 400
 const PACE: f64 = 1.00000001
 
 /** Returns the number of claimed units of a part. */
-export function dealt(team: usize, part: i32): i32 {
-  return atomic.load<i32>(team + DEALT + ((<usize>part) << 6))
+export function claimed(barrier: usize, part: i32): i32 {
+  return atomic.load<i32>(barrier + CLAIMED + ((<usize>part) << 6))
 }
 
 /**
  * Claims the units from..to−1 of a part if `from` is its first free unit.
  * @returns the first free unit before the call: `from` on success
  */
-export function deal(team: usize, part: i32, from: i32, to: i32): i32 {
-  return atomic.cmpxchg<i32>(team + DEALT + ((<usize>part) << 6), from, to)
+export function claim(barrier: usize, part: i32, from: i32, to: i32): i32 {
+  return atomic.cmpxchg<i32>(barrier + CLAIMED + ((<usize>part) << 6), from, to)
 }
 
 /**
@@ -60,22 +60,22 @@ export function deal(team: usize, part: i32, from: i32, to: i32): i32 {
  * @param spins spin count before sleeping
  * @returns the next spin count: twice this one if spinning was enough, half of it if not
  */
-export function meet(team: usize, threads: i32, spins: i32): i32 {
-  const generation = atomic.load<i32>(team + GENERATION)
-  if (atomic.add<i32>(team + ARRIVED, 1) == threads - 1) {
-    atomic.store<i32>(team + ARRIVED, 0)
+export function arriveAndWait(barrier: usize, threads: i32, spins: i32): i32 {
+  const generation = atomic.load<i32>(barrier + GENERATION)
+  if (atomic.add<i32>(barrier + ARRIVED, 1) == threads - 1) {
+    atomic.store<i32>(barrier + ARRIVED, 0)
     for (let part = 0; part < PARTS; part++)
-      atomic.store<i32>(team + DEALT + ((<usize>part) << 6), 0)
-    atomic.store<i32>(team + GENERATION, generation + 1)
+      atomic.store<i32>(barrier + CLAIMED + ((<usize>part) << 6), 0)
+    atomic.store<i32>(barrier + GENERATION, generation + 1)
     // A thread that is counted after this load sees the new generation, and does not wait.
-    if (atomic.load<i32>(team + ASLEEP)) atomic.notify(team + GENERATION, -1)
+    if (atomic.load<i32>(barrier + ASLEEP)) atomic.notify(barrier + GENERATION, -1)
     return spins
   }
   for (let left = <f64>spins; left > 0; left = (left - 1) / PACE)
-    if (atomic.load<i32>(team + GENERATION) != generation) return min(2 * spins, MOST_SPINS)
-  atomic.add<i32>(team + ASLEEP, 1)
-  while (atomic.load<i32>(team + GENERATION) == generation)
-    atomic.wait<i32>(team + GENERATION, generation, -1)
-  atomic.sub<i32>(team + ASLEEP, 1)
+    if (atomic.load<i32>(barrier + GENERATION) != generation) return min(2 * spins, MOST_SPINS)
+  atomic.add<i32>(barrier + ASLEEP, 1)
+  while (atomic.load<i32>(barrier + GENERATION) == generation)
+    atomic.wait<i32>(barrier + GENERATION, generation, -1)
+  atomic.sub<i32>(barrier + ASLEEP, 1)
   return max(spins / 2, FEWEST_SPINS)
 }
