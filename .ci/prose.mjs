@@ -1,9 +1,11 @@
 // Checks pages of Markdown: columns, lengths, words that have a better one, links to files, that
 // each code block says where it runs (test/platforms/docs.mjs runs them), and that the errors of
-// docs/troubleshooting.md are those of the code.
+// docs/troubleshooting.md are those of the code. Checks the words of comments, messages and titles
+// of tests, too.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { blocksOf, pages } from './markdown.mjs'
+import { faultsOf, faultsOfCode } from './words.mjs'
 
 const COLUMNS = 100
 const README_WORDS = 1200
@@ -13,28 +15,6 @@ const PLACES = ['node', 'deno', 'chromium', 'run', 'ci']
 const SHOWN = ['text', 'mermaid']
 /** Blocks of README.md that CI runs word for word. */
 const COMMANDS = ['npm ci && npm start\n', 'npm ci && npm test\n']
-/** A word to avoid, and the field's own. */
-const WORDS = [
-  [/\bspin-?looks?\b|\blooks? for \d+ µs/, 'spins'],
-  [/\bwhole numbers?\b/, 'integer'],
-  [/\btimes as long as\b/, 'relative time'],
-  [/\bto 0\.\d+ of (its|the) time\b/, 'relative time'],
-  [/\bdrawn by the CPU\b/, 'software GPU'],
-  [/\bside by side\b/, 'batch, or "next to each other"'],
-  [/\bone replay takes\b/, 'chunk'],
-  [/\bunless (given|told otherwise)\b/, 'by default'],
-  [/\b(be|is|are) left out\b/, 'optional'],
-  [/\b(is|are) not there\b|\bcannot be had\b/, 'not supported, or not available'],
-  [/\bopens? up\b|\btakes? (in|on)\b(?! the (CPU|GPU))|\bhears?\b/, 'parse, load, allocate, queue'],
-  [/\bgives? up\b/, 'fails, or stops'],
-  [/\bsleepers?\b/, 'waiting thread'],
-  [/\bteams?\b/, 'thread pool'],
-  [/\bread(s|ing)? ahead\b/, 'prefetch'],
-  [/\bhow fast\b/, 'throughput, latency'],
-  [/\bnobody foresaw\b/, 'unhandled error'],
-  [/\boutlives?\b|\bcounts (him|her|it)self\b/, 'say what happens'],
-]
-
 const faults = []
 for (const file of pages()) {
   const text = readFileSync(file, 'utf8')
@@ -49,8 +29,7 @@ for (const file of pages()) {
     if (columns > COLUMNS && !/^(\||<img )/.test(content)) report(line, `has ${columns} columns`)
     if (inBlock(line)) return
     const prose = content.replace(/`[^`]*`/g, '').replace(/\]\([^)]*\)/g, ']')
-    for (const [word, better] of WORDS)
-      if (word.test(prose)) report(line, `says "${word.exec(prose)[0]}": ${better}`)
+    for (const fault of faultsOf(prose)) report(line, fault)
     for (const [, target] of content.matchAll(/(?<=\]\(|src=")([^)#"\s]+)/g))
       if (!/^\w+:/.test(target) && !existsSync(join(dirname(file), target)))
         report(line, `links to ${target}, which does not exist`)
@@ -75,5 +54,11 @@ const code = readdirSync('src', { recursive: true })
 for (const [, error] of readFileSync('docs/troubleshooting.md', 'utf8').matchAll(/^### `(.*)`$/gm))
   for (const part of error.split('…').map((text) => text.trim()))
     if (!code.includes(part)) faults.push(`docs/troubleshooting.md: no error of src says "${part}"`)
+for (const folder of ['assembly', 'bench', 'examples', 'gpu', 'scripts', 'src', 'test'])
+  for (const path of readdirSync(folder, { recursive: true }))
+    if (/\.(ts|mjs|js|wgsl|html|css|sh)$/.test(path) && !/node_modules|words\.test/.test(path)) {
+      const file = join(folder, path)
+      for (const fault of faultsOfCode(readFileSync(file, 'utf8'))) faults.push(`${file}:${fault}`)
+    }
 if (faults.length) console.error(faults.join('\n'))
 process.exitCode = faults.length ? 1 : 0

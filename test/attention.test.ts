@@ -9,7 +9,7 @@ interface Problem {
   readonly name?: string
   readonly b?: number
   readonly t?: number
-  /** Rows of q; n unless given. */
+  /** Rows of q; n by default. */
   readonly nq?: number
   readonly n: number
   readonly heads: number

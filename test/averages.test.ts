@@ -126,7 +126,7 @@ test('on a GPU, 700 averages leave no buffer behind and record two programs', as
 describe.each([
   ['wasm', true],
   ['webgpu', gpu],
-] as const)('streams with different averages side by side, on %s', (device, entry) => {
+] as const)('concurrent streams with different averages, on %s', (device, entry) => {
   test.skipIf(!entry)('answer as each alone', { tags: 'slow' }, async () => {
     await using model = await TRecViT.load(tinyNpz(), {
       device,

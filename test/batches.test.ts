@@ -1,4 +1,4 @@
-/** Clips and crops that run side by side give what each gives alone. */
+/** Clips and crops in a batch give the same results as each alone. */
 import { expect, test } from 'vitest'
 import { TRecViT } from '../src/index.ts'
 import type { Frame } from '../src/video/frame.ts'

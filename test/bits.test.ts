@@ -91,7 +91,7 @@ describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...bes
         for (const sizes of compositions(6)) expectSameRun(await run(sizes), whole)
       })
 
-      test('three videos side by side are each as alone', async () => {
+      test('each video of a batch of three is as alone', async () => {
         const firsts = [0, 3, 7]
         const t = 4
         const session = model.session({ b: 3, recent: { halfLife: 3 }, encoded: true })

@@ -135,8 +135,8 @@ const node =
     ? Number(process.versions.node?.split('.')[0])
     : 0
 
-// V8 traces which operations it merges. One block between two of them is enough to make it give up
-// a whole loop.
+// V8 traces which operations it merges. A single block between two of them stops it from merging
+// anything in the loop.
 if (node >= 24) {
   describe('V8 merges two operations into one', async () => {
     const { execFileSync } = await import('node:child_process')

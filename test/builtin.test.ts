@@ -114,7 +114,7 @@ test('int8: the same label for 99 of 100 frames at least', { tags: 'slow' }, asy
   expect(same / frames).toBeGreaterThanOrEqual(0.99)
 })
 
-// The answer stands for 8 frames, so the first 8 after a change are left out.
+// The answer covers 8 frames, so the first 8 after a change are skipped.
 describe.each([
   ['tour.mp4', 303],
   ['short.webm', 172],

@@ -22,7 +22,7 @@ interface Problem {
   readonly x?: Float32Array
   readonly kernel?: Float32Array
   readonly bias?: Float32Array
-  /** Inputs before the chunk [b, k−1, n, e]; zeros unless given. */
+  /** Inputs before the chunk [b, k−1, n, e]; zeros by default. */
   readonly past?: Float32Array
 }
 

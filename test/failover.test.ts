@@ -203,7 +203,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     expect(back.frame).toBe(all.length + 1)
   })
 
-  test('a stream that stays where it is when the other device cannot be had', async () => {
+  test('a stream stays where it is if the other device cannot be opened', async () => {
     const { gpu: entry } = watched()
     entry.requestAdapter = async () => null
     await using model = await load({ device: 'wasm', gpu: entry })

@@ -9,7 +9,7 @@ import { everything } from '../src/platform/gpu.ts'
 
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
 
-// The entry points are kept: what Dawn has made does not outlive them.
+// The entry points are kept: objects of Dawn must not be used after they were collected.
 const entries: GPU[] = []
 // And adapters: Deno panics when a device is asked whose it is and its adapter was collected.
 const adapters: GPUAdapter[] = []
@@ -49,8 +49,8 @@ export const gpu: GPU | null = adapter && entries[entries.length - 1]!
 export const adapterName: string = nameOf(adapter)
 
 /**
- * A new device, with the smallest limits that WebGPU allows unless told otherwise; what goes wrong
- * outside of an error scope ends the process.
+ * Opens a new device, by default with the smallest limits that WebGPU allows. An error outside of
+ * an error scope ends the process.
  */
 export async function openDevice(descriptor: GPUDeviceDescriptor = {}): Promise<GPUDevice> {
   // An adapter gives one device.

@@ -18,8 +18,8 @@ const GPU_BOUND = 1e-4
 const halves = (values: Float32Array) => values.map((value) => f16ToF32(f32ToF16(value)))
 
 /**
- * `blocks` products side by side, with all that can end them; the kernel is one that float16 can
- * hold.
+ * A product of `blocks` blocks with every part of the epilogue. float16 represents the kernel
+ * exactly.
  */
 function product(rows: number, k: number, n: number, blocks = 1): OpCase {
   const kernel = {

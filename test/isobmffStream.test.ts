@@ -36,7 +36,7 @@ function streamOf(bytes: Uint8Array, piece = 1 << 16): ReadableStream<Uint8Array
   )
 }
 
-/** The frames, or the sentence; what a source is called is left out. */
+/** The frames, or the error without the name of the source. */
 async function outcome(source: VideoSource): Promise<unknown> {
   try {
     const video = await openVideo(source)

@@ -91,13 +91,13 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     )
   }
 
-  test('one loss has one replacement, however many streams hear of it, and whenever', async () => {
+  test('one loss has one replacement, whenever and however many streams ask for it', async () => {
     const { gpu: entry, lose, opened, alive } = fragile()
     const model = await load({ device: 'webgpu', gpu: entry })
     const streams = Array.from({ length: 5 }, () => model.stream())
     await Promise.all(streams.map((stream) => stream.push(frames[0]!)))
     lose()
-    // Some hear of it at once, others when they are asked again.
+    // Some ask at once, others with their next frame.
     const late = streams.splice(3)
     const answers = await Promise.all(
       streams.map(async (stream) => [await stream.push(frames[1]!), await stream.push(frames[2]!)]),

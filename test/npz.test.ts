@@ -245,7 +245,7 @@ describe('large arrays', () => {
     expect(chunks).toBe(1)
   })
 
-  test('reads side by side do not share buffers', async () => {
+  test('concurrent reads do not share buffers', async () => {
     const other = large.map((value) => -value)
     const checkpoint = await openCheckpoint(
       encodeNpz([

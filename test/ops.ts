@@ -1,10 +1,9 @@
 /**
- * One operation, recorded as a program of its own and run on every backend. All inputs come side by
- * side with the pixels, from where steps before it copy each to a buffer of its own (bytes stay
- * where they are), and the output is a view into a buffer that another step has filled with poison:
- * what a kernel leaves unwritten, or writes beside its output, shows. Around the inputs, between
- * their rows if they have a stride, and around the states lies NaN: what it reads beside its inputs
- * shows too.
+ * Runs one operation on every backend, in a program of its own. All inputs are columns of the
+ * pixels; steps before the operation copy each to a buffer of its own (bytes are not copied). The
+ * output is a view into a buffer that another step has filled with poison. So elements that a
+ * kernel does not write, and writes outside the output, are detected. NaN surrounds the inputs,
+ * their rows (if they have a stride) and the states. So reads outside the inputs are detected, too.
  */
 import { describe, expect, test } from 'vitest'
 import {
@@ -38,23 +37,23 @@ export interface WeightInput extends Omit<Weight, 'name'> {
 /** One row of a case table. */
 export interface OpCase {
   readonly name: string
-  /** Videos side by side; 1 unless given. */
+  /** Batch size, 1 by default. */
   readonly b?: number
-  /** Frames in the chunk; 1 unless given. */
+  /** Frames in the chunk, 1 by default. */
   readonly t?: number
   readonly inputs: Readonly<Record<string, Input>>
   readonly weights?: Readonly<Record<string, WeightInput>>
-  /** Frames since the reset; 0 unless given. */
+  /** Frames since the reset, 0 by default. */
   readonly frame?: number
-  /** Average of the stream; 'all' unless given. */
+  /** Average of the stream, 'all' by default. */
   readonly average?: Average
-  /** What the states hold before; zero unless given. */
+  /** States before the chunk, zero by default. */
   readonly states?: readonly Float32Array[]
   /** Calls the operation once. Returns its output, or its outputs by name. */
   record(ops: TrainingRecorder, inputs: Record<string, Tensor>): Tensor | Record<string, Tensor>
   /** How far each element of an output may lie from `want`, the result of the reference. */
   bound(precision: BackendUnderTest, want: Float32Array, output: string): ArrayLike<number>
-  /** The same for the states afterwards; 0 unless given. */
+  /** Bounds of the states after the chunk, 0 by default. */
   boundOfStates?(precision: BackendUnderTest): readonly ArrayLike<number>[]
 }
 

@@ -182,7 +182,7 @@ describe('a file', () => {
       const text = 'x'.repeat(3_000_000)
       const written = write('pipe', text)
       let got = 0
-      // The reader may end before the writer hears that it is done.
+      // The reader may end before the writer is told that it is done.
       const read = new Promise((resolve) =>
         setTimeout(() => {
           const reader = spawn('cat', [join(place, 'pipe')])

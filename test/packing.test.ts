@@ -1,6 +1,6 @@
 /**
- * Weights arrive in chunks of any size, and as parts that are placed side by side. The packed
- * weight must not depend on this.
+ * Weights arrive in chunks of any size, and as parts in adjacent columns. The packed weight must
+ * not depend on this.
  */
 import { describe, test } from 'vitest'
 import { type BackendUnderTest, backends, tagsOf } from './backends.ts'

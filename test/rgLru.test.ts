@@ -16,7 +16,7 @@ interface Problem {
   readonly gates?: Float32Array
   readonly y?: Float32Array
   readonly decay?: Float32Array
-  /** State before the chunk [b, n, e]; a reset unless given. */
+  /** State before the chunk [b, n, e]; a reset by default. */
   readonly s?: Float32Array
 }
 

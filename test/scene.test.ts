@@ -8,7 +8,7 @@ import { openVideo, sample } from '../src/video/index.ts'
 
 const clip = new URL('../models/lake.mp4', import.meta.url)
 
-/** Frames after a change that are left out: the answer stands for 8 frames. */
+/** Frames after a change that are skipped: the answer covers 8 frames. */
 const WINDOW = 8
 
 test('each movement is named in all its frames, and the clip is small', async () => {

@@ -32,7 +32,7 @@ describe('the protocol', () => {
     })
   })
 
-  test('refuses what is not there, with a sentence', async () => {
+  test('refuses unknown paths, with a sentence', async () => {
     const app = appOf()
     const cases: [path: string, init: RequestInit, status: number, error: RegExp][] = [
       ['/nothing', {}, 404, /nothing at \/nothing/],

@@ -21,7 +21,7 @@ export const media = (name: string): Buffer =>
 /** The tiny model, once the tests run. */
 export let model: TRecViT
 
-/** What nobody foresaw, and must be nothing after each test. */
+/** Unhandled errors. There must be none after each test. */
 export const unexpected: unknown[] = []
 
 /** Decodes the videos of requests, on threads. */

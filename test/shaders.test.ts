@@ -25,7 +25,7 @@ const NUMBERS: Record<string, readonly number[]> = {
   INVOCATIONS: (device?.limits.maxComputeWorkgroupStorageSize ?? 0) < 18688 ? [64] : [64, 128],
 }
 
-// What Dawn has made does not outlive its entry point.
+// Objects of Dawn must not be used after their entry point was collected.
 afterAll(() => void entry)
 
 test('a compiler is available, and in Node it supports subgroups', () => {

@@ -187,7 +187,7 @@ describe('HTTP', () => {
     expect(asked).toBeLessThan(250_000)
   })
 
-  test('with Range: reads side by side', async () => {
+  test('with Range: concurrent reads', async () => {
     const checkpoint = await openCheckpoint(await serve(ranges()))
     const all = await Promise.all([2, 0, 1].map((i) => readTensor(checkpoint, `tensor ${i}`)))
     for (const values of all) expect(values.every((value, i) => value === i)).toBe(true)

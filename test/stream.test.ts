@@ -57,7 +57,7 @@ describe('answers', () => {
     expect(logits(all)).toEqual(logits(await answers({})))
   })
 
-  test('b videos side by side are b streams', async () => {
+  test('a batch of b videos equals b streams', async () => {
     const stream = model.stream({ b: 2, average: 'all' })
     const plain = await answers({})
     for (let index = 0; index < 12; index++) {

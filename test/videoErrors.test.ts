@@ -128,7 +128,7 @@ describe('what cannot be read, in one sentence each', () => {
     },
   )
 
-  test('a decoder that is not there, and one that does not know the codec', async () => {
+  test('a missing decoder, and one that does not support the codec', async () => {
     expect(
       await errorOf(media('h264.mp4'), {
         decoder: 'wasm',

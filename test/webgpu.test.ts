@@ -212,7 +212,7 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
     [12, 20],
     [10, 7],
   ])(
-    'weights may come in pieces of any size, side by side: %i and %i columns',
+    'weights may come in pieces of any size and columns: %i and %i columns',
     async (left, right) => {
       const [rows, k, columns] = [5, 6, left + right]
       const kernel = noise(2 * k * columns, 2)

@@ -5,7 +5,7 @@
 
 const REFUSED: Readonly<Record<string, string>> = {
   NotAllowedError: 'was not allowed; allow it in the address bar and try again, or open a file',
-  NotFoundError: 'is not there; connect one and try again, or open a file',
+  NotFoundError: 'was not found; connect one and try again, or open a file',
   NotReadableError: 'is in use by another program; close that and try again',
 }
 

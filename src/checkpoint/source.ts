@@ -12,8 +12,8 @@ export interface Source {
   /** Bytes. */
   readonly size: number
   /**
-   * Fills `into` with the bytes from `offset` on. Several reads may be under way at once.
-   * @throws TrecvitError when the bytes do not exist (any more) or cannot be had
+   * Fills `into` with the bytes from `offset` on. Several reads may be under way at the same time.
+   * @throws TrecvitError if the bytes do not exist (any more) or cannot be read
    */
   read(offset: number, into: Uint8Array): Promise<void>
   /** Frees the file or the connection. No read may follow. */

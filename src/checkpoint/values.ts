@@ -33,8 +33,8 @@ export interface Scratch {
 }
 
 /**
- * Buffers that reads of a checkpoint take in turn, so that hundreds of tensors need one set and
- * reads side by side one each.
+ * Buffers for reads of a checkpoint. They are reused, so hundreds of tensors need one set;
+ * concurrent reads need one each.
  */
 export class ScratchPool {
   readonly #free: Scratch[] = []

@@ -43,10 +43,10 @@ export interface ZipEntry {
 export type ReadAt = (offset: number, into: Uint8Array) => Promise<void>
 
 /**
- * Offset of an entry's data, behind its local header.
- * @param file name for messages, quoted
- * @throws TrecvitError when the local header is not there or disagrees with the directory, or the
- *   data runs into what follows
+ * Returns the offset of an entry's data, behind its local header.
+ * @param file name for errors, quoted
+ * @throws TrecvitError if the local header is missing or differs from the directory, or the data
+ * overlaps what follows
  */
 export async function locateData(read: ReadAt, entry: ZipEntry, file: string): Promise<number> {
   const header = new Uint8Array(LOCAL_BYTES)

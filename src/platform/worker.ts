@@ -82,18 +82,18 @@ export function startWorker(
   return { post: (message) => worker.postMessage(message), keep: () => {}, end }
 }
 
-/** In a worker: calls `hear` with each message, and returns the function that answers. */
-export function serveWorker(hear: (data: unknown) => void): (message: unknown) => void {
+/** In a worker: calls `receive` with each message, and returns the function that answers. */
+export function serveWorker(receive: (data: unknown) => void): (message: unknown) => void {
   const port = builtinModule('node:worker_threads')?.parentPort
   if (port) {
-    port.on('message', hear)
+    port.on('message', receive)
     return (message) => port.postMessage(message)
   }
   const scope = globalThis as unknown as {
     onmessage: (event: MessageEvent) => void
     postMessage(message: unknown): void
   }
-  scope.onmessage = ({ data }) => hear(data)
+  scope.onmessage = ({ data }) => receive(data)
   return (message) => scope.postMessage(message)
 }
 

@@ -24,7 +24,7 @@ interface Life {
 
 const align = (bytes: number): number => Math.ceil(bytes / 64) * 64
 
-/** Bytes that a buffer takes in an arena or as a slot. */
+/** Returns the size of a buffer in an arena or as a slot, in bytes. */
 export function bytesOf(buffer: Buffer): number {
   return align(buffer.size * (buffer.dtype === 'u8' ? 1 : 4))
 }

@@ -39,7 +39,7 @@ export type Step = { [O in Op]: StepOf<O> }[Op]
 
 /** What is left after a recording. */
 export interface Program {
-  /** Videos side by side. */
+  /** Batch size. */
   readonly b: number
   /** Frames of each video in one chunk. */
   readonly t: number

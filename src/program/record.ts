@@ -64,8 +64,9 @@ export class Recorder {
   }
 
   /**
-   * @param b videos side by side @param t frames of each in a chunk @param weights what the steps
-   * may read
+   * @param b batch size
+   * @param t frames of each video in a chunk
+   * @param weights weights that steps may read
    */
   constructor(b: number, t: number, weights: WeightTable) {
     this.b = b

@@ -174,11 +174,11 @@ const MAX_SIDE = 16384
 const MAX_PIXELS = 2 ** 26
 
 /**
- * Every reader calls this before it takes memory for a picture.
- * @param what the thing whose size it is, for the message
- * @param maxPixels 2^26 unless given
- * @throws TrecvitError when width or height is not an integer from 1 to 16384, or the picture
- * has more pixels than that
+ * Checks the size of a picture. Every reader calls this before it allocates memory for one.
+ * @param what name of the picture, for the error
+ * @param maxPixels largest number of pixels, 2^26 by default
+ * @throws TrecvitError if width or height is not an integer from 1 to 16384, or the picture has
+ * more pixels than that
  */
 export function checkSize(
   what: string,

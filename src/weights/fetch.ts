@@ -21,9 +21,9 @@ export async function findOrFetch(
 }
 
 /**
- * Returns the path of the file of float32 in the cache. Downloads it if it is not there, or waits
- * for another process that does.
- * @throws TrecvitError if it cannot be downloaded or stored; what was received is resumed later
+ * Returns the path of the file of float32 in the cache. Downloads it if it is missing, or waits for
+ * another process that does.
+ * @throws TrecvitError if it cannot be downloaded or stored; a later call resumes the download
  */
 export async function fetchWeights(
   weights: Weights,

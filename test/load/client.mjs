@@ -1,7 +1,7 @@
 /**
  * The clients of the load test, in a process of their own: `node client.mjs HOST:PORT`, forked. It
- * says "ready" when it knows the answers, begins with "go", hears "ending" before the server is
- * told to end, and sends what it has counted after "stop".
+ * sends "ready" once it knows the answers. It starts at the message "go". "ending" announces the
+ * end of the server. It sends its counts after "stop".
  */
 import { knownAnswers } from './answers.mjs'
 import { requester, streamer } from './friends.mjs'

@@ -27,13 +27,13 @@ const RELAXED_BOUND = 2e-5
 
 /**
  * @param TRecViT the package's class
- * @param read gives the bytes of a file of the repository
- * @param options.threads teams to try, one after the other
+ * @param read returns the bytes of a file of the repository
+ * @param options.threads numbers of threads to try, one after the other
  * @param options.load further options of TRecViT.load
- * @param options.gpu whether to try WebGPU too
- * @returns a SHA-256 of the logits of every model, which no team, no chunk and no revectorisation
- * may change; how the CPU was used; by build of the kernels, and for the GPU, how far the logits
- * are off at most, relative to the largest, or why there is no GPU
+ * @param options.gpu whether to try WebGPU, too
+ * @returns a SHA-256 of the logits of every model, which must not depend on threads, chunks or
+ * revectorisation; how the CPU was used; for each build of the kernels and for the GPU, the largest
+ * difference of the logits, relative to the largest, or why there is no GPU
  */
 export async function answers(TRecViT, read, { threads = [1, 2, 4], load = {}, gpu = true } = {}) {
   const hashes = {}

@@ -386,7 +386,7 @@ await check('Chromium: no camera', () =>
   withPage(bare, server.address, async (page) =>
     assert.equal(
       await errorOfCamera(page),
-      'TrecvitError: The camera is not there: connect one and try again',
+      'TrecvitError: The camera was not found: connect one and try again',
     ),
   ),
 )

@@ -6,7 +6,7 @@
  *
  * runtime: `chromium` or `firefox` (browsers.mjs; needs npm install --prefix test/platforms), or a
  * command that runs a module, like `node`, `bun` or `deno run -A` in quotes. Tests are stems of
- * files in test/; all unless given. --quick-gpu leaves out the tests with the tags slow and gpu.
+ * files in test/; by default all. --quick-gpu skips the tests with the tags slow and gpu.
  * The GPU is the one that VK_DRIVER_FILES names; with GPU=required a test that is skipped counts as
  * failed. Ends with `N passed, N failed`.
  */

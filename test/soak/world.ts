@@ -277,8 +277,8 @@ export class World {
   /** What is alive belongs to the models that are open. */
   check(): void {
     for (const { stream } of this.followers) expect(stream.pending).toBeLessThan(1000)
-    // A lost device and its successor; each model has at most one team, and one that takes its
-    // place.
+    // At most a lost device and its replacement. Each model has at most one thread pool, and one
+    // that replaces it.
     if (this.gpu) expect(this.gpu.devices()).toBeLessThanOrEqual(2)
     expect(this.workers.alive()).toBeLessThanOrEqual(2 * THREADS * this.homes.length + 2)
   }

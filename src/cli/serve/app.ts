@@ -219,7 +219,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
       const status = error.status as ContentfulStatusCode
       return c.json({ error: error.message }, status, HEADERS[status] ?? {})
     }
-    // Nobody is there any more to hear of it.
+    // The client may have disconnected. Then the error is not reported.
     if (!c.req.raw.signal.aborted) options.onError(error)
     return c.json({ error: UNEXPECTED }, 500)
   }

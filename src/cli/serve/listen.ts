@@ -23,7 +23,7 @@ export interface ListenOptions {
   readonly timeout: number
   /** Bytes of a message of a stream. */
   readonly maxBody: number
-  /** Hears of what nobody foresaw. */
+  /** Called with unhandled errors. */
   readonly onError: (error: unknown) => void
 }
 
@@ -47,7 +47,8 @@ const READ_AHEAD = 4
 const GRACE = 1000
 
 /**
- * @throws TrecvitError if the address or the port cannot be had
+ * Starts a server.
+ * @throws TrecvitError if the address or the port is not available
  */
 export async function listen(
   app: Hono<{ Bindings: Bindings }>,

@@ -7,7 +7,7 @@ import { serveStatic } from '@hono/node-server/serve-static'
 import type { MiddlewareHandler } from 'hono'
 import { demoPage } from '../../files.ts'
 
-/** What answers requests for its files, or null if the page is not there. */
+/** Returns the handler of requests for the files of the demo page, or null if it is not built. */
 export async function openPage(folder: URL = demoPage): Promise<MiddlewareHandler | null> {
   const root = fileURLToPath(folder)
   const there = await access(root).then(

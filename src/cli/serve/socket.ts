@@ -227,7 +227,7 @@ export class Socket {
     return new Promise((resolve) => {
       if (webSocket.readyState === webSocket.CLOSED) return resolve()
       this.#drop()
-      // A paused connection would never hear the other side's goodbye.
+      // A paused connection would not receive the close frame of the other side.
       webSocket.resume()
       const timer = setTimeout(() => webSocket.terminate(), FAREWELL)
       webSocket.once('close', () => {

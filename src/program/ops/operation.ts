@@ -3,7 +3,7 @@ import type { State, Tensor } from '../tensor.ts'
 /** What a step reads and writes: tensors, weights and states by name, and its parameters. */
 export interface Parts {
   readonly inputs: object
-  /** One tensor `out` unless given. */
+  /** Names of the outputs, by default one `out`. */
   readonly outputs?: object
   readonly weights?: object
   readonly states?: object

@@ -111,7 +111,7 @@ function refused(kind: 'camera' | 'screen', cause: unknown): TrecvitError {
   const { name, constraint } = cause as { name?: string; constraint?: string }
   const why: Readonly<Record<string, string>> = {
     NotAllowedError: 'is not allowed for this page: allow it in the address bar and try again',
-    NotFoundError: 'is not there: connect one and try again',
+    NotFoundError: 'was not found: connect one and try again',
     NotReadableError: 'is in use by another program, or broken: close that program and try again',
     OverconstrainedError: `cannot do what "video" asks for ("${constraint}"): ask for less`,
   }

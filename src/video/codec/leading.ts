@@ -13,9 +13,10 @@ const [RASL_N, RASL_R, FIRST_IRAP, LAST_IRAP] = [8, 9, 16, 23]
 const H264_IDR = 5
 
 /**
+ * Returns a function that tells whether to skip a packet. Call it for every packet, from the first
+ * on.
  * @param kind avc, hevc or another codec
  * @param record avcC or hvcC; null: NAL units have start codes instead of lengths
- * @returns whether a packet has to be left out, to be called for every packet from the first on
  */
 export function leadingFilter(
   kind: string,

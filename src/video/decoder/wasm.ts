@@ -29,9 +29,9 @@ const MAX_PACKET = 2 ** 28
 const PAUSE = 4
 
 /**
- * Every picture of the track, in order of presentation.
- * @param url where the module is, instead of beside this code
- * @throws DecoderFault when the module is not there, does not know the codec, or reports damage
+ * Yields every picture of the track, in order of presentation.
+ * @param url URL of the module, by default beside this code
+ * @throws DecoderFault if the module is missing, does not support the codec, or reports damage
  */
 export async function* decodeWasm(
   track: Track,

@@ -81,7 +81,9 @@ export async function checkMatroska(
 
 const NO_INDEX = 'has no index of its tracks: it was cut short, or its recording was never finished'
 
-/** Reads the EBML header and the header of the segment behind it; null when they are not there. */
+/**
+ * Reads the EBML header and the header of the segment behind it. Returns null if they are missing.
+ */
 async function readHeader(
   pieces: Pieces,
   start: number,

@@ -11,7 +11,7 @@ import { type Element, MAX_HEADER, readElement, voidHeader } from './elements.ts
 import { ID, isLevel1, isTop, MAX_PARTS } from './ids.ts'
 import { type MatroskaTrack, readTracks } from './tracks.ts'
 
-/** Bytes of a cluster that is left out if it has no block of the track. */
+/** Largest size in bytes of a cluster that is skipped if it has no block of the track. */
 const SMALL_CLUSTER = 2 ** 12
 const MAX_TRACKS = 2 ** 24
 const MAX_ELEMENTS = 2 ** 22

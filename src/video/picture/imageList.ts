@@ -6,10 +6,10 @@ import { builtinModule } from '../../platform/platform.ts'
  * Lists the pictures of a directory or of a printf pattern.
  *
  * Those of a directory are its PNG and JPEG files by name, in the order of the numbers in the
- * names. Folders and hidden files, like the "._" companions that macOS writes, are left out. Those
+ * names. Folders and hidden files, like the "._" companions that macOS writes, are ignored. Those
  * of a pattern are numbered from 0 or 1 on, to the first that is missing.
- * @returns null where the path is neither
- * @throws TrecvitError when there is not one picture
+ * @returns null if the path is neither
+ * @throws TrecvitError if there is no picture
  */
 export async function listImages(path: string): Promise<string[] | null> {
   const fs = builtinModule('node:fs/promises')!

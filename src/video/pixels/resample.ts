@@ -33,7 +33,10 @@ export interface AxisShape {
   readonly site: number
 }
 
-/** The filter of one axis; samples beyond the edge are left out and the rest scaled to sum 1. */
+/**
+ * Returns the filter of one axis. Samples beyond the edge are ignored, and the others scaled to sum
+ * 1.
+ */
 export function makeAxis({ from, pixels, to, offset, length, shift, site }: AxisShape): Axis {
   const pitch = 1 << shift
   const scale = pixels / to

@@ -52,7 +52,7 @@ export async function seekable(bytes: Bytes, signal: AbortSignal | undefined): P
       read: (start, end) => read(start, end - start),
       dispose: abandon,
       prefetchProfile: 'fileSystem',
-      // An error of reading ahead comes again when the bytes are asked for.
+      // An error of prefetching is reported again when the bytes are needed.
       handleUnhandledError() {},
     })
   try {
