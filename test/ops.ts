@@ -229,7 +229,12 @@ export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike
  * the reference and the bound of the case.
  * @param pool a thread pool, beside `on`
  */
-export function testOp(title: string, cases: readonly OpCase[], on = backends, pool = threadPool): void {
+export function testOp(
+  title: string,
+  cases: readonly OpCase[],
+  on = backends,
+  pool = threadPool,
+): void {
   describe.each([...on, pool])(`${title} on $name`, (backend) => {
     test.each(cases)('$name', { tags: tagsOf(backend) }, async (op) => {
       const want = await runOp(async (weights) => new ReferenceBackend(weights), op)

@@ -67,7 +67,7 @@ export async function formatOf({ head, read }: Media): Promise<Format | null> {
   for (const length of PACKETS) {
     const first = length === 192 ? 4 : 0
     if (head[first] !== SYNC) continue
-    // Of a stream only the head can be read ahead.
+    // Of a stream only the head is available.
     const bytes = read === null ? null : await read(0, first + LOOKS * length + 1)
     if (bytes === null || isEvery(bytes, first, length)) return MPEG_TS
   }
