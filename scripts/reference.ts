@@ -46,7 +46,7 @@ function sectionOf(op: Op, sources: string): string {
     .replace(/^ *\* ?/gm, '')
     .trim()
   const types = sources.slice(sources.indexOf('[', start), sources.indexOf('> = {', start)).trim()
-  const method = types.slice(1, -1).replace(/\s+/g, ' ')
+  const method = types.slice(1, -1).trim().replace(/,$/, '').replace(/\s+/g, ' ')
   const rows = [
     ...rowsOf('input', inputs),
     ...rowsOf('weight', weights as Readonly<Record<string, string>>),
@@ -55,13 +55,16 @@ function sectionOf(op: Op, sources: string): string {
   ]
   return [
     `## ${op}\n`,
-    `\`ops.${op}(name, ${method})\`\n`,
+    `${folded(`\`ops.${op}(name, ${method})\``)}\n`,
     `${text}\n`,
     `${rows.join('\n')}\n`,
     ...(params.length ? [`Parameters: ${params.map((name) => `\`${name}\``).join(', ')}.\n`] : []),
     `Numbers of both kernels: ${fields.map((name) => `\`${name}\``).join(', ')}.\n`,
   ].join('\n')
 }
+
+/** Text in lines of at most 100 columns. */
+const folded = (text: string): string => text.replace(/(.{1,100})( |$)/g, '$1\n').trimEnd()
 
 function rowsOf(role: string, axes: Readonly<Record<string, string>>): string[] {
   return Object.entries(axes).map(([name, of]) => {
