@@ -1,11 +1,15 @@
 /** The operations of training as their formulas say, in float64 (test/reference.ts). */
 import type { StepOf } from '../../src/program/program.ts'
-import type { Memory } from '../reference.ts'
+import { type Memory, sigmoid } from '../reference.ts'
 
 const EPSILON = 1e-6
 
 /** By name; test/reference.ts takes them in. */
-export const training = { rmsNormGradient, sumRows }
+export const training = {
+  rmsNormGradient,
+  sumRows,
+  rgLruGradient,
+}
 
 /** dx = (q − x̂·mean(q·x̂)) / r, q = dy·(1 + scale); dscale[i] = Σ dy·x̂ over the rows of a part */
 function rmsNormGradient(
@@ -35,4 +39,67 @@ function sumRows({ outputs, inputs }: StepOf<'sumRows'>, memory: Memory): void {
   const [out] = memory.rows(outputs.out)
   out!.fill(0)
   for (const x of memory.rows(inputs.x)) x.forEach((value, i) => (out![i]! += value))
+}
+
+/**
+ * With a = exp(decay·ρ), ω = 1 − a² and δ[t] = dout[t]·y[t] + a[t+1]·δ[t+1]: dv = δ·√ω·γ,
+ * dp = δ·√ω·v·γ·(1 − γ), dλ = δ·(s[t−1]·a − γ·v·a² / √max(ω, ω₀)), dq = dλ·decay·ρ·(1 − ρ),
+ * dy = dout·s, ds = a[0]·δ[0], ddecay = Σ_t dλ·ρ; on the first frame of a clip s = γ·v
+ */
+function rgLruGradient(
+  { outputs, inputs, weights, params: { heads, first } }: StepOf<'rgLruGradient'>,
+  memory: Memory,
+): void {
+  const [b, t, n, e] = inputs.v.shape as [number, number, number, number]
+  const decay = memory.weight(weights.decay)
+  const carried = inputs.carried && memory.rows(inputs.carried)
+  const [v, gates, y, dout] = [inputs.v, inputs.gates, inputs.y, inputs.dout].map((tensor) =>
+    memory.rows(tensor),
+  ) as [Float64Array[], Float64Array[], Float64Array[], Float64Array[]]
+  const dinputs = memory.rows(outputs.dinputs)
+  const dcarried = memory.rows(outputs.dcarried)
+  const width = e / heads
+  for (let unit = 0; unit < b * n; unit++) {
+    for (let c = 0; c < e; c++) {
+      const p = Math.floor(c / width) * 2 * width + (c % width)
+      const rowOf = (frame: number) => (Math.floor(unit / n) * t + frame) * n + (unit % n)
+      const before = carried?.[unit]?.[c] ?? 0
+      const states: number[] = []
+      for (let frame = 0; frame < t; frame++) {
+        const row = rowOf(frame)
+        const gated = sigmoid(gates[row]![p]!) * v[row]![c]!
+        const logA = decay[c]! * sigmoid(gates[row]![p + width]!)
+        const s = states[frame - 1] ?? before
+        states.push(
+          first && frame === 0
+            ? gated
+            : Math.exp(logA) * s + Math.sqrt(-Math.expm1(2 * logA)) * gated,
+        )
+      }
+      let ds = carried?.[unit]?.[e + c] ?? 0
+      let ddecay = 0
+      for (let frame = t - 1; frame >= 0; frame--) {
+        const row = rowOf(frame)
+        const [gamma, rho] = [sigmoid(gates[row]![p]!), sigmoid(gates[row]![p + width]!)]
+        const value = v[row]![c]!
+        const delta = dout[row]![c]! * y[row]![c]! + ds
+        const into = dinputs[row]!
+        const logA = decay[c]! * rho
+        const omega = -Math.expm1(2 * logA)
+        const isFirst = first && frame === 0
+        const through = isFirst ? delta : delta * Math.sqrt(omega)
+        const slope = Math.exp(2 * logA) / Math.sqrt(Math.max(omega, 1 / (4 * 1000 ** 2)))
+        const older = (states[frame - 1] ?? before) * Math.exp(logA)
+        const dlambda = isFirst ? 0 : delta * (older - gamma * value * slope)
+        into[p] = through * value * gamma * sigmoid(-gates[row]![p]!)
+        into[p + width] = dlambda * decay[c]! * rho * sigmoid(-gates[row]![p + width]!)
+        into[2 * e + c] = through * gamma
+        into[3 * e + c] = dout[row]![c]! * states[frame]!
+        ddecay += dlambda * rho
+        ds = isFirst ? 0 : Math.exp(logA) * delta
+      }
+      dcarried[unit]!.set([ds], c)
+      dcarried[unit]!.set([ddecay], e + c)
+    }
+  }
 }
