@@ -9,6 +9,7 @@ export const training = {
   rmsNormGradient,
   sumRows,
   rgLruGradient,
+  conv1dGradient,
 }
 
 /** dx = (q − x̂·mean(q·x̂)) / r, q = dy·(1 + scale); dscale[i] = Σ dy·x̂ over the rows of a part */
@@ -100,6 +101,47 @@ function rgLruGradient(
       }
       dcarried[unit]!.set([ds], c)
       dcarried[unit]!.set([ddecay], e + c)
+    }
+  }
+}
+
+/**
+ * dx[s] = Σ_j kernel[k−1−j]·dy[s+j], dkernel[k−1−j] = Σ_s x[s]·dy[s+j]; the past has s < 0, dnext
+ * is the gradient of the last k−1 inputs
+ */
+function conv1dGradient(
+  { outputs, inputs, weights, sizes }: StepOf<'conv1dGradient'>,
+  memory: Memory,
+): void {
+  const [b, t, n, e] = inputs.x.shape as [number, number, number, number]
+  const kernel = memory.weight(weights.kernel)
+  const history = weights.kernel.rows - 1
+  const [x, dy, dx, dpast] = [inputs.x, inputs.dy, outputs.dx, outputs.dpast].map((tensor) =>
+    memory.rows(tensor),
+  ) as [Float64Array[], Float64Array[], Float64Array[], Float64Array[]]
+  const past = inputs.past && memory.rows(inputs.past)
+  const dnext = inputs.dnext && memory.rows(inputs.dnext)
+  const dkernel = memory.rows(outputs.dkernel)
+  for (const row of [...dkernel, ...dx, ...dpast]) row.fill(0)
+  for (let sequence = 0; sequence < b * n; sequence++) {
+    const [video, token] = [Math.floor(sequence / n), sequence % n]
+    const part = dkernel[Math.floor(sequence / sizes['part']!)]!
+    const chunk = (frame: number) => (video * t + frame) * n + token
+    const slot = (index: number) => (video * history + index) * n + token
+    for (let s = -history; s < t; s++) {
+      const into = s < 0 ? dpast[slot(history + s)]! : dx[chunk(s)]!
+      const input = s < 0 ? past?.[slot(history + s)] : x[chunk(s)]
+      const next = s >= t - history ? dnext?.[slot(s - t + history)] : undefined
+      for (let c = 0; c < e; c++) {
+        into[c]! += next?.[c] ?? 0
+        for (let j = 0; j <= history; j++) {
+          if (s + j < 0 || s + j >= t) continue
+          const gradient = dy[chunk(s + j)]![c]!
+          const tap = (history - j) * e + c
+          into[c]! += kernel[tap]! * gradient
+          if (input) part[tap]! += input[c]! * gradient
+        }
+      }
     }
   }
 }

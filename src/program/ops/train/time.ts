@@ -1,6 +1,19 @@
 import type { Tensor, Weight } from '../../tensor.ts'
-import { headWidth } from '../launch.ts'
+import { headWidth, quads } from '../launch.ts'
 import type { Operation, Sizes } from '../operation.ts'
+
+interface Conv1dInputs {
+  readonly x: Tensor
+  readonly dy: Tensor
+  readonly past?: Tensor
+  readonly dnext?: Tensor
+}
+
+interface Conv1dGradient {
+  readonly inputs: Conv1dInputs
+  readonly outputs: { readonly dx: Tensor; readonly dkernel: Tensor; readonly dpast: Tensor }
+  readonly weights: { readonly kernel: Weight }
+}
 
 interface RgLruGradient {
   readonly inputs: {
@@ -13,6 +26,50 @@ interface RgLruGradient {
   readonly outputs: { readonly dinputs: Tensor; readonly dcarried: Tensor }
   readonly weights: { readonly decay: Weight }
   readonly params: { readonly heads: number; readonly first: boolean }
+}
+
+/** Tokens of a part of the gradient of a kernel: a sum over their frames is a unit of work. */
+const PART = 8
+
+/**
+ * Gradients of conv1d. With y[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j] and the k−1 inputs `past`
+ * before the chunk: dx[s] = Σ_j kernel[k−1−j] ⊙ dy[s+j] within the chunk, dpast the same for s < 0.
+ * dkernel[i] = [k, e] of part i, in k·e columns; the gradient of the kernel is the sum of its rows,
+ * and that of the bias the sum of the rows of dy.
+ *
+ * `dnext` is the gradient of the last k−1 inputs, the past of the next chunk, which adds to dx and
+ * dpast. `past` and `dnext` are 0 by default.
+ */
+export const conv1dGradient: Operation<
+  Conv1dGradient,
+  [x: Tensor, dy: Tensor, kernel: string, options?: Pick<Conv1dInputs, 'past' | 'dnext'>]
+> = {
+  inputs: {
+    x: 'b t n e',
+    dy: 'b t n e',
+    past: 'b history n e?',
+    dnext: 'b history n e?',
+  },
+  weights: { kernel: 'k e' },
+  outputs: { dx: 'b t n e', dkernel: 'parts k·e', dpast: 'b history n e' },
+  sizes({ b, n, e, k, history = k! - 1 }, { inputs: { past, dnext } }, fail) {
+    if (k! < 2 || history !== k! - 1) fail(`a past of ${k! - 1} frames, got ${history}`)
+    const parts = Math.ceil((b! * n!) / PART)
+    return {
+      ...{
+        history,
+        parts,
+        part: PART,
+        sequences: b! * n!,
+        count: parts * e!,
+        kernelStride: quads(e!),
+      },
+      ...{ hasPast: +!!past, hasNext: +!!dnext },
+    }
+  },
+  fields: ['t', 'n', 'e', 'k', 'part', 'sequences'],
+  cpu: { units: ({ parts }) => parts! },
+  gpu: { fields: ['kernelStride', 'hasPast', 'hasNext'] },
 }
 
 /** A unit of work for each token of each video. */
