@@ -1,6 +1,6 @@
 /** The operations of training as their formulas say, in float64 (test/reference.ts). */
 import type { StepOf } from '../../src/program/program.ts'
-import { type Memory, sigmoid } from '../reference.ts'
+import { type Memory, sigmoid, softmaxOf } from '../reference.ts'
 
 const EPSILON = 1e-6
 
@@ -10,6 +10,7 @@ export const training = {
   sumRows,
   rgLruGradient,
   conv1dGradient,
+  attentionGradient,
 }
 
 /** dx = (q − x̂·mean(q·x̂)) / r, q = dy·(1 + scale); dscale[i] = Σ dy·x̂ over the rows of a part */
@@ -144,4 +145,44 @@ function conv1dGradient(
       }
     }
   }
+}
+
+/**
+ * p = softmax(q·kᵀ/√r), ds = p·(dy·vᵀ − Σ dy·y)/√r: dq = ds·k, dk = dsᵀ·q, dv = pᵀ·dy, for each
+ * frame and head
+ */
+function attentionGradient(
+  { outputs, inputs, params: { heads }, sizes }: StepOf<'attentionGradient'>,
+  memory: Memory,
+): void {
+  const { nq, n, r } = sizes as { nq: number; n: number; r: number }
+  const [q, k, v, y, dy] = [inputs.q, inputs.k, inputs.v, inputs.y, inputs.dy].map((tensor) =>
+    memory.rows(tensor),
+  ) as [Float64Array[], Float64Array[], Float64Array[], Float64Array[], Float64Array[]]
+  const [dq, dk, dv] = [outputs.dq, outputs.dk, outputs.dv].map((tensor) =>
+    memory.rows(tensor),
+  ) as [Float64Array[], Float64Array[], Float64Array[]]
+  for (const row of [...dq, ...dk, ...dv]) row.fill(0)
+  q.forEach((query, i) => {
+    const first = Math.floor(i / nq) * n
+    const gradient = dy[i]!
+    for (let head = 0; head < heads; head++) {
+      const dot = (x: Float64Array, z: Float64Array) => {
+        let sum = 0
+        for (let c = head * r; c < (head + 1) * r; c++) sum += x[c]! * z[c]!
+        return sum
+      }
+      const keys = k.slice(first, first + n)
+      const p = softmaxOf(Float64Array.from(keys, (key) => dot(query, key) / Math.sqrt(r)))
+      keys.forEach((key, j) => {
+        const slope = dot(gradient, v[first + j]!) - dot(gradient, y[i]!)
+        const ds = (p[j]! * slope) / Math.sqrt(r)
+        for (let c = head * r; c < (head + 1) * r; c++) {
+          dq[i]![c]! += ds * key[c]!
+          dk[first + j]![c]! += ds * query[c]!
+          dv[first + j]![c]! += p[j]! * gradient[c]!
+        }
+      })
+    }
+  })
 }

@@ -1,4 +1,5 @@
 /** Operations of training. Inference imports only their types. */
+export * from './attention.ts'
 export * from './norms.ts'
 export * from './sums.ts'
 export * from './time.ts'
