@@ -10,6 +10,8 @@ export const training = {
   sumRows,
   rgLruGradient,
   conv1dGradient,
+  averageGradient,
+  poolGradient,
   attentionGradient,
 }
 
@@ -145,6 +147,29 @@ function conv1dGradient(
       }
     }
   }
+}
+
+/** dx[s] = Σ_{t≥s} dy[t] / (t + 1) */
+function averageGradient({ outputs, inputs }: StepOf<'averageGradient'>, memory: Memory): void {
+  const t = inputs.dy.shape[1]!
+  const dy = memory.rows(inputs.dy)
+  memory.rows(outputs.dx).forEach((row, at) => {
+    row.fill(0)
+    for (let frame = at % t; frame < t; frame++)
+      dy[at - (at % t) + frame]!.forEach((value, c) => (row[c]! += value / (frame + 1)))
+  })
+}
+
+/** dx[f, i] = dy[f] / pooled for i < pooled, else 0 */
+function poolGradient(
+  { outputs, inputs, params: { n, pooled } }: StepOf<'poolGradient'>,
+  memory: Memory,
+): void {
+  const dy = memory.rows(inputs.dy)
+  memory.rows(outputs.dx).forEach((row, at) => {
+    const isPooled = at % n < pooled
+    row.set(dy[Math.floor(at / n)]!.map((value) => (isPooled ? value / pooled : 0)))
+  })
 }
 
 /**

@@ -28,6 +28,11 @@ interface RgLruGradient {
   readonly params: { readonly heads: number; readonly first: boolean }
 }
 
+interface AverageGradient {
+  readonly inputs: { readonly dy: Tensor }
+  readonly outputs: { readonly dx: Tensor }
+}
+
 /** Tokens of a part of the gradient of a kernel: a sum over their frames is a unit of work. */
 const PART = 8
 
@@ -114,4 +119,16 @@ export const rgLruGradient: Operation<
   fields: ['t', 'n', 'e', 'heads', 'first'],
   cpu: { ...perToken, scratch: ({ e, heads }) => (20 * e!) / heads! },
   gpu: { fields: ['carries'] },
+}
+
+/**
+ * Gradient of average over all frames, of a chunk that is the first of a clip:
+ * dx[s] = Σ_{t≥s} dy[t] / (t + 1).
+ */
+export const averageGradient: Operation<AverageGradient, [dy: Tensor]> = {
+  inputs: { dy: 'b t 1 c' },
+  outputs: { dx: 'b t 1 c' },
+  sizes: ({ b, c }) => ({ count: b! * c! }),
+  fields: ['t', 'c'],
+  cpu: { units: ({ b }) => b! },
 }

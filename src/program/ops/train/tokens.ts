@@ -1,0 +1,20 @@
+import type { Tensor } from '../../tensor.ts'
+import type { Operation } from '../operation.ts'
+
+interface PoolGradient {
+  readonly inputs: { readonly dy: Tensor }
+  readonly outputs: { readonly dx: Tensor }
+  readonly params: { readonly n: number; readonly pooled: number }
+}
+
+/**
+ * Gradient of the mean over the first `pooled` of n tokens: dx[b, t, i] = dy[b, t] / pooled for
+ * i < pooled, else 0. It is that of pool with pooled = n, and of a class token with pooled = 1.
+ */
+export const poolGradient: Operation<PoolGradient, [dy: Tensor, n: number, pooled: number]> = {
+  inputs: { dy: 'b t 1 d' },
+  params: ['n', 'pooled'],
+  outputs: { dx: 'b t n d' },
+  fields: ['n', 'd', 'pooled'],
+  cpu: { units: ({ frames }) => frames! },
+}
