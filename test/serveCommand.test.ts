@@ -43,12 +43,38 @@ async function serve(
   return { line, ended, address: /http:\/\/[^/]+/.exec(line)![0], child: server }
 }
 
-function infer(address: string, frames: number): Promise<Response> {
-  return fetch(`${address}/v2/models/a%20tiny%20model/infer`, {
-    method: 'POST',
-    body: new Uint8Array(frames * FRAME),
-    headers: { 'Inference-Header-Content-Length': '0' },
+/** Asks for many frames; resolves when they are sent. */
+async function infer(address: string, frames: number): Promise<{ answer: Promise<Response> }> {
+  let answer: Promise<Response>
+  await new Promise<void>((sent) => {
+    const parts = [new Uint8Array(frames * FRAME)]
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const part = parts.shift()
+        if (part) return controller.enqueue(part)
+        controller.close()
+        sent()
+      },
+    })
+    answer = fetch(`${address}/v2/models/a%20tiny%20model/infer`, {
+      method: 'POST',
+      body,
+      duplex: 'half',
+      headers: { 'Inference-Header-Content-Length': '0' },
+    } as RequestInit)
   })
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  return { answer: answer! }
+}
+
+/** Resolves when a server takes no more connections. */
+async function refused(address: string): Promise<void> {
+  const asked = () =>
+    fetch(`${address}/v2/health/live`).then(
+      () => true,
+      () => false,
+    )
+  while (await asked()) await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
 describe('trecvit serve', () => {
@@ -111,8 +137,8 @@ describe('trecvit serve', () => {
     socket.send('{"width":16,"height":16}')
     socket.send(noise(FRAME))
     let done = false
-    const answer = infer(address, 12_000).finally(() => (done = true))
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    const { answer } = await infer(address, 12_000)
+    void answer.finally(() => (done = true))
     expect(done).toBe(false)
     child.kill('SIGINT')
     expect(await (await answer).json()).toMatchObject({ model_name: 'a tiny model' })
@@ -121,17 +147,17 @@ describe('trecvit serve', () => {
     expect(await ended).toMatchObject({ code: 130, stderr: '' })
 
     const again = await serve('--model', model)
-    const lost = infer(again.address, 40_000).then(
+    const { answer: lost } = await infer(again.address, 40_000)
+    const outcome = lost.then(
       () => 'answered',
       () => 'lost',
     )
-    await new Promise((resolve) => setTimeout(resolve, 200))
     again.child.kill('SIGINT')
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await refused(again.address)
     const start = performance.now()
     again.child.kill('SIGINT')
     expect(await again.ended).toMatchObject({ code: null, stderr: '' })
-    expect(await lost).toBe('lost')
+    expect(await outcome).toBe('lost')
     expect(performance.now() - start).toBeLessThan(500)
   })
 
