@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
+import { TrainingRecorder } from '../../src/train/recorder.ts'
 import { Goldens } from '../goldens.ts'
 import { gamma, type Input, noise, type OpCase, rowsWeight, runOp, testOp } from '../ops.ts'
 import { ReferenceBackend } from '../reference.ts'
@@ -120,6 +121,16 @@ testOp(
   trainingBackends,
   trainingTeam,
 )
+
+test('a past of another length is refused', () => {
+  const kernel = { name: 'kernel', ...rowsWeight(4, 4, noise(16, 3)) }
+  const ops = new TrainingRecorder(1, 2, new Map([['kernel', kernel]]))
+  const x = ops.input('x', [1, 2, 1, 4])
+  const past = ops.input('past', [1, 2, 1, 4])
+  expect(() => ops.conv1dGradient('op', x, x, 'kernel', { past })).toThrow(
+    'expected a past of 3 frames, got 2',
+  )
+})
 
 testBits(problem({ b: 2, t: 5, n: 17, e: 24, past: noise(2448, 5), dnext: noise(2448, 6) }))
 

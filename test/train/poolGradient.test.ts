@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
+import { TrainingRecorder } from '../../src/train/recorder.ts'
 import { Goldens } from '../goldens.ts'
 import { noise, type OpCase, runOp, testOp } from '../ops.ts'
 import { trainingBackends, trainingTeam } from './backends.ts'
@@ -33,6 +34,14 @@ testOp(
   trainingBackends,
   trainingTeam,
 )
+
+test.each([0, 4])('%s of 3 pooled tokens are refused', (pooled) => {
+  const ops = new TrainingRecorder(1, 1, new Map())
+  const dy = ops.input('dy', [1, 1, 1, 8])
+  expect(() => ops.poolGradient('op', dy, 3, pooled)).toThrow(
+    `poolGradient "op" expected 1 to 3 pooled tokens, got ${pooled}`,
+  )
+})
 
 describe.each(trainingBackends)('goldens on $name', async ({ create }) => {
   const goldens = await Goldens.open('grad_ops.npz')

@@ -15,6 +15,10 @@ export const poolGradient: Operation<PoolGradient, [dy: Tensor, n: number, poole
   inputs: { dy: 'b t 1 d' },
   params: ['n', 'pooled'],
   outputs: { dx: 'b t n d' },
+  sizes({ n, pooled }, _, fail) {
+    if (!(pooled! >= 1 && pooled! <= n!)) fail(`1 to ${n} pooled tokens, got ${pooled}`)
+    return {}
+  },
   fields: ['n', 'd', 'pooled'],
   cpu: { units: ({ frames }) => frames! },
 }
