@@ -106,7 +106,7 @@ const builds = [
   {
     ...{ entry: 'build/train/index.ts', folder: 'build/train' },
     hash: await sourceHash(
-      ['assembly', 'assembly/lib', 'assembly/train'],
+      ['assembly', 'assembly/lib', 'assembly/train', 'assembly/train/lib'],
       [...inference, ...training],
     ),
   },

@@ -1,6 +1,6 @@
 /** The operations of training as their formulas say, in float64 (test/reference.ts). */
-import type { StepOf } from '../../src/program/program.ts'
-import { type Memory, sigmoid, softmaxOf } from '../reference.ts'
+import type { Activation, StepOf } from '../../src/program/program.ts'
+import { gelu, type Memory, sigmoid, softmaxOf } from '../reference.ts'
 
 const EPSILON = 1e-6
 
@@ -13,6 +13,89 @@ export const training = {
   averageGradient,
   poolGradient,
   attentionGradient,
+  linearActivationGradient,
+  linearGateGradient,
+  linearInputGradient,
+  linearKernelGradient,
+}
+
+/** f'(z) from z, or from tanh z. */
+export function slope(activation: Activation, at: number): number {
+  if (activation === 'none') return 1
+  if (activation === 'tanh') return 1 - at * at
+  if (Math.abs(at) > 30) return at > 0 ? 1 : 0
+  const c = 2 * Math.sqrt(2 / Math.PI)
+  const sigma = sigmoid(c * (at + 0.044715 * at ** 3))
+  const rest = sigmoid(-c * (at + 0.044715 * at ** 3))
+  return sigma * (1 + at * rest * c * (1 + 0.134145 * at ** 2))
+}
+
+/** dz = dy·f'(z) in columns 0..activated−1, dy in the others */
+function linearActivationGradient(
+  { outputs, inputs, params }: StepOf<'linearActivationGradient'>,
+  memory: Memory,
+): void {
+  const dy = memory.rows(inputs.dy)
+  const at = memory.rows(inputs.at)
+  memory.rows(outputs.dz).forEach((dz, row) => {
+    for (let j = 0; j < dz.length; j++) {
+      const factor = j < params.activated ? slope(params.activation, at[row]![j]!) : 1
+      dz[j] = dy[row]![j]! * factor
+    }
+  })
+}
+
+/** dz = dy·multiply·f'(z), dmultiply = dy·f(z) */
+function linearGateGradient(
+  { outputs, inputs, params: { activation } }: StepOf<'linearGateGradient'>,
+  memory: Memory,
+): void {
+  const [dy, at, multiply] = [inputs.dy, inputs.at, inputs.multiply].map(memory.rows)
+  const dmultiply = memory.rows(outputs.dmultiply)
+  memory.rows(outputs.dz).forEach((dz, row) => {
+    for (let j = 0; j < dz.length; j++) {
+      const z = at![row]![j]!
+      dz[j] = dy![row]![j]! * multiply![row]![j]! * slope(activation, z)
+      dmultiply[row]![j] = dy![row]![j]! * (activation === 'gelu' ? gelu(z) : z)
+    }
+  })
+}
+
+/** dx[r, q·k + i] = Σ_j dy[r, q·n + j]·kernel[q, i, j] + add[r, q·k + i] */
+function linearInputGradient(
+  { outputs, inputs, weights, sizes }: StepOf<'linearInputGradient'>,
+  memory: Memory,
+): void {
+  const { k, n } = sizes as { k: number; n: number }
+  const kernel = memory.weight(weights.kernel)
+  const add = inputs.add && memory.rows(inputs.add)
+  const dy = memory.rows(inputs.dy)
+  memory.rows(outputs.dx).forEach((dx, row) => {
+    for (let at = 0; at < dx.length; at++) {
+      const from = Math.floor(at / k) * n
+      let sum = add ? add[row]![at]! : 0
+      for (let j = 0; j < n; j++) sum += dy[row]![from + j]! * kernel[at * n + j]!
+      dx[at] = sum
+    }
+  })
+}
+
+/** dkernel[q·k + i, j] = Σ_r x[r, q·k + i]·dy[r, q·n + j] */
+function linearKernelGradient(
+  { outputs, inputs, sizes }: StepOf<'linearKernelGradient'>,
+  memory: Memory,
+): void {
+  const { k, n } = sizes as { k: number; n: number }
+  const x = memory.rows(inputs.x)
+  const dy = memory.rows(inputs.dy)
+  memory.rows(outputs.dkernel).forEach((dkernel, i) => {
+    const from = Math.floor(i / k) * n
+    for (let j = 0; j < n; j++) {
+      let sum = 0
+      for (let row = 0; row < x.length; row++) sum += x[row]![i]! * dy[row]![from + j]!
+      dkernel[j] = sum
+    }
+  })
 }
 
 /** dx = (q − x̂·mean(q·x̂)) / r, q = dy·(1 + scale); dscale[i] = Σ dy·x̂ over the rows of a part */
