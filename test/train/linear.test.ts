@@ -1,10 +1,14 @@
 /** The gradients of linear and blockLinear, from that of their result back to each argument. */
 import { afterAll, describe, expect, test } from 'vitest'
-import type { Tensor } from '../../src/program/program.ts'
+import { compile } from '../../src/backend/wasm/builds.ts'
+import { ThreadPool } from '../../src/backend/wasm/threadPool.ts'
+import { WasmBackend } from '../../src/backend/wasm/wasm.ts'
+import type { Tensor, Weight } from '../../src/program/program.ts'
+import { trainingBinaries } from '../../src/train/cpu.ts'
 import type { TrainingRecorder } from '../../src/train/recorder.ts'
 import { tagsOf } from '../backends.ts'
 import { Goldens } from '../goldens.ts'
-import { type OpCase, rowsWeight, runOp } from '../ops.ts'
+import { expectSame, type OpCase, rowsWeight, runOp } from '../ops.ts'
 import { trainingBackends, trainingTeam } from './backends.ts'
 import { inputGradient, kernelGradient } from './products.ts'
 
@@ -104,5 +108,32 @@ describe.each([...trainingBackends, trainingTeam])('goldens on $name', async (ba
       [],
     )
     console.log(goldens.report())
+  })
+})
+
+describe('bits', () => {
+  const cases = [
+    inputGradient({ b: 2, t: 2, rows: 104, k: 35, n: 800, add: true }),
+    inputGradient({ rows: 204, blocks: 3, k: 18, n: 36 }),
+    kernelGradient({ b: 2, t: 2, rows: 135, k: 200, n: 70 }),
+    kernelGradient({ rows: 204, blocks: 3, k: 18, n: 36 }),
+  ]
+  const [simd, ...others] = [...trainingBackends, trainingTeam].filter(({ name }) =>
+    /^wasm($| wide$| on)/.test(name),
+  )
+  const pools = [2, 4].map((threads) => ({
+    name: `wasm on ${threads} threads`,
+    create: async (weights: readonly Weight[]) =>
+      WasmBackend.create(
+        weights,
+        await ThreadPool.shared(await compile('simd', true, trainingBinaries), threads, undefined),
+      ),
+  }))
+
+  test.each(
+    [...others, ...pools].flatMap(({ name, create }) => cases.map((op) => ({ name, create, op }))),
+  )('of $name are those of one thread: $op.name', { tags: 'slow' }, async ({ create, op }) => {
+    const want = await runOp(simd!.create, op)
+    expectSame('output', (await runOp(create, op)).output, want.output)
   })
 })
