@@ -17,6 +17,7 @@ export const training = {
   linearGateGradient,
   linearInputGradient,
   linearKernelGradient,
+  sumFrames,
 }
 
 /** f'(z) from z, or from tanh z. */
@@ -292,5 +293,15 @@ function attentionGradient(
         }
       })
     }
+  })
+}
+
+/** out[i] = Σ x[f, i] over the frames */
+function sumFrames({ outputs, inputs }: StepOf<'sumFrames'>, memory: Memory): void {
+  const out = memory.rows(outputs.out)
+  for (const row of out) row.fill(0)
+  memory.rows(inputs.x).forEach((x, row) => {
+    const to = out[row % out.length]!
+    x.forEach((value, i) => (to[i]! += value))
   })
 }

@@ -1,7 +1,7 @@
 import type { Tensor } from '../../tensor.ts'
 import type { Operation } from '../operation.ts'
 
-interface SumRows {
+interface Sum {
   readonly inputs: { readonly x: Tensor }
 }
 
@@ -9,9 +9,21 @@ interface SumRows {
 const STRIP = 16
 
 /** out = the sum of all rows of x: the gradient of a bias, or of parts of a gradient. */
-export const sumRows: Operation<SumRows, [x: Tensor]> = {
+export const sumRows: Operation<Sum, [x: Tensor]> = {
   inputs: { x: 'rows d' },
   outputs: { out: '1 d' },
   fields: ['d', 'rows', 'frameRows'],
   cpu: { units: ({ d }) => Math.ceil(d! / STRIP) },
+}
+
+/**
+ * out = the sum of all frames of x, token by token: the gradient of the rows that linear adds to
+ * the tokens of each frame, which are position embeddings and the class token.
+ */
+export const sumFrames: Operation<Sum, [x: Tensor]> = {
+  inputs: { x: 'b t n d' },
+  outputs: { out: 'n d' },
+  sizes: ({ b, t }) => ({ frames: b! * t! }),
+  fields: ['d', 'frames'],
+  cpu: { units: ({ n }) => n! },
 }
