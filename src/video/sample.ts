@@ -43,7 +43,7 @@ const JUMP = 10
 export function sample(
   frames: AsyncIterable<Frame>,
   options: SampleOptions = {},
-): AsyncIterableIterator<Frame, undefined> {
+): AsyncIterableIterator<Frame> {
   checkOptions('sample', options, { start: 1, fps: 1, stride: 1, frames: 1 })
   const { start = 0, fps, stride = 1, frames: most = Infinity } = options
   if (!(start >= 0 && Number.isFinite(start)))

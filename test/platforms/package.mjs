@@ -84,6 +84,41 @@ run(
 )
 console.log('are the types wrong: no')
 
+// The types, in the oldest and in this project's TypeScript, by all ways to find modules.
+writeFileSync(
+  join(folder, 'use.ts'),
+  `import { TRecViT, type VideoSource } from 'trecvit'
+import { openVideo, sample } from 'trecvit/video'
+import { TrainingRecorder } from 'trecvit/train'
+const model: TRecViT = await TRecViT.load('builtin')
+const stream = model.stream()
+for await (const { top } of stream.run(sample(await openVideo('clip.mp4'), { fps: 12.5 })))
+  top[0]?.label satisfies string | null | undefined
+export const run = async (video: VideoSource) => model.timeline(video)
+export const frame = (shown: VideoFrame | HTMLVideoElement) => stream.push(shown)
+export const recorder = new TrainingRecorder(1, 1, new Map())
+`,
+)
+for (const compiler of ['typescript-oldest/bin/tsc', '../../../node_modules/typescript/bin/tsc'])
+  for (const [module, resolution] of [
+    ['node16', 'node16'],
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ]) {
+    const { stdout, status } = spawnSync(
+      process.execPath,
+      [
+        fileURLToPath(new URL(`node_modules/${compiler}`, import.meta.url)),
+        ...['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false'],
+        ...['--target', 'es2022', '--lib', 'es2023,dom,dom.iterable'],
+        ...['--module', module, '--moduleResolution', resolution, 'use.ts'],
+      ],
+      { cwd: folder, encoding: 'utf8' },
+    )
+    assert.equal(status, 0, `${compiler} with ${module}: ${stdout}`)
+  }
+console.log('types compile: TypeScript 5.4 and 7')
+
 // What comes with the core alone, as a bundler sees it.
 writeFileSync(join(folder, 'core.js'), "export { TRecViT } from 'trecvit'")
 const { outputFiles, metafile } = await build({

@@ -33,7 +33,7 @@ export interface VideoFrameLike {
   allocationSize(options?: { readonly format: 'RGBA' }): number
   /** Copies the planes; returns where each begins. */
   copyTo(
-    destination: Uint8Array<ArrayBuffer>,
+    destination: Uint8Array,
     options?: { readonly format: 'RGBA' },
   ): Promise<
     readonly {
