@@ -6,8 +6,8 @@
  * Shapes: x [rows, blocks·k], dy [rows, blocks·n], dkernel [blocks·k, n], each with a row stride.
  *
  * Blocking: rows come in blocks of at most BLOCK. For each, a band of columns of x is transposed
- * into `scratch` (400 KB, the L2 cache) once. Then two panels of dy at a time are copied to
- * `scratch` (32 KB), and multiplied with the whole band. So an element of dy is copied once for 192
+ * into `scratch` (800 KB, the L2 cache) once. Then two panels of dy at a time are copied to
+ * `scratch` (32 KB), and multiplied with the whole band. So an element of dy is copied once for 384
  * multiply-adds, and one of x is transposed once for all columns of dy that a thread takes at a
  * time.
  *

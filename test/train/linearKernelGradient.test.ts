@@ -9,7 +9,7 @@ testOp(
     ...[1, 3, 4, 5, 6, 7, 31, 32, 33].map((k) => kernelGradient({ rows: 9, k, n: 10 })),
     ...[1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 70].map((n) => kernelGradient({ rows: 6, k: 8, n })),
     ...[511, 512, 513, 1027].map((rows) => kernelGradient({ rows, k: 7, n: 17 })),
-    ...[191, 192, 193, 390].map((k) => kernelGradient({ rows: 5, k, n: 34 })),
+    ...[383, 384, 385, 780].map((k) => kernelGradient({ rows: 5, k, n: 34 })),
     kernelGradient({ b: 2, t: 3, rows: 5, k: 9, n: 18 }),
     kernelGradient({ b: 2, t: 2, rows: 135, k: 20, n: 40 }),
   ],

@@ -25,7 +25,7 @@ interface Blocks {
 /** Rows of a block of linearInputGradient, at most. */
 const BLOCK_ROWS = 200
 /** Columns of a band of x in linearKernelGradient, at most. */
-const BAND = 192
+const BAND = 384
 /** Columns of a unit of linearKernelGradient (STRIP in assembly/train/linearKernelGradient.ts). */
 const STRIP = 32
 /** Bytes of working memory for tiles with fewer columns than a panel. */
