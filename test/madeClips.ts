@@ -45,11 +45,11 @@ export function make(name: string, options: string, source?: string): string {
   return path
 }
 
-/** Returns what ffmpeg decodes. */
+/** Returns what ffmpeg decodes on one thread: more may decode damage differently. */
 export function listed(path: string, pixels: string, level = 'error'): Listed {
   const text = ffmpeg(
-    ...['-v', level, '-flags', '+bitexact', '-noautorotate', '-i', path, '-map', '0:V:0'],
-    ...['-fps_mode', 'passthrough', '-pix_fmt', pixels, '-f', 'framemd5', '-'],
+    ...['-v', level, '-threads', '1', '-flags', '+bitexact', '-noautorotate', '-i', path],
+    ...['-map', '0:V:0', '-fps_mode', 'passthrough', '-pix_fmt', pixels, '-f', 'framemd5', '-'],
   )
   const [, num, den] = /#tb 0: (\d+)\/(\d+)/.exec(text)!
   const rows = text

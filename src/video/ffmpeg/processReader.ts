@@ -19,8 +19,9 @@ function argumentsFor({ media, format, onError }: Job): string[] {
   return [
     ...['-hide_banner', '-nostats', '-loglevel', 'level+verbose', '-noautorotate'],
     ...(onError === 'skip' ? [] : ['-xerror']),
-    // Threads decode ahead and would report damage before earlier pictures are out.
-    ...(onError === 'stop' ? ['-threads', '1'] : []),
+    // Threads decode ahead and would report damage before earlier pictures are out. What they make
+    // of damage depends on which is first.
+    ...(onError === 'error' ? [] : ['-threads', '1']),
     // Without bitexact, the inverse transform rounds differently on each CPU.
     ...['-flags', '+bitexact'],
     // A file must not make ffmpeg open other files or URLs.
