@@ -1,18 +1,19 @@
 /**
- * Where WebGPU comes from: `navigator.gpu` in browsers and Deno, the optional package `webgpu`
- * (Dawn) in Node and Bun.
+ * Opens WebGPU: `navigator.gpu` in browsers and Deno, the optional package `webgpu` (Dawn) in Node
+ * and Bun.
  */
 
 import { importOptional } from './platform.ts'
 
-/** A device of the best adapter, or the reason there is none. */
+/** A device of the best adapter, or the reason why there is none. */
 export type OpenedGpu =
   | {
       readonly device: GPUDevice
       readonly isSoftware: boolean
       /**
-       * Keep these as long as the device: objects of Dawn are freed with its entry point, and
-       * Deno panics when it is asked for the information of an adapter that was collected.
+       * References to hold as long as the device is used. Dawn frees its objects together with the
+       * entry point. Deno panics if it reads the information of an adapter that was
+       * garbage-collected.
        */
       readonly kept: readonly [GPU, GPUAdapter]
       readonly toggles: readonly string[] | null
@@ -23,14 +24,13 @@ export type OpenedGpu =
 export const OPTIONAL: readonly GPUFeatureName[] = ['subgroups', 'timestamp-query']
 
 /**
- * Toggles of Dawn. Kernels write workgroup memory before they read it, and clearing it costs
- * SwiftShader seconds per pipeline.
+ * Toggles of Dawn. Kernels write workgroup memory before they read it, so Dawn need not clear it.
+ * Clearing costs SwiftShader seconds per pipeline.
  */
 const TOGGLES = ['disable_workgroup_init']
 
 /**
- * Asks for a device with all that the adapter has for us: the largest buffers and the optional
- * features.
+ * Requests a device with the adapter's largest buffers and all optional features.
  * @param gpu the entry point to use instead of the runtime's own, for example `create([...])` of
  * npm `webgpu`
  */
@@ -42,7 +42,7 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
       entry.requestAdapter({ powerPreference: 'high-performance' })
     const adapter = await (gpu || !toggles ? request() : withRuntimeFolder(request))
     if (!adapter) return { reason: 'WebGPU has no adapter: no graphics driver' }
-    // A driver of Dawn that computes nothing, for compiling alone.
+    // Dawn's null backend only compiles. It computes nothing.
     if (adapter.info.device === 'null-backend')
       return { reason: 'WebGPU has no adapter that computes' }
     const device = await adapter.requestDevice(everything(adapter))
@@ -96,8 +96,8 @@ async function entryPoint(): Promise<{
 }
 
 /**
- * Calls Dawn with XDG_RUNTIME_DIR set, without which drivers write an error to the console; any
- * folder works. Dawn reads it before the call returns, so no other code sees the change.
+ * Calls Dawn with XDG_RUNTIME_DIR set. Without it, drivers write an error to the console. Any
+ * folder works. Dawn reads the variable before the call returns, so no other code sees the change.
  */
 function withRuntimeFolder<T>(call: () => T): T {
   const { env } = (

@@ -1,8 +1,8 @@
 /**
- * The few lines that differ between Node, Deno, Bun, browsers and workers.
+ * The code that differs between Node, Deno, Bun, browsers and workers.
  */
 
-/** Built-in modules that are used, with their types. */
+/** Types of the built-in modules that are used. */
 interface BuiltinModules {
   'node:child_process': typeof import('node:child_process')
   'node:crypto': typeof import('node:crypto')
@@ -21,8 +21,8 @@ interface BuiltinModules {
 }
 
 /**
- * Returns a built-in module of Node, Deno or Bun; undefined in pages. Unlike `import`, bundlers do
- * not see it, so they do not refuse it in a bundle for pages.
+ * Returns a built-in module of Node, Deno or Bun; undefined in pages. Bundlers for pages reject an
+ * `import` of these modules, but do not see this call.
  */
 export function builtinModule<Name extends keyof BuiltinModules>(
   name: Name,
@@ -36,7 +36,7 @@ export function importOptional(name: string): Promise<unknown> {
   return import(/* webpackIgnore: true */ /* @vite-ignore */ name)
 }
 
-/** Returns an environment variable; undefined where there are none, or reading is not allowed. */
+/** Returns an environment variable; undefined if there are none, or reading is not allowed. */
 export function environment(name: string): string | undefined {
   try {
     return (globalThis as { process?: { env?: Record<string, string | undefined> } }).process
@@ -46,18 +46,18 @@ export function environment(name: string): string | undefined {
   }
 }
 
-/** The name of this engine, empty in Node 20. */
+/** Returns the user agent of this engine; empty in Node 20. */
 export function userAgent(): string {
   return (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ?? ''
 }
 
-/** First versions of what runs on V8 from 13.6 on, the oldest that was measured. */
+/** Lowest versions with V8 13.6 or later, the oldest V8 that was measured. */
 const ORDERLY: Readonly<Record<string, number>> = { Chrome: 136, 'Node.js': 24, Deno: 2 }
 
 /**
- * Whether this engine leaves the operations of a WebAssembly loop in the order in which they stand,
- * as V8 does since it compiles them with Turboshaft. Before that, and in JavaScriptCore and
- * SpiderMonkey, long loops are slower (2026-11: Node 20 and 22, Bun 1.4, Firefox 153).
+ * Returns whether this engine executes the operations of a WebAssembly loop in source order. V8
+ * does so since it compiles with Turboshaft. In older V8, JavaScriptCore and SpiderMonkey, long
+ * loops are slower (2026-11: Node 20 and 22, Bun 1.4, Firefox 153).
  */
 export function keepsOrder(agent: string = userAgent()): boolean {
   const [, name = '', version] = /(Chrome|Node\.js|Deno)\/(\d+)/.exec(agent) ?? []
@@ -72,10 +72,10 @@ export function breathe(): Promise<void> {
   return new Promise((resolve) => (setImmediate ? setImmediate(resolve) : setTimeout(resolve)))
 }
 
-/** Milliseconds of work after which the event loop gets a turn. */
+/** Milliseconds of work before yielding to the event loop. */
 const PAUSE = 4
 
-/** Returns what a long loop awaits in each round, so that it does not block the event loop. */
+/** Returns a function to await in each round of a long loop. It yields to the event loop. */
 export function pauses(): () => Promise<void> {
   let since = performance.now()
   return async () => {

@@ -1,6 +1,6 @@
 /**
  * Classes of the web platform that every runtime has. jsdom replaces the global object by one
- * without them; there, they come from the modules of Node.
+ * without them; there, they are imported from Node's modules.
  */
 import { builtinModule } from './platform.ts'
 
@@ -22,7 +22,8 @@ export function encodeText(text: string): Uint8Array {
 /**
  * Returns the text of bytes.
  * @param encoding UTF-8 by default
- * @param options of TextDecoder; by default it replaces invalid bytes and drops a byte-order mark
+ * @param options of TextDecoder. By default, invalid bytes are replaced and a byte-order mark is
+ *   dropped
  * @throws TypeError if `fatal` is set and the bytes are not valid
  */
 export function decodeText(

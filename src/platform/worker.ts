@@ -4,10 +4,10 @@
 
 import { builtinModule } from './platform.ts'
 
-/** What both kinds of worker have in common. */
+/** The common interface of both kinds of worker. */
 export interface PlatformWorker {
   post(message: unknown): void
-  /** Whether the process stays alive for it; no effect in pages. */
+  /** Sets whether the process stays alive for this worker; no effect in pages. */
   keep(alive: boolean): void
   end(): void
 }
@@ -15,12 +15,12 @@ export interface PlatformWorker {
 /** Events of a worker. */
 export interface WorkerEvents {
   message(data: unknown): void
-  /** Called when it ended or did not start, with the reason. */
+  /** Called with the reason when the worker ended or did not start. */
   failed(reason: string): void
 }
 
 /**
- * Starts a worker. A refusal may come as an exception or as an event.
+ * Starts a worker. If it is not allowed, this throws or the worker fails later.
  * @param script text of a classic script
  * @param url address of the same script, for pages whose Content Security Policy refuses the text
  */
@@ -47,7 +47,7 @@ export function startWorker(
     }
   }
   if (typeof Worker === 'undefined') throw new Error('there are no workers here')
-  // The address is needed until the script is loaded, which its first message shows.
+  // The URL must stay valid until the script is loaded. The first message shows that it is.
   const blob =
     url === undefined
       ? URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
@@ -82,7 +82,7 @@ export function startWorker(
   return { post: (message) => worker.postMessage(message), keep: () => {}, end }
 }
 
-/** In a worker: calls `receive` with each message, and returns the function that answers. */
+/** In a worker: calls `receive` with each message, and returns a function that sends messages. */
 export function serveWorker(receive: (data: unknown) => void): (message: unknown) => void {
   const port = builtinModule('node:worker_threads')?.parentPort
   if (port) {
@@ -97,7 +97,7 @@ export function serveWorker(receive: (data: unknown) => void): (message: unknown
   return (message) => scope.postMessage(message)
 }
 
-/** Threads that the machine runs at once. */
+/** Returns how many threads the machine runs in parallel. */
 export function availableThreads(): number {
   const { navigator } = globalThis as { navigator?: { hardwareConcurrency?: number } }
   return navigator?.hardwareConcurrency ?? builtinModule('node:os')?.availableParallelism() ?? 1

@@ -1,9 +1,9 @@
 /**
- * What a caller chooses to open a video. Apart from the readers, so that the public types need no
- * types of other packages.
+ * Options for opening a video. They are separate from the readers, so that public types do not
+ * depend on types of other packages.
  */
 
-/** One file or stream that can be opened as a video. */
+/** A file or stream that can be opened as a video. */
 export type VideoSource =
   | string
   | URL
@@ -13,14 +13,14 @@ export type VideoSource =
   | ReadableStream<Uint8Array>
 
 /**
- * The decoder: the best that works, WebCodecs (in Node the package node-webcodecs), the system's
- * ffmpeg, or FFmpeg in WebAssembly.
+ * The decoder. `auto` is the best one that works, `native` is WebCodecs (in Node the package
+ * node-webcodecs), `ffmpeg` is the system's ffmpeg, `wasm` is FFmpeg in WebAssembly.
  */
 export type DecoderChoice = 'auto' | 'native' | 'ffmpeg' | 'wasm'
 
-/** The format of bare RGB bytes, which do not tell it. */
+/** Format of raw RGB bytes without a header. */
 export interface RawFormat {
-  /** Interleaved R, G, B, a byte each. */
+  /** Interleaved R, G, B, one byte each. */
   readonly rawvideo: 'rgb24'
   /** Pixels. */
   readonly width: number

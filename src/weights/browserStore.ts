@@ -1,6 +1,6 @@
 /**
- * Weights by name in a page: in the origin private file system, as pieces, so that a page that is
- * closed loses one piece at most. Only one tab or worker downloads at a time.
+ * Stores weights by name in the origin private file system of a page. They are stored in pieces, so
+ * a page that is closed loses at most one piece. Only one tab or worker downloads at a time.
  */
 import { TrecvitError } from '../base/error.ts'
 import { BrokenConnection } from '../checkpoint/httpRequest.ts'
@@ -15,11 +15,11 @@ const ABOUT = 'about.json'
 /** Record stored beside the pieces. */
 interface About {
   readonly origin: Origin
-  /** Whether all of it was received and checked. */
+  /** Whether the file was received completely and verified. */
   readonly complete: boolean
 }
 
-/** Whether this page has the storage; it needs a secure context. */
+/** Whether this page has the storage. It requires a secure context. */
 export function hasStore(): boolean {
   return typeof navigator === 'object' && navigator.storage?.getDirectory !== undefined
 }
@@ -52,7 +52,7 @@ async function fetchAlone(weights: Weights, options: DownloadOptions): Promise<F
   }
 }
 
-/** A part that holds its last piece in memory until it is whole. */
+/** Opens a part. It holds the last piece in memory until the piece is complete. */
 async function openPart(
   folder: FileSystemDirectoryHandle,
   begun: Origin | null,
@@ -102,7 +102,7 @@ async function openPart(
   }
 }
 
-/** The pieces from the first on, without a gap. */
+/** Returns the pieces from the first one to the first gap. */
 async function piecesOf(folder: FileSystemDirectoryHandle): Promise<File[]> {
   const pieces: File[] = []
   for (;;) {
@@ -132,7 +132,7 @@ async function writeFile(
     await writable.write(content)
     await writable.close()
   } catch (error) {
-    // The piece would be empty.
+    // Removes the piece. It would remain empty.
     await writable.abort().catch(() => {})
     await folder.removeEntry(name).catch(() => {})
     throw error

@@ -1,6 +1,6 @@
 /**
- * Weights in the user's cache folder, in Node, Deno and Bun. A file has its name only once it is
- * whole: until then it is in a folder of the download that owns it.
+ * Weights in the user's cache folder, in Node, Deno and Bun. An incomplete file is in the folder of
+ * its download. It is renamed to its final name once it is complete.
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
@@ -16,7 +16,7 @@ export interface DownloadRecord {
   readonly url: string
   readonly bytes: number
   readonly sha256: string
-  /** When it was downloaded, as ISO 8601. */
+  /** Time of the download, as ISO 8601. */
   readonly date: string
 }
 
@@ -33,9 +33,9 @@ export const path: typeof import('node:path') = builtinModule('node:path')!
 export const crypto: typeof import('node:crypto') = builtinModule('node:crypto')!
 
 /**
- * Returns the cache folder, which need not exist: TRECVIT_CACHE, or that of the system for this
- * user.
- * @throws TrecvitError if the package env-paths, which knows it, is not installed
+ * Returns the cache folder: TRECVIT_CACHE, or by default the system's cache folder of this user. It
+ * may not exist yet.
+ * @throws TrecvitError if the package env-paths, which locates it, is not installed
  */
 export async function cacheFolder(): Promise<string> {
   const own = environment('TRECVIT_CACHE')
@@ -57,8 +57,8 @@ export async function pathOf({ file }: Weights, form: Form): Promise<string> {
 }
 
 /**
- * Returns the file for a number format: one in this format, or float32, from which every other is
- * made. Without a format, the most exact one.
+ * Returns the file for a number format: one in this format, or float32, which can be converted to
+ * every other. Without a format, returns the most precise one.
  * @throws TrecvitError if the file has another size than when it was downloaded
  */
 export async function find(weights: Weights, dtype?: Form): Promise<Kept | undefined> {
@@ -78,7 +78,7 @@ export async function find(weights: Weights, dtype?: Form): Promise<Kept | undef
   return undefined
 }
 
-/** Returns the files of these weights that are whole. */
+/** Returns the complete files of these weights. */
 export async function list(weights: Weights): Promise<Kept[]> {
   const all = await Promise.all(
     forms.map(async (form) => {
@@ -89,7 +89,7 @@ export async function list(weights: Weights): Promise<Kept[]> {
   return all.filter((one): one is Kept => one.bytes !== undefined)
 }
 
-/** Removes everything of these weights: files, their record, parts. Returns the freed bytes. */
+/** Removes all files of these weights, their record and their parts. Returns the freed bytes. */
 export async function remove(weights: Weights): Promise<number> {
   const folder = await cacheFolder()
   const start = weights.file.replace(/npz$/, '')
@@ -109,7 +109,7 @@ export async function recordOf(weights: Weights): Promise<DownloadRecord | undef
 }
 
 /**
- * Moves a whole file into its place, and keeps its SHA-256.
+ * Moves a complete file to its final place, and stores its SHA-256.
  * @throws TrecvitError if an earlier download had another SHA-256
  */
 export async function keep(weights: Weights, from: string, url: string): Promise<string> {
@@ -137,7 +137,7 @@ export async function sha256Of(file: string): Promise<string> {
   return hash.digest('hex')
 }
 
-/** Reads a file a piece at a time. */
+/** Reads a file piece by piece. */
 export async function readFile(file: string, sink: (bytes: Uint8Array) => void): Promise<void> {
   const opened = await fs.open(file).catch((error) => refuse(file, error))
   try {
@@ -152,7 +152,7 @@ export async function readFile(file: string, sink: (bytes: Uint8Array) => void):
   }
 }
 
-/** Reads JSON; undefined if there is no such file, or it is damaged. */
+/** Reads a JSON file; undefined if it is missing or damaged. */
 export async function readJson<T>(file: string): Promise<T | undefined> {
   try {
     return JSON.parse(await fs.readFile(file, 'utf8')) as T
@@ -161,20 +161,20 @@ export async function readJson<T>(file: string): Promise<T | undefined> {
   }
 }
 
-/** Writes JSON as a whole. */
+/** Writes a JSON file atomically. */
 export async function writeJson(file: string, value: object): Promise<void> {
   const temporary = `${file}.${crypto.randomUUID().slice(0, 8)}`
   await fs.writeFile(temporary, `${JSON.stringify(value, null, 2)}\n`)
   await fs.rename(temporary, file)
 }
 
-/** Returns the bytes of a file; undefined if there is none. */
+/** Returns the size of a file in bytes; undefined if it does not exist. */
 export async function sizeOf(file: string): Promise<number | undefined> {
   const stat = await fs.stat(file).catch(() => undefined)
   return stat?.isFile() ? stat.size : undefined
 }
 
-/** @throws TrecvitError that says why a place in the cache cannot be used */
+/** @throws TrecvitError with the reason why a path in the cache cannot be used */
 export function refuse(place: string, error: NodeJS.ErrnoException): never {
   const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT'
   const reason = isFull

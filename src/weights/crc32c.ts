@@ -1,6 +1,6 @@
 /**
  * CRC-32C (polynomial 0x82F63B78, Castagnoli), the checksum that Google Cloud Storage sends.
- * TABLE[256·k + x] is what byte x adds when k more bytes follow it in the turn.
+ * TABLE[256·k + x] is the contribution of byte x if k more bytes of the same step follow it.
  */
 const TABLE = new Int32Array(8 * 256)
 for (let x = 0; x < 256; x++) {
@@ -15,7 +15,7 @@ for (let i = 256; i < TABLE.length; i++) {
 
 /**
  * Returns the CRC-32C of bytes, as an unsigned 32-bit number.
- * @param crc CRC of the bytes before, to continue from
+ * @param crc CRC of the preceding bytes
  */
 export function crc32c(bytes: Uint8Array, crc = 0): number {
   const t = TABLE
@@ -37,7 +37,7 @@ export function crc32c(bytes: Uint8Array, crc = 0): number {
   return ~c >>> 0
 }
 
-/** Returns the CRC-32C that `x-goog-hash` holds, base64 of four big-endian bytes; or null. */
+/** Returns the CRC-32C in `x-goog-hash` (base64 of four big-endian bytes), or null. */
 export function sentCrc32c(headers: Headers): number | null {
   const [, base64] = /\bcrc32c=([\w+/]{6}==)/.exec(headers.get('x-goog-hash') ?? '') ?? []
   if (base64 === undefined) return null

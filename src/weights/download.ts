@@ -1,5 +1,5 @@
 /**
- * A download that resumes after a break and is verified before it is used.
+ * A download that can be resumed and is verified before use.
  */
 import { TrecvitError } from '../base/error.ts'
 import {
@@ -12,50 +12,50 @@ import {
 } from '../checkpoint/httpRequest.ts'
 import { crc32c, sentCrc32c } from './crc32c.ts'
 
-/** The file at the server that a part belongs to. */
+/** The file on the server that a part belongs to. */
 export interface Origin {
   readonly url: string
-  /** Size of the whole file, or null if the server does not tell. */
+  /** Size of the whole file, or null if the server does not report it. */
   readonly bytes: number | null
-  /** Strong validator: without one a download starts again after a break. */
+  /** Strong validator. Without one, an interrupted download starts again from the beginning. */
   readonly etag: string | null
   readonly crc32c: number | null
 }
 
-/** The part of a file that was downloaded so far. It persists when the process ends. */
+/** The part of a file that was downloaded so far. It is kept when the process ends. */
 export interface Part {
   readonly size: number
   readonly origin: Origin | null
-  /** Drops what is there, and begins with this origin. */
+  /** Drops the stored bytes, and starts a download from this origin. */
   restart(origin: Origin): Promise<void>
-  /** The bytes may change once the promise resolves. */
+  /** Appends bytes. The caller may change them once the promise resolves. */
   append(bytes: Uint8Array): Promise<void>
-  /** Gives everything to `sink`, in order. */
+  /** Passes all stored bytes to `sink`, in order. */
   read(sink: (bytes: Uint8Array) => void): Promise<void>
 }
 
 /** Progress callback and signal of a download. */
 export interface DownloadOptions {
-  /** Bytes done, and of the whole file; null if that is not known. */
+  /** Called with the bytes received and the size of the file; null if it is unknown. */
   readonly onProgress?: ((done: number, total: number | null) => void) | undefined
   readonly signal?: AbortSignal | undefined
-  /** Milliseconds without a byte after which the connection counts as broken. */
+  /** Milliseconds without data after which the connection counts as broken. */
   readonly patience?: number
 }
 
-/** Connections that may break without `PROGRESS` new bytes, and the first pause in ms. */
+/** Broken connections in a row without `PROGRESS` new bytes, and the first pause in ms. */
 const MAX_BREAKS = 3
 const PROGRESS = 1 << 20
 const PAUSE = 500
 const PATIENCE = 60_000
 
-/** How an .npz file begins. */
+/** First bytes of an .npz file. */
 const ZIP = [0x50, 0x4b, 3, 4]
 
 /**
- * Downloads an .npz file into a part, from where an earlier try stopped if the file is the same.
- * @throws TrecvitError if the server cannot be reached, answers with an error, or sends something
- * else than it promised. What the part holds can be resumed, unless it is damaged
+ * Downloads an .npz file into a part. Resumes an earlier download if the file has not changed.
+ * @throws TrecvitError if the server cannot be reached, responds with an error, or sends something
+ * other than announced. The part can be resumed, unless it is damaged
  */
 export async function download(
   url: URL,
@@ -80,12 +80,12 @@ export async function download(
   return origin
 }
 
-/** Whether an earlier try received everything. */
+/** Whether an earlier download received all bytes. */
 function isComplete({ size, origin }: Part, url: URL): boolean {
   return origin !== null && origin.url === url.href && origin.bytes === size
 }
 
-/** Sends one request, and appends what it answers. */
+/** Sends one request, and appends the body of the response. */
 async function receive(
   url: URL,
   part: Part,
@@ -133,9 +133,9 @@ async function receive(
 }
 
 /**
- * Makes the part fit the answer: it goes on, or starts again where the file has changed or the
- * server has no Range requests.
- * @returns the size of the whole file; null if the server does not tell
+ * Prepares the part for the response. It is kept if the response continues it. It restarts if the
+ * file has changed or the server does not support Range requests.
+ * @returns the size of the whole file; null if the server does not report it
  */
 async function begin(
   url: URL,
@@ -152,7 +152,8 @@ async function begin(
     const encoded = response.headers.has('content-encoding')
     const origin = {
       url: url.href,
-      // A page may not see the range of another origin; without a start it is the whole file.
+      // A page cannot read Content-Range from another origin. A response from the start has the
+      // size of the file.
       bytes: range?.size ?? promisedSize(response),
       etag: etag?.startsWith('"') && !encoded ? etag : null,
       crc32c: sentCrc32c(response.headers),
@@ -160,7 +161,7 @@ async function begin(
     await part.restart(origin)
     return origin.bytes
   }
-  // So that the next try starts from the beginning.
+  // Makes the next attempt start from the beginning.
   await part.restart({ url: url.href, bytes: null, etag: null, crc32c: null })
   throw new TrecvitError(
     `${show(url)} was asked for the bytes from ${start} on and answered with HTTP ` +
@@ -168,7 +169,7 @@ async function begin(
   )
 }
 
-/** Refuses a sign-in page, sent in place of the weights, before all of it is stored. */
+/** Rejects a sign-in page that was sent instead of the weights, before all of it is stored. */
 function checkStart(url: URL, bytes: Uint8Array): void {
   if (ZIP.every((byte, i) => i >= bytes.length || bytes[i] === byte)) return
   const isPage = /^\s*</.test(String.fromCharCode(...bytes.subarray(0, 16)))
@@ -178,7 +179,7 @@ function checkStart(url: URL, bytes: Uint8Array): void {
   )
 }
 
-/** @throws TrecvitError if the part is not what the server has; it is then dropped */
+/** @throws TrecvitError if the part differs from the server's file; the part is then dropped */
 async function checkSum(url: URL, part: Part, origin: Origin): Promise<void> {
   if (origin.crc32c === null) return
   let crc = 0
@@ -192,7 +193,7 @@ async function checkSum(url: URL, part: Part, origin: Origin): Promise<void> {
   )
 }
 
-/** Waits, unless the signal is aborted. */
+/** Waits. Throws the reason of the signal once it is aborted. */
 export async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, milliseconds)

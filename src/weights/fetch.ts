@@ -1,5 +1,5 @@
 /**
- * Weights by name in Node, Deno and Bun: from the cache folder, or downloaded into it.
+ * Weights by name in Node, Deno and Bun, cached in the cache folder.
  */
 import { TrecvitError } from '../base/error.ts'
 import { BrokenConnection } from '../checkpoint/httpRequest.ts'
@@ -11,7 +11,7 @@ import { claim, underWay } from './parts.ts'
 /** Milliseconds between two checks of a download by another process. */
 const WAIT = 500
 
-/** Returns the path of the file that serves a number format: see `find` and `fetchWeights`. */
+/** Returns the path of a file for a number format: see `find` and `fetchWeights`. */
 export async function findOrFetch(
   weights: Weights,
   dtype: Form | undefined,
@@ -21,8 +21,8 @@ export async function findOrFetch(
 }
 
 /**
- * Returns the path of the file of float32 in the cache. Downloads it if it is missing, or waits for
- * another process that does.
+ * Returns the path of the float32 file in the cache. Downloads the file if it is missing, or waits
+ * if another process is downloading it.
  * @throws TrecvitError if it cannot be downloaded or stored; a later call resumes the download
  */
 export async function fetchWeights(
@@ -50,7 +50,7 @@ export async function fetchWeights(
   }
 }
 
-/** Says how weights get to a machine without a network. */
+/** Adds to the error how to copy weights to a machine without a network. */
 async function explained({ name, file }: Weights, error: BrokenConnection): Promise<TrecvitError> {
   const place = await cacheFolder()
   return new TrecvitError(

@@ -10,18 +10,18 @@ import { addressOf, names, weightsNamed } from './known.ts'
 
 /** Options for fetching weights. */
 export interface WeightsOptions {
-  /** Number format that is wanted: a file in this format serves it, too. */
+  /** Requested number format. A cached file in this format is used, too. */
   readonly dtype?: Form | undefined
-  /** Bytes downloaded, and of the whole file. */
+  /** Called with the bytes downloaded and the size of the file. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Returns where the weights of a name are: the bytes of the built-in model, a path, a File of the
- * origin private file system, or an address where nothing can be stored. Downloads weights that are
- * not stored yet. A word that is no name is returned as the path that it is.
- * @throws TrecvitError if there are neither weights nor a file of this name, or the download fails
+ * Returns the source of the weights with a name: the bytes of the built-in model, a path, a File of
+ * the origin private file system, or a URL if nothing can be stored. Downloads weights that are not
+ * stored yet. Any other word is returned unchanged, as a path.
+ * @throws TrecvitError if there are no weights and no file with this name, or the download fails
  */
 export async function openWeights(word: string, options: WeightsOptions = {}): Promise<SourceLike> {
   if (word === 'builtin') return (await import('../motion.ts')).default

@@ -1,5 +1,5 @@
 /**
- * The official weights that have a name. DeepMind publishes them under CC-BY 4.0.
+ * The official weights that can be loaded by name. DeepMind publishes them under CC-BY 4.0.
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
@@ -8,11 +8,11 @@ import { environment } from '../platform/platform.ts'
 /** A checkpoint that can be loaded by name. */
 export interface Weights {
   readonly name: string
-  /** File name at its host and in the cache. */
+  /** File name on its server and in the cache. */
   readonly file: string
-  /** Folder of its host, with "/" at the end. */
+  /** URL of the folder on the server, with a trailing slash. */
   readonly host: string
-  /** Size in bytes, approximate: the server has the exact one. */
+  /** Approximate size in bytes. The server reports the exact size. */
   readonly bytes: number
   readonly about: string
   readonly licence: string
@@ -20,7 +20,6 @@ export interface Weights {
 
 const LICENCE = 'CC-BY 4.0'
 
-/** All of them. */
 export const known: readonly Weights[] = [
   {
     name: 'k400',
@@ -45,14 +44,14 @@ export function weightsNamed(name: string): Weights | undefined {
   return known.find((one) => one.name === name)
 }
 
-/** The names in a sentence. */
+/** Returns the names as a list for a sentence. */
 export function names(): string {
   return ['builtin', ...known.map(({ name }) => name)].map((name) => `"${name}"`).join(', ')
 }
 
 /**
- * Returns the address of a file: at its own host, or in the folder that TRECVIT_MIRROR names.
- * @throws TrecvitError if TRECVIT_MIRROR is no HTTP address
+ * Returns the URL of a file: on its own server, or in the folder of TRECVIT_MIRROR.
+ * @throws TrecvitError if TRECVIT_MIRROR is not an HTTP URL
  */
 export function addressOf({ host, file }: Weights): URL {
   const mirror = environment('TRECVIT_MIRROR')

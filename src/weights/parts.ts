@@ -1,7 +1,7 @@
 /**
- * Downloads under way in the cache folder. Each is a folder `FILE.ID.part` that one process owns
- * and touches every few seconds. One that nobody has touched for a while is taken over by renaming
- * it, which only one process can.
+ * Downloads in progress in the cache folder. Each is a folder `FILE.ID.part`. One process owns it
+ * and updates its modification time every few seconds. A folder with an old time is taken over by
+ * renaming it, which only one process can do.
  */
 import type { FileHandle } from 'node:fs/promises'
 import { TrecvitError } from '../base/error.ts'
@@ -19,35 +19,34 @@ import {
 import type { Origin, Part } from './download.ts'
 import { megabytes, type Weights } from './known.ts'
 
-/** Milliseconds between two touches, and without one until a download counts as given up. */
+/** Milliseconds between two updates, and until a download without updates counts as abandoned. */
 const TOUCH = 2000
 const GIVEN_UP = 10_000
 
 /** A part that this process owns. */
 export interface OwnPart extends Part {
-  /** File with the bytes so far. */
+  /** Path of the file with the bytes received so far. */
   readonly data: string
-  /** Leaves it for the next try. */
+  /** Keeps it, so that a later download can resume it. */
   release(): Promise<void>
-  /** Removes it. */
   remove(): Promise<void>
 }
 
-/** Returns the bytes so far of a download that another call or process is at, or undefined. */
+/** Returns the bytes that a running download has received, or undefined if none is running. */
 export async function underWay(weights: Weights): Promise<number | undefined> {
   const parts = await partsOf(weights)
   return parts.find(({ touched }) => Date.now() - touched < GIVEN_UP)?.bytes
 }
 
-/** Returns the bytes of the largest part, or undefined. */
+/** Returns the size of the largest part in bytes, or undefined. */
 export async function partOf(weights: Weights): Promise<number | undefined> {
   const sizes = (await partsOf(weights)).map(({ bytes }) => bytes)
   return sizes.length > 0 ? Math.max(...sizes) : undefined
 }
 
 /**
- * Takes over a part that was left, or makes a new one.
- * @throws TrecvitError if the cache folder cannot be written
+ * Takes over an abandoned part, or creates a new one.
+ * @throws TrecvitError if the cache folder is not writable
  */
 export async function claim(weights: Weights): Promise<OwnPart> {
   const folder = await cacheFolder()
@@ -56,7 +55,7 @@ export async function claim(weights: Weights): Promise<OwnPart> {
   for (const { place, touched } of await partsOf(weights)) {
     if (Date.now() - touched < GIVEN_UP) continue
     try {
-      // Touched first, so that no other process finds it old under its new name.
+      // The time is updated first, so that no other process finds the renamed folder abandoned.
       await touch(place, new Date())
       await fs.rename(place, own)
     } catch {
@@ -133,7 +132,7 @@ async function openPart(weights: Weights, place: string): Promise<OwnPart> {
     read: (sink) => readFile(data, sink),
     async release() {
       await close()
-      // Old enough to be taken over at once.
+      // Makes it old, so that it can be taken over at once.
       await touch(place, new Date(0))
     },
     async remove() {
@@ -147,7 +146,7 @@ async function touch(place: string, time: Date): Promise<void> {
   await fs.utimes(place, time, time).catch(() => {})
 }
 
-/** @throws TrecvitError if the disk has not room for so many bytes */
+/** @throws TrecvitError if the disk has not enough free space for the bytes */
 async function checkRoom(weights: Weights, place: string, bytes: number | null): Promise<void> {
   const disk = await fs.statfs(place).catch(() => undefined)
   const free = disk ? disk.bavail * disk.bsize : Infinity

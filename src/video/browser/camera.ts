@@ -1,5 +1,5 @@
 /**
- * Frames of a camera or a screen, which the browser asks its user for.
+ * Frames of a camera or a screen. The browser asks the user for permission.
  */
 import { messageOf, TrecvitError } from '../../base/error.ts'
 import { checkOptions } from '../../base/options.ts'
@@ -10,23 +10,24 @@ import type { MediaStreamOfPage } from './types.ts'
 /** Options for a camera or a screen. */
 export interface CameraOptions extends LiveOptions {
   /**
-   * What is asked of the source: size, `frameRate`, `facingMode`, `deviceId`. Default: 640 × 480 of
-   * a camera, and anything of a screen.
+   * Constraints on the source: size, `frameRate`, `facingMode`, `deviceId`. Default: 640 × 480 for
+   * a camera, and none for a screen.
    */
   readonly video?: MediaTrackConstraints
 }
 
 /** Frames of a camera or a screen. */
 export interface Camera extends Live {
-  /** For the `srcObject` of a `<video>` that shows what is seen. */
+  /** The stream, for the `srcObject` of a `<video>` that shows it. */
   readonly stream: MediaStreamOfPage
 }
 
 /**
- * Opens a camera; the browser asks its user. Leaving the loop, an error, `close` and the signal
- * switch the camera off.
- * @throws TrecvitError if it is not allowed, there is none, it is in use, or the page is not secure
- * @throws the reason of the signal, if that is aborted
+ * Opens a camera. The browser asks the user for permission. Leaving the loop, an error, `close` and
+ * the signal turn the camera off.
+ * @throws TrecvitError if access is denied, no camera exists, it is in use, or the page is not
+ * secure
+ * @throws the reason of the signal, if it is aborted
  * @example
  * const view = await camera()
  * document.querySelector('video').srcObject = view.stream
@@ -37,9 +38,9 @@ export function camera(options: CameraOptions = {}): Promise<Camera> {
 }
 
 /**
- * Opens a screen, a window or a tab, which the browser lets its user choose; else as `camera`.
- * @throws TrecvitError if it is not allowed, or the page is not secure
- * @throws the reason of the signal, if that is aborted
+ * Opens a screen, window or tab that the user chooses. Otherwise like `camera`.
+ * @throws TrecvitError if access is denied, or the page is not secure
+ * @throws the reason of the signal, if it is aborted
  * @example
  * const view = await screenCapture()
  * for await (const { top } of stream.run(view)) console.log(top[0].label)
@@ -76,7 +77,7 @@ async function open(kind: 'camera' | 'screen', options: CameraOptions): Promise<
   }
 }
 
-/** @throws TrecvitError where there are none */
+/** @throws TrecvitError if the page has no media devices */
 function mediaDevices(kind: string): MediaDevices {
   const { navigator, document, isSecureContext } = globalThis as Partial<typeof globalThis>
   if (navigator?.mediaDevices) return navigator.mediaDevices
@@ -89,7 +90,10 @@ function mediaDevices(kind: string): MediaDevices {
   )
 }
 
-/** What the browser gives, or the reason of the signal; what comes too late is switched off. */
+/**
+ * Returns the browser's stream, or rejects with the reason of the signal. A stream that arrives
+ * after the abort is stopped.
+ */
 function unlessAborted(
   asked: Promise<MediaStream>,
   signal: AbortSignal | undefined,

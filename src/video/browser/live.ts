@@ -1,5 +1,6 @@
 /**
- * Frames of a live source at its own pace, of which the newest wait.
+ * Frames of a live source. If the loop is slow, the newest frames are queued and older ones
+ * dropped.
  */
 import { TrecvitError } from '../../base/error.ts'
 import type { Frame } from '../frame.ts'
@@ -7,44 +8,44 @@ import type { Frame } from '../frame.ts'
 /** Options for a live source. */
 export interface LiveOptions {
   /**
-   * Frames that may wait while the loop works with one, 1 to 8. When another frame comes, the
-   * oldest is dropped. Default 1: the loop always gets the newest frame.
+   * Largest number of queued frames, 1 to 8. A new frame drops the oldest one of a full queue.
+   * Default 1: the loop always gets the newest frame.
    */
   readonly queue?: number
-  /** Ends the frames with the signal's reason. */
+  /** Stops the frames. The loop throws the signal's reason. */
   readonly signal?: AbortSignal
 }
 
 /**
- * Frames of a camera, a screen or a `<video>`, from the start of the loop on. They can be walked
- * through once. The frames are copies and need not be closed. Leaving the loop, the end of the
- * track, an error and `close` all free the source.
+ * Frames of a camera, a screen or a `<video>`, from the start of the loop on. They can be iterated
+ * once. The frames are copies and need not be closed. Leaving the loop, the end of the track, an
+ * error and `close` free the source.
  */
 export interface Live extends AsyncIterable<Frame> {
-  /** Frames that came since the loop began and were not given to it. */
+  /** Number of frames that arrived during the loop and were dropped. */
   readonly dropped: number
-  /** Frees the source; the loop ends as if the track did. May be called more than once. */
+  /** Frees the source. The loop ends as at the end of the track. Can be called more than once. */
   close(): Promise<void>
   /** Same as `close`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** A frame that waits. It is closed once, copied or not. */
+/** A queued frame. It is closed exactly once, whether it was copied or not. */
 export interface Waiting {
   copy(): Promise<Frame>
   close(): void
 }
 
-/** What a source calls. */
+/** Callbacks for a source. */
 export interface Sink {
   offer(frame: Waiting): void
-  /** Frames were lost before they could be offered. */
+  /** Reports frames that were lost before they could be offered. */
   miss(count: number): void
-  /** No more frames come; the reason, if it is an error. */
+  /** Reports that no more frames follow, with the error if there was one. */
   end(error?: unknown): void
 }
 
-/** Frames that may wait: browsers lend only so many. */
+/** Longest queue. Browsers provide only a limited number of frames at a time. */
 const MOST = 8
 
 export class LiveFrames implements Live {
@@ -62,8 +63,8 @@ export class LiveFrames implements Live {
   #wake = (): void => {}
 
   /**
-   * @param open begins to offer frames; returns what ends that
-   * @param free called once, when everything is over
+   * @param open starts to offer frames; returns a function that stops it
+   * @param free called once, at the end
    * @throws TrecvitError if an option is wrong
    * @throws the reason of a signal that is already aborted
    */
@@ -104,7 +105,7 @@ export class LiveFrames implements Live {
       miss: (count) => (this.#dropped += count),
       end: (error) => this.#end(error),
     })
-    // It may have ended while it was opened.
+    // The source may have ended while it was opened.
     if (this.#ended) this.#stop()
     let last: Promise<unknown> = Promise.resolve()
     return {
@@ -113,7 +114,7 @@ export class LiveFrames implements Live {
         last = result.catch(() => {})
         return result
       },
-      // Not in turn: a camera may never give the frame that is waited for.
+      // Does not wait for a pending `next`: a camera may never deliver that frame.
       return: async () => {
         await this.close()
         return { value: undefined, done: true }
@@ -157,7 +158,7 @@ export class LiveFrames implements Live {
     this.#end(this.#signal!.reason)
   }
 
-  /** Frames that wait are given before the end, but not those of a source that was closed. */
+  /** Queued frames are delivered before the end, except after `close`. */
   #end(error?: unknown): void {
     if (this.#closed || error !== undefined)
       for (const frame of this.#waiting.splice(0)) frame.close()

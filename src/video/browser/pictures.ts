@@ -1,6 +1,6 @@
 /**
- * From any picture of a browser to a frame and to the pixels of a model. Loaded when the first
- * picture comes that is no array.
+ * Converts a picture of a browser to a frame and to the pixels of a model. Loaded with the first
+ * picture that is not an array.
  */
 import { describe } from '../../base/array.ts'
 import { messageOf, TrecvitError } from '../../base/error.ts'
@@ -12,14 +12,14 @@ import type { Drawable, ImageDataLike, Picture, VideoElement, VideoFrameLike } f
 
 export { toPixels }
 
-/** The least `readyState` of a `<video>` that has a picture. */
+/** Lowest `readyState` of a `<video>` that has a picture. */
 const HAVE_CURRENT_DATA = 2
 
 /**
- * Returns the frame of a picture. The picture is read, or cloned, before this function returns:
- * the caller may close or change it at once, and still owns it.
- * @throws TrecvitError, or rejects with one, if the picture is of no known kind, closed, not
- *   loaded, too large, or of another origin
+ * Returns the frame of a picture. The picture is read or cloned before this function returns. The
+ * caller still owns it, and may close or change it at once.
+ * @throws TrecvitError, or rejects with one, if the picture is of an unknown kind, closed, not
+ * loaded, too large, or from another origin
  */
 export function frameOf(picture: Picture): Frame | Promise<Frame> {
   if ('planes' in picture) return picture
@@ -37,7 +37,7 @@ export function frameOf(picture: Picture): Frame | Promise<Frame> {
 }
 
 /**
- * Returns the pixels [height, width, 3] of a picture, as `toPixels` does of its frame.
+ * Returns the pixels [height, width, 3] of a picture, as `toPixels` does for a frame.
  * @throws TrecvitError as `frameOf` does
  */
 export function pixelsOf(picture: Picture, shape: PixelsShape): Uint8Array | Promise<Uint8Array> {
@@ -45,7 +45,7 @@ export function pixelsOf(picture: Picture, shape: PixelsShape): Uint8Array | Pro
   return 'then' in frame ? frame.then((one) => toPixels(one, shape)) : toPixels(frame, shape)
 }
 
-/** @param open makes the frame, which is closed when it has been copied */
+/** @param open returns the browser's frame, which is closed once it is copied */
 async function frameOfVideo(open: () => VideoFrameLike): Promise<Frame> {
   let frame: VideoFrameLike | undefined
   try {
@@ -73,7 +73,7 @@ function cloned(frame: VideoFrameLike): VideoFrameLike {
 
 function frameOfData({ data: given, width, height }: ImageDataLike): Frame {
   const data = asBytes(given)
-  // A canvas in float16 gives a Float16Array.
+  // A float16 canvas returns a Float16Array.
   if (!data)
     throw new TrecvitError(
       `An ImageData expected bytes in a Uint8ClampedArray, got ${describe(given)}; ` +
@@ -95,7 +95,7 @@ function sizeOf(picture: Drawable): [width: number, height: number] {
 
 let scratch: OffscreenCanvas | HTMLCanvasElement | undefined
 
-/** Reads what a canvas draws; transparent pixels keep their colour. */
+/** Draws a picture on a canvas and reads the pixels. Transparent pixels keep their colour. */
 function drawn(picture: Drawable | VideoElement, [width, height]: [number, number]): Frame {
   checkSize(`The ${describe(picture)}`, width, height)
   scratch ??=
@@ -110,7 +110,7 @@ function drawn(picture: Drawable | VideoElement, [width, height]: [number, numbe
     context.drawImage(picture, 0, 0)
     return frameOfData(context.getImageData(0, 0, width, height))
   } catch (error) {
-    // The canvas would taint all that come after.
+    // A tainted canvas would also taint later pictures.
     scratch = undefined
     throw explained(error)
   }

@@ -1,5 +1,5 @@
 /**
- * From a VideoFrame of WebCodecs, or a VideoSample of mediabunny, to planes.
+ * Copies the planes of a VideoFrame (WebCodecs) or a VideoSample (mediabunny).
  */
 import {
   type Colour,
@@ -12,10 +12,10 @@ import {
 } from '../frame.ts'
 import type { VideoFrameLike } from './types.ts'
 
-/** A picture without its time and colours. */
+/** A picture without its time and colour. */
 type Planes = Pick<Frame, 'format' | 'width' | 'height' | 'planes'>
 
-/** WebCodecs' planar formats under our names; with alpha, the fourth plane stays behind. */
+/** Frame formats by the names of WebCodecs' planar formats. An alpha plane is dropped. */
 const PLANAR: Readonly<Record<string, FrameFormat>> = {
   I420: 'yuv420p',
   I420A: 'yuv420p',
@@ -32,7 +32,7 @@ const PLANAR: Readonly<Record<string, FrameFormat>> = {
   I444P12: 'yuv444p12',
 }
 
-/** WebCodecs' names of matrices. */
+/** Matrices by their names in WebCodecs. */
 const MATRICES: Readonly<Record<string, Colour['matrix']>> = {
   rgb: 'rgb',
   bt709: 'bt709',
@@ -41,14 +41,14 @@ const MATRICES: Readonly<Record<string, Colour['matrix']>> = {
   'bt2020-ncl': 'bt2020',
 }
 
-/** Whether the browser hands out the planes of a frame. */
+/** Whether the browser gives access to the planes of a frame. */
 export function hasPlanes({ format }: Pick<VideoFrameLike, 'format'>): boolean {
   return PLANAR[format ?? ''] !== undefined
 }
 
 /**
- * Copies the planes of a frame; where the browser keeps them to itself, its own conversion to RGBA.
- * The frame stays open.
+ * Copies the planes of a frame. If the browser gives no access to them, copies its own conversion
+ * to RGBA. Does not close the frame.
  * @throws TrecvitError if the picture is too large
  */
 export async function copyPlanes(frame: VideoFrameLike): Promise<Planes> {
@@ -82,7 +82,7 @@ export async function copyPlanes(frame: VideoFrameLike): Promise<Planes> {
 }
 
 /**
- * A copy of a frame with the colours that it is tagged with.
+ * Copies a frame with its tagged colour.
  * @param time seconds
  * @throws TrecvitError if the picture is too large
  */
@@ -95,7 +95,7 @@ export async function copyFrame(frame: VideoFrameLike, time: number): Promise<Fr
 function colourOf({ matrix, fullRange }: VideoFrameLike['colorSpace'], planes: Planes): Colour {
   if (planes.format === 'rgba') return RGB
   const known = MATRICES[matrix ?? '']
-  // RGB in planes, which are then G, B and R, is never subsampled.
+  // Planar RGB is never subsampled. Its planes are G, B and R.
   const isRgb = known === 'rgb' && planes.format.startsWith('yuv444p')
   return {
     matrix: known && (known !== 'rgb' || isRgb) ? known : untaggedMatrix(planes.height),

@@ -1,5 +1,5 @@
 /**
- * Frames of a MediaStreamTrack, or of a `<video>` that plays.
+ * Frames of a MediaStreamTrack, or of a playing `<video>`.
  */
 import { describe } from '../../base/array.ts'
 import { messageOf, TrecvitError } from '../../base/error.ts'
@@ -10,19 +10,20 @@ import { frameOf } from './pictures.ts'
 import { copyFrame } from './planes.ts'
 import type { Track, VideoElement } from './types.ts'
 
-/** MediaStreamTrackProcessor, which Chromium has in pages and lib.dom lacks. */
+/** MediaStreamTrackProcessor: Chromium has it in pages, lib.dom lacks it. */
 type Processor = new (init: {
   track: MediaStreamTrack
 }) => { readonly readable: ReadableStream<VideoFrame> }
 
 /**
- * Returns the frames of a track of a camera, a screen or a canvas, or of a `<video>`, as they come.
- * A slow loop gets the newest frame; what it misses is counted in `dropped`. A track stays the
- * caller's: it is not stopped.
+ * Returns the frames of a camera, screen or canvas track, or of a `<video>`, as they arrive. A slow
+ * loop gets the newest frame; skipped frames are counted in `dropped`. The track still belongs to
+ * the caller: it is not stopped.
  *
- * Times are seconds since the first frame, and of a `<video>` its own.
- * @throws TrecvitError if the source is neither, has no pictures, or an option is wrong
- * @throws the reason of the signal if it is aborted, in the loop too
+ * Times are seconds since the first frame; for a `<video>`, its own media time.
+ * @throws TrecvitError if the source is neither a track nor a `<video>`, has no pictures, or an
+ * option is wrong
+ * @throws the reason of the signal if it is aborted, also in the loop
  * @example
  * const shared = await navigator.mediaDevices.getDisplayMedia({ video: true })
  * for await (const answer of stream.run(fromTrack(shared.getVideoTracks()[0]))) { }
@@ -32,7 +33,7 @@ export function fromTrack(source: Track | VideoElement, options: LiveOptions = {
   return liveOf(source, options)
 }
 
-/** @param free called once, when everything is over */
+/** @param free called once, at the end */
 export function liveOf(
   source: Track | VideoElement,
   options: LiveOptions,
@@ -56,7 +57,7 @@ function openTrack(track: MediaStreamTrack, sink: Sink): () => void {
   return Processor ? process(new Processor({ track }), sink) : openByElement(track, sink)
 }
 
-/** Reads every frame, so that none is kept from the camera and each can be counted. */
+/** Reads every frame, so that the camera never runs out of buffers and each frame is counted. */
 function process({ readable }: InstanceType<Processor>, sink: Sink): () => void {
   const reader = readable.getReader()
   let first: number | undefined
@@ -72,7 +73,7 @@ function process({ readable }: InstanceType<Processor>, sink: Sink): () => void 
   return () => void reader.cancel().catch(() => {})
 }
 
-/** By a `<video>` that is not shown. */
+/** Reads the track by a hidden `<video>`. */
 function openByElement(track: MediaStreamTrack, sink: Sink): () => void {
   const video = document.createElement('video')
   video.muted = true
@@ -82,7 +83,7 @@ function openByElement(track: MediaStreamTrack, sink: Sink): () => void {
   track.addEventListener('ended', end, { once: true })
   const stop = openVideo(video, sink, true)
   if (track.readyState === 'ended') end()
-  // Not every browser starts what is not in the page by itself.
+  // Some browsers do not autoplay an element outside the page.
   else video.play().catch((error: unknown) => sink.end(failed(error)))
   return () => {
     track.removeEventListener('ended', end)
@@ -102,7 +103,7 @@ function openVideo(video: VideoElement, sink: Sink, fromZero = false): () => voi
     first ??= now
     const missed = metadata.presentedFrames - (presented ?? metadata.presentedFrames - 1) - 1
     presented = metadata.presentedFrames
-    // Firefox shows the first picture of a file twice.
+    // Firefox presents the first picture of a file twice.
     if (!fromZero && metadata.mediaTime === position) return
     position = metadata.mediaTime
     sink.miss(missed)

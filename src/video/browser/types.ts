@@ -1,14 +1,14 @@
 /**
- * Pictures as browsers and mediabunny have them. Types of lib.dom are looked up in the program that
- * uses them, so that programs for servers need no lib.dom.
+ * Types of pictures in browsers and mediabunny. Types of lib.dom are taken from the program that
+ * uses them, so programs for servers need no lib.dom.
  */
 import type { Frame } from '../frame.ts'
 
-/** The instances of a global class, or never where the program does not know it. */
+/** Instances of a global class; never if the program does not declare it. */
 type Global<Name extends string> =
   typeof globalThis extends Record<Name, { readonly prototype: infer Instance }> ? Instance : never
 
-/** Colour tags of a WebCodecs frame. null: not told. */
+/** Colour tags of a WebCodecs frame. null: untagged. */
 export interface ColorSpaceLike {
   readonly matrix?: string | null | undefined
   readonly fullRange?: boolean | null | undefined
@@ -16,9 +16,9 @@ export interface ColorSpaceLike {
 
 /** A `VideoFrame` of WebCodecs or a `VideoSample` of mediabunny. */
 export interface VideoFrameLike {
-  /** WebCodecs' name of the layout; null where the browser keeps the planes to itself. */
+  /** WebCodecs' name of the layout; null if the browser gives no access to the planes. */
   readonly format: string | null
-  /** The part of the planes that is shown. */
+  /** Visible part of the planes. */
   readonly visibleRect: {
     /** Pixels. */
     readonly width: number
@@ -27,19 +27,19 @@ export interface VideoFrameLike {
   } | null
   /** Colour tags. */
   readonly colorSpace: ColorSpaceLike
-  /** Microseconds; seconds of a VideoSample. */
+  /** Microseconds; seconds for a VideoSample. */
   readonly timestamp: number
   /** Bytes that `copyTo` writes. */
   allocationSize(options?: { readonly format: 'RGBA' }): number
-  /** Copies the planes; returns where each begins. */
+  /** Copies the planes; returns the layout of each. */
   copyTo(
     destination: Uint8Array,
     options?: { readonly format: 'RGBA' },
   ): Promise<
     readonly {
-      /** Byte where a plane begins. */
+      /** Byte offset of the plane. */
       readonly offset: number
-      /** Bytes from one row of it to the next. */
+      /** Bytes from one row to the next. */
       readonly stride: number
     }[]
   >
@@ -59,7 +59,7 @@ export interface ImageDataLike {
   readonly height: number
 }
 
-/** What a canvas draws: its pixels are the browser's own conversion. */
+/** Pictures that are drawn on a canvas. The browser converts their pixels to RGBA. */
 export type Drawable =
   | Global<'ImageBitmap'>
   | Global<'HTMLImageElement'>
@@ -75,7 +75,7 @@ export type Picture =
   | Global<'HTMLVideoElement'>
   | Drawable
 
-/** A camera's, a screen's or a canvas's MediaStreamTrack. */
+/** A MediaStreamTrack of a camera, a screen or a canvas. */
 export type Track = Global<'MediaStreamTrack'>
 export type VideoElement = Global<'HTMLVideoElement'>
 export type MediaStreamOfPage = Global<'MediaStream'>
