@@ -1,11 +1,11 @@
 /**
- * Bits of a NAL unit (H.264 7.2, HEVC 9.2), without its emulation prevention bytes.
+ * Reads the bits of a NAL unit (H.264 7.2, HEVC 9.2), without its emulation prevention bytes.
  */
 export class Bits {
   readonly #bytes: number[] = []
   #at = 0
 
-  /** @param from first byte that is read */
+  /** @param from index of the first byte to read */
   constructor(unit: Uint8Array, from: number) {
     let zeros = 0
     for (const byte of unit.subarray(from)) {
@@ -15,7 +15,7 @@ export class Bits {
     }
   }
 
-  /** True when more bits were read than there are. */
+  /** True if more bits were read than the unit has. */
   get isOver(): boolean {
     return this.#at > 8 * this.#bytes.length
   }
@@ -24,7 +24,7 @@ export class Bits {
     return this.read(1) === 1
   }
 
-  /** An unsigned number of up to 32 bits. */
+  /** Reads an unsigned number of up to 32 bits. */
   read(count: number): number {
     let value = 0
     for (let i = 0; i < count; i++, this.#at++)
@@ -36,7 +36,7 @@ export class Bits {
     this.#at += count
   }
 
-  /** An Exp-Golomb code; of a signed one, only the length is of use. */
+  /** Reads an unsigned Exp-Golomb code. Signed ones are only skipped. */
   golomb(): number {
     let zeros = 0
     while (!this.flag()) if (++zeros > 31) return 0

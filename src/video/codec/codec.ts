@@ -1,15 +1,15 @@
 /**
- * What a track's codec string and configuration record say about its pictures: a label for people,
- * and the layout of its planes.
+ * Describes a track from its codec string and configuration record: a label for users, and the
+ * layout of the planes.
  */
 import type { FrameFormat } from '../frame.ts'
 import { readAvcSps } from './sps.ts'
 
-/** A codec in words, and the planes that it decodes to. */
+/** A codec's label, and the format of its decoded pictures. */
 export interface Codec {
   /** Like `H.264 High 10, 4:2:0, 10 bit`. */
   readonly label: string
-  /** Null when the record does not say, or no frame format holds it. */
+  /** Null if the record does not contain it, or no frame format has this layout. */
   readonly format: FrameFormat | null
 }
 
@@ -45,16 +45,16 @@ const FORMATS: Readonly<Record<string, FrameFormat>> = {
 }
 
 /**
- * @param codec mediabunny's name of it: avc, hevc, vp8, vp9, av1; or mjpeg
- * @param parameters the RFC 6381 string, like avc1.64000d
- * @param record avcC or hvcC, where the file has one
+ * @param codec name of the codec in mediabunny (avc, hevc, vp8, vp9, av1), or mjpeg
+ * @param parameters codec string of RFC 6381, such as avc1.64000d
+ * @param record avcC or hvcC, if the file has one
  */
 export function describeCodec(codec: string, parameters: string, record: Uint8Array | null): Codec {
   const parts = parameters.split('.')
   if (codec === 'avc') {
     const sps = record === null ? null : readAvcSps(record)
     const sampling = sps && { chroma: CHROMA_IDC[sps.chroma]!, depth: sps.depth }
-    // Decoders give H.264 without chroma as 4:2:0 with grey chroma.
+    // Decoders output H.264 without chroma as 4:2:0 with grey chroma.
     const label = ['H.264', AVC_PROFILES[parseInt(parts[1]?.slice(0, 2) ?? '', 16)]]
     return finish(label, sampling, sampling?.chroma === '4:0:0' ? '4:2:0' : sampling?.chroma)
   }
@@ -67,12 +67,12 @@ export function describeCodec(codec: string, parameters: string, record: Uint8Ar
   }
   if (codec === 'vp8') return finish(['VP8'], { chroma: '4:2:0', depth: 8 })
   if (codec === 'vp9') {
-    // vp09.PP.LL.DD.CC: 00 and 01 are 4:2:0.
+    // vp09.PP.LL.DD.CC: CC is 00 or 01 for 4:2:0.
     const chroma = ({ '02': '4:2:2', '03': '4:4:4' } as const)[parts[4] ?? ''] ?? '4:2:0'
     return finish(['VP9', `Profile ${Number(parts[1])}`], { chroma, depth: Number(parts[3]) })
   }
   if (codec === 'av1') {
-    // av01.P.LLT.DD.M.CCC: monochrome, and subsampling in x, y (4:2:0 when left out).
+    // av01.P.LLT.DD.M.CCC: M is 1 for monochrome. CCC is the subsampling in x and y; default 4:2:0.
     const chroma =
       parts[4] === '1'
         ? '4:0:0'

@@ -1,5 +1,5 @@
 /**
- * Which kinds of video are read, and what to do with others.
+ * The supported kinds of video, and the error for others.
  */
 
 import { TrecvitError } from '../../base/error.ts'
@@ -8,17 +8,17 @@ import { capital } from '../source/media.ts'
 
 /** Advice for videos that cannot be read. */
 export const CONVERT = 'convert it with ffmpeg -i INPUT -c:v libx264 -pix_fmt yuv420p OUTPUT.mp4'
-/** Names of Motion JPEG in QuickTime and Matroska. mediabunny has none, but its packets. */
+/** Names of Motion JPEG in QuickTime and Matroska. mediabunny only reads its packets. */
 export const MOTION_JPEG: readonly string[] = ['jpeg', 'V_MJPEG']
-/** Kinds of sample entries that mediabunny reads, and Motion JPEG. */
+/** Sample entries that mediabunny supports, and Motion JPEG. */
 const KINDS = /^(avc[13]|hvc1|hev1|vp0[89]|av01|jpeg|ap4[hx]|apc[hnso])$/i
 
-/** Whether a kind of sample entry is read. */
+/** Whether a kind of sample entry is supported. */
 export function isReadable(kind: string): boolean {
   return KINDS.test(kind)
 }
 
-/** The error for a kind that is not read. */
+/** Returns the error for an unsupported kind. */
 export function unsupported(video: string, kind: string): TrecvitError {
   const name = capital(video)
   if (kind === 'encv') {

@@ -1,22 +1,21 @@
 /**
- * Leading pictures of H.264 and HEVC: in a clip that was cut at an open group of pictures, those
- * that refer to pictures before the cut. No decoder shows them, and one that does not tell times
- * would give theirs to other pictures.
+ * Finds leading pictures of H.264 and HEVC. In a clip that was cut at an open group of pictures,
+ * they refer to pictures before the cut. No decoder shows them. A decoder without timestamps would
+ * assign their times to other pictures.
  */
 import type { EncodedPacket } from 'mediabunny'
 
 /**
- * NAL unit types of HEVC: RASL_N and RASL_R, and the first and last of those that begin a group of
- * pictures.
+ * NAL unit types of HEVC: RASL_N, RASL_R, and the range of types that start a group of pictures.
  */
 const [RASL_N, RASL_R, FIRST_IRAP, LAST_IRAP] = [8, 9, 16, 23]
 const H264_IDR = 5
 
 /**
- * Returns a function that tells whether to skip a packet. Call it for every packet, from the first
- * on.
+ * Returns a function that returns whether to skip a packet. It must be called for all packets in
+ * order.
  * @param kind avc, hevc or another codec
- * @param record avcC or hvcC; null: NAL units have start codes instead of lengths
+ * @param record avcC or hvcC; null if NAL units have start codes instead of lengths
  */
 export function leadingFilter(
   kind: string,
@@ -44,7 +43,7 @@ export function leadingFilter(
   }
 }
 
-/** Types of a packet's NAL units: from their lengths, or from their start codes. */
+/** Returns the types of a packet's NAL units, which are separated by lengths or start codes. */
 function typesOf(
   data: Uint8Array,
   length: number | null,
@@ -65,7 +64,7 @@ function typesOf(
   return types
 }
 
-/** The offset behind the next start code; -1 when there is none. */
+/** Returns the offset after the next start code, or -1 if there is none. */
 function startCode(data: Uint8Array, from: number): number {
   for (let at = from; at + 2 < data.length; at++)
     if (data[at] === 0 && data[at + 1] === 0 && data[at + 2] === 1) return at + 3

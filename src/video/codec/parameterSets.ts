@@ -1,21 +1,21 @@
 /**
- * Tracks with several sample descriptions: where another one begins, its parameter sets are put
- * before the picture, as in avc3 and hev1.
+ * Supports tracks with several sample descriptions. At each change, the new parameter sets are
+ * inserted before the picture, as in avc3 and hev1.
  */
 import type { EncodedPacket } from 'mediabunny'
 import { TrecvitError } from '../../base/error.ts'
 import type { Description } from '../isobmff/sampleEntry.ts'
 
-/** A sample description and mediabunny's sequence number of the first packet that it applies to. */
+/** A sample description, and mediabunny's sequence number of its first packet. */
 export interface DescriptionRun {
   readonly from: number
-  /** Index of the description, from 1 on. */
+  /** Index of the description, starting at 1. */
   readonly description: number
 }
 
 /**
- * @returns a function that is called for all packets in order
- * @throws TrecvitError, from that function, when another description has another codec
+ * @returns a function to call for all packets in order
+ * @throws TrecvitError, from that function, if a description changes the codec
  */
 export function switchDescriptions(
   kind: string,
@@ -46,13 +46,13 @@ export function switchDescriptions(
   }
 }
 
-/** Bytes of a NAL unit's length. */
+/** Returns the number of bytes of a NAL unit's length. */
 function lengthSize(kind: string, record: Uint8Array): number {
   return ((record[kind === 'avc' ? 4 : 21] ?? 3) & 3) + 1
 }
 
 /**
- * The NAL units in avcC (ISO 14496-15 5.3.3.1) or hvcC (8.3.3.1), each with its length before it.
+ * Returns the NAL units in avcC (ISO 14496-15 5.3.3.1) or hvcC (8.3.3.1), each after its length.
  */
 function parameterSets(kind: string, record: Uint8Array, length: number): Uint8Array[] {
   const units: Uint8Array[] = []

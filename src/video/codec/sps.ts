@@ -1,22 +1,22 @@
 /**
- * Sequence parameter sets of H.264 (7.3.2.1.1, E.1.1) and HEVC (7.3.2.2, E.2.1): sampling and
- * colour.
+ * Parses sequence parameter sets of H.264 (7.3.2.1.1, E.1.1) and HEVC (7.3.2.2, E.2.1): chroma
+ * format, depth and colour.
  */
 import { Bits } from './bits.ts'
 
-/** What a sequence parameter set says of its pictures. */
+/** Fields of a sequence parameter set. */
 export interface Sps {
-  /** chroma_format_idc: 0 for 4:0:0 to 3 for 4:4:4. */
+  /** chroma_format_idc, from 0 for 4:0:0 to 3 for 4:4:4. */
   readonly chroma: number
   /** Bits of a luma sample. */
   readonly depth: number
-  /** matrix_coefficients (ISO 23091-2); null when not told. */
+  /** matrix_coefficients (ISO 23091-2); null if unspecified. */
   readonly matrix: number | null
-  /** chroma_sample_loc_type of the top field; null when not told. */
+  /** chroma_sample_loc_type of the top field; null if unspecified. */
   readonly siting: number | null
 }
 
-/** Profiles of H.264 whose sets tell chroma and depth. */
+/** H.264 profiles whose parameter sets contain chroma format and depth. */
 const HIGH_PROFILES: ReadonlySet<number> = new Set([
   100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135,
 ])
@@ -24,7 +24,8 @@ const NOTHING = { matrix: null, siting: null } as const
 
 /** @param record avcC */
 export function readAvcSps(record: Uint8Array): Sps | null {
-  // Five bytes of record, the number of sets, the length of the first one, its header byte.
+  // The set follows five bytes of the record, the number of sets and its length. Its first byte is
+  // the NAL unit header.
   const profile = record[9]
   if (profile === undefined || (record[5]! & 31) === 0) return null
   const bits = new Bits(record.subarray(0, 8 + record[6]! * 256 + record[7]!), 12)
@@ -93,7 +94,7 @@ export function readHevcSps(record: Uint8Array): Sps | null {
   return { chroma, depth, ...(bits.flag() ? readVui(bits) : NOTHING) }
 }
 
-/** The first NAL unit of a type in hvcC (ISO 14496-15 8.3.3.1). */
+/** Returns the first NAL unit of a type in hvcC (ISO 14496-15 8.3.3.1). */
 function hevcUnit(record: Uint8Array, type: number): Uint8Array | null {
   let at = 23
   for (let arrays = record[22] ?? 0; arrays > 0 && at + 5 <= record.length; arrays--) {
@@ -109,7 +110,7 @@ function hevcUnit(record: Uint8Array, type: number): Uint8Array | null {
   return null
 }
 
-/** The beginning of the usability information, which both codecs share. */
+/** Reads the first fields of the video usability information, which are the same in both codecs. */
 function readVui(bits: Bits): Pick<Sps, 'matrix' | 'siting'> {
   if (bits.flag() && bits.read(8) === 255) bits.skip(32)
   if (bits.flag()) bits.skip(1)
@@ -129,7 +130,7 @@ function skipCodes(bits: Bits, count: number): void {
   for (let i = 0; i < count && !bits.isOver; i++) bits.golomb()
 }
 
-/** H.264 7.3.2.1.1.1: a list ends early where its next scale is 0. */
+/** H.264 7.3.2.1.1.1. A list ends early if its next scale is 0. */
 function skipScalingList(bits: Bits, size: number): void {
   let next = 8
   for (let i = 0; i < size && next !== 0; i++) {

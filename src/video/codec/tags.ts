@@ -1,22 +1,22 @@
 /**
- * Colour tags of a video: those of the container, else those of the stream.
+ * Colour tags of a video, from the container or else from the stream.
  */
 
 import type { Decoded } from '../decoder/track.ts'
 import { type Colour, JFIF, RGB, untaggedMatrix } from '../frame.ts'
 import type { Sps } from './sps.ts'
 
-/** What a file says of its colours. */
+/** Colour tags of a file. */
 export interface Tags {
-  /** null: not told, or not supported. */
+  /** null: untagged, or not supported. */
   readonly matrix: Colour['matrix'] | null
   readonly fullRange: boolean | null
   readonly siting: Colour['siting']
-  /** What is told, but not supported: clauses. */
+  /** Tags that are not supported, as clauses. */
   readonly faults: readonly string[]
 }
 
-/** matrix_coefficients (ISO 23091-2), and 2: unspecified. */
+/** Matrices by matrix_coefficients (ISO 23091-2). 2 is "unspecified". */
 const MATRICES: Readonly<Record<number, Colour['matrix']>> = {
   0: 'rgb',
   1: 'bt709',
@@ -36,7 +36,7 @@ const NAMES: Readonly<Record<number, string>> = {
   13: 'derived from primaries',
   14: 'ICtCp',
 }
-/** mediabunny's names, and FFmpeg's. */
+/** Matrices by their names in mediabunny and FFmpeg. */
 const NAMED: Readonly<Record<string, Colour['matrix']>> = {
   bt709: 'bt709',
   bt470bg: 'bt601',
@@ -59,9 +59,9 @@ const SITINGS: readonly (Colour['siting'] | null)[] = [
 ]
 
 /**
- * @param space as mediabunny reads it
- * @param codec RFC 6381 string
- * @param sps of the stream, where it has one
+ * @param space colour space that mediabunny reads
+ * @param codec codec string of RFC 6381
+ * @param sps parameter set of the stream, if it has one
  * @param container matrix_coefficients and chroma_sample_loc_type of the container
  */
 export function readTags(
@@ -88,7 +88,7 @@ export function readTags(
     const instead = matrix === null ? 'the matrix of its size' : 'BT.2020 without'
     faults.push(`has the colour matrix ${name}, which is not supported: ${instead} is used`)
   }
-  // av01.P.LLT.DD.M.CCC: the last digit is 1 for left, 2 for topleft.
+  // av01.P.LLT.DD.M.CCC: the last digit of CCC is 1 for left, 2 for topleft.
   const ofAv1 = parts[0] === 'av01' ? [null, 0, 2][Number(parts[5]?.[2] ?? 0)] : null
   const siting = container.siting ?? sps?.siting ?? ofAv1 ?? 0
   const known = SITINGS[siting] ?? null
@@ -97,7 +97,7 @@ export function readTags(
   return { matrix, fullRange: space.fullRange ?? null, siting: known ?? 'left', faults }
 }
 
-/** The matrix of FFmpeg's name for it; null: the name is none. `fault` is a clause. */
+/** Returns the matrix by its name in FFmpeg, and a fault (a clause) if it is not supported. */
 export function namedMatrix(name: string | null): {
   matrix: Colour['matrix'] | null
   fault: string | null
@@ -109,14 +109,14 @@ export function namedMatrix(name: string | null): {
 }
 
 /**
- * Location of chroma samples by Matroska's ChromaSitingHorz and ChromaSitingVert; null: not told.
+ * Returns the chroma location for Matroska's ChromaSitingHorz and ChromaSitingVert; null: untagged.
  */
 export function matroskaSiting([horizontal, vertical]: readonly [number, number]): number | null {
   if (horizontal === 1) return vertical === 2 ? 0 : vertical === 1 ? 2 : null
   return horizontal !== 2 ? null : vertical === 2 ? 1 : vertical === 1 ? 3 : null
 }
 
-/** The file's tags, not the decoder's: decoders guess what is missing, each in its own way. */
+/** Returns the colour from the file's tags. Decoders guess missing tags, each differently. */
 export function colourOf(
   { matrix, fullRange, siting }: Tags,
   picture: Decoded,

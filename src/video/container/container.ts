@@ -1,6 +1,6 @@
 /**
- * MP4, MOV, WebM and Matroska: their structure is checked, mediabunny takes them apart, the best
- * decoder at hand decodes.
+ * Opens MP4, MOV, WebM and Matroska. Their structure is checked first, mediabunny demuxes them, and
+ * the best available decoder decodes them.
  */
 import { chooseDecoder, type DecoderOptions } from '../decoder/decoders.ts'
 import { capital, type Media } from '../source/media.ts'
@@ -11,8 +11,8 @@ import { Presentation } from './presentation.ts'
 import { frameRate } from './rate.ts'
 
 /**
- * Opens what mediabunny can read; null when it is no such container.
- * @throws TrecvitError when it is damaged, has no video, or nothing here decodes it
+ * Opens a container that mediabunny supports. Returns null for other files.
+ * @throws TrecvitError if it is damaged, has no video, or no available decoder supports it
  */
 export async function openContainer(
   media: Media,

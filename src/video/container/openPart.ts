@@ -1,5 +1,5 @@
 /**
- * Files and streams whose structure is checked before mediabunny sees them.
+ * Opens files and streams, and checks their structure before mediabunny reads them.
  */
 
 import { isReadable, unsupported } from '../codec/kinds.ts'
@@ -14,8 +14,8 @@ import { inputPart, type Part } from './part.ts'
 import { isSeekable } from './pieces.ts'
 
 /**
- * Opens what mediabunny can read; null when it is no such container.
- * @throws TrecvitError when it is damaged or has no video
+ * Opens a container that mediabunny supports. Returns null for other files.
+ * @throws TrecvitError if it is damaged or has no video
  */
 export async function openPart(media: Media, signal: AbortSignal): Promise<Part | null> {
   if (!isIsobmff(media.head) && !isMatroska(media.head)) return null
@@ -46,7 +46,7 @@ async function isobmffPart(media: Media, isobmff: Isobmff, signal: AbortSignal):
     },
     change(codec) {
       const used = new Set(runs.map(({ description }) => description)).size
-      // Fragments that are still to come may use any of them.
+      // Later fragments may use any description.
       const isOne = (shown === null ? movie.descriptions.length : used) < 2
       return isOne ? null : switchDescriptions(codec, movie.descriptions, runs)
     },

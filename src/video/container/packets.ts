@@ -1,19 +1,19 @@
 /**
- * The packets of a track, as decoders take them.
+ * The packets of a track, prepared for decoders.
  */
 import { type EncodedPacket, EncodedPacketSink, type InputVideoTrack } from 'mediabunny'
 import { iterate } from '../iterate.ts'
 
-/** What is done to packets, in order, before a decoder gets them. */
+/** A change to each packet, in order, before it is decoded. */
 export type Change = (packet: EncodedPacket) => EncodedPacket | Promise<EncodedPacket>
 
-/** Packets from a key packet on. `fail` throws what is wrong with a file by a reader's error. */
+/** Packets from a key packet on. `fail` converts an error of a reader, and throws it. */
 export class Packets {
   readonly sink: EncodedPacketSink
   readonly #leading: () => (packet: EncodedPacket) => boolean
   readonly #change: () => Change | null
   readonly #fail: (error: unknown) => never
-  /** Packets of the last reading from the first one on; null while it has not come to its end. */
+  /** Number of packets in the last complete read from the start; null if no read is complete. */
   #count: number | null = null
   #wasRead = false
 
@@ -29,7 +29,7 @@ export class Packets {
     this.#fail = fail
   }
 
-  /** @param from seconds of the media, before which packets are not needed */
+  /** @param from seconds of the media; packets before it may be skipped */
   read(from: number = -Infinity): AsyncIterable<EncodedPacket> {
     this.#wasRead = true
     this.#count = null
@@ -62,8 +62,8 @@ export class Packets {
   }
 
   /**
-   * False when mediabunny ended, without a word, before the last of `count` packets. A browser's
-   * decoder reads for itself.
+   * Returns false if mediabunny ended before the last of `count` packets, which it does without an
+   * error. WebCodecs of a browser reads the packets itself: then only the last packet is checked.
    */
   async hasAll(count: number): Promise<boolean> {
     if (!this.#wasRead) return (await this.sink.getPacket(Infinity)) !== null

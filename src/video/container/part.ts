@@ -1,6 +1,5 @@
 /**
- * The video track of a file: its packets as decoders take them, and what is known of them
- * beforehand.
+ * The video track of a file: its packets, and its properties before decoding.
  */
 import { Input, type InputVideoTrack, MATROSKA, MP4, QTFF, type Source, WEBM } from 'mediabunny'
 import { TrecvitError } from '../../base/error.ts'
@@ -19,7 +18,7 @@ import { capital, type Media } from '../source/media.ts'
 import { type Change, Packets } from './packets.ts'
 import { clockFaults, durationOf } from './rate.ts'
 
-/** A file, or one of several files that were joined end to end. */
+/** A file, or one of several concatenated files. */
 export interface Part {
   readonly video: InputVideoTrack
   readonly track: Track
@@ -27,30 +26,28 @@ export interface Part {
   readonly tags: Tags
   /** Degrees clockwise. */
   readonly rotation: Rotation
-  /** Whether pictures are mirrored before they are turned. */
+  /** Whether pictures are mirrored before they are rotated. */
   readonly isMirrored: boolean
-  /**
-   * What the edit list shows, with the track's ticks of a second; null: everything from time 0 on.
-   */
+  /** The edit list, and the time scale of the track; null: everything from time 0 on is shown. */
   readonly edits: { readonly list: readonly Edit[]; readonly timescale: number } | null
-  /** Frames that are shown; null: unknown. */
+  /** Number of frames that are shown; null: unknown. */
   readonly frames: number | null
   /** Seconds; null: unknown. */
   readonly duration: number | null
-  /** What the file asks for and is not done: clauses. */
+  /** Requests of the file that are not supported, as clauses. */
   readonly warnings: readonly string[]
   /**
-   * To be called when all pictures were read.
-   * @throws TrecvitError when the file is cut short
+   * Must be called after the last picture.
+   * @throws TrecvitError if the file is cut short
    */
   end(): Promise<{ readonly warning: string | null; readonly next: Part | null }>
   dispose(): void
 }
 
-/** What the structure of a file told before mediabunny saw it. */
+/** Properties that were read from the structure of a file, without mediabunny. */
 export interface Known {
   readonly container: string
-  /** The codec in words, where mediabunny does not know it. */
+  /** Name of the codec, if mediabunny does not support it. */
   readonly kind?: string
   readonly matrix: number | null
   readonly siting?: number | null
@@ -61,8 +58,8 @@ export interface Known {
 }
 
 /**
- * Opens what mediabunny sees of a file.
- * @throws TrecvitError when it is damaged or has no video
+ * Opens the video track that mediabunny finds in a file.
+ * @throws TrecvitError if it is damaged or has no video
  */
 export async function inputPart(
   media: Media,
@@ -189,17 +186,17 @@ async function readTrack(
   }
 }
 
-/** Of Matroska streams; other containers are known before. */
+/** Returns the container of a Matroska stream. Other containers are already known. */
 async function containerName(input: Input): Promise<string> {
   const format = await input.getFormat()
   return format === WEBM ? 'webm' : 'mkv'
 }
 
-/** Returns the error of a reader as a sentence. */
+/** Converts an error of a reader to a readable one. */
 export function clear(error: unknown, media: Media): unknown {
   if (error instanceof TrecvitError) return error
   const reason = (error as Error).message.split('. ')[0]!
-  // mediabunny keeps 32 MB of a pipe, and pictures may be larger.
+  // mediabunny keeps 32 MB of a pipe. Pictures can be larger.
   if (reason.includes('already-evicted')) {
     const need = 'has to be read again from further back than a pipe allows'
     return new TrecvitError(`${capital(media.name)} ${need}: give a file`, { cause: error })

@@ -1,48 +1,48 @@
 /**
- * Passes over the media of a file: which of its pictures are shown, and when.
+ * Passes over the media of a file. A pass determines which pictures are shown, and when.
  */
 import { type Edit, splitEdits } from '../isobmff/edits.ts'
 import type { Part } from './part.ts'
 
-/** Seconds by which a time may be before 0 and be 0. */
+/** Times that are negative by at most this many seconds count as 0. */
 const ROUNDING = 1e-6
 
-/** One reading of the media, from a place on. */
+/** One read of the media from a start time on. */
 export interface Pass {
-  /** Seconds of the media, before which packets are not needed; undefined: the beginning. */
+  /** Seconds of the media; packets before it may be skipped. undefined: the beginning. */
   readonly from: number | undefined
-  /** True when nothing behind the last picture is shown. */
+  /** True if no later picture is shown. */
   readonly isOver: boolean
   /**
-   * When a picture is shown.
-   * @param time seconds of the media; not before that of the last call
-   * @returns seconds of the part; null: it is hidden
+   * Returns the time at which a picture is shown.
+   * @param time seconds of the media, in ascending order of the calls
+   * @returns seconds of the part; null if the picture is hidden
    */
   timeOf(time: number): number | null
 }
 
-/** The passes that a part asks for. */
+/** Returns the passes over a part. */
 export function passesOf({ edits }: Part): Pass[] {
   if (edits === null) return [WHOLE]
   const { list, timescale } = edits
   return splitEdits(list).map((pass, i) => new EditedPass(pass, timescale, i === 0))
 }
 
-/** Without edits. An edit list hides what comes before time 0, here as in every player. */
+/** The pass without edits. Pictures before time 0 are hidden, as in every player. */
 const WHOLE: Pass = {
   from: undefined,
   isOver: false,
   timeOf: (time) => (time >= -ROUNDING ? time : null),
 }
 
-/** Edits that follow one another without going back. */
+/** A pass over edits that are in ascending order of the media. */
 class EditedPass implements Pass {
   readonly from: number | undefined
   readonly #edits: readonly Edit[]
   readonly #timescale: number
   #next = 0
 
-  /** @param timescale ticks of a second */
+  /** @param timescale ticks per second */
   constructor(edits: readonly Edit[], timescale: number, isFirst: boolean) {
     this.#edits = edits
     this.#timescale = timescale

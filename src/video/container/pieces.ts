@@ -1,32 +1,32 @@
 /**
- * Random access to the bytes of a file in large pieces: a reader that walks small elements issues
- * one read for thousands of them.
+ * Random access to a file in large pieces. A parser of small elements needs one read for thousands
+ * of them.
  */
 import { CustomSource, type Source } from 'mediabunny'
 import { breathe } from '../../platform/platform.ts'
 import type { Media } from '../source/media.ts'
 
-/** A media whose size is known and whose bytes can be read at any offset. */
+/** A media with known size and random access. */
 export interface SeekableMedia extends Media {
   readonly size: number
   readonly read: NonNullable<Media['read']>
 }
 
-/** True for paths, Blobs and bytes. */
+/** Whether a media is a path, a Blob or bytes. */
 export function isSeekable(media: Media): media is SeekableMedia {
   return media.size !== null && media.read !== null
 }
 
-/** Bytes of the first read at an offset, and of the largest read of a sequential walk. */
+/** Bytes of the first read at an offset, and of the largest read of a sequential parser. */
 const MIN_PIECE = 2 ** 12
 const MAX_PIECE = 2 ** 20
-/** Milliseconds of work after which timers and aborts get their turn. */
+/** Milliseconds of work before yielding to the event loop. */
 const PAUSE = 8
 
-/** The last piece that was read, and reads of the next one. */
+/** Keeps the last piece in memory, and reads the next one on demand. */
 export class Pieces {
   readonly size: number
-  /** The piece in memory, and its offset in the file. */
+  /** The piece in memory. `start` is its offset in the file. */
   bytes: Uint8Array = new Uint8Array(0)
   view: DataView = new DataView(this.bytes.buffer)
   start = 0
@@ -42,18 +42,18 @@ export class Pieces {
     this.#signal = signal
   }
 
-  /** Whether the bytes at an offset are in memory; at the end of the file, as many as there are. */
+  /** Whether the bytes at an offset are in memory, up to the end of the file. */
   holds(at: number, length: number): boolean {
     return at >= this.start && Math.min(at + length, this.size) - this.start <= this.bytes.length
   }
 
-  /** True when it is time to wait for `pause`. Cheap: to be asked for every element. */
+  /** True if `pause` is due. The check is cheap enough for every element. */
   get isTired(): boolean {
     return ++this.#steps % 256 === 0 && performance.now() - this.#paused > PAUSE
   }
 
   /**
-   * Lets timers and aborts have their turn.
+   * Yields to the event loop.
    * @throws the signal's reason once it is aborted
    */
   async pause(): Promise<void> {
@@ -62,14 +62,14 @@ export class Pieces {
     this.#paused = performance.now()
   }
 
-  /** The bytes at an offset; fewer at the end of the file. */
+  /** Returns the bytes at an offset; fewer at the end of the file. */
   async at(at: number, length: number): Promise<Uint8Array> {
     if (!this.holds(at, length)) await this.load(at, length)
     return this.bytes.subarray(at - this.start, at - this.start + length)
   }
 
   /**
-   * Brings the bytes at an offset into memory, and more behind them while the walk is sequential.
+   * Loads the bytes at an offset into memory. Sequential reads also load bytes after them.
    * @throws the signal's reason once it is aborted
    */
   async load(at: number, length: number): Promise<void> {
@@ -87,13 +87,16 @@ export class Pieces {
   }
 }
 
-/** Bytes that stand in for those of the file at an offset. */
+/** Bytes that replace those of the file at an offset. */
 export interface Patch {
   readonly at: number
   readonly bytes: Uint8Array
 }
 
-/** Rows of elements that mediabunny need not see: each row becomes one element of padding. */
+/**
+ * Collects adjacent elements that mediabunny need not read. Each run is replaced by one padding
+ * element.
+ */
 export class Padding {
   readonly #patches: Patch[]
   readonly #header: (length: number) => Uint8Array
@@ -101,8 +104,8 @@ export class Padding {
   #row: { readonly at: number; end: number } | null = null
 
   /**
-   * @param header of padding that covers a number of bytes
-   * @param most bytes that padding can cover
+   * @param header returns the header of padding of a length in bytes
+   * @param most largest length of padding in bytes
    */
   constructor(patches: Patch[], header: (length: number) => Uint8Array, most: number) {
     this.#patches = patches
@@ -110,7 +113,7 @@ export class Padding {
     this.#most = most
   }
 
-  /** Adds an element to the row. */
+  /** Adds an element to the run. */
   add(at: number, end: number): void {
     if (this.#row !== null && end - this.#row.at > this.#most) this.end()
     if (end - at > this.#most) return
@@ -118,7 +121,7 @@ export class Padding {
     else this.#row.end = end
   }
 
-  /** Ends the row: what follows has to be seen. */
+  /** Ends the run, because mediabunny reads the next element. */
   end(): void {
     if (this.#row === null) return
     const { at, end } = this.#row
@@ -128,9 +131,9 @@ export class Padding {
 }
 
 /**
- * The file as mediabunny sees it: patched, and cut at `end`. Offsets are those of the file.
- * @param patches in order of their offsets, not overlapping
- * @param prepare called with an offset before bytes up to there are read; it may add patches
+ * Returns the file as mediabunny reads it: with patches, and cut at `end`. Offsets are unchanged.
+ * @param patches sorted by offset, without overlap
+ * @param prepare called before bytes up to an offset are read; it may add patches
  */
 export function patchedSource(
   { read }: SeekableMedia,
@@ -141,7 +144,7 @@ export function patchedSource(
   return new CustomSource({
     getSize: () => end,
     prefetchProfile: 'fileSystem',
-    // Reading ahead fails without anybody waiting; whoever needs the bytes reads them again.
+    // Nothing awaits a failed prefetch. The bytes are read again when they are needed.
     handleUnhandledError: () => {},
     async read(from, to) {
       await breathe()
@@ -150,7 +153,7 @@ export function patchedSource(
       if (original.length < to - from) throw new Error('the file became shorter while it was read')
       let first = lowerBound(patches, from)
       if ((patches[first]?.at ?? to) >= to) return original
-      // A copy, which the slice of a Buffer is not: the bytes may be the caller's own.
+      // Copies the bytes, because they may belong to the caller. `slice` of a Buffer does not copy.
       const bytes = new Uint8Array(original)
       for (; first < patches.length && patches[first]!.at < to; first++) {
         const patch = patches[first]!
@@ -162,7 +165,7 @@ export function patchedSource(
   })
 }
 
-/** The index of the first patch that ends behind an offset. */
+/** Returns the index of the first patch that ends after an offset. */
 function lowerBound(patches: readonly Patch[], offset: number): number {
   let [low, high] = [0, patches.length]
   while (low < high) {

@@ -1,6 +1,5 @@
 /**
- * From decoded pictures to frames: those that edits show, at their times, in the colours that the
- * file tags.
+ * Converts decoded pictures to frames. Applies the edit list, the timestamps and the colour tags.
  */
 import { TrecvitError } from '../../base/error.ts'
 import { CONVERT } from '../codec/kinds.ts'
@@ -11,25 +10,25 @@ import { capital } from '../source/media.ts'
 import type { Part } from './part.ts'
 import { type Pass, passesOf } from './pass.ts'
 
-/** All frames of a video, at times from the first one on. */
+/** The frames of a video. Times are relative to the first frame. */
 export class Presentation {
   readonly #name: string
   readonly #first: Part
   readonly #warnings: string[]
   readonly #decode: Decode
   readonly #signal: AbortSignal
-  /** The file that is read, one of several that were joined; null at the end. */
+  /** The file being read, one of several if they are concatenated; null at the end. */
   #part: Part | null
-  /** Passes over the media of the part that are still to come. */
+  /** Remaining passes over the media of the part. */
   #passes: Pass[]
   #pass: Pass | null = null
   #pictures: AsyncGenerator<Decoded> | null = null
   readonly #clock = new JoinedClock()
   #size: Pick<Decoded, 'width' | 'height'> | null = null
-  /** The first frame, until it is taken. */
+  /** The first frame, until `next` returns it. */
   #ahead: Frame | null = null
 
-  /** @param warnings gets what is known only at the end */
+  /** @param warnings receives warnings that are known only at the end */
   constructor(name: string, part: Part, warnings: string[], decode: Decode, signal: AbortSignal) {
     this.#name = capital(name)
     this.#first = part
@@ -41,9 +40,9 @@ export class Presentation {
   }
 
   /**
-   * The first frame, which `next` returns again.
-   * @throws DecoderFault when the decoder gives no picture
-   * @throws TrecvitError when no picture is shown
+   * Returns the first frame. `next` returns it again.
+   * @throws DecoderFault if the decoder outputs no picture
+   * @throws TrecvitError if no picture is shown
    */
   async first(): Promise<Frame> {
     this.#ahead = await this.next()
@@ -52,8 +51,8 @@ export class Presentation {
   }
 
   /**
-   * The next frame; null at the end.
-   * @throws TrecvitError when the video is damaged, cut short, or changes its size
+   * Returns the next frame; null at the end.
+   * @throws TrecvitError if the video is damaged, cut short, or changes its size
    */
   async next(): Promise<Frame | null> {
     const frame = this.#ahead
@@ -72,7 +71,7 @@ export class Presentation {
     }
   }
 
-  /** Frees the decoder, and every part but the first. */
+  /** Frees the decoder, and all parts except the first. */
   async close(): Promise<void> {
     const part = this.#part
     this.#part = null
@@ -80,7 +79,7 @@ export class Presentation {
     if (part !== this.#first) part?.dispose()
   }
 
-  /** The next picture that the decoder gives; null at the end of the last part. */
+  /** Returns the next decoded picture; null at the end of the last part. */
   async #picture(): Promise<Decoded | null> {
     while (this.#part !== null) {
       this.#pictures ??= this.#beginPass(this.#part)
@@ -126,7 +125,7 @@ export class Presentation {
     return { ...picture, ...colour, time, rotation, ...(isMirrored && { isMirrored }) }
   }
 
-  /** A model's input has one size. */
+  /** Throws if the size changes, because a model's input has one size. */
   #checkSize({ width, height }: Decoded): void {
     this.#size ??= { width, height }
     const before = this.#size
@@ -138,7 +137,7 @@ export class Presentation {
     )
   }
 
-  /** A decoder that fails behind the first frame: no other decoder can take its place. */
+  /** Explains an error after the first frame. Another decoder cannot continue from there. */
   #explained(error: unknown): unknown {
     if (this.#size === null || !(error instanceof DecoderFault)) return error
     return new TrecvitError(
@@ -149,19 +148,19 @@ export class Presentation {
   }
 }
 
-/** Times of parts that follow each other: each begins a frame after the end of the one before. */
+/** Times of concatenated parts. Each part begins one frame after the end of the previous one. */
 class JoinedClock {
-  /** Seconds of the last frame, since the first one of all. */
+  /** Time of the last frame, in seconds since the first frame of all parts. */
   time = 0
   #origin: number | undefined
-  /** Seconds at which the part begins. */
+  /** Start time of the part in seconds. */
   #start = 0
-  /** Time of the part's first frame in its own count; frames of the first part keep their times. */
+  /** Time of the part's first frame in the part. The first part has no offset. */
   #zero: number | undefined = 0
   #last = 0
   #gap = 0
 
-  /** A frame at seconds of its part. */
+  /** Adds a frame at a time of its part in seconds. */
   add(time: number): number {
     this.#zero ??= time
     this.#gap = time - this.#zero - this.#last
@@ -172,7 +171,7 @@ class JoinedClock {
     return this.time
   }
 
-  /** Another part begins. */
+  /** Starts the next part. */
   join(): void {
     this.#start += this.#last + this.#gap
     this.#zero = undefined

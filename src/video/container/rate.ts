@@ -1,15 +1,15 @@
 /**
- * Frame rate and duration of a track, by the times of its packets.
+ * Determines frame rate and duration of a track from the times of its packets.
  */
 import { EncodedPacketSink, type InputVideoTrack } from 'mediabunny'
 import type { Isobmff } from '../isobmff/file.ts'
 
-/** Packets that are looked at. */
+/** Number of packets that are read. */
 const PACKETS = 64
-/** A gap that is so many times the median is a jump of the clock, not part of the rate. */
+/** A gap longer than this multiple of the median is a jump of the clock. */
 const JUMP = 10
 
-/** Frames a second from the first packets on; null when their times do not tell. */
+/** Returns the frame rate of the first packets; null if their times do not determine it. */
 export async function frameRate(video: InputVideoTrack): Promise<number | null> {
   const times: number[] = []
   for await (const { timestamp } of new EncodedPacketSink(video).packets(undefined, undefined, {
@@ -20,15 +20,15 @@ export async function frameRate(video: InputVideoTrack): Promise<number | null> 
   }
   const mean = meanRate(times)
   if (mean === null) return null
-  // mediabunny sees through times that are rounded to milliseconds.
+  // mediabunny corrects times that are rounded to milliseconds.
   const metrics = await video.computeFrameRateMetrics({ targetPacketCount: PACKETS })
   const exact = metrics.frameRateIsConstant ? metrics.underlyingFrameRate : null
   return exact !== null && Math.abs(exact - mean) < 0.1 * mean ? exact : mean
 }
 
 /**
- * The mean over gaps between times, without jumps; null when more than half of the gaps are 0, or
- * there is none.
+ * Returns the mean rate over the gaps between times, without jumps. Returns null if more than half
+ * of the gaps are 0, or if there are none.
  */
 function meanRate(times: readonly number[]): number | null {
   const gaps = gapsOf(times)
@@ -37,8 +37,8 @@ function meanRate(times: readonly number[]): number | null {
 }
 
 /**
- * The longest gap between times, where it is a jump of the clock and not a slow picture; null when
- * there is none.
+ * Returns the longest gap that is a jump of the clock and not a long picture; null if there is
+ * none.
  */
 function longestJump(times: ArrayLike<number>): number | null {
   const gaps = gapsOf(Array.from(times))
@@ -55,12 +55,12 @@ function median(values: readonly number[]): number {
   return Float64Array.from(values).sort()[values.length >> 1] ?? 0
 }
 
-/** Seconds that are shown. */
+/** Returns the duration in seconds of what is shown. */
 export function durationOf({ movie: { edits, duration } }: Isobmff): number | null {
   return edits?.duration ?? duration
 }
 
-/** What is odd about the times of a track: clauses. */
+/** Returns irregularities in the times of a track, as clauses. */
 export function clockFaults({ movie, times }: Isobmff): string[] {
   const faults: string[] = []
   const rates = movie.edits?.rates ?? []

@@ -1,5 +1,5 @@
 /**
- * Decoding by the browser's own WebCodecs.
+ * Decodes with WebCodecs of the browser.
  */
 import { VideoSampleSink } from 'mediabunny'
 import { TrecvitError } from '../../base/error.ts'
@@ -7,15 +7,15 @@ import { copyPlanes, hasPlanes } from '../browser/planes.ts'
 import { type Decode, type Decoded, DecoderFault, firstLine, type Track } from './track.ts'
 
 /**
- * Every picture of the track, in order of presentation. Where the browser keeps its planes
- * (Firefox), pictures are `rgba`, converted by it.
- * @throws DecoderFault when this browser cannot decode the stream, or reports damage
+ * Yields every picture of the track, in order of presentation. If the browser gives no access to
+ * planes (Firefox), it converts pictures to `rgba`.
+ * @throws DecoderFault if this browser cannot decode the stream, or reports damage
  */
 export const decodeBrowser: Decode = (track, signal) => decode(track, signal, true)
 
 /**
- * The same from a browser that hands out planes.
- * @throws DecoderFault when it does not
+ * Same as `decodeBrowser`, for browsers that give access to planes.
+ * @throws DecoderFault if this browser does not
  */
 export const decodePlanes: Decode = (track, signal) => decode(track, signal, false)
 

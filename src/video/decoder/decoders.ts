@@ -1,5 +1,5 @@
 /**
- * The decoders of this runtime, and the choice of one.
+ * Lists the decoders of this runtime, and chooses one.
  */
 import { TrecvitError } from '../../base/error.ts'
 import type { DecoderChoice } from '../choices.ts'
@@ -13,18 +13,18 @@ import { decodeFfmpeg } from './ffmpeg.ts'
 import { decodeNative } from './native.ts'
 import { type Decode, DecoderFault } from './track.ts'
 
-/** Who decodes, and where the WebAssembly module is, if not beside this code. */
+/** The chosen decoder, and the URL of the WebAssembly module if it is not beside this code. */
 export interface DecoderOptions {
   readonly choice: DecoderChoice
   readonly url: string | URL | undefined
 }
 
-/** A decoder that gave the first picture. */
+/** A decoder that decoded the first picture. */
 export interface Chosen {
-  /** All frames, the first included. */
+  /** All frames, including the first. */
   readonly presentation: Presentation
   readonly first: Frame
-  /** Its name, and why no better one was chosen. */
+  /** Name of the decoder, and why no better one was chosen. */
   readonly decoder: string
 }
 
@@ -34,8 +34,8 @@ interface Decoder {
 }
 
 /**
- * The decoders that may be used, the fastest first.
- * @throws TrecvitError when the choice is not available here
+ * Returns the decoders to try, the fastest first.
+ * @throws TrecvitError if the chosen decoder is not available in this runtime
  */
 function candidates({ choice, url }: DecoderOptions): Decoder[] {
   const wasm: Decoder = {
@@ -60,11 +60,11 @@ function candidates({ choice, url }: DecoderOptions): Decoder[] {
 }
 
 /**
- * Decodes the first picture with each decoder in turn until one can.
+ * Decodes the first picture. Tries each decoder until one succeeds.
  * @param name of the video, for messages
  * @param label of its codec
- * @param present the frames of the video by a decoder
- * @throws TrecvitError when no decoder can
+ * @param present returns the frames of the video from a decoder
+ * @throws TrecvitError if all decoders fail
  */
 export async function chooseDecoder(
   name: string,
@@ -100,7 +100,7 @@ export async function chooseDecoder(
   )
 }
 
-/** The fault of the first decoder that came furthest: the one that says most about the video. */
+/** Returns the fault of the decoder that progressed furthest. It describes the video best. */
 export function furthest(faults: readonly DecoderFault[]): DecoderFault {
   return (
     faults.find(({ progress }) => progress === 'decoding') ??

@@ -1,6 +1,6 @@
 /**
- * Decoding by the system's ffmpeg, as a child process: packets go in as Matroska,
- * raw planes come out.
+ * Decodes with the system's ffmpeg as a child process. Its input is Matroska, its output raw
+ * planes.
  */
 import type { Writable } from 'node:stream'
 import {
@@ -22,8 +22,8 @@ const ARGUMENTS: readonly string[] = [
 ]
 
 /**
- * Every picture of the track, in order of presentation.
- * @throws DecoderFault when there is no ffmpeg, it cannot decode the stream, or it reports damage
+ * Yields every picture of the track, in order of presentation.
+ * @throws DecoderFault if ffmpeg is missing, cannot decode the stream, or reports damage
  */
 export async function* decodeFfmpeg(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
   if (track.kind === 'mjpeg')
@@ -34,7 +34,7 @@ export async function* decodeFfmpeg(track: Track, signal: AbortSignal): AsyncGen
   const ffmpeg = await FfmpegProcess.start(ARGUMENTS, signal, (stdin) => feed(track, stdin, clock))
   try {
     for (let next = await ffmpeg.next(); next !== null; next = await ffmpeg.next()) {
-      // With the size before ffmpeg's scaling, so that a change is seen.
+      // ffmpeg scales pictures after a size change. The size before scaling reveals the change.
       const { width, height } = next.picture
       yield { ...next.known, width, height, planes: next.planes, time: clock.next() }
     }
@@ -44,8 +44,8 @@ export async function* decodeFfmpeg(track: Track, signal: AbortSignal): AsyncGen
 }
 
 /**
- * Matroska starts with times from 0 on: room, in seconds, for pictures that are shown before the
- * first packet's.
+ * Seconds added to all times, because Matroska has no negative ones. Pictures may be shown before
+ * the first packet's time.
  */
 const HEADROOM = 60
 

@@ -14,13 +14,13 @@ export interface Picture {
   readonly height: number
   /** Timestamp in seconds. */
   readonly time: number
-  /** Width of a pixel by its height; 0: unknown. */
+  /** Width of a pixel divided by its height; 0: unknown. */
   readonly aspect: number
   /** Number of errors logged before it. */
   readonly errors: number
 }
 
-// Anchored at the line start: text of the file, like its title, is indented differently.
+// Anchored at the line start: metadata of the file, such as its title, is indented differently.
 const SHOWINFO = /^\[Parsed_showinfo\S* @ \w+\] \[info\] (.*)/
 const PICTURE = /^n: *\d+ pts: *(\S+) .*?\bfmt:(\w+) .*?sar:(\d+)\/(\d+) s:(\d+)x(\d+) /
 const CLOCK = /^config in time_base: (\d+)\/(\d+), frame_rate: (\d+)\/(\d+)/
@@ -29,7 +29,7 @@ const MAPPING = /^\[info\] {3}Stream #0:(\d+) -> #0:0 /
 const DURATION = /^\[info\] {3}Duration: (\d+):(\d+):([\d.]+),/
 const TURN = /^\[info\] {7}displaymatrix: rotation of (-?[\d.]+) degrees/
 const ERROR = /^(\[[^\]]* @ \w+\] )*\[(error|fatal|panic)\] /
-/** The demuxer marked a packet as damaged, which the decoder may not notice. */
+/** The demuxer found a damaged packet. The decoder may not notice it. */
 const CORRUPT = /^\[warning\] .*: corrupt input packet in stream \d+$/
 
 /** The log, parsed line by line. */
@@ -41,7 +41,7 @@ export class FfmpegLog {
   errors = 0
   /** Errors before the first packet was decoded. */
   probeErrors = 0
-  /** Frames a second; null: unknown. */
+  /** Frames per second; null: unknown. */
   fps: number | null = null
   /** Seconds; null: unknown. */
   duration: number | null = null
@@ -85,7 +85,7 @@ export class FfmpegLog {
     if (shown !== undefined) return this.#readShown(shown)
     if (ERROR.test(line) || CORRUPT.test(line)) return this.#addError(line)
     const stream = STREAM.exec(line)
-    // Streams after the mapping are those of the output.
+    // Later streams in the log belong to the output.
     if (stream !== null && this.stream < 0) this.streams.set(Number(stream[1]), stream[2]!)
     const turn = TURN.exec(line)
     if (turn !== null)

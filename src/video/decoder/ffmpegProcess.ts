@@ -150,8 +150,8 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>
 
 async function start(options: readonly string[]): Promise<Child> {
   const { spawn } = builtinModule('node:child_process')!
-  // In a process group of its own: Ctrl-C in a terminal is for us to handle. Should we be killed,
-  // its pipes break and it ends.
+  // A separate process group, so that Ctrl-C in a terminal reaches only this process. If this
+  // process is killed, ffmpeg ends because its pipes break.
   let child: Child
   try {
     child = spawn('ffmpeg', options, {
@@ -160,12 +160,12 @@ async function start(options: readonly string[]): Promise<Child> {
       windowsHide: true,
     })
   } catch (error) {
-    // Deno, where the process may not read the environment.
+    // Deno throws if it may not run processes or read the environment.
     throw notStarted(error as Error)
   }
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
-    // Not once: an error without a listener ends the process.
+    // Stays registered, because an error event without a listener ends the process.
     child.on('error', (error) => reject(notStarted(error)))
   })
   return child

@@ -1,15 +1,12 @@
 /**
- * Decoding by the npm package node-webcodecs, where it is installed: FFmpeg inside the process.
+ * Decodes with the optional npm package node-webcodecs, which runs FFmpeg in this process.
  */
 import { TrecvitError } from '../../base/error.ts'
 import { importOptional } from '../../platform/platform.ts'
 import { frameBytes, type Plane, splitPlanes } from '../frame.ts'
 import { Clock, type Decoded, DecoderFault, firstLine, isHidden, type Track } from './track.ts'
 
-/**
- * The few parts of the package that are used, kept apart from its types: they need not be
- * installed.
- */
+/** Types of the used parts of the package. Its own types may not be installed. */
 interface NativeFrame {
   readonly codedWidth: number
   readonly codedHeight: number
@@ -32,8 +29,8 @@ interface NativeModule {
 }
 
 /**
- * Every picture of the track, in order of presentation.
- * @throws DecoderFault when the package is missing, cannot do this stream, or reports damage
+ * Yields every picture of the track, in order of presentation.
+ * @throws DecoderFault if the package is missing, does not support this stream, or reports damage
  */
 export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGenerator<Decoded> {
   const { VideoDecoder, EncodedVideoChunk } = await load()
@@ -50,7 +47,7 @@ export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGen
     error: (error) => (failure ??= error),
   })
 
-  /** The next picture that came out; null when there is none yet. */
+  /** Returns the next decoded picture; null if none is ready. */
   const next = async (): Promise<Decoded | null> => {
     const frame = ready.shift()
     if (frame === undefined) {
@@ -64,10 +61,10 @@ export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGen
   }
 
   try {
-    // On the calling thread: in node-webcodecs 1.3.0 the decoder with a thread of its own has no
-    // back-pressure (758 MB instead of 187 for a 1080p clip), gives no true timestamps, and writes
-    // to freed memory when the process ends (3 crashes in 31 runs, now 0 in 40). FFmpeg's own
-    // threads work ahead all the same: this way is faster, too (63 instead of 48 frames a second).
+    // In node-webcodecs 1.3.0, the decoder on a worker thread has no back-pressure (758 MB instead
+    // of 187 MB for a 1080p clip) and wrong timestamps. It writes to freed memory when the process
+    // ends (3 crashes in 31 runs; 0 in 40 without the thread). FFmpeg still uses its own threads,
+    // so the calling thread is faster, too (63 instead of 48 frames/s).
     decoder.configure({ ...track.config, useWorkerThread: false })
     let timestamp = 0
     for await (const packet of track.packets()) {
@@ -77,7 +74,7 @@ export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGen
         new EncodedVideoChunk({ type: packet.type, data: packet.data, timestamp: timestamp++ }),
       )
       for (let picture = await next(); picture; picture = await next()) yield picture
-      // A file in memory gives packets without ever leaving the thread to others.
+      // Yields to the event loop. Reading a file in memory never does.
       await new Promise((resolve) => setImmediate(resolve))
     }
     await decoder.flush()
@@ -88,8 +85,8 @@ export async function* decodeNative(track: Track, signal: AbortSignal): AsyncGen
   } finally {
     for (const frame of ready) frame.close()
     decoder.close()
-    // The package holds on to itself: without this cut, each decoder leaves a third of a megabyte
-    // or more behind for ever.
+    // The package keeps a reference to itself. Without this line, each decoder leaks at least a
+    // third of a megabyte.
     delete decoder._native
   }
 }
@@ -112,8 +109,8 @@ function reported(error: Error): DecoderFault {
 }
 
 /**
- * The package's own sizes are wrong for odd widths and for more than 8 bits, but it copies right
- * into an array of the right size.
+ * The package returns wrong sizes for odd widths and for more than 8 bits. It copies correctly into
+ * an array of the correct size.
  */
 async function copyPlanes(
   frame: NativeFrame,

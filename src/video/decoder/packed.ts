@@ -10,7 +10,7 @@ export interface Lines {
   readonly stride: number
 }
 
-/** Offsets of red, green, blue and alpha in a pixel, by pixel format; -1: no alpha. */
+/** Byte offsets of red, green, blue and alpha in a pixel, by pixel format; -1: no alpha. */
 const ORDERS: Readonly<Record<string, readonly [number, number, number, number]>> = {
   bgra: [2, 1, 0, 3],
   argb: [1, 2, 3, 0],

@@ -1,5 +1,5 @@
 /**
- * What every decoder of compressed video gets and gives.
+ * The interface of decoders of compressed video.
  */
 import type { EncodedPacket, InputVideoTrack } from 'mediabunny'
 import { TrecvitError } from '../../base/error.ts'
@@ -9,82 +9,82 @@ import type { Frame } from '../frame.ts'
 /** The video track of an opened file. */
 export interface Track {
   readonly input: InputVideoTrack
-  /** mediabunny's name: avc, hevc, vp8, vp9 or av1; or mjpeg. */
+  /** Name of the codec in mediabunny (avc, hevc, vp8, vp9, av1), or mjpeg. */
   readonly kind: string
   readonly codec: Codec
   readonly config: VideoDecoderConfig
-  /** True when packets are not those of `input`, but decompressed or supplemented. */
+  /** True if packets differ from those of `input`: decompressed, or with parameter sets added. */
   readonly isChanged: boolean
   /**
-   * All packets from a key frame on, in order of decoding.
-   * @param from seconds of the media, before which packets are not needed; default: the first key
+   * Returns all packets from a key frame on, in decoding order.
+   * @param from seconds of the media; packets before it may be skipped. Default: the first key
    * frame
-   * @throws TrecvitError when the file ends early or is damaged
+   * @throws TrecvitError if the file ends early or is damaged
    */
   packets(from?: number): AsyncIterable<EncodedPacket>
 }
 
 /**
- * A picture as a decoder gives it. `time` is the container's own. `matrix` is given where the
- * decoder knows that the planes hold G, B and R, whatever the container says.
+ * A decoded picture. `time` is that of the container. `matrix` is set if the decoder knows that the
+ * planes are G, B and R; it overrides the container.
  */
 export type Decoded = Pick<Frame, 'format' | 'width' | 'height' | 'planes' | 'time'> & {
   readonly matrix?: 'rgb'
 }
 
-/** Every picture of a track, in order of presentation. */
+/** Yields every picture of a track, in order of presentation. */
 export type Decode = (track: Track, signal: AbortSignal) => AsyncGenerator<Decoded>
 
-/** How far a decoder came: it is not installed, refuses the stream, or fails while decoding. */
+/** How far a decoder progressed: not installed, stream not supported, or failed while decoding. */
 export type Progress = 'missing' | 'refused' | 'decoding'
 
 /**
- * A decoder cannot decode the stream; another one might. The message is a clause without the
- * video's name.
+ * The error of a decoder that cannot decode the stream. Another one may. The message is a clause
+ * without the name of the video.
  */
 export class DecoderFault extends TrecvitError {
   readonly progress: Progress
 
-  /** @param options `progress` is `decoding` by default */
+  /** @param options `progress` defaults to `decoding` */
   constructor(message: string, options: ErrorOptions & { progress?: Progress } = {}) {
     super(message, options)
     this.progress = options.progress ?? 'decoding'
   }
 }
 
-/** Longest text of a decoder in a message, in characters. */
+/** Longest decoder message in an error, in characters. */
 const LONGEST = 80
 
-/** The first line of a decoder's own message, as a part of a sentence. */
+/** Returns the first line of a decoder's message, as part of a sentence. */
 export function firstLine(text: string): string {
   const line = text.split('\n', 1)[0]!.trim().replace(/\.$/, '')
   return line.length > LONGEST ? `${line.slice(0, LONGEST)}…` : line
 }
 
 /**
- * A VP8 frame that is decoded but never shown (RFC 6386 9.1). Other codecs keep such frames in the
- * packet of a shown one.
+ * Whether a packet is a VP8 frame that is decoded but never shown (RFC 6386 9.1). Other codecs
+ * store such frames in the packet of a shown frame.
  */
 export function isHidden(track: Track, packet: EncodedPacket): boolean {
   return track.kind === 'vp8' && ((packet.data[0] ?? 0x10) & 0x10) === 0
 }
 
 /**
- * Times of presentation for decoders that do not give them: pictures come out in order of time, so
- * each has the smallest time that went in and has not come out.
+ * Timestamps for decoders that return none. Pictures come in order of presentation, so each has the
+ * smallest time of the packets that have no picture yet.
  */
 export class Clock {
   readonly #waiting: number[] = []
   #last = 0
 
-  /** A packet went in. */
+  /** Adds the time of a packet. */
   add(time: number): void {
     let at = this.#waiting.length
     while (at > 0 && this.#waiting[at - 1]! > time) at--
     this.#waiting.splice(at, 0, time)
   }
 
-  /** A picture came out: its time in seconds. */
+  /** Returns the time of the next picture in seconds. */
   next(): number {
     this.#last = this.#waiting.shift() ?? this.#last
     return this.#last

@@ -1,6 +1,6 @@
 /**
- * Decoding by FFmpeg in WebAssembly (decoder.c): the same planes in every runtime. The module is an
- * optional part of the package, and loaded only when a video needs it.
+ * Decodes with FFmpeg in WebAssembly (decoder.c). The planes are identical in every runtime. The
+ * module is an optional part of the package. It is loaded only for a video that needs it.
  */
 import { asBytes } from '../../base/realm.ts'
 import { breathe } from '../../platform/platform.ts'
@@ -8,14 +8,14 @@ import { type Decoded, DecoderFault, firstLine, type Track } from './track.ts'
 import { type Common, PICTURE, WasmMemory } from './wasmMemory.ts'
 import { hostOf, wasmModule } from './wasmModule.ts'
 
-/** What decoder.c exports. */
+/** Exports of decoder.c. */
 interface Exports extends Common {
   start(codec: number, header: number, size: number, width: number, height: number): number
   send(data: number, size: number, index: number): number
   receive(): number
 }
 
-/** mediabunny's names under FFmpeg's. AV1 is left to those who have a decoder for it. */
+/** FFmpeg's codec names by mediabunny's. AV1 is not included; other decoders support it. */
 const CODECS: Readonly<Record<string, string>> = {
   avc: 'h264',
   hevc: 'hevc',
@@ -98,10 +98,10 @@ export function asFault(error: unknown): unknown {
 class Decoder {
   readonly #wasm: Exports
   readonly #memory: WasmMemory
-  /** Times of packets whose pictures have not come out; those of hidden ones never do. */
+  /** Times of packets without a picture yet. Hidden frames never get one. */
   readonly #times = new Map<number, number>()
   #sent = 0
-  /** Where packets lie, and how many bytes fit there. */
+  /** Address of the packet buffer. `#size` is its size in bytes. */
   #room = 0
   #size = 0
 
@@ -128,7 +128,7 @@ class Decoder {
     return decoder
   }
 
-  /** A packet and its time, or null after the last. */
+  /** Decodes a packet with a time, or null after the last packet. */
   send(packet: Uint8Array | null, time = 0): void {
     if (packet === null) {
       this.#memory.check(this.#wasm.send(0, 0, 0))
@@ -147,7 +147,7 @@ class Decoder {
     this.#memory.check(this.#wasm.send(at, packet.length, this.#sent++))
   }
 
-  /** The next picture that came out; null when there is none yet. */
+  /** Returns the next decoded picture; null if none is ready. */
   receive(): Decoded | null {
     if (this.#memory.check(this.#wasm.receive()) !== PICTURE) return null
     const { index, ...picture } = this.#memory.picture()

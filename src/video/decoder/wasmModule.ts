@@ -43,7 +43,7 @@ async function bytesAt(href: string, protocol: string): Promise<Uint8Array<Array
 }
 
 /**
- * Returns the imports of the module. FFmpeg links system functions that it never needs here; each
+ * Returns the imports of the module. FFmpeg links system functions that are never needed here. Each
  * returns an error.
  * @param read copies bytes of the file into the module
  */

@@ -1,11 +1,11 @@
 /**
- * Bytes of a file for FFmpeg in WebAssembly, which reads them synchronously.
+ * Provides the bytes of a file to FFmpeg in WebAssembly, which reads synchronously.
  */
 import { isSeekable, Pieces } from '../container/pieces.ts'
 import { ByteReader } from '../source/byteReader.ts'
 import type { Media } from '../source/media.ts'
 
-/** A source of bytes with a synchronous and an asynchronous half. */
+/** A source of bytes. Loaded bytes are read synchronously, others are loaded asynchronously. */
 export interface ByteFeed {
   readonly isSeekable: boolean
   /** Loaded bytes from an offset on; empty at the end; null if they must be loaded first. */

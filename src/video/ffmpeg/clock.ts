@@ -2,12 +2,12 @@
  * Timestamps of pictures that FFmpeg demuxed: relative to the first picture, never decreasing.
  */
 
-/** Longest gap in seconds between two pictures of a broadcast; as in ffmpeg. */
+/** Longest gap in seconds between two pictures of a broadcast, as in ffmpeg. */
 const LEAP = 10
-/** Seconds between pictures of a file without timestamps and frame rate. */
+/** Seconds between pictures of a file without timestamps or frame rate. */
 const USUAL_GAP = 1 / 25
 
-/** After a discontinuity, the next picture follows after the gap of the pictures before. */
+/** Timestamps of a file. After a discontinuity, the next picture follows at the previous gap. */
 export class FileClock {
   readonly #isBroadcast: boolean
   /** Offset of the timestamps of the file. */
@@ -15,7 +15,7 @@ export class FileClock {
   #gap: number
   #last = 0
 
-  /** @param fps frames a second; null: unknown */
+  /** @param fps frames per second; null: unknown */
   constructor(isBroadcast: boolean, fps: number | null) {
     this.#isBroadcast = isBroadcast
     this.#gap = fps === null ? USUAL_GAP : 1 / fps

@@ -1,5 +1,5 @@
 /**
- * Frames of a file that FFmpeg demuxes: adds times, colours and rotation to the pictures, and
+ * Frames of a file that FFmpeg demuxes. Adds times, colour and rotation to the pictures, and
  * reports damage.
  */
 import { TrecvitError } from '../../base/error.ts'
@@ -13,7 +13,7 @@ import { FileClock } from './clock.ts'
 import { labelOf } from './formats.ts'
 import type { Job, Read, Reader } from './reader.ts'
 
-/** Most warnings of one video. */
+/** Largest number of warnings for one video. */
 const TOLD = 20
 
 /** The frames of an opened file. */
@@ -57,7 +57,7 @@ export class FileVideo implements Reading {
     }
   }
 
-  /** @throws TrecvitError when the file is damaged, cut short, or changes its size */
+  /** @throws TrecvitError if the file is damaged, cut short, or changes its size */
   async next(): Promise<Frame | null> {
     if (this.#isFirst) {
       this.#isFirst = false
@@ -94,7 +94,7 @@ export class FileVideo implements Reading {
     }
   }
 
-  /** A model's input has one size. */
+  /** Throws if the size changes, because a model's input has one size. */
   #checkChange({ width, height }: { width: number; height: number }): void {
     this.#size ??= { width, height }
     const before = this.#size

@@ -27,7 +27,7 @@ const MPEG_TS: Format = {
 }
 const STILL_WEBP: Format = { name: 'webp', demuxer: 'webp', label: 'a WebP picture' }
 
-/** Formats by the bytes at an offset. */
+/** Formats by their magic bytes at an offset. */
 const MAGICS: readonly (readonly [magic: string, at: number, format: Format])[] = [
   ['AVI ', 8, { name: 'avi', demuxer: 'avi', label: 'an AVI file' }],
   ['AVIX', 8, { name: 'avi', demuxer: 'avi', label: 'an AVI file' }],
@@ -52,7 +52,7 @@ const MAGICS: readonly (readonly [magic: string, at: number, format: Format])[] 
 /** Packet sizes of transport streams: plain, with a timestamp (Blu-ray), with a checksum (DVB). */
 const PACKETS = [188, 192, 204]
 const SYNC = 0x47
-/** Packets whose first byte is checked. */
+/** Number of packets whose first byte is checked. */
 const LOOKS = 4
 
 /** Returns the format of a file that only FFmpeg reads; null for others. */
@@ -67,7 +67,7 @@ export async function formatOf({ head, read }: Media): Promise<Format | null> {
   for (const length of PACKETS) {
     const first = length === 192 ? 4 : 0
     if (head[first] !== SYNC) continue
-    // Of a stream only the head is available.
+    // A stream provides only its first bytes.
     const bytes = read === null ? null : await read(0, first + LOOKS * length + 1)
     if (bytes === null || isEvery(bytes, first, length)) return MPEG_TS
   }

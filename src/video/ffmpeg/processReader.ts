@@ -19,8 +19,8 @@ function argumentsFor({ media, format, onError }: Job): string[] {
   return [
     ...['-hide_banner', '-nostats', '-loglevel', 'level+verbose', '-noautorotate'],
     ...(onError === 'skip' ? [] : ['-xerror']),
-    // Threads decode ahead and would report damage before earlier pictures are out. What they make
-    // of damage depends on which is first.
+    // With several threads, damage could be reported before earlier pictures are output, and the
+    // concealed pictures would depend on timing.
     ...(onError === 'error' ? [] : ['-threads', '1']),
     // Without bitexact, the inverse transform rounds differently on each CPU.
     ...['-flags', '+bitexact'],
@@ -70,7 +70,10 @@ class ProcessReader implements Reader {
   readonly facts: TrackInfo
   readonly #ffmpeg: FfmpegProcess
   readonly #skips: boolean
-  /** Whether a logged error is damage. A broadcast may begin between key frames, with errors. */
+  /**
+   * Whether a logged error counts as damage. It does not in a broadcast, which may start between
+   * key frames.
+   */
   readonly #isStrict: boolean
   #first: FfmpegPicture | null
   /** Number of errors already reported. */
@@ -91,7 +94,7 @@ class ProcessReader implements Reader {
     if (next === null) return null
     const { known, planes, picture } = next
     const { width, height, time, aspect, errors } = picture
-    // Some decoders conceal damage and only log an error, at which -xerror does not stop.
+    // Some decoders conceal damage and only log an error. -xerror does not stop at it.
     if (errors > 0 && this.#isStrict && first === null)
       throw new DecoderFault(`ffmpeg reports ${this.#ffmpeg.log.error}`)
     return { ...known, width, height, planes, time, aspect, damage: this.#since(errors) }

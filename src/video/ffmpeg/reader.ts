@@ -14,9 +14,9 @@ export interface TrackInfo {
   readonly profile: string | null
   /** Seconds; null: unknown. */
   readonly duration: number | null
-  /** Frames a second; null: unknown. */
+  /** Frames per second; null: unknown. */
   readonly fps: number | null
-  /** FFmpeg's name of the colour matrix, like `bt709`; null: untagged. */
+  /** FFmpeg's name of the colour matrix, such as `bt709`; null: untagged. */
   readonly matrix: string | null
   readonly fullRange: boolean | null
   readonly siting: 'left' | 'center' | 'topleft' | null
@@ -28,9 +28,9 @@ export interface TrackInfo {
 export interface Read extends Decoded {
   /** Timestamp of the file in seconds; NaN: unknown. */
   readonly time: number
-  /** Width of a pixel by its height; 0: unknown. */
+  /** Width of a pixel divided by its height; 0: unknown. */
   readonly aspect: number
-  /** Cause of damage at this picture or directly before it; null: none. */
+  /** Cause of damage in this picture or directly before it; null: none. */
   readonly damage: string | null
 }
 
@@ -39,15 +39,15 @@ export interface Reader {
   readonly facts: TrackInfo
   /**
    * Returns the next picture; null at the end.
-   * @throws DecoderFault at damage, unless damage is skipped
+   * @throws DecoderFault on damage, unless damage is skipped
    */
   next(): Promise<Read | null>
-  /** Cause of damage after the last picture; read once, at the end. */
+  /** Cause of damage after the last picture. Read it once, at the end. */
   readonly damage: string | null
   close(): Promise<void>
 }
 
-/** What to open. */
+/** A file to open, and how. */
 export interface Job {
   readonly media: Media
   readonly format: Format

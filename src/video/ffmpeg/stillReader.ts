@@ -1,5 +1,5 @@
 /**
- * Reads a file that is a single picture with FFmpeg in WebAssembly.
+ * Reads a file with a single picture, with FFmpeg in WebAssembly.
  */
 import { concat } from '../../base/bytes.ts'
 import { DecoderFault } from '../decoder/track.ts'

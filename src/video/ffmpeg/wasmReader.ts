@@ -1,6 +1,6 @@
 /**
  * Reads files with FFmpeg in WebAssembly (reader.c). If bytes must be loaded first, Binaryen's
- * Asyncify unwinds the stack of the module and rewinds it once they are loaded.
+ * Asyncify unwinds the stack of the module, and rewinds it afterwards.
  */
 import { breathe } from '../../platform/platform.ts'
 import { DecoderFault, firstLine } from '../decoder/track.ts'
@@ -54,7 +54,7 @@ class WasmReader implements Reader {
   readonly #job: Job
   readonly #skips: boolean
   #stack = 0
-  /** Bytes that the unwound call waits for. */
+  /** The bytes that the unwound call needs. */
   #asked: { readonly at: number; readonly size: number } | null = null
   #damages = 0
   #isFirst = true
@@ -90,7 +90,7 @@ class WasmReader implements Reader {
     const { media, format, onError } = this.#job
     const name = memory.put(new TextEncoder().encode(`${format.demuxer}\0`))
     const size = this.#feed.isSeekable ? media.size! : -1
-    // A broadcast may begin between key frames: errors before its first picture are no damage.
+    // A broadcast may start between key frames. Errors before its first picture are not damage.
     const isTolerant = onError === 'skip' || format.isBroadcast ? 1 : 0
     const code = await this.#run(() => this.#wasm.openFile(name, size, isTolerant))
     memory.check(code)
@@ -124,7 +124,7 @@ class WasmReader implements Reader {
     }
   }
 
-  /** Cause of damage since the last call. */
+  /** Returns the cause of damage since the last call. */
   #newDamage(): string | null {
     const moment = this.#memory.view(this.#wasm.momentAt())
     const damages = moment.getInt32(16, true)
@@ -139,7 +139,7 @@ class WasmReader implements Reader {
     return this.#feed.close()
   }
 
-  /** Calls the module; loads bytes and rewinds the call as often as it unwinds. */
+  /** Calls the module. Each time the call unwinds, loads bytes and rewinds it. */
   async #run(call: () => number): Promise<number> {
     const wasm = this.#wasm
     try {
