@@ -18,7 +18,7 @@ export interface Columns {
 /** [b, t, n, d] */
 export type Shape4 = readonly [number, number, number, number]
 
-/** How a program is written. */
+/** Form in which a program is written. */
 export interface Style {
   /** True: states are inputs and outputs. False: each run starts from a reset. */
   readonly stateful: boolean
@@ -31,16 +31,16 @@ export interface Style {
   readonly attention: 'plain' | 'fused'
 }
 
-/** What the operations of a program share while they are written as nodes. */
+/** State that the operations of a program share while they are written as nodes. */
 export class Context {
   readonly graph: Graph
   readonly dtype: Style['dtype']
   readonly attention: Style['attention']
-  /** Frames since the reset before this chunk, [1]; null if each chunk starts from a reset. */
+  /** Frames between the reset and this chunk, [1]; null if each chunk starts from a reset. */
   readonly frames: Value | null
   readonly #weights: Weights
   readonly #next: (Port & { readonly value: Value })[] = []
-  /** Tensors as their step writes them. */
+  /** Tensors as their step writes them, by buffer. */
   readonly #written = new Map<Buffer, Tensor>()
   /** Values [rows, columns] by buffer, tokens and columns. */
   readonly #values = new Map<string, Value>()
@@ -53,7 +53,7 @@ export class Context {
     this.frames = stateful ? graph.input('frames', [1]) : null
   }
 
-  /** Records the value [rows, count] of columns of a tensor that a step writes. */
+  /** Records the value [rows, count] of some columns of a tensor that a step writes. */
   write(tensor: Tensor, { from, count }: Columns, value: Value): void {
     this.#written.set(tensor.buffer, tensor)
     this.#values.set(key(tensor.buffer, 0, tokensOf(tensor), from, count), value)
@@ -81,7 +81,7 @@ export class Context {
     return value
   }
 
-  /** The constant with columns of a weight, [blocks,] rows, columns; vectors are [columns]. */
+  /** Returns columns of a weight as a constant [blocks,] rows, columns. Vectors are [columns]. */
   weight(
     { name, blocks, rows, columns }: Weight,
     { from, count }: Columns = { from: 0, count: columns },
@@ -96,12 +96,12 @@ export class Context {
     )
   }
 
-  /** A state before this chunk; null if it is zero. */
+  /** Returns a state before this chunk; null if it is zero. */
   state({ name, shape }: State): Value | null {
     return this.frames && sizeOf(shape) ? this.graph.input(name, shape) : null
   }
 
-  /** Sets a state after this chunk, which becomes an output; does nothing without states. */
+  /** Sets the value of a state after this chunk. Does nothing for graphs without states. */
   setState({ name, shape }: State, value: () => Value): void {
     if (this.frames && sizeOf(shape)) this.#next.push({ name, shape, value: value() })
   }
@@ -124,12 +124,12 @@ export class Context {
     return this.graph.node('Transpose', [x], { perm })
   }
 
-  /** Parts of equal length along an axis. */
+  /** Splits a value into parts of equal length along an axis. */
   split(x: Value, axis: number, count: number): readonly Value[] {
     return count === 1 ? [x] : this.graph.nodes('Split', [x], count, { axis, num_outputs: count })
   }
 
-  /** Elements from..from+count−1 of an axis. */
+  /** Returns elements from..from+count−1 of an axis. */
   slice(x: Value, axis: number, from: number, count: number): Value {
     const { graph } = this
     const [start, end, axes] = [from, from + count, axis].map((value) => graph.integers(value))
@@ -137,7 +137,7 @@ export class Context {
   }
 }
 
-/** Name of the output that holds a state after the chunk. */
+/** Returns the name of the output that holds a state after the chunk. */
 export function nextOf(state: string): string {
   return `next/${state}`
 }

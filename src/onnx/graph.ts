@@ -18,7 +18,7 @@ export interface Port {
   readonly shape: readonly number[]
 }
 
-/** Metadata of a file. */
+/** Description and metadata of a file. */
 export interface Description {
   /** Free text. */
   readonly text: string
@@ -32,25 +32,25 @@ export const dataTypes = { f32: 1, i64: 7, f16: 10 } as const
 const IR_VERSION = 9
 const OPSET = 20
 const ORT_DOMAIN = 'com.microsoft'
-/** Protocol Buffers messages have at most 2 GiB. */
+/** Largest message of Protocol Buffers: 2 GiB. */
 const MOST_BYTES = 2 ** 31 - 1
 
 /**
  * An ONNX model under construction: nodes in order of evaluation, and constants. Field numbers are
- * those of onnx.proto. Inputs and outputs are float32.
+ * those of onnx.proto. Inputs and outputs of the model are float32.
  */
 export class Graph {
-  /** Prefix of the names of the nodes that are added next. */
+  /** Prefix of the names of nodes. Applies to nodes that are added later. */
   scope = ''
   readonly inputs: Port[] = []
   readonly outputs: Port[] = []
   readonly #nodes: Message[] = []
   readonly #constants = new Map<string, Message>()
-  /** Version of the operator set by domain. */
+  /** Version of the operator set of each domain. */
   readonly #domains = new Map([['', OPSET]])
   readonly #used = new Map<string, number>()
 
-  /** Adds a node; returns its first output. */
+  /** Adds a node and returns its first output. */
   node(
     op: string,
     inputs: readonly Value[],
@@ -59,7 +59,7 @@ export class Graph {
     return this.nodes(op, inputs, 1, attributes)[0]!
   }
 
-  /** Adds a node with `count` outputs; returns these. */
+  /** Adds a node with `count` outputs and returns these. */
   nodes(
     op: string,
     inputs: readonly Value[],
@@ -71,7 +71,7 @@ export class Graph {
     return outputs
   }
 
-  /** Attention of q, k, v [frames, tokens, d], scaled by 1/√r, as onnxruntime's own operator. */
+  /** Adds an attention node of onnxruntime for q, k, v [frames, tokens, d], scaled by 1/√r. */
   multiHeadAttention(qkv: readonly Value[], heads: number): Value {
     const output = this.#newName(`${this.scope}/MultiHeadAttention`)
     this.#addNode('MultiHeadAttention', qkv, [output], { num_heads: heads }, ORT_DOMAIN)
@@ -79,7 +79,7 @@ export class Graph {
   }
 
   /**
-   * Returns the constant of this name, made on first use.
+   * Returns the constant with this name. Adds it at the first call.
    * @param values called when the file is written
    */
   constant(
@@ -96,12 +96,12 @@ export class Graph {
     return name
   }
 
-  /** A constant of one float32. */
+  /** Adds a float32 constant of one value. */
   scalar(value: number): Value {
     return this.constant(`scalar ${value}`, [1], () => Float32Array.of(value))
   }
 
-  /** A constant list of int64: a shape, axes, indices. */
+  /** Adds a constant list of int64: a shape, axes or indices. */
   integers(...values: readonly number[]): Value {
     const name = `integers ${values.join(' ')}`
     if (!this.#constants.has(name))
@@ -115,14 +115,14 @@ export class Graph {
     return name
   }
 
-  /** Adds an output of the model with the value of `from`. */
+  /** Adds an output of the model. Its value is `from`. */
   output(name: Value, from: Value, shape: readonly number[]): void {
     this.outputs.push({ name, shape })
     this.#addNode('Identity', [from], [name], {})
   }
 
   /**
-   * Returns the model as a message: an .onnx file.
+   * Encodes the model as a message: the contents of an .onnx file.
    * @throws TrecvitError if it is larger than 2 GiB
    */
   encode(

@@ -7,9 +7,9 @@ import type { Weights } from './weights.ts'
 
 /** Options for `writeModel`. */
 export interface ModelOptions {
-  /** `step`: frames of a stream, with its state as inputs and outputs. `clip`: from a reset. */
+  /** `step`: frames of a stream; states are inputs and outputs. `clip`: starts from a reset. */
   readonly graph: 'step' | 'clip'
-  /** Frames of a run. */
+  /** Number of frames in a run. */
   readonly frames: number
   readonly dtype: FloatType
   /** `plain` by default; see `Style`. */
@@ -18,8 +18,9 @@ export interface ModelOptions {
 
 /**
  * Writes a model as an ONNX graph for one video. Input: `pixels` [1, frames, H, W, 3], 0..1.
- * Outputs: `logits` and `probs` [1, c] after the last frame, over all frames since the reset; or
- * `encoded` [1, frames, n, d] without a head. A step has states, too: see `writeProgram`.
+ * Outputs: `logits` and `probs` [1, c] after the last frame, averaged over all frames since the
+ * reset. A model without a head has the output `encoded` [1, frames, n, d] instead. The `step`
+ * graph also has the states as inputs and outputs: see `writeProgram`.
  */
 export function writeModel(
   config: Config,

@@ -1,6 +1,6 @@
 /**
- * The operations of src/program/program.ts as ONNX nodes. The formulas are there. Each function
- * takes and returns values [rows, columns].
+ * The operations of src/program/ops as ONNX nodes. Their formulas are documented there. Each
+ * function takes and returns values [rows, columns].
  */
 import {
   columnsOf,
@@ -16,7 +16,7 @@ import { average, conv1d, rgLru } from './temporal.ts'
 
 const EPSILON = 1e-6
 
-/** Writes each operation that ONNX can express; `linear` writes the columns that are asked for. */
+/** Writers of the operations that ONNX supports. `linear` writes only the requested columns. */
 export const operations: {
   readonly [Op in Step['op']]?: (
     context: Context,
@@ -86,7 +86,7 @@ function linear(context: Context, step: StepOf<'linear'>, columns: Columns): Val
   return z
 }
 
-/** x·kernel in the number format of the matrices. */
+/** Writes x·kernel in the number format of the matrices. */
 function product(context: Context, x: Value, kernel: Weight, columns: Columns): Value {
   const { graph, dtype } = context
   const matrix = context.weight(kernel, columns, dtype)

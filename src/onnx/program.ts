@@ -15,15 +15,15 @@ import type { Weights } from './weights.ts'
 
 /** Options for `writeProgram`. */
 export interface ProgramOptions extends Style {
-  /** Outputs of the program to give: after the last frame [b, c], or tokens [b, t, n, d]. */
+  /** Outputs of the graph: after the last frame [b, c], or all tokens [b, t, n, d]. */
   readonly outputs: Readonly<Record<string, 'last' | 'tokens'>>
 }
 
 /**
  * Writes a recorded program as an ONNX graph. Inputs: those of the program, `frames` [1] (frames
- * since the reset) and the states. Outputs: those asked for, and `next/` plus the name of each
- * state and of `frames`. All states and `frames` are zero after a reset.
- * @param weights every weight that the program reads; they are held until the graph is written
+ * since the reset) and the states. Outputs: the requested outputs, and `next/` plus the name of
+ * each state and of `frames`. All states and `frames` are zero after a reset.
+ * @param weights every weight that the program reads; kept in memory until the graph is written
  */
 export function writeProgram(
   program: Program,
@@ -70,9 +70,9 @@ function nodesOf<S extends Step>(context: Context, step: S, columns: Columns): V
 }
 
 /**
- * The columns of a step's output to write at a time. A product that is read in parts is one
- * product for each part: joining the weights saves nothing here, and splitting the result costs a
- * copy.
+ * Returns the groups of columns in which the output of a step is written. If a product is read in
+ * parts, each part is written as a product of its own. Joining their weights would save nothing,
+ * and splitting the result would cost a copy.
  */
 function columnsRead(step: Step, read: readonly Tensor[]): readonly Columns[] {
   if (step.op !== 'linear') return [whole(outputsOf(step)[0]!)]

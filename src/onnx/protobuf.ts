@@ -1,18 +1,18 @@
-/** Bytes that are made when the message is written, so that large fields are not held twice. */
+/** Bytes that are created when the message is written. So large fields are not stored twice. */
 interface LazyBytes {
   readonly length: number
   make(): Uint8Array
 }
 
-/** Bytes that `chunks` joins before it yields them. */
+/** Small fields are joined into chunks of about this many bytes. */
 const CHUNK = 1 << 16
 
-/** Encodes a Protocol Buffers message: fields in the order in which they are added. */
+/** Encodes a Protocol Buffers message. Fields keep the order in which they are added. */
 export class Message {
   readonly #parts: (Uint8Array | LazyBytes)[] = []
   #length = 0
 
-  /** Bytes of the encoded message. */
+  /** Length of the encoded message in bytes. */
   get length(): number {
     return this.#length
   }
@@ -27,7 +27,7 @@ export class Message {
     return this.#add(varint((field << 3) | 5), new Uint8Array(new Float32Array([value]).buffer))
   }
 
-  /** Adds bytes. They are not copied. */
+  /** Adds bytes without copying them. */
   bytes(field: number, value: Uint8Array | LazyBytes): this {
     return this.#add(varint((field << 3) | 2), varint(value.length), value)
   }
@@ -37,12 +37,12 @@ export class Message {
     return this.bytes(field, new TextEncoder().encode(value))
   }
 
-  /** Adds a nested message with its fields so far. */
+  /** Adds a nested message. Fields that are added to it later are not included. */
   message(field: number, value: Message): this {
     return this.#add(varint((field << 3) | 2), varint(value.#length), ...value.#parts)
   }
 
-  /** Yields the encoded message in order, in chunks of about 64 KiB or one large field. */
+  /** Yields the encoded message in order: chunks of about 64 KiB, or one large field. */
   *chunks(): Generator<Uint8Array> {
     let small: Uint8Array[] = []
     let bytes = 0
@@ -88,7 +88,7 @@ function join(parts: Iterable<Uint8Array>, length: number): Uint8Array {
   return all
 }
 
-/** Base-128 varint, little-endian. Negative numbers are encoded modulo 2^64. */
+/** Encodes a base-128 varint, little-endian. Negative numbers are encoded modulo 2^64. */
 function varint(value: number | bigint): Uint8Array {
   const bytes: number[] = []
   let rest = BigInt.asUintN(64, BigInt(value))

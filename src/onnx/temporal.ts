@@ -1,4 +1,4 @@
-/** The operations that carry state from frame to frame as ONNX nodes. */
+/** Operations with a state that is carried from frame to frame, as ONNX nodes. */
 import { TrecvitError } from '../base/error.ts'
 import { rowsOf, type StepOf } from '../program/program.ts'
 import type { Context, Shape4 } from './context.ts'
@@ -13,7 +13,7 @@ export function conv1d(
   const history = weights.kernel.rows - 1
   const x = context.reshape(context.read(inputs.x), b, t, n, e)
   const past = context.state(states.past)
-  // For each tap the frames of the chunk, so much earlier.
+  // For each tap: the frames of the chunk, delayed by the tap's index.
   let shifted: Value[]
   if (past && t === 1) {
     shifted = [...context.split(past, 1, history), x]
@@ -85,7 +85,7 @@ export function average(context: Context, step: StepOf<'average'>): Value {
     throw new TrecvitError(`ONNX expected an average over 'all' frames, got '${params.over}'`)
   const [b, t, , c] = outputs.out.shape as Shape4
   const x = context.reshape(context.read(inputs.x), b, t, c)
-  // Sums over the frames of the chunk so far: a product with a triangle of ones.
+  // Sums over the frames of the chunk so far: a product with a triangular matrix of ones.
   const ones = () => Float32Array.from({ length: t * t }, (_, i) => (i % t <= i / t ? 1 : 0))
   const sums = t === 1 ? x : graph.node('MatMul', [graph.constant(`ones ${t}`, [t, t], ones), x])
   const numbers = () => Float32Array.from({ length: t }, (_, i) => i + 1)
@@ -96,7 +96,7 @@ export function average(context: Context, step: StepOf<'average'>): Value {
     counts = graph.node('Add', [counts, context.frames!])
     const [sum, error] = context.split(past, 1, 2) as [Value, Value]
     totals = graph.node('Add', [graph.node('Add', [sums, error]), sum])
-    // Knuth's TwoSum: the sum that is kept, and its rounding error.
+    // Knuth's TwoSum: the rounded sum and its rounding error.
     const added = context.slice(sums, 1, t - 1, 1)
     const next = graph.node('Add', [sum, added])
     const taken = graph.node('Sub', [next, sum])

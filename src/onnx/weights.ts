@@ -4,10 +4,10 @@ import type { Config } from '../model/config.ts'
 import { loadWeights } from '../model/load.ts'
 import type { Target } from '../model/writers.ts'
 
-/** Values of every weight of a program by its name, row-major [blocks, rows, columns]. */
+/** Values of the weights of a program by name, row-major [blocks, rows, columns]. */
 export type Weights = ReadonlyMap<string, Float32Array>
 
-/** Reads every weight that the graph of a model uses: for runtimes other than ours. */
+/** Reads every weight that the graph of a model uses, for runtimes other than this one. */
 export async function collectWeights(
   checkpoint: Reader,
   config: Config,
@@ -35,8 +35,8 @@ export async function collectWeights(
 }
 
 /**
- * Returns columns from..from+count−1 of a matrix of so many rows; the matrix itself, not a copy,
- * if these are all columns.
+ * Returns columns from..from+count−1 of a matrix with this number of rows. Returns the matrix
+ * itself, not a copy, if these are all columns.
  */
 export function takeColumns(
   values: Float32Array,

@@ -1,7 +1,7 @@
 import type { Fail } from './ops/operation.ts'
 import { columnsOf, rowsOf, sizeOf, type Tensor, type Weight } from './tensor.ts'
 
-/** Sizes by letter, while a step is recorded. */
+/** Sizes by axis letter, while a step is recorded. Number parameters are added by name. */
 export type Letters = Record<string, number>
 
 const namesOf = (axes: string): string[] => axes.replace('?', '').split(' ')
@@ -11,8 +11,8 @@ const sideOf = (axis: string, letters: Letters): number =>
   axis.split('·').reduce((product, factor) => product * (letters[factor] ?? Number(factor)), 1)
 
 /**
- * Compares a tensor or a weight with its axes, and gives letters without a value theirs.
- * @returns null, or what was expected
+ * Compares the shape of a tensor or a weight with its axes. Sets letters that have no value yet.
+ * @returns null if they match, else the expected shape
  */
 export function match(axes: string, given: Tensor | Weight, letters: Letters): string | null {
   const names = namesOf(axes)
@@ -27,7 +27,7 @@ export function match(axes: string, given: Tensor | Weight, letters: Letters): s
   return `${wanted[0] ? `${wanted[0]} rows of ` : ''}${wanted[1]} columns`
 }
 
-/** The shape that has these axes; `rows` are those of the first input. */
+/** Returns the shape with these axes. An axis `rows` stands for the rows of the first input. */
 export function shapeOf(axes: string, letters: Letters, first?: Tensor): number[] {
   const names = namesOf(axes)
   const rows = first && names[0] === 'rows' ? first.shape.slice(0, -1) : []
@@ -35,8 +35,9 @@ export function shapeOf(axes: string, letters: Letters, first?: Tensor): number[
 }
 
 /**
- * The rows after which an input goes on at its next frame: all, unless an input has a frame stride.
- * @param axes of each input; an operation on rows needs inputs with the same frames then
+ * Returns the number of rows after which an input continues at its next frame. These are all rows,
+ * unless an input has a frame stride.
+ * @param axes of each input; if one has a frame stride, all inputs with `rows` need equal frames
  */
 export function frameRowsOf(
   axes: Readonly<Record<string, string>>,
@@ -52,7 +53,7 @@ export function frameRowsOf(
   return rows[2]!
 }
 
-/** Sides of a weight, the last `count` of [blocks, rows, columns], or of a tensor. */
+/** Sides of a weight (the last `count` of [blocks, rows, columns]) or of a tensor. */
 function sidesOf(given: Tensor | Weight, count: number): readonly number[] {
   if ('blocks' in given) return [given.blocks, given.rows, given.columns].slice(-count)
   return count === 2 ? [rowsOf(given), columnsOf(given)] : given.shape

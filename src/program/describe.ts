@@ -3,10 +3,10 @@ import type { Operation, Parts, StepWith } from './ops/operation.ts'
 import type { Op, Step } from './program.ts'
 import type { State, Tensor, Weight } from './tensor.ts'
 
-/** The description of an operation, for steps of any. */
+/** The description of any operation. */
 export type Description = Operation<AnyParts, unknown[]>
 
-/** A step of which only its description knows what it reads. */
+/** A step of any operation. Its tensors are found by name, as its description lists them. */
 export type AnyStep = StepWith<AnyParts>
 
 interface AnyParts extends Parts {
@@ -19,13 +19,13 @@ interface AnyParts extends Parts {
 
 const descriptions = { ...operations } as unknown as Record<Op, Description>
 
-/** Names of the operations of inference, in order. */
+/** Names of the operations of inference, sorted. */
 export const OPS: readonly Op[] = (Object.keys(descriptions) as Op[]).sort()
 
-/** Names by code in the WebAssembly table. No program names `quantize`. */
+/** Names by code in the WebAssembly table. `quantize` is not part of any program. */
 const codes: (Op | 'quantize')[] = [...OPS, 'quantize']
 
-/** The code of an operation in the WebAssembly table. */
+/** Returns the code of an operation in the WebAssembly table. */
 export function codeOf(op: Op | 'quantize'): number {
   return codes.indexOf(op)
 }
@@ -33,7 +33,7 @@ export function codeOf(op: Op | 'quantize'): number {
 /**
  * Adds operations that inference does not load (src/train). Call it once: their codes follow those
  * of inference.
- * @returns their names, in order
+ * @returns their names, sorted
  */
 export function addOperations(added: object): readonly Op[] {
   Object.assign(descriptions, added)
@@ -42,7 +42,7 @@ export function addOperations(added: object): readonly Op[] {
   return names
 }
 
-/** The description of the operation of a step. */
+/** Returns the description of the operation of a step. */
 export function descriptionOf({ op }: Pick<Step, 'op'>): Description {
   return descriptions[op]
 }

@@ -12,16 +12,16 @@ import {
 } from './program.ts'
 
 /**
- * Floating-point operations of a step, a multiply and an add counted as two; element-wise work is
- * not counted.
+ * Returns the floating-point operations of a step. A multiply and an add count as two. Element-wise
+ * work is not counted.
  */
 export function flopsOf(step: Step): number {
   return descriptionOf(step).flops?.(step.sizes) ?? 0
 }
 
 /**
- * A readable listing of a program: one line a step with operation, name, shapes and work, then what
- * memory it takes.
+ * Formats a program as text: one line per step with operation, name, shapes and work, then its
+ * memory use.
  * @example
  * console.log(listing(model.program()))
  */

@@ -1,22 +1,22 @@
 import { type Buffer, inputsOf, outputsOf, type Program } from './program.ts'
 
-/** Where the buffers of a program lie in one arena. */
+/** Offsets of the buffers of a program in one arena. */
 export interface Plan {
   /** Byte offset of every buffer, a multiple of 64. */
   readonly offsets: ReadonlyMap<Buffer, number>
-  /** Bytes of the arena. */
+  /** Size of the arena in bytes. */
   readonly bytes: number
 }
 
-/** Which buffers of a program take turns in one piece of memory. */
+/** Assignment of the buffers of a program to slots. Buffers of a slot share its memory. */
 export interface Slots {
-  /** Number of the slot of every buffer. */
+  /** Slot number of each buffer. */
   readonly of: ReadonlyMap<Buffer, number>
-  /** Bytes of each slot: those of its largest buffer. */
+  /** Bytes of each slot: the size of its largest buffer. */
   readonly bytes: readonly number[]
 }
 
-/** Steps from the one that writes a buffer to the last one that reads it. */
+/** Lifetime of a buffer, in steps: from its first write to its last read. */
 interface Life {
   readonly from: number
   to: number
@@ -30,9 +30,10 @@ export function bytesOf(buffer: Buffer): number {
 }
 
 /**
- * Gives buffers whose lifetimes do not meet the same memory: the largest first, each at the lowest
- * place that is free for as long as it lives. A buffer lives from the step that writes it to the
- * last step that reads it; inputs from the start, outputs to the end.
+ * Assigns memory to buffers; those with disjoint lifetimes may share it. The largest buffer is
+ * placed first, each at the lowest offset that is free during its lifetime. A lifetime begins with
+ * the step that writes the buffer and ends with the last step that reads it. Inputs live from the
+ * start, outputs to the end.
  */
 export function plan(program: Program): Plan {
   const placed: { at: number; end: number; life: Life }[] = []
@@ -55,8 +56,9 @@ export function plan(program: Program): Plan {
 }
 
 /**
- * The same for memory that cannot be one piece: the largest buffer first, each in the first slot
- * that is free for as long as it lives. A step never reads and writes the same slot.
+ * Assigns buffers to slots, for memory that cannot be one block. The largest buffer is placed
+ * first, each in the first slot that is free during its lifetime. No step reads and writes the same
+ * slot.
  */
 export function planSlots(program: Program): Slots {
   const slots: { bytes: number; lives: Life[] }[] = []
@@ -72,7 +74,7 @@ export function planSlots(program: Program): Slots {
 
 const meet = (one: Life, other: Life): boolean => one.from <= other.to && other.from <= one.to
 
-/** The life of every buffer, the largest first. */
+/** Returns the lifetime of each buffer, the largest buffer first. */
 function livesOf(program: Program): [Buffer, Life][] {
   const lives = new Map<Buffer, Life>()
   const extend = (buffer: Buffer, step: number) => {

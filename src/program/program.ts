@@ -1,6 +1,6 @@
 /**
- * A recorded model: a flat list of steps over tensors. Backends turn it into their own form and
- * replay it for every chunk of frames.
+ * A recorded model: a list of steps over tensors, without branches. A backend converts it into its
+ * own form and replays it for each chunk of frames.
  */
 
 import { TrecvitError } from '../base/error.ts'
@@ -12,7 +12,7 @@ import type { AverageKind, State, Tensor, Weight } from './tensor.ts'
 export type { Activation } from './ops/products.ts'
 export * from './tensor.ts'
 
-/** How a stream weighs the frames before the current one. */
+/** The average of a stream over its frames. */
 export type Average =
   | 'all'
   | {
@@ -20,16 +20,16 @@ export type Average =
       readonly frames: number
     }
   | {
-      /** Frames until a weight halves, at most 1e5. */
+      /** Number of frames after which a weight is halved, at most 1e5. */
       readonly halfLife: number
     }
 
 type Operations = typeof operations & typeof training
 
-/** Name of an operation: the stem of its kernels in assembly/ and gpu/, and of its test. */
+/** Name of an operation. Its kernels in assembly/ and gpu/ and its test have the same file name. */
 export type Op = keyof Operations
 
-/** A step of this operation (ops/). */
+/** A step of one operation. */
 export type StepOf<O extends Op> = { readonly op: O } & StepWith<PartsOf<Operations[O]>>
 
 type PartsOf<O> = O extends Operation<infer P, infer _> ? P : never
@@ -37,7 +37,7 @@ type PartsOf<O> = O extends Operation<infer P, infer _> ? P : never
 /** A step of any operation. */
 export type Step = { [O in Op]: StepOf<O> }[Op]
 
-/** What is left after a recording. */
+/** The result of a recording. */
 export interface Program {
   /** Batch size. */
   readonly b: number
@@ -49,23 +49,23 @@ export interface Program {
   readonly steps: readonly Step[]
   /** Tensors that the caller gets back, by name. */
   readonly outputs: Readonly<Record<string, Tensor>>
-  /** Carried numbers, in the order in which a snapshot stores them. */
+  /** States, in the order in which a snapshot stores them. */
   readonly states: readonly State[]
 }
 
-/** The kind of program that a stream with this average replays. */
+/** Returns the kind of program that a stream with this average replays. */
 export function kindOf(average: Average): AverageKind {
   if (average === 'all') return 'all'
   return 'frames' in average ? 'window' : 'halfLife'
 }
 
-/** Frames of a window, or until a weight halves; 0 for all frames. */
+/** Returns the frames of a window or of a half-life; 0 for all frames. */
 export function averageFrames(average: Average): number {
   if (average === 'all') return 0
   return 'frames' in average ? average.frames : average.halfLife
 }
 
-/** The states of a program as a stream with this average has them: rings have their size. */
+/** Returns the states of a program with the shapes of a stream: the average sets the ring size. */
 export function statesFor(states: readonly State[], average: Average): State[] {
   return states.map((state) => {
     const { name, shape, ring } = state
@@ -78,26 +78,26 @@ export function statesFor(states: readonly State[], average: Average): State[] {
   })
 }
 
-/** The tensors that a step reads. */
+/** Returns the tensors that a step reads. */
 export function inputsOf(step: Step): Tensor[] {
   return Object.values(step.inputs as Record<string, Tensor | undefined>).filter(
     (tensor) => tensor !== undefined,
   )
 }
 
-/** The tensors that a step writes. */
+/** Returns the tensors that a step writes. */
 export function outputsOf(step: Step): Tensor[] {
   return Object.values(step.outputs as Record<string, Tensor>)
 }
 
-/** The weights that a step reads. */
+/** Returns the weights that a step reads. */
 export function weightsOf(step: Step): Weight[] {
   return Object.values(step.weights as Record<string, Weight | undefined>).filter(
     (weight) => weight !== undefined,
   )
 }
 
-/** The states that a step reads and writes. */
+/** Returns the states that a step reads and writes. */
 export function statesOf(step: Step): State[] {
   return Object.values(step.states as Record<string, State>)
 }

@@ -15,12 +15,10 @@ import {
   type Weight,
 } from './tensor.ts'
 
-/** The weights that a recording may use, by name. */
+/** Weights that a recording may use, by name. */
 export type WeightTable = ReadonlyMap<string, Weight>
 
-/**
- * Records a step: its name, then what the operation takes. Returns the output, or all by name.
- */
+/** Records a step: its name, then the arguments of its operation. Returns `out` or all outputs. */
 type Method<O> =
   O extends Operation<infer P, infer A>
     ? (name: string, ...args: A) => Written<OutputsOf<P>>
@@ -32,10 +30,10 @@ type Written<O> = O extends { readonly out: Tensor } ? Tensor : O
 export type Methods<T> = { readonly [O in keyof T]: Method<T[O]> }
 
 /**
- * The interface of operations: a model calls these once, in order, and the calls become the steps
- * of a program. There is a method for each operation of ops/. It checks the shapes of what it is
- * given and infers the shape of what it returns.
- * @throws TrecvitError naming the operation, the shape expected and the shape that came.
+ * Records operations: a model calls these methods in order, and each call becomes a step of a
+ * program. There is one method for each operation of ops/. It checks the shapes of its arguments
+ * and infers the shapes of its outputs.
+ * @throws TrecvitError with the operation, the expected shape and the actual shape
  */
 export interface Recorder extends Methods<typeof operations> {}
 
@@ -53,7 +51,7 @@ export class Recorder {
     Recorder.define(Recorder.prototype, OPS)
   }
 
-  /** Defines the methods of these operations. */
+  /** Defines the methods of some operations. */
   protected static define(prototype: Recorder, ops: readonly Op[]): void {
     for (const op of ops)
       Object.defineProperty(prototype, op, {
@@ -74,28 +72,28 @@ export class Recorder {
     this.#weights = weights
   }
 
-  /** The pixels of a chunk: [b, t, height, width, 3], bytes 0..255 or float32 0..1. */
+  /** Adds the input `pixels` [b, t, height, width, 3]: bytes 0..255 or float32 0..1. */
   pixels(height: number, width: number, dtype: 'u8' | 'f32'): Tensor {
     return this.input('pixels', [this.b, this.t, height, width, 3], dtype)
   }
 
-  /** A tensor that the caller fills before each replay, under this name, with dense rows. */
+  /** Adds an input with dense rows, which the caller writes before each replay. */
   input(name: string, shape: readonly number[], dtype: 'u8' | 'f32' = 'f32'): Tensor {
     return (this.#inputs[name] = tensorOf(name, shape, dtype))
   }
 
-  /** Columns [from, from + count) of x, without a copy. */
+  /** Returns columns [from, from + count) of x without copying. */
   columns(x: Tensor, from: number, count: number): Tensor {
     checkRange(x, 'columns', columnsOf(x), from, count)
     return { ...x, offset: x.offset + from, shape: [...x.shape.slice(0, -1), count] }
   }
 
-  /** Token `index` of every frame of x [b, t, n, d], as [b, t, 1, d], without a copy. */
+  /** Returns token `index` of each frame of x [b, t, n, d] as [b, t, 1, d] without copying. */
   token(x: Tensor, index: number): Tensor {
     return this.tokens(x, index, 1)
   }
 
-  /** Tokens [from, from + count) of every frame of x [b, t, n, d], without a copy. */
+  /** Returns tokens [from, from + count) of each frame of x [b, t, n, d] without copying. */
   tokens(x: Tensor, from: number, count: number): Tensor {
     const [b, t, n, d] = x.shape as [number, number, number, number]
     checkRange(x, 'tokens', n, from, count)
@@ -107,7 +105,7 @@ export class Recorder {
   }
 
   /**
-   * Ends the recording: these tensors, and the states, are what a replay leaves behind.
+   * Ends the recording. A replay produces these tensors and the new states.
    * @throws TrecvitError if an output has a frame stride
    */
   end(outputs: Record<string, Tensor>): Program {
@@ -145,7 +143,8 @@ export class Recorder {
         if (part.kind === 'int8') step.weights['scales'] = this.#weight(scalesOf(part.name), fail)
       }
     }
-    // What is left of the arguments are parameters.
+    // The other arguments are parameters. Those that are numbers are added to the axis letters and
+    // share their namespace: a parameter must not have the name of an axis letter.
     step.params = described.complete?.(given, letters) ?? given
     for (const [param, value] of Object.entries(step.params))
       if (typeof value === 'number') letters[param] = value
@@ -175,7 +174,7 @@ export class Recorder {
   }
 
   #state(name: string, shape: readonly number[], kind: Pick<State, 'ring' | 'sum'> = {}): State {
-    // Where a state begins in memory must not depend on the size of a window.
+    // A window must be the last state: its size must not change the addresses of other states.
     const window = this.#states.find((state) => state.ring)
     if (window) {
       throw new TrecvitError(`State "${name}" expected a place before the window "${window.name}"`)
@@ -200,7 +199,7 @@ function checkRange({ buffer }: Tensor, what: string, all: number, from: number,
     )
 }
 
-/** The arguments of a method by name. */
+/** Returns the arguments of a method by name. */
 function givenOf(
   { inputs, weights = {}, params = [] }: Description,
   args: readonly unknown[],
@@ -213,7 +212,7 @@ function givenOf(
   return given
 }
 
-/** A step while it is recorded. */
+/** A step that is being recorded. */
 interface Open {
   readonly inputs: Record<string, Tensor>
   readonly weights: Record<string, Weight>
@@ -221,20 +220,20 @@ interface Open {
   params: Readonly<Record<string, unknown>>
 }
 
-/** Elements of 128 bytes: a line of a GPU's cache, two of most processors'. */
+/** Elements of 128 bytes: one cache line of a GPU, two of most CPUs. */
 const LINE = 32
 
 /**
- * Elements from one row to the next. Rows that are an even number of lines have a line between
- * them: else many begin at the same few places of the first-level cache, and loads wait for stores
- * to addresses that end alike.
+ * Returns the elements from one row to the next. Rows of an even number of lines are padded by one
+ * line. Without padding many rows map to the same few sets of the L1 cache, and loads wait for
+ * stores whose addresses have the same low bits.
  */
 function strideOf(shape: readonly number[]): number {
   const columns = shape[shape.length - 1]!
   return sizeOf(shape) > columns && columns % (2 * LINE) === 0 ? columns + LINE : columns
 }
 
-/** A tensor in a buffer of its own. */
+/** Returns a tensor in a new buffer. */
 function tensorOf(
   name: string,
   shape: readonly number[],

@@ -13,10 +13,10 @@ import {
 } from '../../program/program.ts'
 import type { Build } from './builds.ts'
 
-/** Bytes of a step in the table (STEP in build/operations.ts). */
+/** Bytes of a table entry (STEP in build/operations.ts). */
 export const STEP = 128
 
-/** Where things lie in linear memory; states relative to the stream's own memory. */
+/** Addresses in linear memory; those of states are offsets in the memory of a stream. */
 export interface Addresses {
   buffer(buffer: Buffer): number
   weight(weight: Weight): number
@@ -24,22 +24,22 @@ export interface Addresses {
 }
 
 /**
- * Numbers of a lane of 32 bits in integer products (GROUP in assembly/lib/quantize.ts).
+ * Integers in a 32-bit lane of an integer product (GROUP in assembly/lib/quantize.ts).
  */
 const groupOf = (build: Build): number => (build.includes('relaxed') ? 4 : 2)
 
-/** Lanes of a row of `columns` integers. */
+/** Lanes of a row of `columns` integers. A partly filled lane counts as one. */
 const lanesOf = (columns: number, build: Build): number => Math.ceil(columns / groupOf(build))
 
-/** Where a product finds its quantised rows and their factors. */
+/** Addresses of the quantised rows of an integer product and of their scale factors. */
 export interface Quantized {
   readonly at: number
   readonly factors: number
 }
 
 /**
- * Bytes of the quantised rows of a product, and of their factors; none if it is one of
- * float32.
+ * Returns the bytes of the quantised rows of a product and of their scale factors. Both are 0 for a
+ * float32 product.
  */
 export function quantizedBytes(step: Step, build: Build): { rows: number; factors: number } {
   if (!isInt8(step)) return { rows: 0, factors: 0 }
@@ -47,13 +47,13 @@ export function quantizedBytes(step: Step, build: Build): { rows: number; factor
   return { rows: 4 * rowsOf(x) * lanesOf(columnsOf(x), build), factors: 8 * rowsOf(x) }
 }
 
-/** An integer product. A step before it quantises its rows. */
+/** Whether a step is an integer product. The table has a step before it that quantises its rows. */
 export function isInt8(step: Step): step is StepOf<'linear'> {
   return step.op === 'linear' && step.weights.scales !== undefined
 }
 
 /**
- * Writes the step before an integer product, which quantises its rows (assembly/lib/quantize.ts).
+ * Writes the table entry that quantises the rows of an integer product (assembly/lib/quantize.ts).
  */
 export function encodeQuantize(
   { inputs: { x }, sizes }: StepOf<'linear'>,
@@ -65,7 +65,7 @@ export function encodeQuantize(
   put(to, [codeOf('quantize'), rowsOf(x), out, factors, ...view, sizes['frameRows'], columnsOf(x)])
 }
 
-/** Bytes of working memory that each thread wants for a step, beside its tensors. */
+/** Bytes of working memory that each thread needs for a step, in addition to its tensors. */
 export function scratchOf(step: Step): number {
   return descriptionOf(step).cpu?.scratch?.(step.sizes) ?? 0
 }
@@ -73,7 +73,7 @@ export function scratchOf(step: Step): number {
 const pointerOf = (tensor: Tensor, at: Addresses): number =>
   at.buffer(tensor.buffer) + tensor.offset * (tensor.buffer.dtype === 'u8' ? 1 : 4)
 
-/** Address, stride of rows and stride of frames of an input. */
+/** Address, row stride and frame stride of an input. */
 const viewOf = (tensor: Tensor | undefined, at: Addresses): number[] =>
   tensor ? [pointerOf(tensor, at), tensor.stride, frameStrideOf(tensor)] : [0, 0, 0]
 
@@ -82,10 +82,10 @@ function put(to: DataView, words: readonly (number | undefined)[]): void {
 }
 
 /**
- * Writes one step of the table: operation, units of work, and its arguments in the order of
+ * Writes one entry of the table: operation, units of work, and the arguments in the order of
  * program/ops/operation.ts.
- * @param quantized where an integer product finds its rows
- * @param threads that share the work
+ * @param quantized the rows of an integer product
+ * @param threads number of threads that share the work
  */
 export function encode(
   step: Step,
@@ -121,8 +121,8 @@ export function encode(
 }
 
 /**
- * Bytes of a weight in linear memory; a matrix in panels of 8 columns, an integer one in
- * lanes of them, the rest row-major.
+ * Bytes of a weight in linear memory. A matrix is stored in panels of 8 columns, an int8 matrix in
+ * panels of 8 columns of lanes. Other weights are row-major.
  */
 export function weightBytes({ kind, blocks, rows, columns }: Weight, build: Build): number {
   if (kind === 'rows') return 4 * blocks * rows * columns

@@ -17,14 +17,14 @@ import { offsetsOf, type WasmState } from './state.ts'
 import { CALL_TIMEOUT } from './thread.ts'
 
 /**
- * Floating-point operations a second, a thousandth of what one core does. A run has failed if it
- * takes CALL_TIMEOUT seconds more than its arithmetic would take at this speed.
+ * Slowest accepted speed, in floating-point operations per second: about a thousandth of one core.
+ * A run times out after its arithmetic at this speed plus CALL_TIMEOUT seconds.
  */
 const SLOWEST = 50e6
 
 /**
- * A program as a table of steps in linear memory, with one block for its activations. The kernels
- * run the table to its end in one call.
+ * A program as a table of steps in linear memory, with one block of memory for its activations. The
+ * kernels run the whole table in one call.
  */
 export class WasmReplay implements Replay {
   readonly #program: Program
@@ -33,9 +33,9 @@ export class WasmReplay implements Replay {
   readonly #arena: number
   readonly #offsets: ReadonlyMap<unknown, number>
   readonly #scratch: { readonly scratch: number; readonly scratchBytes: number }
-  /** Seconds for a run. */
+  /** Timeout of a run in seconds. */
   readonly #timeout: number
-  /** Where the entries of each step begin in the table, and where those of the last end. */
+  /** Index of the first table entry of each step, then the number of entries. */
   readonly #begins: number[] = []
 
   private constructor(program: Program, resources: Resources, table: number, arena: number) {
@@ -98,7 +98,7 @@ export class WasmReplay implements Replay {
     const { machine, turns } = this.#resources
     const { at, averageFrames } = state as WasmState
     const range = { table: this.#table, state: at, frame, averageFrames, ...this.#scratch }
-    // From the inputs to the outputs the activations belong to this run.
+    // The lock: no other run may write the activations from the inputs to the outputs.
     return turns.take(async () => {
       for (const [name, { buffer }] of Object.entries(tensors))
         machine.memory.write(this.#arena + this.#offsets.get(buffer)!, inputs[name]!)
@@ -140,10 +140,10 @@ export class WasmReplay implements Replay {
   }
 }
 
-/** Entries of the table. */
+/** Number of table entries. */
 const entriesOf = ({ steps }: Program): number => steps.length + steps.filter(isInt8).length
 
-/** Bytes that integer products share for their rows, and for the factors of those. */
+/** Bytes for the rows of integer products and for their factors. All products share them. */
 function int8Bytes({ steps }: Program, build: Build): { rows: number; factors: number } {
   const all = steps.map((step) => quantizedBytes(step, build))
   return {
@@ -152,12 +152,12 @@ function int8Bytes({ steps }: Program, build: Build): { rows: number; factors: n
   }
 }
 
-/** Working memory of a thread; not in the cache line of another's. */
+/** Bytes of working memory per thread. Threads do not share a cache line. */
 const scratchBytes = (program: Program): number => aligned(largest(program.steps.map(scratchOf)))
 
 /**
- * Not `Math.max(...sizes)`, whose arguments a worker's stack has no room for where a bench repeats
- * a step 100,000 times.
+ * The largest of some sizes. Not `Math.max(...sizes)`: a benchmark repeats a step 100,000 times,
+ * and the stack of a worker is too small for as many arguments.
  */
 const largest = (sizes: readonly number[]): number =>
   sizes.reduce((most, size) => Math.max(most, size), 0)

@@ -10,37 +10,37 @@ import {
 } from '../../program/program.ts'
 import type { MatrixDType } from '../backend.ts'
 
-/** One step in the form that the GPU gets it. */
+/** One step as a compute dispatch. */
 export interface Call {
   /** The file of the kernel, gpu/<op>.wgsl. */
   readonly op: Op
-  /** Number format of the matrices, f32 where it has none. */
+  /** Number format of the matrices; f32 if the step has none. */
   readonly dtype: MatrixDType
-  /** Its entry point. */
+  /** Entry point of the kernel. */
   readonly entry: 'main' | 'few'
   /**
-   * Its `override` constants. They choose code; sizes are parameters, so that few pipelines serve
-   * all layers and models.
+   * `override` constants of the kernel. They select code. Sizes are parameters instead, so that a
+   * few pipelines serve all layers and models.
    */
   readonly constants: Readonly<Record<string, number>>
-  /** Its struct Params, each field a 32-bit word. */
+  /** Fields of the kernel's struct Params, each a 32-bit word. */
   readonly params: readonly number[]
   /**
-   * What is bound after the parameters: outputs, inputs, weights, in the order of the file;
-   * undefined where the step has none.
+   * Bindings after the parameters: outputs, inputs, weights, in the order of the file. Optional
+   * ones that the step does not have are undefined.
    */
   readonly bindings: readonly (Tensor | Weight | undefined)[]
-  /** How many of them are outputs. */
+  /** Number of outputs among the bindings. */
   readonly written: number
-  /** The carried numbers that it reads and changes, if any. */
+  /** The state that the step reads and writes, if any. */
   readonly state: State | undefined
-  /** Workgroups in x, y and z. */
+  /** Number of workgroups in x, y and z. */
   readonly groups: readonly [number, number, number]
 }
 
 /**
- * What to run for a step.
- * @param dtype of the matrices
+ * Returns the dispatch of a step.
+ * @param dtype number format of the matrices
  * @param room bytes of workgroup memory of the device
  */
 export function encode(step: Step, dtype: MatrixDType, room: number): Call {
@@ -73,7 +73,7 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
   }
 }
 
-/** Bytes of an element of a weight: only matrices are ever float16, the rest is small. */
+/** Bytes of an element of a weight. Only matrices can be float16: other weights are small. */
 export function elementBytes({ kind }: Weight, dtype: MatrixDType): 2 | 4 {
   return kind === 'matrix' && dtype === 'f16' ? 2 : 4
 }

@@ -12,8 +12,8 @@ import type { Run } from './submits.ts'
 import { Timer } from './timer.ts'
 
 /**
- * A program as pipelines, bind groups and buffers made once; a chunk is one command buffer, one
- * pass, one submit and one read-back.
+ * A program as pipelines, bind groups and buffers, all created once. A chunk is one command buffer
+ * with one pass, one submit and one read-back.
  */
 export class WebGpuReplay implements Replay {
   readonly #resources: Resources
@@ -38,7 +38,7 @@ export class WebGpuReplay implements Replay {
   }
 
   /**
-   * @param room bytes of workgroup memory; those of the device by default
+   * @param room bytes of workgroup memory; by default the limit of the device
    * @throws TrecvitError if the activations do not fit
    */
   static async create(
@@ -57,8 +57,8 @@ export class WebGpuReplay implements Replay {
   }
 
   /**
-   * @throws TrecvitError where a 32-bit number of frames ends: after more than two years at 60
-   * frames a second
+   * @throws TrecvitError if the number of frames since the reset exceeds 32 bits: after more than
+   * two years at 60 frames per second
    */
   async run(
     state: StreamState,
@@ -81,7 +81,7 @@ export class WebGpuReplay implements Replay {
       this.#activations.write(inputs)
     }
     const values = watch
-      ? // Many submits, between which no other run may write the activations.
+      ? // Many submits: no other run may write the activations between them.
         await submits.alone(async (run) => {
           await run([], send)
           await this.#watched(stream, watch, run)
@@ -107,7 +107,7 @@ export class WebGpuReplay implements Replay {
     this.#params.destroy()
   }
 
-  /** Step by step, each in a submit of its own. */
+  /** Runs each step in its own submit and reports its outputs. */
   async #watched(stream: WebGpuState, watch: Watch, run: Run): Promise<void> {
     const timer = new Timer(this.#resources.device)
     try {
@@ -127,7 +127,7 @@ export class WebGpuReplay implements Replay {
   }
 }
 
-/** The rows of a tensor, dense, from its span. */
+/** Copies the rows of a tensor from its span of a buffer to a dense array. */
 function rowsFrom(tensor: Tensor, span: ArrayBuffer): Float32Array {
   const values = new Float32Array(span)
   const columns = columnsOf(tensor)

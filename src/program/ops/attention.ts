@@ -8,7 +8,7 @@ interface Attention {
 }
 
 /**
- * out = softmax(q·kᵀ/√r)·v for each frame and head of r columns, without a mask. q may have
+ * out = softmax(q·kᵀ/√r)·v for each frame and each head of r columns, without a mask. q may have
  * fewer rows than k and v.
  */
 export const attention: Operation<Attention, [q: Tensor, k: Tensor, v: Tensor, heads: number]> = {

@@ -1,4 +1,4 @@
-/** Every operation under its name. Files hold related ones; a new operation needs no line here. */
+/** The operations of inference. A new operation in one of these files needs no change here. */
 export * from './attention.ts'
 export * from './norms.ts'
 export * from './products.ts'

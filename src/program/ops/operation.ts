@@ -1,18 +1,18 @@
 import type { State, Tensor } from '../tensor.ts'
 
-/** What a step reads and writes: tensors, weights and states by name, and its parameters. */
+/** Tensors, weights, states and parameters of a step, by name. */
 export interface Parts {
   readonly inputs: object
-  /** Names of the outputs, by default one `out`. */
+  /** Names of the outputs. By default a single `out`. */
   readonly outputs?: object
   readonly weights?: object
   readonly states?: object
   readonly params?: object
 }
 
-/** A step of a program whose operation has these parts. */
+/** A step of a program. P are the parts of its operation. */
 export interface StepWith<P extends Parts> {
-  /** Where in the model, in the official parameter names; the label in traces and profiles. */
+  /** Place in the model, in the official parameter names. Label in traces and profiles. */
   readonly name: string
   readonly outputs: OutputsOf<P>
   readonly inputs: P['inputs']
@@ -28,40 +28,41 @@ type None = Readonly<Record<never, never>>
 export type OutputsOf<P> = P extends { outputs: infer O } ? O : { readonly out: Tensor }
 
 /**
- * The numbers of a step by name: its axes, parameters that are numbers, and of the first output
- * [b, t, tokens, ..] `frames` b·t, `tokens`, `rows` and `count`, its elements. `frameRows` are the
- * rows after which an input may go on at its next frame: all rows, unless an input has a frame
- * stride.
+ * Sizes of a step by name: the axis letters, the parameters that are numbers, and sizes of the
+ * first output [b, t, tokens, ..]: `frames` = b·t, `tokens`, `rows`, and `count` (its elements).
+ * `frameRows` is the number of rows after which an input continues at its next frame: all rows,
+ * unless an input has a frame stride.
  */
 export type Sizes = Readonly<Record<string, number>>
 
-/** The threads that share a step, and whether the build has tiles of two panels. */
+/** Number of threads that share a step. `wide`: the build has tiles of two panels. */
 export interface Cpu {
   readonly threads: number
   readonly wide: boolean
 }
 
-/** Workgroups in x, y and z. */
+/** Number of workgroups in x, y and z. */
 export type Groups = readonly [x: number, y: number, z: number]
 
-/** Ends a recording with an error that names the operation and the step. */
+/** Ends the recording with an error that names the operation and the step. */
 export type Fail = (expected: string) => never
 
 /**
- * The description of an operation. The types of its steps, the method of the recorder, its entry in
- * the WebAssembly table, the `Args` class in AssemblyScript, `struct Params` in WGSL and its part
- * of docs/operations.md follow from it.
+ * Description of an operation. These follow from it: the types of its steps, the method of the
+ * recorder, the entry in the WebAssembly table, the `Args` class in AssemblyScript, `struct Params`
+ * in WGSL, and the section in docs/operations.md.
  *
- * Axes are sizes or their products, as `b t n 2·e`. A letter has one value in a step: the first
- * tensor that has it sets it, and others must agree. Two axes are rows, all axes but the last, and
- * columns. A `?` at the end says that the tensor is optional.
+ * Axes are sizes or products of sizes, as in `b t n 2·e`. A letter has one value per step: the
+ * first tensor with this letter sets it, and all others must agree. Two axes mean rows (all axes
+ * but the last, flattened) and columns. A `?` at the end marks an optional tensor.
  *
- * The method takes a name, then the inputs, weights and `params` that are not optional, in this
- * order, then an object with the others. It returns the output `out`, or all outputs by name.
+ * The method takes a name, then the required inputs, weights and `params` in this order, then an
+ * object with the optional ones. It returns the output `out`, or else all outputs by name.
  *
- * Kernels get these numbers: `Args` outputs, inputs, weights, states, `fields`, those of `cpu`;
- * `Params` `count`, `fields`, those of `gpu`, outputs, inputs. Of outputs and of inputs there are
- * address or offset, and stride; of inputs also the stride of frames.
+ * Arguments of kernels are 32-bit integers; there are no floating-point arguments. Order in `Args`:
+ * outputs, inputs, weights, states, `fields`, `cpu.pointers`, `cpu.fields`. Order in `Params`:
+ * `count`, `fields`, `gpu.fields`, outputs, inputs. An output is an address (in `Params` an offset)
+ * and a row stride. An input also has a frame stride.
  */
 export interface Operation<P extends Parts, _Args extends unknown[]> {
   /** Axes of each input. */
@@ -69,43 +70,49 @@ export interface Operation<P extends Parts, _Args extends unknown[]> {
   /** Axes of each weight: [columns], [rows, columns] or [blocks, rows, columns]. */
   readonly weights?: Partial<AxesOf<P extends { weights: infer W } ? W : None>>
   readonly states?: AxesOf<P extends { states: infer S } ? S : None>
-  /** Parameters of the method, in order; others come in its last object. */
+  /** Names of the positional parameters, in order. Others are members of the last object. */
   readonly params?: readonly string[]
   /** Axes of each output. */
   readonly outputs: AxesOf<OutputsOf<P>>
-  /** Fills in parameters that were not given. */
+  /** Fills in the defaults of parameters. */
   complete?(given: Partial<Params<P>>, sizes: Sizes): Params<P>
-  /** Further sizes. Ends the recording if something does not fit. */
+  /** Returns further sizes. Ends the recording if an argument does not fit. */
   sizes?(sizes: Sizes, step: Omit<StepWith<P>, 'outputs'>, fail: Fail): Sizes
-  /** What kind of state a step with these parameters has. */
+  /** Kind of the state of a step with these parameters. */
   kind?(params: Params<P>): Pick<State, 'ring' | 'sum'>
-  /** Numbers that both kernels get. */
+  /** Names of the sizes that both kernels receive. All are integers. */
   readonly fields: readonly string[]
-  /** Floating-point operations: a multiply and an add are two, other work is not counted. */
+  /** Floating-point operations. A multiply and an add count as two. Other work is not counted. */
   flops?(sizes: Sizes): number
   readonly cpu?: {
-    /** Numbers that this kernel gets besides. */
+    /** Names of further sizes that only this kernel receives. */
     readonly fields?: readonly string[]
-    /** Addresses that this kernel gets besides, before `fields`. */
+    /** Names of further addresses, before `fields`. */
     readonly pointers?: readonly string[]
-    /** What its kernel is called with before `begin`: expressions in scripts/assembly.ts. */
+    /**
+     * Further arguments of the kernel function, before `begin` and `end`: AssemblyScript
+     * expressions, which scripts/assembly.ts copies into the call. Example: `frame == 0`.
+     */
     readonly also?: string
-    /** Units of work, which threads share, by default `rows`; and fields that depend on threads. */
+    /**
+     * Units of work, which the threads share; `rows` by default. May also return the `fields` that
+     * depend on the number of threads.
+     */
     units?(sizes: Sizes, cpu: Cpu): number | Sizes
-    /** Bytes of working memory for each thread, which its kernel is called with. */
+    /** Bytes of working memory per thread. The kernel receives its address as `scratch`. */
     scratch?(sizes: Sizes): number
   }
   readonly gpu?: {
-    /** Numbers that this kernel gets besides. */
+    /** Names of further sizes that only this kernel receives. */
     readonly fields?: readonly string[]
-    /** Workgroups, by default one of 64 invocations for 64 of `count`. */
+    /** Workgroups. By default one workgroup of 64 invocations per 64 elements of `count`. */
     groups?(sizes: Sizes): Groups
     /**
      * `override` constants.
      * @param room bytes of workgroup memory of the device
      */
     constants?(step: StepWith<P>, room: number): Readonly<Record<string, boolean | number>>
-    /** Entry point, by default `main`. */
+    /** Entry point; `main` by default. */
     entry?(sizes: Sizes): 'main' | 'few'
   }
 }

@@ -2,7 +2,7 @@ import type { Tensor, Weight } from '../tensor.ts'
 import { aligned, sharesOf, TILE } from './launch.ts'
 import type { Groups, Operation, Sizes } from './operation.ts'
 
-/** f(x) at the end of `linear`; gelu is the tanh form. */
+/** Activation f at the end of `linear`. gelu is the tanh approximation. */
 export type Activation = 'none' | 'gelu' | 'tanh'
 
 interface Linear {
@@ -20,7 +20,7 @@ interface LinearOptions {
   readonly bias?: string
   readonly table?: string
   readonly activation?: Activation
-  /** Columns that the activation acts on, from the first on; all by default. */
+  /** Number of columns, from the first, that the activation applies to; all by default. */
   readonly activated?: number
   readonly multiply?: Tensor
   readonly add?: Tensor
@@ -32,25 +32,25 @@ interface BlockLinear {
 }
 
 /**
- * Rows of a block of a product, at most, 600 KB of x; half of that in the narrow builds, and where
- * threads share a frame and its matrix is not large.
+ * Largest number of rows in a block of a product: 600 KB of x. Half as many in the narrow builds,
+ * and where threads share a frame and the matrix is not large.
  */
 const BLOCK_ROWS = 200
-/** Weights of a matrix that reach the wide builds too slowly to pass by twice: 4 MB. */
+/** Elements of a large matrix: 4 MB. Wide builds avoid reading it twice: memory is too slow. */
 const LARGE = 1 << 20
-/** Columns of x that a product uses at a time, at most (BLOCK_K in assembly/linear.ts). */
+/** Largest number of columns of x that a product uses at a time (BLOCK_K in assembly/linear.ts). */
 const BLOCK_K = 768
 
-/** Rows up to which `linear` runs as `few` on a GPU: beyond, a tile reads the kernel less often. */
+/** Largest number of rows for the entry point `few`. With more rows a tile reads less memory. */
 const FEW = 8
 /**
- * Bytes of workgroup memory of a tile of 128 invocations (gpu/lib/tile.wgsl); one of 64 fits every
- * device.
+ * Bytes of workgroup memory of a tile of 128 invocations (gpu/lib/tile.wgsl). A tile of 64
+ * invocations fits every device.
  */
 const TILE_BYTES = 18688
 /**
- * Tiles from which 64 invocations each fill a large GPU: on an H200 480 tiles take 0.85 of the time
- * that they take with 128, 120 tiles 1.7 times it.
+ * Number of tiles from which 64 invocations per tile fill a large GPU. Time on an H200 relative to
+ * 128 invocations: 0.85 with 480 tiles, 1.7 with 120 tiles.
  */
 const MANY_TILES = 384
 
@@ -58,9 +58,9 @@ const MANY_TILES = 384
 const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
 
 /**
- * out = f(x·kernel + bias) ⊙ multiply + add + table[row mod tableRows]; f acts on columns
- * 0..activated−1 only. With `scales` [n] the kernel is scales ⊙ int8 numbers, and each row of x is
- * rounded to 255 steps of its largest value.
+ * out = f(x·kernel + bias) ⊙ multiply + add + table[row mod tableRows]. f applies to columns
+ * 0..activated−1 only. With `scales` [n] the kernel is scales ⊙ int8 integers, and each row of x is
+ * quantised to 255 steps relative to its largest absolute value.
  */
 export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: LinearOptions]> = {
   inputs: { x: 'rows k', multiply: 'rows n?', add: 'rows n?' },
@@ -105,8 +105,8 @@ export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: Lin
 }
 
 /**
- * out[.., q·n + j] = Σ_i x[.., q·k + i]·kernel[q, i, j] + bias[q, j]: a matrix of its own for
- * each block q of columns.
+ * out[.., q·n + j] = Σ_i x[.., q·k + i]·kernel[q, i, j] + bias[q, j]: each block q of columns has
+ * its own matrix.
  */
 export const blockLinear: Operation<BlockLinear, [x: Tensor, kernel: string, bias: string]> = {
   inputs: { x: 'rows blocks·k' },
@@ -138,7 +138,7 @@ function flops({ rows, blocks, k, n }: Sizes): number {
 
 const isFew = ({ rows }: Sizes): boolean => rows! <= FEW
 
-/** Workgroups for tiles of 32 columns of each block. */
+/** Returns the workgroups for tiles of 32 columns of each block. */
 function tiles({ rows, blocks, n }: Sizes, height = 40): Groups {
   return [Math.ceil(n! / 32), Math.ceil(rows! / height), blocks!]
 }

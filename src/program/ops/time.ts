@@ -21,12 +21,12 @@ interface Average {
   readonly params: { readonly over: AverageKind }
 }
 
-/** A unit of work for each token of each video. */
+/** One unit of work for each token of each video. */
 const perToken = { units: ({ b, n }: Sizes): number => b! * n! }
 
 /**
  * out[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]: causal depthwise convolution over time. The state
- * `past` holds the k−1 inputs before the chunk, oldest first.
+ * `past` contains the k−1 inputs before the chunk, oldest first.
  */
 export const conv1d: Operation<Conv1d, [x: Tensor, kernel: string, bias: string]> = {
   inputs: { x: 'b t n e' },
@@ -41,8 +41,9 @@ export const conv1d: Operation<Conv1d, [x: Tensor, kernel: string, bias: string]
 }
 
 /**
- * s[t] = a ⊙ s[t−1] + √(1−a²) ⊙ γ ⊙ v[t], a = exp(decay ⊙ ρ), γ and ρ the sigmoids of the gates
- * [heads, 2, e/heads], γ's before ρ's; on the first frame after a reset s = γ ⊙ v. out = s ⊙ y.
+ * s[t] = a ⊙ s[t−1] + √(1−a²) ⊙ γ ⊙ v[t] with a = exp(decay ⊙ ρ). On the first frame after a reset
+ * s = γ ⊙ v. out = s ⊙ y. γ and ρ are the sigmoids of the gates [heads, 2, e/heads]:
+ * index 0 of the second axis is γ, index 1 is ρ.
  */
 export const rgLru: Operation<
   RgLru,
@@ -65,10 +66,10 @@ export const rgLru: Operation<
 const modes: Record<AverageKind, number> = { all: 0, window: 1, halfLife: 2 }
 
 /**
- * out[b, t] = mean of x[b] over the frames since the reset: all of them, the last `frames`, or
- * weighted by 2^(−age/halfLife). Both numbers come with the stream. The state `past` is a sum and
- * its rounding error (all), a sum and its weights (half-life), or a ring of the last frames, whose
- * size is the stream's.
+ * out[b, t] = mean of x[b] over the frames since the reset: all frames, the last `frames` ones, or
+ * all with weights 2^(−age/halfLife). Each stream sets `frames` and `halfLife`. The state `past`
+ * contains a sum and its rounding error (all), a sum and the sum of its weights (half-life), or a
+ * ring of the last frames, whose length each stream sets.
  */
 export const average: Operation<Average, [x: Tensor, over: AverageKind]> = {
   inputs: { x: 'b t 1 c' },

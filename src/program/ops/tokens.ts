@@ -11,8 +11,8 @@ interface Pool {
 }
 
 /**
- * out[f, lead + p] = pixels of patch p of frame f, in order (y, x, colour), u8 divided by 255;
- * out[f, 0..lead−1] = 0. Patches are [py, px] pixels.
+ * out[f, lead + p] = the pixels of patch p of frame f in the order (y, x, colour); u8 values are
+ * divided by 255. out[f, 0..lead−1] = 0. A patch has [py, px] pixels.
  */
 export const patchify: Operation<Patchify, [pixels: Tensor, params: Patchify['params']]> = {
   inputs: { pixels: 'videos times H W 3' },

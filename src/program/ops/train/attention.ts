@@ -14,13 +14,15 @@ interface AttentionGradient {
   readonly params: { readonly heads: number }
 }
 
-/** Rows of q that the CPU takes together (ROWS in assembly/train/attentionGradient.ts). */
+/**
+ * Rows of q that the CPU kernel processes together (ROWS in assembly/train/attentionGradient.ts).
+ */
 const ROWS = 30
 
 /**
- * Gradients of attention with the output y, for each frame and head of r columns. With
- * p = softmax(q·kᵀ/√r) and ds = p ⊙ (dy·vᵀ − Σ dy ⊙ y) / √r, the sum row by row: dq = ds·k,
- * dk = dsᵀ·q, dv = pᵀ·dy. p is computed again.
+ * Gradients of attention with the output y, for each frame and each head of r columns. With
+ * p = softmax(q·kᵀ/√r) and ds = p ⊙ (dy·vᵀ − Σ dy ⊙ y) / √r, where Σ is the sum of a row:
+ * dq = ds·k, dk = dsᵀ·q, dv = pᵀ·dy. p is recomputed.
  */
 export const attentionGradient: Operation<
   AttentionGradient,
@@ -31,7 +33,7 @@ export const attentionGradient: Operation<
   outputs: { dq: 'b t nq d', dk: 'b t n d', dv: 'b t n d' },
   sizes: ({ d, heads }, _, fail) => ({ r: headWidth(d!, heads!, fail) }),
   fields: ['nq', 'n', 'heads', 'r'],
-  // Five products; the forward operation has two.
+  // Five products. The forward operation has two.
   flops: ({ count, n }) => 10 * count! * n!,
   cpu: {
     units: ({ frames, heads }) => frames! * heads!,

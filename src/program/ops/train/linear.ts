@@ -9,7 +9,7 @@ interface LinearActivationGradient {
 }
 
 interface Activated {
-  /** Columns that the activation acts on, from the first on; all by default. */
+  /** Number of columns, from the first, that the activation applies to; all by default. */
   readonly activated?: number
 }
 

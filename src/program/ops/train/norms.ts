@@ -8,13 +8,13 @@ interface RmsNormGradient {
   readonly weights: { readonly scale: Weight }
 }
 
-/** Rows of a part: a sum that one unit of work takes, whatever the number of threads. */
+/** Rows of a partial sum. Independent of the number of threads, so results are, too. */
 const PART = 64
 
 /**
  * Gradients of rmsNorm. With x̂ = x / √(mean(x²) + 1e-6) and q = dy · (1 + scale), row by row:
- * dx = (q − x̂ · mean(q · x̂)) / √(mean(x²) + 1e-6). dscale[i] = Σ dy · x̂ over the rows 64·i to
- * 64·i + 63; the gradient of scale is the sum of its rows.
+ * dx = (q − x̂ · mean(q · x̂)) / √(mean(x²) + 1e-6). dscale[i] = Σ dy · x̂ over rows 64·i to
+ * 64·i + 63. The gradient of scale is the sum of the rows of dscale.
  */
 export const rmsNormGradient: Operation<RmsNormGradient, [x: Tensor, dy: Tensor, scale: string]> = {
   inputs: { x: 'rows d', dy: 'rows d' },

@@ -22,11 +22,11 @@ interface Blocks {
   readonly blocks?: number
 }
 
-/** Rows of a block of linearInputGradient, at most. */
+/** Largest number of rows in a block of linearInputGradient. */
 const BLOCK_ROWS = 200
-/** Columns of a band of x in linearKernelGradient, at most. */
+/** Largest number of columns in a band of x in linearKernelGradient. */
 const BAND = 384
-/** Columns of a unit of linearKernelGradient (STRIP in assembly/train/linearKernelGradient.ts). */
+/** Columns per unit of work in linearKernelGradient (STRIP in its kernel of assembly/train). */
 const STRIP = 32
 /** Bytes of working memory for tiles with fewer columns than a panel. */
 const EDGE = TILE * 32
@@ -96,7 +96,7 @@ function flops({ rows, blocks, k, n }: Sizes): number {
   return 2 * rows! * blocks! * k! * n!
 }
 
-/** Workgroups for tiles of 32 × 32 in each block. */
+/** Returns the workgroups for tiles of 32 × 32 in each block. */
 function tiles(rows: number, columns: number, blocks: number): Groups {
   return [Math.ceil(columns / 32), Math.ceil(rows / 32), blocks]
 }

@@ -5,7 +5,7 @@ interface Sum {
   readonly inputs: { readonly x: Tensor }
 }
 
-/** Columns of a unit of work (STRIP in assembly/train/sumRows.ts). */
+/** Columns per unit of work (STRIP in assembly/train/sumRows.ts). */
 const STRIP = 16
 
 /** out = the sum of all rows of x: the gradient of a bias, or of parts of a gradient. */
@@ -17,8 +17,8 @@ export const sumRows: Operation<Sum, [x: Tensor]> = {
 }
 
 /**
- * out = the sum of all frames of x, token by token: the gradient of the rows that linear adds to
- * the tokens of each frame, which are position embeddings and the class token.
+ * out = the sum of all frames of x, token by token. It is the gradient of the rows that linear adds
+ * to the tokens of each frame: position embeddings and the class token.
  */
 export const sumFrames: Operation<Sum, [x: Tensor]> = {
   inputs: { x: 'b t n d' },

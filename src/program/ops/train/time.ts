@@ -33,17 +33,17 @@ interface AverageGradient {
   readonly outputs: { readonly dx: Tensor }
 }
 
-/** Tokens of a part of the gradient of a kernel: a sum over their frames is a unit of work. */
+/** Tokens of a partial sum of the kernel's gradient. A partial sum is one unit of work. */
 const PART = 8
 
 /**
  * Gradients of conv1d. With y[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j] and the k−1 inputs `past`
- * before the chunk: dx[s] = Σ_j kernel[k−1−j] ⊙ dy[s+j] within the chunk, dpast the same for s < 0.
- * dkernel[i] = [k, e] of part i, in k·e columns; the gradient of the kernel is the sum of its rows,
- * and that of the bias the sum of the rows of dy.
+ * before the chunk: dx[s] = Σ_j kernel[k−1−j] ⊙ dy[s+j] within the chunk. For s < 0 this is dpast.
+ * dkernel[i] is partial sum i of the gradient [k, e] of the kernel, in k·e columns. The gradient of
+ * the kernel is the sum of its rows, and that of the bias the sum of the rows of dy.
  *
- * `dnext` is the gradient of the last k−1 inputs, the past of the next chunk, which adds to dx and
- * dpast. `past` and `dnext` are 0 by default.
+ * `dnext` is the gradient of the last k−1 inputs, which are the past of the next chunk. It is added
+ * to dx and dpast. `past` and `dnext` are 0 by default.
  */
 export const conv1dGradient: Operation<
   Conv1dGradient,
@@ -77,17 +77,18 @@ export const conv1dGradient: Operation<
   gpu: { fields: ['kernelStride', 'hasPast', 'hasNext'] },
 }
 
-/** A unit of work for each token of each video. */
+/** One unit of work for each token of each video. */
 const perToken = { units: ({ b, n }: Sizes): number => b! * n! }
 
 /**
- * Gradients of rgLru, in columns of two tensors. dinputs = [dgates, dv, dy], with dgates as gates.
- * dcarried = [ds, ddecay]: ds is the gradient of the state before the chunk, and the gradient of
- * decay is the sum of the rows of ddecay. The derivative of √(1 − a²) is at most 1000.
+ * Gradients of rgLru, as columns of two tensors. dinputs = [dgates, dv, dy]; dgates has the order
+ * of the gates. dcarried = [ds, ddecay]: ds is the gradient of the state before the chunk. The
+ * gradient of decay is the sum of the rows of ddecay. The derivative of √(1 − a²) is limited to
+ * 1000.
  *
- * `first` says that the chunk is the first of a clip. `carried` = [s, ds] has the state before the
- * chunk, which the first chunk ignores, and the gradient of the state after it. Both are 0 by
- * default.
+ * `first`: whether the chunk is the first of a clip. `carried` = [s, ds]: s is the state before the
+ * chunk, which the first chunk ignores; ds is the gradient of the state after the chunk. Both are 0
+ * by default.
  */
 export const rgLruGradient: Operation<
   RgLruGradient,
@@ -122,7 +123,7 @@ export const rgLruGradient: Operation<
 }
 
 /**
- * Gradient of average over all frames, of a chunk that is the first of a clip:
+ * Gradient of average over all frames, for the first chunk of a clip:
  * dx[s] = Σ_{t≥s} dy[t] / (t + 1).
  */
 export const averageGradient: Operation<AverageGradient, [dy: Tensor]> = {

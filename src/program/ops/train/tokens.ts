@@ -9,7 +9,8 @@ interface PoolGradient {
 
 /**
  * Gradient of the mean over the first `pooled` of n tokens: dx[b, t, i] = dy[b, t] / pooled for
- * i < pooled, else 0. It is that of pool with pooled = n, and of a class token with pooled = 1.
+ * i < pooled, else 0. With pooled = n it is the gradient of pool, with pooled = 1 that of selecting
+ * the class token.
  */
 export const poolGradient: Operation<PoolGradient, [dy: Tensor, n: number, pooled: number]> = {
   inputs: { dy: 'b t 1 d' },
