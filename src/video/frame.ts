@@ -1,12 +1,11 @@
 /**
- * A decoded picture and how its samples lie in memory. Everything that decodes makes frames;
- * everything that looks at pixels takes them.
+ * A decoded picture and the layout of its samples in memory. All decoders output frames.
  */
 import { TrecvitError } from '../base/error.ts'
 
 /**
- * How a picture is stored. A number at the end is the depth, 10 or 12 bits, in 16-bit little-endian
- * words. All others have 8-bit samples.
+ * Format of a stored picture. A number at the end is the depth: 10 or 12 bits, in 16-bit
+ * little-endian words. All other formats have 8-bit samples.
  */
 export type FrameFormat =
   | 'yuv420p'
@@ -27,34 +26,34 @@ export type FrameFormat =
   | 'rgb24'
   | 'rgba'
 
-/** What turns samples into colour. */
+/** How samples are converted to RGB. */
 export interface Colour {
-  /** YUV to RGB. `rgb`: none; `yuv444p` planes then hold G, B, R (RGB-coded H.264). */
+  /** YUV matrix. `rgb`: no conversion; planes of `yuv444p` are then G, B, R (RGB-coded H.264). */
   readonly matrix: 'bt601' | 'bt709' | 'bt2020' | 'smpte240m' | 'fcc' | 'rgb'
   /**
-   * True: 0..255 is black to white; false: 16..235 (chroma 16..240), at 10 bits 4 times that, at 12
-   * bits 16 times.
+   * True: black to white is 0..255. False: 16..235 (chroma 16..240). At 10 bits the limits are 4
+   * times as large, at 12 bits 16 times.
    */
   readonly fullRange: boolean
   /**
-   * Where chroma samples sit on the luma grid. `left`: on the even columns, between the rows
-   * (MPEG-2, H.264 and all that do not say); `center`: between columns and rows (JPEG); `topleft`:
-   * on the even columns and rows.
+   * Position of chroma samples relative to luma. `left`: on even columns, between rows (MPEG-2,
+   * H.264 and the default). `center`: between columns and rows (JPEG). `topleft`: on even columns
+   * and rows.
    */
   readonly siting: 'left' | 'center' | 'topleft'
 }
 
 /** One array of samples. */
 export interface Plane {
-  /** Rows from the top, with padding where the stride is larger than a row. */
+  /** Rows from the top. A stride larger than a row adds padding. */
   readonly data: Uint8Array
   /** Bytes from one row to the next. */
   readonly stride: number
 }
 
 /**
- * One decoded picture: planes as the stream stored them, before any conversion. The planes are
- * copies: they stay valid for ever.
+ * A decoded picture: planes as stored in the stream, without any conversion. The planes are copies
+ * and stay valid.
  */
 export interface Frame extends Colour {
   /** How the samples are stored. */
@@ -63,16 +62,16 @@ export interface Frame extends Colour {
   readonly width: number
   /** Pixels, as stored (before rotation). */
   readonly height: number
-  /** Y, U, V; or one of grey; or one of interleaved RGB(A). Chroma of odd sizes is rounded up. */
+  /** Y, U, V; or one plane of grey or interleaved RGB(A). Chroma sizes are rounded up. */
   readonly planes: readonly Plane[]
   /** Seconds since the first picture. */
   readonly time: number
-  /** Degrees clockwise by which the picture must be turned to be seen upright. */
+  /** Clockwise rotation to display the picture upright, in degrees. */
   readonly rotation: Rotation
-  /** True where left and right of the stored picture change places before it is turned. */
+  /** True if the stored picture is mirrored from left to right before it is rotated. */
   readonly isMirrored?: boolean
   /**
-   * Width of a stored pixel by its height, where it counts: the picture is shown wider by that.
+   * Width of a stored pixel divided by its height. `toPixels` widens the picture by this factor.
    * Default 1.
    */
   readonly pixelAspect?: number
@@ -81,28 +80,28 @@ export interface Frame extends Colour {
 /** Degrees clockwise. */
 export type Rotation = 0 | 90 | 180 | 270
 
-/** The layout behind a format's name. */
+/** The layout of a frame format. */
 export interface Layout {
   readonly planes: 1 | 3
-  /** Bits by which chroma is narrower and lower than luma. */
+  /** log2 of the subsampling of chroma, horizontally and vertically. */
   readonly shiftX: 0 | 1
   readonly shiftY: 0 | 1
   readonly depth: 8 | 10 | 12
-  /** Interleaved samples of a pixel in one plane. */
+  /** Samples of a pixel that are interleaved in one plane. */
   readonly channels: 1 | 3 | 4
 }
 
-/** Luma and two planes of chroma. */
+/** Returns the layout of one luma and two chroma planes. */
 function yuv(shiftX: 0 | 1, shiftY: 0 | 1, depth: Layout['depth']): Layout {
   return { planes: 3, shiftX, shiftY, depth, channels: 1 }
 }
 
-/** One plane. */
+/** Returns the layout of one plane. */
 function packed(channels: Layout['channels'], depth: Layout['depth']): Layout {
   return { planes: 1, shiftX: 0, shiftY: 0, depth, channels }
 }
 
-/** Every format's layout. */
+/** Layouts by frame format. */
 export const LAYOUTS: Readonly<Record<FrameFormat, Layout>> = {
   yuv420p: yuv(1, 1, 8),
   yuv422p: yuv(1, 0, 8),
@@ -123,13 +122,13 @@ export const LAYOUTS: Readonly<Record<FrameFormat, Layout>> = {
   rgba: packed(4, 8),
 }
 
-/** What RGB pictures are: full range, nothing to convert. */
+/** Colour of RGB pictures, which need no conversion. */
 export const RGB: Colour = { matrix: 'rgb', fullRange: true, siting: 'center' }
 
-/** What the pictures of Motion JPEG are, whatever their container says. */
+/** Colour of Motion JPEG. It overrides the container. */
 export const JFIF: Colour = { matrix: 'bt601', fullRange: true, siting: 'center' }
 
-/** Bytes of a row and number of rows of each plane, without padding. */
+/** Returns the bytes per row and the number of rows of each plane, without padding. */
 export function planeShapes(
   format: FrameFormat,
   width: number,
@@ -143,7 +142,7 @@ export function planeShapes(
   return shapes
 }
 
-/** Bytes of a whole picture without padding. */
+/** Returns the bytes of a picture without padding. */
 export function frameBytes(format: FrameFormat, width: number, height: number): number {
   return planeShapes(format, width, height).reduce(
     (sum, { stride, rows }) => sum + stride * rows,
@@ -151,7 +150,7 @@ export function frameBytes(format: FrameFormat, width: number, height: number): 
   )
 }
 
-/** The planes of a picture that lies in one array without padding; views, not copies. */
+/** Splits an array without padding into the planes of a picture. They are views, not copies. */
 export function splitPlanes(
   format: FrameFormat,
   width: number,
@@ -167,14 +166,14 @@ export function splitPlanes(
 }
 
 /**
- * The largest picture that is read: beyond 8K video, and what keeps a hostile header from asking
- * for all memory.
+ * Largest accepted picture: more than 8K video. The limit prevents a malicious header from
+ * allocating all memory.
  */
 const MAX_SIDE = 16384
 const MAX_PIXELS = 2 ** 26
 
 /**
- * Checks the size of a picture. Every reader calls this before it allocates memory for one.
+ * Checks the size of a picture. Every reader calls this before it allocates memory for a picture.
  * @param what name of the picture, for the error
  * @param maxPixels largest number of pixels, 2^26 by default
  * @throws TrecvitError if width or height is not an integer from 1 to 16384, or the picture has
@@ -195,8 +194,8 @@ export function checkSize(
 }
 
 /**
- * The matrix of video that does not name its own: BT.601 below 720 rows, BT.709 from there on, as
- * broadcasters and most players hold it. Untagged range is limited.
+ * Returns the matrix of untagged video: BT.601 below 720 rows, BT.709 otherwise, as broadcasters
+ * and most players do. Untagged range is limited.
  */
 export function untaggedMatrix(height: number): 'bt601' | 'bt709' {
   return height < 720 ? 'bt601' : 'bt709'

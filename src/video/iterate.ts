@@ -1,7 +1,7 @@
 /**
  * Returns an iterator that calls `next` for each value, one call at a time.
  * @param next returns the next value; null at the end
- * @param close called once: at the end, after an error, or when the loop is left
+ * @param close called once: at the end, after an error, or when the caller leaves the loop
  */
 export function iterate<T>(
   next: () => Promise<T | null>,

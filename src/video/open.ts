@@ -1,5 +1,5 @@
 /**
- * From anything that holds a video to its frames. Formats are recognised by their content.
+ * Opens a video from any source. Formats are recognised by their content.
  */
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions, type OptionNames } from '../base/options.ts'
@@ -21,27 +21,26 @@ import { onServer, openMedia } from './source/openMedia.ts'
 import { ON_ERROR, type OnError, skipDamage, skipPictures, stopAtDamage } from './tolerance.ts'
 import { makeVideo, type Reading, type Video } from './video.ts'
 
-/** How to open a video. */
+/** Options for opening a video. */
 export interface OpenOptions {
   /**
-   * `auto` (default): in Node, Deno and Bun node-webcodecs, then ffmpeg, then FFmpeg in
-   * WebAssembly; in a browser its WebCodecs if they hand out planes, then FFmpeg in WebAssembly,
-   * then WebCodecs as they are. `native` (node-webcodecs or WebCodecs), `ffmpeg` and `wasm` take
-   * only that.
+   * `auto` (default) tries several decoders in turn. In Node, Deno and Bun: node-webcodecs, ffmpeg,
+   * FFmpeg in WebAssembly. In a browser: WebCodecs with access to planes, FFmpeg in WebAssembly,
+   * WebCodecs without it. `native` (node-webcodecs or WebCodecs), `ffmpeg` and `wasm` use only that
+   * one.
    */
   readonly decoder?: DecoderChoice
   /**
-   * Where `trecvit/decoder.wasm`, FFmpeg in WebAssembly, is served. Default: beside the code that
-   * loads it.
+   * URL of `trecvit/decoder.wasm`, FFmpeg in WebAssembly. Default: beside the code that loads it.
    */
   readonly decoderUrl?: string | URL
-  /** Ends opening and reading, with the signal's reason; everything is freed. */
+  /** Aborts opening and reading with the signal's reason, and frees everything. */
   readonly signal?: AbortSignal
-  /** For bytes that do not say what they are. `y4m` refuses all that is not y4m. */
+  /** Format of bytes without a recognisable header. `y4m` rejects all other formats. */
   readonly format?: 'y4m' | RawFormat
   /**
-   * Pictures a second of raw video and of sequences of pictures, which have no times of their own.
-   * Default 25, as in ffmpeg.
+   * Frames per second of raw video and picture sequences, which have no timestamps. Default 25, as
+   * in ffmpeg.
    */
   readonly fps?: number
   /**
@@ -53,7 +52,7 @@ export interface OpenOptions {
   readonly onError?: OnError
   /**
    * How non-square pixels are handled. `ignore` (default) uses the stored picture, like ffmpeg's
-   * raw frames. `apply` sets `pixelAspect` of each frame, by which `toPixels` widens the picture.
+   * raw frames. `apply` sets `pixelAspect` of each frame. `toPixels` then widens the picture.
    */
   readonly pixelAspect?: 'ignore' | 'apply'
 }
@@ -71,10 +70,10 @@ const OPEN_OPTIONS: OptionNames<OpenOptions> = {
 /**
  * Opens a video: mp4, mov, webm, mkv, avi, MPEG-TS, MPEG-PS, flv, GIF, WebP, y4m, raw RGB, PNG and
  * JPEG. The source is a path, URL, Blob, bytes, a stream, a list of pictures, a directory of
- * pictures, or a pattern of their paths like `frame_%04d.png`. The first picture is decoded at
- * once, so that a video that opens can be read.
- * @throws TrecvitError when it is missing, empty, cut short, damaged, of an unknown kind, without
- * video, or nothing here decodes it
+ * pictures, or a pattern of their paths such as `frame_%04d.png`. The first picture is decoded
+ * before the promise resolves, so a video that cannot be decoded is rejected.
+ * @throws TrecvitError if it is missing, empty, cut short, damaged, of an unknown format, without
+ * video, or no available decoder supports it
  * @example
  * const video = await openVideo('clip.mp4')
  * for await (const frame of video) { }
@@ -155,7 +154,7 @@ async function read(
   return readContainer(single, media, options, signal, tolerate)
 }
 
-/** MP4, MOV, WebM and Matroska. Only FFmpeg can continue after damage in them. */
+/** Opens MP4, MOV, WebM and Matroska. Only FFmpeg can continue after damage in them. */
 async function readContainer(
   source: VideoSource,
   media: Media,
@@ -193,7 +192,7 @@ function startsWith(head: Uint8Array, magic: string, at = 0): boolean {
   return String.fromCharCode(...head.subarray(at, at + magic.length)) === magic
 }
 
-/** Throws for a file of an unknown format. */
+/** Throws the error for a file of an unknown format. */
 function refuse({ name }: Media): never {
   throw new TrecvitError(
     `${capital(name)} is no video of a known kind (mp4, mov, webm, mkv, avi, ts, mpg, flv, gif, ` +

@@ -1,19 +1,19 @@
 /**
- * From a file to the frames that are looked at.
+ * Reads the sampled frames of a file.
  */
 import type { VideoSource } from './choices.ts'
 import type { Frame } from './frame.ts'
 import { type OpenOptions, openVideo } from './open.ts'
 import { type SampleOptions, sample } from './sample.ts'
 
-/** How frames are read from a file: how it is opened, and which of its frames are taken. */
+/** Options for reading frames from a file: how to open it, and which frames to sample. */
 export interface ReadOptions extends SampleOptions, Omit<OpenOptions, keyof SampleOptions> {
-  /** Called with each warning about the video, such as a damaged place. Default: ignored. */
+  /** Called with each warning about the video, such as damage. Default: warnings are ignored. */
   readonly onWarning?: (warning: string) => void
 }
 
 /**
- * Opens a video, gives the frames that are sampled, and closes it.
+ * Opens a video, yields the sampled frames, and closes it.
  * @throws TrecvitError as `openVideo` and `sample` do
  * @example
  * for await (const frame of readFrames('clip.mp4', { fps: 5, decoder: 'wasm' })) { }

@@ -1,41 +1,43 @@
 /**
- * Which frames of a video are looked at.
+ * Samples the frames of a video.
  */
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
 import type { Frame } from './frame.ts'
 import { iterate } from './iterate.ts'
 
-/** Without options every frame is taken. */
+/** Options for sampling frames. By default every frame is used. */
 export interface SampleOptions {
-  /** Seconds after the first frame at which to begin. Default 0. */
+  /** Start time, in seconds after the first frame. Default 0. */
   readonly start?: number
   /**
-   * Frames a second: at each tick the frame that is on the screen, so that a slower video repeats
-   * frames. A gap of more than 10 s, and of more than 10 times the gap before, is a jump of the
-   * clock: it is cut to the longer of the two. Default: every frame.
+   * Frames per second. Each tick yields the frame that is displayed at its time, so a slower video
+   * repeats frames. A gap longer than both 10 s and 10 times the previous gap is a jump of the
+   * clock. It is shortened to the longer of these limits. Default: every frame.
    */
   readonly fps?: number
-  /** Every n-th frame (of those that `fps` picked). Default 1. */
+  /** Uses every n-th frame (after `fps`). Default 1. */
   readonly stride?: number
-  /** Frames at most; then the video is left and freed. Default: no end. */
+  /** Largest number of frames. The video is closed after them. Default: no limit. */
   readonly frames?: number
 }
 
 /**
- * Seconds by which times may be off: containers round them, at worst to milliseconds, and a tick is
- * not to miss its frame by that.
+ * Tolerance of timestamps in seconds. Containers round them, at worst to milliseconds, and a tick
+ * must not miss its frame because of that.
  */
 const TOLERANCE = 1e-3
 
-/** Seconds, and times the gap before, beyond which a gap is a jump of the clock. */
+/**
+ * A gap is a jump of the clock if it exceeds this many seconds, and this multiple of the previous
+ * gap.
+ */
 const JUMP = 10
 
 /**
- * Picks frames. Times are taken as they come, so a variable frame rate is no special case; the last
- * frame stays on the screen as long as the one before it did. A frame that is repeated is the same
- * object.
- * @throws TrecvitError when an option is out of range
+ * Samples frames by their timestamps, so variable frame rates work. The last frame is displayed as
+ * long as the previous one. A repeated frame is the same object.
+ * @throws TrecvitError if an option is out of range
  * @example
  * const video = await openVideo('clip.mp4')
  * for await (const frame of sample(video, { fps: 12.5 })) console.log(frame.time)
@@ -68,7 +70,7 @@ function pick(
   let isOver = false
   let seen = 0
   let taken = 0
-  /** Every frame of the schedule. */
+  /** Returns the next frame of the schedule. */
   async function next(): Promise<Frame | null> {
     for (let frame = schedule.due(); ; frame = schedule.due()) {
       if (frame !== null || isOver) return frame
@@ -80,7 +82,7 @@ function pick(
     }
   }
   async function picked(): Promise<Frame | null> {
-    // The next frame need not be decoded, nor waited for.
+    // Does not decode or wait for a frame that is not used.
     if (taken >= most) return null
     let frame = await next()
     while (frame !== null && seen++ % stride !== 0) frame = await next()
@@ -92,13 +94,13 @@ function pick(
   })
 }
 
-/** When which frame is on the screen. */
+/** Determines which frame is displayed when. */
 interface Schedule {
-  /** Another frame comes. */
+  /** Adds the next frame of the video. */
   add(frame: Frame): void
-  /** No more frames come. */
+  /** Ends the video. */
   end(): void
-  /** The next frame that is taken; null until another comes. */
+  /** Returns the next sampled frame; null if another frame must be added first. */
   due(): Frame | null
 }
 
@@ -131,10 +133,10 @@ class Ticks implements Schedule {
   #tick = 0
   #zero = 0
   #gap = 0
-  /** The frame on the screen, and the seconds at which it leaves. */
+  /** The displayed frame, and the time at which the next one replaces it. */
   #shown: Frame | null = null
   #until = 0
-  /** The frame after it. */
+  /** The next frame of the video. */
   #next: Frame | null = null
 
   constructor(start: number, fps: number) {
@@ -150,14 +152,14 @@ class Ticks implements Schedule {
     }
     const gap = frame.time - this.#shown.time
     const most = Math.max(JUMP, JUMP * this.#gap)
-    // What is cut moves the start of all times behind it.
+    // Later times move back by what is removed from the gap.
     if (gap > most) this.#zero += gap - most
     this.#gap = Math.min(gap, most)
     this.#until = frame.time - this.#zero
     this.#next = frame
   }
 
-  /** One picture alone is shown once. */
+  /** A single picture is used once. */
   end(): void {
     if (this.#shown !== null)
       this.#until = this.#shown.time - this.#zero + Math.max(this.#gap, 2 * TOLERANCE)

@@ -1,5 +1,5 @@
 /**
- * Handling of damaged videos: an error, the end of the frames, or a gap.
+ * Handles damaged videos: by an error, the end of the frames, or a gap.
  */
 import { TrecvitError } from '../base/error.ts'
 import type { Frame } from './frame.ts'
@@ -89,7 +89,7 @@ function sentence(error: unknown): string {
   return error.message
 }
 
-/** Keeps colour and rotation of the first reader, which parses the container exactly. */
+/** Uses colour and rotation of the first reader, which parses the container exactly. */
 function likeBefore(frame: Frame, last: Frame | null): Frame {
   if (last === null || frame.format !== last.format) return frame
   const { matrix, fullRange, siting, rotation, isMirrored } = last

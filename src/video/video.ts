@@ -1,40 +1,40 @@
 /**
- * An opened video: what it is, and its pictures in order.
+ * An opened video: its properties, and its pictures in order.
  */
 import { TrecvitError } from '../base/error.ts'
 import type { Frame, Rotation } from './frame.ts'
 import { iterate } from './iterate.ts'
 
-/** What is known of a video before it is decoded. */
+/** Properties of a video. */
 export interface VideoInfo {
   /**
    * mp4, mov, webm, mkv, avi, mpegts, mpegps, mpegvideo, flv, asf, ogg, gif, webp, y4m, rawvideo or
    * images.
    */
   readonly container: string
-  /** In words, like "H.264 High, 4:2:0, 8 bit". */
+  /** Codec as text, such as "H.264 High, 4:2:0, 8 bit". */
   readonly codec: string
   /** Pixels, after rotation. */
   readonly width: number
   /** Pixels, after rotation. */
   readonly height: number
-  /** Degrees clockwise, already counted in width and height. */
+  /** Degrees clockwise. Width and height include this rotation. */
   readonly rotation: Rotation
-  /** Width of a stored pixel by its height, where the file tells and it is not 1. */
+  /** Width of a stored pixel divided by its height, if the file contains it and it is not 1. */
   readonly pixelAspect?: number
-  /** Number of pictures, where the container tells. */
+  /** Number of pictures, or null if the container does not contain it. */
   readonly frames: number | null
-  /** Seconds, where the container tells. */
+  /** Seconds, or null if the container does not contain the duration. */
   readonly duration: number | null
-  /** Pictures a second; of a variable rate, the mean. */
+  /** Pictures per second; the mean of a variable rate. */
   readonly fps: number | null
-  /** Who decodes, and why nobody better. */
+  /** Name of the decoder, and why no better one is used. */
   readonly decoder: string
 }
 
 /**
- * An opened video. It can be walked through once; leaving the loop early, its end, an error and
- * `close` all free its file, its decoder and its ffmpeg process.
+ * An opened video. It can be iterated once. Leaving the loop, the end, an error and `close` free
+ * its file, decoder and ffmpeg process.
  * @example
  * for await (const frame of await openVideo('clip.mp4')) console.log(frame.time, frame.format)
  */
@@ -42,40 +42,38 @@ export interface Video extends AsyncIterable<Frame> {
   /** Container, codec, size, rate and decoder. */
   readonly info: VideoInfo
   /**
-   * What the file asks for and is not done, or what it lacks without harm: sentences. Some are
+   * Requests of the file that are not supported, and defects without effect, as sentences. Some are
    * known when the video is opened, others only at its end.
    */
   readonly warnings: readonly string[]
   /**
-   * Frees everything; a loop that runs ends as if the video did, and none can be begun. May be
-   * called more than once. Needed only where no loop was begun.
+   * Frees everything. A running loop ends as at the end of the video. No loop can be started
+   * afterwards. Can be called more than once. Needed only if no loop was started.
    */
   close(): Promise<void>
   /** Closes the video, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** The field of `VideoInfo`, where it is needed. */
+/** Returns the field of `VideoInfo` for an aspect other than 1. */
 export function aspectOf(aspect: number): Pick<VideoInfo, 'pixelAspect'> {
   return aspect > 0 && Number.isFinite(aspect) && aspect !== 1 ? { pixelAspect: aspect } : {}
 }
 
 /**
- * How a reader hands over: frames that end or throw when `stop` is aborted, and what is left to
- * free after them.
+ * The interface of readers: frames that end or throw when `stop` is aborted, and a function that
+ * frees the rest.
  */
 export interface Reading {
   readonly info: VideoInfo
-  /** Grows until the frames end. Default: none. */
+  /** Warnings so far. Readers add to it until the frames end. Default: none. */
   readonly warnings?: string[]
-  /** The next frame; null at the end. Not called again before it has returned. */
+  /** Returns the next frame; null at the end. Calls do not overlap. */
   next(): Promise<Frame | null>
   release(): void | Promise<void>
 }
 
-/**
- * @param stop aborted by `close`, and by the caller's signal with the caller's reason
- */
+/** @param stop aborted by `close`, or by the caller's signal with the caller's reason */
 export function makeVideo(reading: Reading, stop: AbortController): Video {
   const { info, warnings = [] } = reading
   let used = false
@@ -87,7 +85,7 @@ export function makeVideo(reading: Reading, stop: AbortController): Video {
       stop.signal.throwIfAborted()
       last = reading.next()
       const frame = await last
-      // Frames that were freed by an abort end without a word.
+      // An abort that freed the frames ends them without an error.
       if (frame === null && !closed) stop.signal.throwIfAborted()
       return frame
     } catch (error) {
@@ -100,7 +98,7 @@ export function makeVideo(reading: Reading, stop: AbortController): Video {
     await last.catch(() => {})
     await reading.release()
   }
-  // An abort frees a video that nobody is waiting for, too.
+  // An abort also frees a video that no loop reads.
   stop.signal.addEventListener('abort', () => void free().catch(() => {}), { once: true })
   const close = async (): Promise<void> => {
     closed = true

@@ -3,14 +3,14 @@
  */
 import { viewOf } from '../../base/bytes.ts'
 
-/** Where a box lies. */
+/** A box and its offsets in the file. */
 export interface Box {
   readonly kind: string
   /** Offset of the header. */
   readonly at: number
   /** Offset of the body. */
   readonly body: number
-  /** Offset of the first byte behind the box. */
+  /** Offset after the last byte of the box. */
   readonly end: number
 }
 
@@ -18,11 +18,11 @@ export interface Box {
 export const MAX_HEADER = 16
 
 /**
- * Reads a header.
+ * Reads the header of a box.
  * @param offset of the header in the view
- * @param limit offset in the file at which a box of size 0 ends
+ * @param limit offset in the file where a box of size 0 ends
  * @param at offset of the header in the file
- * @returns null when no header is there
+ * @returns null if there is no header
  */
 export function readBox(view: DataView, offset: number, limit: number, at: number): Box | null {
   const left = view.byteLength - offset
@@ -41,7 +41,7 @@ export function readBox(view: DataView, offset: number, limit: number, at: numbe
   return size < MAX_HEADER ? null : { kind, at, body: at + MAX_HEADER, end: at + size }
 }
 
-/** The boxes in a range of a buffer; one that reaches beyond the range ends with it. */
+/** Yields the boxes in a range of a buffer. A box that exceeds the range is cut at its end. */
 export function* boxesIn(bytes: Uint8Array, from: number, to: number): Generator<Box> {
   const view = viewOf(bytes)
   for (let at = from; at + 8 <= to; ) {
@@ -52,7 +52,7 @@ export function* boxesIn(bytes: Uint8Array, from: number, to: number): Generator
   }
 }
 
-/** The first box of a kind in a range of a buffer, or behind a path of kinds. */
+/** Returns the first box of a kind, or at a path of kinds, in a range of a buffer. */
 export function findBox(
   bytes: Uint8Array,
   from: number,
@@ -67,7 +67,7 @@ export function findBox(
   return null
 }
 
-/** A box of these parts. */
+/** Returns a box with a body of these parts. */
 export function makeBox(kind: string, parts: readonly Uint8Array[]): Uint8Array {
   const size = parts.reduce((sum, part) => sum + part.length, 8)
   const box = new Uint8Array(size)
@@ -80,7 +80,7 @@ export function makeBox(kind: string, parts: readonly Uint8Array[]): Uint8Array 
   return box
 }
 
-/** The header of a box of fewer than 2^32 bytes. */
+/** Returns the header of a box of fewer than 2^32 bytes. */
 export function boxHeader(kind: string, size: number): Uint8Array {
   const header = new Uint8Array(8)
   viewOf(header).setUint32(0, size)

@@ -1,32 +1,33 @@
 /**
- * Edit lists of MP4 and MOV (ISO 14496-12 8.6.6): which parts of the media are shown, and when. As
- * in ffmpeg, a picture is shown when its time lies in an edit, and every edit is played at rate 1.
+ * Edit lists of MP4 and MOV (ISO 14496-12 8.6.6). They determine which parts of the media are
+ * shown, and when. As in ffmpeg, a picture is shown if its time is in an edit, and every edit has
+ * rate 1.
  */
 import { viewOf } from '../../base/bytes.ts'
 
 /** A part of the media that is shown. */
 export interface Edit {
-  /** First tick of the media, and the tick behind the last. */
+  /** First tick of the media, and the tick after the last. */
   readonly start: number
   readonly end: number
-  /** Seconds of the presentation at which it begins. */
+  /** Start time in the presentation, in seconds. */
   readonly at: number
 }
 
 /** An edit list in ticks of the track. */
 export interface EditList {
   readonly edits: readonly Edit[]
-  /** Seconds of the whole presentation from the first edit on; null when an edit has no end. */
+  /** Seconds of the presentation from the first edit on; null if an edit has no end. */
   readonly duration: number | null
-  /** Media rates other than 1, in the order of the list, without repetition. */
+  /** Media rates other than 1, in the order of the list, without duplicates. */
   readonly rates: readonly number[]
 }
 
 /**
  * @param body of an elst box
- * @param movieScale ticks of a second in durations
- * @param mediaScale ticks of a second in times of the track
- * @returns null when nothing is edited
+ * @param movieScale ticks per second of durations
+ * @param mediaScale ticks per second of media times
+ * @returns null if the list changes nothing
  */
 export function readEdits(
   body: Uint8Array,
@@ -40,7 +41,7 @@ export function readEdits(
   const count = Math.min(view.getUint32(4), Math.floor((body.length - 8) / entry))
   const edits: Edit[] = []
   const rates = new Set<number>()
-  /** Ticks of the movie, which are whole. */
+  /** In ticks of the movie, which are integers. */
   let at = 0
   let first: number | null = null
   for (let i = 0; i < count; i++) {
@@ -51,7 +52,7 @@ export function readEdits(
     if (start >= 0) {
       first ??= at
       if (rate !== 1) rates.add(rate)
-      // Fragmented files, whose length is not known when the list is written, say 0.
+      // Fragmented files write 0: the length was unknown when the list was written.
       edits.push({
         start,
         end: length === 0 ? Infinity : start + Math.round((length * mediaScale) / movieScale),
@@ -65,10 +66,7 @@ export function readEdits(
   return { edits, duration: isOpen ? null : (at - first) / movieScale, rates: [...rates] }
 }
 
-/**
- * Splits a list into passes over the media: within each, edits follow one another without going
- * back.
- */
+/** Splits a list into passes over the media. Within each pass, edits are in ascending order. */
 export function splitEdits(edits: readonly Edit[]): Edit[][] {
   const passes: Edit[][] = []
   let end = Infinity
@@ -81,8 +79,8 @@ export function splitEdits(edits: readonly Edit[]): Edit[][] {
 }
 
 /**
- * Of all edits, those that show a tick; for a list that goes back, one picture can be shown several
- * times.
+ * Counts the ticks that edits show, summed over all edits. If a list goes back, one picture is
+ * counted several times.
  */
 export function countShown(times: ArrayLike<number>, from: number, edits: readonly Edit[]): number {
   const sorted = Float64Array.from(

@@ -1,7 +1,7 @@
 /**
- * The structure of MP4 and MOV files, walked once before mediabunny 1.61 sees them: it believes
- * every count, and takes files apart box by box. It is given the file as it should be: one index of
- * one track, fragments that have samples, and padding in large pieces.
+ * Checks the structure of MP4 and MOV files once, before mediabunny 1.61 reads them. mediabunny
+ * trusts every count, and parses files box by box. It therefore reads a corrected file: an index of
+ * only one track, fragments with samples, and padding in large pieces.
  */
 
 import type { Source } from 'mediabunny'
@@ -26,24 +26,24 @@ export interface Isobmff {
   readonly source: Source
   readonly movie: Movie
   /**
-   * Samples from the first key sample on, as they are read. Of a stream of fragments, as many as
-   * have come.
+   * Number of samples from the first key sample on. For a stream of fragments, those received so
+   * far.
    */
   readonly packets: number
-  /** Of those, the ones that edits show; null: unknown. */
+  /** Number of these samples that edits show; null: unknown. */
   readonly shown: number | null
-  /** Composition times in ticks, in order of decoding. */
+  /** Composition times in ticks, in decoding order. */
   readonly times: ArrayLike<number>
-  /** Descriptions by mediabunny's sequence number of the first sample that they apply to. */
+  /** Sample descriptions, by mediabunny's sequence number of their first sample. */
   readonly runs: readonly { readonly from: number; readonly description: number }[]
   /**
-   * What the file lacks, as a sentence without a subject; null when it is whole. Of a stream, what
-   * is known so far.
+   * What the file lacks, as a sentence without a subject; null if it is complete. For a stream,
+   * what is known so far.
    */
   readonly cut: string | null
 }
 
-/** Boxes that MP4 and MOV files begin with. */
+/** Kinds of the first box of MP4 and MOV files. */
 const FIRST: ReadonlySet<string> = new Set([
   'ftyp',
   'styp',
@@ -57,17 +57,18 @@ const FIRST: ReadonlySet<string> = new Set([
   'sidx',
 ])
 const MAX_BOXES = 2 ** 22
-/** An edit list that hides nothing. */
+/** An edit list that shows everything. */
 export const EVERYTHING: readonly Edit[] = [{ start: -Infinity, end: Infinity, at: 0 }]
 
-/** True for bytes at the start of an MP4 or MOV file. */
+/** Whether the bytes are the start of an MP4 or MOV file. */
 export function isIsobmff(head: Uint8Array): boolean {
   const box = readBox(viewOf(head), 0, Infinity, 0)
   return box !== null && FIRST.has(box.kind)
 }
 
 /**
- * @throws TrecvitError when there is no video, or the index names more than the file can hold
+ * @throws TrecvitError if there is no video, or the index has more samples than the file can
+ * contain
  */
 export async function checkIsobmff(media: SeekableMedia, signal: AbortSignal): Promise<Isobmff> {
   const walk = new Walk(media, new Pieces(media, signal))
@@ -87,7 +88,7 @@ class Walk {
   #movie: Movie | null = null
   #first: Box | null = null
   #firstKey = -1
-  /** Ticks at which the next fragment begins that does not tell. */
+  /** Start in ticks of the next fragment, if it does not contain its start. */
   #next = 0
   readonly #padding: Padding
   #cut: string | null = null
@@ -104,7 +105,7 @@ class Walk {
     let boxes = 0
     const pieces = this.#pieces
     for (let at = 0; at + 8 <= size; ) {
-      // Without a wait for each box: there can be a hundred thousand in a megabyte.
+      // Awaits only when necessary: a megabyte can contain a hundred thousand boxes.
       if (pieces.isTired) await pieces.pause()
       if (!pieces.holds(at, MAX_HEADER)) await pieces.load(at, MAX_HEADER)
       const box = readBox(pieces.view, at - pieces.start, size, at)
@@ -139,7 +140,7 @@ class Walk {
     else this.#padding.add(box.at, box.end)
   }
 
-  /** mediabunny knows a file by its first box. */
+  /** Renames the first box, by which mediabunny recognises the file. */
   #patchFirst(box: Box): void {
     if (box.kind !== 'ftyp') this.#patches.push({ at: 4, bytes: boxHeader('ftyp', 0).subarray(4) })
   }
@@ -161,7 +162,7 @@ class Walk {
     this.#fragment(box, movie)
   }
 
-  /** A fragment in memory; one without samples of the track is padding. */
+  /** Checks a fragment in memory. One without samples of the track becomes padding. */
   #fragment(box: Box, movie: Movie): void {
     const from = box.at - this.#pieces.start
     const original = this.#pieces.bytes.subarray(from, from + box.end - box.at)
@@ -194,7 +195,7 @@ class Walk {
   }
 }
 
-/** What the table of an index tells of its samples. */
+/** Returns the properties of the samples in an index. */
 export function tableOf({
   samples: { times, firstKey, runs },
   edits,

@@ -1,51 +1,51 @@
 /**
- * Fragments of MP4 files (ISO 14496-12 8.8): times of a track's samples, counted against the bytes
- * that are there before mediabunny 1.61 creates as many entries as a run claims.
+ * Reads sample times from fragments of MP4 files (ISO 14496-12 8.8). mediabunny 1.61 creates as
+ * many entries as a run claims, so counts are checked against the available bytes first.
  */
 import { viewOf } from '../../base/bytes.ts'
 import { type Box, boxesIn, boxHeader, readBox } from './boxes.ts'
 import type { FragmentDefaults } from './movie.ts'
 import { TooManySamples } from './sampleTable.ts'
 
-/** The samples of one track in a fragment, in order of decoding. */
+/** The samples of one track in a fragment, in decoding order. */
 export interface Fragment {
   /**
-   * Composition times in ticks; relative to the end of the fragment before when `start` is null.
+   * Composition times in ticks; relative to the end of the previous fragment if `start` is null.
    */
   readonly times: readonly number[]
   readonly start: number | null
-  /** Ticks of all samples together. */
+  /** Total duration of the samples in ticks. */
   readonly length: number
   /** Index of the first key sample, or -1. */
   readonly firstKey: number
   readonly description: number
   /** Bytes of the largest sample. */
   readonly largest: number
-  /** The fragment as mediabunny should see it; null: as it is. */
+  /** The fragment for mediabunny; null if it is unchanged. */
   readonly changed: Uint8Array | null
 }
 
-/** Boxes of a track in a fragment that are read, behind the header of the track (tfhd). */
+/** Boxes of a track in a fragment that are read after the track's header (tfhd). */
 const READ: ReadonlySet<string> = new Set(['tfdt', 'trun'])
-/** Boxes that mediabunny passes over. */
+/** Boxes that mediabunny ignores. */
 const INERT: ReadonlySet<string> = new Set(['mfhd', 'free', 'skip', 'uuid', 'sbgp', 'sgpd'])
-/** Boxes in one fragment. */
+/** Largest number of boxes in one fragment. */
 const MAX_BOXES = 20_000
 /**
- * Samples that mediabunny may sort for a fragment: all so far, after each part of a track (traf).
- * Writers make one part.
+ * Largest number of samples that mediabunny sorts for a fragment. It sorts all previous samples
+ * after each part of a track (traf). Writers create one part.
  */
 const MAX_SORTED = 200_000
 const NO_DEFAULTS: FragmentDefaults = { description: 1, duration: 0, size: 0, flags: 0 }
 
 /**
- * Reads the samples of a track in a fragment. Where the data of the track begins only by what lies
- * before it, the fragment is changed to say so: tracks that mediabunny does not see have no length
- * for it. Boxes that are not read become padding.
+ * Reads the samples of a track in a fragment. Boxes that are not read become padding. If the offset
+ * of the track's data depends on other tracks, it is written to the fragment, because mediabunny
+ * cannot compute it from padding.
  * @param moof the box with its header
  * @param place offset of the box in the file
- * @param most number of samples that may be named
- * @returns null when there are none
+ * @param most largest number of samples
+ * @returns null if there are none
  * @throws TooManySamples
  */
 export function readFragment(
@@ -91,7 +91,7 @@ export function readFragment(
   return samples.times.length === 0 ? null : samples
 }
 
-/** The samples of a track that were found. */
+/** The samples of a track in a fragment. */
 class Samples implements Fragment {
   readonly times: number[] = []
   start: number | null = null
@@ -108,7 +108,7 @@ class Samples implements Fragment {
     this.#track = track
   }
 
-  /** Makes a box padding. */
+  /** Turns a box into padding. */
   hide({ kind, at }: Box): void {
     if (!INERT.has(kind)) this.#edited().set(boxHeader('free', 0).subarray(4), at + 4)
   }
@@ -117,7 +117,7 @@ class Samples implements Fragment {
     return (this.changed ??= new Uint8Array(this.#moof))
   }
 
-  /** By tfdt. */
+  /** Reads the start time from tfdt. */
   begin({ track }: Header, { body, end }: Box): void {
     if (track !== this.#track || this.start !== null || end - body < 8) return
     const view = viewOf(this.#moof)
@@ -135,7 +135,7 @@ class Samples implements Fragment {
     if (run.dataOffset !== null) view.setInt32(body + 8, offset)
   }
 
-  /** @returns the offset behind the data of the run */
+  /** @returns the offset after the data of the run */
   add({ track, defaults }: Header, run: Run, offset: number): number {
     for (const { size, duration, shift, isKey } of run.samples()) {
       offset += size
@@ -154,10 +154,7 @@ interface Header {
   /** Offset of the body of tfhd. */
   readonly at: number
   readonly track: number
-  /**
-   * Where the data begins, from the fragment's first byte on; null: where that of the track before
-   * ends.
-   */
+  /** Offset of the data in the fragment; null if it follows the data of the previous track. */
   readonly base: number | null
   readonly defaults: FragmentDefaults
 }
@@ -206,7 +203,7 @@ interface RunSample {
 
 /** One trun box. */
 class Run {
-  /** From the base of the track's data; null: behind the run before. */
+  /** Offset from the base of the track's data; null if it follows the previous run. */
   readonly dataOffset: number | null
   readonly #view: DataView
   readonly #flags: number

@@ -1,5 +1,5 @@
 /**
- * Mirrored tracks of MP4 and MOV. mediabunny 1.61 reads only the rotation.
+ * Detects mirrored tracks of MP4 and MOV. mediabunny 1.61 reads only the rotation.
  */
 import { viewOf } from '../../base/bytes.ts'
 import type { Rotation } from '../frame.ts'

@@ -1,6 +1,6 @@
 /**
- * The index of an MP4 or MOV file (moov): reads what mediabunny 1.61 leaves out, and writes an
- * index of the one video track that is read.
+ * Reads the index of an MP4 or MOV file (moov), including what mediabunny 1.61 ignores. Writes an
+ * index of only the chosen video track.
  */
 import { viewOf } from '../../base/bytes.ts'
 import type { Rotation } from '../frame.ts'
@@ -10,21 +10,21 @@ import { readMirror } from './mirror.ts'
 import { type Description, describeEntry } from './sampleEntry.ts'
 import { exactTables, readSamples, type Samples } from './sampleTable.ts'
 
-/** What the index tells of the video track. */
+/** Properties of the video track in the index. */
 export interface Movie {
   readonly track: number
-  /** Ticks of a second in times of the track. */
+  /** Ticks per second of the track's times. */
   readonly timescale: number
   readonly edits: EditList | null
-  /** The turn of a track that is mirrored before; null: it is not. */
+  /** Rotation of a mirrored track; null if it is not mirrored. */
   readonly mirror: Rotation | null
-  /** Seconds of the media; null when the index does not tell. */
+  /** Seconds of the media; null if unknown. */
   readonly duration: number | null
   readonly samples: Samples
   readonly descriptions: readonly Description[]
-  /** Defaults of fragments (trex) by track; null when the file has no fragments. */
+  /** Defaults of fragments (trex) by track; null if the file has no fragments. */
   readonly fragments: ReadonlyMap<number, FragmentDefaults> | null
-  /** The index with nothing but this track; shorter than the original one. */
+  /** The index with only this track. It is shorter than the original one. */
   readonly moov: Uint8Array
 }
 
@@ -36,9 +36,9 @@ export interface FragmentDefaults {
   readonly flags: number
 }
 
-/** Tracks that are read to choose one. */
+/** Largest number of tracks that are read. */
 const MAX_TRACKS = 64
-/** Kinds of tracks in words. */
+/** Names of tracks by kind. */
 const HANDLERS: Readonly<Record<string, string>> = {
   soun: 'audio',
   sbtl: 'subtitles',
@@ -49,8 +49,8 @@ const HANDLERS: Readonly<Record<string, string>> = {
 /**
  * @param moov the box with its header
  * @param size bytes of the file; null: unknown
- * @param most samples that may be named
- * @returns the movie, or the kinds of its tracks when none is a video
+ * @param most largest number of samples
+ * @returns the movie, or the kinds of its tracks if none is a video
  * @throws TooManySamples
  */
 export function readMovie(moov: Uint8Array, size: number | null, most: number): Movie | string[] {
@@ -62,8 +62,8 @@ export function readMovie(moov: Uint8Array, size: number | null, most: number): 
     if (box.kind === 'trak' && tracks.length < MAX_TRACKS) tracks.push(readTrak(moov, box))
   }
   const videos = tracks.filter(({ handler }) => handler === 'vide')
-  // As mediabunny and players choose: an enabled track before a disabled one, moving pictures
-  // before stills.
+  // Same order as in mediabunny and players: enabled tracks before disabled ones, then video before
+  // still pictures.
   const rank = (trak: Trak): number =>
     (trak.enabled ? 0 : 2) + (trak.tables.has('stss') || trak.isEmpty ? 0 : 1)
   const best = videos.sort((a, b) => rank(a) - rank(b))[0]
@@ -98,10 +98,10 @@ interface Trak {
   readonly handler: string
   readonly time: { readonly scale: number; readonly duration: number }
   readonly elst: Uint8Array | null
-  /** Bodies of the tables in stbl by their kind, stsd included. */
+  /** Bodies of the tables in stbl (including stsd) by kind. */
   readonly tables: ReadonlyMap<string, Uint8Array>
   readonly isEmpty: boolean
-  /** Header boxes that are kept. */
+  /** Header boxes that are copied. */
   readonly tkhd: Uint8Array
   readonly mdhd: Uint8Array
 }
@@ -148,7 +148,7 @@ const TABLES: ReadonlySet<string> = new Set([
   'co64',
 ])
 
-/** Ticks of a second and duration of mvhd or mdhd. */
+/** Returns ticks per second and duration from mvhd or mdhd. */
 function scaleOf(body: Uint8Array): { scale: number; duration: number } {
   const view = viewOf(body)
   if (body[0] === 1 && body.length >= 32)
@@ -184,7 +184,7 @@ function trimmedMvex(moov: Uint8Array, mvex: Box, track: number): Uint8Array {
   return makeBox('mvex', kept.slice(0, 1))
 }
 
-/** All descriptions of samples, and an stsd of the first one that is used. */
+/** Returns all sample descriptions, and an stsd with the first one that is used. */
 function readDescriptions(
   body: Uint8Array | undefined,
   first: number,

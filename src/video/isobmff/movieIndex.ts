@@ -1,5 +1,5 @@
 /**
- * The index of an MP4 or MOV file (moov) as mediabunny should see it, and why one is refused.
+ * Converts the index of an MP4 or MOV file (moov) for mediabunny, and returns errors about it.
  */
 import { TrecvitError } from '../../base/error.ts'
 import { CONVERT } from '../codec/kinds.ts'
@@ -9,7 +9,7 @@ import { splitEdits } from './edits.ts'
 import { type Movie, readMovie } from './movie.ts'
 import { mostFrames, TooManySamples } from './sampleTable.ts'
 
-/** Brands of still pictures (ISO 23008-12). */
+/** Names of still pictures (ISO 23008-12) by brand. */
 const STILLS: Readonly<Record<string, string>> = {
   avif: 'AVIF',
   avis: 'AVIF',
@@ -18,18 +18,18 @@ const STILLS: Readonly<Record<string, string>> = {
   mif1: 'HEIF',
   msf1: 'HEIF',
 }
-/** Bytes of an index: a few for each frame. */
+/** Largest index in bytes: a few for each frame. */
 const MAX_INDEX = 2 ** 28
-/** Passes over the media that an edit list may ask for: each starts a decoder. */
+/** Largest number of passes of an edit list. Each pass starts a decoder. */
 const MAX_PASSES = 100
 
-/** The names and the first bytes of what is read, for messages. */
+/** The name and the first bytes of a media, for messages. */
 interface Named {
   readonly name: string
   readonly head: Uint8Array
 }
 
-/** Why a file has no tracks, as a sentence without a subject. */
+/** Returns why a file has no tracks, as a sentence without a subject. */
 export function noIndex(head: Uint8Array): string {
   const still = STILLS[String.fromCharCode(...head.subarray(8, 12))]
   const advice = 'convert it with ffmpeg -i INPUT OUTPUT.png'
@@ -37,18 +37,18 @@ export function noIndex(head: Uint8Array): string {
   return 'has no index of its tracks: it was cut short, or its recording was never finished'
 }
 
-/** An error about a file or stream. */
+/** Returns an error about a file or stream. */
 export function faultOf({ name }: Named, text: string): TrecvitError {
   return new TrecvitError(`${capital(name)} ${text}`)
 }
 
-/** An error of a walk as a sentence. */
+/** Converts an error of the parser to a readable one. */
 export function refusal(named: Named, error: unknown): unknown {
   if (!(error instanceof TooManySamples)) return error
   return faultOf(named, 'has an index that names more frames than the file can hold: it is damaged')
 }
 
-/** @throws TrecvitError when an index, of the file or of a fragment, is too large */
+/** @throws TrecvitError if an index of a file or fragment is too large */
 export function checkIndexSize(named: Named, kind: string, size: number): void {
   if (size <= MAX_INDEX) return
   const what = kind === 'moof' ? 'a fragment with an index' : 'an index'
@@ -58,12 +58,12 @@ export function checkIndexSize(named: Named, kind: string, size: number): void {
 /**
  * Reads an index.
  * @param moov the box with its header
- * @param isFirst whether the file begins with it: mediabunny knows a file by its first box
+ * @param isFirst whether it is the first box, by which mediabunny recognises the file
  * @param size bytes of the file; null: unknown
- * @param most samples that may be named
- * @returns the movie, and the bytes that mediabunny should see instead of the box
+ * @param most largest number of samples
+ * @returns the movie, and the bytes that replace the box for mediabunny
  * @throws TooManySamples
- * @throws TrecvitError when there is no video
+ * @throws TrecvitError if there is no video
  */
 export function patchIndex(
   named: Named,

@@ -1,29 +1,29 @@
 /**
- * Sample entries of video tracks in MP4 and MOV (ISO 14496-12 8.5.2, ISO 14496-14 5.6): the codec,
- * its configuration and its colour.
+ * Parses sample entries of video tracks in MP4 and MOV (ISO 14496-12 8.5.2, ISO 14496-14 5.6):
+ * codec, configuration and colour.
  */
 import { viewOf } from '../../base/bytes.ts'
 import { boxesIn, findBox, makeBox } from './boxes.ts'
 
 /** One sample description of a track. */
 export interface Description {
-  /** Four letters: avc1, hvc1, vp09 … */
+  /** Kind of the entry, such as avc1, hvc1 or vp09. */
   readonly kind: string
   /** avcC or hvcC, without its header. */
   readonly record: Uint8Array | null
   /** matrix_coefficients (ISO 23091-2) of the colr box. */
   readonly matrix: number | null
-  /** The entry as it is given to mediabunny. */
+  /** The entry for mediabunny. */
   readonly entry: Uint8Array
 }
 
-/** Bytes of a visual sample entry before its boxes, header included. */
+/** Bytes of a visual sample entry before its boxes, including the header. */
 const FIXED = 86
 
-/** Boxes of an entry that mediabunny needs. Others (sinf, esds) can change what it does. */
+/** Boxes of an entry that mediabunny needs. Others (sinf, esds) can change its behaviour. */
 const KEPT: ReadonlySet<string> = new Set(['avcC', 'hvcC', 'vpcC', 'av1C', 'colr', 'pasp'])
 
-/** Object types of esds (mp4ra.org) that have no kind of their own. */
+/** Codec names by object type of esds (mp4ra.org), for codecs without their own kind. */
 const OBJECT_TYPES: Readonly<Record<number, string>> = {
   0x20: 'MPEG-4 Part 2',
   0x60: 'MPEG-2',
@@ -39,8 +39,8 @@ const OBJECT_TYPES: Readonly<Record<number, string>> = {
 }
 const JPEG = 0x6c
 /**
- * Kinds that are Motion JPEG, and what mediabunny is told instead: of a kind that it does not know
- * it warns on the console.
+ * Kinds of Motion JPEG, and the kind that mediabunny sees instead. It logs a console warning about
+ * unknown kinds.
  */
 const MOTION_JPEG: ReadonlySet<string> = new Set(['jpeg', 'mjpa'])
 const STAND_IN = 'vp08'
@@ -72,12 +72,12 @@ function matrixOf(colr: Uint8Array | null): number | null {
     : null
 }
 
-/** objectTypeIndication of the decoder configuration in esds (ISO 14496-1 7.2.6.6). */
+/** Returns objectTypeIndication of the decoder configuration in esds (ISO 14496-1 7.2.6.6). */
 function objectType(entry: Uint8Array): number | null {
   for (const box of boxesIn(entry, FIXED, entry.length)) {
     if (box.kind !== 'esds') continue
     let at = box.body + 4
-    /** Tag of a descriptor; moves behind its length of 1 to 4 bytes. */
+    /** Reads the tag of a descriptor, and skips its length of 1 to 4 bytes. */
     const descriptor = (): number => {
       const tag = entry[at++] ?? 0
       for (let i = 0; i < 4 && ((entry[at++] ?? 0) & 0x80) !== 0; i++);
@@ -95,7 +95,7 @@ function objectType(entry: Uint8Array): number | null {
   return null
 }
 
-/** The entry with another kind, and with no other boxes than those that are needed. */
+/** Returns the entry with another kind, and only with the boxes that are needed. */
 function trimmed(entry: Uint8Array, kind: string): Uint8Array {
   const boxes = [...boxesIn(entry, FIXED, entry.length)].filter((box) => KEPT.has(box.kind))
   return makeBox(kind, [

@@ -1,15 +1,15 @@
 /**
- * The table of samples of an MP4 or MOV track (ISO 14496-12 8.6 and 8.7), checked against the bytes
- * that are there: mediabunny 1.61 creates as many entries as a table claims, and four bytes can
- * claim four billion.
+ * Parses the sample table of an MP4 or MOV track (ISO 14496-12 8.6 and 8.7). mediabunny 1.61
+ * creates as many entries as a table claims. Four bytes can claim four billion, so counts are
+ * checked against the available bytes first.
  */
 import { viewOf } from '../../base/bytes.ts'
 
-/** Times and descriptions of a track's samples, in order of decoding. */
+/** Times and descriptions of a track's samples, in decoding order. */
 export interface Samples {
   /** Composition times in ticks of the track. */
   readonly times: Float64Array
-  /** Index of the first key sample; the number of samples when there is none. */
+  /** Index of the first key sample; the number of samples if there is none. */
   readonly firstKey: number
   /** Bytes of the largest sample. */
   readonly largest: number
@@ -17,13 +17,13 @@ export interface Samples {
   readonly runs: readonly { readonly from: number; readonly description: number }[]
 }
 
-/** The bodies of a track's tables by their kind. */
+/** Bodies of a track's tables by kind. */
 export type Tables = ReadonlyMap<string, Uint8Array>
 
-/** A table that names more samples than the file can hold. */
+/** The error for a table with more samples than the file can contain. */
 export class TooManySamples extends Error {}
 
-/** Bytes of an entry of the tables that begin with the number of their entries. */
+/** Bytes per entry of the tables that begin with their number of entries. */
 const ENTRIES: Readonly<Record<string, number>> = {
   stts: 8,
   ctts: 8,
@@ -35,13 +35,13 @@ const ENTRIES: Readonly<Record<string, number>> = {
 /** Bytes of stsz and stz2 before their entries. */
 const SIZES_HEADER = 12
 
-/** Writers may be off by a few at the end. */
+/** Tolerance for the number of samples, because writers may be off by a few. */
 const SLACK = 1024
-/** Bytes of a frame, on average, below which no codec gets. */
+/** Smallest average size of a frame in bytes, for any codec. */
 const MIN_FRAME = 8
-/** Frames of one size, which is told once, in a stream. */
+/** Largest number of frames in a stream whose common size is stored only once. */
 const MOST_ALIKE = 10_000
-/** 90 hours of video. */
+/** Largest number of frames: 90 hours of video. */
 const MAX_FRAMES = 10_000_000
 
 /** The largest number of frames that a file of `size` bytes can hold; null: unknown. */
@@ -57,7 +57,7 @@ export function mostIndexed(size: number): number {
 /**
  * Reads the tables of a track.
  * @param size bytes of the file; null: unknown
- * @param most samples that may be named
+ * @param most largest number of samples
  * @throws TooManySamples
  */
 export function readSamples(tables: Tables, size: number | null, most: number): Samples {
@@ -71,7 +71,7 @@ export function readSamples(tables: Tables, size: number | null, most: number): 
   at = 0
   const offsets = tables.get('ctts')
   for (const [length, offset] of runs(offsets, count)) {
-    // Version 0 is unsigned by the standard; writers store negative offsets in it all the same.
+    // Version 0 is unsigned by the standard, but writers store negative offsets in it.
     for (const end = Math.min(count, at + length); at < end; at++) times[at]! += offset | 0
   }
   return {
@@ -83,11 +83,11 @@ export function readSamples(tables: Tables, size: number | null, most: number): 
 }
 
 /**
- * The tables as mediabunny should see them: with as many entries as they count, and with no sample
- * beyond those whose size and place are told. It reads entries that lie behind the end of a table
- * out of the boxes that follow, and a place that is not told is not a number.
- * @param count samples of the track
- * @returns the bodies in parts by the kinds of their tables
+ * Returns the tables for mediabunny. They contain exactly the entries that they count, and no
+ * sample without size and offset. mediabunny would read missing entries from the boxes after a
+ * table, and a missing offset would be NaN.
+ * @param count number of samples of the track
+ * @returns parts of the bodies by kind of table
  */
 export function exactTables(tables: Tables, count: number): Map<string, Uint8Array[]> {
   const { samples, entries } = placed(tables, count)
@@ -108,7 +108,7 @@ export function exactTables(tables: Tables, count: number): Map<string, Uint8Arr
   return exact
 }
 
-/** The first samples that lie in chunks, and the first entries of stsc, which tell that. */
+/** Returns the number of samples with an offset, and of the stsc entries that describe them. */
 function placed(tables: Tables, count: number): { samples: number; entries: number } {
   const entriesIn = (kind: string): number => {
     const table = tables.get(kind)
@@ -130,7 +130,7 @@ function placed(tables: Tables, count: number): { samples: number; entries: numb
   return { samples: Math.min(samples, count), entries }
 }
 
-/** The times (stts) of the first samples. */
+/** Returns the times table (stts) of the first samples. */
 function cutTimes(body: Uint8Array, samples: number): Uint8Array {
   const table = new Uint8Array(body)
   const view = viewOf(table)
@@ -160,7 +160,7 @@ function countSamples(tables: Tables, size: number | null, most: number): number
 
 function largestSample(tables: Tables, count: number): number {
   const sizes = tables.get('stsz')
-  // The sizes of stz2 have 16 bits at most.
+  // Sizes in stz2 have at most 16 bits, so they are never too large.
   if (sizes === undefined || count === 0) return 0
   const view = viewOf(sizes)
   let largest = view.getUint32(4)
@@ -170,7 +170,7 @@ function largestSample(tables: Tables, count: number): number {
   return largest
 }
 
-/** The runs of stts or ctts: a number of samples and their value. */
+/** Yields the runs of stts or ctts: a number of samples and their value. */
 function* runs(
   table: Uint8Array | undefined,
   count: number,
@@ -190,7 +190,7 @@ function entriesOf(table: Uint8Array, entry: number): number {
   return Math.min(viewOf(table).getUint32(4), Math.floor((table.length - 8) / entry))
 }
 
-/** Without stss, every sample is a key sample. */
+/** Returns the first key sample. Without stss, every sample is one. */
 function firstKey(table: Uint8Array | undefined, count: number): number {
   if (table === undefined || table.length < 8) return 0
   return entriesOf(table, 4) === 0

@@ -1,6 +1,6 @@
 /**
- * MP4 and MOV as they come, from a stream that cannot be read at any offset: mediabunny 1.61 gets
- * the same bytes as from a file, with the index and each fragment checked before it sees them.
+ * Reads MP4 and MOV from a stream without random access. mediabunny 1.61 gets the same bytes as
+ * from a file. The index and each fragment are checked before it reads them.
  */
 
 import { ReadableStreamSource } from 'mediabunny'
@@ -16,18 +16,18 @@ import type { Movie } from './movie.ts'
 import { checkIndexSize, faultOf, noIndex, patchIndex, refusal } from './movieIndex.ts'
 import { mostIndexed } from './sampleTable.ts'
 
-/** Bytes before the index that are kept until it comes. */
+/** Largest number of bytes before the index. They are kept until it is received. */
 const MAX_BEFORE = 2 ** 20
-/** Bytes of a frame: as many as mediabunny keeps of a stream. It allocates them at once. */
+/** Bytes of the largest frame. mediabunny keeps as many of a stream, and allocates them at once. */
 const MAX_FRAME = 2 ** 25
-/** Bytes of a box that is joined with its neighbours, and of all that are joined. */
+/** Largest box that is joined with adjacent boxes, and largest joined box, in bytes. */
 const SMALL = 2 ** 12
 const MAX_ROW = 2 ** 16
 
 /**
- * @param media a stream; its bytes are read
- * @returns frames are known where the index has a table of them, and not for fragments
- * @throws TrecvitError when there is no video, or the index names more than it can
+ * @param media a stream, which is consumed
+ * @returns the file; the number of frames is known only from an index, not from fragments
+ * @throws TrecvitError if there is no video, or the index has more samples than possible
  */
 export async function checkIsobmffStream(media: Media, signal: AbortSignal): Promise<Isobmff> {
   const reader = new ByteReader(await media.stream())
@@ -54,7 +54,7 @@ export async function checkIsobmffStream(media: Media, signal: AbortSignal): Pro
   const table = movie.fragments === null || movie.samples.times.length > 0 ? tableOf(movie) : null
   return {
     kind: kindOf(walk.first!, media.head),
-    // An error of the stream comes again with the next read.
+    // An error of the stream occurs again at the next read.
     source: new ReadableStreamSource(
       streamOf(all(), () => reader.cancel()),
       {
@@ -74,17 +74,17 @@ export async function checkIsobmffStream(media: Media, signal: AbortSignal): Pro
   }
 }
 
-/** Gives the bytes of a stream: each index patched, and other boxes as padding. */
+/** Yields the bytes of a stream: with each index patched, and other boxes as padding. */
 class StreamWalk {
   movie: Movie | null = null
   first: Box | null = null
   cut: string | null = null
-  /** Samples in fragments, from the first key sample on. */
+  /** Number of samples in fragments, from the first key sample on. */
   packets = 0
   readonly runs: { from: number; description: number }[] = []
   readonly #reader: ByteReader
   readonly #media: Media
-  /** Small boxes, one after the other, which become one. */
+  /** Adjacent small boxes that are joined. */
   #row: Uint8Array[] = []
   #rowLength = 0
 
@@ -104,14 +104,14 @@ class StreamWalk {
   async *#boxes(): AsyncGenerator<Uint8Array, void> {
     const reader = this.#reader
     for (let at = 0; ; ) {
-      // Without a wait for each box: there can be a hundred thousand in a megabyte.
+      // Awaits only when necessary: a megabyte can contain a hundred thousand boxes.
       let box = readBox(viewOf(reader.hand), 0, Infinity, at)
       if (box !== null && this.#isWhole(box) && box.end - at <= reader.hand.length) {
         for (const bytes of this.#see(box, reader.now(box.end - at))) yield bytes
         at = box.end
         continue
       }
-      // What is here is not kept back while more is awaited.
+      // Passes on the available bytes before waiting for more.
       for (const bytes of this.#endRow()) yield bytes
       const header = await this.#readHeader()
       box = readBox(viewOf(header), 0, Infinity, at)
@@ -126,7 +126,7 @@ class StreamWalk {
         if (bytes.length < size) return yield* this.#endIn(box, bytes)
         for (const part of this.#see(box, bytes)) yield part
       } else {
-        // mediabunny knows a file by its first box.
+        // mediabunny recognises a file by its first box.
         header.set(boxHeader(at === 0 ? 'ftyp' : 'free', 0).subarray(4), 4)
         yield header
         yield* reader.parts(size - header.length)
@@ -135,7 +135,7 @@ class StreamWalk {
     }
   }
 
-  /** Whether a box is read before any of it is passed on. */
+  /** Whether a box is read completely before any of it is passed on. */
   #isWhole(box: Box): boolean {
     const { kind, at, end } = box
     this.first ??= box
@@ -149,7 +149,7 @@ class StreamWalk {
     return this.movie === null ? kind === 'moov' : kind === 'moof' && this.movie.fragments !== null
   }
 
-  /** Fewer bytes than a header has at the end of the stream. */
+  /** Reads a header. It is shorter at the end of the stream. */
   async #readHeader(): Promise<Uint8Array> {
     const bytes = new Uint8Array(MAX_HEADER)
     const got = await this.#reader.fill(bytes.subarray(0, 8))
@@ -157,13 +157,13 @@ class StreamWalk {
     return bytes.subarray(0, 8 + (await this.#reader.fill(bytes.subarray(8))))
   }
 
-  /** The stream ends within a box. */
+  /** Handles the end of the stream within a box. */
   *#endIn({ kind, at }: Box, bytes: Uint8Array): Generator<Uint8Array, void> {
     if (!this.#isIndex(kind)) yield bytes
     else if (kind === 'moof') this.cut = `is cut short: the fragment at byte ${at} is not complete`
   }
 
-  /** @returns what can be passed on */
+  /** @returns the bytes to pass on */
   #see({ kind, at }: Box, bytes: Uint8Array): Uint8Array[] {
     if (this.#isIndex(kind)) {
       const seen = kind === 'moov' ? this.#index(bytes, at) : this.#fragment(bytes, at)
@@ -182,7 +182,7 @@ class StreamWalk {
     return bytes
   }
 
-  /** Null: a fragment without samples of the track, which is padding. */
+  /** Checks a fragment. Returns null if it has no samples of the track and becomes padding. */
   #fragment(moof: Uint8Array, at: number): Uint8Array | null {
     const { track, fragments } = this.movie!
     const fragment = readFragment(moof, at, track, fragments!, mostIndexed(moof.length))

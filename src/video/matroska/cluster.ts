@@ -7,23 +7,23 @@ import { type Element, elementsIn } from './elements.ts'
 
 const [SIMPLE_BLOCK, BLOCK_GROUP, BLOCK] = [0xa3, 0xa0, 0xa1]
 
-/** A cluster that is walked through. */
+/** A cluster that is being parsed. */
 export interface Cluster {
   readonly at: number
   /** null: unknown. */
   readonly end: number | null
-  /** Whether a block was seen. */
+  /** Whether it contained a block so far. */
   hasBlock: boolean
-  /** Elements that were seen. */
+  /** Number of elements so far. */
   parts: number
 }
 
-/** Whether an element of a cluster holds packets. */
+/** Whether an element of a cluster contains packets. */
 export function isBlock({ id }: Element): boolean {
   return id === SIMPLE_BLOCK || id === BLOCK_GROUP
 }
 
-/** Whether a cluster in memory has a block of a track. */
+/** Whether a cluster in memory contains a block of a track. */
 export function hasBlock(
   { bytes, start }: Pick<Pieces, 'bytes' | 'start'>,
   { body, end }: Element,
@@ -35,7 +35,7 @@ export function hasBlock(
     const isGroup = element.id === BLOCK_GROUP
     for (const block of isGroup ? elementsIn(bytes, element.body, element.end) : [element]) {
       if (isGroup && block.id !== BLOCK) continue
-      // Numbers of tracks beyond 126 take more than a byte.
+      // Track numbers above 126 have more than one byte.
       const first = bytes[block.body] ?? 0
       if (first === (0x80 | track) || first < 0x80) return true
     }

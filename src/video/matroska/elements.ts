@@ -2,25 +2,25 @@
  * Elements of Matroska and WebM files (RFC 8794): an id, a size, a body.
  */
 
-/** Where an element lies. */
+/** An element and its offsets in the file. */
 export interface Element {
   readonly id: number
   /** Offset of the id. */
   readonly at: number
   /** Offset of the body. */
   readonly body: number
-  /** Offset of the first byte behind the element; null when its size is unknown. */
+  /** Offset after the last byte of the element; null if its size is unknown. */
   readonly end: number | null
 }
 
-/** Bytes of the longest header: an id of 4 and a size of 8. */
+/** Bytes of the longest header: 4 for the id and 8 for the size. */
 export const MAX_HEADER = 12
 
 /**
  * Reads the header of an element.
  * @param offset of the header in the bytes
  * @param at offset of the header in the file
- * @returns null when no header is there
+ * @returns null if there is no header
  */
 export function readElement(bytes: Uint8Array, offset: number, at: number): Element | null {
   const first = bytes[offset]
@@ -37,8 +37,8 @@ export function readElement(bytes: Uint8Array, offset: number, at: number): Elem
 }
 
 /**
- * The elements in a range of a buffer; one that reaches beyond the range, or has no size, ends with
- * it.
+ * Yields the elements in a range of a buffer. An element that exceeds the range, or has no size, is
+ * cut at its end.
  */
 export function* elementsIn(
   bytes: Uint8Array,
@@ -54,19 +54,19 @@ export function* elementsIn(
   }
 }
 
-/** A big-endian number of up to 8 bytes; exact up to 2^53. */
+/** Reads a big-endian number of up to 8 bytes. It is exact up to 2^53. */
 export function unsigned(bytes: Uint8Array, at: number, length: number): number {
   let value = 0
   for (let i = 0; i < length; i++) value = value * 256 + (bytes[at + i] ?? 0)
   return value
 }
 
-/** The value of an element of unsigned integer type. */
+/** Returns the value of an unsigned integer element. */
 export function unsignedOf(bytes: Uint8Array, { body, end }: Element): number {
   return unsigned(bytes, body, Math.min(8, (end ?? body) - body))
 }
 
-/** The value of a variable-size integer; null when all its bits are ones (unknown). */
+/** Returns the value of a variable-size integer; null if all its bits are 1 (unknown). */
 function vint(bytes: Uint8Array, at: number, length: number): number | null {
   const ones = 0xff >> length
   let value = bytes[at]! & ones
@@ -79,8 +79,8 @@ function vint(bytes: Uint8Array, at: number, length: number): number | null {
 }
 
 /**
- * The header of a Void element that covers `length` bytes, at least 2.
- * @param longest bytes of the header
+ * Returns the header of a Void element of `length` bytes, at least 2.
+ * @param longest largest size of the header in bytes
  */
 export function voidHeader(length: number, longest: number = 9): Uint8Array {
   const most = Math.min(9, longest)

@@ -1,6 +1,6 @@
 /**
- * Matroska and WebM files, checked before mediabunny 1.61 reads them: it reads a file that ends
- * early without a word, and the first of several files that were joined.
+ * Checks Matroska and WebM files before mediabunny 1.61 reads them. mediabunny reports no error for
+ * a file that is cut short, and reads only the first of several concatenated files.
  */
 import type { Source } from 'mediabunny'
 import { TrecvitError } from '../../base/error.ts'
@@ -11,38 +11,37 @@ import { ID } from './ids.ts'
 import { Segment } from './segment.ts'
 import type { MatroskaTrack } from './tracks.ts'
 
-/** A checked Matroska file, or one of several that were joined end to end. */
+/** A checked Matroska file, or one of several concatenated files. */
 export interface Matroska {
   readonly kind: 'webm' | 'mkv'
   readonly source: Source
   readonly track: MatroskaTrack
   /**
-   * What the file lacks, as a sentence without a subject; null when nothing is known to be missing.
+   * What the file lacks, as a sentence without a subject; null if nothing is known to be missing.
    */
   readonly cut: string | null
   /**
-   * To be called when the part was read: what was interrupted at its end, as a clause, and the file
-   * that follows.
+   * Must be called after the part was read. Returns how its recording was interrupted, as a clause,
+   * and the file that follows.
    */
   rest(): Promise<{ readonly interrupted: string | null; readonly next: Matroska | null }>
 }
 
 const DOC_TYPE = 0x4282
-/** Bytes that are walked when a file is opened; the rest is walked as it is read. */
+/** Bytes that are checked when a file is opened. The rest is checked while it is read. */
 const EAGER = 2 ** 22
 const MAX_HEADER_BODY = 2 ** 12
-/** Elements between two files. */
+/** Largest number of elements between two files. */
 const MAX_BETWEEN = 1000
 
-/** True for bytes at the start of a Matroska or WebM file. */
+/** Whether the bytes are the start of a Matroska or WebM file. */
 export function isMatroska(head: Uint8Array): boolean {
   return unsigned(head, 0, 4) === ID.ebml
 }
 
 /**
  * @param start offset of the EBML header
- * @throws TrecvitError when there is no video, or something else stands where an element should
- *   begin
+ * @throws TrecvitError if there is no video, or there are invalid bytes between elements
  */
 export async function checkMatroska(
   media: SeekableMedia,
@@ -82,7 +81,7 @@ export async function checkMatroska(
 const NO_INDEX = 'has no index of its tracks: it was cut short, or its recording was never finished'
 
 /**
- * Reads the EBML header and the header of the segment behind it. Returns null if they are missing.
+ * Reads the EBML header and the header of the segment after it. Returns null if they are missing.
  */
 async function readHeader(
   pieces: Pieces,
@@ -101,7 +100,7 @@ async function readHeader(
   return segment?.id === ID.segment ? { kind, segment } : null
 }
 
-/** Looks behind a segment of known size for another file. */
+/** Searches for another file after a segment of known size. */
 async function findNext(pieces: Pieces, from: number): Promise<number | null> {
   let at = from
   for (let i = 0; i < MAX_BETWEEN && at + MAX_HEADER <= pieces.size; i++) {

@@ -1,5 +1,5 @@
 /**
- * Ids of the elements at the top of Matroska and WebM files (RFC 9559 5.1).
+ * Ids of the top-level elements of Matroska and WebM files (RFC 9559 5.1).
  */
 export const ID = {
   ebml: 0x1a45dfa3,
@@ -16,7 +16,7 @@ export const ID = {
   crc: 0xbf,
 } as const
 
-/** Elements of a segment, but padding and checksums. */
+/** Elements of a segment, except padding and checksums. */
 const LEVEL_1: ReadonlySet<number> = new Set([
   ID.seekHead,
   ID.info,
@@ -28,15 +28,15 @@ const LEVEL_1: ReadonlySet<number> = new Set([
   ID.tags,
 ])
 
-/** True for an element of a segment, but padding and checksums. */
+/** Whether an element belongs to a segment. Padding and checksums are not included. */
 export function isLevel1(id: number): boolean {
   return LEVEL_1.has(id)
 }
 
-/** True for an element that ends a cluster of unknown size. */
+/** Whether an element ends a cluster of unknown size. */
 export function isTop(id: number): boolean {
   return LEVEL_1.has(id) || id === ID.ebml || id === ID.segment
 }
 
-/** Elements of a cluster that are believed: it lasts 65 s at most. */
+/** Largest accepted number of elements in a cluster. A cluster lasts at most 65 s. */
 export const MAX_PARTS: number = 2 ** 15

@@ -1,15 +1,13 @@
 /**
- * Packets that Matroska compressed by zlib.
+ * Decompresses packets that Matroska compressed with zlib.
  */
 
 import { concat } from '../../base/bytes.ts'
 
-/** Bytes of the largest packet. */
+/** Bytes of the largest decompressed packet. */
 const MAX_PACKET = 2 ** 26
 
-/**
- * @throws Error when the bytes are no zlib stream, or one of more than 64 MiB
- */
+/** @throws Error if the bytes are not a zlib stream, or decompress to more than 64 MiB */
 export async function inflatePacket(data: Uint8Array): Promise<Uint8Array> {
   const reader = new Blob([data as Uint8Array<ArrayBuffer>])
     .stream()

@@ -1,7 +1,7 @@
 /**
- * The elements of a Matroska segment, walked ahead of mediabunny 1.61: between elements that are
- * none it searches for ever (`resync` in its ebml.ts does not end where nothing is found). What is
- * broken, or need not be seen, becomes padding.
+ * Checks the elements of a Matroska segment before mediabunny 1.61 reads them. Between invalid
+ * elements, mediabunny searches forever (`resync` in its ebml.ts does not end without a result).
+ * Broken and unnecessary elements become padding.
  */
 import { TrecvitError } from '../../base/error.ts'
 import { Padding, type Patch, type Pieces, type SeekableMedia } from '../container/pieces.ts'
@@ -16,36 +16,36 @@ const SMALL_CLUSTER = 2 ** 12
 const MAX_TRACKS = 2 ** 24
 const MAX_ELEMENTS = 2 ** 22
 
-/** The walk through one segment. */
+/** The parser of one segment. */
 export class Segment {
   readonly #media: SeekableMedia
   readonly #pieces: Pieces
-  /** What mediabunny sees instead; grows with the walk. */
+  /** Patches for mediabunny. Parsing adds to them. */
   readonly patches: Patch[] = []
   readonly #padding: Padding
-  /** Everything before it was walked. */
+  /** Offset up to which the segment was parsed. */
   #at: number
-  /** Where the segment ends; infinite when it does not tell. */
+  /** Offset of the end of the segment; Infinity if its size is unknown. */
   readonly #end: number
-  /** The video track, once it was found. */
+  /** The video track; null until it is found. */
   track: MatroskaTrack | null = null
   readonly #seen = new Set<number>()
   #elements = 0
-  /** Bytes of clusters that other elements of the segment begin before. */
+  /** Bytes of clusters that overlap later elements of the segment. */
   #overlap = 0
   #cluster: Cluster | null = null
-  /** The first of unknown elements in a row. */
+  /** Offset of the first of adjacent unknown elements. */
   #unknown: number | null = null
   /** How a recording of unknown size ends within an element, as a clause. */
   interrupted: string | null = null
-  /** Where another file begins. */
+  /** Offset where another file begins. */
   next: number | null = null
-  /** The last walk: one at a time. */
+  /** The last call of `advance`. Calls run one at a time. */
   #turn: Promise<void> = Promise.resolve()
 
   /**
    * @param at offset of the first element
-   * @param end of the segment; infinite: unknown
+   * @param end offset of its end; Infinity: unknown
    */
   constructor(media: SeekableMedia, pieces: Pieces, at: number, end: number) {
     this.#media = media
@@ -55,17 +55,17 @@ export class Segment {
     this.#end = end
   }
 
-  /** True when the walk has come to its end. */
+  /** True if the segment was parsed completely. */
   get isOver(): boolean {
     return this.#at >= this.#stop
   }
 
-  /** Where the walk ends. */
+  /** Offset where parsing ends. */
   get #stop(): number {
     return Math.min(this.next ?? Infinity, this.#end, this.#media.size)
   }
 
-  /** Walks on up to an offset at least, the end of the part or that of the file. */
+  /** Parses up to an offset or further, at most to the end of the segment or file. */
   advance(limit: number): Promise<void> {
     this.#turn = this.#turn.then(() => this.#walk(limit))
     return this.#turn
@@ -74,12 +74,12 @@ export class Segment {
   async #walk(limit: number): Promise<void> {
     const pieces = this.#pieces
     while (this.#at < Math.min(limit, this.#stop)) {
-      // Without a wait for each element: there can be half a million in a megabyte.
+      // Awaits only when necessary: a megabyte can contain half a million elements.
       if (pieces.isTired) await pieces.pause()
       if (!pieces.holds(this.#at, MAX_HEADER)) await pieces.load(this.#at, MAX_HEADER)
       if (this.#cluster?.end != null && this.#at >= this.#cluster.end) this.#endCluster()
       const element = this.#element()
-      // mediabunny ends a cluster here, whatever its size.
+      // mediabunny ends a cluster here, regardless of its size.
       const endsCluster = element !== null && isTop(element.id)
       const isPacket = this.#cluster !== null && element !== null && isBlock(element)
       if (!isPacket && ++this.#elements > MAX_ELEMENTS)
@@ -91,14 +91,16 @@ export class Segment {
     this.#padding.end()
   }
 
-  /** The element whose header begins here; null when none does before the end of the segment. */
+  /** Returns the element that begins here; null if its header exceeds the segment. */
   #element(): Element | null {
     const { bytes, start } = this.#pieces
     const element = readElement(bytes, this.#at - start, this.#at)
     return element !== null && element.body <= this.#stop ? element : null
   }
 
-  /** A part of a cluster; from one that is broken on, the cluster is padding. */
+  /**
+   * Parses an element of a cluster. After a broken one, the rest of the cluster becomes padding.
+   */
   #inCluster(element: Element | null, cluster: Cluster): void {
     const stop = this.#stop
     const end = Math.min(cluster.end ?? stop, stop)
@@ -124,7 +126,7 @@ export class Segment {
     const at = this.#at
     this.#endCluster()
     if ((element?.end ?? 0) > size) this.#interrupt()
-    // Fewer bytes than a header has are no element.
+    // Too few bytes for a header are not an element.
     if (element === null && at + MAX_HEADER > this.#stop) {
       this.#pad(at, this.#stop)
       this.#at = this.#stop
@@ -140,7 +142,7 @@ export class Segment {
     } else this.#unknownElement(element)
   }
 
-  /** A segment of known size tells by itself how much is missing. */
+  /** Records an interruption. If the segment has a size, missing bytes are reported instead. */
   #interrupt(): void {
     if (this.#end !== Infinity) return
     const where = `the element at byte ${this.#at}`
@@ -163,8 +165,8 @@ export class Segment {
   }
 
   /**
-   * A cluster may claim a little more than it has. mediabunny loads what each claims, so that many
-   * clusters within each other take the square of the file.
+   * Limits overlapping clusters. A cluster may claim slightly more than it has, but mediabunny
+   * loads every claimed byte. Nested clusters would then need memory quadratic in the file size.
    */
   #checkOverlap(at: number): void {
     const { size } = this.#media
@@ -202,8 +204,8 @@ export class Segment {
   }
 
   /**
-   * Padding, a checksum, or an element that nobody knows; one that no known element follows is
-   * damage.
+   * Handles padding, a checksum, or an unknown element. An unknown element that no known one
+   * follows is damage.
    */
   #unknownElement(element: Element): void {
     if (element.end === null) throw this.#damaged(this.#unknown ?? element.at)
@@ -212,7 +214,7 @@ export class Segment {
     this.#at = element.end
   }
 
-  /** A cluster of unknown size without a block is padding. */
+  /** Ends a cluster. One of unknown size without a block becomes padding. */
   #endCluster(): void {
     const cluster = this.#cluster
     this.#cluster = null
@@ -221,10 +223,10 @@ export class Segment {
     else this.#pad(cluster.at, this.#at)
   }
 
-  /** Pads up to the end of the segment at most: mediabunny sees nothing behind it. */
+  /** Adds padding, at most to the end of the segment. mediabunny reads nothing after it. */
   #pad(at: number, end: number): void {
     const to = Math.min(end, this.#stop)
-    // Padding has two bytes at least, and mediabunny takes no single byte for an element.
+    // Padding has at least two bytes, and mediabunny never reads a single byte as an element.
     if (to - at > 1) this.#padding.add(at, to)
   }
 

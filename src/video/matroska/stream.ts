@@ -1,6 +1,6 @@
 /**
- * Matroska and WebM streams, checked before mediabunny 1.61 sees them: it allocates what an element
- * claims, and behind an element that it does not know it may search for ever (`resync`).
+ * Checks Matroska and WebM streams before mediabunny 1.61 reads them. mediabunny allocates as many
+ * bytes as an element claims. After an unknown element it may search forever (`resync`).
  */
 import { TrecvitError } from '../../base/error.ts'
 import { ByteReader } from '../source/byteReader.ts'
@@ -11,7 +11,7 @@ import { type Element, MAX_HEADER, readElement, voidHeader } from './elements.ts
 import { ID, isTop, MAX_PARTS } from './ids.ts'
 import { readTracks } from './tracks.ts'
 
-/** Elements that mediabunny reads whole, and the most bytes of their bodies. */
+/** Elements that mediabunny reads completely, and the largest size of their bodies in bytes. */
 const WHOLE: ReadonlyMap<number, number> = new Map([
   [ID.ebml, 2 ** 12],
   [ID.info, 2 ** 24],
@@ -20,9 +20,9 @@ const WHOLE: ReadonlyMap<number, number> = new Map([
 ])
 
 /**
- * The stream as mediabunny sees it, with every element at its offset. Elements that it reads whole
- * have all their bytes; those that it need not see are padding. The result ends in a TrecvitError
- * where something else than an element begins, and without one where the stream is cut short.
+ * Returns the stream for mediabunny. Offsets are unchanged. Elements that mediabunny loads as a
+ * whole contain all their bytes. Unnecessary elements become padding. The result throws a
+ * TrecvitError at invalid bytes. It ends without an error if the stream is cut short.
  * @param name for messages
  */
 export function checkedMatroska(
@@ -33,22 +33,22 @@ export function checkedMatroska(
   return streamOf(new StreamWalk(reader, name).run(), () => reader.cancel())
 }
 
-/** The first offset behind an element, or behind the header of one that is entered. */
+/** Returns the offset after an element, or after the header of a segment. */
 function endOf({ id, body, end }: Element): number {
   return id === ID.segment ? body : (end ?? body)
 }
 
-/** Gives the elements of a stream. */
+/** Yields the elements of a stream. */
 class StreamWalk {
   readonly #reader: ByteReader
   readonly #name: string
-  /** Ids of elements that were read whole. */
+  /** Ids of elements that were read completely. */
   readonly #seen = new Set<number>()
   /** Number of the video track. */
   #track = 0
-  /** A cluster of unknown size: its elements before the first block, none afterwards. */
+  /** A cluster of unknown size. `before` holds its elements before the first block. */
   #cluster: { parts: number; before: Uint8Array[] | null } | null = null
-  /** Bytes of elements in a row that mediabunny need not see. */
+  /** Bytes of adjacent elements that mediabunny need not read. */
   #padding = 0
 
   constructor(reader: ByteReader, name: string) {
@@ -59,7 +59,7 @@ class StreamWalk {
   async *run(): AsyncGenerator<Uint8Array, void> {
     const reader = this.#reader
     for (let at = 0; ; ) {
-      // Without a wait for each element: there can be half a million in a megabyte.
+      // Awaits only when necessary: a megabyte can contain half a million elements.
       const ready = readElement(reader.hand, 0, at)
       if (ready !== null && endOf(ready) - at <= reader.hand.length) {
         this.#enter(ready)
@@ -67,7 +67,7 @@ class StreamWalk {
         at = endOf(ready)
         continue
       }
-      // What is here is not kept back while more is awaited.
+      // Passes on the available bytes before waiting for more.
       for (const bytes of this.#endPadding()) yield bytes
       const header = await this.#readHeader()
       if (header === null) return
@@ -90,7 +90,7 @@ class StreamWalk {
   }
 
   /**
-   * Checks that an element may begin here.
+   * Checks whether an element may begin here.
    * @throws TrecvitError
    */
   #enter({ id, at, body, end }: Element): void {
@@ -111,12 +111,12 @@ class StreamWalk {
     throw this.#fault(`has an element of ${end - body} bytes at byte ${at}: ${limit}`)
   }
 
-  /** True for an element that mediabunny reads. */
+  /** Whether mediabunny reads an element completely. */
   #isWhole(id: number): boolean {
     return WHOLE.has(id) && (id === ID.cluster || !this.#seen.has(id))
   }
 
-  /** @returns what can be passed on */
+  /** @returns the bytes to pass on */
   #see(element: Element, bytes: Uint8Array): Uint8Array[] {
     const { id, at, body, end } = element
     if (id === ID.segment) return [...this.#endPadding(), bytes]
@@ -144,14 +144,14 @@ class StreamWalk {
     return [...this.#endPadding(), bytes]
   }
 
-  /** Called before the blocks of a cluster of unknown size. */
+  /** Starts the blocks of a cluster of unknown size. Returns the elements before them. */
   #block(): Uint8Array[] {
     const before = [...this.#endPadding(), ...(this.#cluster?.before ?? [])]
     this.#cluster!.before = null
     return before
   }
 
-  /** A cluster without a block is padding. */
+  /** Ends a cluster. Without a block, it becomes padding. */
   #endCluster(): void {
     for (const { length } of this.#cluster?.before ?? []) this.#padding += length
     this.#cluster = null
@@ -165,7 +165,7 @@ class StreamWalk {
     return [bytes]
   }
 
-  /** @throws TrecvitError where the elements of a cluster do not fill it */
+  /** @throws TrecvitError if the elements of a cluster do not fill it exactly */
   #checkCluster(bytes: Uint8Array, from: number, start: number): void {
     let parts = 0
     for (let at = from; at < bytes.length; ) {
@@ -177,7 +177,7 @@ class StreamWalk {
     }
   }
 
-  /** The bytes of an element's header; null where the stream ends within it. */
+  /** Returns the header of an element; null if the stream ends within it. */
   async #readHeader(): Promise<Uint8Array | null> {
     const bytes = new Uint8Array(MAX_HEADER)
     let length = 0
@@ -187,7 +187,7 @@ class StreamWalk {
     }
     if (!(await read(1))) return null
     const idLength = Math.clz32(bytes[0]!) - 23
-    // The rest of the id, and the first byte of the size.
+    // Reads the rest of the id, and the first byte of the size.
     if (idLength <= 4 && !(await read(idLength))) return null
     const sizeLength = Math.clz32(bytes[idLength]!) - 23
     if (idLength <= 4 && sizeLength <= 8 && !(await read(sizeLength - 1))) return null

@@ -1,22 +1,22 @@
 /**
- * The tracks of a Matroska or WebM file: chooses the video track, and replaces what mediabunny 1.61
- * need not see, or cannot read, by padding.
+ * Chooses the video track of a Matroska or WebM file. Everything that mediabunny 1.61 does not need
+ * or support becomes padding.
  */
 import { type Element, elementsIn, unsignedOf, voidHeader } from './elements.ts'
 
-/** The video track that is read. */
+/** The chosen video track. */
 export interface MatroskaTrack {
   readonly number: number
-  /** True when every packet is compressed by zlib. */
+  /** True if every packet is compressed with zlib. */
   readonly isDeflated: boolean
-  /** Why the packets cannot be read, and what to do; null when they can. */
+  /** Why the packets are not supported, and what to do; null if they are. */
   readonly fault: string | null
   /** MatrixCoefficients (ISO 23091-2), and ChromaSitingHorz and ChromaSitingVert. */
   readonly matrix: number | null
   readonly siting: readonly [horizontal: number, vertical: number]
 }
 
-/** Types of tracks in words. */
+/** Names of tracks by type. */
 const TYPES: Readonly<Record<number, string>> = { 2: 'audio', 17: 'subtitles' }
 const ALGORITHMS: readonly string[] = ['zlib', 'bzip2', 'lzo1x', 'header stripping']
 const [ZLIB, STRIPPING] = [0, 3]
@@ -42,7 +42,7 @@ const ID = {
 
 /**
  * @param tracks the Tracks element with its header; changed in place
- * @returns the track, or the kinds of tracks when none is a video
+ * @returns the track, or the kinds of tracks if none is a video
  */
 export function readTracks(tracks: Uint8Array): MatroskaTrack | string[] {
   const [whole] = elementsIn(tracks, 0, tracks.length)
@@ -72,7 +72,7 @@ export function readTracks(tracks: Uint8Array): MatroskaTrack | string[] {
   }
 }
 
-/** Content encodings; mediabunny restores stripped headers. */
+/** Reads the content encodings. mediabunny supports header stripping. */
 function readEncodings(
   tracks: Uint8Array,
   entry: Element,

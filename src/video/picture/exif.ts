@@ -1,17 +1,17 @@
 /**
- * The orientation in EXIF: how a stored picture is turned to be seen upright.
+ * Reads the orientation in EXIF, by which a stored picture is displayed upright.
  * Reference: CIPA DC-008 (EXIF 2.32), section 4.6.4, tag 274; TIFF 6.0, section 2.
  */
 import { viewOf } from '../../base/bytes.ts'
 import type { Rotation } from '../frame.ts'
 
-/** A turn: mirrored from left to right if `mirrored`, then rotated clockwise. */
+/** A transform: mirrors from left to right if `mirrored`, then rotates clockwise. */
 export interface Turn {
   readonly mirrored: boolean
   readonly rotation: Rotation
 }
 
-/** Orientations 1 to 8. */
+/** Transforms for orientations 1 to 8. */
 const TURNS: readonly Turn[] = [
   { mirrored: false, rotation: 0 },
   { mirrored: true, rotation: 0 },
@@ -23,17 +23,17 @@ const TURNS: readonly Turn[] = [
   { mirrored: false, rotation: 270 },
 ]
 
-/** The turn of a picture without EXIF. */
+/** The transform of a picture without EXIF. */
 export const UPRIGHT: Turn = TURNS[0]!
 
 const ORIENTATION = 0x112
-/** Number of bytes of a field: tag, type, count, value. */
+/** Bytes of a field: tag, type, count, value. */
 const FIELD = 12
 
 /**
  * Reads the orientation.
- * @param tiff the EXIF data, from its byte order mark ("II" or "MM") on
- * @returns no turn where the data is damaged or has no orientation
+ * @param tiff the EXIF data, starting with its byte order mark ("II" or "MM")
+ * @returns the identity if the data is damaged or has no orientation
  */
 export function turnOf(tiff: Uint8Array): Turn {
   if (tiff.length < 8) return UPRIGHT
@@ -46,7 +46,7 @@ export function turnOf(tiff: Uint8Array): Turn {
   const end = directory + 2 + FIELD * view.getUint16(directory, little)
   for (let at = directory + 2; at + FIELD <= Math.min(end, tiff.length); at += FIELD) {
     if (view.getUint16(at, little) !== ORIENTATION) continue
-    // Of type SHORT; some write LONG.
+    // The type is SHORT, but some writers use LONG.
     const isLong = view.getUint16(at + 2, little) === 4
     const value = isLong ? view.getUint32(at + 8, little) : view.getUint16(at + 8, little)
     return TURNS[value - 1] ?? UPRIGHT

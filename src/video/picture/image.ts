@@ -1,5 +1,5 @@
 /**
- * One PNG or JPEG picture.
+ * Decodes one PNG or JPEG picture.
  */
 import { TrecvitError } from '../../base/error.ts'
 import { checkSize, type Frame, RGB } from '../frame.ts'
@@ -10,29 +10,29 @@ import type { Turn } from './exif.ts'
 import { readJpegHeader } from './jpeg.ts'
 import { readPng } from './png.ts'
 
-/** A decoded picture and how it was stored. */
+/** A decoded picture and its stored format. */
 export interface Image {
   readonly frame: Frame
   readonly kind: 'PNG' | 'JPEG'
-  /** The package that decoded it. */
+  /** Name of the package that decoded it. */
   readonly decoder: string
 }
 
-/** Compressed bytes of one picture. */
+/** Largest file in bytes. */
 const MAX_BYTES = 2 ** 28
 
-/** PNG or JPEG, by the first bytes of a file; null for anything else. */
+/** Returns PNG or JPEG by the first bytes of a file; null for other files. */
 export function imageKind(head: Uint8Array): Image['kind'] | null {
   if (String.fromCharCode(...head.subarray(0, 8)) === '\x89PNG\r\n\x1a\n') return 'PNG'
   return head[0] === 0xff && head[1] === 0xd8 && head[2] === 0xff ? 'JPEG' : null
 }
 
 /**
- * Decodes a picture to `rgba`. The rotation of the frame is that of EXIF; a mirrored picture is
- * mirrored back.
+ * Decodes a picture to `rgba`. The frame has the rotation of EXIF. A mirrored picture is mirrored
+ * back.
  * @param time of the frame, in seconds
- * @param maxPixels most pixels that the picture may have; default: what any reader takes
- * @throws TrecvitError when it is no PNG or JPEG, too large, cut short, damaged or not supported
+ * @param maxPixels largest number of pixels; default: the limit of all readers
+ * @throws TrecvitError if it is not PNG or JPEG, too large, cut short, damaged or not supported
  */
 export async function decodeImage(media: Media, time: number, maxPixels?: number): Promise<Image> {
   const kind = imageKind(media.head)
@@ -68,7 +68,7 @@ function refuse(name: string, kind: string, error: Error): never {
   throw new TrecvitError(`${name} is ${fault}: save or download it again`, { cause })
 }
 
-/** The picture that the decoder made, which is not used elsewhere; it is mirrored in place. */
+/** Returns the frame of a decoded picture. A mirrored picture is mirrored in place. */
 function toFrame(pixels: Pixels, { mirrored, rotation }: Turn, time: number): Frame {
   const { width, height, data } = pixels
   const stride = 4 * width
@@ -86,7 +86,7 @@ async function readAll(media: Media): Promise<ArrayBuffer> {
     let bytes = new Uint8Array(Math.min(media.size ?? 1 << 20, MAX_BYTES))
     for (let length = 0; ; ) {
       length += await reader.fill(bytes.subarray(length))
-      // One byte more tells a full array from an unfinished file.
+      // One more byte distinguishes a full array from a longer file.
       const probe = new Uint8Array(1)
       if (length < bytes.length || (await reader.fill(probe)) === 0)
         return bytes.slice(0, length).buffer

@@ -5,11 +5,11 @@ import { builtinModule } from '../../platform/platform.ts'
 /**
  * Lists the pictures of a directory or of a printf pattern.
  *
- * Those of a directory are its PNG and JPEG files by name, in the order of the numbers in the
- * names. Folders and hidden files, like the "._" companions that macOS writes, are ignored. Those
- * of a pattern are numbered from 0 or 1 on, to the first that is missing.
+ * Pictures of a directory are its PNG and JPEG files, sorted by the numbers in their names. Folders
+ * and hidden files are ignored, such as the "._" files of macOS. Pictures of a pattern are numbered
+ * from 0 or 1 to the first missing number.
  * @returns null if the path is neither
- * @throws TrecvitError if there is no picture
+ * @throws TrecvitError if there are no pictures
  */
 export async function listImages(path: string): Promise<string[] | null> {
   const fs = builtinModule('node:fs/promises')!

@@ -1,5 +1,5 @@
 /**
- * PNG and JPEG pictures as a video: one, or a list of them.
+ * Reads one PNG or JPEG picture, or a list of them, as a video.
  */
 import { TrecvitError } from '../../base/error.ts'
 import type { VideoSource } from '../choices.ts'
@@ -11,10 +11,9 @@ import { decodeImage } from './image.ts'
 
 /**
  * @param sources pictures of one size, in order
- * @param opened the first of them, where it was opened already
- * @param fps pictures a second
- * @throws TrecvitError when a picture is missing, damaged, of another kind or of another size than
- * the first
+ * @param opened the first picture, if it was already opened
+ * @param fps pictures per second
+ * @throws TrecvitError if a picture is missing, damaged, of another kind or size than the first
  */
 export async function openImages(
   sources: readonly VideoSource[],
@@ -60,7 +59,7 @@ export async function openImages(
   }
 }
 
-/** The size of a frame after rotation. */
+/** Returns the size of a frame after rotation. */
 function uprightOf(frame: Frame): Pick<Frame, 'width' | 'height' | 'rotation'> {
   const { width, height, rotation } = frame
   const turned = rotation % 180 !== 0

@@ -1,6 +1,6 @@
 /**
- * The header of a JPEG: the segments before the first scan. What libjpeg skips is skipped here,
- * too: stray bytes and fill bytes between segments, and markers without a length.
+ * Reads the header of a JPEG: the segments before the first scan. Like libjpeg, it skips stray
+ * bytes and fill bytes between segments, and markers without a length.
  *
  *     FF D8 | FF marker, length (u16, counts itself), data | ... | FF DA scan | FF D9
  *
@@ -9,16 +9,16 @@
 import { viewOf } from '../../base/bytes.ts'
 import { type Turn, turnOf, UPRIGHT } from './exif.ts'
 
-/** What the header of a JPEG says. */
+/** Fields of a JPEG header. */
 export interface JpegHeader {
   /** Pixels, as stored. */
   readonly width: number
   /** Pixels, as stored. */
   readonly height: number
-  /** Colours of a pixel: 1 grey, 3 YCbCr or RGB, 4 CMYK or YCCK. */
+  /** Components of a pixel: 1 grey, 3 YCbCr or RGB, 4 CMYK or YCCK. */
   readonly components: number
   readonly turn: Turn
-  /** Whether the scans are too short for the pixels: a Huffman code takes a bit a block or more. */
+  /** Whether the scans are too short for the pixels. A block takes at least one bit. */
   readonly isCut: boolean
 }
 
@@ -30,8 +30,8 @@ const EXIF = [0x45, 0x78, 0x69, 0x66, 0, 0]
 
 /**
  * Reads the header.
- * @returns null if it is cut short or damaged, or no end marker follows the scan: the decoder would
- *   fill up the picture with grey in silence
+ * @returns null if it is cut short or damaged, or no end marker follows the scan. The decoder would
+ * fill the rest of the picture with grey without an error
  */
 export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
   const view = viewOf(bytes)
@@ -80,12 +80,12 @@ function nextMarker(bytes: Uint8Array, from: number): number {
   return bytes.length
 }
 
-/** TEM and the restart markers. */
+/** Whether a marker has no length: TEM and the restart markers. */
 function hasNoLength(marker: number): boolean {
   return marker === 1 || (marker >= 0xd0 && marker <= 0xd7)
 }
 
-/** Start of frame of any coding; C4, C8 and CC are tables. */
+/** Whether a marker is a start of frame. C4, C8 and CC are not. */
 function isFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
 }

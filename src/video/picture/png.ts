@@ -1,6 +1,6 @@
 /**
- * The chunks of a PNG. Only those that make the pixels reach the decoder: it refuses a picture for
- * a damaged profile or a missing end, which browsers and libpng tolerate.
+ * Reads the chunks of a PNG. Only chunks that affect the pixels are passed to the decoder. It
+ * rejects a damaged profile or a missing end, which browsers and libpng tolerate.
  *
  *     signature (8 bytes) | length (u32), type, data, CRC-32 | ...
  *
@@ -9,33 +9,33 @@
 import { viewOf } from '../../base/bytes.ts'
 import { type Turn, turnOf, UPRIGHT } from './exif.ts'
 
-/** What the chunks of a PNG say. */
+/** Properties from the chunks of a PNG. */
 export interface PngHeader {
   /** Pixels, as stored. */
   readonly width: number
   /** Pixels, as stored. */
   readonly height: number
   readonly turn: Turn
-  /** Whether the data is too short for so many pixels, however well it is compressed. */
+  /** Whether the data is too short for the number of pixels, at any compression ratio. */
   readonly isCut: boolean
-  /** The PNG without the chunks that do not make its pixels. */
+  /** The PNG with only the chunks that affect the pixels. */
   readonly pixels: Uint8Array
 }
 
 const SIGNATURE = 8
-/** Number of bytes of a chunk beside its data. */
+/** Bytes of a chunk without its data. */
 const AROUND = 12
-/** Number of bytes of the signature and the first chunk. */
+/** Bytes of the signature and the first chunk. */
 const IHDR_END = SIGNATURE + AROUND + 13
-/** Number of bytes that deflate makes of one, at most. */
+/** Largest compression ratio of deflate. */
 const MAX_INFLATION = 1032
-/** Samples of a pixel, by colour type. */
+/** Samples per pixel, by colour type. */
 const SAMPLES = [1, 0, 3, 1, 2, 0, 4]
 const IEND = Uint8Array.of(0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82)
 
 /**
  * Reads the chunks.
- * @returns null if the first of them, the header, is missing
+ * @returns null if the first chunk, the header, is missing
  */
 export function readPng(bytes: Uint8Array): PngHeader | null {
   const view = viewOf(bytes)

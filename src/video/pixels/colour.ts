@@ -1,5 +1,5 @@
 /**
- * From resampled planes to RGB bytes.
+ * Converts resampled planes to RGB bytes.
  */
 import type { Colour } from '../frame.ts'
 
@@ -14,7 +14,7 @@ const LUMA: Readonly<Record<Exclude<Colour['matrix'], 'rgb'>, readonly [number, 
   fcc: [0.3, 0.11],
 }
 
-/** RGB, 0..255, of samples y, u, v: `r = scale·y + offset + rv·(v − centre)` and so on. */
+/** RGB in 0..255 of samples y, u, v: `r = scale·y + offset + rv·(v − centre)` and so on. */
 export interface Matrix {
   readonly scale: number
   readonly offset: number
@@ -25,9 +25,7 @@ export interface Matrix {
   readonly bu: number
 }
 
-/**
- * @param depth bits of a sample
- */
+/** @param depth bits per sample */
 export function makeMatrix({ matrix, fullRange }: Colour, depth: number): Matrix {
   const unit = 2 ** (depth - 8)
   const scale = fullRange ? 255 / (256 * unit - 1) : 255 / (219 * unit)
@@ -46,14 +44,14 @@ export function makeMatrix({ matrix, fullRange }: Colour, depth: number): Matrix
   }
 }
 
-/** Where pixel (x, y) of the stored picture goes: `start + x·stepX + y·stepY`, in bytes. */
+/** Target of pixel (x, y) of the stored picture: `start + x·stepX + y·stepY`, in bytes. */
 export interface Placement {
   readonly start: number
   readonly stepX: number
   readonly stepY: number
 }
 
-/** Writes Y, U, V planes [height, width] as RGB: the only rounding to whole levels. */
+/** Writes Y, U, V planes [height, width] as RGB. This is the only rounding to integers. */
 export function writeYuv(
   out: Uint8Array,
   [y, u, v]: readonly Float32Array[],
@@ -72,7 +70,7 @@ export function writeYuv(
   })
 }
 
-/** Writes red, green and blue planes [height, width] (of grey, the same one three times). */
+/** Writes red, green and blue planes [height, width]. For grey, all three are the same. */
 export function writeRgb(
   out: Uint8Array,
   [r, g, b]: readonly Float32Array[],

@@ -1,33 +1,33 @@
 /**
- * From a frame to the pixels a model looks at: resized, cropped, turned upright, RGB.
+ * Converts a frame to the pixels of a model's input: resized, cropped, rotated upright, RGB.
  */
 import { TrecvitError } from '../../base/error.ts'
 import { type Frame, LAYOUTS, planeShapes } from '../frame.ts'
 import { type Matrix, makeMatrix, type Placement, writeRgb, writeYuv } from './colour.ts'
 import { type Axis, makeAxis, resample, rowsNeeded, type Samples } from './resample.ts'
 
-/** What to make of a frame. */
+/** Shape of the pixels. */
 export interface PixelsShape {
   /** Pixels. */
   readonly height: number
   /** Pixels. */
   readonly width: number
   /**
-   * Number of crops, spread evenly along the side that is longer than needed. Default 1, the
-   * middle. ViViT's protocol has 3.
+   * Number of crops, spread evenly along the longer side. Default 1, the centre. ViViT's protocol
+   * uses 3.
    */
   readonly views?: number
-  /** Which of them, from 0 on (left or top). */
+  /** Index of the crop, starting at 0 (left or top). */
   readonly view?: number
 }
 
 /**
- * RGB pixels [height, width, 3], 0..255. The picture keeps its aspect: it is resized until it
- * covers the shape (bilinear, antialiased when shrinking), then cropped. Each plane is resized by
- * itself, chroma from where it sits; the conversion to RGB rounds once, at the end. The same bits
- * in every JavaScript engine.
- * @param into array of height * width * 3 bytes to fill; made when left out
- * @throws TrecvitError when the shape, the view or the size of `into` is wrong, or a plane of the
+ * Returns RGB pixels [height, width, 3] in 0..255. The picture keeps its aspect ratio. It is
+ * resized until it covers the shape (bilinear, antialiased when it shrinks), then cropped. Each
+ * plane is resized separately, chroma from its own sample positions. The conversion to RGB rounds
+ * once, at the end. The result is bit-identical in every JavaScript engine.
+ * @param into array of height * width * 3 bytes for the result; default: a new one
+ * @throws TrecvitError if the shape, the view or the size of `into` is wrong, or a plane of the
  * frame is too small
  * @example
  * const data = toPixels(frame, { height: 224, width: 224 })
@@ -56,7 +56,7 @@ export function toPixels(frame: Frame, shape: PixelsShape, into?: Uint8Array): U
   const [a, b, c] = plan.planes
   if (samples.length === 1) writeRgb(out, [a!, a!, a!], plan.width, plan.matrix, plan.place)
   else if (frame.matrix !== 'rgb') writeYuv(out, plan.planes, plan.width, plan.matrix, plan.place)
-  // RGB-coded video keeps green, blue and red where others keep Y, U and V.
+  // RGB-coded video stores green, blue and red in place of Y, U and V.
   else
     writeRgb(
       out,
@@ -69,8 +69,8 @@ export function toPixels(frame: Frame, shape: PixelsShape, into?: Uint8Array): U
 }
 
 /**
- * All that depends on sizes only, and scratch memory. Width is that of the crop before it is turned
- * upright.
+ * Everything that depends only on sizes, and scratch memory. `width` is that of the crop before it
+ * is rotated.
  */
 interface Plan {
   readonly axes: readonly { readonly x: Axis; readonly y: Axis }[]
@@ -81,7 +81,7 @@ interface Plan {
   readonly place: Placement
 }
 
-/** The last few plans: a program sees one or two sizes, three views each. */
+/** Cached plans. A program typically has one or two sizes with three views each. */
 const plans = new Map<string, Plan>()
 const MAX_PLANS = 16
 
@@ -114,7 +114,7 @@ function makePlan(frame: Frame, height: number, width: number, view: number, vie
   const { format, rotation, siting, isMirrored = false, pixelAspect = 1 } = frame
   const layout = LAYOUTS[format]
   const turned = rotation === 90 || rotation === 270
-  // As seen upright: the whole resized picture, and the crop in it.
+  // Sizes of the whole resized picture and of the crop, as displayed upright.
   const shownW = frame.width * pixelAspect
   const [seenW, seenH] = turned ? [frame.height, shownW] : [shownW, frame.height]
   const wider = seenW * height > seenH * width
@@ -124,7 +124,7 @@ function makePlan(frame: Frame, height: number, width: number, view: number, vie
     views === 1 ? Math.floor(excess / 2) : Math.floor((excess * view) / (views - 1))
   const left = part(fullW - width)
   const top = part(fullH - height)
-  // The same crop in the stored picture, not yet mirrored.
+  // The same crop in the stored picture, before mirroring.
   const across = { 0: left, 90: top, 180: fullW - left - width, 270: fullH - top - height }[
     rotation
   ]
@@ -166,8 +166,8 @@ function makePlan(frame: Frame, height: number, width: number, view: number, vie
 }
 
 /**
- * Clockwise: at 90 degrees the stored left column becomes the top row, and its top end the right
- * one.
+ * Returns the target of pixels after a clockwise rotation. At 90 degrees, the left column becomes
+ * the top row, and its top becomes the right end.
  */
 function placement(rotation: Frame['rotation'], height: number, width: number): Placement {
   const row = width * 3
@@ -178,13 +178,13 @@ function placement(rotation: Frame['rotation'], height: number, width: number): 
   return { start: end - row + 3, stepX: -row, stepY: 3 }
 }
 
-/** Fills each row from its other end. */
+/** Fills each row from right to left if the picture is mirrored. */
 function mirrorIf(isMirrored: boolean, place: Placement, width: number): Placement {
   const { start, stepX } = place
   return isMirrored ? { ...place, start: start + (width - 1) * stepX, stepX: -stepX } : place
 }
 
-/** One entry a colour. */
+/** Returns one entry for each colour. */
 function samplesOf(frame: Frame): Samples[] {
   const { depth, channels } = LAYOUTS[frame.format]
   const shapes = planeShapes(frame.format, frame.width, frame.height)
@@ -206,7 +206,7 @@ function samplesOf(frame: Frame): Samples[] {
   })
 }
 
-/** 16-bit samples, which a view can show only at even addresses. */
+/** Returns 16-bit samples. A copy is needed at odd addresses. */
 function words(data: Uint8Array): Uint16Array {
   const even = data.byteOffset % 2 === 0 ? data : data.slice()
   return new Uint16Array(even.buffer, even.byteOffset, even.length >> 1)

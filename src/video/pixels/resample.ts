@@ -1,7 +1,7 @@
 /**
- * Separable resampling with a triangle filter: plain bilinear where the picture grows, antialiased
- * where it shrinks (the filter widens by the ratio, as in PIL's BILINEAR). Only + - * / and floor
- * on float64 and float32: the same bits in every engine.
+ * Separable resampling with a triangle filter. It is bilinear when the picture grows, and
+ * antialiased when it shrinks (the filter widens by the ratio, as in PIL's BILINEAR). It has only
+ * basic arithmetic and floor on float64 and float32: results are bit-identical in every engine.
  */
 
 /**
@@ -14,28 +14,29 @@ export interface Axis {
   readonly taps: number
 }
 
-/** Which samples of an axis are made from which. */
+/** How an axis is resampled. */
 export interface AxisShape {
-  /** Samples there are. */
+  /** Number of source samples. */
   readonly from: number
-  /** Pixels of the whole picture that the samples cover; more than `from` for chroma. */
+  /** Pixels of the picture that the samples cover; more than `from` for chroma. */
   readonly pixels: number
   /** Pixels of the whole resized picture. */
   readonly to: number
-  /** The part of it that is made. */
+  /** Offset and length of the resampled part in it. */
   readonly offset: number
   readonly length: number
-  /** Bits by which the samples are sparser than pixels. */
+  /** log2 of the pixels per sample. */
   readonly shift: 0 | 1
   /**
-   * Where sample 0 sits, in pixels from the edge: 0.5 on the first pixel, 1 between the first two.
+   * Position of sample 0 in pixels from the edge: 0.5 is on the first pixel, 1 between the first
+   * two.
    */
   readonly site: number
 }
 
 /**
- * Returns the filter of one axis. Samples beyond the edge are ignored, and the others scaled to sum
- * 1.
+ * Returns the filter of one axis. Samples outside the picture are ignored; the other weights are
+ * scaled to a sum of 1.
  */
 export function makeAxis({ from, pixels, to, offset, length, shift, site }: AxisShape): Axis {
   const pitch = 1 << shift
@@ -71,13 +72,13 @@ export interface Samples {
   readonly stride: number
   /** Samples from one pixel to the next. */
   readonly step: number
-  /** Position of the first. */
+  /** Index of the first sample. */
   readonly start: number
 }
 
 /**
- * Resamples to `out`, [y.length, x.length]. `rows` is scratch for the source rows that are needed,
- * resampled along x.
+ * Resamples to `out`, [y.length, x.length]. `rows` is scratch memory for the source rows, resampled
+ * along x.
  */
 export function resample(
   out: Float32Array,
@@ -104,7 +105,7 @@ export function resample(
   }
 }
 
-/** Number of source rows that `resample` needs scratch for. */
+/** Returns the number of source rows that `resample` needs scratch memory for. */
 export function rowsNeeded(y: Axis): number {
   return y.starts.at(-1)! + y.taps - y.starts[0]!
 }

@@ -1,5 +1,5 @@
 /**
- * Streams of uncompressed pictures: y4m, and bare RGB bytes.
+ * Reads uncompressed pictures: y4m, and raw RGB bytes without a header.
  */
 import { TrecvitError } from '../../base/error.ts'
 import type { RawFormat } from '../choices.ts'
@@ -10,8 +10,7 @@ import type { Reading } from '../video.ts'
 import { readY4mFrame, readY4mHeader } from './y4m.ts'
 
 /**
- * @throws TrecvitError when the header is not understood; while reading, when a picture is cut
- * short
+ * @throws TrecvitError if the header is not supported. Reading throws it if a picture is cut short
  */
 export async function openY4m(media: Media, signal: AbortSignal): Promise<Reading> {
   const reader = new ByteReader(await media.stream(), media.size)
@@ -46,8 +45,8 @@ export async function openY4m(media: Media, signal: AbortSignal): Promise<Readin
 }
 
 /**
- * @param fps pictures a second
- * @throws TrecvitError when the size is not possible; while reading, when a picture is cut short
+ * @param fps pictures per second
+ * @throws TrecvitError if the size is out of range. Reading throws it if a picture is cut short
  */
 export async function openRaw(
   media: Media,
@@ -91,8 +90,8 @@ export async function openRaw(
 }
 
 /**
- * A stream that was cancelled may end in an error of its own: the reason of the abort is the one to
- * tell.
+ * Returns an error handler. After an abort, a stream may fail with its own error, but the reason of
+ * the signal is thrown.
  */
 function rethrow(signal: AbortSignal): (error: unknown) => never {
   return (error) => {

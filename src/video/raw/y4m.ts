@@ -1,6 +1,6 @@
 /**
- * YUV4MPEG2 ("y4m"): one line of header, then "FRAME" lines with raw planes behind them. What
- * `ffmpeg -f yuv4mpegpipe -` writes.
+ * Parses YUV4MPEG2 ("y4m"), the output of `ffmpeg -f yuv4mpegpipe -`. One header line is followed
+ * by "FRAME" lines, each with raw planes after it.
  */
 
 import { TrecvitError } from '../../base/error.ts'
@@ -9,19 +9,19 @@ import { type Colour, checkSize, type FrameFormat, frameBytes, untaggedMatrix } 
 import type { ByteReader } from '../source/byteReader.ts'
 import { capital } from '../source/media.ts'
 
-/** What the header line says. */
+/** Fields of the header line. */
 export interface Y4mHeader extends Colour {
   readonly width: number
   readonly height: number
   readonly format: FrameFormat
-  /** Pictures a second, as a fraction: `num / den`. */
+  /** Pictures per second, as a fraction: `num / den`. */
   readonly fps: { readonly num: number; readonly den: number }
 }
 
 /** The first bytes of every y4m stream. */
 export const Y4M_MAGIC = 'YUV4MPEG2 '
 
-/** Longest header and FRAME line that is read. */
+/** Largest length of the header line and of FRAME lines. */
 const MAX_LINE = 1024
 
 const COLOURS: Readonly<Record<string, readonly [FrameFormat, Colour['siting']]>> = {
@@ -43,8 +43,7 @@ const COLOURS: Readonly<Record<string, readonly [FrameFormat, Colour['siting']]>
 }
 
 /**
- * @throws TrecvitError when the header is no y4m header, lacks a size, or names a colour space that
- * is not read
+ * @throws TrecvitError if it is not a y4m header, lacks a size, or has an unsupported colour space
  */
 export async function readY4mHeader(reader: ByteReader, name: string): Promise<Y4mHeader> {
   const line = (await reader.line(MAX_LINE)) ?? ''
@@ -82,10 +81,9 @@ export async function readY4mHeader(reader: ByteReader, name: string): Promise<Y
 }
 
 /**
- * The planes of one picture, in one array without padding; null at the end of the stream.
+ * Returns the planes of one picture in one array without padding; null at the end of the stream.
  * @param index number of the picture, for messages
- * @throws TrecvitError when the stream ends inside the picture or something else than a picture
- * comes
+ * @throws TrecvitError if the stream ends within the picture, or the next bytes are not a picture
  */
 export async function readY4mFrame(
   reader: ByteReader,

@@ -1,28 +1,26 @@
 import { concat } from '../../base/bytes.ts'
 import { asBytes } from '../../base/realm.ts'
 
-/** Bytes that are allocated before any has come: a picture of 1920x1080, 4:2:0, fits. */
+/** Bytes that are allocated before any are received: enough for a picture of 1920x1080, 4:2:0. */
 const FIRST = 1 << 22
 
 /**
- * Exact numbers of bytes and whole lines out of a stream of chunks, with back-pressure: nothing is
- * read before it is asked for.
+ * Reads exact numbers of bytes and whole lines from a stream of chunks. It has back-pressure:
+ * nothing is read before it is requested.
  */
 export class ByteReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   #rest: Uint8Array = new Uint8Array(0)
-  /** Bytes that are allocated at once. */
+  /** Largest number of bytes that are allocated at once. */
   #believed: number
 
-  /** @param size bytes of the stream, where they are known */
+  /** @param size bytes of the stream, if known */
   constructor(stream: ReadableStream<Uint8Array>, size: number | null = null) {
     this.#reader = stream.getReader()
     this.#believed = Math.max(size ?? 0, FIRST)
   }
 
-  /**
-   * Fills `into` and returns how many bytes came: fewer than asked for only where the stream ended.
-   */
+  /** Fills `into` and returns the number of bytes. It is smaller only at the end of the stream. */
   async fill(into: Uint8Array): Promise<number> {
     let done = 0
     while (done < into.length && (await this.#more())) {
@@ -35,8 +33,9 @@ export class ByteReader {
   }
 
   /**
-   * Returns the next `count` bytes, fewer only where the stream ended. Memory grows as they come,
-   * because a header may claim more than there is; as many as came before are allocated at once.
+   * Returns the next `count` bytes; fewer only at the end of the stream. A header may claim more
+   * bytes than exist, so memory grows with the received bytes. As many as were already received are
+   * allocated at once.
    */
   async take(count: number): Promise<Uint8Array> {
     let bytes = new Uint8Array(Math.min(count, this.#believed))
@@ -51,31 +50,31 @@ export class ByteReader {
   }
 
   /**
-   * Returns `head` with the bytes behind it, `count` in all; fewer only where the stream ended.
+   * Returns `head` and the bytes after it, `count` in total; fewer only at the end of the stream.
    */
   async takeBehind(head: Uint8Array, count: number): Promise<Uint8Array> {
     return concat([head, await this.take(count - head.length)])
   }
 
-  /** Returns the next bytes as they come, `limit` at most; null at the end of the stream. */
+  /** Returns the next available bytes, at most `limit`; null at the end of the stream. */
   async some(limit: number): Promise<Uint8Array | null> {
     if (!(await this.#more())) return null
     return this.now(limit)
   }
 
-  /** Bytes that came with others and are not read yet. */
+  /** Bytes that were received but not read yet. */
   get hand(): Uint8Array {
     return this.#rest
   }
 
-  /** The next `count` bytes of those at hand. */
+  /** Returns the next `count` bytes of those in `hand`. */
   now(count: number): Uint8Array {
     const part = this.#rest.subarray(0, count)
     this.#rest = this.#rest.subarray(count)
     return part
   }
 
-  /** The next `count` bytes as they come, fewer only where the stream ended. */
+  /** Yields the next `count` bytes as they arrive; fewer only at the end of the stream. */
   async *parts(count: number): AsyncGenerator<Uint8Array, void> {
     for (let left = count; left > 0; ) {
       const part = await this.some(left)
@@ -86,8 +85,8 @@ export class ByteReader {
   }
 
   /**
-   * The next line as Latin-1 text without its newline, cut at `limit` bytes; null at the end of the
-   * stream.
+   * Returns the next line as Latin-1 text without its newline, cut at `limit` bytes; null at the
+   * end of the stream.
    */
   async line(limit: number): Promise<string | null> {
     let text = ''
@@ -101,14 +100,14 @@ export class ByteReader {
     return text === '' ? null : text
   }
 
-  /** Ends the stream; a read that waits ends too. Never throws. */
+  /** Ends the stream, and any pending read. Never throws. */
   async cancel(): Promise<void> {
     await this.#reader.cancel().catch(() => {})
   }
 
   /**
-   * All that is left, the bytes already taken from the stream included. The reader is not to be
-   * used after.
+   * Returns `head` and all remaining bytes, including those already received. The reader must not
+   * be used afterwards.
    */
   remainder(head: Uint8Array): ReadableStream<Uint8Array> {
     const start = [head, this.#rest].filter((part) => part.length > 0)

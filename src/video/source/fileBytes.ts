@@ -3,7 +3,7 @@ import { TrecvitError } from '../../base/error.ts'
 import { capital } from './media.ts'
 import type { Bytes } from './seekable.ts'
 
-/** The bytes of an open file. */
+/** Returns the bytes of an open file. */
 export function fileBytes(file: FileHandle, name: string, size: number): Bytes {
   return {
     name,

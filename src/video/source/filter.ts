@@ -1,14 +1,14 @@
 /**
- * Streams whose bytes are checked as they come.
+ * Streams whose bytes are checked while they are read.
  */
 import { breathe } from '../../platform/platform.ts'
 
-/** Milliseconds of work after which timers and aborts get their turn. */
+/** Milliseconds of work before yielding to the event loop. */
 const PAUSE = 8
 
 /**
- * The bytes that a walk gives; nothing is read before it is asked for.
- * @param cancel ends the reading early
+ * Returns the bytes of a generator as a stream. Nothing is read before it is requested.
+ * @param cancel called when the reader cancels the stream
  */
 export function streamOf(
   walk: AsyncIterator<Uint8Array, void>,

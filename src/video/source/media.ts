@@ -1,32 +1,32 @@
 /**
- * The bytes of a video, wherever they come from.
+ * The bytes of a video from any source.
  */
 import type { Source } from 'mediabunny'
 
 /**
- * A source whose first bytes were read. Only one of `stream` and `container` may be called, once.
+ * A source whose first bytes were read. Call only one of `stream` and `container`, once.
  */
 export interface Media {
-  /** Quoted, or "the stream" and the like: the subject of messages. */
+  /** The subject of messages: a quoted name, or a phrase such as "the stream". */
   readonly name: string
   /** The first bytes, up to 64. */
   readonly head: Uint8Array
-  /** All bytes in order. */
+  /** Returns all bytes in order. */
   stream(): Promise<ReadableStream<Uint8Array>>
-  /** The same for mediabunny, which reads at any offset where the source can. */
+  /** Returns all bytes for mediabunny, with random access if the source supports it. */
   container(): Source
-  /** Bytes, where known without reading to the end. */
+  /** Size in bytes, or null if it is unknown before the end. */
   readonly size: number | null
-  /** The bytes from an offset on, fewer at the end; null where only `stream` reads. */
+  /** Returns the bytes at an offset, fewer at the end; null if only `stream` is supported. */
   readonly read: ((offset: number, length: number) => Promise<Uint8Array>) | null
-  /** Its absolute path, where another process can open it, too. */
+  /** Its absolute path, if another process can open it. */
   readonly path?: string
 }
 
-/** Enough for every format's magic. */
+/** Bytes that are enough to recognise every format. */
 export const HEAD = 64
 
-/** A name at the start of a sentence. */
+/** Returns a name for the start of a sentence. */
 export function capital(name: string): string {
   return name.charAt(0).toUpperCase() + name.slice(1)
 }

@@ -1,11 +1,11 @@
 /**
- * Streams of Node as those of the web, with back-pressure: nothing is read before it is asked for.
+ * Converts Node streams to web streams. Back-pressure: nothing is read before it is requested.
  */
 import type { Readable } from 'node:stream'
 import { cannotOpen } from '../../checkpoint/filePath.ts'
 import { builtinModule } from '../../platform/platform.ts'
 
-/** The bytes of a stream; a cancel destroys it. */
+/** Returns the bytes of a stream. Cancelling destroys the stream. */
 export function webStream(stream: Readable): ReadableStream<Uint8Array> {
   const iterator: AsyncIterator<Uint8Array> = stream[Symbol.asyncIterator]()
   return new ReadableStream<Uint8Array>(
@@ -22,9 +22,10 @@ export function webStream(stream: Readable): ReadableStream<Uint8Array> {
 }
 
 /**
- * Opens a named pipe, whether somebody writes to it already or not. Null where only files can be
- * read: such a read blocks a thread, and with it an abort and the end of the process.
- * @throws TrecvitError when it cannot be opened
+ * Opens a named pipe, even before a process writes to it. Returns null if the runtime reads only
+ * files. A read of the pipe as a file would block a thread, and delay an abort and the end of the
+ * process.
+ * @throws TrecvitError if it cannot be opened
  */
 export function openPipe(path: string): ReadableStream<Uint8Array> | null {
   const { platform, versions } = process

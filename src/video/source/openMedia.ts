@@ -1,6 +1,6 @@
 /**
- * Opens a video wherever it comes from: a path, an address, a Blob, memory or a stream. Formats are
- * recognised by `head`, never by a name.
+ * Opens a video from a path, URL, Blob, memory or stream. Formats are recognised by `head`, never
+ * by a file name.
  */
 import { BlobSource, BufferSource, CustomSource, ReadableStreamSource } from 'mediabunny'
 import { TrecvitError } from '../../base/error.ts'
@@ -20,15 +20,12 @@ import { openPipe } from './nodeStream.ts'
 import { seekable } from './seekable.ts'
 import { readPrefix, spool } from './spool.ts'
 
-/** True where files, processes and native packages exist: Node, Deno and Bun. */
+/** Whether the runtime has files, processes and native packages: Node, Deno and Bun. */
 export function onServer(): boolean {
   return typeof process === 'object' && typeof process.versions?.node === 'string'
 }
 
-/**
- * @throws TrecvitError when the source is missing, out of reach, empty or of no kind that can be
- * read
- */
+/** @throws TrecvitError if the source is missing, unreachable, empty or not supported */
 export async function openMedia(
   source: VideoSource,
   signal: AbortSignal | undefined,
@@ -53,7 +50,7 @@ async function openAny(source: VideoSource, signal: AbortSignal | undefined): Pr
   }
   if (isBlob(source)) {
     const head = await readBlob(source, 0, HEAD)
-    // The Blob of jsdom, or of another realm, is none to mediabunny.
+    // mediabunny rejects a Blob of jsdom or of another realm.
     const whole = source instanceof Blob && typeof source.stream === 'function'
     const read = (start: number, end: number) => readBlob(source, start, end)
     const name =
@@ -125,14 +122,14 @@ function fileStream(file: FileHandle): ReadableStream<Uint8Array> {
   )
 }
 
-/** A pipe (standard input, <(command)) can be read once and only in order. */
+/** Opens a pipe (standard input, <(command)). It can be read only once and in order. */
 async function openStream(
   stream: ReadableStream<Uint8Array>,
   name: string,
   signal: AbortSignal | undefined,
 ): Promise<Media> {
   const reader = new ByteReader(stream)
-  // Ends a read that waits, too.
+  // This also ends a pending read.
   signal?.addEventListener('abort', () => void reader.cancel(), { once: true })
   const first = new Uint8Array(HEAD)
   const head = first.subarray(0, await reader.fill(first))
@@ -146,7 +143,7 @@ async function openStream(
     size: null,
     read: null,
     stream: async () => whole(),
-    // An error of the stream comes again with the next read.
+    // An error of the stream occurs again at the next read.
     container: () =>
       new ReadableStreamSource(checkedMatroska(whole(), name), { handleUnhandledError() {} }),
   }

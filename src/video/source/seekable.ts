@@ -1,5 +1,5 @@
 /**
- * Videos whose bytes can be read at any offset: files, and servers with Range requests.
+ * Videos with random access: files, and servers that support Range requests.
  */
 import { CustomSource } from 'mediabunny'
 import { HEAD, type Media } from './media.ts'
@@ -9,14 +9,14 @@ export interface Bytes {
   /** The subject of messages. */
   readonly name: string
   readonly size: number
-  /** Reads `length` bytes from `offset` on; both lie within the size. */
+  /** Reads `length` bytes at `offset`. Both must be within the size. */
   read(offset: number, length: number): Promise<Uint8Array>
   close(): Promise<void>
 }
 
 const CHUNK = 1 << 18
 
-/** Makes a video of them. They are closed at its end, and by an abort. */
+/** Returns the media of the bytes. They are closed at its end, and by an abort. */
 export async function seekable(bytes: Bytes, signal: AbortSignal | undefined): Promise<Media> {
   const { name, size } = bytes
   let isClosed = false

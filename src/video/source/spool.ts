@@ -1,6 +1,6 @@
 /**
- * Streams of MP4 and MOV whose index comes behind the pictures: they are stored before they are
- * read, in a temporary file, or in memory where there are no files.
+ * Stores streams of MP4 and MOV whose index follows the pictures, because they cannot be read in
+ * order. They are stored in a temporary file, or in memory if there are no files.
  */
 import { TrecvitError } from '../../base/error.ts'
 import { builtinModule } from '../../platform/platform.ts'
@@ -12,23 +12,23 @@ import { seekable } from './seekable.ts'
 /** Bytes of the largest stream that is stored. */
 const MAX_FILE = 2 ** 33
 const MAX_MEMORY = 2 ** 29
-/** Bytes of a stream that are read to find its index. */
+/** Bytes of a stream in which its index is searched. */
 const MAX_PREFIX = 1 << 20
 
 const CHUNK = 1 << 18
 const FIRST_BOXES = ['ftyp', 'styp', 'moov', 'moof', 'mdat', 'free', 'skip', 'wide', 'pnot', 'uuid']
 
-/** The first bytes of a stream, read as far as a decision needed them. */
+/** The first bytes of a stream, as many as needed to choose how to read it. */
 export interface Prefix {
   readonly bytes: Uint8Array
-  /** Whether it is an MP4 or MOV that can be read only from its end. */
+  /** Whether it is an MP4 or MOV whose index follows the pictures. */
   readonly isIndexLast: boolean
 }
 
-/** Reads the boxes at the beginning of a stream until one is the index or holds pictures. */
+/** Reads the boxes at the start of a stream, up to the index or the pictures. */
 export async function readPrefix(reader: ByteReader, head: Uint8Array): Promise<Prefix> {
   let bytes = head
-  // Twice as long each time: a MB of small boxes is not copied for each of them.
+  // The buffer doubles each time, so many small boxes are not copied once for each box.
   let room = head
   const reach = async (end: number): Promise<boolean> => {
     if (room.length < end) room = grown(bytes, 2 * end)
@@ -54,7 +54,7 @@ export async function readPrefix(reader: ByteReader, head: Uint8Array): Promise<
 
 /**
  * Stores a stream.
- * @throws TrecvitError when it is too large or cannot be stored
+ * @throws TrecvitError if it is too large or cannot be stored
  */
 export async function spool(
   reader: ByteReader,
@@ -85,7 +85,7 @@ async function spoolToFile(
   }
   const file = await fs.open(path, 'wx+', 0o600).catch(refuse)
   try {
-    // It has no name any more, so it goes with the process, however that ends.
+    // A file without a name is removed when the process ends, even after a crash.
     await fs.unlink(path)
     let size = 0
     for await (const part of parts(reader, prefix, name, MAX_FILE)) {
