@@ -1,6 +1,6 @@
 /**
- * Reads files of named tensors, one tensor at a time, in bounded memory. Every file is untrusted:
- * sizes are checked before memory is allocated.
+ * Reads files of named tensors, one tensor at a time, in bounded memory. No file is trusted: sizes
+ * are checked before memory is allocated.
  */
 
 import { TrecvitError } from '../base/error.ts'
@@ -15,8 +15,8 @@ import type { Source } from './source.ts'
 /** An open checkpoint. */
 export interface Checkpoint extends Reader {
   /**
-   * Frees the file or the connection. A read that is under way rejects, and so does one afterwards.
-   * May be called more than once.
+   * Frees the file or the connection. Unfinished and later reads reject. May be called more than
+   * once.
    */
   close(): Promise<void>
   /** Closes the checkpoint, for `await using`. */
@@ -24,7 +24,7 @@ export interface Checkpoint extends Reader {
 }
 
 /**
- * Opens an .npz or .safetensors file. The first bytes decide the format, not the name.
+ * Opens an .npz or .safetensors file. The first bytes determine the format, not the name.
  * @param options.signal aborts opening and, for HTTP, every later request
  * @throws TrecvitError when the file cannot be read, has another format, or is damaged
  * @example
@@ -45,7 +45,7 @@ export async function openCheckpoint(
   }
 }
 
-/** Returns a checkpoint whose reads reject once it is closed. */
+/** Returns a checkpoint whose reads reject after `close`. */
 function ending(reader: Reader, source: Source): Checkpoint {
   let closing: Promise<void> | undefined
   const closedError = (tensor: string) =>
@@ -100,7 +100,7 @@ async function openFormat(source: Source, signal: AbortSignal | undefined): Prom
   )
 }
 
-/** Other formats that are passed by mistake, by their first bytes. */
+/** Other formats that are passed by mistake, with the first bytes of each. */
 const kinds: readonly (readonly [RegExp, string])[] = [
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the first bytes of the file
   [/^\x80[\x02-\x05]/, 'a Python pickle'],

@@ -1,13 +1,13 @@
 /**
- * File paths, file: URLs, and the errors of files that cannot be opened.
+ * File paths, file: URLs, and errors for files that cannot be opened.
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { builtinModule } from '../platform/platform.ts'
 
 /**
- * Returns the path that a file: URL names.
- * @throws TrecvitError when it names none on this machine
+ * Returns the path of a file: URL.
+ * @throws TrecvitError if the URL is not a path on this machine
  */
 export function pathOf(url: URL): string {
   const shown = quote(url.href)
@@ -16,14 +16,14 @@ export function pathOf(url: URL): string {
   try {
     return node.fileURLToPath(url)
   } catch (cause) {
-    // A host before the path, or a "/" that is encoded.
+    // The URL has a host name or an encoded "/".
     const advice = 'give the path itself, or file:///PATH'
     const reason = (cause as Error).message
     throw new TrecvitError(`URL ${shown} names no file (${reason}): ${advice}`, { cause })
   }
 }
 
-/** Returns the error of a runtime without files. */
+/** Returns the error for a runtime without files. */
 export function noFiles(what: string): TrecvitError {
   const reason = 'this runtime has no file system'
   return new TrecvitError(
@@ -31,7 +31,7 @@ export function noFiles(what: string): TrecvitError {
   )
 }
 
-/** Returns the error of a file that cannot be opened. */
+/** Returns the error for a file that cannot be opened. */
 export function cannotOpen(path: string, error: NodeJS.ErrnoException): TrecvitError {
   const shown = quote(path)
   if (error.code === 'ENOENT') return new TrecvitError(`There is no file at ${shown}`)

@@ -6,9 +6,9 @@ import type { Source } from './source.ts'
 import { checkRange } from './source.ts'
 
 /**
- * A file on disk, in Node, Deno or Bun.
- * @throws TrecvitError when there is no such file, it is not a regular file, it cannot be opened,
- * or this runtime has no files
+ * Opens a file on disk, in Node, Deno or Bun.
+ * @throws TrecvitError if the file does not exist, is not a regular file or cannot be opened, or if
+ * this runtime has no files
  */
 export async function openFile(from: string | URL): Promise<Source> {
   const shown = quote(String(from))
@@ -18,7 +18,7 @@ export async function openFile(from: string | URL): Promise<Source> {
   const refuse = (error: NodeJS.ErrnoException): never => {
     throw cannotOpen(String(from), error)
   }
-  // Before opening: opening a pipe waits for its writer.
+  // Checked before opening: opening a named pipe waits for a writer.
   const stat = await fs.stat(path).catch(refuse)
   if (!stat.isFile())
     throw new TrecvitError(

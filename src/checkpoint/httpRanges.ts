@@ -1,5 +1,5 @@
 /**
- * A file on an HTTP server that answers Range requests. A connection that breaks is opened again.
+ * A file on an HTTP server with Range requests. A broken connection is opened again.
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
@@ -14,20 +14,22 @@ import {
 } from './httpRequest.ts'
 import { checkRange, type Source } from './source.ts'
 
-/** Largest gap between two reads, in bytes, that one request skips by receiving it. */
+/** Largest gap between two reads, in bytes. Smaller gaps are received and dropped. */
 const GAP = 1 << 16
 /**
- * Bytes of a request during sequential reads. The size doubles from the first to the last, so that
- * a reader that stops early wastes little.
+ * First and last size of a request during sequential reads, in bytes. The size doubles, so that a
+ * reader that stops early wastes little.
  */
 const FIRST_WINDOW = 1 << 20
 const LAST_WINDOW = 1 << 25
-/** Connections that may break without `PROGRESS` bytes between them, and the first pause in ms. */
+/** Number of broken connections without `PROGRESS` bytes in between, and the first pause in ms. */
 const MAX_BREAKS = 3
 const PROGRESS = 1 << 20
 const PAUSE = 250
 
-/** A response being read: its next byte is `at` in the file, its last one `end - 1`. */
+/**
+ * A response that is being read. `at` is the offset of its next byte; `end - 1` that of the last.
+ */
 interface Body {
   readonly reader: Reader
   at: number
@@ -36,7 +38,8 @@ interface Body {
 }
 
 /**
- * @param first the range that the response holds, and the size of the file
+ * Returns a source that reads a file by ranges.
+ * @param first end of the range in `response`, which starts at 0, and the size of the file
  * @param signal aborts every later request
  */
 export function openRanges(
@@ -58,7 +61,7 @@ export function openRanges(
   let breaks = 0
   let received = 0
 
-  /** Waits before the next try. Throws the error after too many of them. */
+  /** Waits before the next attempt. Throws the error after too many attempts. */
   async function borne(error: unknown): Promise<void> {
     if (!(error instanceof BrokenConnection) || closed) throw error
     breaks = received < PROGRESS ? breaks + 1 : 1
@@ -138,7 +141,7 @@ export function openRanges(
   }
 }
 
-/** Returns the next bytes of the response: at least one, and none past its promised end. */
+/** Returns the next bytes of the response: at least one, and none after its declared end. */
 async function next(body: Body, url: URL, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const bytes = body.rest.length > 0 ? body.rest : await pull(body.reader, url, signal)
   if (bytes === undefined) {

@@ -1,18 +1,18 @@
 /**
- * HTTP requests whose errors name the URL and the reason.
+ * HTTP requests. Their errors contain the URL and the reason.
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 
 export type Reader = ReadableStreamDefaultReader<Uint8Array>
 
-/** The connection failed or ended early. Another try may succeed. */
+/** Error: the connection failed or ended early. Another attempt may succeed. */
 export class BrokenConnection extends TrecvitError {}
 
 /**
- * Returns an answer whose status is 416, or 2xx with a body.
- * @throws BrokenConnection when there is no answer
- * @throws TrecvitError when the status is another
+ * Sends a request. Returns a response with status 416, or 2xx with a body.
+ * @throws BrokenConnection if there is no response
+ * @throws TrecvitError for any other status
  */
 export async function request(
   url: URL,
@@ -33,7 +33,7 @@ export async function request(
   throw new TrecvitError(`${show(url)} answered with ${status}`)
 }
 
-/** Returns the next non-empty chunk, or undefined at the end. */
+/** Returns the next chunk that is not empty, or undefined at the end. */
 export async function pull(
   reader: Reader,
   url: URL,
@@ -52,14 +52,14 @@ export async function pull(
   }
 }
 
-/** Returns the bytes that the answer promises; null if it does not say. */
+/** Returns the declared size of the body in bytes, or null if there is none. */
 export function promisedSize({ headers }: Response): number | null {
-  // That of a compressed answer counts compressed bytes.
+  // The length of a compressed response is its compressed size.
   const text = headers.get('content-encoding') === null ? headers.get('content-length') : null
   return text === null ? null : Number(text)
 }
 
-/** Parses `Content-Range: bytes 0-99/1234`; undefined when absent, hidden, unknown or absurd. */
+/** Parses `Content-Range: bytes 0-99/1234`. Returns undefined if it is missing or not valid. */
 export function contentRange(
   response: Response,
 ): { start: number; end: number; size: number } | undefined {
@@ -70,17 +70,17 @@ export function contentRange(
   return range.start < range.end && range.end <= range.size ? range : undefined
 }
 
-/** Names an address without user name and query, where signed addresses carry secrets. */
+/** Formats a URL without user name and query, because signed URLs contain secrets there. */
 export function show(url: URL): string {
   return `URL ${quote(url.origin === 'null' ? url.href.slice(0, 40) : url.origin + url.pathname)}`
 }
 
-/** The name of the file at an address. */
+/** Returns the file name in a URL. */
 export function fileNameOf(url: URL): string {
   return url.pathname.split('/').at(-1) || url.host
 }
 
-/** Returns why fetch failed: its own message is "fetch failed", and the reason is its cause. */
+/** Returns the reason of an error of fetch. Its message is only "fetch failed"; see its cause. */
 function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return error.cause instanceof Error ? error.cause.message : error.message

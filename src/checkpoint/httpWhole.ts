@@ -1,19 +1,19 @@
 /**
- * The whole body of an answer, from a server without Range requests.
+ * The whole body of a response, from a server without Range requests.
  */
 import { TrecvitError } from '../base/error.ts'
 import { BrokenConnection, fileNameOf, promisedSize, pull, show } from './httpRequest.ts'
 import { checkRange, type Source } from './source.ts'
 
-/** Piece of a body that is kept in memory. */
+/** Bytes of a segment of a body in memory. */
 const SEGMENT = 1 << 23
-/** Bytes of the largest body that is kept in memory: what WebAssembly can address. */
+/** Bytes of the largest body in memory: the address space of WebAssembly. */
 const MAX_WHOLE = 2 ** 32
 
 /**
- * Reads the whole body into memory. In pieces: its length is known only at its end, and one array
- * would have to grow.
- * @throws TrecvitError when it is larger than `limit` bytes, or ends before the promised size
+ * Reads the whole body into memory. Uses segments, because the length is known only at the end and
+ * a single array would have to grow.
+ * @throws TrecvitError if the body is larger than `limit` bytes or shorter than its declared size
  */
 export async function readWhole(
   url: URL,
@@ -63,7 +63,7 @@ export async function readWhole(
   return source
 }
 
-/** The body of an answer; an error instead of an end before the promised size. */
+/** Returns the body of a response. It fails if it ends before the declared size. */
 export function checkedBody(
   url: URL,
   response: Response,

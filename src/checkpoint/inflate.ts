@@ -1,35 +1,35 @@
-/** Deflated data, from front to back. */
+/** Inflates deflated data sequentially. */
 import { TrecvitError } from '../base/error.ts'
 import { webClasses } from '../platform/web.ts'
 import type { ReadAt } from './zip.ts'
 
 /**
- * Bytes of deflated data that are inflated at a time: few at first, when only a header is read, and
- * never enough for a decompression bomb to fill memory.
+ * First and largest number of deflated bytes per step. The first is small, because often only a
+ * header is read. The largest is small enough that a decompression bomb cannot fill memory.
  */
 const FIRST_PIECE = 1 << 10
 const LAST_PIECE = 1 << 15
 
-/** Gives bytes in order. */
+/** A sequential reader of bytes. */
 export interface ContentReader {
   /**
    * Fills `into` with the next bytes.
-   * @throws TrecvitError when there are fewer
+   * @throws TrecvitError if there are fewer
    */
   fill(into: Uint8Array): Promise<void>
   /**
-   * Call after the last byte.
-   * @throws TrecvitError when there are more
+   * Checks that all bytes were read. Call it after the last `fill`.
+   * @throws TrecvitError if there are more
    */
   end(): Promise<void>
-  /** Frees what is held, at the end or before. */
+  /** Frees resources, at the end or before. */
   close(): void
 }
 
 /**
- * Inflates bytes without a header (RFC 1951), as far as they are asked for.
- * @param read gives the deflated bytes, those at..stop−1
- * @param what is inflated, for messages
+ * Inflates raw deflate data (RFC 1951) on demand.
+ * @param read reads the deflated bytes, those at..stop−1
+ * @param what the subject of error messages
  */
 export function inflated(read: ReadAt, at: number, stop: number, what: string): ContentReader {
   let piece = FIRST_PIECE

@@ -16,22 +16,22 @@ import { decodeText, encodeText } from '../platform/web.ts'
 import type { Fill, Layout } from './values.ts'
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
-/** numpy needs about 100 bytes for an array of numbers. */
+/** Largest header. numpy needs about 100 bytes for an array of numbers. */
 const MAX_HEADER = 1 << 16
 
 const KEY = /(?<quote>['"])(?<key>\w+)\k<quote>/.source
 const TEXT = /(?<mark>['"])(?<text>[^'"]*)\k<mark>/.source
 const OTHER = /(?<bool>True|False)|\((?<tuple>[\d\s,L]*)\)/.source
 
-/** `'key': value,` in the header. A value that begins with [ lists the fields of a structure. */
+/** Matches `'key': value,` in the header. A value that starts with [ is the list of a structure. */
 const FIELD = new RegExp(
   `\\s*${KEY}\\s*:\\s*(?:(?<list>\\[)|(?:${TEXT}|${OTHER})\\s*(?:,|(?=\\})))`,
   'y',
 )
 
-/** Thrown for an undamaged array whose values are not supported numbers. */
+/** Error for a valid array whose values are not supported numbers. */
 export class NotNumbers extends TrecvitError {
-  /** Number of bytes of its values, or null where they cannot be counted. */
+  /** Bytes of the values, or null if their size is unknown. */
   readonly bytes: number | null
 
   constructor(message: string, bytes: number | null) {
@@ -42,7 +42,7 @@ export class NotNumbers extends TrecvitError {
 
 /** Contents of a .npy header. */
 export interface NpyHeader extends Layout {
-  /** The header as stored, magic included: the values follow it. */
+  /** The header as stored, with magic number. The values follow it. */
   readonly bytes: Uint8Array
 }
 
@@ -60,10 +60,10 @@ const refusals: Readonly<Record<string, string>> = {
 }
 
 /**
- * Reads the header of a .npy.
- * @param what the array, for messages
- * @throws NotNumbers when it is an array of anything but numbers
- * @throws TrecvitError when it is no .npy, or damaged
+ * Reads the header of an .npy file.
+ * @param what the subject of error messages
+ * @throws NotNumbers if the values are not numbers
+ * @throws TrecvitError if it is not an .npy file, or is damaged
  */
 export async function readNpyHeader(fill: Fill, what: string): Promise<NpyHeader> {
   const start = new Uint8Array(12)
@@ -105,8 +105,8 @@ function parseHeader(text: string, what: string): Layout {
   const dims = fields.get('shape')?.['tuple']
   if (descr === undefined || order === undefined || dims === undefined) throw damaged(what)
   const shape = dims.trim() === '' ? [] : dims.split(',')
-  if (shape.length > 1 && shape.at(-1)!.trim() === '') shape.pop() // a tuple of one ends in a comma
-  // L: a long integer of Python 2
+  if (shape.length > 1 && shape.at(-1)!.trim() === '') shape.pop() // (3,) has a trailing comma
+  // L: a Python 2 long integer
   if (!shape.every((n) => /^\s*\d+L?\s*$/.test(n))) throw damaged(what)
   const sides = shape.map((n) => Number.parseFloat(n))
   const dtype = parseDescr(descr, sides, what)
@@ -119,7 +119,7 @@ function damaged(what: string): TrecvitError {
 
 function parseDescr(descr: string, shape: readonly number[], what: string): DType {
   const [, kind = '', size = ''] = /^[<>|=]?([a-zA-Z?])(\d*)(?:\[[^\]]*\])?$/.exec(descr) ?? []
-  // numpy counts bytes, and our names bits.
+  // The dtype has the size in bytes, our names in bits.
   const dtype = ['?', 'b1'].includes(kind + size) ? 'bool' : kind + 8 * Number(size)
   if (Object.hasOwn(itemBytes, dtype) && !descr.endsWith(']')) return dtype as DType
   const holds = refusals[kind]
@@ -128,21 +128,21 @@ function parseDescr(descr: string, shape: readonly number[], what: string): DTyp
     `${what} holds ${holds ?? 'values of an unsupported format'} (dtype ${shown}): ` +
     'save it as numbers, for example float32'
   if (holds === undefined) throw new TrecvitError(message)
-  // Objects are pickled in as many bytes as they need; a character of text has four.
+  // The size of pickled objects is unknown. A character of text has four bytes.
   const bytes = kind === 'O' ? null : Number(size) * (kind === 'U' ? 4 : 1)
   const count = countValues(shape, 'u8')
   throw new NotNumbers(message, bytes === null || count === undefined ? bytes : bytes * count)
 }
 
-/** An array to be written: float32, or bytes. */
+/** An array to write: float32 or bytes. */
 export interface NpyArray {
   readonly data: Float32Array | Uint8Array
   readonly shape: readonly number[]
 }
 
 /**
- * The bytes of a .npy file of float32 (`<f4`) or bytes (`|u1`), row-major.
- * @throws TrecvitError when the shape does not fit the data
+ * Encodes an .npy file of float32 (`<f4`) or bytes (`|u1`), row-major.
+ * @throws TrecvitError if the shape does not match the length of the data
  */
 export function encodeNpy(data: Float32Array | Uint8Array, shape: readonly number[]): Uint8Array {
   const dtype = data instanceof Float32Array ? 'f32' : 'u8'
@@ -154,7 +154,7 @@ export function encodeNpy(data: Float32Array | Uint8Array, shape: readonly numbe
   const header =
     `{'descr': '${dtype === 'f32' ? '<f4' : '|u1'}', 'fortran_order': False, 'shape': ` +
     `(${tuple}), }`
-  // The values begin at a multiple of 64 bytes, after a line end.
+  // The header ends with a line feed, so that the values begin at a multiple of 64 bytes.
   const start = Math.ceil((10 + header.length + 1) / 64) * 64
   const bytes = new Uint8Array(start + data.byteLength)
   bytes.set(MAGIC)
@@ -166,10 +166,9 @@ export function encodeNpy(data: Float32Array | Uint8Array, shape: readonly numbe
 }
 
 /**
- * The bytes of an .npz file, stored without compression, as numpy.savez writes it. The same arrays
- * give the same bytes.
- * @throws TrecvitError when a shape does not fit its data, a name comes twice, or the file would
- * need zip64 (4 GiB, 65535 arrays)
+ * Encodes an .npz file without compression, like numpy.savez. Equal arrays give equal bytes.
+ * @throws TrecvitError if a shape does not match its data, a name is used twice, or the file would
+ * need zip64 (4 GiB or 65535 arrays)
  */
 export function encodeNpz(arrays: Iterable<readonly [name: string, array: NpyArray]>): Uint8Array {
   const parts: Uint8Array[] = []
@@ -189,10 +188,11 @@ export function encodeNpz(arrays: Iterable<readonly [name: string, array: NpyArr
     const record = new DataView(new ArrayBuffer(46 + encoded.length))
     record.setUint32(0, 0x02014b50, true)
     record.setUint16(4, 20, true)
-    // Bytes 6 to 30 are bytes 4 to 28 of the local header too.
+    // Bytes 6 to 30 are equal to bytes 4 to 28 of the local header.
     record.setUint16(6, 20, true)
     record.setUint16(8, 0x800, true) // the name is UTF-8
-    // 1 January 1980: zip has no earlier date, and no clock is asked
+    // 1 January 1980, the earliest date of zip. The clock is not used, so that the file is
+    // reproducible.
     record.setUint16(14, 0x21, true)
     record.setUint32(16, crc32(contents), true)
     record.setUint32(20, contents.length, true)

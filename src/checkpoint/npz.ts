@@ -1,4 +1,4 @@
-/** .npz: a zip of .npy files, one an array. */
+/** .npz: a zip with one .npy file per array. */
 
 import { crc32 } from '../base/crc32.ts'
 import { countValues, itemBytes } from '../base/dtype.ts'
@@ -12,10 +12,10 @@ import { locateData, type ReadAt, type ZipEntry } from './zip.ts'
 import { readDirectory } from './zipDirectory.ts'
 import { readEntry } from './zipEntry.ts'
 
-/** Bytes read at once while looking for headers: those of small arrays lie close together. */
+/** Bytes per read while headers are located. The headers of small arrays are close together. */
 const WINDOW = 1 << 14
 /**
- * Requests under way at once while looking for headers, as many as a browser allows to one server.
+ * Number of concurrent reads while headers are located. A browser allows 6 requests per server.
  */
 const SCANNERS = 6
 
@@ -24,13 +24,13 @@ interface Located {
   readonly entry: ZipEntry
   readonly info: TensorInfo
   readonly layout: Layout
-  /** Offset of the entry's data, the .npy header first. */
+  /** Offset of the data of the entry, which starts with the .npy header. */
   readonly at: number
   readonly headerBytes: number
   readonly headerCrc: number
 }
 
-/** An array that holds no numbers, and why it is not read. */
+/** An entry that is not an array of numbers, and why it is skipped. */
 interface Refused {
   readonly name: string
   readonly refusal: string
@@ -39,7 +39,7 @@ interface Refused {
 /**
  * Reads the directory of an .npz and the header of every array in it. Entries that are not arrays
  * of numbers are skipped.
- * @throws TrecvitError when the file is damaged or holds no array of numbers
+ * @throws TrecvitError if the file is damaged or has no array of numbers
  */
 export async function openNpz(source: Source, signal?: AbortSignal): Promise<Reader> {
   const file = quote(source.name)
@@ -101,8 +101,8 @@ export async function openNpz(source: Source, signal?: AbortSignal): Promise<Rea
 }
 
 /**
- * Entries whose headers are close together share a read; several reads are under way at once,
- * because a server answers slowly.
+ * Reads the headers of all arrays. Entries that are close together share a read. Several reads are
+ * under way at once to hide the latency of a server.
  */
 async function locateAll(
   source: Source,
@@ -181,7 +181,7 @@ async function locate(read: ReadAt, entry: ZipEntry, file: string): Promise<Loca
     const info = { name, shape: layout.shape, dtype: layout.dtype }
     return { entry, info, layout, at, headerBytes: bytes.length, headerCrc: crc32(bytes) }
   } catch (error) {
-    // Text that is not as long as its dtype says is damaged numbers.
+    // Values that are skipped must have the size of their dtype. If not, the header is damaged.
     const isWhole = error instanceof NotNumbers && (error.bytes ?? left) === left
     if (!isWhole) throw error
     return { name, refusal: error.message }
@@ -194,7 +194,7 @@ function isArray({ name }: ZipEntry): boolean {
   return name.endsWith('.npy')
 }
 
-/** The name of an array, or of a file that is none. */
+/** Returns the name of an array, or of another file in the zip. */
 function arrayNameOf(entry: ZipEntry): string {
   return isArray(entry) ? entry.name.slice(0, -'.npy'.length) : entry.name
 }

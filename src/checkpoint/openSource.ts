@@ -1,4 +1,4 @@
-/** Opens the bytes of a checkpoint: in a file, on an HTTP server, in a Blob or in memory. */
+/** Opens a file for reading: on disk, on an HTTP server, in a Blob or in memory. */
 import { describe } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
@@ -8,15 +8,15 @@ import { openHttp } from './httpSource.ts'
 import { checkRange, type Source } from './source.ts'
 
 /**
- * What a checkpoint can be opened from. A string that starts with http:// or https:// is a URL, any
- * other string a path.
+ * A source of a checkpoint. A string that starts with http:// or https:// is a URL, any other
+ * string is a path.
  */
 export type SourceLike = string | URL | Blob | ArrayBuffer | Uint8Array
 
 /**
  * Opens a path, URL, Blob or array of bytes for reading.
  * @param options.signal aborts opening and, for HTTP, every later request of this source
- * @throws TrecvitError when it is missing, empty, a directory, unreachable or of another type
+ * @throws TrecvitError if it is missing, empty, a directory, unreachable or not a `SourceLike`
  */
 export async function openSource(
   from: SourceLike,
@@ -82,7 +82,7 @@ function openBlob(blob: Blob): Source {
         if (bytes.length < into.length) throw new Error(`only ${bytes.length} bytes came`)
         into.set(bytes)
       } catch (error) {
-        // A File whose file on disk was changed or removed since it was chosen ends here.
+        // A File whose file on disk was changed or removed after it was chosen.
         throw new TrecvitError(
           `Checkpoint ${quote(this.name)} cannot be read any more: choose the file again`,
           { cause: error },

@@ -3,37 +3,37 @@ import type { Sink } from './values.ts'
 
 /** Shape and format of a tensor, known without reading it. */
 export interface TensorInfo {
-  /** As in the file, for example `encoder/norm/scale`. */
+  /** Name in the file, for example `encoder/norm/scale`. */
   readonly name: string
-  /** [] for a single number; a dimension may be 0. */
+  /** [] for a single number. A dimension may be 0. */
   readonly shape: readonly number[]
-  /** As stored; values are read as float32. */
+  /** Number format in the file. Values are read as float32. */
   readonly dtype: DType
 }
 
-/** Tensors of a file. They may be read until its source is closed. */
+/** Tensors of a file. They can be read until the source is closed. */
 export interface Reader {
-  /** File name, for messages. */
+  /** File name, for error messages. */
   readonly name: string
-  /** By the first bytes of the file, not by its name. */
+  /** Determined by the first bytes of the file, not by its name. */
   readonly format: 'npz' | 'safetensors'
-  /** Bytes of the file. */
+  /** Size of the file in bytes. */
   readonly size: number
-  /** In the order of their data: reading in this order is fastest, over HTTP by far. */
+  /** Tensors in the order of their data. Reading in this order is fastest, especially over HTTP. */
   readonly tensors: ReadonlyMap<string, TensorInfo>
   /**
-   * Entries that hold no numbers, by name: text, dates, Python objects, other files. The value is a
-   * sentence that says why. Their contents are never read.
+   * Skipped entries by name: text, dates, Python objects, other files. The value is a sentence with
+   * the reason. Their contents are never read.
    */
   readonly skipped: ReadonlyMap<string, string>
-  /** `__metadata__` of a safetensors file, without a prototype; empty for npz. */
+  /** `__metadata__` of a safetensors file, an object without prototype. Empty for npz. */
   readonly metadata: Readonly<Record<string, string>>
   /**
-   * Gives one tensor's values to `sink`, row-major, rounded to float32, in chunks of at most 2^18
-   * values. A chunk is only valid until `sink` returns or the promise it returned resolves. Several
-   * reads may be under way at once.
-   * @throws TrecvitError when there is no such tensor, or the file is damaged. An .npz shows damage
-   * only after its last chunk, by the checksum: nothing that `sink` got may be used then
+   * Passes the values of one tensor to `sink`: row-major, rounded to float32, in chunks of at most
+   * 2^18 values. A chunk is valid until `sink` returns or its promise resolves. Several reads may
+   * be under way at once.
+   * @throws TrecvitError if there is no such tensor, or the file is damaged. The checksum of an
+   * .npz is checked after the last chunk. If it does not match, discard all values of the tensor
    */
   read(name: string, sink: Sink, signal?: AbortSignal): Promise<void>
 }

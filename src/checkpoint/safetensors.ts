@@ -1,5 +1,5 @@
 /**
- * .safetensors: a JSON header that says where each tensor lies, then the tensors, without gaps.
+ * .safetensors: a JSON header with the place of each tensor, then the tensors without gaps.
  *
  *     header length (u64) | header | values
  *
@@ -18,10 +18,10 @@ import { type Header, parseHeader } from './safetensorsHeader.ts'
 import type { Source } from './source.ts'
 import { type Layout, ScratchPool, streamValues } from './values.ts'
 
-/** Bytes of a header at most, as in the reference. */
+/** Largest header in bytes, as in the reference. */
 export const MAX_HEADER = 100_000_000
 
-/** Number formats by their names in the header: ours in capitals. */
+/** Number formats by their names in the header: our names in capitals. */
 const formats: ReadonlyMap<string, DType> = new Map(
   (Object.keys(itemBytes) as DType[]).map((dtype) => [dtype.toUpperCase(), dtype]),
 )
@@ -33,7 +33,7 @@ interface Place {
   readonly at: number
 }
 
-/** Tensors by name, and why others are not read. */
+/** Supported tensors by name, and the reasons why others are skipped. */
 interface Located {
   readonly located: ReadonlyMap<string, Place>
   readonly skipped: ReadonlyMap<string, string>
@@ -42,9 +42,9 @@ interface Located {
 /**
  * Reads the header of a .safetensors file. Tensors in number formats that are not supported are
  * skipped.
- * @param headerBytes the first number of the file, checked to lie inside it
- * @throws TrecvitError when the header is damaged, its tensors do not cover the file exactly, or
- *   none of them is supported
+ * @param headerBytes the first number of the file, checked to be within the file
+ * @throws TrecvitError if the header is damaged, its tensors do not cover the file exactly, or none
+ * of them is supported
  */
 export async function openSafetensors(source: Source, headerBytes: number): Promise<Reader> {
   const file = quote(source.name)
@@ -85,7 +85,7 @@ export async function openSafetensors(source: Source, headerBytes: number): Prom
   }
 }
 
-/** In the order of the data, which must be covered from its first byte to its last. */
+/** Sorts the tensors by offset and checks that they cover the data exactly. */
 function locate(header: Header, start: number, size: number, file: string): Located {
   const located = new Map<string, Place>()
   const skipped = new Map<string, string>()
@@ -127,7 +127,7 @@ function locate(header: Header, start: number, size: number, file: string): Loca
   return { located, skipped }
 }
 
-/** Number of bytes of a tensor, or undefined if its shape is none. */
+/** Returns the bytes of a tensor, or undefined if its shape is not valid. */
 function bytesOf(shape: readonly number[], dtype: DType): number | undefined {
   const count = countValues(shape, dtype)
   return count === undefined ? undefined : count * itemBytes[dtype]

@@ -1,32 +1,32 @@
 /**
- * The JSON header of a .safetensors file. Read by a parser that knows what may stand there:
- * JSON.parse hides repeated keys, and turns hostile text of 100 MB into a tree of gigabytes.
+ * Parses the JSON header of a .safetensors file. Not with JSON.parse: it accepts repeated keys, and
+ * a malicious text of 100 MB becomes gigabytes of objects.
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 
-/** Tensors in a file at most: a model has hundreds. */
+/** Largest number of tensors in a file. A model has hundreds. */
 const MAX_TENSORS = 100_000
 const MAX_DIMENSIONS = 64
 
-/** A tensor as the header has it, unchecked. */
+/** An entry of the header, not checked yet. */
 export interface HeaderEntry {
   readonly dtype: string
   readonly shape: readonly number[]
-  /** First byte and end, counted from the end of the header. */
+  /** Offsets of the first byte and of the end, relative to the end of the header. */
   readonly offsets: readonly [number, number]
 }
 
-/** The header, with names in the order of the file. */
+/** The header. Names are in the order of the file. */
 export interface Header {
   readonly tensors: ReadonlyMap<string, HeaderEntry>
-  /** `__metadata__`, without a prototype. */
+  /** `__metadata__`, an object without prototype. */
   readonly metadata: Readonly<Record<string, string>>
 }
 
 /**
- * @param file name for messages, quoted
- * @throws TrecvitError when the text is no header, or a key is repeated
+ * @param file name for error messages, quoted
+ * @throws TrecvitError if the text is not a header, or a key is repeated
  */
 export function parseHeader(text: string, file: string): Header {
   const json = new Scanner(text, file)
@@ -66,7 +66,7 @@ function parseEntry(json: Scanner, name: string): HeaderEntry {
   return { dtype, shape, offsets: [offsets[0]!, offsets[1]!] }
 }
 
-/** Takes the next thing off a JSON text, which must be the thing asked for. */
+/** A JSON scanner. Each method reads a value of one type and fails at any other. */
 class Scanner {
   readonly #text: string
   readonly #file: string
@@ -77,7 +77,7 @@ class Scanner {
     this.#file = file
   }
 
-  /** Calls `member` at the value of each key. */
+  /** Reads an object. Calls `member` for each key, before its value is read. */
   object(member: (key: string) => void): void {
     this.#expect('{')
     if (this.#take('}')) return
@@ -106,7 +106,7 @@ class Scanner {
     }
   }
 
-  /** An array of integers from 0 to 2^53, `limit` at most. */
+  /** Reads an array of at most `limit` integers from 0 to 2^53. */
   integers(limit: number): number[] {
     const numbers: number[] = []
     this.#expect('[')

@@ -1,28 +1,28 @@
 /**
- * Bytes at an offset, wherever they are: a file, an HTTP server, a Blob or memory. Readers of
- * checkpoints see nothing else.
+ * A file that is read at any offset: on disk, on an HTTP server, in a Blob or in memory. The
+ * readers of checkpoints use only this interface.
  */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 
-/** A thing of known size that is read at any offset. */
+/** A file of known size. */
 export interface Source {
-  /** File name, for messages. */
+  /** File name, for error messages. */
   readonly name: string
-  /** Bytes. */
+  /** Size in bytes. */
   readonly size: number
   /**
-   * Fills `into` with the bytes from `offset` on. Several reads may be under way at the same time.
+   * Fills `into` with the bytes from `offset` on. Several reads may be under way at once.
    * @throws TrecvitError if the bytes do not exist (any more) or cannot be read
    */
   read(offset: number, into: Uint8Array): Promise<void>
-  /** Frees the file or the connection. No read may follow. */
+  /** Frees the file or the connection. Do not read afterwards. */
   close(): Promise<void>
 }
 
 /**
- * Every source calls this before it touches memory or the network.
- * @throws TrecvitError when `length` bytes from `offset` on are not all inside the source
+ * Checks a read. Every source calls this before it uses memory or the network.
+ * @throws TrecvitError if the `length` bytes from `offset` on are not all inside the file
  */
 export function checkRange(source: Source, offset: number, length: number): void {
   if (offset >= 0 && offset + length <= source.size) return

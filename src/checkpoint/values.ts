@@ -1,45 +1,44 @@
-/** From stored bytes to float32 values, a chunk at a time. */
+/** Converts stored bytes to float32 values, chunk by chunk. */
 
 import { countValues, type DType, itemBytes, swapBytes, toFloat32 } from '../base/dtype.ts'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 
-/** Values of a chunk: 1 MiB of float32. */
+/** Values per chunk: 1 MiB of float32. */
 export const CHUNK: number = 1 << 18
 
 /**
- * Takes a chunk: row-major values of a tensor, the first of them at index `at`. The array is only
- * valid during the call, or until the returned promise resolves: it is filled anew for the next
- * chunk.
+ * Receives a chunk: row-major values of a tensor, the first at index `at`. The array is valid until
+ * the call returns or the returned promise resolves. It is reused for the next chunk.
  */
 export type Sink = (values: Float32Array, at: number) => void | Promise<void>
 
 /** Fills `into` with the next bytes of a tensor. */
 export type Fill = (into: Uint8Array) => Promise<void>
 
-/** How a tensor lies in its file. */
+/** Layout of a tensor in its file. */
 export interface Layout {
   readonly dtype: DType
   readonly shape: readonly number[]
   readonly bigEndian: boolean
-  /** First index fastest, instead of the last. */
+  /** Whether the first index is the fastest, instead of the last. */
   readonly fortran: boolean
 }
 
-/** Buffers of one read: the stored bytes of a chunk, and their float32 form. */
+/** Buffers of one read: the stored bytes of a chunk, and its float32 values. */
 export interface Scratch {
   readonly bytes: ArrayBuffer
   readonly values: Float32Array
 }
 
 /**
- * Buffers for reads of a checkpoint. They are reused, so hundreds of tensors need one set;
- * concurrent reads need one each.
+ * Buffers for the reads of a checkpoint. They are reused: reads one after another need one set,
+ * concurrent reads one set each.
  */
 export class ScratchPool {
   readonly #free: Scratch[] = []
 
-  /** Runs `work` with buffers that are its own until it ends. */
+  /** Runs `work` with buffers that no other work uses until it ends. */
   async lend<T>(work: (scratch: Scratch) => Promise<T>): Promise<T> {
     const scratch = this.#free.pop() ?? {
       bytes: new ArrayBuffer(8 * CHUNK),
@@ -54,10 +53,10 @@ export class ScratchPool {
 }
 
 /**
- * Reads a whole tensor through `fill` and gives it to `sink` as float32 in row-major order.
- * @param name of the tensor, for messages
- * @throws TrecvitError when a Fortran-ordered tensor does not fit in memory, and what `fill`,
- * `sink` and `signal` throw
+ * Reads a whole tensor through `fill` and passes it to `sink` as float32 in row-major order.
+ * @param name name of the tensor, for error messages
+ * @throws TrecvitError if a Fortran-ordered tensor does not fit in memory. Also throws the errors
+ * of `fill`, `sink` and `signal`
  */
 export async function streamValues(
   name: string,
@@ -76,7 +75,7 @@ export async function streamValues(
   }
 }
 
-/** In the order of the file. */
+/** Passes the values on in the order of the file. */
 async function streamStored(
   layout: Layout,
   fill: Fill,
@@ -96,7 +95,7 @@ async function streamStored(
   }
 }
 
-/** A Fortran-ordered tensor, row-major. */
+/** Reads a whole Fortran-ordered tensor and passes it on row-major. */
 async function streamTransposed(
   whole: Float32Array,
   shape: readonly number[],

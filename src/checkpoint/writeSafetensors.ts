@@ -1,4 +1,4 @@
-/** Writes .safetensors, a chunk at a time in bounded memory. */
+/** Writes .safetensors files chunk by chunk, in bounded memory. */
 
 import { countValues, itemBytes } from '../base/dtype.ts'
 import { TrecvitError } from '../base/error.ts'
@@ -8,27 +8,27 @@ import { encodeText } from '../platform/web.ts'
 import { MAX_HEADER } from './safetensors.ts'
 import { CHUNK, type Sink } from './values.ts'
 
-/** A tensor to be written. */
+/** A tensor to write. */
 export interface TensorSource {
   readonly name: string
   readonly shape: readonly number[]
   /** Number format in the file. */
   readonly dtype: 'f32' | 'f16' | 'i8'
   /**
-   * Gives all values to `sink`, in row-major order, waiting for the promise of each call: `(sink)
-   * => checkpoint.read(name, sink)`.
+   * Passes all values to `sink` in row-major order and waits for the promise of each call. Example:
+   * `(sink) => checkpoint.read(name, sink)`.
    */
   readonly values: (sink: Sink) => Promise<void>
 }
 
 /**
- * Writes tensors as one .safetensors file. Float32 tensors come before float16 ones, and those
- * before int8, so that all are aligned as the reference wants them. Values of int8 tensors must be
- * integers from -128 to 127.
- * @param metadata text for `__metadata__`
- * @param write takes the next bytes of the file; they are only valid until its promise resolves
- * @throws TrecvitError when two tensors have one name, a shape does not fit its values, or a finite
- * value overflows float16. What was written by then is not a valid file
+ * Writes tensors as one .safetensors file. Float32 tensors come first, then float16, then int8, so
+ * that all are aligned as the reference requires. Values of int8 tensors must be integers from -128
+ * to 127.
+ * @param metadata strings for `__metadata__`
+ * @param write writes the next bytes of the file; they are valid until its promise resolves
+ * @throws TrecvitError if two tensors have the same name, a shape does not match its values, or a
+ * finite value overflows float16. The bytes written so far are not a valid file
  */
 export async function writeSafetensors(
   tensors: readonly TensorSource[],

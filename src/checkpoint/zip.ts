@@ -1,6 +1,6 @@
 /**
- * The entries of a zip, and the place of each one's data. Sizes are taken from the central
- * directory only, because a streamed entry has none in its local header.
+ * The entries of a zip, and the offsets of their data. Sizes are read from the central directory
+ * only, because the local header of a streamed entry has none.
  *
  *     [local header | name | extra | data | (sizes)] ...
  *     central directory  [zip64 end | locator]  end
@@ -13,29 +13,29 @@ import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { decodeText } from '../platform/web.ts'
 
-/** Bytes of a local header without its name. */
+/** Bytes of a local header without the name. */
 export const LOCAL_BYTES = 30
 /** Flag bits: encrypted, strong encryption, masked directory. */
 export const ENCRYPTED: number = 0x1 | 0x40 | 0x2000
 
-/** One file inside a zip, as the central directory has it. */
+/** One file in a zip, as listed in the central directory. */
 export interface ZipEntry {
   readonly name: string
-  /** Why its contents cannot be read; null if they can. */
+  /** Reason why the contents cannot be read, or null. */
   readonly refusal: string | null
   readonly flags: number
-  /** Compression. */
+  /** Compression method. */
   readonly method: number
   readonly deflated: boolean
   /** CRC-32 of the contents. */
   readonly crc: number
-  /** Bytes in the zip. */
+  /** Size in the zip, in bytes. */
   readonly packed: number
-  /** Bytes of the contents. */
+  /** Size of the contents, in bytes. */
   readonly size: number
-  /** Offset of its local header. */
+  /** Offset of the local header. */
   readonly at: number
-  /** Offset of what follows: the next local header or the directory. */
+  /** Offset of the next local header or of the directory. */
   readonly limit: number
 }
 
@@ -43,10 +43,10 @@ export interface ZipEntry {
 export type ReadAt = (offset: number, into: Uint8Array) => Promise<void>
 
 /**
- * Returns the offset of an entry's data, behind its local header.
- * @param file name for errors, quoted
- * @throws TrecvitError if the local header is missing or differs from the directory, or the data
- * overlaps what follows
+ * Returns the offset of an entry's data, which follows its local header.
+ * @param file name for error messages, quoted
+ * @throws TrecvitError if the local header is missing, differs from the directory, or if the data
+ * overlaps the next entry or the directory
  */
 export async function locateData(read: ReadAt, entry: ZipEntry, file: string): Promise<number> {
   const header = new Uint8Array(LOCAL_BYTES)
@@ -68,7 +68,7 @@ export async function locateData(read: ReadAt, entry: ZipEntry, file: string): P
   return at
 }
 
-/** The name of an entry; byte by byte if it is not UTF-8. */
+/** Decodes the name of an entry as UTF-8, or byte by byte if it is not valid UTF-8. */
 export function decodeName(bytes: Uint8Array): { name: string; isText: boolean } {
   try {
     return { name: decodeText(bytes, 'utf-8', { fatal: true, ignoreBOM: true }), isText: true }
@@ -77,7 +77,7 @@ export function decodeName(bytes: Uint8Array): { name: string; isText: boolean }
   }
 }
 
-/** The error of an entry that reaches into what follows it. */
+/** Returns the error for an entry that overlaps the next one or the directory. */
 export function overlap(entry: { name: string }, file: string): TrecvitError {
   return new TrecvitError(
     `Entry ${quote(entry.name)} of ${file} overlaps what follows it: the file is damaged`,

@@ -1,5 +1,5 @@
 /**
- * The directory of a zip: the names, sizes and places of its entries.
+ * The central directory of a zip: names, sizes and offsets of its entries.
  */
 import { viewOf } from '../base/bytes.ts'
 import { TrecvitError } from '../base/error.ts'
@@ -7,21 +7,21 @@ import { quote } from '../base/quote.ts'
 import type { Source } from './source.ts'
 import { decodeName, ENCRYPTED, LOCAL_BYTES, overlap, type ZipEntry } from './zip.ts'
 
-/** Entries in a zip at most: a model has hundreds. */
+/** Largest number of entries. A model has hundreds. */
 const MAX_ENTRIES = 100_000
-/** Bytes of the central directory at most: it is read in one piece. */
+/** Largest central directory in bytes. It is read in one piece. */
 const MAX_DIRECTORY = 1 << 26
 const CENTRAL_BYTES = 46
 const END_BYTES = 22
 const STORED = 0
 const DEFLATED = 8
-/** A deflated byte becomes 1032 at most: 258 bytes from two codes of a bit each. */
+/** Largest expansion of deflate: 1032 bytes per byte (258 bytes from two codes of one bit). */
 const MAX_INFLATION = 1032
 
 /**
  * Reads the entries of a zip, in the order of their data.
- * @throws TrecvitError when the directory is missing or damaged, or an entry is repeated or
- *   overlaps another
+ * @throws TrecvitError if the directory is missing or damaged, or if an entry is repeated or
+ * overlaps another
  */
 export async function readDirectory(source: Source): Promise<ZipEntry[]> {
   const file = quote(source.name)
@@ -47,8 +47,8 @@ export async function readDirectory(source: Source): Promise<ZipEntry[]> {
 }
 
 /**
- * Where the central directory is: the end record is found from behind, its comment reaching exactly
- * to the end of the file.
+ * Finds the central directory. The end record is searched backwards from the end of the file. Its
+ * comment must end exactly at the end of the file.
  */
 async function findDirectory(
   source: Source,
@@ -123,7 +123,7 @@ function parseEntries(
       const value = view.getUint32(at + offset, true)
       return value === 0xffffffff ? wide() : value
     }
-    // In this order: the zip64 field holds only those that do not fit, one after the other.
+    // The order matters: the zip64 field has only the values that do not fit, one after the other.
     const size = field(24)
     const packed = field(20)
     const entry = {
@@ -148,7 +148,7 @@ function parseEntries(
   return entries
 }
 
-/** Gives the 64-bit numbers of an entry's zip64 extra field, one a call. */
+/** Returns a function that reads the next 64-bit number of an entry's zip64 extra field. */
 function zip64Fields(extra: Uint8Array, file: string): () => number {
   const view = viewOf(extra)
   let at = 0
@@ -165,7 +165,7 @@ function zip64Fields(extra: Uint8Array, file: string): () => number {
   }
 }
 
-/** An unsigned 64-bit number that fits a double. */
+/** Reads an unsigned 64-bit integer that a double can represent exactly. */
 function uint64(view: DataView, at: number, file: string): number {
   const value = view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true)
   if (!Number.isSafeInteger(value)) throw damaged(file)

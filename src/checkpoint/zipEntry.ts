@@ -1,11 +1,11 @@
-/** The contents of a zip entry, from front to back. */
+/** Reads the contents of a zip entry sequentially. */
 import { type ContentReader, inflated } from './inflate.ts'
 import type { ReadAt, ZipEntry } from './zip.ts'
 
 /**
  * @param at offset of the entry's data
- * @param skip stored contents to leave out; 0 for a deflated entry
- * @param what the array, for messages
+ * @param skip number of stored bytes to skip; 0 for a deflated entry
+ * @param what the subject of error messages
  */
 export function readEntry(
   read: ReadAt,
