@@ -1,5 +1,5 @@
 /**
- * trecvit classify: the classes and the timeline of videos.
+ * trecvit classify: prints the classes and the timeline of videos.
  */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
@@ -40,7 +40,7 @@ interface CommandOptions
   readonly segments?: boolean
 }
 
-/** The evaluation of the paper on Kinetics-400: 4 × 3 views, every second frame at 25 a second. */
+/** Evaluation on Kinetics-400 as in the paper: 4 × 3 views, every second frame at 25 frames/s. */
 const PAPER = { clips: 4, views: '3', stride: 2, fps: 25 } as const
 
 export function addClassify(program: Command): void {

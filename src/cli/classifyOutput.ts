@@ -14,7 +14,7 @@ export function csvColumns({ segments }: { readonly segments?: boolean }): reado
     : ['video', 'label', 'index', 'prob', 'frames', 'error']
 }
 
-/** The rows of a video: one, or one for each segment; and the reason if it broke off. */
+/** Returns the rows of a video: one, or one per segment. Includes the reason of an early end. */
 export function rowsOf(
   video: string,
   { top, count, segments, broken }: Result,
@@ -36,7 +36,7 @@ export function rowsOf(
   }))
 }
 
-/** Everything about a video as one line of JSON. */
+/** Prints the result of a video as one line of JSON. */
 export function printJson(
   model: TRecViT,
   options: ModelOptions,
@@ -65,12 +65,12 @@ export function printJson(
   )
 }
 
-/** A line about one of several videos. */
+/** Prints one line about one of several videos. */
 export function printLine(source: string, { top }: Result): void {
   print(`${source}  ${percent(top[0]!.prob, 1)}  ${labelOf(top[0]!)}`)
 }
 
-/** A page about one video. */
+/** Prints the full result of a single video. */
 export function printText(
   model: TRecViT,
   options: ModelOptions,

@@ -1,4 +1,4 @@
-/** The classification of one video. */
+/** Classifies one video. */
 import { TrecvitError } from '../base/error.ts'
 import type { Class, FrameAnswer } from '../model/heads/classification.ts'
 import { type Segment, Timeline } from '../model/timeline.ts'
@@ -17,38 +17,38 @@ export interface ClassifyVideoOptions extends VideoOptions {
   readonly views?: 1 | 3
 }
 
-/** The answer after one frame. */
+/** The result after one frame. */
 export interface Moment extends Class {
   readonly frame: number
-  /** Seconds. */
+  /** Seconds from the start of the video. */
   readonly time: number
   readonly partial: boolean
 }
 
-/** The answer about the whole video, and its timeline. */
+/** The result for the whole video, and its timeline. */
 export interface Result {
   readonly info: VideoInfo
   readonly top: readonly Class[]
   readonly probs: Float32Array
   readonly logits: Float32Array
-  /** Frames that the model saw. */
+  /** Number of frames that were classified. */
   readonly count: number
   /** Empty with clips and views. */
   readonly moments: readonly Moment[]
   readonly segments: readonly Segment[]
   readonly seconds: number
-  /** Why the frames ended early, or null. */
+  /** Why the video ended early, or null. */
   readonly broken: TrecvitError | null
 }
 
-/** Whether there is a timeline: not with clips and views. */
+/** Whether the result has a timeline. It has none with clips or views. */
 export function hasTimeline({ clips, views }: { clips?: unknown; views?: unknown }): boolean {
   return clips === undefined && views === undefined
 }
 
 /**
  * Classifies a video.
- * @returns null if the signal was aborted before there was an answer
+ * @returns null if the signal was aborted before the first result
  * @throws TrecvitError if the video cannot be read or has no frames
  */
 export async function classifyVideo(
@@ -76,7 +76,7 @@ export async function classifyVideo(
 
 type Answer = Omit<Result, 'info' | 'seconds' | 'broken'>
 
-/** Every frame in order, with the state carried over. */
+/** Classifies all frames in order, with one stream. */
 async function followFrames(
   model: TRecViT,
   video: InputVideo,

@@ -92,7 +92,7 @@ async function convert(
   else if (!options.quiet) print(`${to}: ${summary}`)
 }
 
-/** @throws TrecvitError if the name of the output or an option does not fit */
+/** @throws TrecvitError if the output name and the options do not match */
 function checkOutput(to: string, { dtype, graph, frames }: ConvertOptions): void {
   const isOnnx = to.endsWith('.onnx')
   if (!isOnnx && !to.endsWith('.safetensors'))

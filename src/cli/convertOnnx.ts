@@ -1,4 +1,4 @@
-/** trecvit convert: the writer of .onnx. */
+/** trecvit convert: writes .onnx files. */
 import { readFileSync } from 'node:fs'
 import { manifest } from '../files.ts'
 import type { FloatType, Port } from '../onnx/graph.ts'
@@ -17,20 +17,21 @@ const MANUAL = {
   clip: 'TRecViT, frames of a clip. Input "pixels" is RGB of 0 to 1.',
 } as const
 
-/** What was written. */
+/** Result of the conversion. */
 interface Written {
   readonly graph: 'step' | 'clip'
   readonly frames: number
   readonly inputs: Readonly<Record<string, readonly number[]>>
   readonly outputs: Readonly<Record<string, readonly number[]>>
   readonly bytes: number
-  /** Names in the file that are no part of the model. */
+  /** Names of tensors in the file that are not part of the model. */
   readonly ignored: readonly string[]
 }
 
 /**
  * Writes a checkpoint as an ONNX graph with its weights.
- * @throws TrecvitError if it cannot be read, is no TRecViT, or cannot be written
+ * @throws TrecvitError if the checkpoint cannot be read, is not a TRecViT model, or the output
+ * cannot be written
  */
 export async function writeOnnx(
   from: string,

@@ -1,4 +1,4 @@
-/** trecvit convert: the writer of .safetensors. */
+/** trecvit convert: writes .safetensors files. */
 import { TrecvitError } from '../base/error.ts'
 import { quantize } from '../base/int8.ts'
 import type { Sink } from '../checkpoint/values.ts'
@@ -11,20 +11,21 @@ import { writeOutput } from './output.ts'
 import { showProgress } from './progress.ts'
 import { note } from './terminal.ts'
 
-/** What was written. */
+/** Result of the conversion. */
 interface Converted {
   readonly tensors: number
   readonly values: number
   readonly bytes: number
-  /** Names in the file that are no part of the model. */
+  /** Names of tensors in the file that are not part of the model. */
   readonly ignored: readonly string[]
-  /** Bytes of the file that it was made of. */
+  /** Size of the input file in bytes. */
   readonly before: number
 }
 
 /**
  * Writes a checkpoint as .safetensors.
- * @throws TrecvitError if it cannot be read, is no TRecViT, or cannot be written
+ * @throws TrecvitError if the checkpoint cannot be read, is not a TRecViT model, or the output
+ * cannot be written
  */
 export async function writeConverted(
   from: string,
@@ -76,8 +77,8 @@ export async function writeConverted(
               await read((part, at) => values.set(part, at))
               return quantize(values, columns, blocks)
             }
-            // The scales of all tensors come before the numbers of any, so that each is read twice
-            // instead of all being held.
+            // The file has the scales of all tensors before the integers. Each tensor is read and
+            // quantised twice, so that only one is in memory at a time.
             return [
               {
                 name: scalesOf(name),

@@ -1,9 +1,9 @@
-/** Tables as text: CSV as RFC 4180 describes it, with a header, and lines of JSON. */
+/** Tables as text: CSV with a header (RFC 4180), or lines of JSON. */
 
-/** One row; a missing cell is empty. */
+/** One row. A missing cell is empty. */
 export type Row = Readonly<Record<string, unknown>>
 
-/** A row of cells as a line of CSV. */
+/** Formats cells as a line of CSV. */
 export function csvLine(cells: readonly unknown[]): string {
   return cells
     .map((cell) => {
@@ -13,11 +13,11 @@ export function csvLine(cells: readonly unknown[]): string {
     .join(',')
 }
 
-/** Reads the rows of a CSV with a header; skips a last line without its end. */
+/** Parses the rows of a CSV with a header. Skips an incomplete last line. */
 export function parseCsv(text: string): Row[] {
   const lines: string[][] = []
   let cells: string[] = []
-  // A cell in quotes, or without; then what ends it.
+  // A quoted or plain cell, then its separator.
   for (const [, quoted, plain, end] of text.matchAll(
     /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n)/g,
   )) {
@@ -30,7 +30,7 @@ export function parseCsv(text: string): Row[] {
   return rows.map((row) => Object.fromEntries(header.map((name, i) => [name, row[i] ?? ''])))
 }
 
-/** Reads lines of JSON; skips a last line without its end, and values that are no object. */
+/** Parses lines of JSON. Skips an incomplete last line, and values that are not objects. */
 export function parseJsonLines(text: string): Row[] {
   return text
     .split('\n')

@@ -14,21 +14,21 @@ import type { ConfigOptions } from './options.ts'
 export interface Description {
   readonly checkpoint: Checkpoint
   readonly config: Config
-  /** Where the fields that names and shapes do not tell come from. */
+  /** Origin of the two fields that names and shapes of tensors do not always determine. */
   readonly sources: { readonly framesPerClip: Origin; readonly imageSize: Origin }
-  /** Tensors that are no part of the model. */
+  /** Names of tensors that are not part of the model. */
   readonly ignored: readonly string[]
-  /** Sentences about the names in the file. */
+  /** Warnings about the names in the file. Each is a sentence. */
   readonly warnings: readonly string[]
   readonly labels: readonly string[] | null
 }
 
-/** An option, the file's own metadata, the shapes of its tensors, or the official configuration. */
+/** Origin of a value: an option, the metadata, the tensor shapes, or the official configuration. */
 export type Origin = 'option' | 'metadata' | 'shapes' | 'default'
 
 /**
- * Opens a checkpoint; whoever asks closes it.
- * @throws TrecvitError if it cannot be read or is no TRecViT
+ * Opens a checkpoint. The caller closes it.
+ * @throws TrecvitError if it cannot be read or is not a TRecViT model
  */
 export async function describeCheckpoint(
   source: string,
@@ -67,9 +67,9 @@ export async function describeCheckpoint(
 }
 
 /**
- * The names of the classes: as given, else as the file carries them, else those that belong to
- * their number.
- * @throws TrecvitError if they do not fit
+ * Returns the names of the classes: from the option, from the metadata of the file, or else the
+ * known labels for this number of classes.
+ * @throws TrecvitError if their number is wrong
  */
 export async function labelsOf(
   config: Config,

@@ -1,5 +1,5 @@
 /**
- * trecvit doctor: checks what works on this machine, and says what to do about the rest.
+ * trecvit doctor: checks the parts of this machine and gives advice for those that do not work.
  */
 import type { Command } from 'commander'
 import { TrecvitError } from '../base/error.ts'
@@ -10,7 +10,7 @@ import { bytes, paint, print, table } from './terminal.ts'
 /** Result of one check. */
 interface Finding {
   readonly name: string
-  /** `missing` is not needed, `broken` is. */
+  /** `missing`: optional and not available. `broken`: required, but does not work. */
   readonly state: 'ok' | 'missing' | 'broken'
   readonly detail: string
 }
@@ -108,7 +108,7 @@ async function wasm(): Promise<Finding[]> {
   ]
 }
 
-/** Whether the faster kernels are chosen, which round sums in their own way. */
+/** Checks whether the relaxed SIMD kernels are used. They are faster but round sums differently. */
 async function relaxed(known: boolean): Promise<Finding> {
   const name = 'WebAssembly relaxed SIMD'
   if (!known)
@@ -153,7 +153,7 @@ async function model(): Promise<Finding> {
   }
 }
 
-/** The built-in model on the GPU, beside the CPU. */
+/** Runs the built-in model on the GPU and compares it with the CPU. */
 async function gpu(): Promise<Finding> {
   const { framesOf, logitsOf } = await import('./selfTest.ts')
   const { TRecViT } = await import('../model/trecvit.ts')
@@ -183,7 +183,7 @@ async function gpu(): Promise<Finding> {
   }
 }
 
-/** Each decoder opens and reads the clip that ships with the package; one of them is enough. */
+/** Decodes the clip of the package with each decoder. One working decoder is enough. */
 async function decoders(signal: AbortSignal): Promise<Finding[]> {
   const { sampleClip } = await import('../files.ts')
   const { openVideo } = await import('../video/index.ts')

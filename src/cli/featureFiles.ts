@@ -1,16 +1,16 @@
-/** Features of a video as NumPy files. */
+/** Writes features of a video as NumPy files. */
 import { encodeNpy, encodeNpz } from '../checkpoint/npy.ts'
 import type { Config } from '../model/config.ts'
 import type { Output } from './output.ts'
 
-/** Writes the features of a video, frame by frame. */
+/** Writes the features of a video frame by frame. */
 export interface FeatureWriter {
-  /** @param values of one frame; may change once the promise resolves */
+  /** @param values features of one frame; the array may be reused once the promise resolves */
   add(output: Output, values: Float32Array, time: number): Promise<void>
   end(output: Output): Promise<void>
 }
 
-/** [n, d] → [d]; the mean leaves the class token out. */
+/** Pools tokens [n, d] to [d]. The mean excludes the class token. */
 export function pool(
   tokens: Float32Array,
   how: 'tok' | 'gap' | undefined,
@@ -27,14 +27,14 @@ export function pool(
 }
 
 /**
- * Straight to the file, however long the video is; the header, which says how many frames there
- * are, is written again at the end.
+ * Writes an .npy file frame by frame, in constant memory. The header contains the number of frames,
+ * so it is written again at the end.
  */
 export class NpyWriter implements FeatureWriter {
   readonly #header: Uint8Array
   #count = 0
 
-  /** @param rowShape of the features of a frame */
+  /** @param rowShape shape of the features of a frame */
   constructor(rowShape: readonly number[]) {
     this.#header = encodeNpy(new Float32Array(0), [0, ...rowShape])
   }
@@ -45,7 +45,7 @@ export class NpyWriter implements FeatureWriter {
   }
 
   async end(output: Output): Promise<void> {
-    // The digits of the count take the place of padding, of which such a header always has enough.
+    // The digits of the count replace padding. The header always has enough.
     const head = this.#header.subarray(0, 10)
     const text = new TextDecoder('latin1')
       .decode(this.#header.subarray(10))
@@ -55,13 +55,13 @@ export class NpyWriter implements FeatureWriter {
   }
 }
 
-/** A zip wants the checksum before the data, so all of it is held. */
+/** Writes an .npz file. A zip has the checksum before the data, so all features stay in memory. */
 export class NpzWriter implements FeatureWriter {
   readonly #rowShape: readonly number[]
   readonly #rows: Float32Array[] = []
   readonly #times: number[] = []
 
-  /** @param rowShape of the features of a frame */
+  /** @param rowShape shape of the features of a frame */
   constructor(rowShape: readonly number[]) {
     this.#rowShape = rowShape
   }

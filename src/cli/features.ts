@@ -1,5 +1,5 @@
 /**
- * trecvit features: the encoded tokens of every frame, as NumPy files.
+ * trecvit features: writes the encoded tokens of every frame as NumPy files.
  */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
@@ -31,7 +31,7 @@ interface FeaturesOptions extends ModelOptions, VideoOptions, ManyOptions, RowOp
   readonly list?: string
 }
 
-/** What was written about a video. */
+/** Result of writing the features of a video. */
 interface Written {
   readonly info: VideoInfo
   readonly shape: readonly number[]
@@ -132,7 +132,7 @@ async function features(
     )
   }
 
-  /** Writes the features of a video, then says so. */
+  /** Writes the features of a video and prints the result. */
   async function one(video: Listed, settings: VideoOptions): Promise<Written> {
     const output = outputs.get(video)!
     const written = await writeFeatures(model, video.source, output, options.pool, settings, signal)
@@ -157,7 +157,7 @@ async function features(
   }
 }
 
-/** @throws the reason of the signal, if that is aborted; then nothing is written */
+/** @throws the reason of the signal if it is aborted; then no file is written */
 async function writeFeatures(
   model: TRecViT,
   source: string,

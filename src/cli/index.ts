@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command line. Every command imports what it needs when it runs, so that --help is there at
- * once.
+ * The command line. Each command imports its modules when it runs, so that --help is printed
+ * without delay.
  */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
@@ -79,14 +79,14 @@ Environment:
   NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`,
 )
 
-// A command that runs has a listener of its own (run.ts), which ends it in order; help has none.
+// While a command runs, run.ts has its own listener. This one is for the output of --help.
 process.stdout.on('error', (error) => {
   if (process.stdout.listenerCount('error') === 1) process.exit(outputFailed(error))
 })
 process.stderr.on('error', () => {})
-// What fails outside of any await, like an event of a child process.
+// Errors outside of any await, for example in an event of a child process.
 process.on('uncaughtException', (error) => process.exit(report(error)))
-// Node's code for a promise that nothing can settle any more, which it does not explain.
+// Exit code of Node for a promise that can no longer settle. Node prints no explanation.
 process.on('exit', () => {
   if (process.exitCode !== 13) return
   process.exitCode = report(new Error('The command waits for something that never comes'))

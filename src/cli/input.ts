@@ -1,5 +1,5 @@
 /**
- * A video, as the options of a command say.
+ * Opens the video that the options of a command describe.
  */
 import { TrecvitError } from '../base/error.ts'
 import { breathe } from '../platform/platform.ts'
@@ -11,21 +11,21 @@ import { note } from './terminal.ts'
 /** A video that is being read. */
 export interface InputVideo {
   readonly info: VideoInfo
-  /** Frames to come, or null if that cannot be known. */
+  /** Expected number of frames, or null if unknown. */
   readonly expected: number | null
   /**
-   * The frames that the options ask for. They end early, without an error, once the signal is
-   * aborted or the video breaks off after its first frame.
+   * Frames as the options request them. They end without an error if the signal is aborted, or if
+   * the video breaks off after its first frame.
    */
   readonly frames: AsyncIterable<Frame>
-  /** Why the frames ended early, in one sentence; null while nothing is wrong. */
+  /** Why the frames ended early, or null. */
   broken(): TrecvitError | null
   close(): Promise<void>
 }
 
 /**
  * Opens a path, a URL, or "-" for standard input.
- * @throws TrecvitError if it is no video that can be read
+ * @throws TrecvitError if it cannot be read as a video
  */
 export async function openInput(
   source: string | URL,
@@ -45,7 +45,7 @@ export async function openInput(
   })
   const { fps, stride, frames } = options
   let told = 0
-  /** Some warnings come only at the end of the video. */
+  /** Prints warnings, also those that are only known at the end of the video. */
   const warn = (): void => {
     if (options.quiet) return
     for (; told < video.warnings.length; told++) note(`warning: ${video.warnings[told]}`)
@@ -59,7 +59,7 @@ export async function openInput(
         if (signal.aborted) return
         yield frame
         count++
-        // Frames that are at hand already never leave the thread to the Ctrl-C that is to end them.
+        // Yields to the event loop: Ctrl-C would not be noticed while frames are available at once.
         await breathe()
       }
       warn()

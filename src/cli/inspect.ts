@@ -1,5 +1,5 @@
 /**
- * trecvit inspect: what a model is and what it takes, without reading its weights.
+ * trecvit inspect: prints the structure and the cost of a model without reading its weights.
  */
 import { type Command, Option } from 'commander'
 import type { TensorInfo } from '../checkpoint/reader.ts'
@@ -18,10 +18,10 @@ interface InspectOptions extends ConfigOptions {
   readonly program?: boolean
 }
 
-/** What a chunk of frames takes. */
+/** Cost of a chunk of frames. */
 interface Work {
   readonly gflopPerFrame: number
-  /** Bytes in float32. */
+  /** Bytes, with weights in float32. */
   readonly memory: {
     readonly weights: number
     readonly activations: number
@@ -153,7 +153,7 @@ async function workOf(config: Config, t: number): Promise<Work> {
 
 const product = (shape: readonly number[]): number => shape.reduce((size, side) => size * side, 1)
 
-/** Numbers of values in each format. */
+/** Counts values by number format. */
 function dtypesOf(tensors: readonly TensorInfo[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const { dtype, shape } of tensors) counts[dtype] = (counts[dtype] ?? 0) + product(shape)
@@ -178,6 +178,7 @@ function facts(
 ): string[][] {
   const { imageSize, patchSize, poolType, posemb } = config
   const grid = imageSize.map((side, axis) => side / patchSize[axis]!)
+  // Adds the origin of a value: option, metadata, tensor shapes or default.
   const from = (field: keyof Description['sources']) =>
     found ? `  (${origins[found.sources[field]]})` : ''
   const { weights, activations, state } = work.memory

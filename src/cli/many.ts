@@ -1,4 +1,6 @@
-/** Work on many videos: several at a time, with progress; an error of one does not end the rest. */
+/**
+ * Processes several videos concurrently, with progress. An error of one does not stop the others.
+ */
 import { messageOf, TrecvitError } from '../base/error.ts'
 import { OutputError } from './output.ts'
 import { showProgress } from './progress.ts'
@@ -6,7 +8,7 @@ import type { GlobalOptions } from './run.ts'
 import { note } from './terminal.ts'
 import type { Listed } from './videos.ts'
 
-/** How many videos are worked on. */
+/** Options for processing several videos. */
 export interface ManyOptions extends GlobalOptions {
   readonly jobs: number
 }
@@ -15,17 +17,17 @@ export interface ManyOptions extends GlobalOptions {
 export interface Work {
   /** Name of the work, for the progress bar. */
   readonly what: string
-  /** Whether a video was done before. */
+  /** Whether an earlier run has completed the video. */
   isDone(video: Listed): boolean
-  /** Does the work; returns why the result is incomplete, or null. */
+  /** Does the work. Returns why the result is incomplete, or null. */
   run(video: Listed): Promise<TrecvitError | null>
-  /** Called if the work on a video throws. */
+  /** Called if `run` throws. */
   failed(video: Listed, error: string): Promise<void>
 }
 
 /**
- * Works on all videos that are not done yet. Once the signal is aborted no work is begun.
- * @throws TrecvitError at the end, if there were errors; OutputError at once
+ * Processes all videos that are not done yet. Starts no further video once the signal is aborted.
+ * @throws TrecvitError at the end if there were errors, or OutputError at once
  */
 export async function workOnMany(
   videos: readonly Listed[],

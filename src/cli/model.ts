@@ -36,9 +36,9 @@ export async function readLabels(path: string): Promise<string[]> {
 }
 
 /**
- * Loads the model; its warnings go to standard error.
- * @param workerUrl script of the threads that compute, instead of the built-in one
- * @throws TrecvitError if the checkpoint or an option does not fit
+ * Loads the model and prints its warnings to standard error.
+ * @param workerUrl script of the compute threads; by default the built-in one
+ * @throws TrecvitError if the checkpoint or an option is not valid
  */
 export async function openModel(
   options: ModelOptions,
@@ -86,8 +86,8 @@ function debugLevel(): number {
 }
 
 /**
- * With TRECVIT_DEBUG=2, where the time of a frame goes, operation by operation; with 3, step by
- * step; with 4, the first step whose result leaves that of the CPU. To standard error.
+ * Prints details to standard error. TRECVIT_DEBUG=2: time per operation; 3: time per step; 4: the
+ * first step whose result differs from the CPU.
  */
 export async function debugTimes(model: TRecViT, options: ModelOptions): Promise<void> {
   if (debugLevel() < 2) return
@@ -131,7 +131,7 @@ export async function debugTimes(model: TRecViT, options: ModelOptions): Promise
   if (debugLevel() >= 4) note(`debug: ${await firstDeparture(model, options, frame)}`)
 }
 
-/** Which step is the first to differ from the CPU by more than a GPU may. */
+/** Finds the first step that differs from the CPU by more than the tolerance of a GPU. */
 async function firstDeparture(
   model: TRecViT,
   options: ModelOptions,

@@ -13,13 +13,13 @@ interface ModelsOptions extends GlobalOptions {
   readonly check?: boolean
 }
 
-/** Weights with their files on this machine. */
+/** Weights with their files in the cache. */
 interface Listed {
   readonly weights: Weights
   readonly files: readonly Kept[]
-  /** Bytes of a download that goes on or was left, or null. */
+  /** Bytes of an unfinished download, or null. */
   readonly part: number | null
-  /** About the file of float32. */
+  /** Record of the download of the float32 file, or null. */
   readonly record: DownloadRecord | null
 }
 
@@ -76,7 +76,7 @@ async function look(weights: Weights): Promise<Listed> {
   }
 }
 
-/** @throws TrecvitError if the file of float32 is not what was downloaded */
+/** @throws TrecvitError if the float32 file differs from the download */
 async function check({ weights, files, record }: Listed): Promise<void> {
   const { sha256Of } = await import('../weights/cache.ts')
   const file = files.find(({ form }) => form === 'f32')

@@ -1,18 +1,18 @@
 /**
- * Options that several commands share, and how their values are read.
+ * Options that several commands share, and the parsers of their values.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { GlobalOptions } from './run.ts'
 import type { DownloadOptions } from './weights.ts'
 
-/** What a checkpoint may not tell. */
+/** Options for what a checkpoint may not contain. */
 export interface ConfigOptions extends DownloadOptions {
   readonly labels?: string
   readonly imageSize?: [height: number, width: number]
   readonly framesPerClip?: number
 }
 
-/** Where the model comes from, and what it runs on. */
+/** Options for the model and its device. */
 export interface ModelOptions extends ConfigOptions {
   readonly model: string
   readonly device: 'auto' | 'webgpu' | 'wasm'
@@ -22,7 +22,7 @@ export interface ModelOptions extends ConfigOptions {
   readonly experimentalRevectorize?: boolean
 }
 
-/** How the video is read. */
+/** Options for reading a video. */
 export interface VideoOptions extends GlobalOptions {
   readonly fps?: number
   readonly stride?: number
@@ -34,7 +34,7 @@ export interface VideoOptions extends GlobalOptions {
   readonly rate?: number
 }
 
-/** A reader of integers from `least` to `most`. */
+/** Returns a parser of integers from `least` to `most`. */
 export function integer(
   least: number,
   most: number = Number.MAX_SAFE_INTEGER,
@@ -48,7 +48,7 @@ export function integer(
   }
 }
 
-/** Reads a number above 0. */
+/** Parses a number above 0. */
 export function positive(text: string): number {
   const value = Number(text)
   if (text.trim() === '' || !Number.isFinite(value) || value <= 0)
@@ -56,7 +56,7 @@ export function positive(text: string): number {
   return value
 }
 
-/** Reads a size, height first, as shapes are written. */
+/** Parses a size with the height first, like shapes. */
 function heightByWidth(text: string): [height: number, width: number] {
   const match = /^(\d{1,5})x(\d{1,5})$/i.exec(text)
   if (!match) throw new InvalidArgumentError('Expected HEIGHTxWIDTH in pixels, like 224x224.')
@@ -69,7 +69,7 @@ function widthByHeight(text: string): [width: number, height: number] {
   return [Number(match[1]), Number(match[2])]
 }
 
-/** --labels, --image-size, --frames-per-clip: what a checkpoint may not tell. */
+/** Adds --labels, --image-size and --frames-per-clip: a checkpoint may not contain these. */
 export function addConfigOptions(command: Command): Command {
   return command
     .option('--labels <file>', 'names of the classes, one a line')
@@ -86,19 +86,19 @@ export function addConfigOptions(command: Command): Command {
     .option('-y, --yes', 'download weights that have a name without asking')
 }
 
-/** What --model takes. */
+/** Values of --model, for the help. */
 export const MODEL_HELP: string =
   'path or URL of an .npz or .safetensors checkpoint, or a name: "builtin", ' +
   '"k400" (Kinetics-400), "mae" (features)'
 
-/** --model, and what goes with a model. */
+/** Adds --model and the options for it. */
 export function addModelOptions(command: Command): Command {
   return addDeviceOptions(
     addConfigOptions(command.option('-m, --model <source>', MODEL_HELP, 'builtin')),
   )
 }
 
-/** --device, --dtype, --threads, --deterministic, --experimental-revectorize. */
+/** Adds --device, --dtype, --threads, --deterministic and --experimental-revectorize. */
 export function addDeviceOptions(command: Command): Command {
   return command
     .addOption(
@@ -131,7 +131,7 @@ export function addDeviceOptions(command: Command): Command {
     )
 }
 
-/** --list, --jsonl, --csv, --continue, --jobs: for commands that take many videos. */
+/** Adds --list, --jsonl, --csv, --continue and --jobs, for commands that accept many videos. */
 export function addManyOptions(command: Command): Command {
   return command
     .option('--list <file>', 'a text file with more videos, one a line; "-" for standard input')
@@ -144,7 +144,7 @@ export function addManyOptions(command: Command): Command {
     .option('--jobs <n>', 'videos at a time', integer(1, 64), 2)
 }
 
-/** --fps, --stride, --frames, --decoder, --on-error, --pixel-aspect, --raw, --rate. */
+/** Adds --fps, --stride, --frames, --decoder, --on-error, --pixel-aspect, --raw and --rate. */
 export function addVideoOptions(command: Command): Command {
   return command
     .option('--fps <n>', 'take so many frames a second', positive)

@@ -1,5 +1,5 @@
 /**
- * Files that are written whole or not at all: under another name, and renamed at the end.
+ * Writes a file completely or not at all: under a temporary name, renamed at the end.
  */
 import { randomUUID } from 'node:crypto'
 import { rmSync, type Stats } from 'node:fs'
@@ -7,7 +7,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { TrecvitError } from '../base/error.ts'
 import { isStandardOutput, openThrough, type Through, writeAll } from './through.ts'
 
-/** A file cannot be written. After Ctrl-C, too, this is not an end that was asked for. */
+/** Error: a file cannot be written. It is reported even after Ctrl-C, which hides other errors. */
 export class OutputError extends TrecvitError {}
 
 /** A file that is being written. */
@@ -16,20 +16,22 @@ export interface Output {
   write(bytes: Uint8Array, position?: number): Promise<void>
 }
 
-/** How to write a file. */
+/** Options for `writeOutput`. */
 export interface OutputOptions {
-  /** Whether an ordinary file that exists may be replaced. */
+  /** Whether an existing regular file may be replaced. */
   readonly replace: boolean
-  /** Ends the wait for the reader of a named pipe. */
+  /** Aborts waiting for the reader of a named pipe. */
   readonly signal: AbortSignal
 }
 
 /**
- * Writes a file. If the work fails, nothing is left behind, and what was there stays. The file
- * behind a symbolic link is replaced, not the link. A device, a named pipe, standard output and
- * a file that is mounted by itself cannot be replaced: they get the whole at the end.
+ * Writes a file. If the work fails, the temporary file is removed and an existing file is
+ * unchanged. A symbolic link is followed: its target is replaced, not the link. Devices, named
+ * pipes, standard output and mounted files cannot be replaced. They receive the complete contents
+ * at the end.
  * @throws TrecvitError if the file exists and may not be replaced
- * @throws OutputError if it cannot be written; and whatever the work throws
+ * @throws OutputError if the file cannot be written
+ * @throws any error of the work
  */
 export async function writeOutput(
   path: string,
@@ -55,7 +57,7 @@ export async function writeOutput(
     throw new TrecvitError(`"${path}" is there already; ${advice}`)
   }
 
-  // Opened before the work: a place that cannot be written is better known now than after hours.
+  // Opened before the work, so that an error is reported before hours of work, not after.
   let through: Through | undefined
   const openExisting = async (found: Stats): Promise<void> => {
     through = await openThrough(path, found, signal).catch(refuse)
@@ -66,7 +68,7 @@ export async function writeOutput(
   const create = (): Promise<FileHandle> => fs.open(temporary, 'wx', special ? 0o600 : stat?.mode)
   const file = await create().catch(async (error: NodeJS.ErrnoException) => {
     if (!stat || special) return refuse(error)
-    // The folder may be closed to us, and the file open.
+    // No permission to create files in the folder, but perhaps to write the existing file.
     await openExisting(stat)
     temporary = `${tmpdir()}/trecvit-${name}`
     return create().catch(refuse)
@@ -91,7 +93,7 @@ export async function writeOutput(
   }
 }
 
-/** The file behind symbolic links, which need not exist; a device or a pipe as it is named. */
+/** Follows symbolic links to a file, which need not exist. Devices and pipes keep their path. */
 async function followLinks(path: string): Promise<string> {
   const fs = await import('node:fs/promises')
   const { dirname, resolve } = await import('node:path')

@@ -1,14 +1,14 @@
 /**
- * Packages that only some commands need. They are optional peer dependencies, so that a page does
- * not install a server.
+ * Packages that only some commands need. They are optional peer dependencies, so that a web page
+ * does not install a server.
  */
 import { TrecvitError } from '../base/error.ts'
 import { importOptional } from '../platform/platform.ts'
 
 /**
- * Checks that the packages can be imported.
- * @param command that needs them
- * @throws TrecvitError with the npm command that installs those that are missing
+ * Checks that packages can be imported.
+ * @param command the command that needs them
+ * @throws TrecvitError with the npm command that installs the missing packages
  */
 export async function needPackages(command: string, names: readonly string[]): Promise<void> {
   const found = await Promise.allSettled(names.map((name) => importOptional(name)))
@@ -20,7 +20,7 @@ export async function needPackages(command: string, names: readonly string[]): P
     peerDependencies: Record<string, string>
   }
   const majors = missing.map((name) => `${name}@${/\d+/.exec(peerDependencies[name]!)![0]}`)
-  // npx keeps its packages in a folder of its own, where npm install adds none.
+  // npx installs packages in its own folder, where "npm install" has no effect.
   const run = manifest.pathname.includes('/_npx/')
     ? `npx ${['trecvit', ...majors].map((name) => `-p ${name}`).join(' ')} trecvit ${command}`
     : `npm install ${majors.join(' ')}`

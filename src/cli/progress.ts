@@ -6,19 +6,18 @@ import type { GlobalOptions } from './run.ts'
 
 /** Work with a progress bar. */
 export interface Progress {
-  /** So much is done; `total` may become known, or change, on the way. */
+  /** Sets the amount of work that is done. `total` may become known, or change, later. */
   update(done: number, total?: number): void
   /** Hides the bar until the next update. */
   stop(): void
 }
 
-/** Work that ends sooner is not shown. */
+/** Milliseconds without a bar. Shorter work shows none. */
 const PATIENCE = 400
 
 /**
- * @param unit "frames" or "MB": shown with the number of them a second; or null for a share of the
- * work
- * @param total how much there is to do, or null if that is not known
+ * @param unit "frames" or "MB", shown with the number per second; null shows only a percentage
+ * @param total amount of work, or null if unknown
  */
 export async function showProgress(
   { quiet }: GlobalOptions,
@@ -31,7 +30,7 @@ export async function showProgress(
   const start = performance.now()
   let bar: SingleBar | undefined
   let known = total
-  // What was there before counts as done, but not as fast.
+  // Work of an earlier run counts as done, but not for the rate.
   let first: number | undefined
   return {
     update(done, now) {

@@ -1,5 +1,5 @@
 /**
- * trecvit pull: official weights into the cache.
+ * trecvit pull: downloads official weights into the cache.
  */
 import { Argument, type Command, Option } from 'commander'
 import type { Form } from '../weights/cache.ts'
@@ -59,7 +59,7 @@ async function pull(name: string, options: PullOptions, signal: AbortSignal): Pr
     print(`${kept.path}: ${bytes(kept.bytes)}${before ? ', there already' : ''}`)
 }
 
-/** Keeps the small form only, unless that of float32 was there before. */
+/** Keeps only the converted file, unless the float32 file was in the cache before. */
 async function pullConverted(
   name: string,
   options: ConvertOptions,

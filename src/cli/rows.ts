@@ -1,4 +1,4 @@
-/** Files of results, one row after the other, as the videos are finished. */
+/** Files of result rows. The rows of a video are appended when it is done. */
 import type { FileHandle } from 'node:fs/promises'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
@@ -15,13 +15,13 @@ export interface RowOptions {
 
 type Kind = 'jsonl' | 'csv'
 
-/** One file of rows; "-" is standard output. */
+/** One file of rows. "-" is standard output. */
 class RowFile {
   readonly #path: string
   readonly #kind: Kind
   readonly #columns: readonly string[]
   #file: FileHandle | undefined
-  /** Videos whose rows are there, without an error. */
+  /** Videos in the file whose rows have no error. */
   #done = new Set<unknown>()
 
   constructor(path: string, kind: Kind, columns: readonly string[]) {
@@ -30,7 +30,7 @@ class RowFile {
     this.#columns = columns
   }
 
-  /** Opens the file, empty or with the rows of the videos that are done. */
+  /** Opens the file: empty, or with the rows of completed videos. */
   async open(keep: boolean, signal: AbortSignal): Promise<void> {
     const rows = keep ? await this.#read() : []
     const header = this.#kind === 'csv' ? `${csvLine(this.#columns)}\n` : ''
@@ -47,7 +47,7 @@ class RowFile {
     return this.#done.has(video)
   }
 
-  /** Writes the rows of a video at once, so that an end in between leaves no part of them. */
+  /** Writes all rows of a video with one call, so that an interruption leaves no part of them. */
   async write(rows: readonly Row[]): Promise<void> {
     const text = rows.map((row) => this.#line(row)).join('')
     if (this.#path === '-') return print(text.trimEnd())
@@ -66,7 +66,7 @@ class RowFile {
     return `${csvLine(this.#columns.map((column) => row[column]))}\n`
   }
 
-  /** The rows of videos that are done: of those with an error, none. */
+  /** Reads the rows of completed videos. Rows of videos with an error are left out. */
   async #read(): Promise<Row[]> {
     const { readFile } = await import('node:fs/promises')
     const text = await readFile(this.#path, 'utf8').catch((error: NodeJS.ErrnoException) => {
@@ -83,7 +83,7 @@ class RowFile {
       )
     }
     const failed = new Set(rows.flatMap((row) => (row['error'] ? [row['video']] : [])))
-    // An end in the middle of a write may have left a part of the rows of the last video.
+    // An interrupted write may have left only some rows of the last video.
     if (text !== '' && !text.endsWith('\n') && rows.length) failed.add(rows.at(-1)!['video'])
     const kept = rows.filter((row) => !failed.has(row['video']))
     this.#done = new Set(kept.map((row) => row['video']))
@@ -91,7 +91,7 @@ class RowFile {
   }
 }
 
-/** The files of rows of a command. */
+/** All row files of a command. */
 export class Rows {
   readonly #files: readonly RowFile[]
 
@@ -101,8 +101,8 @@ export class Rows {
 
   /**
    * Opens --jsonl and --csv.
-   * @param columns of the CSV
-   * @throws TrecvitError if both are standard output, or one cannot be read or written
+   * @param columns columns of the CSV
+   * @throws TrecvitError if both are standard output, or if one cannot be read or written
    */
   static async open(
     { jsonl, csv, continue: keep = false }: RowOptions,
@@ -119,17 +119,17 @@ export class Rows {
     return new Rows(files)
   }
 
-  /** Whether there is no file. */
+  /** Whether there are no files. */
   get isEmpty(): boolean {
     return this.#files.length === 0
   }
 
-  /** Whether all files have the rows of a video. */
+  /** Whether all files contain the rows of a video. */
   has(video: string): boolean {
     return this.#files.every((file) => file.has(video))
   }
 
-  /** Writes the rows of a video to the files that lack them. */
+  /** Writes the rows of a video to the files that do not contain them. */
   async write(video: string, rows: readonly Row[]): Promise<void> {
     for (const file of this.#files) if (!file.has(video)) await file.write(rows)
   }

@@ -1,5 +1,5 @@
 /**
- * Runs a command: Ctrl-C, closed pipes, errors, exit codes.
+ * Runs a command: handles Ctrl-C, closed pipes, errors and exit codes.
  */
 import type { Command } from 'commander'
 import { TrecvitError } from '../base/error.ts'
@@ -7,7 +7,7 @@ import { environment } from '../platform/platform.ts'
 import { OutputError } from './output.ts'
 import { note } from './terminal.ts'
 
-/** Exit codes; `--help` lists them. */
+/** Exit codes, documented in `--help`. */
 export const exitCodes = {
   ok: 0,
   wrongInput: 1,
@@ -22,7 +22,7 @@ export interface GlobalOptions {
   readonly quiet?: boolean
 }
 
-/** Why a command ends before its work is done. */
+/** Reason why a command stops early. */
 class Stop extends Error {
   readonly exitCode: number
 
@@ -33,9 +33,9 @@ class Stop extends Error {
 }
 
 /**
- * Turns the work of a command into what commander calls. The work gets the arguments, the options,
- * and a signal that is aborted by the first Ctrl-C and when nobody reads standard output any more;
- * it then ends with what it has. A second Ctrl-C kills.
+ * Converts a function into an action of commander. The function receives the arguments, the options
+ * and a signal. The first Ctrl-C aborts the signal, and so does a closed reader of standard output.
+ * The command then ends with the results so far. A second Ctrl-C ends the process at once.
  */
 export function action<
   Options extends GlobalOptions,
@@ -61,10 +61,10 @@ export function action<
     } catch (error) {
       if (!stop.signal.aborted || error instanceof OutputError) code = report(error)
     }
-    // A decoder or standard input that is still open must not keep the process; what was written
-    // must be out.
+    // An open decoder or standard input would keep the process alive, so exit explicitly, but only
+    // after all output is written.
     process.stdout.write('', () => {
-      // An error of the last write is emitted after this is called.
+      // An error of the last write is emitted after this callback.
       setImmediate(() => {
         const { reason } = stop.signal
         process.exit(code === exitCodes.ok && reason instanceof Stop ? reason.exitCode : code)
@@ -74,8 +74,8 @@ export function action<
 }
 
 /**
- * Says why standard output cannot be written, and gives the exit code. A reader that has ended, as
- * head does, is no error.
+ * Reports why standard output cannot be written. Returns the exit code. A closed reader, such as
+ * head, is not an error.
  */
 export function outputFailed({ code, message }: NodeJS.ErrnoException): number {
   if (code === 'EPIPE') return exitCodes.ok
@@ -87,7 +87,7 @@ export function outputFailed({ code, message }: NodeJS.ErrnoException): number {
 const TOO_MANY_FILES =
   'Too many files are open (EMFILE): close some, or raise the limit with ulimit -n'
 
-/** Says what went wrong in one sentence, and gives the exit code. */
+/** Reports an error in one sentence. Returns the exit code. */
 export function report(error: unknown): number {
   const isLimit = ['EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException | null)?.code ?? '')
   const expected = error instanceof TrecvitError || isLimit

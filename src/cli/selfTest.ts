@@ -1,5 +1,5 @@
 /**
- * Runs the built-in model on generated frames: its answers are bit-identical on every machine and
+ * Runs the built-in model on generated frames. Its results are bit-identical on every machine and
  * in every runtime.
  */
 import type { NdArray } from '../base/array.ts'
@@ -8,7 +8,7 @@ import type { TRecViT } from '../model/trecvit.ts'
 /** SHA-256 of the logits of `runBuiltin`, as hexadecimal digits. */
 export const expectedHash = '388d4878c74cda4add59269d3a123f9205bac05bcd48d7929b7b8d7a7774dea1'
 
-/** Frames of the test. */
+/** Number of frames in the test. */
 const FRAMES = 16
 
 /**
@@ -26,7 +26,7 @@ export async function runBuiltin(): Promise<{ hash: string; framesPerSecond: num
   }
 }
 
-/** Frames of noise for a model. */
+/** Generates frames of noise for a model. */
 export function framesOf({
   config: {
     imageSize: [height, width],
@@ -43,7 +43,8 @@ export function framesOf({
 }
 
 /**
- * The logits of a stream, and its speed without the first frame, which also prepares the program.
+ * Returns the logits of a stream and its speed. The first frame, which prepares the program, does
+ * not count for the speed.
  */
 export async function logitsOf(
   model: TRecViT,

@@ -1,5 +1,5 @@
 /**
- * trecvit stream: one line for every frame, as it comes.
+ * trecvit stream: prints one line per frame as soon as it is classified.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
@@ -25,7 +25,7 @@ import { showProgress } from './progress.ts'
 import { action } from './run.ts'
 import { labelOf, percent, print } from './terminal.ts'
 
-/** Forms of a snapshot by name. */
+/** Number formats of a snapshot by name. */
 const forms = {
   exact: {},
   f16: { dtype: 'f16' },
@@ -125,7 +125,7 @@ async function stream(
       : await resume(model, options.resume, topK)
   const { sampleClip } = await import('../files.ts')
   const video = await openInput(source ?? sampleClip, options, signal)
-  // Where the lines are on the screen, they are progress enough.
+  // No progress bar if the lines themselves are printed to the terminal.
   const progress = await showProgress(
     { quiet: options.quiet || process.stdout.isTTY },
     'Streaming',
@@ -151,8 +151,8 @@ async function stream(
   try {
     if (options.snapshot === undefined) await answerAll()
     else {
-      // Opened before the first frame: a place that cannot be written to is better known now than
-      // after hours.
+      // Opened before the first frame, so that an error is reported before hours of work, not
+      // after.
       await writeOutput(options.snapshot, { replace: true, signal }, async (output) => {
         await answerAll()
         await output.write(await answers.snapshot(forms[snapshotForm]))
@@ -175,7 +175,7 @@ async function resume(model: TRecViT, path: string, topK: number): Promise<Class
       { cause: error },
     )
   })
-  // A copy, because a Buffer's own slice() would be a view.
+  // Copies: the slice() of a Buffer would be a view.
   return model.resume(bytes, { topK })
 }
 

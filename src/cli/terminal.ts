@@ -9,8 +9,8 @@ import { environment } from '../platform/platform.ts'
 export type Style = Parameters<typeof styleText>[0]
 
 /**
- * Whether standard output takes colours: a terminal does, unless NO_COLOR is set; FORCE_COLOR says
- * yes for anything else.
+ * Whether standard output supports colours: a terminal does unless NO_COLOR is set. FORCE_COLOR
+ * enables colours for any output.
  */
 export function isColoured(): boolean {
   if (environment('NO_COLOR')) return false
@@ -18,26 +18,26 @@ export function isColoured(): boolean {
   return process.stdout.isTTY === true && environment('TERM') !== 'dumb'
 }
 
-/** The text in a style, where standard output takes colours. */
+/** Applies a style to the text if standard output supports colours. */
 export function paint(style: Style, text: string): string {
   return isColoured() ? styleText(style, text, { validateStream: false }) : text
 }
 
-/** Columns of the terminal, 80 where there is none or it does not know (0). */
+/** Columns of the terminal. 80 if there is no terminal or its width is unknown (0). */
 export function columns(): number {
   return process.stdout.columns || 80
 }
 
-/** One line (or several) on standard output. */
+/** Prints a line, or several, to standard output. */
 export function print(text: string): void {
   printBytes(Buffer.from(`${text}\n`))
 }
 
-/** Bytes on standard output. If that fails, `process.stdout` emits an error. */
+/** Writes bytes to standard output. If that fails, `process.stdout` emits an error. */
 export function printBytes(bytes: Uint8Array): void {
   const { fd } = process.stdout
   if (!fstatSync(fd).isFile()) return void process.stdout.write(bytes)
-  // On a full disk, Node's own stream takes the part of a line that was written for all of it.
+  // On a full disk, Node's own stream may write only part of a line and report success.
   try {
     for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
   } catch (error) {
@@ -45,23 +45,23 @@ export function printBytes(bytes: Uint8Array): void {
   }
 }
 
-/** One line on standard error. */
+/** Prints a line to standard error. */
 export function note(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
-/** A bar of `width` columns, in steps of an eighth. */
+/** Draws a bar of `width` columns with a resolution of an eighth of a column. */
 export function bar(share: number, width: number): string {
   const eighths = Math.round(Math.min(1, Math.max(0, share)) * width * 8)
   return '█'.repeat(Math.floor(eighths / 8)) + ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'][eighths % 8]!
 }
 
-/** 0..1 as a percentage of five columns: " 97 %", "100 %"; with a decimal, of seven: " 97.1 %". */
+/** Formats 0..1 as a percentage, right-aligned: " 97 %", "100 %"; with one decimal " 97.1 %". */
 export function percent(share: number, decimals = 0): string {
   return `${(100 * share).toFixed(decimals).padStart(decimals ? 4 + decimals : 3)} %`
 }
 
-/** Rows of cells, each column as wide as its widest cell; the last one is left as it is. */
+/** Aligns rows of cells. A column is as wide as its widest cell. The last column is not padded. */
 export function table(rows: readonly (readonly string[])[], gap = 2): string {
   const widths: number[] = []
   for (const row of rows)
@@ -91,7 +91,7 @@ export function bytes(count: number): string {
   )
 }
 
-/** A class as people read it. */
+/** Formats a class for display. */
 export function labelOf({
   label,
   index,

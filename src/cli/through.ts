@@ -1,5 +1,5 @@
 /**
- * Writes into files that cannot be replaced: devices, named pipes, mounted files, and the file or
+ * Writes to files that cannot be replaced: devices, named pipes, mounted files, and the file or
  * pipe of standard output.
  */
 import { constants, createReadStream, fstatSync, type Stats } from 'node:fs'
@@ -7,9 +7,9 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import { printBytes } from './terminal.ts'
 
-/** An open place that accepts a whole file. */
+/** An open destination for a complete file. */
 export interface Through {
-  /** Writes the file at a path. */
+  /** Copies the file at a path to the destination. */
   copy(from: string): Promise<void>
   close(): Promise<void>
 }
@@ -18,7 +18,7 @@ const { O_NONBLOCK, O_WRONLY } = constants
 /** Milliseconds between two checks for a reader of a named pipe. */
 const PAUSE = 50
 
-/** Whether this is where standard output goes, as /dev/stdout is. */
+/** Whether a file is the destination of standard output, for example /dev/stdout. */
 export function isStandardOutput({ dev, ino }: Stats): boolean {
   try {
     const own = fstatSync(process.stdout.fd)
@@ -28,14 +28,14 @@ export function isStandardOutput({ dev, ino }: Stats): boolean {
   }
 }
 
-/** Opens a place that exists. A named pipe is waited for until somebody reads it. */
+/** Opens an existing file. For a named pipe, waits for a reader. */
 export async function openThrough(
   path: string,
   stat: Stats,
   signal: AbortSignal,
 ): Promise<Through> {
   if (isStandardOutput(stat)) {
-    // By its own descriptor: another one would write over what was printed.
+    // Uses the descriptor of standard output: a new one would overwrite what was printed.
     return {
       copy: async (from) => void (await pieces(from, async (bytes) => printBytes(bytes))),
       async close() {},
@@ -53,7 +53,7 @@ export async function openThrough(
   }
 }
 
-/** Writes all of the bytes, at `position` or where the last write ended. */
+/** Writes all bytes, at `position` or after the last write. */
 export async function writeAll(
   file: FileHandle,
   bytes: Uint8Array,
@@ -65,7 +65,7 @@ export async function writeAll(
   }
 }
 
-/** Opening it at once would block a thread, and with that the end of the process. */
+/** Polls. A blocking open would occupy a thread, which would also delay the exit of the process. */
 async function waitForReader(path: string, signal: AbortSignal): Promise<FileHandle> {
   for (;;) {
     try {
@@ -77,7 +77,7 @@ async function waitForReader(path: string, signal: AbortSignal): Promise<FileHan
   }
 }
 
-/** Hands over a file from its beginning, and returns its size. */
+/** Passes a file on in pieces from its beginning. Returns its size. */
 async function pieces(path: string, take: (bytes: Uint8Array) => Promise<void>): Promise<number> {
   let size = 0
   for await (const bytes of createReadStream(path) as AsyncIterable<Uint8Array>) {

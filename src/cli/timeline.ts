@@ -1,8 +1,8 @@
-/** A timeline, drawn in the terminal. */
+/** Draws a timeline in the terminal. */
 import type { Segment } from '../model/timeline.ts'
 import { columns, isColoured, labelOf, paint, percent, type Style, table } from './terminal.ts'
 
-/** Segments that are printed; the strip and --json tell the rest. */
+/** Largest number of segments in the list. The strip and --json contain all of them. */
 const MAX_PRINTED = 60
 const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'
 const COLOURS = [
@@ -21,8 +21,8 @@ const COLOURS = [
 ] as const
 
 /**
- * A strip as wide as the terminal, and under it a line for each segment, with its letter and colour
- * as the legend.
+ * Draws a strip as wide as the terminal. Below it, a line per segment with its letter and colour
+ * serves as the legend.
  */
 export function drawTimeline(segments: readonly Segment[]): string {
   const marks = new Map<number, { letter: string; style: Style }>()
@@ -34,7 +34,8 @@ export function drawTimeline(segments: readonly Segment[]): string {
         style: ['black', COLOURS[count % COLOURS.length]!],
       })
   }
-  // With colours, the letter stands where a segment begins; without, in every column.
+  // With colours, the letter is only in the first column of a segment. Without, it is in every
+  // column.
   const block = (index: number, length: number) => {
     const { letter, style } = marks.get(index)!
     return paint(style, isColoured() ? letter.padEnd(length) : letter.repeat(length))

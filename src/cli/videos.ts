@@ -1,19 +1,19 @@
-/** The videos that the arguments of a command name: files, folders, patterns, lists, addresses. */
+/** Lists the videos in the arguments of a command: files, folders, patterns, lists, URLs. */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 
-/** A video of a list. */
+/** A video in the list. */
 export interface Listed {
   /** Path, URL, or "-" for standard input. */
   readonly source: string
-  /** What {name} stands for: the path below the folder that was given, without its extension. */
+  /** Value of {name}: the path relative to the given folder, without its extension. */
   readonly name: string
 }
 
-/** The videos of a command. */
+/** Videos of a command. */
 export interface Videos {
   readonly all: readonly Listed[]
-  /** Whether they are one video that was named as such. */
+  /** Whether the argument is a single video, not a folder, pattern or list. */
   readonly single: boolean
 }
 
@@ -22,11 +22,12 @@ const ADDRESS = /^[a-z][a-z\d+.-]+:\/\//i
 const PATTERN = /[*?[\]{}]/
 
 /**
- * Lists videos, each once, those of a folder or a pattern in the order of their paths. A folder
- * stands for the videos in it and below it; one without any is itself a video, of pictures. What
- * exists is never taken for a pattern.
- * @param list a text file of paths, one a line, or "-" for standard input
- * @throws TrecvitError if nothing is named, a pattern matches nothing, or the list cannot be read
+ * Lists videos. Each is listed once. Videos of a folder or a pattern are sorted by path. A folder
+ * stands for all videos in it, also in subfolders. A folder without videos is itself a video of
+ * pictures. The path of an existing file is not a pattern.
+ * @param list a text file with one path per line, or "-" for standard input
+ * @throws TrecvitError if there are no arguments, a pattern matches nothing, or the list cannot be
+ * read
  */
 export async function listVideos(sources: readonly string[], list?: string): Promise<Videos> {
   const named = list === undefined ? sources : [...sources, ...(await readList(list))]
@@ -41,7 +42,7 @@ export async function listVideos(sources: readonly string[], list?: string): Pro
   return { all: [...found.values()], single: named.length === 1 && !isExpanded }
 }
 
-/** Lines of a text file; empty ones and those that begin with # are skipped. */
+/** Reads the lines of a text file. Skips empty lines and those that begin with #. */
 async function readList(path: string): Promise<string[]> {
   const { readFile } = await import('node:fs/promises')
   const { text } = await import('node:stream/consumers')
@@ -59,7 +60,7 @@ async function readList(path: string): Promise<string[]> {
     .filter((line) => line !== '' && !line.startsWith('#'))
 }
 
-/** The videos that a folder or a pattern stands for; null for one video. */
+/** Returns the videos of a folder or a pattern, or null for a single video. */
 async function expand(source: string): Promise<Listed[] | null> {
   if (source === '-' || ADDRESS.test(source)) return null
   const { stat } = await import('node:fs/promises')
@@ -88,15 +89,15 @@ function withoutExtension(path: string): string {
   return path.replace(/\.[^./\\]+$/, '')
 }
 
-/** The name of a file without its folder and its extension. */
+/** Returns the file name without folder and extension. */
 function stem(source: string): string {
   return withoutExtension(source.replace(/[?#].*$/, '').replace(/^.*[/\\]/, '')) || 'video'
 }
 
 /**
- * The output of each video: the pattern with {name} filled in.
- * @param option for the message
- * @throws TrecvitError if several videos would have one output
+ * Returns the output path of each video: the pattern with {name} replaced.
+ * @param option name of the option, for the error message
+ * @throws TrecvitError if several videos would have the same output
  */
 export function outputsFor(
   option: string,

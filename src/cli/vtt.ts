@@ -1,4 +1,4 @@
-/** Segments as WebVTT, which the <track> of a <video> shows. */
+/** Formats segments as WebVTT, for the <track> of a <video>. */
 import type { Segment } from '../model/timeline.ts'
 import { labelOf, percent } from './terminal.ts'
 
@@ -12,7 +12,7 @@ export function vttOf(segments: readonly Segment[]): string {
   return ['WEBVTT\n', ...cues].join('\n')
 }
 
-/** Hours, minutes, seconds and milliseconds. */
+/** Formats a time as hours, minutes, seconds and milliseconds. */
 function timestamp(seconds: number): string {
   const milliseconds = Math.round(seconds * 1000)
   const digits = (value: number, count = 2): string =>
@@ -23,7 +23,7 @@ function timestamp(seconds: number): string {
   )
 }
 
-/** Text of a cue: without markup, on one line. */
+/** Escapes the text of a cue: no markup, one line. */
 function escaped(text: string): string {
   return text
     .replaceAll('&', '&amp;')

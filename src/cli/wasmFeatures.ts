@@ -24,7 +24,7 @@ const modules: Readonly<Record<WasmFeature, readonly number[]>> = {
   ],
 }
 
-/** Each feature with whether it is there. Threads need shared memory, too. */
+/** Checks each feature. Threads also need shared memory. */
 export function wasmFeatures(): Record<WasmFeature, boolean> {
   const valid = (name: WasmFeature) =>
     WebAssembly.validate(Uint8Array.from([...header, ...modules[name]]))

@@ -16,10 +16,10 @@ export interface DownloadOptions extends GlobalOptions {
 }
 
 /**
- * Returns the path of weights of this name, downloaded if they are not in the cache; anything else
- * as it is.
- * @param dtype number format that the file must serve; any by default
- * @throws TrecvitError if they may not or cannot be downloaded
+ * Resolves the name of weights to a path, and downloads them if they are not in the cache. Returns
+ * anything else unchanged.
+ * @param dtype number format that the file must support; any by default
+ * @throws TrecvitError if the weights may not or cannot be downloaded
  */
 export async function localSource(
   source: string,
@@ -36,7 +36,7 @@ export async function localSource(
   return downloadWeights(weights, options, signal)
 }
 
-/** Downloads weights into the cache, with a bar. Returns their path. */
+/** Downloads weights into the cache with a progress bar. Returns their path. */
 export async function downloadWeights(
   weights: Weights,
   options: GlobalOptions,
@@ -65,7 +65,7 @@ async function ask(weights: Weights, signal: AbortSignal): Promise<void> {
     throw new TrecvitError(`The weights "${name}" are not on this machine yet: ${advice}`)
   const { cacheFolder } = await import('../weights/cache.ts')
   const { createInterface } = await import('node:readline/promises')
-  // Not as a terminal, which would keep Ctrl-C to itself.
+  // Not in terminal mode, which would intercept Ctrl-C.
   const prompt = createInterface({
     input: process.stdin,
     output: process.stderr,
