@@ -1,5 +1,5 @@
 /**
- * trecvit serve: the page, and the model over HTTP and WebSockets.
+ * trecvit serve: serves the demo page, and the model over HTTP and WebSockets.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { environment } from '../platform/platform.ts'
@@ -31,10 +31,10 @@ interface ServeOptions extends Omit<ModelOptions, 'model'> {
   readonly token?: string
 }
 
-/** Optional peer dependencies that a server needs. */
+/** Optional peer dependencies of the server. */
 const PACKAGES = ['hono', '@hono/node-server', 'ws', 'piscina', 'prom-client'] as const
 
-/** Milliseconds after which the decoding of a frame is given up: it takes less than one second. */
+/** Timeout for decoding a frame, in milliseconds. It normally takes less than a second. */
 const TASK_TIMEOUT = 30_000
 
 export function addServe(program: Command): void {
@@ -165,7 +165,7 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   const { host, port, token, maxStreams, decoder } = options
   const limits = { maxBody: options.maxBody * 1e6, timeout: options.timeout * 1000 }
   const onError = (error: unknown) => void report(error)
-  // A stream decodes one frame at a time, a request parses one body or decodes one video.
+  // At most two tasks per slot: a frame of a stream, and a body or video of a request.
   const pool = openPool({ waiting: 2 * maxStreams, timeout: TASK_TIMEOUT }, onError)
   const videos = openVideos(maxStreams, decoder, onError)
   const app = createApp({

@@ -1,5 +1,5 @@
 /**
- * What a server says when it listens.
+ * Prints where the server listens.
  */
 import type { AddressInfo } from 'node:net'
 import type { TRecViT } from '../../model/trecvit.ts'
@@ -8,13 +8,13 @@ import type { GlobalOptions } from '../run.ts'
 import { note, print } from '../terminal.ts'
 import type { NamedSource } from './models.ts'
 
-/** What of the options it depends on. */
+/** Options that affect the announcement. */
 interface AnnounceOptions extends GlobalOptions {
   readonly token?: string
   readonly accessLog?: boolean
 }
 
-/** Says where the server is, and warns if others can reach it. */
+/** Prints the addresses of the server. Warns if other machines can reach it. */
 export function announce(
   options: AnnounceOptions,
   sources: readonly NamedSource[],
@@ -40,7 +40,7 @@ export function announce(
     print(JSON.stringify({ address: base, models: rows }))
     return
   }
-  // Standard output then holds nothing but the log.
+  // With an access log, standard output contains only the log.
   const say = options.accessLog ? note : print
   const lines = loaded.map(({ name, source, model }) => {
     return `${base}v2/models/${encodeURIComponent(name)}  ${source} on ${deviceOf(model)}`

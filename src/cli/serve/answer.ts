@@ -1,10 +1,10 @@
 /**
- * Open Inference Protocol v2: the answer to a request to infer. Tensors are JSON, or with the
- * extension binary_tensor_data bytes behind it.
+ * Open Inference Protocol v2: encodes the response to an inference request. Tensors are JSON. With
+ * the extension binary_tensor_data they are bytes after the JSON.
  */
 import type { OutputName } from './tensors.ts'
 
-/** One tensor of an answer. */
+/** One tensor of a response. */
 export type OutputTensor = {
   readonly name: OutputName
   readonly binary: boolean
@@ -14,7 +14,9 @@ export type OutputTensor = {
   | { readonly datatype: 'BYTES'; readonly data: readonly string[] }
 )
 
-/** The body of an answer, and the length of its JSON if bytes follow. */
+/**
+ * Returns the body of a response. If bytes follow the JSON, also returns the length of the JSON.
+ */
 export function encodeInfer(
   model: string,
   id: string | undefined,
@@ -36,7 +38,7 @@ export function encodeInfer(
   return { body: concat([json, ...parts]), jsonLength: parts.length ? json.length : null }
 }
 
-/** Each with its length before it, in four bytes, little-endian. */
+/** Encodes strings, each after its length in four bytes, little-endian. */
 function encodeStrings(strings: readonly string[]): Uint8Array {
   return concat(
     strings.flatMap((string) => {

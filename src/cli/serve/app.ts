@@ -1,6 +1,6 @@
 /**
- * The server's routes: Open Inference Protocol v2, streams of frames beside it, metrics, a
- * description of all, and the page.
+ * Routes of the server: Open Inference Protocol v2, streams of frames, metrics, an OpenAPI
+ * description, and the demo page.
  */
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
@@ -25,69 +25,69 @@ import { weightsRoutes } from './weights.ts'
 
 export type { Bindings } from './routes.ts'
 
-/** What is served, and within which limits. */
+/** Content and limits of a server. */
 export interface ServeOptions {
-  /** By name, as it stands in addresses. */
+  /** Models by their names in URLs. */
   readonly models: ReadonlyMap<string, TRecViT>
-  /** Of the package. */
+  /** Version of the package. */
   readonly version: string
-  /** Bytes of a body, and of a message of a stream. */
+  /** Largest body of a request and largest message of a stream, in bytes. */
   readonly maxBody: number
   /**
-   * Streams at once, and as many requests to infer: more of the former are refused, of the latter
-   * they wait.
+   * Largest number of concurrent streams, and of concurrent inference requests. Further streams are
+   * refused. Further requests wait.
    */
   readonly maxStreams: number
-  /** Milliseconds from a request to its answer. */
+  /** Timeout of a request in milliseconds. */
   readonly timeout: number
-  /** The address listened on; "127.0.0.1" by default. */
+  /** Address that the server listens on; "127.0.0.1" by default. */
   readonly address?: string
-  /** Host names that it answers to, beside that address and loopback names. */
+  /** Further host names that are accepted. `address` and loopback names always are. */
   readonly hosts?: readonly string[]
   /** Bearer token that requests to /v2 and /metrics need; none by default. */
   readonly token?: string
-  /** Decoding, resizing and parsing of what is large; on the calling thread by default. */
+  /** Decodes, resizes and parses large inputs; on the calling thread by default. */
   readonly tasks?: Tasks
   /** Decodes the videos of requests. */
   readonly videos: Videos
-  /** Tasks that wait for a thread. */
+  /** Number of tasks that wait for a thread. */
   readonly waitingTasks?: () => number
-  /** The metrics tell about the process, too. */
+  /** Whether the metrics include those of the process. */
   readonly processMetrics?: boolean
-  /** Origins of pages beside the server's own that may use it. */
+  /** Further origins whose pages may use the server. Its own origin always may. */
   readonly origins: readonly string[]
-  /** What answers GET and HEAD outside of /v2, or null: then "/" lists the routes. */
+  /** Serves GET and HEAD outside of /v2. If null, "/" lists the routes. */
   readonly page: MiddlewareHandler | null
-  /** Aborted when nothing new may be begun. */
+  /** Aborted when the server accepts no new work. */
   readonly closing: AbortSignal
   /** Called with unhandled errors. */
   readonly onError: (error: unknown) => void
-  /** Called after every answer. */
+  /** Called after every response. */
   readonly onAnswer?: (answer: Answered) => void
 }
 
-/** One answer, for a log. Without the query, which may hold a token. */
+/** A response, for the access log. Without the query, which may contain a token. */
 export interface Answered {
   readonly method: string
-  /** Cut after 1000 characters. */
+  /** Truncated to 1000 characters. */
   readonly path: string
-  /** 101 for a WebSocket that is opened. */
+  /** 101 for a WebSocket. */
   readonly status: number
-  /** From the request to the answer. */
+  /** Time from the request to the response. */
   readonly milliseconds: number
-  /** IP address of the client, or of the proxy in front; null where it is not known. */
+  /** IP address of the client or of a proxy in front. Null if unknown. */
   readonly client: string | null
 }
 
 const MAX_PATH = 1000
 
-/** What tells a client how to go on, by status: when to try again, in seconds; what to send. */
+/** Headers by status that tell a client when to retry (seconds) or what to send. */
 const HEADERS: Readonly<Record<number, Record<string, string>>> = {
   401: { 'WWW-Authenticate': 'Bearer' },
   503: { 'Retry-After': '1' },
 }
 
-/** The path of the route that answers, with its parameters by name; middleware is none. */
+/** Returns the path of the matched route, with parameters by name. Ignores middleware. */
 function routeOf(c: Context): string {
   return matchedRoutes(c).findLast(({ method }) => method !== 'ALL')?.path ?? '*'
 }
@@ -132,12 +132,12 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
     await next()
     const milliseconds = performance.now() - start
     const { method, path } = c.req
-    // A WebSocket is answered by the server below.
+    // A WebSocket handshake is answered by listen.ts.
     const status = c.res.headers.has('Upgrade') ? 101 : c.res.status
     metrics.request(method, routeOf(c), status, milliseconds / 1000)
     const client = c.env?.incoming?.socket.remoteAddress ?? null
     options.onAnswer?.({ method, path: path.slice(0, MAX_PATH), status, milliseconds, client })
-    // With these a page may share memory between threads.
+    // With these headers the page is cross-origin isolated, so it can share memory between threads.
     c.header('Cross-Origin-Opener-Policy', 'same-origin')
     c.header('Cross-Origin-Embedder-Policy', 'require-corp')
     c.header('X-Content-Type-Options', 'nosniff')
@@ -176,7 +176,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
     return error === null ? c.json({ ready: true }) : c.json({ ready: false, error }, 503)
   })
   app.get('/v2/models', (c) => c.json({ models: names }))
-  // For balancers and supervisors, which have no token: without the reason.
+  // For load balancers and supervisors, which have no token. So the response has no reason.
   app.get('/healthz', async (c) => {
     const isReady = (await whyNotReady()) === null
     return c.text(isReady ? 'ok\n' : 'not ready\n', isReady ? 200 : 503)
@@ -192,7 +192,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   for (const path of MODEL_PATHS) app.route(path, modelRoutes(served))
   app.route('/weights', weightsRoutes())
 
-  // Not as a route of GET, which every path would then seem to allow.
+  // Not a GET route: every path would then report that it allows GET.
   if (page) app.use(page)
   else {
     const about = `trecvit ${version}; the demo page is not built into this package`
@@ -200,7 +200,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   }
   return app
 
-  /** Why a model cannot answer, or null. */
+  /** Returns why a model cannot compute, or null. */
   async function whyNotReady(): Promise<string | null> {
     if (closing.aborted) return SHUTDOWN
     const all = await Promise.all(
@@ -219,7 +219,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
       const status = error.status as ContentfulStatusCode
       return c.json({ error: error.message }, status, HEADERS[status] ?? {})
     }
-    // The client may have disconnected. Then the error is not reported.
+    // If the client has disconnected, the error is not reported.
     if (!c.req.raw.signal.aborted) options.onError(error)
     return c.json({ error: UNEXPECTED }, 500)
   }

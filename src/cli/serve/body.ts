@@ -1,14 +1,14 @@
 /**
- * The body of a request, within its limits of size and time.
+ * Reads the body of a request, with limits for size and time.
  */
 import { HTTPException } from 'hono/http-exception'
 import { quote } from '../../base/quote.ts'
 
 /**
- * The bytes as they come.
- * @param most bytes
- * @throws HTTPException 413 if it is larger, 400 if it breaks off, 415 if it is compressed; the
- * reason of the signal if that is aborted first
+ * Yields the chunks of the body.
+ * @param most largest size in bytes
+ * @throws HTTPException 413 if the body is larger, 400 if it ends early, 415 if it is compressed
+ * @throws the reason of the signal if it is aborted
  */
 export async function* bodyParts(
   request: Request,
@@ -35,7 +35,7 @@ export async function* bodyParts(
     signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
   )
   late.catch(() => {})
-  // Not cancelled when it ends early: the connection must last until the answer is out.
+  // Not cancelled at an early end: the connection must stay open until the response is sent.
   const reader = request.body.getReader()
   for (;;) {
     const { done, value } = await Promise.race([
@@ -55,8 +55,8 @@ export async function* bodyParts(
 }
 
 /**
- * The whole body.
- * @throws what `bodyParts` throws
+ * Reads the whole body.
+ * @throws like `bodyParts`
  */
 export async function readBody(
   request: Request,

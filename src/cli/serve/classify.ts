@@ -1,5 +1,5 @@
 /**
- * The answer about a video that a client sends: the classes of all of it, and what happens when.
+ * Classifies a video from a client: the classes of the whole video, and a timeline.
  */
 import { TrecvitError } from '../../base/error.ts'
 import { quote } from '../../base/quote.ts'
@@ -10,20 +10,20 @@ import type { SampleOptions } from '../../video/sample.ts'
 import type { VideoInfo } from '../../video/video.ts'
 import type { VideoPart } from './videos.ts'
 
-/** What the address asks for behind its "?". */
+/** Query parameters of the request. */
 export interface Query {
-  /** Classes to name. */
+  /** Number of classes in the response. */
   readonly topK: number
   readonly sampling: SampleOptions
 }
 
-/** Frames a second of the fastest sampling. */
+/** Largest value of "fps", in frames per second. */
 const MAX_FPS = 1000
 
 /**
- * Reads "topK", "fps" and "stride".
- * @param c classes of the model
- * @throws TrecvitError if one is unknown or out of its range
+ * Parses "topK", "fps" and "stride".
+ * @param c number of classes of the model
+ * @throws TrecvitError if a parameter is unknown or out of range
  */
 export function readQuery(query: Readonly<Record<string, string>>, c: number): Query {
   const { topK = String(Math.min(5, c)), fps, stride, ...unknown } = query
@@ -52,9 +52,9 @@ function rate(text: string): number {
 }
 
 /**
- * Follows the frames with the state carried over, as `trecvit classify` does.
- * @param push runs the work of the model for one frame
- * @throws what the parts throw
+ * Classifies all frames with one stream, like `trecvit classify`.
+ * @param push pushes one frame to the model
+ * @throws the errors of the video and of `push`
  */
 export async function classify(
   model: TRecViT,

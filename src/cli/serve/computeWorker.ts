@@ -1,6 +1,6 @@
 /**
- * A thread that computes for `trecvit serve`. The event loop goes first: on a busy machine a thread
- * of the same priority keeps a request waiting for a whole time slice.
+ * A compute thread of `trecvit serve`. It has a lower priority than the event loop: on a busy
+ * machine a thread of equal priority would delay requests by a whole time slice.
  */
 
 import { setPriority } from 'node:os'
@@ -8,12 +8,12 @@ import { platform } from 'node:process'
 
 const NICE = 10
 
-// On Linux the priority belongs to the calling thread, elsewhere to the process.
+// On Linux the priority applies to the calling thread, elsewhere to the process.
 if (platform === 'linux') {
   try {
     setPriority(0, NICE)
   } catch {
-    // A sandbox may refuse it; then the server is only slower to answer on a busy machine.
+    // A sandbox may forbid it. Then responses are only slower on a busy machine.
   }
 }
 await import(new URL('../worker.js', import.meta.url).href)

@@ -1,19 +1,20 @@
 /**
- * An end to patience with a request.
+ * Timeouts of requests.
  */
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 
 /**
- * Aborts its signal after some time, or when the client goes away. AbortSignal.timeout and .any
- * would hold the request until that time is over: at 3000 requests a second, hundreds of megabytes.
+ * A signal that is aborted after a timeout or when the client disconnects. AbortSignal.timeout and
+ * .any are not used: they keep the request in memory until the timeout, which is hundreds of
+ * megabytes at 3000 requests/s.
  */
 export class Deadline implements Disposable {
   readonly signal: AbortSignal
   readonly #late = new Error('The time is over')
   readonly #end: () => void
 
-  /** @param gone aborted when the client goes away */
+  /** @param gone aborted when the client disconnects */
   constructor(milliseconds: number, gone: AbortSignal) {
     const controller = new AbortController()
     const timer = setTimeout(() => controller.abort(this.#late), milliseconds)
@@ -28,9 +29,9 @@ export class Deadline implements Disposable {
   }
 
   /**
-   * The result of work that ends with the signal.
-   * @throws HTTPException with this status and message if the time was over first; else whatever
-   * the work throws
+   * Waits for work that uses the signal.
+   * @throws HTTPException with this status and message after the timeout
+   * @throws any other error of the work
    */
   async unless<T>(work: Promise<T>, status: ContentfulStatusCode, message: string): Promise<T> {
     try {

@@ -1,6 +1,6 @@
 /**
- * Decodes a video in a thread of the server. Bytes come in, and pixels go out, through a port: each
- * side sends only what the other one has asked for.
+ * Decodes a video in a thread of the server. The thread receives bytes and sends pixels through a
+ * message port. Each side sends only what the other side has requested.
  */
 import { once } from 'node:events'
 import type { MessagePort } from 'node:worker_threads'
@@ -11,21 +11,21 @@ import type { VideoInfo } from '../../video/video.ts'
 /** A video to decode. */
 export interface VideoTask {
   readonly port: MessagePort
-  /** What the model takes. */
+  /** Input size of the model. */
   readonly imageSize: readonly [height: number, width: number]
   readonly sampling: SampleOptions
   readonly decoder: 'wasm' | 'ffmpeg'
 }
 
-/** A frame as the model takes it. */
+/** A frame in the input size of the model. */
 export interface VideoFrame {
-  /** Seconds since the first frame. */
+  /** Seconds from the first frame. */
   readonly time: number
   /** Pixels [H,W,3], 0..255. */
   readonly pixels: Uint8Array<ArrayBuffer>
 }
 
-/** What the thread sends. */
+/** A message from the thread. */
 export type FromThread =
   | 'more bytes'
   | { readonly info: VideoInfo }
@@ -34,15 +34,15 @@ export type FromThread =
   | { readonly refused: string }
   | { readonly error: unknown }
 
-/** What the thread is sent: bytes of the video, null at its end; or that a frame was taken. */
+/** A message to the thread: bytes of the video (null at its end), or that a frame was received. */
 export type ToThread = { readonly bytes: Uint8Array | null } | 'frame taken'
 
-/** Frames that are decoded before they are asked for. */
+/** Number of frames that are decoded in advance. */
 const AHEAD = 8
-/** Pixels of a frame: some more than 4K. */
+/** Largest number of pixels of a frame: slightly more than 4K. */
 const MAX_PIXELS = 4096 * 2304
 
-/** Decodes until the video ends, or the port is closed. */
+/** Decodes the video until it ends or the port is closed. */
 export async function decode(task: VideoTask): Promise<void> {
   const { port } = task
   const stop = new AbortController()
@@ -54,7 +54,7 @@ export async function decode(task: VideoTask): Promise<void> {
     if (stop.signal.aborted) return
     send(port, error instanceof TrecvitError ? { refused: error.message } : { error })
   }
-  // The other side closes the port when it has read the last message.
+  // The other side closes the port after it has read the last message.
   await closed
 }
 

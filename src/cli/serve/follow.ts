@@ -1,6 +1,6 @@
 /**
- * A stream over a socket: an opening message, then frames in, and for each a line of JSON out, in
- * order.
+ * A stream over a socket. The client sends an opening message, then frames. The server sends one
+ * line of JSON per frame, in order.
  */
 import type { NdArray } from '../../base/array.ts'
 import { TrecvitError } from '../../base/error.ts'
@@ -17,70 +17,70 @@ import { Health } from './health.ts'
 import { isInteger, type Json, parseJson, recordOf, shown } from './json.ts'
 import { type Tasks, tasks } from './tasks.ts'
 
-/** Messages of one client: text, or bytes. */
+/** Messages of one client: text or bytes. */
 export interface Channel {
   /**
-   * Read one by one: nothing is taken in that is not asked for, but for a few messages on their
-   * way.
+   * Messages, read one by one. Apart from a few messages on their way, nothing is received before
+   * it is requested.
    */
   readonly messages: AsyncIterable<string | Uint8Array>
-  /** Resolves when the message is on its way to the client. */
+  /** Sends a message. Resolves when it is passed to the network. */
   send(message: string | Uint8Array): Promise<void>
   /** Ends `messages` with an error. */
   fail(why: unknown): void
-  /** From now on, a frame that waits is dropped when the next one comes. */
+  /** From this call on, a waiting frame is dropped when the next one arrives. */
   keepNewest?(): void
-  /** Frames that were dropped so far. */
+  /** Number of dropped frames. */
   readonly dropped?: number
 }
 
-/** A message that is larger than the server takes. */
+/** Error: a message is larger than the limit. */
 export class TooLarge extends TrecvitError {}
 
-/** What the opening message says. */
+/** The parsed opening message. */
 interface Opening {
-  /** Of raw RGB frames; without it each frame is a PNG or JPEG picture. */
+  /** Size of raw RGB frames. Null if each frame is a PNG or JPEG picture. */
   readonly size: { readonly width: number; readonly height: number } | null
   /**
-   * By default a window of half a clip. Not given with `resume`: the stream goes on as it was
-   * begun.
+   * By default a window of half a clip. Not allowed with `resume`: the stream keeps the average of
+   * its snapshot.
    */
   readonly average: Average
   readonly topK: number
-  /** The first bytes are a snapshot to go on from. */
+  /** Whether the first bytes are a snapshot to resume from. */
   readonly resume: boolean
-  /** Frames that wait are dropped when newer ones come. */
+  /** Whether waiting frames are dropped when newer ones arrive. */
   readonly live: boolean
 }
 
-/** What streams of one server share. */
+/** Data that the streams of one server share. */
 export interface Shared {
   readonly model: TRecViT
-  /** Bytes of a frame, as sent and decoded. */
+  /** Largest size of a frame in bytes, both encoded and decoded. */
   readonly maxFrame: number
-  /** Decoding and resizing; on the calling thread by default. */
+  /** Decodes and resizes frames; on the calling thread by default. */
   readonly tasks?: Tasks
-  /** Told about answers and failures of the model. */
+  /** Notified about results and failures of the model. */
   readonly health?: Health
-  /** Called with the seconds from taking a frame to its answer. */
+  /** Called with the seconds from receiving a frame to its result. */
   readonly onFrame?: (seconds: number) => void
 }
 
-/** Characters of a message of text. */
+/** Largest number of characters in a text message. */
 const MAX_TEXT = 4096
 
-/** Frames of the longest window of an average. */
+/** Largest number of frames in the window of an average. */
 const MAX_WINDOW = 4096
 
-/** Bytes of the largest snapshot of a stream of this model. */
+/** Returns the largest size of a stream's snapshot for this model, in bytes. */
 export function largestSnapshot(model: TRecViT): number {
   const session = sessionsOf(model).open({ b: 1, recent: { frames: MAX_WINDOW }, encoded: false })
   return snapshotBytes(session.states)
 }
 
 /**
- * Answers until the messages end.
- * @throws TrecvitError if a message does not fit; what was asked for before it has been answered
+ * Processes messages until they end.
+ * @throws TrecvitError if a message is not valid. Earlier messages are answered first
  */
 export async function follow(shared: Shared, channel: Channel): Promise<void> {
   const { model, maxFrame, health = new Health(model) } = shared
@@ -113,7 +113,7 @@ export async function follow(shared: Shared, channel: Channel): Promise<void> {
         })
       }
       answer.catch(() => {})
-      // Two are under way at most: the next frame is decoded while this one is computed.
+      // At most two frames are under way: one is computed while the next one is decoded.
       const before = sent
       sent = before.then(() => answer).then(send)
       sent.catch(fail)
@@ -189,7 +189,7 @@ function resume(model: TRecViT, message: string | Uint8Array, topK: number): Pro
   return model.resume(message, { topK })
 }
 
-/** The pixels of a picture, or raw ones, as the model takes them. */
+/** Converts a picture or raw pixels to a frame in the input size of the model. */
 async function toFrame(shared: Shared, bytes: Uint8Array, { size }: Opening): Promise<NdArray> {
   const {
     model: {
@@ -218,7 +218,7 @@ async function toFrame(shared: Shared, bytes: Uint8Array, { size }: Opening): Pr
   return toModel({ bytes, size, maxPixels: Math.floor(maxFrame / 4), imageSize })
 }
 
-/** @throws TrecvitError if an option is wrong */
+/** @throws TrecvitError if an option is not valid */
 async function snapshot(stream: ClassStream, message: string): Promise<Uint8Array> {
   const { snapshot: wanted, ...options } = objectOf(message, 'A message')
   const [odd] = Object.keys(options).filter((name) => name !== 'dtype')
@@ -238,7 +238,7 @@ function objectOf(text: string, what: string): Json {
   return recordOf(parseJson(new TextEncoder().encode(text), what), what)
 }
 
-/** As in `trecvit stream --json`. */
+/** Formats a result like `trecvit stream --json`. */
 function lineOf({ frame, partial, top, probs }: FrameAnswer): object {
   return { frame, partial, ...top[0], top, probs: [...probs.data] }
 }

@@ -1,5 +1,5 @@
 /**
- * Whether the model can answer.
+ * Tracks whether the model can compute.
  *
  * ```mermaid
  * stateDiagram-v2
@@ -14,12 +14,12 @@
 import { TrecvitError } from '../../base/error.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 
-/** Milliseconds after an answer in which the model counts as ready without a probe. */
+/** Milliseconds after a result during which the model counts as ready without a probe. */
 const FRESH = 5000
-/** Milliseconds for the answer to a probe. */
+/** Timeout of a probe in milliseconds. */
 const PATIENCE = 5000
 
-/** The server failed, although the input was right: a device was lost, memory is used up. */
+/** Error of the server for a valid input: a device was lost, or memory is exhausted. */
 export class EngineError extends Error {}
 
 export class Health {
@@ -33,8 +33,8 @@ export class Health {
   }
 
   /**
-   * The result of work of the model with an input that was checked.
-   * @param signal aborted when the client gives the work up, which tells nothing about the model
+   * Waits for work of the model with a valid input, and records the outcome.
+   * @param signal aborted when the client cancels the work; that says nothing about the model
    * @throws EngineError if the model failed
    */
   async watch<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -49,13 +49,13 @@ export class Health {
     }
   }
 
-  /** Notes that the model has answered. */
+  /** Records that the model has returned a result. */
   answered(): void {
     this.#answered = performance.now()
     this.#failure = null
   }
 
-  /** Why the model cannot answer, or null. Runs one frame if it has not answered lately. */
+  /** Returns why the model cannot compute, or null. Runs one frame if there is no recent result. */
   async check(): Promise<string | null> {
     const isFresh = performance.now() - this.#answered < FRESH
     if (this.#failure !== null || !isFresh) {

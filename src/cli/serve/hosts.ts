@@ -1,26 +1,27 @@
 /**
- * Host names that the server answers to. Any web page can give its own name the address 127.0.0.1
- * (DNS rebinding). The browser then takes this server for the page's own, but sends that name as
- * "Host".
+ * Checks the "Host" header against DNS rebinding. In this attack a web page resolves its own host
+ * name to 127.0.0.1. The browser then treats this server as the page's own origin, but sends that
+ * name as "Host".
  */
 import { isIP } from 'node:net'
 import type { MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { quote } from '../../base/quote.ts'
 
-/** Loopback addresses, to which no other machine can send. */
+/** Loopback addresses, which other machines cannot reach. */
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/
 
-/** Addresses that stand for every address of a machine. */
+/** Unspecified addresses: the server listens on all addresses of the machine. */
 const UNSPECIFIED = /^(0\.0\.0\.0|::)$/
 
 /**
- * Refuses requests with another host than a loopback name, the address listened on, or one of the
- * allowed names, whatever the port. Clients that send no host (HTTP/1.0) are no browsers.
+ * Refuses requests unless their host is a loopback name, the listening address, or one of the
+ * allowed names; any port is allowed. Accepts requests without a host (HTTP/1.0): browsers always
+ * send one.
  *
- * @param address the address listened on; one that stands for all allows every IP address, which
- *   needs no name that could be rebound
- * @param names other host names that are allowed, in lower case
+ * @param address the listening address; an unspecified one allows every IP address, because only
+ * names can be rebound
+ * @param names further allowed host names, in lower case
  */
 export function allowHosts(address: string, names: readonly string[]): MiddlewareHandler {
   return async (c, next) => {
@@ -42,7 +43,7 @@ export function allowHosts(address: string, names: readonly string[]): Middlewar
   }
 }
 
-/** The host of a header "Host" without its port, without the brackets of IPv6, in lower case. */
+/** Returns the host of a "Host" header: without port and IPv6 brackets, in lower case. */
 function hostOf(header: string): string {
   const [, ipv6, name = ''] = /^(?:\[([\da-f:.]+)\]|([^:[\]]+))(?::\d+)?$/i.exec(header) ?? []
   return (ipv6 ?? name.replace(/\.$/, '')).toLowerCase()

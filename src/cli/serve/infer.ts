@@ -1,5 +1,5 @@
 /**
- * What the model says of whole videos: each from an empty state to its end, as in `classify`.
+ * Runs the model on whole videos. Each starts from a reset, as in `classify`.
  */
 import type { NdArray } from '../../base/array.ts'
 import { topsOf } from '../../model/heads/classification.ts'
@@ -10,8 +10,8 @@ import type { OutputTensor } from './answer.ts'
 import type { InferRequest } from './tensors.ts'
 
 /**
- * @param onFrames called with the number of frames of each chunk that is done
- * @throws the reason of the signal, if that is aborted between two chunks of frames
+ * @param onFrames called with the number of frames of each completed chunk
+ * @throws the reason of the signal if it is aborted; checked between chunks
  */
 export async function infer(
   model: TRecViT,
@@ -23,7 +23,7 @@ export async function infer(
   const b = frames.shape[0]!
   const logits = new Float32Array(b * c)
   const probs = new Float32Array(b * c)
-  // One after another: a video more costs no memory.
+  // One video after another, so that more videos need no more memory.
   const sessions = sessionsOf(model)
   const session = sessions.open({ b: 1, recent: 'all', encoded: false })
   try {

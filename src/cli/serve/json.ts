@@ -1,15 +1,16 @@
 /**
- * JSON from strangers.
+ * Parses and checks JSON from clients.
  */
 
 import { TrecvitError } from '../../base/error.ts'
 import { quote } from '../../base/quote.ts'
 
-/** A JSON object of which nothing is known. */
+/** A JSON object with unknown members. */
 export type Json = Record<string, unknown>
 
 /**
- * @param what the subject of the message
+ * Parses JSON.
+ * @param what the subject of the error message
  * @throws TrecvitError if the bytes are not JSON
  */
 export function parseJson(bytes: Uint8Array, what: string): unknown {
@@ -24,7 +25,7 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
 }
 
 /**
- * @throws TrecvitError if the value is no JSON object
+ * @throws TrecvitError if the value is not a JSON object
  */
 export function recordOf(value: unknown, what: string): Json {
   if (value === null || typeof value !== 'object' || Array.isArray(value))
@@ -41,7 +42,7 @@ export function isInteger(
   return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
 }
 
-/** A value in a message: short, whatever it is. */
+/** Formats any value for an error message, truncated. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return quote(value)
   if (value === undefined) return 'none'

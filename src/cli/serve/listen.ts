@@ -1,5 +1,5 @@
 /**
- * An app behind a port of this machine, with WebSockets, and an end that cuts nobody off.
+ * Listens on a port for HTTP and WebSockets. Shutdown is graceful: work under way is completed.
  */
 import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -14,36 +14,36 @@ import type { Bindings } from './app.ts'
 import { ReadAhead } from './readAhead.ts'
 import { Socket } from './socket.ts'
 
-/** Where and how it listens. */
+/** Options for `listen`. */
 export interface ListenOptions {
   readonly host: string
-  /** 0 for any that is free. */
+  /** 0 selects a free port. */
   readonly port: number
-  /** Milliseconds for a request, for a message of a stream, and for a client to take an answer. */
+  /** Timeout in milliseconds of a request, of a message of a stream, and of sending a response. */
   readonly timeout: number
-  /** Bytes of a message of a stream. */
+  /** Largest message of a stream in bytes. */
   readonly maxBody: number
   /** Called with unhandled errors. */
   readonly onError: (error: unknown) => void
 }
 
-/** A server that listens. */
+/** A listening server. */
 export interface Listening {
   readonly address: AddressInfo
-  /** Takes no more requests, waits until the timeout for those under way, closes connections. */
+  /** Refuses new requests, waits for those under way until the timeout, then closes connections. */
   close(): Promise<void>
 }
 
 /**
- * Connections at once: more are dropped. Files that a process may have open are often limited to
- * 1024.
+ * Largest number of connections. Further ones are dropped. A process can often open only 1024
+ * files.
  */
 const MAX_CONNECTIONS = 512
-/** Milliseconds for the head of a request. */
+/** Timeout for the headers of a request, in milliseconds. */
 const HEAD_TIMEOUT = 10_000
-/** Largest messages that wait, of all streams together. */
+/** Memory for waiting messages of all streams, in messages of the largest size. */
 const READ_AHEAD = 4
-/** Milliseconds for an answer that is late to be written. */
+/** Milliseconds for sending a response after its timeout. */
 const GRACE = 1000
 
 /**
@@ -57,7 +57,7 @@ export async function listen(
   const server = createAdaptorServer({
     fetch: app.fetch,
     overrideGlobalObjects: false,
-    // The app itself says what is late; this ends what does not even reach it.
+    // The app handles its own timeouts. These are for requests that do not reach the app.
     serverOptions: {
       headersTimeout: Math.min(timeout, HEAD_TIMEOUT),
       requestTimeout: timeout + 5000,
@@ -76,7 +76,7 @@ export async function listen(
       void upgrade(request, connection, head).catch(onError),
   )
 
-  // A body that is refused by its declared size need not be sent.
+  // No "100 Continue" for a body whose declared size is too large: the client need not send it.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if (!(Number(request.headers['content-length']) > maxBody)) response.writeContinue()
     server.emit('request', request, response)
@@ -162,7 +162,7 @@ function requestOf({ url, headers }: IncomingMessage): Request | { error: string
   return new Request(new URL(url, `http://${host}`), { headers: known as [string, string][] })
 }
 
-/** A whole answer on a connection that Node has let go of. */
+/** Writes a complete response to a connection after an upgrade request. */
 async function reply(connection: Duplex, response: Response): Promise<void> {
   const body = Buffer.from(await response.arrayBuffer())
   const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`).join('')

@@ -1,27 +1,27 @@
 /**
- * What a server counts, for Prometheus. Names and units follow its conventions.
+ * Metrics of the server for Prometheus. Names and units follow its conventions.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Device } from '../../backend/backend.ts'
 
-/** Upper ends of the buckets of a latency, in seconds: a small model's frame to a long video. */
+/** Upper bounds of latency buckets in seconds: from a frame of a small model to a long video. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
-/** The state of a server at this moment. */
+/** Current state of a server. */
 export interface Snapshot {
   readonly models: readonly {
     readonly name: string
-    /** The device that new streams run on. */
+    /** Device of new streams. */
     readonly device: Device
-    /** Devices and threads lost since the model was loaded. */
+    /** Number of devices and threads lost since the model was loaded. */
     readonly losses: number
   }[]
   readonly streams: number
-  /** Work that waits, by queue. */
+  /** Length of each queue. */
   readonly queues: Readonly<Record<string, number>>
 }
 
-/** The metrics of one server, in a registry of its own. */
+/** Metrics of one server, in its own registry. */
 export class Metrics {
   readonly #registry = new Registry()
   readonly #requests: Counter<'method' | 'route' | 'status'>
@@ -30,8 +30,9 @@ export class Metrics {
   readonly #frameSeconds: Histogram
 
   /**
-   * @param now called for every scrape
-   * @param ofProcess also measures the process: event loop, memory, files. Once a process.
+   * @param now returns the current state; called for every scrape
+   * @param ofProcess whether to measure the process: event loop, memory, files. Only once per
+   * process
    */
   constructor(now: () => Snapshot, ofProcess: boolean) {
     const registers = [this.#registry]
@@ -103,13 +104,13 @@ export class Metrics {
     })
   }
 
-  /** Counts an answer. */
+  /** Counts a response. */
   request(method: string, route: string, status: number, seconds: number): void {
     this.#requests.inc({ method, route, status: String(status) })
     this.#seconds.observe({ route }, seconds)
   }
 
-  /** Counts the frames of a request to infer or to classify. */
+  /** Counts the frames of a request. */
   inferred(model: string, frames: number): void {
     this.#frames.inc({ kind: 'infer', model }, frames)
   }
@@ -120,7 +121,7 @@ export class Metrics {
     this.#frameSeconds.observe(seconds)
   }
 
-  /** All metrics in Prometheus' text format, and its media type. */
+  /** Returns all metrics in the text format of Prometheus, and its media type. */
   async text(): Promise<{ text: string; type: string }> {
     return { text: await this.#registry.metrics(), type: this.#registry.contentType }
   }

@@ -1,5 +1,5 @@
 /**
- * The models of a server, as its command line names them.
+ * Parses and loads the models in the options of a server.
  */
 import { InvalidArgumentError } from 'commander'
 import { TrecvitError } from '../../base/error.ts'
@@ -10,13 +10,13 @@ import type { ModelOptions } from '../options.ts'
 
 /** A model that is not loaded yet. */
 export interface NamedSource {
-  /** As it stands in addresses. */
+  /** Name in URLs. */
   readonly name: string
   /** Path, URL, or name of weights. */
   readonly source: string
 }
 
-/** Reads "source" or "name=source". A path with "=" in its first part needs a name. */
+/** Parses "source" or "name=source". A path with "=" before its first "/" needs a name. */
 export function modelSource(text: string, before: readonly NamedSource[] = []): NamedSource[] {
   const [, given, rest = text] = /^([\w.-]+)=(.+)$/.exec(text) ?? []
   const name = given ?? fileName(rest)
@@ -27,7 +27,7 @@ export function modelSource(text: string, before: readonly NamedSource[] = []): 
   return [...before, { name, source: rest }]
 }
 
-/** The file without folders and ending. */
+/** Returns the file name without folders and extension. */
 function fileName(source: string): string {
   const file = source
     .replace(/[?#].*$/, '')
@@ -37,9 +37,9 @@ function fileName(source: string): string {
 }
 
 /**
- * Loads the models, one after another.
- * @param workerUrl script of the threads that compute
- * @throws TrecvitError if one does not load or has no class head
+ * Loads the models one after another.
+ * @param workerUrl script of the compute threads
+ * @throws TrecvitError if a model cannot be loaded or has no class head
  */
 export async function openModels(
   sources: readonly NamedSource[],

@@ -1,14 +1,14 @@
 /**
- * The description of the server at /openapi.json, in OpenAPI 3.1.
+ * Description of the server at /openapi.json, in OpenAPI 3.1.
  */
 import { schemas } from './schemas.ts'
 import { JSON_LENGTH } from './tensors.ts'
 
-/** What a description depends on. */
+/** Inputs of a description. */
 export interface Described {
-  /** Of the package. */
+  /** Version of the package. */
   readonly version: string
-  /** Of the models. */
+  /** Names of the models. */
   readonly names: readonly string[]
   /** Whether requests need a token. */
   readonly token: boolean
@@ -25,7 +25,7 @@ const answer = (description: string, content?: Part): Part => ({
 const text = { 'text/plain': { schema: { type: 'string' } } }
 const bytes = { 'application/octet-stream': { schema: {} } }
 
-/** Why a request is refused, by status. */
+/** Reasons for refusing a request, by status. */
 const REFUSALS: Readonly<Record<number, string>> = {
   400: 'The request does not fit.',
   401: 'The token is missing or wrong.',
@@ -49,7 +49,7 @@ function refusals(...statuses: readonly number[]): Part {
   )
 }
 
-/** Returns the description. */
+/** Returns the OpenAPI description. */
 export function openApi({ version, names, token }: Described): Part {
   const guarded = token ? { security: [{ token: [] }] } : {}
   const get = (operationId: string, summary: string, responses: Part, more: Part = {}): Part => ({
@@ -202,7 +202,7 @@ export function openApi({ version, names, token }: Described): Part {
   }
 }
 
-/** Lists the routes of a description, a line each, those of models by their names. */
+/** Lists the routes of a description, one per line. Routes of models are listed for each name. */
 export function listRoutes({ paths }: Part, names: readonly string[]): string {
   return Object.entries(paths as Record<string, Record<string, { summary?: string }>>)
     .filter(([path]) => !path.includes('{version}'))

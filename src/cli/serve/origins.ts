@@ -1,14 +1,14 @@
 /**
- * Which pages may use the server. A browser lets any page of the web send requests, and open
- * WebSockets, to an address of its own machine; it names the origin of the page, and programs that
- * are no browser name none.
+ * Decides which web pages may use the server. A browser lets any page send requests, and open
+ * WebSockets, to its own machine. It sends the origin of the page with them. Other programs send no
+ * origin.
  */
 import type { MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { quote } from '../../base/quote.ts'
 import { JSON_LENGTH } from './tensors.ts'
 
-/** @param origins beside the server's own */
+/** @param origins allowed origins; that of the server is always allowed */
 export function allowOrigins(origins: readonly string[]): MiddlewareHandler {
   return async (c, next) => {
     const origin = c.req.header('Origin')

@@ -1,5 +1,5 @@
 /**
- * The demo page, where it was built.
+ * The demo page, if it is built.
  */
 import { access } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -7,7 +7,7 @@ import { serveStatic } from '@hono/node-server/serve-static'
 import type { MiddlewareHandler } from 'hono'
 import { demoPage } from '../../files.ts'
 
-/** Returns the handler of requests for the files of the demo page, or null if it is not built. */
+/** Returns a handler that serves the files of the demo page, or null if it is not built. */
 export async function openPage(folder: URL = demoPage): Promise<MiddlewareHandler | null> {
   const root = fileURLToPath(folder)
   const there = await access(root).then(

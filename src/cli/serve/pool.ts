@@ -1,5 +1,5 @@
 /**
- * The tasks of a server on threads of their own, so that they never block its event loop.
+ * Runs the tasks of a server in a thread pool, so that they never block the event loop.
  */
 import { TrecvitError } from '../../base/error.ts'
 import { availableThreads } from '../../platform/worker.ts'
@@ -7,26 +7,26 @@ import { EngineError } from './health.ts'
 import type { Tasks } from './tasks.ts'
 import { Threads } from './threads.ts'
 
-/** Threads at most; one decodes about 8 pictures of 8 megapixels a second. */
+/** Largest number of threads. One decodes about 8 pictures of 8 megapixels per second. */
 const THREADS = 4
 
-/** Threads for tasks. */
+/** A thread pool for tasks. */
 export interface Pool {
   readonly tasks: Tasks
-  /** Tasks that wait for a thread. */
+  /** Number of tasks that wait for a thread. */
   readonly waiting: number
   end(): Promise<void>
 }
 
 /** Limits of a pool. */
 export interface PoolLimits {
-  /** Tasks that wait at once; the server never has more. */
+  /** Largest number of waiting tasks. The server never has more. */
   readonly waiting: number
-  /** Milliseconds from a task to its result. */
+  /** Timeout of a task in milliseconds. */
   readonly timeout: number
 }
 
-/** @param onError called when a thread fails that has no task */
+/** @param onError called if a thread without a task fails */
 export function openPool(limits: PoolLimits, onError: (error: unknown) => void): Pool {
   const threads = new Threads(Math.min(THREADS, availableThreads()), onError)
 
@@ -59,7 +59,7 @@ export function openPool(limits: PoolLimits, onError: (error: unknown) => void):
   }
 }
 
-/** The bytes, or a copy where they are a part of a buffer that others use. */
+/** Returns bytes that can be transferred: a copy if they are part of a shared buffer. */
 function movable(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer, byteLength } = bytes
   const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength

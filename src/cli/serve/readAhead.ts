@@ -1,4 +1,4 @@
-/** Bytes of messages that wait, of all sockets of a server together. */
+/** Counts the bytes of waiting messages of all sockets of a server. */
 export class ReadAhead {
   readonly #most: number
   bytes = 0
@@ -7,7 +7,7 @@ export class ReadAhead {
     this.#most = most
   }
 
-  /** 1 when no more should be read. */
+  /** Fill level. At 1 or more, stop reading. */
   get fill(): number {
     return this.bytes / this.#most
   }

@@ -1,6 +1,5 @@
 /**
- * The routes of the models, below their addresses: metadata, readiness, requests to infer and to
- * classify, streams.
+ * Routes of the models: metadata, readiness, inference, classification and streams.
  */
 import { type Context, Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
@@ -18,33 +17,32 @@ import { tasks as ownTasks } from './tasks.ts'
 import { type InferRequest, JSON_LENGTH, outputNames } from './tensors.ts'
 import type { Videos } from './videos.ts'
 
-/** What a server hands to the routes beside a request. */
+/** Connection data that the server passes with a request. */
 export interface Bindings {
-  /** The request as Node has it. */
+  /** The request as a Node object. */
   readonly incoming?: { readonly socket: { readonly remoteAddress?: string | undefined } }
   /**
-   * Makes a WebSocket of the request. Then `run` is called with it, or `cancel` if the handshake
-   * fails.
+   * Upgrades the request to a WebSocket. Then calls `run`, or `cancel` if the handshake fails.
    */
   readonly accept?: (socket: { run(channel: Channel): Promise<void>; cancel(): void }) => void
 }
 
-/** A model of the server. */
+/** A model with its shared data. */
 export interface Served {
   readonly name: string
   readonly shared: Shared
   readonly health: Health
 }
 
-/** What the routes hand to their handlers. */
+/** Hono environment of the routes. */
 export interface ModelEnv {
   Bindings: Bindings
   Variables: { served: Served }
 }
 
-/** What the routes need of the server. */
+/** Dependencies of the routes. */
 export interface ModelRoutes {
-  /** By name. */
+  /** Models by name. */
   readonly models: ReadonlyMap<string, Served>
   readonly maxBody: number
   readonly maxStreams: number
@@ -56,17 +54,17 @@ export interface ModelRoutes {
   readonly videos: Videos
 }
 
-/** The only version of a model. */
+/** The only version of each model. */
 const VERSION = '1'
-/** Requests that wait for a place. */
+/** Largest number of requests that wait for a slot. */
 const MAX_WAITING = 256
-/** Bytes of a body that is parsed at once: 64 KB of JSON take a millisecond. */
+/** Bytes of a body that is parsed on the event loop. 64 KB of JSON take a millisecond. */
 const SMALL = 1 << 16
 
-/** The addresses of a model, without and with its version. */
+/** Paths of a model, without and with a version. */
 export const MODEL_PATHS = ['/v2/models/:name', '/v2/models/:name/versions/:version'] as const
 
-/** Says why the server takes nothing new. */
+/** Message for requests during shutdown. */
 export const SHUTDOWN = 'The server is being shut down'
 
 function refuse(status: 404 | 415 | 426 | 503, message: string): never {
@@ -190,13 +188,13 @@ export function modelRoutes(server: ModelRoutes): Hono<ModelEnv> {
   })
   return routes
 
-  /** Does work when a place is free, and until the time is over. */
+  /** Waits for a slot, then does the work within the timeout. */
   async function inTurn(
     c: Context<ModelEnv>,
     work: (deadline: Deadline) => Promise<Response>,
   ): Promise<Response> {
     using deadline = new Deadline(timeout, c.req.raw.signal)
-    // Half the time is left for the rest.
+    // Half of the time is reserved for the work.
     using patience = new Deadline(timeout / 2, c.req.raw.signal)
     if (requests.waiting >= MAX_WAITING) {
       refuse(503, `${MAX_WAITING} requests wait already; try again later`)
@@ -221,7 +219,7 @@ export function modelRoutes(server: ModelRoutes): Hono<ModelEnv> {
   }
 }
 
-/** The media type of the body, without parameters; bytes that nobody has named are just bytes. */
+/** Returns the media type of the body without parameters. The default is a stream of bytes. */
 function typeOf(c: Context): string {
   const [type = ''] = (c.req.header('Content-Type') ?? '').split(';')
   return type.trim().toLowerCase() || 'application/octet-stream'

@@ -1,6 +1,6 @@
 /**
- * Shapes of JSON that the server takes and gives, as JSON Schema (2020-12). Those of answers allow
- * no other members, so that a test notices what is missing here.
+ * JSON Schemas (2020-12) of requests and responses. Those of responses allow no further members, so
+ * that a test notices missing ones.
  */
 type Schema = Readonly<Record<string, unknown>>
 
@@ -14,7 +14,7 @@ const orNull = (schema: Schema): Schema => ({ anyOf: [schema, { type: 'null' }] 
 const list = (items: Schema): Schema => ({ type: 'array', items })
 const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` })
 
-/** An object with these members only; those after the first are optional. */
+/** An object with exactly these members. Members of the second argument are optional. */
 function record(properties: Schema, optional: Schema = {}): Schema {
   return {
     type: 'object',

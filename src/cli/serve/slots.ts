@@ -1,10 +1,10 @@
 /**
- * Places for so much work at once.
+ * A counting semaphore.
  */
 export class Slots {
   readonly #count: number
   #free: number
-  /** Those who wait, in their order. */
+  /** Waiting callers, in order. */
   readonly #waiting = new Set<{
     readonly resolve: () => void
     readonly reject: (why: unknown) => void
@@ -16,17 +16,17 @@ export class Slots {
     this.#free = count
   }
 
-  /** Places that are taken. */
+  /** Number of slots in use. */
   get taken(): number {
     return this.#count - this.#free
   }
 
-  /** Callers that wait for a place. */
+  /** Number of waiting callers. */
   get waiting(): number {
     return this.#waiting.size
   }
 
-  /** A place, to be disposed of after the work, or null if there is none now. */
+  /** Takes a slot. Dispose of it after the work. Returns null if none is free. */
   tryTake(): Disposable | null {
     if (this.#closed !== undefined || this.#free === 0) return null
     this.#free--
@@ -34,8 +34,8 @@ export class Slots {
   }
 
   /**
-   * A place in turn, to be disposed of after the work.
-   * @throws the reason of the signal, or of `close`, if that comes first
+   * Waits for a slot. Callers are served in order. Dispose of the slot after the work.
+   * @throws the reason of the signal or of `close`, whichever is first
    */
   async take(signal: AbortSignal): Promise<Disposable> {
     signal.throwIfAborted()
@@ -60,7 +60,7 @@ export class Slots {
     return this.#place()
   }
 
-  /** Sends away who waits now or asks later. */
+  /** Rejects all waiting and later callers. */
   close(why: unknown): void {
     this.#closed = why
     for (const caller of this.#waiting) caller.reject(why)

@@ -1,7 +1,7 @@
 /**
- * A WebSocket as a channel. Messages that wait are bounded in bytes and number; beyond that the
- * connection is not read until they are answered (back-pressure). Pings are answered at once as
- * long as the connection is read. A client that neither sends nor receives is disconnected.
+ * A WebSocket as a channel. Waiting messages are limited in bytes and number. At the limit, the
+ * connection is not read until messages are processed (back-pressure). Pings are answered at once
+ * while the connection is read. A client that neither sends nor receives is disconnected.
  *
  * ```mermaid
  * stateDiagram-v2
@@ -21,16 +21,16 @@ import { type Channel, TooLarge } from './follow.ts'
 import { EngineError } from './health.ts'
 import type { ReadAhead } from './readAhead.ts'
 
-/** Messages that wait, of one socket. */
+/** Largest number of waiting messages of one socket. */
 const MAX_WAITING = 1024
-/** Messages that one socket may hold whatever the others hold. */
+/** Number of messages that each socket may always hold, even if others use all memory. */
 const MIN_WAITING = 2
-/** Milliseconds for the other side to say goodbye. */
+/** Timeout of the closing handshake in milliseconds. */
 const FAREWELL = 1000
-/** Codes with which a WebSocket closes (RFC 6455, section 7.4.1). */
+/** Close codes of WebSockets (RFC 6455, section 7.4.1). */
 const CODE = { done: 1000, shutdown: 1001, policy: 1008, tooLarge: 1009, internal: 1011 } as const
 
-/** What a client is told about an error that only the log explains. */
+/** Message to the client about an unhandled error. Details are only in the log. */
 export const UNEXPECTED =
   'Something unexpected went wrong; the server has said more on its standard error'
 
@@ -39,7 +39,7 @@ function codeOf(error: unknown): number {
   return error instanceof TrecvitError ? CODE.policy : CODE.internal
 }
 
-/** Lets a busy process read what has come meanwhile: timers run before connections are read. */
+/** Lets a busy process read connections first: the event loop runs timers before it reads. */
 async function readOnce(): Promise<void> {
   await breathe()
   await breathe()
@@ -52,16 +52,16 @@ export class Socket {
   readonly #waiting: (string | Buffer)[] = []
   #dropped = 0
   #newestOnly = false
-  /** Why no more messages are read, if that is no error of the server. */
+  /** Set when reading has ended without an error of the server. */
   #end: 'closed' | 'shutdown' | undefined
   #failure: unknown
   #wake: () => void = () => {}
   #done: Promise<void> = Promise.resolve()
-  /** The newest ping that waits until the pong before it is written. */
+  /** The latest ping that arrived while an earlier pong was being written. */
   #ping: Buffer | undefined
   #ponging = false
 
-  /** @param timeout milliseconds for the next message to come, and for a message to be taken */
+  /** @param timeout milliseconds to receive the next message, and to send a message */
   constructor(webSocket: WebSocket, timeout: number, readAhead: ReadAhead) {
     this.#webSocket = webSocket
     this.#timeout = timeout
@@ -72,11 +72,11 @@ export class Socket {
     })
     webSocket.on('ping', (data) => this.#pong(data))
     webSocket.on('close', () => this.#finish('closed'))
-    // Closing says enough.
+    // The close event that follows is handled.
     webSocket.on('error', () => {})
   }
 
-  /** Runs the work with the messages of the socket, says how it ended, and closes. */
+  /** Runs work with the messages of the socket. Sends its error, if any, then closes the socket. */
   run(work: (channel: Channel) => Promise<void>, onError: (error: unknown) => void): Promise<void> {
     this.#done = (async () => {
       try {
@@ -93,7 +93,7 @@ export class Socket {
     return this.#done
   }
 
-  /** Answers the messages that have come, as long as the time allows, then closes. */
+  /** Processes the messages that have arrived, within the timeout, then closes the socket. */
   async end(): Promise<void> {
     await readOnce()
     this.#finish('shutdown')
@@ -143,7 +143,7 @@ export class Socket {
     this.#waiting.push(message)
   }
 
-  /** Stops reading when too much waits, and goes on when half of it is answered. */
+  /** Stops reading at the limit of waiting messages. Resumes at half of it. */
   #flow(): void {
     const { length } = this.#waiting
     const fill = length < MIN_WAITING ? 0 : Math.max(this.#readAhead.fill, length / MAX_WAITING)
@@ -153,7 +153,7 @@ export class Socket {
 
   #finish(why: 'closed' | 'shutdown'): void {
     this.#end ??= why
-    // Nobody is there to take the answers.
+    // The client has left, so nobody would receive the results.
     if (why === 'closed') this.#drop()
     this.#wake()
   }
@@ -175,7 +175,7 @@ export class Socket {
     }
   }
 
-  /** Waits for a message, the end, or a failure: none of them in time is one. */
+  /** Waits for a message, the end or a failure. A timeout is a failure. */
   #next(): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(async () => {
@@ -195,7 +195,7 @@ export class Socket {
     })
   }
 
-  /** While a pong waits to be written only the newest ping counts (RFC 6455, section 5.5.3). */
+  /** Answers a ping. While a pong is written, only the latest ping is kept (RFC 6455, 5.5.3). */
   #pong(data: Buffer): void {
     if (this.#ponging) {
       this.#ping = data
@@ -227,7 +227,7 @@ export class Socket {
     return new Promise((resolve) => {
       if (webSocket.readyState === webSocket.CLOSED) return resolve()
       this.#drop()
-      // A paused connection would not receive the close frame of the other side.
+      // A paused connection would not receive the close frame of the client.
       webSocket.resume()
       const timer = setTimeout(() => webSocket.terminate(), FAREWELL)
       webSocket.once('close', () => {

@@ -1,6 +1,6 @@
 /**
- * Work that takes longer than the event loop may be blocked: a picture of 8 megapixels takes 0.2 s,
- * a body of 32 MB of JSON 0.4 s.
+ * Tasks that would block the event loop too long: a picture of 8 megapixels takes 0.2 s, a JSON
+ * body of 32 MB takes 0.4 s.
  */
 import type { NdArray } from '../../base/array.ts'
 import type { Config } from '../../model/config.ts'
@@ -10,18 +10,18 @@ import { toPixels } from '../../video/pixels/pixels.ts'
 import { openMedia } from '../../video/source/openMedia.ts'
 import { type InferRequest, parseInfer } from './tensors.ts'
 
-/** A frame as a client sends it. */
+/** A frame as received from a client. */
 export interface FrameTask {
   readonly bytes: Uint8Array
-  /** Of raw RGB pixels; null for a PNG or JPEG picture. */
+  /** Size of raw RGB pixels. Null for a PNG or JPEG picture. */
   readonly size: { readonly width: number; readonly height: number } | null
-  /** Pixels that a picture may have. */
+  /** Largest number of pixels of a picture. */
   readonly maxPixels: number
-  /** What the model takes. */
+  /** Input size of the model. */
   readonly imageSize: readonly [height: number, width: number]
 }
 
-/** The body of a request to infer. */
+/** The body of an inference request. */
 export interface ParseTask {
   readonly body: Uint8Array
   /** Value of the header JSON_LENGTH. */
@@ -29,14 +29,14 @@ export interface ParseTask {
   readonly config: Config
 }
 
-/** The tasks, on the calling thread or on others. */
+/** The tasks, on the calling thread or on other threads. */
 export interface Tasks {
   /**
-   * The pixels [H, W, 3] that the model takes, 0..255.
+   * Returns the pixels [H, W, 3] in the input size of the model, 0..255.
    * @throws TrecvitError if the picture is damaged or too large
    */
   toModel(task: FrameTask): Promise<NdArray<Uint8Array>>
-  /** @throws TrecvitError if the request does not fit */
+  /** @throws TrecvitError if the request is not valid */
   parse(task: ParseTask): Promise<InferRequest>
 }
 

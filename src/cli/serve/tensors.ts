@@ -1,6 +1,6 @@
 /**
- * Open Inference Protocol v2: what stands in a request to infer. Tensors are JSON, or with the
- * extension binary_tensor_data bytes behind it.
+ * Open Inference Protocol v2: parses an inference request. Tensors are JSON. With the extension
+ * binary_tensor_data they are bytes after the JSON.
  */
 import { checkPixels, type NdArray } from '../../base/array.ts'
 import { TrecvitError } from '../../base/error.ts'
@@ -8,30 +8,31 @@ import type { Config } from '../../model/config.ts'
 import { sizeOf } from '../../program/program.ts'
 import { isInteger, type Json, parseJson, recordOf, shown } from './json.ts'
 
-/** How many bytes of a body are JSON, where tensors follow it. */
+/** Header with the length of the JSON in a body where tensors follow. */
 export const JSON_LENGTH = 'Inference-Header-Content-Length'
 
-/** What a model of this server gives. */
+/** Names of the outputs of a model. */
 export const outputNames = ['logits', 'probs', 'labels'] as const
 
-/** The name of an output. */
+/** Name of an output. */
 export type OutputName = (typeof outputNames)[number]
 
-/** A request, checked. */
+/** A checked request. */
 export interface InferRequest {
   readonly id: string | undefined
   /** [b, t, H, W, 3] */
   readonly frames: NdArray
-  /** Labels of each video. */
+  /** Number of labels per video. */
   readonly topK: number
-  /** In the order asked for. */
+  /** Outputs in the requested order. */
   readonly outputs: readonly { readonly name: OutputName; readonly binary: boolean }[]
 }
 
 /**
- * @param jsonLength value of the header JSON_LENGTH, if it was sent; "0": the body is nothing but
- * the frames of one video, as bytes
- * @throws TrecvitError naming what does not fit, what was expected and what came
+ * Parses the body of a request.
+ * @param jsonLength value of the header JSON_LENGTH, if sent. With "0" the body contains only the
+ * frames of one video, as bytes
+ * @throws TrecvitError with the field, the expected value and the actual value
  */
 export function parseInfer(
   body: Uint8Array,
@@ -86,12 +87,12 @@ export function parseInfer(
   }
 }
 
-/** Parameters of a request that change its answer. */
+/** Supported parameters of a request. */
 const PARAMETERS = ['topK', 'binary_data_output']
 
 /**
- * Clients send parameters for other servers (timeout, priority, sequence_id), which are ignored.
- * One that is spelt almost like one of this server is a mistake.
+ * Checks the names of parameters. Parameters for other servers (timeout, priority, sequence_id) are
+ * ignored. A name that is almost one of this server is treated as a typing error.
  */
 function checkNames(parameters: Json): void {
   const bare = (name: string) => name.replaceAll(/[_-]/g, '').toLowerCase()
@@ -121,8 +122,8 @@ function framesOf(
     )
   const size = sizeOf(shape)
   const { binary_data_size: bytes } = recordOf(parameters ?? {}, '"parameters" of "frames"')
-  // Nothing is taken for what has not come: the bytes are there, or the list is, or each of its
-  // numbers is a byte at least.
+  // Before memory is allocated, check that the values were sent: as bytes, as a flat list, or as a
+  // nested list, in which each number takes at least a byte.
   const behind = body.length - split
   if (bytes !== undefined) {
     const want = datatype === 'UINT8' ? size : 4 * size
@@ -150,7 +151,7 @@ function framesOf(
   }
   const values = datatype === 'UINT8' ? new Uint8Array(size) : new Float32Array(size)
   if (bytes !== undefined) new Uint8Array(values.buffer).set(body.subarray(split))
-  // Flat, or nested as the shape says.
+  // A flat list, or one nested like the shape.
   else fill(values, data, Array.isArray((data as unknown[])[0]) ? shape : [size], 0)
   checkPixels('frames', values, 'send 0 to 255 as UINT8')
   return { data: values, shape }
@@ -164,7 +165,7 @@ function isShape(value: unknown, frame: readonly number[]): value is number[] {
   )
 }
 
-/** Copies a list of this shape to the values from `at` on. */
+/** Copies a list of this shape to the values from index `at` on. */
 function fill(
   values: Uint8Array | Float32Array,
   list: unknown,

@@ -1,5 +1,5 @@
 /**
- * Threads that run the tasks of a server, and are replaced when they die.
+ * Worker threads for the tasks of a server. Threads that fail are replaced.
  */
 import { Piscina } from 'piscina'
 import { serveWorker } from '../../files.ts'
@@ -8,28 +8,28 @@ import type { Outcome } from './worker.ts'
 
 /** Milliseconds without a task after which a thread ends. */
 const IDLE = 30_000
-/** Added to the niceness of the threads: the model and the event loop go first. */
+/** Added to the niceness of the threads, so that the model and the event loop have priority. */
 const NICE = 10
 
-/** How one task is run. */
+/** Options for one task. */
 export interface TaskOptions {
   /** Name of the function in `worker.ts`. */
   readonly name: string
-  /** What is moved to the thread. */
+  /** Objects that are transferred to the thread. */
   readonly transferList: Transferable[]
-  /** Ends the task and its thread. */
+  /** Cancels the task and ends its thread. */
   readonly signal: AbortSignal
 }
 
-/** Threads, of which all but one start when they are needed. */
+/** A pool of threads. One starts at once, the others when they are needed. */
 export class Threads {
   readonly #most: number
   readonly #onError: (error: unknown) => void
   #pool: Piscina
 
   /**
-   * @param most threads at once
-   * @param onError called when a thread fails that has no task
+   * @param most largest number of threads
+   * @param onError called if a thread without a task fails
    */
   constructor(most: number, onError: (error: unknown) => void) {
     this.#most = most
@@ -37,12 +37,13 @@ export class Threads {
     this.#pool = this.#start()
   }
 
-  /** Tasks that wait for a thread. */
+  /** Number of tasks that wait for a thread. */
   get waiting(): number {
     return this.#pool.queueSize
   }
 
   /**
+   * Runs a task.
    * @throws EngineError if the thread fails or is ended
    */
   async run<T>(task: unknown, options: TaskOptions): Promise<Outcome<T>> {
@@ -71,7 +72,9 @@ export class Threads {
     return pool
   }
 
-  /** Piscina starts no thread any more once one has ended before it was ready. */
+  /**
+   * Replaces the pool if a thread ended before it was ready: Piscina then starts no more threads.
+   */
   #revive(): void {
     if (this.#pool.threads.length > 0) return
     const dead = this.#pool

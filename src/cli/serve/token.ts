@@ -6,15 +6,15 @@ import type { MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 
 /**
- * Refuses requests without the token, in "Authorization: Bearer TOKEN". Pages cannot set headers
- * of a WebSocket, so paths that end in "/stream" take it as `?token=TOKEN`, too.
+ * Refuses requests without the token in "Authorization: Bearer TOKEN". Paths that end in "/stream"
+ * also accept `?token=TOKEN`, because web pages cannot set headers of a WebSocket.
  */
 export function requireToken(token: string): MiddlewareHandler {
   const wanted = digest(token)
   return async (c, next) => {
     const [, sent] = /^Bearer +(\S+) *$/i.exec(c.req.header('Authorization') ?? '') ?? []
     const given = sent ?? (c.req.path.endsWith('/stream') ? c.req.query('token') : undefined)
-    // Digests have one length, so the time of the comparison tells nothing about the token.
+    // Digests have equal lengths, so the time of the comparison reveals nothing about the token.
     if (given !== undefined && timingSafeEqual(digest(given), wanted)) return next()
     const message =
       given === undefined

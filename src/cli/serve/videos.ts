@@ -1,24 +1,24 @@
 /**
- * Decodes the videos of requests, each in a thread of its own. A slow body then keeps nobody
- * waiting, and a decoder that hangs is ended with its thread.
+ * Decodes the videos of requests, each in its own thread. A slow upload then delays no other
+ * request, and a decoder that hangs is ended with its thread.
  */
 import { TrecvitError } from '../../base/error.ts'
 import type { FromThread, ToThread, VideoTask } from './decode.ts'
 import { Threads } from './threads.ts'
 
-/** Milliseconds for a thread to end by itself, once nobody wants its frames. */
+/** Milliseconds for a thread to end by itself after the last frame was read. */
 const GRACE = 500
 
-/** What is known of a video, then its frames. */
+/** Properties of a video, then its frames. */
 export type VideoPart = Extract<FromThread, { info: unknown } | { frame: unknown }>
 
-/** The decoder of a server. */
+/** Decodes the videos of a server. */
 export interface Videos {
   /**
-   * Ends early, and frees everything, when the caller leaves the loop.
-   * @param bytes of the video
-   * @throws TrecvitError if it is no video that can be read; what `bytes` throws; the reason of the
-   * signal
+   * Decodes a video. When the caller leaves the loop, decoding ends and everything is freed.
+   * @param bytes bytes of the video
+   * @throws TrecvitError if it cannot be read as a video
+   * @throws the errors of `bytes` and the reason of the signal
    */
   decode(
     bytes: AsyncIterator<Uint8Array>,
@@ -29,9 +29,9 @@ export interface Videos {
 }
 
 /**
- * @param most videos at once; the server never has more
- * @param decoder FFmpeg in WebAssembly is kept in by the memory of its own
- * @param onError called when a thread fails that has no task
+ * @param most largest number of concurrent videos; the server never has more
+ * @param decoder name of the decoder; FFmpeg in WebAssembly is isolated in its own memory
+ * @param onError called if a thread without a task fails
  */
 export function openVideos(
   most: number,
@@ -83,7 +83,7 @@ export function openVideos(
   }
 }
 
-/** Messages in their order, for one reader. */
+/** A queue of messages with one reader. */
 class Inbox<T> {
   readonly #waiting: T[] = []
   #failure: { readonly why: unknown } | undefined
@@ -94,7 +94,7 @@ class Inbox<T> {
     this.#wake()
   }
 
-  /** Makes `take` throw, at once. */
+  /** Makes the current or next `take` throw. */
   readonly fail = (why: unknown): void => {
     this.#failure ??= { why }
     this.#wake()

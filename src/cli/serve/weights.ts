@@ -1,5 +1,5 @@
 /**
- * Downloaded weights for the server's own page, which may not fetch them from their host (CORS).
+ * Serves downloaded weights to the demo page, which cannot fetch them from their host (CORS).
  */
 import { basename, dirname } from 'node:path'
 import { serveStatic } from '@hono/node-server/serve-static'
@@ -7,15 +7,15 @@ import { Hono } from 'hono'
 import { type Kept, list } from '../../weights/cache.ts'
 import { known, type Weights } from '../../weights/known.ts'
 
-/** One file as the page sees it. */
+/** A weights file in the list for the page. */
 interface Offered {
-  /** Path below /weights. */
+  /** Path relative to /weights. */
   readonly file: string
   readonly kept: Kept
   readonly weights: Weights
 }
 
-/** Routes that list the files of the cache, and send them. */
+/** Routes that list and send the weights files in the cache. */
 export function weightsRoutes(): Hono {
   const app = new Hono()
   app.get('/', async (c) => {

@@ -1,6 +1,6 @@
 /**
- * The tasks of a server in a worker of its pool. Errors of the package go back as their messages,
- * because a thread cannot send an instance of a class.
+ * A worker of the thread pool that runs tasks. Errors are sent as messages, because instances of a
+ * class cannot be sent between threads.
  */
 import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { TrecvitError } from '../../base/error.ts'
@@ -9,7 +9,7 @@ export { decode } from './decode.ts'
 
 import { type FrameTask, type ParseTask, tasks } from './tasks.ts'
 
-/** What a worker answers: a result, why the input does not fit, or an unhandled error. */
+/** Outcome of a task: a result, why the input is not valid, or an unhandled error. */
 export type Outcome<T> =
   | { readonly result: T }
   | { readonly refused: string }
@@ -21,7 +21,7 @@ export const toModel = (task: FrameTask): Promise<unknown> =>
 export const parse = (task: ParseTask): Promise<unknown> =>
   outcome(tasks.parse(task), ({ frames }) => frames.data)
 
-/** @param array the part of the result that is moved to the other thread, not copied */
+/** @param array the part of the result that is transferred instead of copied */
 async function outcome<T>(
   work: Promise<T>,
   array: (result: T) => Uint8Array | Float32Array,
