@@ -66,7 +66,7 @@ class RowFile {
     return `${csvLine(this.#columns.map((column) => row[column]))}\n`
   }
 
-  /** Reads the rows of completed videos. Rows of videos with an error are left out. */
+  /** Reads the rows of completed videos. Skips the rows of videos with an error. */
   async #read(): Promise<Row[]> {
     const { readFile } = await import('node:fs/promises')
     const text = await readFile(this.#path, 'utf8').catch((error: NodeJS.ErrnoException) => {
