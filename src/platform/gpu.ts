@@ -30,7 +30,7 @@ export const OPTIONAL: readonly GPUFeatureName[] = ['subgroups', 'timestamp-quer
 const TOGGLES = ['disable_workgroup_init']
 
 /**
- * Requests a device with the adapter's largest buffers and all optional features.
+ * Requests a device with the adapter's largest buffers and its optional features.
  * @param gpu the entry point to use instead of the runtime's own, for example `create([...])` of
  * npm `webgpu`
  */

@@ -50,7 +50,7 @@ export async function cacheFolder(): Promise<string> {
   return paths('trecvit', { suffix: '' }).cache
 }
 
-/** Returns where a file of this form is, or would be. */
+/** Returns the path of the file in this format. It may not exist. */
 export async function pathOf({ file }: Weights, form: Form): Promise<string> {
   const name = form === 'f32' ? file : file.replace(/npz$/, `${form}.safetensors`)
   return path.join(await cacheFolder(), name)

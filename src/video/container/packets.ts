@@ -13,7 +13,7 @@ export class Packets {
   readonly #leading: () => (packet: EncodedPacket) => boolean
   readonly #change: () => Change | null
   readonly #fail: (error: unknown) => never
-  /** Number of packets in the last complete read from the start; null if no read is complete. */
+  /** Number of packets of the last read; null unless it is complete and began at the start. */
   #count: number | null = null
   #wasRead = false
 

@@ -155,7 +155,7 @@ class JoinedClock {
   #origin: number | undefined
   /** Start time of the part in seconds. */
   #start = 0
-  /** Time of the part's first frame in the part. The first part has no offset. */
+  /** Time of the part's first frame; undefined before it. 0 for the first part keeps its times. */
   #zero: number | undefined = 0
   #last = 0
   #gap = 0

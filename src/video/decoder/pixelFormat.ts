@@ -4,7 +4,7 @@
 import { type FrameFormat, LAYOUTS } from '../frame.ts'
 import type { Decoded } from './track.ts'
 
-/** Layout of a decoded picture; `matrix` is given where the samples are RGB. */
+/** Layout of a decoded picture; `matrix` is set if the samples are RGB. */
 export type PixelFormat = Pick<Decoded, 'format' | 'matrix'>
 
 const DEPTHS = ['', '10le', '12le'] as const
