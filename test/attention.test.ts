@@ -9,7 +9,7 @@ interface Problem {
   readonly name?: string
   readonly b?: number
   readonly t?: number
-  /** Rows of q; n by default. */
+  /** Rows of q; default n. */
   readonly nq?: number
   readonly n: number
   readonly heads: number
@@ -52,9 +52,10 @@ function problem({ name = '', b = 1, t = 1, n, nq = n, heads, r, ...given }: Pro
           const errors = tokens.map((j) => (gamma(r, precision) * dot(j, Math.abs)) / Math.sqrt(r))
           const largest = Math.max(...scores)
           const p = softmaxOf(Float64Array.from(scores))
-          // Each exponential: the errors of its score and of the largest, a rounded difference
-          // times a rounded scale as argument, 4 units of its own. Then their sum, a quotient, and
-          // a sum of n products. Exponentials end at the smallest normal number.
+          // Each exponential has the errors of its score and of the largest score. Its argument is
+          // a rounded difference times a rounded scale. It has 4 units of its own. Then come their
+          // sum, a quotient and a sum of n products. Exponentials end at the smallest normal
+          // number.
           const largestError = Math.max(...errors)
           const relative = scores.map((score, j) =>
             p[j]

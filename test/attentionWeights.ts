@@ -1,7 +1,7 @@
 import type { BackendUnderTest } from './backends.ts'
 import { runOp } from './ops.ts'
 
-/** What attention is asked. */
+/** Inputs of attention. */
 export interface AttentionInput {
   readonly frames: number
   readonly nq: number
@@ -15,8 +15,8 @@ export interface AttentionInput {
 }
 
 /**
- * The probabilities [frames, heads, nq, n] inside attention, which it does not give: values of 1
- * for r keys at a time bring them out.
+ * Returns the probabilities [frames, heads, nq, n], which attention does not output. To obtain
+ * them, v is set to 1 for r keys at a time.
  */
 export async function attentionWeights(
   create: BackendUnderTest['create'],

@@ -30,8 +30,8 @@ function problem({ name = '', b = 1, t, c, over, x = noise(b * t * c, 1) }: Prob
           precision,
         )
       }),
-    // How a mean is split into sum and rest, or in which order a ring stands, is up to the backend;
-    // frames that follow see the difference.
+    // Backends may split a sum differently and order a ring differently. Errors in a state show in
+    // later frames.
     boundOfStates: () => [
       new Float64Array(
         b * c * (typeof over === 'object' && 'frames' in over ? over.frames : 2),
@@ -50,16 +50,16 @@ function boundOf(
   const count = values.length
   const size = (of: readonly number[]) =>
     of.reduce((sum, value) => sum + Math.abs(value), 0) / of.length
-  // The rounding error of each addition is kept, so that only the sum of these errors is rounded;
-  // then a sum, a quotient, the count.
+  // Compensated sum: only the sum of the rounding errors is rounded. Then a sum, a quotient and the
+  // count.
   if (over === 'all')
     return 3 * unit * Math.abs(mean) + (count * unit) ** 2 * size(values) + smallest
   if ('frames' in over) {
     const last = values.slice(-over.frames)
     return gamma(last.length + 1, precision) * size(last) + smallest
   }
-  // The decay: half-life and logarithm rounded, a quotient as argument, 4 units of the exponential.
-  // Then errors fade like the frames do.
+  // The decay: half-life and logarithm are rounded, the argument is a quotient, and the exponential
+  // has 4 units. Errors then decay like the frames.
   const exponent = Math.LN2 / over.halfLife
   const decay = Math.exp(-exponent)
   let [sum, weight, sumError, weightError] = [0, 0, 0, 0]
@@ -109,7 +109,7 @@ testOp(
 )
 
 testOp('long streams', [
-  // A plain float32 sum of 0.1 is off by 1e-5 of itself here.
+  // A plain float32 sum of 0.1 has a relative error of 1e-5 here.
   problem({
     name: 'the same value',
     t: 1000,

@@ -1,4 +1,4 @@
-/** Many averages on one model: what each costs, and that none changes the answers of another. */
+/** Many averages on one model: the cost of each, and that averages do not affect each other. */
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { create } from 'webgpu'
@@ -15,19 +15,19 @@ afterEach(() => vi.mocked(recordModel).mockClear())
 
 const frame = (index: number) => ({ data: noise(768, index), shape: [16, 16, 3] })
 
-/** 500 half-lives and 200 windows, in turn. */
+/** 500 half-lives and 200 windows, alternating. */
 const many: readonly Average[] = Array.from({ length: 700 }, (_, i) =>
   i % 7 < 5 ? { halfLife: 0.01 * (i + 1) ** 1.5 } : { frames: 1 + ((i * 37) % 4096) },
 )
 
-/** Logits over the average of three frames. */
+/** Returns the logits, averaged over three frames. */
 async function answers(model: TRecViT, average: Average): Promise<number[][]> {
   await using stream = model.stream({ average })
   const all = await Promise.all([0, 1, 2].map((index) => stream.push(frame(index))))
   return all.map(({ logits }) => [...logits.data])
 }
 
-/** Bytes of all blocks of linear memory that are taken. */
+/** Returns a counter of the allocated blocks of linear memory. */
 function countBlocks(): () => number {
   const taken = new Map<number, number>()
   const { take, free } = Allocator.prototype
@@ -104,7 +104,7 @@ test('on a GPU, 700 averages leave no buffer behind and record two programs', as
         }
         return buffer
       }
-      // A model refuses the null backend by its name, and because its answers are none.
+      // A model rejects the null backend by its name, and because its results are wrong.
       return {
         info: { device: 'counted', isFallbackAdapter: true },
         limits: adapter.limits,

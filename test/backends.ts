@@ -8,25 +8,25 @@ import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import type { Weight } from '../src/program/program.ts'
 import { adapter, adapterName, full, openDevice } from './gpu.ts'
 
-/** A backend under test and how exactly it computes. */
+/** A backend under test and its precision. */
 export interface BackendUnderTest {
   readonly name: string
   /** Relative error of one operation: half the distance from 1 to the next number. */
   readonly unit: number
-  /** Smallest positive number it keeps; what is smaller may become 0. */
+  /** Smallest positive number. Smaller results may become 0. */
   readonly smallest: number
   /**
-   * NaN and infinity may come out as anything, though not beside where they should be: WGSL lets a
-   * GPU take for granted that there are none.
+   * NaN and infinity may produce any value, but only where they are expected: WGSL allows a GPU to
+   * assume that neither occurs.
    */
   readonly finiteOnly: boolean
   create(weights: readonly Weight[]): Promise<Backend>
 }
 
 /**
- * Everything that tests of operations and models run on; the GPU if there is one (webgpu.test.ts
- * says so if there is none). WGSL allows a quotient and a root 2.5 units in the last place, but
- * software GPUs round them correctly; a GPU of hardware needs 5 times the unit.
+ * The backends for tests of operations and models. Includes the GPU if there is one; webgpu.test.ts
+ * reports if there is none. WGSL allows 2.5 units in the last place for a quotient and a root.
+ * Software GPUs round them correctly. Hardware GPUs need 5 times the unit.
  */
 export const backends: readonly BackendUnderTest[] = [
   ...(await runnable()).map((build) =>
@@ -38,8 +38,8 @@ export const backends: readonly BackendUnderTest[] = [
 ]
 
 /**
- * Builds of the CPU's kernels that this engine knows: the relaxed ones are not everywhere, the wide
- * ones are for Node alone.
+ * Returns the builds of the CPU kernels that this engine supports. Relaxed builds need a recent
+ * engine, wide builds need Node.
  */
 export async function runnable(): Promise<Build[]> {
   const node = 'process' in globalThis && !('Deno' in globalThis) && !('Bun' in globalThis)
@@ -56,8 +56,8 @@ export async function runnable(): Promise<Build[]> {
 }
 
 /**
- * The same, and the GPU with all that it has: operations that gain by subgroups or by more
- * workgroup memory have kernels for both.
+ * The same backends, and the GPU with its maximum limits. Operations that use subgroups or more
+ * workgroup memory have further kernels there.
  */
 export const fullBackends: readonly BackendUnderTest[] = [
   ...backends,
@@ -83,8 +83,8 @@ async function gpuBackends(
 }
 
 /**
- * The CPU as far as it is beside the caller, with machines of its own for each backend: what a
- * whole model runs on. Nine threads are more than parts that a step has.
+ * The CPU on worker threads. Each backend has its own machine, as a whole model has. Nine threads
+ * are more than the parts of any step.
  */
 export const beside: readonly BackendUnderTest[] = [
   ...[1, 2, 3, 4, 9].map((threads) =>
@@ -98,20 +98,20 @@ export const beside: readonly BackendUnderTest[] = [
 ]
 
 /**
- * Tags of the tests on a backend (vitest.config.ts): by default one build for the CPU runs, and one
- * GPU.
+ * Returns the tags of the tests on a backend (vitest.config.ts). By default one CPU build and one
+ * GPU run.
  */
 export function tagsOf({ name }: Pick<BackendUnderTest, 'name'>): string[] {
   const quick = /^(reference|wasm|wasm on 2 threads|wasm in a worker|webgpu \S+)$/
   return [...(quick.test(name) ? [] : ['slow']), ...(name.startsWith('webgpu') ? ['gpu'] : [])]
 }
 
-/** Three threads that all operations of a test file share; one backend at a time. */
+/** Three threads, shared by all operations of a test file. Runs one backend at a time. */
 export const threadPool: BackendUnderTest = poolOf()
 
 /**
- * Three threads that all operations of a test file share; one backend at a time.
- * @param binaries kernels of inference by default
+ * Three threads, shared by all operations of a test file. Runs one backend at a time.
+ * @param binaries compiled kernels; by default those of inference
  */
 export function poolOf(binaries?: Binaries): BackendUnderTest {
   let shared: Promise<ThreadPool> | undefined
@@ -119,7 +119,7 @@ export function poolOf(binaries?: Binaries): BackendUnderTest {
     const machine = await (shared ??= compile('simd', true, binaries).then((module) =>
       ThreadPool.shared(module, 3, undefined),
     ))
-    // A machine is the backend's own: its memory must be as new.
+    // Each backend expects new memory, so it has its own view of the machine.
     return new Proxy(machine, {
       get: (of, property) => {
         if (property === 'dispose') return () => of.memory.clear(BASE, of.memory.size - BASE)

@@ -1,11 +1,11 @@
-/** Clips and crops in a batch give the same results as each alone. */
+/** Clips and crops in a batch give the same results as alone. */
 import { expect, test } from 'vitest'
 import { TRecViT } from '../src/index.ts'
 import type { Frame } from '../src/video/frame.ts'
 import { toPixels } from '../src/video/index.ts'
 import { goldenUrl } from './goldens.ts'
 
-/** 12 frames of 80×64, each with other noise. */
+/** 12 frames of 80×64 with different noise. */
 const frames = Array.from({ length: 12 }, (_, index): Frame => {
   let seed = index + 1
   const data = Uint8Array.from(

@@ -49,8 +49,7 @@ test('kernels: every step of the model, under a roof of the same run', {
   expect(peak).toBeGreaterThan(0)
   expect(bandwidth).toBeGreaterThan(0)
   expect(points.reduce((sum, { share }) => sum + share, 0)).toBeGreaterThan(0.9)
-  // 197 rows × 192 → 768: two operations a weight and row, and four bytes for each number that
-  // comes or goes.
+  // 197 rows × 192 → 768: two operations per weight and row, four bytes per number read or written.
   const { intensity, rate } = points.find(
     ({ label }) => label === 'linear linear_yx 197 × 192 → 768',
   )!
@@ -79,13 +78,13 @@ test('frame: time, frames a second, and every step', async () => {
 
 test('growth: tokens, width, streams, frames', { tags: 'slow' }, async () => {
   const { follow, shares } = followed()
-  // Long enough for V8 to have optimised the smallest model as well as the largest, and for samples
-  // that neighbours do not upset.
+  // Long enough for V8 to optimise the smallest model as well as the largest, and to average out
+  // other load on the machine.
   const report = await growth({ seconds: '0.2' }, follow)
   expectProgress(shares)
   expect(report.tables.map(({ rows }) => rows.length)).toEqual([5, 4, 5, 5])
   expect(report.tables[0]!.rows.map(({ tokens }) => tokens)).toEqual([17, 65, 145, 257, 401])
-  // 23 times the tokens are more than 23 times the work, and far more time than what can be noise.
+  // 23 times the tokens cost more than 23 times the work. The extra time is far above the noise.
   expect(Number(report.tables[0]!.rows[4]!['work of the first'])).toBeGreaterThan(23)
   expect(Number(report.tables[0]!.rows[4]!['of the first'])).toBeGreaterThan(5)
   expect(Number(report.tables[1]!.rows[3]!['of the first'])).toBeGreaterThan(5)
@@ -141,7 +140,7 @@ describe('the page', () => {
     const page = pageOf([reportOf('Node 24', 1), reportOf('Deno 2', 2)])
     expect(page).not.toMatch(/<script|<b>"|<well>|https?:|NaN|Infinity/)
     expect(page.match(/class="roof"/g)).toHaveLength(2)
-    // Two kinds each; those of one operation with other shapes are one point.
+    // Two kinds of each. Steps of one operation with different shapes share a point.
     expect(page.match(/<circle/g)).toHaveLength(4)
     expect(
       page

@@ -1,6 +1,6 @@
 /**
- * What must not change a single bit of an answer: how frames are split into chunks, what runs
- * beside them, how pixels are stored.
+ * Results are bit-identical regardless of the split into chunks, concurrent streams and the format
+ * of the pixels.
  */
 import { describe, expect, test } from 'vitest'
 import { expectedHash, runBuiltin } from '../src/cli/selfTest.ts'
@@ -11,14 +11,14 @@ import { Goldens } from './goldens.ts'
 import { loadModel, models, type SessionOptions } from './models.ts'
 import { compositions, expectSame } from './ops.ts'
 
-/** Outputs and states after some chunks. */
+/** Outputs and states of a run. */
 interface Run {
   readonly outputs: Outputs
   readonly states: Outputs
 }
 
-// Bits are promised on the CPU; on a GPU the driver may fuse and reorder (webgpu.test.ts has the
-// bounds).
+// Bit-identical results are guaranteed on the CPU only. A GPU driver may fuse and reorder
+// operations (see webgpu.test.ts for its bounds).
 describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...beside])(
   '$name',
   (backend) => {
@@ -29,11 +29,11 @@ describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...bes
       const { config } = model
       const video = Uint8Array.from((await Goldens.open(`${name}_io.npz`)).get('video').values)
       const size = frameSizeOf(config)
-      /** Frames from..to−1 of the golden video. */
+      /** Returns frames from..to−1 of the golden video. */
       const frames = (from: number, to: number) => video.subarray(from * size, to * size)
 
       /**
-       * Runs one video in chunks of these sizes, from its frame `first` on, and joins the outputs.
+       * Runs one video from frame `first` in chunks of these sizes, and joins the outputs.
        */
       async function run(
         sizes: readonly number[],
@@ -95,7 +95,7 @@ describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...bes
         const firsts = [0, 3, 7]
         const t = 4
         const session = model.session({ b: 3, recent: { halfLife: 3 }, encoded: true })
-        // Two chunks, so that the states of each video matter.
+        // Two chunks, so that the results depend on the states of each video.
         const chunks = [
           [0, 3],
           [3, t],

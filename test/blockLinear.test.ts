@@ -28,7 +28,7 @@ function problem({ name = '', rows, blocks, k, n, ...given }: Problem): OpCase {
       bias: { kind: 'rows', blocks, rows: 1, columns: n, values: bias },
     },
     record: (ops, inputs) => ops.blockLinear('op', inputs['x']!, 'kernel', 'bias'),
-    // A sum of k products and a bias.
+    // A sum of k products, then a bias.
     bound: (precision, want) =>
       want.map((_, at) => {
         const [i, q, o] = [Math.floor(at / (blocks * n)), Math.floor(at / n) % blocks, at % n]

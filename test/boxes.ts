@@ -1,16 +1,16 @@
 /**
- * MP4 boxes and Matroska elements for tests: files that no writer writes.
+ * MP4 boxes and Matroska elements for tests: files that no encoder writes.
  */
 import { readFileSync } from 'node:fs'
 import { media } from './clips.ts'
 
-/** A box of these parts; numbers are 32 bits. */
+/** Returns a box of these parts. Numbers become 32-bit integers. */
 export function box(kind: string, ...parts: (Uint8Array | number)[]): Buffer {
   const body = Buffer.concat(parts.map((part) => (typeof part === 'number' ? be32(part) : part)))
   return Buffer.concat([be32(body.length + 8), Buffer.from(kind, 'latin1'), body])
 }
 
-/** An element of these parts, its size in 8 bytes; or of unknown size. */
+/** Returns an element with this body and a size of 8 bytes, or of unknown size. */
 export function element(id: number, body: Uint8Array | 'unknown'): Buffer {
   const hex = id.toString(16)
   const head = Buffer.from(hex.length % 2 === 1 ? `0${hex}` : hex, 'hex')
@@ -27,12 +27,12 @@ export function be32(value: number): Buffer {
   return bytes
 }
 
-/** The same bytes many times, up to `size` bytes. */
+/** Repeats bytes, up to `size` bytes. */
 export function flood(bytes: Uint8Array, size: number): Buffer {
   return Buffer.concat(Array<Uint8Array>(Math.floor(size / bytes.length)).fill(bytes))
 }
 
-/** A clip with its boxes at the top, in order. */
+/** Returns the top-level boxes of a clip, in order. */
 export function boxesOf(bytes: Buffer): { kind: string; bytes: Buffer }[] {
   const boxes: { kind: string; bytes: Buffer }[] = []
   for (let at = 0; at + 8 <= bytes.length; ) {
@@ -47,8 +47,8 @@ export function boxesOf(bytes: Buffer): { kind: string; bytes: Buffer }[] {
 }
 
 /**
- * The clip with another edit list: entries of duration in milliseconds, media time in ticks (10240
- * a second) and rate.
+ * Returns the clip with another edit list. An entry has a duration in milliseconds, a media time in
+ * ticks (10240 per second) and a rate.
  */
 export function withEdits(
   clip: string,
@@ -68,7 +68,7 @@ export function withEdits(
     edts,
     bytes.subarray(at + bytes.readUInt32BE(at)),
   ])
-  // The index lies behind the pictures: only the sizes of the boxes around the list change.
+  // The index is after the media data, so only the sizes of the enclosing boxes change.
   const difference = edts.length - bytes.readUInt32BE(at)
   for (const kind of ['moov', 'trak']) {
     const header = grown.indexOf(kind) - 4

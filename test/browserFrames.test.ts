@@ -1,4 +1,4 @@
-/** Pictures of browsers in a stream, with stand-ins for their classes. */
+/** Browser pictures in a stream. Fakes replace the browser's classes. */
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type FrameLike, TRecViT, TrecvitError } from '../src/index.ts'
 import { type Frame, type FrameFormat, planeShapes, RGB } from '../src/video/frame.ts'
@@ -13,10 +13,10 @@ beforeAll(async () => {
 afterAll(() => model.dispose())
 afterEach(() => void vi.unstubAllGlobals())
 
-/** Frames that are open. */
+/** Number of open frames. */
 let open = 0
 
-/** A VideoFrame of these planes, which come a while after they are asked for. */
+/** A fake VideoFrame of these planes. Copying them takes some time. */
 class FakeVideoFrame {
   readonly format: string | null
   readonly visibleRect: { width: number; height: number }
@@ -65,7 +65,7 @@ class FakeVideoFrame {
   }
 }
 
-/** The VideoFrame of a frame, with its planes one after the other. */
+/** Returns a fake VideoFrame of a frame, with its planes in one buffer. */
 function videoFrame(format: string, frame: Frame, colorSpace = {}): FakeVideoFrame {
   let offset = 0
   const layout = frame.planes.map(({ data, stride }) => {
@@ -78,7 +78,7 @@ function videoFrame(format: string, frame: Frame, colorSpace = {}): FakeVideoFra
   return new FakeVideoFrame(format, frame, bytes, layout, colorSpace)
 }
 
-/** The same with both planes of chroma in one. */
+/** Like `videoFrame`, with both chroma planes interleaved. */
 function nv12(frame: Frame): FakeVideoFrame {
   const [y, u, v] = frame.planes
   const [, shape] = planeShapes('yuv420p', frame.width, frame.height)
@@ -90,13 +90,13 @@ function nv12(frame: Frame): FakeVideoFrame {
 }
 
 const size = { height: 64, width: 64 }
-/** A picture that differs from seed to seed. */
+/** Returns a different picture for each seed. */
 const picture = (format: FrameFormat, seed = 1): Frame => makeFrame(format, 81, 67, samples(seed))
 const samples = (seed: number) => (p: number, x: number, y: number, c: number) =>
   (37 * seed + 91 * p + 5 * x * seed + 7 * y + 53 * c) % 251
 const array = (frame: Frame) => ({ data: toPixels(frame, size), shape: [64, 64, 3] })
 
-/** The logits of frames, pushed one after the other, in a stream of their own. */
+/** Returns the logits of frames that are pushed to a new stream. */
 async function logitsOf(frames: readonly FrameLike[]): Promise<number[][]> {
   const stream = model.stream()
   const all: number[][] = []
@@ -109,7 +109,7 @@ async function errorOf(frame: unknown): Promise<string> {
   const stream = model.stream()
   const error = await stream.push(frame as FrameLike).catch((error: unknown) => error)
   expect(error).toBeInstanceOf(TrecvitError)
-  // The stream goes on as if the frame had not come.
+  // The stream continues as if the frame had not been pushed.
   expect((await stream.push(array(picture('yuv420p')))).frame).toBe(0)
   await stream.dispose()
   return (error as Error).message

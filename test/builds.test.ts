@@ -1,6 +1,6 @@
 /**
  * Builds of the kernels: which one is chosen, that wide builds are bit-identical to the others, and
- * the error of the relaxed ones.
+ * the error of the relaxed builds.
  */
 import { describe, expect, test } from 'vitest'
 import { BUILD_BOUNDS } from '../src/backend/selfTest.ts'
@@ -69,7 +69,7 @@ describe('the unrolled loop of a product', () => {
     expect(keepsOrder(userAgent)).toBe(want)
   })
 
-  /** Rows for whole tiles and others, k for whole turns and a rest, panels for two and one. */
+  /** Full and partial tiles of rows, k with a remainder, pairs of panels and a single one. */
   const [rows, k, n] = [16, 51, 21]
   const { values, scales } = quantize(noise(k * n, 2), n)
   const products: readonly OpCase[] = [
@@ -87,7 +87,7 @@ describe('the unrolled loop of a product', () => {
     record: (ops, inputs) => ops.linear('op', inputs['x']!, 'kernel'),
     bound: () => [],
   }))
-  /** A backend whose kernels are told of the engine what need not be so. */
+  /** Returns a backend whose kernels assume these properties of the engine. */
   const told =
     (build: (typeof builds)[number], unrolls: number, dots: number) =>
     async (weights: readonly Weight[]) => {
@@ -114,8 +114,8 @@ describe('the unrolled loop of a product', () => {
     )
   })
 
-  // Two multiply-adds in a row, one the operand of the other, mean that Binaryen has moved steps of
-  // one sum together. No register is left then (assembly/lib/tile.mjs).
+  // A multiply-add whose operand is another one means that Binaryen has reordered steps of a sum.
+  // Then registers no longer suffice (assembly/lib/tile.mjs).
   test('keeps the order of the source in Binaryen', async () => {
     const { default: bytes } = await import('../build/relaxed.wasm')
     const fused = [0xfd, 0x85, 0x02]
@@ -135,8 +135,8 @@ const node =
     ? Number(process.versions.node?.split('.')[0])
     : 0
 
-// V8 traces which operations it merges. A single block between two of them stops it from merging
-// anything in the loop.
+// V8 traces which operations it merges. A single block between two of them prevents all merging in
+// the loop.
 if (node >= 24) {
   describe('V8 merges two operations into one', async () => {
     const { execFileSync } = await import('node:child_process')
@@ -160,8 +160,8 @@ if (node >= 24) {
     const paired = (build: keyof typeof traces, operation: string) =>
       traces[build].split(RegExp(`PackNode \\w*\\[${operation}\\]\\(`)).length - 1
     /**
-     * Two pairs in a wide tile and one in the other; eight steps of k in one loop and one in the
-     * next; tiles of 1 to so many rows.
+     * Two pairs in a wide tile and one in a narrow tile; eight steps of k in one loop and one in
+     * the next; tiles of 1 to this number of rows.
      */
     const pairs = (rows: number) => ((2 + 1) * (8 + 1) * (rows * (rows + 1))) / 2
 
@@ -177,7 +177,7 @@ if (node >= 24) {
 
     test.each(['wide', 'wide-relaxed'] as const)('everywhere: %s', (build) => {
       expect(traces[build]).not.toContain('Build tree failed')
-      // In gelu, sigmoid, and the shares of attention.
+      // In gelu, sigmoid and the probabilities of attention.
       expect(paired(build, 'F32x4Div')).toBeGreaterThanOrEqual(3)
     })
   })
@@ -209,7 +209,7 @@ describe('the choice', () => {
     },
   )
 
-  // Bun's engine knows the instruction and rounds twice: there nothing is gained.
+  // Bun's engine supports the instruction but rounds twice, so it is not faster.
   const fuses = builds.includes('relaxed') && !('Bun' in globalThis)
 
   test('relaxed if supported and fused, never if deterministic', async () => {

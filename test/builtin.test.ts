@@ -49,8 +49,8 @@ test('the file tells everything and is small', async () => {
 })
 
 /**
- * Largest distance from a golden array, which was computed in float64, relative to its largest
- * value.
+ * Returns the largest difference from a golden array (computed in float64), relative to the largest
+ * value of the array.
  */
 function distance(want: Float32Array, got: readonly Float32Array[]): number {
   const all = got.flatMap((values) => [...values])
@@ -114,7 +114,7 @@ test('int8: the same label for 99 of 100 frames at least', { tags: 'slow' }, asy
   expect(same / frames).toBeGreaterThanOrEqual(0.99)
 })
 
-// The answer covers 8 frames, so the first 8 after a change are skipped.
+// A result covers 8 frames, so the first 8 frames after a change are skipped.
 describe.each([
   ['tour.mp4', 303],
   ['short.webm', 172],

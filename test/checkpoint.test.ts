@@ -70,7 +70,7 @@ test.each([
   expect(crc32(new TextEncoder().encode('123456789'))).toBe(0xcbf43926)
   expect(crc32(new Uint8Array(new ArrayBuffer(0)), 5)).toBe(5)
   const bytes = Uint8Array.from({ length: 100 }, (_, i) => i * 37 + (i >> 2))
-  // The definition, a bit at a time.
+  // The definition, bit by bit.
   const reference = (part: Uint8Array): number => {
     let c = ~0
     for (const byte of part)
@@ -90,13 +90,15 @@ describe('memory', () => {
   const VALUES = 50_000_000
   const header = makeNpy(npyHeader('<f4', `(${VALUES},)`), new Uint8Array(0))
 
-  /** An .npz of one array of zeros; stored, they are a hole and take no blocks on the disk. */
+  /**
+   * Writes an .npz of one array of zeros. If stored, the file is sparse and uses no disk blocks.
+   */
   function writeNpz(path: string, deflate: boolean): void {
     const contents = new Uint8Array(header.length + 4 * VALUES)
     contents.set(header)
     const packed = deflate ? deflateRawSync(contents, { level: 1 }) : header
     const hole = deflate ? 0 : 4 * VALUES
-    // The directory is made for a short entry, and moved behind the hole.
+    // The directory is made for a short entry, then moved behind the zeros.
     const crc = crc32(contents)
     const zip = Buffer.from(
       makeZip([
@@ -127,8 +129,8 @@ describe('memory', () => {
   }
 
   /**
-   * Reads a file in a process of its own. Prints how many bytes the process grew by, and the number
-   * of values.
+   * Reads a file in another process. Prints the growth of its memory in bytes and the number of
+   * values.
    */
   const READER = `
     import { openCheckpoint } from './checkpoint.ts'

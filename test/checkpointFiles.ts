@@ -1,4 +1,4 @@
-/** Checkpoint files for tests: whole ones, and ones broken on purpose. */
+/** Checkpoint files for tests: valid and damaged ones. */
 import { deflateRawSync } from 'node:zlib'
 import { expect } from 'vitest'
 import { crc32 } from '../src/base/crc32.ts'
@@ -7,7 +7,7 @@ import { type Checkpoint, openCheckpoint } from '../src/checkpoint/checkpoint.ts
 import { encodeNpy } from '../src/checkpoint/npy.ts'
 import type { SourceLike } from '../src/checkpoint/openSource.ts'
 
-/** An entry of a zip. What is not given is as it should be. */
+/** An entry of a zip. Fields have valid defaults. */
 export interface Entry {
   readonly name: string
   readonly contents: Uint8Array
@@ -23,7 +23,7 @@ export interface Entry {
 }
 
 export interface ZipOptions {
-  /** All numbers of the directory in zip64 records. */
+  /** Whether all numbers of the directory are in zip64 records. */
   readonly zip64?: boolean
   readonly count?: number
   readonly directoryBytes?: number
@@ -64,7 +64,7 @@ export function makeZip(entries: readonly Entry[], options: ZipOptions = {}): Ui
     central.writeUInt16LE(name.length, 28)
     central.writeUInt16LE(extra.length, 30)
     if (options.zip64) {
-      // An unknown field first: a reader has to look for the zip64 one.
+      // An unknown field first: a reader must search for the zip64 field.
       extra.writeUInt16LE(0x5455, 0)
       extra.writeUInt16LE(2, 2)
       extra.writeUInt16LE(1, 6)
@@ -104,7 +104,7 @@ export function makeZip(entries: readonly Entry[], options: ZipOptions = {}): Ui
   return new Uint8Array(Buffer.concat(parts))
 }
 
-/** A .npy of the given header text and contents. */
+/** Returns an .npy file with this header text and contents. */
 export function makeNpy(header: string, contents: Uint8Array, version = 1): Uint8Array {
   const text = Buffer.from(header, version === 3 ? 'utf8' : 'latin1')
   const lead = Buffer.alloc(version === 1 ? 10 : 12)
@@ -120,7 +120,7 @@ export function npyHeader(descr: string, shape: string, fortran = false): string
   return `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }\n`
 }
 
-/** A .safetensors of the given header (an object, or its text) and data. */
+/** Returns a .safetensors file with this header (an object or text) and data. */
 export function makeSafetensors(
   header: unknown,
   data: Uint8Array = new Uint8Array(0),
@@ -137,7 +137,7 @@ export function bytesOf(array: ArrayBufferView): Uint8Array {
 }
 
 /**
- * A copy of one tensor's values. Fails when chunks are too long, repeated, missing or out of order.
+ * Returns the values of a tensor. Fails if chunks are too long, repeated, missing or out of order.
  */
 export async function readTensor(checkpoint: Checkpoint, name: string): Promise<Float32Array> {
   const count = checkpoint.tensors.get(name)!.shape.reduce((product, n) => product * n, 1)
@@ -153,7 +153,7 @@ export async function readTensor(checkpoint: Checkpoint, name: string): Promise<
   return all
 }
 
-/** Everything in a file. */
+/** Reads all tensors of a file. */
 export async function readAll(
   from: SourceLike,
 ): Promise<Map<string, { shape: readonly number[]; dtype: string; values: Float32Array }>> {
@@ -169,7 +169,7 @@ export async function readAll(
 }
 
 /**
- * Opens and reads everything: must fail, with a sentence in the project's style that matches
+ * Asserts that opening or reading fails with a sentence in the style of the project that matches
  * `message`.
  */
 export async function expectRefusal(from: SourceLike, message: RegExp = /./): Promise<void> {
@@ -186,7 +186,7 @@ export function expectSentence(error: unknown): void {
   expect((error as Error).message).toMatch(/^[A-Z].{10,900}[^.\s]$/)
 }
 
-/** Six numbers, their bytes, and an array of them. */
+/** Six numbers; below, their bytes and an array of them. */
 export const numbers: Float32Array = new Float32Array([1, -2, 3.5, 4, 5, 6])
 export const sixBytes: Uint8Array = bytesOf(numbers)
 export const good: Entry = { name: 'w.npy', contents: encodeNpy(numbers, [2, 3]) }

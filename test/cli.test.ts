@@ -1,4 +1,4 @@
-/** The command line: help, inspect, doctor, and what TRECVIT_DEBUG tells. */
+/** The command line: help, inspect, doctor, and TRECVIT_DEBUG. */
 import { readFileSync, rmSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -126,7 +126,7 @@ describe('inspect', () => {
 })
 
 test('doctor: all that is needed works, and the built-in model answers as everywhere', async () => {
-  // What drivers say when they are asked for a GPU goes to standard error.
+  // Drivers print messages on standard error when a GPU is requested.
   const { code, stdout } = await run('doctor', '--json')
   expect(code).toBe(0)
   const { healthy, findings, runtime } = JSON.parse(stdout)

@@ -1,4 +1,4 @@
-/** trecvit classify and features: the answers of the library, as JSON, text and arrays. */
+/** trecvit classify and features: results equal those of the library, as JSON, text and arrays. */
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -47,7 +47,7 @@ describe('classify', () => {
       index: 2,
     })
     expect(timing).toMatchObject({ frames: 391, fps: expect.any(Number) })
-    // Segments are the frames, told in short.
+    // The segments summarise the frames.
     expect(segments.map(({ label }: { label: string }) => label)).toEqual(
       expect.arrayContaining([
         'static',

@@ -40,7 +40,7 @@ describe('convert', () => {
     const { fingerprint } = await TRecViT.load(model, { config: { framesPerClip: 9 } })
     expect(converted.fingerprint).toBe(fingerprint)
 
-    // Not over a file that is there, unless it is said.
+    // Existing files are not replaced without --force.
     expect(await run('convert', model, to, '--dtype', 'f16')).toEqual({
       code: 1,
       stdout: '',
@@ -76,7 +76,7 @@ describe('convert', () => {
       }
       const [want, got] = [await logits(builtin, 'int8'), await logits(to)]
       expect(got).toEqual(want)
-      // Without int8, its numbers times their scales.
+      // Without int8, the file has the integers times their scales.
       const exact = await logits(to, 'f32')
       exact.data.forEach((value, index) =>
         expect(Math.abs(value - want.data[index]!)).toBeLessThan(
@@ -91,7 +91,7 @@ describe('convert', () => {
       expect(checkpoint.tensors.get(`${name}/scale`)).toMatchObject({ dtype: 'f32', shape: [256] })
       expect(checkpoint.tensors.get('tokenizer/embedding/kernel')).toMatchObject({ dtype: 'f32' })
       await checkpoint.close()
-      // Numbers without their scales mean nothing.
+      // Integers without scales are not valid.
       const bytes = readFileSync(to)
       bytes.write('kernel/scali', bytes.indexOf('Dense_0/kernel/scale') + 8)
       expect(await run('inspect', file('broken.safetensors', bytes))).toMatchObject({
@@ -119,7 +119,7 @@ describe('convert', () => {
     const half = await json(['convert', builtin, to, '--dtype', 'f16', '--force'])
     expect(half).toMatchObject({ dtype: 'f16', graph: 'step', frames: 1 })
     expect(JSON.parse(readOnnx(readFileSync(to)).metadata['labels']!)).toHaveLength(10)
-    // From int8 its numbers times their scales.
+    // From int8, the integers times their scales.
     const coarse = join(folder, 'coarse.safetensors')
     await json(['convert', builtin, coarse, '--dtype', 'int8'])
     await json(['convert', coarse, to, '--force'])

@@ -38,10 +38,10 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** A command line, what its sentence says, and what stands on its standard input. */
+/** A command line, the expected message, and standard input. */
 type Refusal = readonly [args: string[], message: RegExp, input?: Uint8Array]
 
-/** All end with 1 and one sentence, without a stack trace, and leave no file behind. */
+/** Asserts exit code 1, one sentence without a stack trace, and no new file. */
 async function refused(...cases: Refusal[]): Promise<void> {
   const before = readdirSync(folder)
   await Promise.all(
@@ -126,7 +126,7 @@ describe('bad input gets one sentence', () => {
   test('raw pictures of a wrong size', async () => {
     const refusal = /cut short.*20x20/
     await refused([['classify', '-', '--raw', '20x20', '--model', model], refusal, noise(1000)])
-    // After whole pictures, the answer about those is kept.
+    // After complete pictures, the result for these is kept.
     expect(
       await pipe(noise(3000), 'classify', '-', '--raw', '20x20', '--model', model),
     ).toMatchObject({ code: 1, stderr: expect.stringMatching(refusal) })
@@ -216,8 +216,8 @@ describe('what is only a warning', { tags: 'slow' }, () => {
 
 describe('an end before the end', () => {
   /**
-   * Feeds frames for as long as they are taken; calls `then` once so many are that work on them
-   * must have begun.
+   * Writes frames as long as they are accepted. Calls `then` after enough of them that processing
+   * must have started.
    */
   function endless(args: string[], then: (child: ChildProcess) => void): Promise<Outcome> {
     const child = start(args)
@@ -259,8 +259,8 @@ describe('an end before the end', () => {
   })
 
   test('Ctrl-C is heard where no frame has to be waited for', async () => {
-    // More pictures than fit into the time of this test, and thousands of them in each read of the
-    // file.
+    // More pictures than can be processed in the time of this test. Each read of the file returns
+    // thousands of them.
     const path = file('small.raw', noise(12 * 100_000))
     const child = start(['stream', path, '--raw', '2x2', '--model', model])
     child.stdout!.once('data', () => child.kill('SIGINT'))
@@ -384,7 +384,7 @@ describe('a video that breaks off', { tags: 'slow' }, () => {
       expect(streamed.stderr).toMatch(message)
       const count = lines(streamed.stdout).length
       expect(count).toBeGreaterThanOrEqual(4)
-      // The snapshot is that of a stream that ends there.
+      // The snapshot is that of a stream which ends there.
       const next = await pipe(frames(1), ...raw('--model', model, '--resume', state))
       expect(JSON.parse(next.stdout).frame).toBe(count)
       rmSync(state)
@@ -398,7 +398,7 @@ describe('a video that breaks off', { tags: 'slow' }, () => {
       const { error, frames: answers } = JSON.parse(classified.stdout)
       expect(error).toMatch(message)
       expect(answers.length).toBe(count)
-      // With one clip and three views of it, too.
+      // Also with one clip and three views.
       expect(JSON.parse(views.stdout).error).toMatch(message)
     },
   )
@@ -442,7 +442,7 @@ describe('a video that breaks off', { tags: 'slow' }, () => {
   })
 })
 
-/** An .mp4 with a track of sound and none of pictures. */
+/** Returns an .mp4 with an audio track but no video track. */
 async function soundOnly(): Promise<Uint8Array> {
   const output = new Output({ format: new Mp4OutputFormat(), target: new BufferTarget() })
   const sound = new EncodedAudioPacketSource('pcm-s16')

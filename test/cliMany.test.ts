@@ -1,4 +1,4 @@
-/** Many videos: folders, patterns, lists; rows, what is done, what fails. */
+/** Many videos: folders, patterns, lists, rows, completed and failed videos. */
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -53,7 +53,7 @@ describe('videos are named by', () => {
     const url = 'https://example.org/a/clip.mp4?x=[1]'
     expect(await found([url])).toEqual({ single: true, sources: [url], names: ['clip'] })
     expect(await found(['-'])).toMatchObject({ single: true, sources: ['-'] })
-    // A folder of pictures is one video.
+    // A folder of pictures is a single video.
     mkdirSync(join(folder, 'pictures'))
     expect(await found([join(folder, 'pictures')])).toMatchObject({ single: true })
   })
@@ -130,7 +130,7 @@ describe('classify', () => {
     const before = parseJsonLines(read('more.jsonl')).filter(({ error }) => !error)
     expect(before.length).toBe(2)
     writeFileSync(late, y4m(4, 33, 17))
-    // As if the machine had gone off in the middle of a row.
+    // An incomplete row, as after a power failure.
     appendFileSync(join(folder, 'more.csv'), `${paths[2]},,`)
     const args = [clips, late, '--csv', 'more.csv', '--jsonl', 'more.jsonl', '--continue']
     const { code, stdout, stderr } = await classify(...args)

@@ -1,4 +1,4 @@
-/** trecvit stream: one line a frame, averages and snapshots. */
+/** trecvit stream: one line per frame, averages and snapshots. */
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -49,7 +49,7 @@ describe('stream', () => {
     const { code, stdout } = await run('stream', tour, '--average', '8', '--frames', '60')
     expect(code).toBe(0)
     expect(lines(stdout).length).toBe(60)
-    // No answer before the window is full.
+    // Results are partial until the window is full.
     for (const line of lines(stdout).slice(0, 7)) expect(line).toMatch(/^ {5}\d {6}0\.\d\d s {8}…$/)
     for (const line of lines(stdout).slice(7))
       expect(line).toMatch(/^ {4}[ \d]\d {6}\d\.\d\d s {2}[ \d]{2}\d\.\d % {2}[a-z ]+$/)

@@ -1,5 +1,5 @@
 /**
- * Weights by name on the command line: pull, models, --model, and the question before a download.
+ * Weights by name on the command line: pull, models, --model, and confirmation of a download.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -82,7 +82,7 @@ test('pull keeps float32, or a small form alone; models lists, checks and remove
     downloaded: true,
   })
   expect(readdirSync(cache).sort()).toEqual([INT8, RECORD])
-  // The small form serves every command that does not want another.
+  // The converted file serves every command unless it requests another format.
   expect((await json(...classify))['top']).toHaveLength(3)
   expect((await run(...classify, '--dtype', 'f32')).stderr).toMatch(/not on this machine yet/)
   expect(await json('pull', 'k400')).toMatchObject({ form: 'f32', bytes: bytes.length })

@@ -1,11 +1,11 @@
-/** What opening a clip and reading it come to. */
+/** Opens and reads clips. */
 import { readFileSync } from 'node:fs'
 import { expect } from 'vitest'
 import { TrecvitError } from '../src/base/error.ts'
 import { type OpenOptions, openVideo, type VideoSource } from '../src/video/index.ts'
 import { hasFfmpeg, hashesOf, hasNative, hasWasm, media } from './clips.ts'
 
-/** Times of the frames. Hashes of planes are of no interest where times tell the pictures apart. */
+/** Returns the times of the frames. Used where times distinguish the pictures. */
 export async function timesOf(source: VideoSource, options: OpenOptions = {}): Promise<number[]> {
   return (await hashesOf(await openVideo(source, options))).times.map((time) =>
     Math.round(time * 1000),
@@ -13,8 +13,7 @@ export async function timesOf(source: VideoSource, options: OpenOptions = {}): P
 }
 
 /**
- * What opening and reading come to: frames, the sentence at the end if there is one, and the
- * warnings.
+ * Opens and reads a video. Returns the frames, the warnings, and the final error message, if any.
  */
 export async function read(
   source: VideoSource,
@@ -33,10 +32,10 @@ export async function read(
   }
 }
 
-/** The bytes of a clip. */
+/** Returns the bytes of a clip. */
 export const clip = (name: string): Buffer => readFileSync(media(name))
 
-/** node-webcodecs gives no planes of these. */
+/** Formats that node-webcodecs does not return as planes. */
 const RARE = [
   'gray10.mp4',
   'gray12.mp4',
@@ -46,7 +45,7 @@ const RARE = [
   'four40.webm',
   'alpha.mov',
 ]
-/** `cannot`: clips that a decoder refuses. The one in WebAssembly leaves out AV1 and ProRes. */
+/** Decoders. `cannot` lists unsupported clips. The WebAssembly decoder has no AV1 and no ProRes. */
 export const decoders = [
   {
     decoder: 'native',
@@ -63,7 +62,7 @@ export const decoders = [
   },
 ] as const
 
-/** The message of the TrecvitError that opening and reading end in. */
+/** Returns the message of the TrecvitError from opening or reading. */
 export async function errorOf(
   source: VideoSource | readonly VideoSource[],
   options: OpenOptions = {},

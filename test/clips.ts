@@ -1,5 +1,5 @@
 /**
- * The clips of test/media, what ffmpeg makes of them, and frames made here.
+ * The clips of test/media, expected results from ffmpeg, and generated frames.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -18,15 +18,15 @@ export const media = (name: string): string =>
   )
 
 /**
- * Per clip: ffmpeg's pixel format, number of frames, hash of the frames' hashes, hash of the first
- * frame.
+ * Per clip: pixel format of ffmpeg, number of frames, hash over the hashes of the frames, hash of
+ * the first frame.
  */
 export const expected: Record<
   string,
   { format: string; count: number; sha256: string; first: string }
 > = JSON.parse(readFileSync(new URL('media/planes.json', import.meta.url), 'utf8'))
 
-/** Reads a video to its end. */
+/** Reads a video to its end and hashes its frames. */
 export async function hashesOf(video: Video): Promise<{
   count: number
   sha256: string
@@ -71,7 +71,7 @@ export function hasNative(): boolean {
   }
 }
 
-/** Where the decoder in WebAssembly is, if it was built. */
+/** Location of the WebAssembly decoder, if it was built. */
 export const decoderUrl: URL = new URL('../build/decoder/decoder.wasm', import.meta.url)
 
 export const hasWasm = (): boolean =>
@@ -80,7 +80,7 @@ export const hasWasm = (): boolean =>
     existsSync(decoderUrl) && readFileSync(decoderUrl).includes('openFile'),
   )
 
-/** Clips that the decoder "native" does not read. */
+/** Clips that the decoder "native" does not support. */
 export const demuxedByFfmpeg = [
   'mpeg4.avi',
   'h264.mpegts',
@@ -90,8 +90,8 @@ export const demuxedByFfmpeg = [
 ] as const
 
 /**
- * A frame whose sample at column x, row y (of the plane) and channel c of plane p is what the
- * function says.
+ * Returns a frame. The function returns the sample of plane p at column x, row y (in the plane) and
+ * channel c.
  */
 export function makeFrame(
   format: FrameFormat,
@@ -123,7 +123,7 @@ export function makeFrame(
   }
 }
 
-/** Repeatable noise: an integer from 0 to `levels` - 1 for each position. */
+/** Returns repeatable noise: an integer from 0 to `levels` - 1 per position. */
 export function noise(levels: number): (p: number, x: number, y: number, c: number) => number {
   return (p, x, y, c) => {
     let h =

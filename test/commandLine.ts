@@ -1,4 +1,4 @@
-/** Runs the built command line, and makes files for it: whole ones, and ones broken on purpose. */
+/** Runs the built command line and makes files for it: valid and damaged ones. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,24 +13,24 @@ const script = fileURLToPath(new URL('../dist/cli/index.js', import.meta.url))
 if (!existsSync(script))
   throw new Error('dist/cli/index.js is missing: run "npm run build" before these tests')
 
-/** What a run left behind. */
+/** Result of a run. */
 export interface Outcome {
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
 }
 
-/** A folder for the files of a test. */
+/** Temporary folder for the files of a test. */
 export const folder: string = mkdtempSync(join(tmpdir(), 'trecvit-cli-'))
 
-/** Path of a file in that folder, with this content if it is given. */
+/** Returns the path of a file in that folder. Writes `content`, if given. */
 export function file(name: string, content?: Uint8Array | string): string {
   const path = join(folder, name)
   if (content !== undefined) writeFileSync(path, content)
   return path
 }
 
-/** Starts `trecvit`; colours and debugging of the caller's environment do not reach it. */
+/** Starts `trecvit` without the caller's environment variables for colours and debugging. */
 export function start(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
@@ -43,7 +43,7 @@ export function start(
   })
 }
 
-/** Its outcome, once it ends. */
+/** Waits for the end of a process and returns its outcome. */
 export function outcome(child: ChildProcess): Promise<Outcome> {
   const parts = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
   child.stdout!.on('data', (part: Buffer) => parts.stdout.push(part))
@@ -64,7 +64,7 @@ export function run(...args: string[]): Promise<Outcome> {
   return pipe(undefined, ...args)
 }
 
-/** The same with bytes on standard input. */
+/** Runs `trecvit` to its end with bytes on standard input. */
 export function pipe(input: Uint8Array | undefined, ...args: string[]): Promise<Outcome> {
   const child = start(args)
   child.stdin!.on('error', () => {})
@@ -72,12 +72,12 @@ export function pipe(input: Uint8Array | undefined, ...args: string[]): Promise<
   return outcome(child)
 }
 
-/** The lines of a text that ends with a newline. */
+/** Returns the lines of a text that ends with a newline. */
 export function lines(text: string): string[] {
   return text.split('\n').slice(0, -1)
 }
 
-/** Bytes without a pattern, others for every seed. */
+/** Returns noise that depends on the seed. */
 export function noise(count: number, seed = 1): Uint8Array {
   return Uint8Array.from(
     { length: count },
@@ -85,17 +85,17 @@ export function noise(count: number, seed = 1): Uint8Array {
   )
 }
 
-/** Pictures of 20×20 for `raw`. */
+/** Returns pictures of 20×20 for `raw`. */
 export function rawFrames(count: number): Uint8Array {
   return noise(count * 20 * 20 * 3)
 }
 
-/** Arguments that stream them from standard input. */
+/** Returns arguments to stream these pictures from standard input. */
 export function raw(...args: string[]): string[] {
   return ['stream', '-', '--raw', '20x20', '--json', ...args]
 }
 
-/** y4m, 4:2:0, 10 frames a second. */
+/** Returns a y4m video: 4:2:0, 10 frames/s. */
 export function y4m(frames: number, width: number, height: number): Uint8Array {
   const size = width * height + 2 * Math.ceil(width / 2) * Math.ceil(height / 2)
   const parts = [Buffer.from(`YUV4MPEG2 W${width} H${height} F10:1 C420jpeg\n`)]
@@ -104,7 +104,7 @@ export function y4m(frames: number, width: number, height: number): Uint8Array {
   return Buffer.concat(parts)
 }
 
-/** A model that is small enough to be written in every test. */
+/** A model that is small enough to write in every test. */
 export const tiny: Config = configOf('mu', {
   width: 8,
   depth: 1,
@@ -118,7 +118,7 @@ export const tiny: Config = configOf('mu', {
   patchSize: [8, 8],
 })
 
-/** One tensor of the tiny model as it stands in a file. */
+/** A tensor of the tiny model as stored in a file. */
 export interface Stored {
   readonly shape: readonly number[]
   readonly descr: string
@@ -126,7 +126,7 @@ export interface Stored {
   readonly contents: Uint8Array
 }
 
-/** The tensors of the tiny model. */
+/** Returns the tensors of the tiny model. */
 export function tinyTensors(): Map<string, Stored> {
   let seed = 7
   const next = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32 - 0.5
@@ -144,7 +144,7 @@ export function tinyTensors(): Map<string, Stored> {
   )
 }
 
-/** An .npz of tensors. */
+/** Returns an .npz of tensors. */
 export function npzOf(tensors: ReadonlyMap<string, Stored>): Uint8Array {
   return makeZip(
     [...tensors].map(([name, { shape, descr, fortran, contents }]) => ({
@@ -157,7 +157,7 @@ export function npzOf(tensors: ReadonlyMap<string, Stored>): Uint8Array {
   )
 }
 
-/** The .npz of the tiny model with one tensor changed, taken out, or added. */
+/** Returns the .npz of the tiny model with one tensor changed, removed or added. */
 export function tinyNpz(
   name?: string,
   change?: (tensor: Stored) => Stored | undefined,
@@ -178,7 +178,7 @@ export function tinyNpz(
   return npzOf(tensors)
 }
 
-/** Runs to an end without errors, and reads its JSON. */
+/** Runs a command, asserts that there are no errors, and parses its JSON. */
 export async function json(args: string[], input?: Uint8Array): Promise<Record<string, any>> {
   const { code, stdout, stderr } = await pipe(input, ...args, '--json')
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -186,7 +186,7 @@ export async function json(args: string[], input?: Uint8Array): Promise<Record<s
   return JSON.parse(stdout)
 }
 
-/** The built-in model, and the clip that ships with the package. */
+/** The built-in model, and the clip in the package. */
 export const builtin: string = fileURLToPath(
   new URL('../models/motion.safetensors', import.meta.url),
 )

@@ -87,7 +87,7 @@ describe('MP4 and MOV', () => {
       'The video in memory has an index that names more frames than the file can hold: ' +
         'it is damaged',
     )
-    // All from defaults: the run itself is short.
+    // All values are defaults, so the run itself is short.
     const at = bytes.indexOf('moof') - 4
     const run = box('moof', box('traf', box('tfhd', 0x20, 1, 0), box('trun', 0, 0xfffffff0)))
     expect((await read(Buffer.concat([bytes.subarray(0, at), run]))).error).toMatch(
@@ -95,7 +95,7 @@ describe('MP4 and MOV', () => {
     )
   })
 
-  // mediabunny read on in the boxes that follow, and created as many samples as it found there.
+  // mediabunny read into the following boxes and created as many samples as their bytes stated.
   test.each(['stts', 'ctts', 'stss', 'stsc', 'stco'])(
     'a table (%s) that counts more entries than it has',
     async (kind) => {
@@ -124,7 +124,7 @@ describe('MP4 and MOV', () => {
 
   test('a kind that is not read, by its name, and a still picture', async () => {
     const bytes = clip('mjpeg.mp4')
-    // The object type: behind the tags of two descriptors and their lengths.
+    // The object type is after the tags and lengths of two descriptors.
     const at = bytes.indexOf(0x6c, bytes.indexOf('esds'))
     bytes[at] = 0x20
     expect((await read(bytes)).error).toMatch(
@@ -147,7 +147,7 @@ describe('Matroska', () => {
     expect(await timesOf(media('twice.webm'))).toEqual(
       Array.from({ length: 20 }, (_, i) => 100 * i),
     )
-    // Known sizes, too.
+    // Also with known sizes.
     const { frames, error } = await read(Buffer.concat([clip('odd.webm'), clip('odd.webm')]))
     expect({ frames, error }).toEqual({ frames: 16, error: null })
   })
@@ -196,7 +196,7 @@ describe('Matroska', () => {
       const broken = Buffer.from(bytes)
       broken[at] = 0
       await read(broken)
-      // Without anything known behind it.
+      // With no known element after it.
       await read(broken.subarray(0, broken.length - 30))
     }
   })
@@ -246,7 +246,7 @@ test.skipIf(!hasWasm())(
 test.each(['getRotation', 'computeFrameRateMetrics'] as const)(
   'what mediabunny throws in %s gets a sentence',
   async (method) => {
-    // As for laced blocks that do not fit.
+    // The same error as for laced blocks that are damaged.
     vi.spyOn(InputVideoTrack.prototype, method).mockRejectedValueOnce(
       new Error('Assertion failed.'),
     )

@@ -22,7 +22,7 @@ interface Problem {
   readonly x?: Float32Array
   readonly kernel?: Float32Array
   readonly bias?: Float32Array
-  /** Inputs before the chunk [b, k−1, n, e]; zeros by default. */
+  /** Inputs before the chunk [b, k−1, n, e]; default zeros. */
   readonly past?: Float32Array
 }
 
@@ -39,7 +39,7 @@ function problem({ name = '', b = 1, t, n = 1, e, k, past, ...given }: Problem):
     weights: { kernel: rowsWeight(k, e, kernel), bias: rowsWeight(1, e, bias) },
     ...(past && { frame: 7, states: [past] }),
     record: (ops, inputs) => ops.conv1d('op', inputs['x']!, 'kernel', 'bias'),
-    // A sum of k products and a bias. The past is a copy, so its bound is 0.
+    // A sum of k products, then a bias. The past is a copy, so its bound is 0.
     bound: (precision, want) =>
       want.map((_, at) => {
         const [video, frame, token, c] = [

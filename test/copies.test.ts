@@ -1,6 +1,6 @@
 /**
- * What is copied between a decoder's output and the model's input. Planes are copied once: out of
- * the memory of the decoder, the pipe or the file that the next picture will reuse.
+ * Copies between the output of a decoder and the input of the model. Planes are copied once: from
+ * the memory of the decoder, the pipe or the file, which the next picture reuses.
  */
 import { readFileSync } from 'node:fs'
 import { afterEach, expect, test, vi } from 'vitest'
@@ -9,7 +9,7 @@ import { decoderUrl, hasFfmpeg, hasNative, hasWasm, media } from './clips.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
-/** Bytes that JavaScript copies while a video is read, and the bytes of its planes. */
+/** Returns the bytes that JavaScript copies while a video is read, and the bytes of its planes. */
 async function copiesOf(
   source: VideoSource | VideoSource[],
   options: OpenOptions,
@@ -49,7 +49,7 @@ const clip = media('tour.mp4')
 const packets = readFileSync(clip).length
 
 test.each([
-  // node-webcodecs copies planes out itself.
+  // node-webcodecs copies planes itself.
   { decoder: 'native', here: hasNative, times: 0 },
   { decoder: 'ffmpeg', here: hasFfmpeg, times: 1 },
   { decoder: 'wasm', here: hasWasm, times: 1 },
@@ -57,7 +57,7 @@ test.each([
   if (!here) return
   const { copied, planes } = await copiesOf(clip, { decoder, decoderUrl })
   expect(planes).toBeGreaterThan(20 * packets)
-  // Packets are copied, too; they are small beside the planes.
+  // Packets are also copied. They are small compared with planes.
   expect(copied).toBeLessThanOrEqual(times * planes + 4 * packets)
 })
 
@@ -76,7 +76,8 @@ test('raw video and y4m', async () => {
     [new Blob([y4m]).stream(), {}, 4],
   ] as const) {
     const { copied } = await copiesOf(source, options)
-    // Beyond 4 MB, the first picture of a stream is moved as it grows: its header may lie.
+    // The first picture of a stream may have a false size in its header. Above 4 MB its buffer
+    // grows, so it is copied.
     const growth = source instanceof ReadableStream ? 2 * bytes : 0
     expect(copied).toBeGreaterThanOrEqual(frames * bytes)
     expect(copied).toBeLessThanOrEqual(frames * bytes + growth + 1000)

@@ -1,4 +1,4 @@
-/** Damaged videos with each value of onError. "skip" must give the frames of ffmpeg. */
+/** Damaged videos with each value of onError. "skip" must return the same frames as ffmpeg. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { type OpenOptions, openVideo, readFrames } from '../src/video/index.ts'
@@ -34,7 +34,7 @@ describe.skipIf(!hasFfmpeg())('"skip" gives the frames of ffmpeg', () => {
       for (const decoder of ['auto', ...DECODERS] as const) {
         const { md5, times, warnings } = await read(path, { decoder, onError: 'skip' })
         if (decoder === 'ffmpeg') expect(md5).toEqual(known.md5)
-        // Versions of FFmpeg differ in what they make of a damaged packet.
+        // Versions of FFmpeg handle a damaged packet differently.
         expect(Math.abs(md5.length - known.md5.length), decoder).toBeLessThanOrEqual(1)
         expect(times).toEqual([...times].sort((a, b) => a - b))
         if (kind !== 'cut short' && decoder !== 'auto' && !SILENT.includes(name))

@@ -1,4 +1,4 @@
-/** What people save beside the weights, the prefixes that trainers write, and files of labels. */
+/** Entries beside the weights, prefixes of trainers, and label files. */
 import { describe, expect, test } from 'vitest'
 import { encodeNpy } from '../src/checkpoint/npy.ts'
 import { openCheckpoint, TRecViT, TrecvitError } from '../src/index.ts'
@@ -14,7 +14,7 @@ import {
   readTensor,
 } from './checkpointFiles.ts'
 
-/** The tensors of a model that is small enough to be written in every test. */
+/** Tensors of a model that is small enough to write in every test. */
 const tensors = parametersOf(
   configOf('mu', {
     width: 8,
@@ -38,7 +38,7 @@ function npz(beside: readonly Entry[] = [], rename = (name: string): string => n
   return makeZip([...entries, ...beside])
 }
 
-/** The same model, and more tensors: number format, shape, bytes. */
+/** Returns the same model with further tensors: number format, shape, bytes. */
 function safetensors(
   beside: Readonly<Record<string, readonly [string, number[], number]>> = {},
   prefix = '',
@@ -150,7 +150,7 @@ describe('beside the weights of an .npz', () => {
       'has an entry "b.bin", which is no .npy array',
     )
     expect(await readTensor(checkpoint, tensors[0]!.name)).toEqual(tensors[0]!.data)
-    // Not even their checksums are held against them.
+    // Their checksums are not checked either.
     await load(npz([{ ...big, crc: 1 }]))
     await checkpoint.close()
   })
@@ -251,7 +251,7 @@ describe('prefixes of Flax and of trainers', () => {
     )
     const deep = 'params/'.repeat(4000)
     expect(await errorOf(npz([], (name) => deep + name))).toMatch(/^.{30,300}$/)
-    // Official names come first; other copies are outside the model.
+    // Official names have priority. Other copies are not part of the model.
     expect((await load(makeZip([...two(''), ...two('params/').slice(0, 1)]))).warnings).toEqual([
       ignored(['params/tokenizer/embedding/kernel']),
     ])

@@ -27,7 +27,7 @@ test('rounds to the nearer neighbour, and ties to even', () => {
   const bits = new Uint32Array(1)
   const float = new Float32Array(bits.buffer)
   for (let half = 0; half < 0x7c00; half++) {
-    // Past 65504 comes what 65536 would be: infinity.
+    // Above 65504 comes the value of 65536, which is infinity.
     const low = reference(half)
     const high = half === 0x7bff ? 65536 : reference(half + 1)
     const even = half % 2 === 0 ? half : half + 1
@@ -69,7 +69,7 @@ test('the ends of the range', () => {
     expect(f32ToF16(value), String(value)).toBe(expected)
 })
 
-// In Node 20 both are the plain code; other runtimes have a native way (test/platforms).
+// In Node 20 both use plain code. Other runtimes have native conversions (test/platforms).
 test('arrays give the same as single values', () => {
   const patterns = Uint16Array.from({ length: 65536 }, (_, half) => half)
   const values = new Float32Array(65536)
@@ -79,7 +79,7 @@ test('arrays give the same as single values', () => {
       Object.is(values[half], f16ToF32(half)) ||
       expect.fail(`${half.toString(16)} is ${values[half]}`),
   )
-  // Every 40,001st float32, and with them numbers of every size between two neighbours.
+  // Every 40,001st float32: values at all distances between two neighbouring halves.
   const all = Float32Array.from(
     { length: Math.floor(2 ** 32 / 40_001) },
     (_, i) => new Float32Array(Uint32Array.of(i * 40_001).buffer)[0]!,

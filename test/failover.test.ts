@@ -1,4 +1,4 @@
-/** Streams whose device is taken away: every answer comes once, in order, and right. */
+/** Streams that lose their device: each result arrives once, in order, and is correct. */
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/base/array.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
@@ -7,7 +7,7 @@ import { configOf } from '../src/model/config.ts'
 import { fragile, watched } from './faults.ts'
 import { adapter, gpu } from './gpu.ts'
 
-/** Largest logit times this is what a GPU may be off. */
+/** Error bound of a GPU, relative to the largest logit. */
 const BOUND = 1e-4
 const COUNT = 200
 
@@ -15,7 +15,7 @@ let bytes: Uint8Array
 let frames: NdArray<Uint8Array>[]
 
 beforeAll(async () => {
-  // A model so small that a software GPU answers in milliseconds.
+  // A model so small that a software GPU needs only milliseconds.
   const config = configOf('mu', { imageSize: [32, 32], repSize: 24, numClasses: 5 })
   bytes = await checkpointBytes(randomCheckpoint(config, 5))
   const next = noise(5)
@@ -78,7 +78,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
 
   test('a lying adapter fails the self-test', { tags: 'slow' }, async () => {
     const { gpu: entry } = watched((device) => {
-      // Every result comes back as zeros.
+      // Every result is read back as zeros.
       const createBuffer = device.createBuffer.bind(device)
       device.createBuffer = (descriptor) => {
         const buffer = createBuffer(descriptor)
@@ -117,13 +117,13 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     for (const [index, frame] of frames.entries()) {
       answers.push(stream.push(frame))
       if (strikes.has(index)) {
-        // Before the submit, between submit and mapping, after some answers; now and then again
-        // while it recovers.
+        // Before the submit, between submit and mapping, or after some results; sometimes again
+        // during recovery.
         for (let turns = Math.floor((next() + 1) * 20); turns > 0; turns--) await Promise.resolve()
         if (next() > 0) await answers[Math.max(0, index - 2)]
         if (next() > 0) await answers[index]
-        // When even the device that followed was lost, the CPU goes on; there is more to lose on a
-        // GPU.
+        // If the next device is lost too, the CPU takes over. Move back to the GPU, where more can
+        // be lost.
         while (stream.device.backend === 'wasm') await stream.moveTo('webgpu').catch(() => {})
         lose()
         if (next() > 0.5) setTimeout(lose, 20 * (next() + 1))
@@ -133,7 +133,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     expect(opened()).toBeGreaterThan(10)
   })
 
-  // A software GPU compiles the pipelines of three self-tests, seconds each.
+  // A software GPU compiles the pipelines of three self-tests, which takes seconds each.
   test('devices that are really destroyed, one after the other', {
     tags: 'slow',
     timeout: 180_000,
@@ -181,7 +181,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     const answers: Promise<FrameAnswer>[] = []
     const on: string[] = []
     for (const [index, frame] of all.entries()) {
-      // Nobody waits: the move comes between what was asked for before and after it.
+      // Not awaited: the move takes effect between the earlier and the later pushes.
       if (index === 100) void stream.moveTo('wasm')
       if (index === 200) void stream.moveTo('webgpu')
       answers.push(

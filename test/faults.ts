@@ -1,7 +1,7 @@
-/** GPUs that can be lost, and worker threads that can die, with a count of what is alive. */
+/** GPUs that can be lost and worker threads that can fail, with counts of live objects. */
 import { gpu } from './gpu.ts'
 
-/** An entry point of WebGPU whose adapters give devices through `open`. */
+/** Returns an entry point of WebGPU whose adapters open devices with `open`. */
 function entryOf(
   open: (adapter: GPUAdapter, descriptor: GPUDeviceDescriptor) => Promise<GPUDevice>,
 ): GPU {
@@ -18,7 +18,7 @@ function entryOf(
   } as GPU
 }
 
-/** An object with some of its members replaced. */
+/** Returns an object with some members replaced. */
 export function over<T extends object>(target: T, changes: Partial<Record<keyof T, unknown>>): T {
   return new Proxy(target, {
     get(_, property) {
@@ -29,7 +29,7 @@ export function over<T extends object>(target: T, changes: Partial<Record<keyof 
   })
 }
 
-/** Real devices, and all that were opened. */
+/** Returns a GPU with real devices, and a list of all opened devices. */
 export function watched(change: (device: GPUDevice) => void = () => {}): {
   gpu: GPU
   devices: GPUDevice[]
@@ -49,21 +49,21 @@ export function watched(change: (device: GPUDevice) => void = () => {}): {
 /** A GPU whose devices can be lost. */
 export interface FragileGpu {
   readonly gpu: GPU
-  /** Loses the device that was opened last. */
+  /** Loses the latest device. */
   lose(): void
-  /** Refuses so many devices. */
+  /** Refuses the next requests for a device, this many times. */
   refuse(times: number): void
   opened(): number
-  /** Devices that are neither lost nor destroyed. */
+  /** Number of devices that are neither lost nor destroyed. */
   devices(): number
-  /** Labels of the buffers that were made and not destroyed. */
+  /** Labels of buffers that are not destroyed. */
   alive(): string[]
 }
 
 /**
- * Devices that can be lost 50 times in a test: software GPUs need seconds to compile the kernels
- * for each new one, so behind these is always the same one, with its pipelines. A lost one behaves
- * as the specification says: work vanishes, mappings are refused, `lost` resolves.
+ * A GPU whose devices can be lost 50 times in a test. Software GPUs need seconds to compile the
+ * kernels for a new device, so all devices share one real device with its pipelines. A lost device
+ * behaves as specified: work has no effect, mappings are rejected, `lost` resolves.
  */
 export function fragile(): FragileGpu {
   let real: Promise<GPUDevice> | undefined
@@ -139,14 +139,14 @@ export interface WatchedWorkers {
   alive(): number
   started(): number
   kill(death: Death, index?: number): void
-  /** Whether every worker ends when it is asked to work. */
+  /** Whether every worker fails when it receives work. */
   dieAtWork(all: boolean): void
   restore(): void
 }
 
 /**
- * Counts the worker threads that are started from now on, and lets them die. A test of silent ones
- * fakes `setInterval` before it starts them, and passes the time of the watchdog.
+ * Counts the worker threads that are started from now on, and can make them fail. A test of silent
+ * workers fakes `setInterval` before it starts them, and advances the time of the watchdog.
  */
 export function watchedWorkers(): WatchedWorkers {
   const threads = process.getBuiltinModule('node:worker_threads')
