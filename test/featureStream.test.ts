@@ -1,4 +1,4 @@
-/** Features of a stream, of models with and without a head. */
+/** Feature streams of models with and without a head. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/base/array.ts'
 import { type FeatureStream, type FrameLike, TRecViT, TrecvitError } from '../src/index.ts'

@@ -1,5 +1,5 @@
 /**
- * What the ffmpeg child may do wrong: each time reading settles, and the child is ended and reaped.
+ * Faults of the ffmpeg child process: reading always settles, and the child is ended and reaped.
  */
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ const picture = (n: number, format: string, size = '320x240'): string =>
   `echo '[Parsed_showinfo_1 @ 0x1] [info] n:   ${n} pts: ` +
   `     0 fmt:${format} sar:1/1 s:${size} i:P iskey:1 type:I ' >&2`
 const ENDLESS = 'exec cat /dev/zero'
-/** Its output is closed, but the process lives for as long as its input is open. */
+/** Closes the output but keeps the process alive until its input is closed. */
 const LINGER = 'exec >&- 2>&-; cat > /dev/null'
 
 describe.skipIf(process.platform === 'win32')('an ffmpeg that misbehaves', () => {

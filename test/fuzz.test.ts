@@ -1,5 +1,5 @@
 /**
- * The fuzz finds faults: each is planted by one edit of a parser, and some cases must see it.
+ * The fuzzer detects faults: an edit plants a fault in a parser, and some cases must detect it.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,14 +8,14 @@ import { expect, test } from 'vitest'
 import { buildFuzz } from './fuzz/build.mjs'
 import { runCases } from './fuzz/cases.mjs'
 
-/** An edit: text that stands once in the file, and what is put in its place. */
+/** An edit: text that occurs once in the file, and its replacement. */
 interface Planted {
   readonly name: string
   readonly format: string
   readonly file: string
   readonly from: string
   readonly to: string
-  /** The kind of fault that is seen, and what its text says. */
+  /** Expected kind of the fault, and its expected text. */
   readonly kind: string
   readonly text: RegExp
 }

@@ -1,6 +1,6 @@
 /**
- * Whole models against results that were computed in float64 from the official formulas: every
- * array of every golden file.
+ * Compares whole models with results that were computed in float64 from the official formulas:
+ * every array of every golden file.
  */
 import { afterAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/base/array.ts'
@@ -34,7 +34,7 @@ describe.each([
     const pixels = (from: number, to: number) =>
       video.subarray(from * frameSizeOf(config), to * frameSizeOf(config))
     const open = () => model.session({ b: 1, recent: 'all', encoded: true })
-    // A software GPU takes seconds for each model.
+    // A software GPU needs seconds for each model.
     const isSlow = name.startsWith('webgpu') && golden.name !== 'small'
     const tags = [...tagsOf({ name }), ...(isSlow ? ['slow'] : [])]
     const seen = (want: string) => goldens.names.includes(want)
@@ -53,7 +53,7 @@ describe.each([
               put(output.buffer.name, await read(output), output.shape)
           },
         })
-        // The answer of a clip is that of its last frame.
+        // The result of a clip is that of its last frame.
         for (const [want, output] of [
           ['pre_logits', 'pre_logits'],
           ['clip_logits', 'logits'],
@@ -80,7 +80,7 @@ describe.each([
           goldens.expect(want, data, shape)
     })
 
-    /** Runs all frames one by one and joins the outputs; `each` is called after every frame. */
+    /** Runs all frames one by one and joins the outputs. Calls `each` after every frame. */
     async function stream(
       reset: number,
       each: (frame: number, session: Session) => Promise<void> = async () => {},
@@ -107,7 +107,7 @@ describe.each([
         session.states.forEach(({ name: state, shape: [, ...rest] }, index) => {
           const [, layer, kind] = /residualblock_(\d+)\/.*(conv_1d|joined)/.exec(state) ?? []
           if (!kind) return
-          // The golden arrays keep the inputs of the convolution as [b, n, k−1, e], the program as
+          // The golden arrays store the inputs of the convolution as [b, n, k−1, e], the program as
           // [b, k−1, n, e].
           const data =
             kind === 'conv_1d'
@@ -181,7 +181,7 @@ function join(parts: readonly Float32Array[]): Float32Array {
   return all
 }
 
-/** Tensors of the reference that are columns, rows or other names of traced ones. */
+/** Returns tensors of the reference that are columns, rows or other names of traced tensors. */
 function views(trace: ReadonlyMap<string, Traced>, e: number): [string, Traced][] {
   return [...trace].flatMap(([name, tensor]): [string, Traced][] => {
     const columns = tensor.shape[tensor.shape.length - 1]!

@@ -1,6 +1,6 @@
 /**
- * The golden arrays in test/goldens and the comparison with them. goldens/make.py says where they
- * come from.
+ * The golden arrays in test/goldens, and comparisons with them. Their origin is documented in
+ * goldens/make.py.
  */
 import { expect } from 'vitest'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
@@ -17,18 +17,18 @@ interface Expected {
   readonly shape: readonly number[]
   readonly tolerance: number
   /**
-   * What the tolerance is relative to: the largest value of the array, that of the row, or max(1,
-   * |want|) of the element.
+   * Reference value of the tolerance: the largest value of the array, the largest value of the row,
+   * or max(1, |want|) of the element.
    */
   readonly compare: 'array' | 'row' | 'element'
 }
 
-/** Address of a file in test/goldens. */
+/** Returns the URL of a file in test/goldens. */
 export function goldenUrl(file: string): URL {
   return new URL(`./goldens/${file}`, import.meta.url)
 }
 
-/** One golden file, and how near results came to it. */
+/** One golden file, with the largest errors of the results that were compared. */
 export class Goldens {
   readonly file: string
   /** Names of the arrays. */
@@ -64,21 +64,21 @@ export class Goldens {
     )
   }
 
-  /** An array by name; bytes come as numbers 0..255. */
+  /** Returns an array by name. Bytes are numbers 0..255. */
   get(name: string): Golden {
     const found = this.#arrays.get(name)
     if (!found) throw new Error(`${this.file} has no array "${name}"`)
     return found
   }
 
-  /** Names of the arrays that are expected, and that nothing has been compared with yet. */
+  /** Names of the arrays that have not been compared yet. */
   get unseen(): string[] {
     return Object.keys(this.#expected).filter((name) => !this.#ratios.has(name))
   }
 
   /**
-   * error / tolerance of a result, at most 1 if it is right; `shape` is that of the result where a
-   * golden array keeps every n-th token of it.
+   * Returns error / tolerance of a result, at most 1 if it is correct. `shape` is the shape of the
+   * result, needed if the golden array has only every n-th token.
    */
   ratio(name: string, got: Float32Array, shape?: readonly number[]): number {
     const { values: want, shape: wantShape } = this.get(name)
@@ -101,14 +101,14 @@ export class Goldens {
     return ratio
   }
 
-  /** Asserts that a result lies within the tolerance. */
+  /** Asserts that a result is within the tolerance. */
   expect(name: string, got: Float32Array, shape?: readonly number[]): void {
     const ratio = this.ratio(name, got, shape)
     this.#ratios.set(name, Math.max(ratio, this.#ratios.get(name) ?? 0))
     expect(ratio, `error of "${name}" in ${this.file}, in tolerances`).toBeLessThanOrEqual(1)
   }
 
-  /** One line: how many arrays were compared, and the largest error / tolerance with its array. */
+  /** Returns one line: the number of compared arrays, and the largest error / tolerance. */
   report(): string {
     const [worst, ratio] = [...this.#ratios].reduce(
       (one, other) => (other[1] > one[1] ? other : one),
@@ -122,7 +122,7 @@ export class Goldens {
 }
 
 /**
- * Every n-th index of the first axis that is longer than wanted, the first and the last among them.
+ * Selects every n-th index of the first axis that is too long, including the first and the last.
  */
 function thin(
   values: Float32Array,

@@ -1,7 +1,8 @@
 /**
- * The GPU that tests run on: that of the runtime where it has one (Deno, pages); else, through the
- * package `webgpu`, whatever VK_DRIVER_FILES names, else the machine's own, else the SwiftShader
- * that comes with Debian's chromium (apt-get install chromium libvulkan1). One to a process, for
+ * The GPU for tests. In runtimes with WebGPU (Deno, browsers) it is theirs. Elsewhere the package
+ * `webgpu` opens the driver in VK_DRIVER_FILES, else the GPU of the machine, else SwiftShader from
+ * Debian's chromium (apt-get install chromium libvulkan1). There is one GPU per process, because
+ * drivers are selected per process.
  * that is how drivers are chosen.
  */
 
@@ -9,9 +10,9 @@ import { everything } from '../src/platform/gpu.ts'
 
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
 
-// The entry points are kept: objects of Dawn must not be used after they were collected.
+// Entry points stay referenced: objects of Dawn must not be used after these are collected.
 const entries: GPU[] = []
-// And adapters: Deno panics when a device is asked whose it is and its adapter was collected.
+// Adapters, too: Deno panics if the info of a device is read after its adapter is collected.
 const adapters: GPUAdapter[] = []
 
 async function findAdapter(): Promise<GPUAdapter | null> {
@@ -23,8 +24,8 @@ async function findAdapter(): Promise<GPUAdapter | null> {
   const { existsSync } = await import('node:fs')
   const { create } = await import('webgpu')
   process.env['XDG_RUNTIME_DIR'] ??= '/tmp'
-  // Otherwise SwiftShader needs seconds for each pipeline with workgroup memory, and zeros would
-  // hide what a kernel reads before it writes.
+  // Without this option SwiftShader needs seconds for each pipeline with workgroup memory. Also,
+  // zero-initialised memory would hide reads before writes.
   const open = async () => {
     const entry = create(['enable-dawn-features=disable_workgroup_init'])
     entries.push(entry)
@@ -39,21 +40,21 @@ async function findAdapter(): Promise<GPUAdapter | null> {
 /** The adapter, or null. */
 export const adapter: GPUAdapter | null = await findAdapter()
 
-/** What it has to give, asked before it gives anything: Deno panics afterwards. */
+/** All limits and features of the adapter. Read before a device is requested: Deno panics later. */
 export const full: GPUDeviceDescriptor | null = adapter && everything(adapter)
 
-/** The entry point of WebGPU that has it, or null. */
+/** The entry point of WebGPU with this adapter, or null. */
 export const gpu: GPU | null = adapter && entries[entries.length - 1]!
 
 /** Name of the adapter for titles and reports. */
 export const adapterName: string = nameOf(adapter)
 
 /**
- * Opens a new device, by default with the smallest limits that WebGPU allows. An error outside of
- * an error scope ends the process.
+ * Opens a new device, by default with the minimum limits of WebGPU. An error outside of an error
+ * scope ends the process.
  */
 export async function openDevice(descriptor: GPUDeviceDescriptor = {}): Promise<GPUDevice> {
-  // An adapter gives one device.
+  // An adapter can open only one device.
   const own = (await entries[entries.length - 1]!.requestAdapter())!
   const device = await own.requestDevice(descriptor)
   adapters.push(own)
@@ -63,7 +64,7 @@ export async function openDevice(descriptor: GPUDeviceDescriptor = {}): Promise<
   return device
 }
 
-/** The name of the driver; browsers that hide it tell the architecture. */
+/** Returns the name of the driver, or the architecture if a browser hides the name. */
 function nameOf(adapter: GPUAdapter | null): string {
   return adapter
     ? adapter.info.description.replace(/[ :(].*/, '') || adapter.info.architecture || 'unnamed'

@@ -1,4 +1,4 @@
-/** Matrices in float16: every backend rounds them alike, and a GPU stores them as float16. */
+/** Float16 matrices: every backend rounds them equally. A GPU stores them as float16. */
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Backend } from '../src/backend/backend.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
@@ -11,15 +11,15 @@ import { adapter, gpu, openDevice } from './gpu.ts'
 import { models } from './models.ts'
 import { noise, type OpCase, rowsWeight, runOp } from './ops.ts'
 
-/** Largest logit times this is what float16 matrices may cost, and what a GPU may be off. */
+/** Error bounds of float16 matrices and of a GPU, relative to the largest logit. */
 const HALF_BOUND = 1e-2
 const GPU_BOUND = 1e-4
 
 const halves = (values: Float32Array) => values.map((value) => f16ToF32(f32ToF16(value)))
 
 /**
- * A product of `blocks` blocks with every part of the epilogue. float16 represents the kernel
- * exactly.
+ * Returns a product of `blocks` blocks with all parts of the epilogue. The kernel is exactly
+ * representable in float16.
  */
 function product(rows: number, k: number, n: number, blocks = 1): OpCase {
   const kernel = {
@@ -124,7 +124,7 @@ describe.each(models)('$name', ({ name, given }) => {
   )
 })
 
-/** mu as a file whose matrices are float16, with one value of one tensor replaced. */
+/** Returns mu as a file with float16 matrices, with one value of one tensor replaced. */
 async function converted(dtype: 'f32' | 'f16', value?: number): Promise<Uint8Array> {
   const checkpoint = await openCheckpoint(goldenUrl('mu.npz'))
   const parts: Uint8Array[] = []

@@ -1,4 +1,4 @@
-/** What this process holds: child processes, open files and its temporary files. */
+/** Resources of this process: child processes, open files and temporary files. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { expect, vi } from 'vitest'
@@ -9,7 +9,7 @@ export interface Held {
   readonly temporary: readonly string[]
 }
 
-/** Counts them; outside Linux, only what Node tells. */
+/** Counts the resources. Outside Linux only those that Node reports. */
 export function held(): Held {
   const children =
     process.platform === 'linux'
@@ -24,7 +24,7 @@ export function held(): Held {
   return { children: children.sort(), files: files.sort(), temporary: temporary.sort() }
 }
 
-/** Files and pipes; sockets of HTTP stay open for the next request. */
+/** Names files and pipes. HTTP sockets are ignored: they stay open for the next request. */
 function target(descriptor: string): string[] {
   try {
     const path = readlinkSync(`/proc/self/fd/${descriptor}`)
@@ -34,7 +34,7 @@ function target(descriptor: string): string[] {
   }
 }
 
-/** Waits until no more is held than before. */
+/** Waits until the process has no more resources than before. */
 export async function expectReleased(before: Held): Promise<void> {
   await vi.waitFor(() => expect(held()).toEqual(before), { timeout: 10_000 })
 }

@@ -1,4 +1,4 @@
-/** What belongs to the host stays as it was: environment, flags of V8, blob URLs. */
+/** Properties of the host stay unchanged: environment variables, flags of V8, blob URLs. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { openGpu } from '../src/platform/gpu.ts'
 import { type PlatformWorker, startWorker } from '../src/platform/worker.ts'
@@ -32,7 +32,7 @@ describe('flags of V8', () => {
   const v8 = process.getBuiltinModule('node:v8')
 
   test('change in one turn of the event loop, and are undone in it', async () => {
-    // As in Node 24, whatever this is.
+    // As in Node 24, in any runtime.
     vi.stubGlobal('navigator', { userAgent: 'Node.js/24' })
     vi.stubGlobal('process', {
       ...process,
@@ -90,7 +90,7 @@ describe('blob URLs of workers in a page', () => {
     | { onmessage: (event: { data: unknown }) => void; onerror: (event: object) => void }
     | undefined
 
-  /** Starts a worker as in a page. */
+  /** Starts a worker like a web page. */
   function start(Worker: unknown): PlatformWorker {
     vi.stubGlobal('process', { ...process, getBuiltinModule: undefined })
     vi.stubGlobal('Worker', Worker)

@@ -70,7 +70,7 @@ test('a JPEG is near the PNG of the same picture, and the same bytes everywhere'
 })
 
 describe('after many damaged pictures', { tags: 'slow' }, () => {
-  // Without a fresh state the decoders fail for good from about these counts on.
+  // Without a fresh state, the decoders fail permanently after about this number of pictures.
   test.each([
     [png, 800],
     [jpg, 100],
@@ -78,7 +78,7 @@ describe('after many damaged pictures', { tags: 'slow' }, () => {
     const [before] = await framesOf(path)
     const print = vi.spyOn(console, 'error')
     const damaged = readFileSync(path)
-    // The pixels of the PNG; the number of the first table of the JPEG.
+    // The pixels of the PNG, or the index of the first table of the JPEG.
     if (path === png) damaged.fill(0x55, 3000, 4000)
     else damaged[damaged.indexOf(Buffer.of(0xff, 0xdb)) + 4] = 0x0a
     for (let i = 0; i < count; i++)
@@ -95,7 +95,7 @@ describe('after many damaged pictures', { tags: 'slow' }, () => {
 describe('sequences', () => {
   const directory = join(folder, 'sequence')
   mkdirSync(directory)
-  // In the order of their numbers, which is not that of their letters.
+  // Sorted by number, not alphabetically.
   for (const n of [1, 2, 9]) copyFileSync(png, join(directory, `f${n}.png`))
   for (const n of [10, 11]) copyFileSync(jpg, join(directory, `f${n}.JPG`))
   writeFileSync(join(directory, 'notes.txt'), 'not a picture')
@@ -137,7 +137,7 @@ describe('sequences', () => {
         /the numbers of a pattern start at 0 or 1$/,
       ),
     )
-    // A file that exists is no pattern.
+    // The path of an existing file is not a pattern.
     copyFileSync(png, join(numbered, '100%d.png'))
     expect(await framesOf(join(numbered, '100%d.png'))).toHaveLength(1)
   })
@@ -188,11 +188,11 @@ test('damaged pictures', async () => {
     /^The video in memory is 100000x120 pixels: sides must be integers from 1 to 16384/,
   )
   const tables = new Uint8Array(readFileSync(jpg))
-  // The first Huffman table (FF C4), made of nonsense: this one the decoder meets by ending itself.
+  // An invalid first Huffman table (FF C4): the decoder traps.
   const table = tables.findIndex((value, i) => value === 0xff && tables[i + 1] === 0xc4)
   expect(await errorOf(tables.fill(0xff, table + 5, table + 21))).toMatch(
     /^The video in memory is a damaged JPEG file \(.*\): save or download it again$/,
   )
-  // The decoders are as good as new after all that.
+  // The decoders still work after that.
   expect(await framesOf([png, jpg, png])).toHaveLength(3)
 })

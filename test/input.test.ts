@@ -5,7 +5,7 @@ import { overlap } from '../src/stream/overlap.ts'
 import type { Frame } from '../src/video/frame.ts'
 
 const decoded: number[] = []
-/** Frames 0 and 1, and then an error. */
+/** Yields frames 0 and 1, then throws. */
 async function* frames(): AsyncGenerator<Frame> {
   for (let i = 0; i < 2; i++) {
     decoded.push(i)
@@ -31,7 +31,7 @@ test('a command decodes one frame ahead, and gets every frame before an error', 
   await overlap(
     input.frames,
     async ({ time }) => {
-      // While this frame is computed, the next one is decoded.
+      // The next frame is decoded while this one is computed.
       await new Promise((resolve) => setTimeout(resolve, 20))
       expect(decoded).toEqual([0, 1])
       return time

@@ -1,4 +1,6 @@
-/** A program may have inputs of several names and dtypes; the caller fills each before a replay. */
+/**
+ * A program may have several inputs with different dtypes, which the caller writes before a replay.
+ */
 import { describe, expect, test } from 'vitest'
 import { Recorder } from '../src/program/record.ts'
 import { backends } from './backends.ts'

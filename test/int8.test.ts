@@ -1,6 +1,6 @@
 /**
- * Int8 matrices: products are bit-identical in every build and for any number of threads, and
- * answers are close to those of float32.
+ * Int8 matrices: products are bit-identical in every build and for any number of threads. Results
+ * are close to those of float32.
  */
 import { describe, expect, test } from 'vitest'
 import { LEVELS, quantize } from '../src/base/int8.ts'
@@ -73,7 +73,7 @@ function problem({
 }
 
 /**
- * What every build must give, to the last bit: the kernels' own steps, each rounded as they round.
+ * Returns the exact result of every build: the steps of the kernels with the same rounding.
  */
 function exact({ inputs, weights }: OpCase): Float32Array {
   const { shape, values: x } = inputs['x']!
@@ -108,7 +108,7 @@ const cases = [
   ),
   ...Array.from({ length: 13 }, (_, rows) => problem({ rows: rows + 1, k: 10, n: 24, bias: true })),
   ...[197, 198, 200, 201, 400].map((rows) => problem({ rows, k: 9, n: 17 })),
-  // Around the blocks of 512 lanes, of 2 and of 4 numbers.
+  // Sizes near blocks of 512 lanes with 2 and 4 integers.
   ...[1023, 1024, 1025, 2047, 2048, 2049, 4100].map((k) =>
     problem({ rows: 6, k, n: 17, bias: true }),
   ),

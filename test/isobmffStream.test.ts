@@ -1,4 +1,4 @@
-/** MP4 through streams: the frames, refusals and bounds of files. */
+/** MP4 from streams: same frames, errors and limits as from files. */
 import { readFileSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/base/error.ts'
@@ -8,7 +8,7 @@ import { hashesOf, media } from './clips.ts'
 
 const clip = (name: string): Buffer => readFileSync(media(name))
 
-/** The same file with its index before its pictures. */
+/** Returns the same file with the index before the media data. */
 function indexFirst(bytes: Buffer): Buffer {
   const all = boxesOf(bytes)
   const moov = Buffer.from(all.find(({ kind }) => kind === 'moov')!.bytes)
@@ -21,7 +21,7 @@ function indexFirst(bytes: Buffer): Buffer {
   return Buffer.concat([rest[0]!, moov, ...rest.slice(1)])
 }
 
-/** A stream of the bytes in pieces. */
+/** Returns a stream of the bytes in pieces. */
 function streamOf(bytes: Uint8Array, piece = 1 << 16): ReadableStream<Uint8Array> {
   let at = 0
   return new ReadableStream<Uint8Array>(
@@ -36,7 +36,7 @@ function streamOf(bytes: Uint8Array, piece = 1 << 16): ReadableStream<Uint8Array
   )
 }
 
-/** The frames, or the error without the name of the source. */
+/** Returns the frames, or the error without the name of the source. */
 async function outcome(source: VideoSource): Promise<unknown> {
   try {
     const video = await openVideo(source)
@@ -97,7 +97,7 @@ test('frames come with their fragment, before the next one', async () => {
   const first = all.findIndex(({ kind }) => kind === 'moof')
   const begin = Buffer.concat(all.slice(0, first).map(({ bytes }) => bytes))
   const [moof, mdat] = all.slice(first, first + 2).map(({ bytes }) => bytes) as [Buffer, Buffer]
-  /** The first five frames again, as the nth fragment. */
+  /** Returns the first five frames again, as the nth fragment. */
   const fragment = (n: number): Buffer => {
     const bytes = Buffer.concat([moof, mdat])
     const tfdt = bytes.indexOf('tfdt')

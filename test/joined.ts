@@ -1,4 +1,4 @@
-/** One pattern made of several, which stand on lines of their own. The flags are the first's. */
+/** Joins patterns that are written on several lines. The flags are those of the first. */
 export function joined(...parts: RegExp[]): RegExp {
   return new RegExp(parts.map(({ source }) => source).join(''), parts[0]!.flags)
 }

@@ -26,8 +26,8 @@ function problem({ name = '', rows, d, ...given }: Problem): OpCase {
         const values = Array.from(x.subarray(row * d, (row + 1) * d))
         const mean = values.reduce((sum, value) => sum + value, 0) / d
         const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / d
-        // The mean is off by `shift`. That moves every x − μ alike, so the variance by shift² only,
-        // beside the roundings of its own sum.
+        // The error of the mean is `shift`. It moves every x − μ equally, so the variance changes
+        // only by shift², in addition to the rounding errors of its own sum.
         const shift =
           (gamma(d + 1, precision) * values.reduce((sum, value) => sum + Math.abs(value), 0)) / d
         const deviation = Math.sqrt(variance + 1e-6)

@@ -1,6 +1,6 @@
 /**
- * A thousand models on one device, one after the other: every buffer is given back. Dawn's null
- * backend does all but compute, so it is fast.
+ * A thousand models on one device, one after another: all buffers are freed. Uses Dawn's null
+ * backend, which is fast because it does not compute.
  */
 
 import { expect, test } from 'vitest'

@@ -1,5 +1,5 @@
 /**
- * Every object ends once: after its end nothing answers, nothing is opened, and nothing is alive.
+ * Objects end once: afterwards calls reject, nothing is opened, and all resources are freed.
  */
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,7 +15,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** Every call of a stream that computes. */
+/** All calls of a stream that compute. */
 const calls: readonly (readonly [name: string, call: (stream: Stream) => Promise<unknown>])[] = [
   ['push', (stream) => stream.push(frames[0]!)],
   ['trace', (stream) => stream.trace(frames[0]!)],
@@ -117,8 +117,8 @@ describe('a model that has ended', () => {
 test('a disposed model keeps no memory: not its own, and not what reading its file took', {
   tags: 'slow',
 }, () => {
-  // In a process of its own: vitest reads the stack of every error, which frees what the stack
-  // refers to.
+  // In another process: vitest reads the stack of every error, and that frees the objects which the
+  // stack refers to.
   const index = new URL('../dist/index.js', import.meta.url).href
   const script = `
     const { setTimeout: sleep } = await import('node:timers/promises')
@@ -149,7 +149,7 @@ test('a disposed model keeps no memory: not its own, and not what reading its fi
     { encoding: 'utf8', timeout: 60_000 },
   )
   const [grown, memories, alive] = JSON.parse(stdout || '[]') as number[]
-  // A model has 2.75 MB, and its file another 2 MB while it is read.
+  // A model has 2.75 MB. Its file takes another 2 MB while it is read.
   expect(grown).toBeLessThan(2e6)
   expect(memories).toBeGreaterThanOrEqual(9)
   expect(alive).toBeLessThanOrEqual(2)
@@ -165,7 +165,7 @@ describe('a checkpoint that was closed', () => {
     const [tensor] = [...checkpoint.tensors.keys()]
     await checkpoint.read(tensor!, () => {})
     const closed = `was closed before "${tensor}" was read; open it again`
-    // In the middle of a read.
+    // During a read.
     await expect(checkpoint.read(tensor!, () => checkpoint.close())).resolves.toBeUndefined()
     await expect(checkpoint.read(tensor!, () => {})).rejects.toThrow(closed)
     await expect(checkpoint.close()).resolves.toBeUndefined()

@@ -60,8 +60,8 @@ function problem(p: Problem): OpCase {
         ...(multiply && { multiply: inputs['multiply'] as Tensor }),
         ...(add && { add: inputs['add'] as Tensor }),
       }),
-    // Each element carries its error along: that of the sum, then what every later operation does
-    // to it and adds to it.
+    // The error of each element: that of the sum, then what each later operation adds or
+    // multiplies.
     bound: (precision, want) =>
       want.map((_, at) => {
         const { unit, smallest } = precision
@@ -89,9 +89,10 @@ function problem(p: Problem): OpCase {
 }
 
 /**
- * f(z) and its error. The slope of gelu is at most 1.13, that of tanh 1. The exponential in gelu
- * has an argument of 7 roundings, is itself good to 4 units, then follow a sum and a quotient; it
- * ends at the smallest normal number, and gelu at x = −64. tanh has 6 units.
+ * Returns f(z) and its error. The slope of gelu is at most 1.13, that of tanh 1. In gelu the
+ * argument of the exponential has 7 roundings and the exponential 4 units; a sum and a quotient
+ * follow. The exponential ends at the smallest normal number, and gelu at x = −64. tanh has 6
+ * units.
  */
 function activate(
   activation: Activation,

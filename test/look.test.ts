@@ -1,6 +1,6 @@
 /**
- * What the demo page draws over a picture (examples/demo/look.ts), against what the model itself
- * makes of the same tensors.
+ * Overlays of the demo page (examples/demo/look.ts), compared with the results of the model for the
+ * same tensors.
  */
 import { readFile } from 'node:fs/promises'
 import { beforeAll, expect, test } from 'vitest'
@@ -10,7 +10,7 @@ import { goldenUrl } from './goldens.ts'
 
 let config: Config
 let file: Blob
-/** Of two frames of a stream, one after the other. */
+/** Tensors of two consecutive frames of a stream. */
 let first: Tensors
 let second: Tensors
 
@@ -46,7 +46,7 @@ test('attention: with these shares the values add up to what the model has', asy
     for (let head = 0; head < numHeads; head++) {
       const patches = await mapOf(second, config, file, { view: 'attention', layer, head })
       patches.forEach((share, index) => (means[index]! += share / numHeads))
-      // The rest is the class token's own.
+      // The rest is the share of the class token.
       const shares = [1 - patches.reduce((sum, share) => sum + share, 0), ...patches]
       for (let i = head * r; i < (head + 1) * r; i++) {
         const sum = shares.reduce(
@@ -96,7 +96,7 @@ test('decay: this share of the state before gives the recurrence of the model', 
       for (let channel = 0; channel < e; channel++) {
         const [before, after] = [of(first, token, channel), of(second, token, channel)]
         sum += after.a
-        // A state cannot be read off where what multiplies it is next to nothing.
+        // The state cannot be derived where its multiplier is almost zero.
         if (Math.abs(before.y) > 0.01 && Math.abs(after.y) > 0.01)
           expect(after.a * before.s + Math.sqrt(1 - after.a ** 2) * after.input).toBeCloseTo(
             after.s,

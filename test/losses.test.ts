@@ -36,7 +36,7 @@ describe.each(deaths)('a thread that dies (%s)', (death) => {
       expect((await Promise.all(answers)).map(logitsOf)).toEqual(plain)
       expect((await Promise.all(others)).map(logitsOf)).toEqual(plain)
       expect(model.health).toEqual({ losses: 2, failure: null })
-      // Each loss, of either stream, started one thread pool.
+      // Each loss of either stream started one thread pool.
       expect(workers.started()).toBe(6)
       await vi.waitFor(() => expect(workers.alive()).toBe(2))
     } finally {
@@ -54,7 +54,7 @@ test(
       await using model = await load({ device: 'wasm', threads: 1 })
       const stream = model.stream()
       await stream.push(frames[0]!)
-      // No worker answers a call to work: each dies instead.
+      // All workers fail when they receive work.
       workers.dieAtWork(true)
       const lost = stream.push(frames[1]!)
       const rest = Promise.allSettled(frames.slice(2, 6).map((frame) => stream.push(frame)))
@@ -97,7 +97,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     const streams = Array.from({ length: 5 }, () => model.stream())
     await Promise.all(streams.map((stream) => stream.push(frames[0]!)))
     lose()
-    // Some ask at once, others with their next frame.
+    // Some are pushed at once, the others with their next frame.
     const late = streams.splice(3)
     const answers = await Promise.all(
       streams.map(async (stream) => [await stream.push(frames[1]!), await stream.push(frames[2]!)]),

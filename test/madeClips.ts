@@ -1,4 +1,4 @@
-/** Clips that the installed ffmpeg makes, and what ffmpeg and openVideo decode of them. */
+/** Generates clips with the installed ffmpeg. Decodes them with ffmpeg and openVideo. */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { decoderUrl, hasFfmpeg, hasWasm } from './clips.ts'
 const folder = mkdtempSync(join(tmpdir(), 'trecvit-formats-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** The installed decoders that demux. */
+/** Installed decoders that can demux. */
 export const DECODERS: readonly DecoderChoice[] = [
   ...(hasFfmpeg() ? (['ffmpeg'] as const) : []),
   ...(hasWasm() ? (['wasm'] as const) : []),
@@ -31,11 +31,11 @@ export const ffmpeg = (...options: string[]): string =>
 
 /**
  * Makes a clip of a moving test picture.
- * @param options of the output; options of a second input come before a `|`
+ * @param options options of the output; options of a second input come before a `|`
  */
 export function make(name: string, options: string, source?: string): string {
   const path = join(folder, name)
-  // MPEG-1 and MPEG-2 have few rates.
+  // MPEG-1 and MPEG-2 support few frame rates.
   const usual = `testsrc2=s=98x66:d=1.2:r=${options.includes('-c:v mpeg') ? 25 : 10}`
   const [output, sound = ''] = options.split('|').reverse() as [string, string?]
   ffmpeg(
@@ -45,7 +45,7 @@ export function make(name: string, options: string, source?: string): string {
   return path
 }
 
-/** Returns what ffmpeg decodes on one thread: more may decode damage differently. */
+/** Decodes a clip with ffmpeg on one thread: more threads may decode damage differently. */
 export function listed(path: string, pixels: string, level = 'error'): Listed {
   const text = ffmpeg(
     ...['-v', level, '-threads', '1', '-flags', '+bitexact', '-noautorotate', '-i', path],
@@ -61,7 +61,7 @@ export function listed(path: string, pixels: string, level = 'error'): Listed {
   return { md5: rows.map((row) => row[5]!), times }
 }
 
-/** Returns what openVideo decodes. */
+/** Decodes a clip with openVideo. */
 export async function read(
   source: VideoSource,
   options: OpenOptions,

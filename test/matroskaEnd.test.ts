@@ -1,16 +1,16 @@
-/** A Matroska segment whose last element reaches beyond its end, in a file that goes on. */
+/** A Matroska segment whose last element exceeds the segment, with more data after it. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { openVideo } from '../src/video/index.ts'
 import { media } from './clips.ts'
 
 const whole = readFileSync(media('odd.webm'))
-// Up to the end of its cluster: cues would become one piece of padding with what follows.
+// Without cues: they would be merged with the following padding.
 const webm = whole.subarray(0, whole.lastIndexOf(Buffer.from('1c53bb6b', 'hex')))
 const sizeAt = webm.indexOf(Buffer.from('18538067', 'hex')) + 4
 const bodyAt = sizeAt + 8
 
-/** The clip with `length` bytes of `element` at the end of its segment, and the rest behind it. */
+/** Puts `length` bytes of `element` at the end of the segment, and the rest after it. */
 function clipEndingWith(element: Buffer, length: number): Buffer {
   const file = Buffer.concat([webm, element, Buffer.alloc(200)])
   file.writeBigUInt64BE(BigInt(webm.length - bodyAt + length) | (1n << 56n), sizeAt)
@@ -23,7 +23,7 @@ async function framesOf(file: Buffer): Promise<number> {
   return frames
 }
 
-// mediabunny 1.61 searches for ever in the last 8 bytes of a segment if no header fits.
+// mediabunny 1.61 loops forever in the last 8 bytes of a segment if no header fits.
 describe.each([
   ['an unknown element', 'ccda'],
   ['padding', 'ecda'],
@@ -40,7 +40,7 @@ describe.each([
   )
 })
 
-// mediabunny ends a cluster where a segment seems to begin, and searches for the next one.
+// mediabunny ends a cluster at an apparent segment header and searches for the next cluster.
 test('a segment within a cluster is damage', async () => {
   const block = whole.indexOf(0xa3, whole.indexOf(Buffer.from('1f43b675', 'hex')) + 8)
   const file = Buffer.from(whole)

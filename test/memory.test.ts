@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { Allocator, type Heap } from '../src/backend/wasm/allocator.ts'
 import { joined } from './joined.ts'
 
-/** A machine's memory, without the machine. */
+/** The memory of a machine, without the machine. */
 class Pages implements Heap {
   readonly memory = new WebAssembly.Memory({ initial: 1 })
 
@@ -12,7 +12,7 @@ class Pages implements Heap {
   }
 
   async grow(bytes: number): Promise<number> {
-    // As slow as a machine that is far away.
+    // As slow as a worker thread.
     await new Promise((resolve) => setTimeout(resolve))
     this.memory.grow(Math.ceil(bytes / 65536))
     return this.size
@@ -48,7 +48,7 @@ test('blocks never overlap, are zero, aligned, and come together again', async (
         }
         for (const { at } of taken) memory.free(at)
         const { size } = pages
-        // Everything is free again, as one piece: a block of almost all of it needs no growth.
+        // All memory is free again as one block: a block of almost its size needs no growth.
         await memory.take(size - 2000, 'All')
         expect(pages.size).toBe(size)
       },

@@ -1,4 +1,4 @@
-/** The golden models on any backend. */
+/** Loads the golden models on any backend. */
 import type { MatrixDType } from '../src/backend/backend.ts'
 import { Engine } from '../src/backend/engine.ts'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
@@ -15,7 +15,7 @@ import { goldenUrl } from './goldens.ts'
 
 export type { SessionOptions }
 
-/** The golden models: files and what their tensors do not tell. */
+/** The golden models: files, and the configuration that their tensors do not determine. */
 export const models: readonly { readonly name: string; readonly given: Partial<Config> }[] = [
   { name: 'mu', given: { framesPerClip: 4 } },
   { name: 'small', given: { framesPerClip: 6 } },
@@ -29,7 +29,7 @@ export interface GoldenModel {
   session(options: SessionOptions): Session
 }
 
-/** Loads `<name>.npz` from the goldens onto a backend. */
+/** Loads `<name>.npz` from the goldens on a backend. */
 export async function loadModel(
   create: BackendUnderTest['create'],
   name: string,

@@ -1,16 +1,16 @@
-/** A stream that moves to another device while a device is lost. */
+/** A stream moves to another device while a device is lost. */
 import { expect, test } from 'vitest'
 import type { Backend, StreamState } from '../src/backend/backend.ts'
 import { Engine } from '../src/backend/engine.ts'
 import type { Program } from '../src/program/program.ts'
 import { Session } from '../src/stream/session.ts'
 
-/** States that have not been disposed of, and what happens when one is written. */
+/** States that have not been disposed of, and a hook that is called when one is written. */
 class World {
   readonly alive = new Set<string>()
   written = (): void => {}
 
-  /** An engine whose states hold nothing. */
+  /** Returns an engine whose states are empty. */
   engine(kind: 'wasm' | 'webgpu'): Engine {
     let count = 0
     const createState = async (): Promise<StreamState> => {

@@ -1,6 +1,6 @@
 /**
- * Wrong models, made from the sources by one edit each: the golden clips tell every one of them
- * from the right model. Tests that a wrong model passes would protect nothing.
+ * Mutation tests: each edit of the sources makes a wrong model, and the golden clips must detect
+ * it. Otherwise the golden tests would not protect against the error.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import asc from 'assemblyscript/asc'
@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Goldens, goldenUrl } from './goldens.ts'
 import { models } from './models.ts'
 
-/** An edit: text that stands once in the file, and what is put in its place. */
+/** An edit: text that occurs once in the file, and its replacement. */
 interface Edit {
   readonly file: string
   readonly from: string
@@ -178,7 +178,7 @@ test.each(mutations)('$name', { tags: 'slow' }, async (mutation) => {
   expect(await worstRatio(mutation)).toBeGreaterThan(1)
 })
 
-/** Largest error / tolerance of the answers and tokens of the golden clips, with the edit made. */
+/** Returns the largest error / tolerance of the golden clips with the edit. */
 async function worstRatio(edit: Edit): Promise<number> {
   const { TRecViT } = await mutated(edit)
   let worst = 0
@@ -203,13 +203,13 @@ async function worstRatio(edit: Edit): Promise<number> {
   return worst
 }
 
-/** A text in source code, however its lines are broken. */
+/** Returns a pattern for text in source code, regardless of line breaks. */
 function pattern(text: string): RegExp {
   const words = text.split(/\s+/).map((word) => word.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&'))
   return new RegExp(words.join('\\s+'), 'g')
 }
 
-/** The package with one edit, kernels compiled without optimisation. */
+/** Imports the package with one edit. Kernels are compiled without optimisation. */
 async function mutated(edit: Edit): Promise<typeof import('../src/model/trecvit.ts')> {
   const read = async (file: string) => {
     const text = await readFile(file, 'utf8')

@@ -1,4 +1,4 @@
-/** Arrays of .npz files: what numpy writes, number formats, and large ones. */
+/** Arrays of .npz files: files of numpy, number formats, large arrays. */
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -132,8 +132,8 @@ describe('number formats', () => {
   })
 
   test('64-bit integers are rounded once', async () => {
-    // Half-way between two float32 numbers, and one above and below: a double in between would lose
-    // the one.
+    // Half-way between two float32 numbers, and one above and below. Converting to a double first
+    // would lose the one.
     const half = 2n ** 60n + 2n ** 36n
     const integers = [
       half - 1n,
@@ -206,7 +206,7 @@ describe('large arrays', () => {
   })
 
   test.each([false, true])('in Fortran order come row-major, deflated: %s', async (deflate) => {
-    // Stored value at (i,j,k) is i + 70·j + 70·90·k.
+    // The stored value at (i, j, k) is i + 70·j + 70·90·k.
     const contents = makeNpy(
       npyHeader('<f4', '(70, 90, 95)', true),
       bytesOf(large.subarray(0, 70 * 90 * 95)),

@@ -1,4 +1,4 @@
-/** Files that the reader of .npz refuses, each with the reason. */
+/** Invalid .npz files and the error of each. */
 import { describe, expect, test } from 'vitest'
 import { encodeNpy } from '../src/checkpoint/npy.ts'
 import { openNpz } from '../src/checkpoint/npz.ts'

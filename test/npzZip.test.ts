@@ -1,4 +1,4 @@
-/** The zip of an .npz file: what readers accept, and what the writer writes. */
+/** The zip of an .npz file: valid variants, and the output of the writer. */
 import { describe, expect, test } from 'vitest'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
 import { encodeNpy, encodeNpz } from '../src/checkpoint/npy.ts'

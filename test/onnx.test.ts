@@ -1,6 +1,6 @@
 /**
- * .onnx files by their structure. What onnxruntime computes from them is compared with the goldens
- * in platforms/onnx.mjs.
+ * The structure of .onnx files. platforms/onnx.mjs compares the results of onnxruntime with the
+ * goldens.
  */
 import { expect, test } from 'vitest'
 import { randomCheckpoint } from '../src/bench/lib/weights.ts'
@@ -37,7 +37,7 @@ function write(options: Partial<ModelOptions> = {}, changes: Partial<typeof conf
   return readOnnx(graph.encode('1.2.3', { text: 'text', metadata: { a: 'b' } }).encode())
 }
 
-/** Asserts that nodes come in order, names are unique, and nothing is computed in vain. */
+/** Asserts that nodes are in order, names are unique, and every result is used. */
 function expectSound({ nodes, constants, inputs, outputs }: OnnxFile): void {
   const known = new Set<string>([...Object.keys(inputs), ...constants.map(({ name }) => name)])
   expect(known.size).toBe(Object.keys(inputs).length + constants.length)

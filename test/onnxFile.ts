@@ -1,4 +1,4 @@
-/** Reads .onnx files back: the fields of onnx.proto that src/onnx writes. */
+/** Parses .onnx files: the fields of onnx.proto that src/onnx writes. */
 
 export interface OnnxTensor {
   readonly name: string
@@ -20,7 +20,7 @@ export interface OnnxFile {
   readonly irVersion: number
   readonly producer: string
   readonly text: string
-  /** Version of the operator set by domain. */
+  /** Version of the operator set of each domain. */
   readonly opsets: Readonly<Record<string, number>>
   readonly metadata: Readonly<Record<string, string>>
   readonly nodes: readonly OnnxNode[]

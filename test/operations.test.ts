@@ -1,4 +1,4 @@
-/** One operation, one name: in the program, in assembly/, in gpu/, in test/. */
+/** Each operation has the same name in the program, assembly/, gpu/ and test/. */
 import { readdir, readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { reference } from '../scripts/reference.ts'

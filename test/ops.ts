@@ -51,13 +51,13 @@ export interface OpCase {
   readonly states?: readonly Float32Array[]
   /** Calls the operation once. Returns its output, or its outputs by name. */
   record(ops: TrainingRecorder, inputs: Record<string, Tensor>): Tensor | Record<string, Tensor>
-  /** How far each element of an output may lie from `want`, the result of the reference. */
+  /** Largest difference of each output element from `want`, the result of the reference. */
   bound(precision: BackendUnderTest, want: Float32Array, output: string): ArrayLike<number>
   /** Bounds of the states after the chunk, 0 by default. */
   boundOfStates?(precision: BackendUnderTest): readonly ArrayLike<number>[]
 }
 
-/** What an operation leaves behind. */
+/** Results of an operation. */
 export interface OpResult {
   /** The first output. */
   readonly output: Float32Array
@@ -66,11 +66,11 @@ export interface OpResult {
 }
 
 /**
- * Elements between things that must not touch: dense rows begin at whole vectors of four, rows with
- * gaps between them at any address.
+ * Elements of padding between views. Dense rows begin at multiples of four elements, rows with gaps
+ * at any address.
  */
 const marginOf = (gap: number): number => (gap ? 13 : 16)
-/** A number that no case comes near; where the pixels are bytes it is 1, from a byte of 255. */
+/** A value that no case has. It is 1 if the pixels are bytes, from a byte of 255. */
 const POISON = Math.fround(-7.77e33)
 
 /**
@@ -93,7 +93,7 @@ export async function runOp(
   const bytes = Object.values(op.inputs).some(({ values }) => values instanceof Uint8Array)
   const recorder = new TrainingRecorder(b, t, new Map(table.map((weight) => [weight.name, weight])))
 
-  // Inputs as views into the pixels, then the operation.
+  // The inputs are views into the pixels. Then the operation.
   const margin = marginOf(gap)
   let size = margin
   const placed = Object.entries(op.inputs).map(([name, { shape, values }]) => {
@@ -115,7 +115,7 @@ export async function runOp(
     shape: [1, count],
     stride: count,
   })
-  /** A step that copies `count` pixels, and up to 2 more. */
+  /** Records a step that copies `count` pixels, and up to 2 more. */
   const copy = (name: string, from: number, count: number) => {
     const line = Math.ceil(count / 3)
     return recorder.patchify(
@@ -136,7 +136,8 @@ export async function runOp(
   const recorded = op.record(recorder, inputs) as Tensor | Record<string, Tensor>
   const results = 'buffer' in recorded ? { out: recorded as Tensor } : recorded
 
-  // Each output as a view into a poisoned buffer, which a copy of the end of the pixels fills.
+  // Each output is a view into a poisoned buffer: a step copies the end of the pixels into it
+  // first.
   const written = Object.entries(results).map(([role, result]) => {
     const stride = columnsOf(result) + gap
     const poison = copy(`poison/${role}`, size, margin + rowsOf(result) * stride + margin)
@@ -215,7 +216,7 @@ export async function runOp(
   return { output: Object.values(outputs)[0]!, outputs, states: after }
 }
 
-/** Asserts that two arrays hold the same numbers, or NaN in the same places. */
+/** Asserts that two arrays have equal numbers, and NaN in the same places. */
 export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike<number>): void {
   expect(got.length, `elements of ${what}`).toBe(want.length)
   for (let i = 0; i < want.length; i++) {
@@ -225,9 +226,9 @@ export function expectSame(what: string, got: ArrayLike<number>, want: ArrayLike
 }
 
 /**
- * Registers a test for every case and backend, dense and with strides of rows or of frames, against
- * the reference and the bound of the case.
- * @param pool a thread pool, beside `on`
+ * Registers a test for every case and backend: dense, with row strides, and with frame strides. The
+ * results are compared with the reference, within the bound of the case.
+ * @param pool a thread pool, in addition to `on`
  */
 export function testOp(
   title: string,
@@ -261,8 +262,8 @@ export function testOp(
 }
 
 /**
- * Registers tests that frames 0..t−1 in one chunk and in any split into chunks leave the same bits;
- * `chunk` makes the case of some of them.
+ * Registers tests that frames 0..t−1 give bit-identical results in one chunk and in any split into
+ * chunks. `chunk` returns the case for some of the frames.
  */
 export function testSplits(
   title: string,
@@ -299,7 +300,7 @@ export function testSplits(
   })
 }
 
-/** Every way to write t as a sum of positive integers, in order. */
+/** Returns every way to write t as a sum of positive integers, in order. */
 export function compositions(t: number): number[][] {
   if (t === 0) return [[]]
   return Array.from({ length: t }, (_, i) => i + 1).flatMap((first) =>
@@ -307,7 +308,7 @@ export function compositions(t: number): number[][] {
   )
 }
 
-/** Frames from..to−1 of an input [b, t, ..]. */
+/** Returns frames from..to−1 of an input [b, t, ..]. */
 export function framesOf({ shape, values }: Input, from: number, to: number): Input {
   const [b, t, ...rest] = shape as [number, number, ...number[]]
   const row = values.length / (b * t)
@@ -320,8 +321,8 @@ export function framesOf({ shape, values }: Input, from: number, to: number): In
 }
 
 /**
- * Asserts |got − want| ≤ bound for each element, and unless the backend is for finite numbers only
- * NaN where NaN is wanted, and infinity where float32 overflows.
+ * Asserts |got − want| ≤ bound for each element. Unless the backend supports finite numbers only,
+ * also asserts NaN where NaN is expected, and infinity where float32 overflows.
  */
 function expectWithin(
   got: Float32Array,
@@ -333,8 +334,7 @@ function expectWithin(
   let outside = 0
   let worst = { index: 0, ratio: 0 }
   want.forEach((value, index) => {
-    // `want` is rounded to float32, which costs a unit more than the bound knows of; with a bound
-    // of 0 it is exact.
+    // `want` is rounded to float32, which adds a unit to the bound. With a bound of 0 it is exact.
     const allowed = bound[index]! && bound[index]! + unit * Math.abs(value) + smallest
     if (finiteOnly && !Number.isFinite(value)) return
     const ratio =
@@ -358,7 +358,7 @@ export function gamma(n: number, { unit }: BackendUnderTest): number {
   return (n * unit) / (1 - n * unit)
 }
 
-/** `count` float32 numbers between −scale and scale, the same for the same seed. */
+/** Returns `count` float32 numbers between −scale and scale. The seed determines them. */
 export function noise(count: number, seed: number, scale = 1): Float32Array {
   let state = Math.imul(seed + 1, 0x9e3779b1)
   return Float32Array.from({ length: count }, () => {
@@ -367,7 +367,7 @@ export function noise(count: number, seed: number, scale = 1): Float32Array {
   })
 }
 
-/** A weight of one block that is read as it is. */
+/** Returns a weight of one block of kind `rows`. */
 export function rowsWeight(rows: number, columns: number, values: Float32Array): WeightInput {
   return { kind: 'rows', blocks: 1, rows, columns, values }
 }

@@ -1,4 +1,4 @@
-/** Options that do not exist, and values that are no video, no model and no snapshot. */
+/** Unknown options, and values that are not a video, a model or a snapshot. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkOptions } from '../src/base/options.ts'
 import { openCheckpoint, type Stream, TRecViT, TrecvitError } from '../src/index.ts'
@@ -25,7 +25,7 @@ async function errorOf(work: () => unknown): Promise<string> {
 }
 const first = (frames: AsyncIterable<unknown>) => frames[Symbol.asyncIterator]().next()
 const clip = media('h264.mp4')
-/** Options as JavaScript may pass them. */
+/** Options without type checks, as in JavaScript. */
 const wrong = (options: unknown) => options as never
 
 describe('a misspelt option is refused, with the right one', () => {

@@ -1,4 +1,4 @@
-/** Where the command line writes: full disks, and places that are no ordinary file. */
+/** Output of the command line to full disks and to special files. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   chmodSync,
@@ -32,7 +32,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** `trecvit` as a shell runs it; `$T` is the command. */
+/** Runs `trecvit` in a shell. `$T` is the command. */
 async function shell(
   line: string,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
@@ -88,7 +88,7 @@ describe.skipIf(!existsSync('/dev/full'))('a full disk', { tags: 'slow' }, () =>
       code: 1,
       stderr: expect.stringMatching(/^trecvit: Standard output cannot be written \(EFBIG\)/),
     })
-    // An ordinary file is not replaced by a part of itself.
+    // A regular file is never left incomplete.
     const before = readdirSync(folder)
     const features = await shell(
       'ulimit -f 8; $T features clip.raw --raw 20x20 --model tiny.npz -o full.npz',
@@ -182,7 +182,7 @@ describe('a file', () => {
       const text = 'x'.repeat(3_000_000)
       const written = write('pipe', text)
       let got = 0
-      // The reader may end before the writer is told that it is done.
+      // The reader may end before the writer knows that all data is read.
       const read = new Promise((resolve) =>
         setTimeout(() => {
           const reader = spawn('cat', [join(place, 'pipe')])
@@ -238,7 +238,7 @@ describe('a file', () => {
 })
 
 test.skipIf(!posix)('too few file descriptors get one sentence', { tags: 'slow' }, async () => {
-  // Takes all descriptors when the command is about to open the model.
+  // Uses up all file descriptors when the command is about to open the model.
   writeFileSync(
     join(folder, 'hold.mjs'),
     `import fs from 'node:fs'
@@ -255,8 +255,8 @@ test.skipIf(!posix)('too few file descriptors get one sentence', { tags: 'slow' 
     shell(`ulimit -n 100; NODE_OPTIONS="--import ./hold.mjs" ${command}`),
     ...[40, 46, 52, 58].map((limit) => shell(`ulimit -n ${limit}; ${command}`)),
   ])
-  // With fewer than Node itself needs for its modules, Node says so; with enough, there is an
-  // answer.
+  // With too few descriptors for its own modules, Node itself fails. With enough, there is a
+  // result.
   const ours = outcomes.filter(({ code, stderr }) => code !== 0 && !stderr.startsWith('node:'))
   for (const { code, stderr } of ours)
     expect({ code, stderr }).toEqual({

@@ -1,4 +1,4 @@
-/** How long results of a GPU are left alone: by a clock of the test, then by that of Node. */
+/** Sleep before a GPU result is polled: first with a simulated clock, then with that of Node. */
 import { performance } from 'node:perf_hooks'
 import { expect, test } from 'vitest'
 import { Pace } from '../src/backend/webgpu/pace.ts'
@@ -8,13 +8,13 @@ import { recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
 import { openDevice } from './gpu.ts'
 
-/** What a timer is late by, in milliseconds. */
+/** Delay of a timer in milliseconds. */
 const LATE = 0.7
 
 /**
- * A GPU that takes so long for one work after another, of which some are under way at a time.
- * @returns of each how late its results were seen, and the share of the time that was slept through
- * while it alone was waited for
+ * Simulates a GPU with these durations of submits, several of which are under way at once.
+ * @returns for each submit how late its result was noticed, and the share of the time that was
+ * slept while waiting for it alone
  */
 function simulate(costs: readonly number[], under: number): { late: number; slept: number }[] {
   const pace = new Pace()
@@ -65,7 +65,7 @@ for (const under of [1, 2, 3]) {
   })
 }
 
-// Without a pace all of the time is spent on looking.
+// Without a pace, all of the time is spent polling.
 test('the event loop is idle while a GPU computes', { tags: 'slow' }, async () => {
   const config = configOf('mu', { imageSize: [384, 384] })
   const device = await openDevice()

@@ -1,5 +1,5 @@
 /**
- * Weights arrive in chunks of any size, and as parts in adjacent columns. The packed weight must
+ * Weights arrive in chunks of any size, and as parts of adjacent columns. The packed weight must
  * not depend on this.
  */
 import { describe, test } from 'vitest'
@@ -19,8 +19,8 @@ const op: OpCase = {
 }
 
 /**
- * A backend that gets every weight as columns 0..split−1 and the rest, each in chunks of `size`
- * values.
+ * Returns a backend that receives each weight as columns 0..split−1 and the rest, each in chunks of
+ * `size` values.
  */
 function inPieces(
   create: BackendUnderTest['create'],

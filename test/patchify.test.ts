@@ -6,7 +6,7 @@ import { noise, type OpCase, runOp, testOp } from './ops.ts'
 interface Problem {
   readonly b?: number
   readonly t?: number
-  /** Rows and columns of patches. */
+  /** Number of rows and columns of patches. */
   readonly grid: readonly [number, number]
   readonly patch: readonly [number, number]
   readonly lead?: number
@@ -28,7 +28,7 @@ function problem({ b = 1, t = 1, grid, patch, lead = 0, dtype, pixels }: Problem
       `${dtype}`,
     b,
     t,
-    // One row, because frames have no stride. Bytes up to 254: 255 is the poison.
+    // One row, because frames have no stride. Bytes are at most 254: 255 is the poison.
     inputs: {
       frame: {
         shape: [values.length],

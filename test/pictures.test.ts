@@ -1,4 +1,4 @@
-/** Pictures as people have them: turned, in CMYK, not quite by the standard, beside other files. */
+/** Pictures in practice: rotated, CMYK, slightly non-standard, or next to other files. */
 import { execFileSync } from 'node:child_process'
 import {
   copyFileSync,
@@ -45,7 +45,7 @@ async function errorOf(source: VideoSource): Promise<string> {
   return (error as Error).message
 }
 
-/** EXIF data with an orientation, after another field. */
+/** Returns EXIF data with an orientation after another field. */
 function exif(orientation: number, order: 'II' | 'MM', type: 3 | 4 = 3): Buffer {
   const bytes = Buffer.alloc(8 + 2 + 2 * 12 + 4)
   const little = order === 'II'
@@ -70,7 +70,7 @@ function exif(orientation: number, order: 'II' | 'MM', type: 3 | 4 = 3): Buffer 
   return bytes
 }
 
-/** The JPEG with bytes between its first two segments. */
+/** Returns the JPEG with bytes inserted between its first two segments. */
 const second = 4 + plain.jpg.readUInt16BE(4)
 const jpegWith = (bytes: Buffer): Buffer =>
   Buffer.concat([plain.jpg.subarray(0, second), bytes, plain.jpg.subarray(second)])
@@ -92,12 +92,13 @@ function chunk(
   check.writeUInt32BE(crc)
   return Buffer.concat([length, Buffer.from(type), data, check])
 }
-/** The PNG with bytes after its header. */
+/** Returns the PNG with bytes inserted after its header. */
 const pngWith = (bytes: Buffer): Buffer =>
   Buffer.concat([plain.png.subarray(0, 33), bytes, plain.png.subarray(33)])
 
 /**
- * Where the pixel at row y and column x of the upright picture is stored, by EXIF 2.32, tag 274.
+ * Position at which the pixel at row y and column x of the upright picture is stored (EXIF 2.32,
+ * tag 274).
  */
 const stored: Readonly<Record<number, (y: number, x: number) => readonly [y: number, x: number]>> =
   {
@@ -111,7 +112,7 @@ const stored: Readonly<Record<number, (y: number, x: number) => readonly [y: num
     8: (y, x) => [x, WIDTH - 1 - y],
   }
 
-/** The pixels of a frame, upright and in its own size. */
+/** Returns the pixels of a frame, upright and in its own size. */
 function uprightOf(frame: Frame): { height: number; width: number; pixels: Uint8Array } {
   const [height, width] =
     frame.rotation % 180 ? [frame.width, frame.height] : [frame.height, frame.width]
@@ -188,7 +189,7 @@ test.skipIf(!hasFfmpeg())('ffmpeg turns the same way', async () => {
     const want = execFileSync('ffmpeg', args)
     const { pixels } = uprightOf((await framesOf(path))[0]!)
     expect(want.length).toBe(pixels.length)
-    // Another decoder of JPEG gives other values; another turn, values that differ by 40 and more.
+    // JPEG decoders differ slightly. A wrong orientation changes values by at least 40.
     const difference =
       pixels.reduce((sum, value, i) => sum + Math.abs(value - want[i]!), 0) / pixels.length
     expect(difference).toBeLessThan(8)
@@ -287,7 +288,7 @@ test('a size that the data cannot hold takes no memory', async () => {
   expect(await errorOf(wide)).toBe(
     'The video in memory is a JPEG file that is cut short or damaged: save or download it again',
   )
-  // Other segments are no data of pixels.
+  // Other segments do not contain pixels.
   const padded = Buffer.concat([
     wide.subarray(0, 2),
     ...Array(1000).fill(comment),
@@ -296,7 +297,7 @@ test('a size that the data cannot hold takes no memory', async () => {
   expect(await errorOf(padded)).toBe(
     'The video in memory is a JPEG file that is cut short or damaged: save or download it again',
   )
-  // One colour compresses as far as can be.
+  // A single colour has the best compression.
   const row = Buffer.from([0, 0, 16, 0, 0, 0, 16, 0, 8, 0, 0, 0, 0])
   const data = deflateSync(Buffer.alloc(4096 * 4097), { level: 9 })
   const black = [chunk('IHDR', row), chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))]
@@ -319,7 +320,7 @@ test('a folder with the companions of macOS, other hidden files and folders', as
   expect(await framesOf(directory)).toHaveLength(3)
   symlinkSync(join(directory, 'f1.png'), join(directory, 'f4.png'))
   expect(await framesOf(directory)).toHaveLength(4)
-  // What is missing is said, not skipped.
+  // A missing file is an error, not skipped.
   symlinkSync(join(directory, 'nothing.png'), join(directory, 'f5.png'))
   expect(await errorOf(directory)).toMatch(/^There is no file at ".*f5\.png"$/)
   const hidden = join(folder, 'hidden')

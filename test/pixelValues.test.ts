@@ -1,4 +1,4 @@
-/** Pixels that are none, at every entrance of the library: refused, and the stream goes on. */
+/** Invalid pixel values at every entry point: an error, and the stream continues. */
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/base/array.ts'
 import { TRecViT, TrecvitError } from '../src/index.ts'
@@ -15,7 +15,7 @@ beforeAll(async () => {
   })
 })
 
-/** Float32 frames of a gradient in 0..1; `wrong` replaces one of the values. */
+/** Returns float32 frames of a gradient in 0..1. `wrong` replaces one value. */
 function floats(
   shape: readonly number[],
   wrong?: readonly [at: number, value: number],
