@@ -3,7 +3,7 @@ import { type Frame, type FrameFormat, LAYOUTS } from '../src/video/frame.ts'
 import { type PixelsShape, toPixels } from '../src/video/pixels/pixels.ts'
 import { makeFrame, noise } from './clips.ts'
 
-/** The weights of red and blue in luma. */
+/** Weights of red and blue in luma. */
 const LUMA: Readonly<Record<string, [kr: number, kb: number]>> = {
   bt601: [0.299, 0.114],
   bt709: [0.2126, 0.0722],
@@ -11,8 +11,8 @@ const LUMA: Readonly<Record<string, [kr: number, kb: number]>> = {
 }
 
 /**
- * Frame and shape to RGB before rounding, as plainly as it can be said: every pixel weighs all
- * samples of each plane by their distance.
+ * Converts a frame to RGB of this shape, before rounding. Straightforward: each pixel is a weighted
+ * sum of all samples of each plane, weighted by distance.
  */
 function reference(
   frame: Frame,
@@ -56,8 +56,7 @@ function reference(
   const out = new Float64Array(height * width * 3)
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      // Where the middle of this pixel is in the upright picture, from 0 to 1, and then in the
-      // stored one.
+      // Centre of this pixel in the upright picture, from 0 to 1, and then in the stored picture.
       const u = (left + x + 0.5) / full.w
       const v = (top + y + 0.5) / full.h
       const [s, t] = { 0: [u, v], 90: [v, 1 - u], 180: [1 - u, 1 - v], 270: [1 - v, u] }[
@@ -116,7 +115,7 @@ function reference(
 }
 
 /**
- * Rounding is the only difference allowed: half a level, and a hair for float32 between the two
+ * Allows only differences of rounding: half a level, and a little for float32 between the two
  * passes.
  */
 function expectClose(frame: Frame, shape: PixelsShape): void {
@@ -297,8 +296,8 @@ describe('known colours', () => {
 })
 
 test('chroma sits where its siting says', () => {
-  // Chroma rises by 32 a sample along x; Cr of grey makes red = 128 + 1.402 (v - 128), luma in full
-  // range.
+  // Chroma increases by 32 per sample along x. Cr of grey pixels gives red = 128 + 1.402 (v - 128)
+  // for full-range luma.
   const reds = (siting: Frame['siting']): number[] => {
     const frame = makeFrame(
       'yuv420p',

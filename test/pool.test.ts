@@ -16,7 +16,7 @@ function problem({ name = '', b = 1, t = 1, n, d, x = noise(b * t * n * d, 1) }:
     t,
     inputs: { x: { shape: [b, t, n, d], values: x } },
     record: (ops, inputs) => ops.pool('op', inputs['x']!),
-    // A sum of n, and a quotient.
+    // A sum of n values, then a quotient.
     bound: (precision, want) =>
       want.map((value, at) => {
         let size = 0

@@ -6,15 +6,15 @@ import type { BackendUnderTest } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { rowsWeight, runOp } from './ops.ts'
 
-/** A result by the name of its golden array. */
+/** A result, by the name of its golden array. */
 export interface Probe extends NdArray<Float32Array> {
   readonly name: string
 }
 
 /**
- * Tensors of the reference that the program never holds, because they are fused into a step: that
- * step again, alone, with the traced inputs and without what follows inside it. For mu, which has
- * one layer.
+ * Yields tensors of the reference that the program does not store, because they are inside a fused
+ * step. Runs that step again with the traced inputs and without its later operations. For mu, which
+ * has one layer.
  */
 export async function* probes(
   create: BackendUnderTest['create'],
@@ -31,7 +31,7 @@ export async function* probes(
   const get = (name: string) => trace.get(name)!
   const [clips, t, n] = get('tokens').shape as [number, number, number]
 
-  /** x·kernel + bias, and nothing more. */
+  /** x·kernel + bias without activation. */
   async function linear(name: string, input: string, weight = name): Promise<Probe> {
     const { data, shape } = get(input)
     const k = shape[shape.length - 1]!
@@ -79,7 +79,7 @@ export async function* probes(
   }
 
   /**
-   * rgLru with y = 1, so that its output is s; all rows as tokens of one frame unless t is given.
+   * rgLru with y = 1, so that its output is s. All rows are tokens of one frame unless t is given.
    */
   async function state(given: {
     t?: number
@@ -119,7 +119,7 @@ export async function* probes(
   const isInputGate = (at: number) => Math.floor(at / width) % 2 === 0
   const [zeros, ones] = [v.map(() => 0), v.map(() => 1)]
   const shape = get(`${block}/conv_1d`).shape
-  // s = γ on a first frame with v = 1; with both gates exchanged, s = ρ.
+  // On a first frame with v = 1, s = γ. With exchanged gates, s = ρ.
   yield { name: `${lru}/gate_x`, data: await state({ v: ones, gates }), shape }
   yield {
     name: `${lru}/gate_a`,
@@ -129,7 +129,7 @@ export async function* probes(
     }),
     shape,
   }
-  // s = a after s = 1 with v = 0; s = √(1 − a²) after s = 0 with v = 1 and an open gate.
+  // With s = 1 before and v = 0, s = a. With s = 0 before, v = 1 and an open gate, s = √(1 − a²).
   yield { name: `${lru}/a`, data: await state({ frame: 1, s: 1, v: zeros, gates }), shape }
   const open = gates.map((gate, at) => (isInputGate(at) ? 200 : gate))
   yield {
@@ -144,7 +144,7 @@ export async function* probes(
   }
   yield { name: lru, data: await state({ t: t * clips, v, gates }), shape }
 
-  /** Rows of the first frame as after a reset, the others as later. */
+  /** Rows of the first frame after a reset, rows of the others without a reset. */
   async function resetFirst(run: (frame: number) => Promise<Float32Array>): Promise<Float32Array> {
     const [first, later] = [await run(0), await run(1)]
     return later.map((value, at) => (Math.floor(at / (n * e)) % t === 0 ? first[at]! : value))

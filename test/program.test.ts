@@ -187,7 +187,7 @@ describe('the Base program', () => {
       'class token makes superfluous',
     () => {
       const gigaflops = program.steps.reduce((sum, step) => sum + flopsOf(step), 0) / 1e9
-      // 2.43 GFLOP saved; the zero patch row of the class token adds 0.001.
+      // 2.43 GFLOP are saved. The zero patch row of the class token adds 0.001.
       expect(gigaflops).toBeGreaterThan(53.75 - 2.43 - 0.02)
       expect(gigaflops).toBeLessThan(53.75 - 2.43 + 0.02)
     },

@@ -1,5 +1,5 @@
 /**
- * Values that another realm made, as under jsdom, and a global object without the web's classes.
+ * Values of another realm, as with jsdom, and a global object without the classes of browsers.
  */
 import { readFileSync } from 'node:fs'
 import { createContext, runInContext } from 'node:vm'
@@ -31,7 +31,7 @@ function foreignBuffer(bytes: Uint8Array): ArrayBuffer {
   return buffer
 }
 
-/** The Blob of jsdom: a class of its own, without arrayBuffer and stream, read by a FileReader. */
+/** The Blob of jsdom: its own class without arrayBuffer and stream, readable by a FileReader. */
 class JsdomBlob {
   readonly bytes: Uint8Array
   readonly size: number
@@ -57,11 +57,11 @@ class JsdomFileReader {
   }
 }
 
-/** A URL of another realm: the same members and tag, another class. */
+/** Returns a URL of another realm: same members and tag, different class. */
 const foreignUrl = (href: string): URL =>
   ({ href, protocol: new URL(href).protocol, [Symbol.toStringTag]: 'URL' }) as never
 
-/** A stream of another realm, of chunks of that realm. */
+/** Returns a stream of another realm. Its chunks are from that realm, too. */
 function foreignStream(bytes: Uint8Array): ReadableStream<Uint8Array> {
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {

@@ -1,7 +1,7 @@
 /**
- * Every operation as its formula says: plain loops in float64 over row-major weights. Slow and
- * short; the one to read first, and what every backend is compared with. The formulas stand above
- * each function, in the letters of src/program/program.ts.
+ * Reference implementation of each operation: plain loops in float64 over row-major weights. Slow
+ * but short. All backends are compared with it. The formula is above each function, with the
+ * letters of src/program/ops.
  */
 import type { Backend, Device, Inputs, Replay, StreamState, Watch } from '../src/backend/backend.ts'
 import {
@@ -22,15 +22,15 @@ import {
 } from '../src/program/program.ts'
 import { training } from './train/reference.ts'
 
-/** What a step works on. */
+/** Memory of a step. */
 export interface Memory {
-  /** Rows of a tensor; writing to them writes to the tensor. */
+  /** Rows of a tensor. Writing to them changes the tensor. */
   rows(tensor: Tensor): Float64Array[]
   weight(weight: Weight): Float64Array
   state(state: State): Float64Array
   /** Frames since the reset, before this chunk. */
   readonly frame: number
-  /** Frames of the stream's window, or until a weight halves. */
+  /** Frames of the stream's window or half-life. */
   readonly averageFrames: number
 }
 
@@ -39,8 +39,8 @@ const EPSILON = 1e-6
 /** 1 / (1 + e^−x) */
 export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 /**
- * 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) = x·sigmoid(2·√(2/π)·(x + 0.044715·x³)), without the
- * loss of digits where tanh is near −1
+ * 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) = x·sigmoid(2·√(2/π)·(x + 0.044715·x³)). The second
+ * form loses no digits where tanh is near −1.
  */
 export const gelu = (x: number): number =>
   x === -Infinity ? 0 : x * sigmoid(2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))
@@ -160,8 +160,8 @@ function blockLinear({ outputs, inputs, weights }: StepOf<'blockLinear'>, memory
 }
 
 /**
- * out[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]; past [b, k−1, n, e] holds the inputs before the
- * chunk, oldest first, and then its last
+ * out[t] = bias + Σ_j kernel[k−1−j] ⊙ x[t−j]. past [b, k−1, n, e] has the inputs before the chunk,
+ * oldest first; afterwards the last inputs of the chunk.
  */
 function conv1d({ outputs, inputs, weights, states }: StepOf<'conv1d'>, memory: Memory): void {
   const [b, t, n, e] = outputs.out.shape as [number, number, number, number]
@@ -173,7 +173,7 @@ function conv1d({ outputs, inputs, weights, states }: StepOf<'conv1d'>, memory: 
   const history = weights.kernel.rows - 1
   for (let video = 0; video < b; video++) {
     for (let token = 0; token < n; token++) {
-      // The past and the chunk as one list of frames: frame t of the chunk is frame history + t.
+      // The past and the chunk as one list of frames: frame t of the chunk has index history + t.
       const slot = (index: number) =>
         past.subarray(
           ((video * history + index) * n + token) * e,
@@ -196,9 +196,10 @@ function conv1d({ outputs, inputs, weights, states }: StepOf<'conv1d'>, memory: 
 }
 
 /**
- * γ and ρ the sigmoids of gates [.., h, 2, e/h], a = exp(decay ⊙ ρ), s[t] = a ⊙ s[t−1] + √(1 − a²)
- * ⊙ γ ⊙ v[t], out = s ⊙ y; on the first frame after a reset s = γ ⊙ v. 1 − a² is
- * −expm1(2·decay·ρ), because 1 − exp(..) has no digits left when a is near 1.
+ * γ and ρ are the sigmoids of gates [.., h, 2, e/h], a = exp(decay ⊙ ρ),
+ * s[t] = a ⊙ s[t−1] + √(1 − a²) ⊙ γ ⊙ v[t], out = s ⊙ y. On the first frame after a reset
+ * s = γ ⊙ v. 1 − a² is computed as −expm1(2·decay·ρ), because 1 − exp(..) loses all digits when a
+ * is near 1.
  */
 function rgLru(
   { outputs, inputs, weights, states, params: { heads } }: StepOf<'rgLru'>,
@@ -292,9 +293,9 @@ function pool({ outputs, inputs: { x } }: StepOf<'pool'>, memory: Memory): void 
 }
 
 /**
- * out[b, t] = Σ w·x / Σ w over the frames since the reset: w = 1, or 1 for the last n frames and
- * 0 before, or 2^(−age/halfLife). The state is a sum and nothing more (0) for all, a ring of frames
- * for the last n, and both sums for a half-life.
+ * out[b, t] = Σ w·x / Σ w over the frames since the reset: w = 1 (all); 1 for the last n frames,
+ * else 0 (window); or 2^(−age/halfLife). The state is a sum and 0 (all), a ring of the last n
+ * frames (window), or both sums (half-life).
  */
 function average(
   { outputs, inputs, states, params: { over } }: StepOf<'average'>,
@@ -337,7 +338,7 @@ function softmax({ outputs, inputs }: StepOf<'softmax'>, memory: Memory): void {
   memory.rows(inputs.x).forEach((x, i) => out[i]!.set(softmaxOf(x)))
 }
 
-/** Runs programs with the operations above. Memory that nothing has written is NaN. */
+/** Runs programs with the operations above. Memory is NaN until it is written. */
 export class ReferenceBackend implements Backend {
   readonly device: Device = {
     backend: 'wasm',

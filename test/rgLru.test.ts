@@ -16,7 +16,7 @@ interface Problem {
   readonly gates?: Float32Array
   readonly y?: Float32Array
   readonly decay?: Float32Array
-  /** State before the chunk [b, n, e]; a reset by default. */
+  /** State before the chunk [b, n, e]; by default a reset. */
   readonly s?: Float32Array
 }
 
@@ -30,10 +30,10 @@ function problem({ name = '', b = 1, t, n = 1, e, heads, s, ...given }: Problem)
   } = given
   const width = e / heads
 
-  // |s − ŝ| of every frame, and of the outputs. sigmoid has 4 units of its exponential, a sum and a
-  // quotient. expm1 has those of its argument (the sigmoid, a product) and 5 of its own: 12. So
-  // √(−m·(2 + m)) has 14, all of √(..)·γ·v has 22. Exponentials end at the smallest normal number;
-  // each of three products may fall below the smallest of all by half of it.
+  // Errors |s − ŝ| of every frame, and errors of the outputs. sigmoid has 4 units of its
+  // exponential, a sum and a quotient. expm1 has the errors of its argument (sigmoid and product)
+  // and 5 units of its own: 12. So √(−m·(2 + m)) has 14, and √(..)·γ·v has 22. Exponentials end at
+  // the smallest normal number. Each of three products may lose half of the smallest number.
   const errors = ({ unit, smallest }: BackendUnderTest) => {
     const output = new Float64Array(size)
     const state = new Float64Array(b * n * e)
@@ -105,7 +105,7 @@ testOp('sizes', [
 const one = { t: 6, n: 2, e: 10, heads: 2 }
 const constant = (count: number, value: number) => new Float32Array(count).fill(value)
 testOp('extreme values', [
-  // √(1 − a²) from 1 − exp(..) would have no digits left: 1e-7 here is as good as 1.
+  // √(1 − a²) from 1 − exp(..) would lose all digits when a rounds to 1.
   ...[1e-3, 1e-5, 1e-7, 1e-9, 1e-20, 1e-38].map((small) =>
     problem({
       name: `a = 1 − ${small}`,
@@ -187,7 +187,7 @@ describe.each(backends)('goldens on $name', async ({ create }) => {
       (part) => goldens.get(`${name}/${part}`).values,
     ) as [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array]
     const [heads, k] = goldens.get(`${name}/wi`).shape as [number, number]
-    // Both gates as one product: columns of the input gate, then of the decay gate.
+    // Both gates as one product: columns of the input gate, then of the recurrence gate.
     const beside = (one: Float32Array, other: Float32Array) =>
       Float32Array.from(
         { length: 2 * one.length },

@@ -23,9 +23,9 @@ function problem({
     inputs: { x: { shape: [1, 1, rows, d], values: x } },
     weights: { scale: rowsWeight(1, d, scale) },
     record: (ops, inputs) => ops.rmsNorm('op', inputs['x']!, 'scale'),
-    // d squares and their sum, a quotient, 1e-6 and its addition, halved by the root; then root,
-    // quotient, product, and the sum 1 + scale. What is lost because it is too small was to be
-    // divided by 1e-3 or more.
+    // d squares and their sum, a quotient, 1e-6 and its addition, halved by the root. Then root,
+    // quotient, product, and the sum 1 + scale. Values lost by underflow would be divided by at
+    // least 1e-3.
     bound: (precision, want) =>
       want.map((value, at) => {
         const scaled = 1 + scale[at % d]!

@@ -1,4 +1,4 @@
-/** The runner of a stream when a job is aborted or refused at a bad moment. */
+/** The runner of a stream when a job is aborted or refused at unusual moments. */
 import { expect, test } from 'vitest'
 import type { Backend, StreamState } from '../src/backend/backend.ts'
 import { Engine, type Kind } from '../src/backend/engine.ts'
@@ -9,9 +9,9 @@ const program = { b: 1, t: 1, inputs: {}, steps: [], outputs: {}, states: [] }
 const pixels = new Uint8Array(3)
 
 /**
- * An engine on a pretended device.
- * @param states of the sessions to come; after these every state is created
- * @param run what a chunk does
+ * Returns an engine on a fake device.
+ * @param states creators of the next sessions' states; later states are always created
+ * @param run runs a chunk
  */
 function engineOf(
   kind: Kind,

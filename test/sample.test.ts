@@ -13,7 +13,7 @@ const at = (time: number): Frame => ({
   siting: 'left',
 })
 
-/** Frames at these times, and how many of them were made; `freed` once the walk has ended. */
+/** A video with these frame times. Counts the frames; `freed` is set when iteration ends. */
 function video(times: readonly number[]): {
   frames: AsyncGenerator<Frame>
   state: { made: number; freed: boolean }
@@ -91,7 +91,7 @@ describe('what is picked', () => {
     expect(picked.slice(-5).map((time) => Math.round(time * 10))).toEqual([
       36010, 36012, 36014, 36016, 36018,
     ])
-    // Slow pictures are none: one a minute.
+    // A low frame rate is not a jump: here one frame every 10 s.
     expect(
       await pick(
         every(60, 4).map((time) => time / 6),

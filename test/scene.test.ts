@@ -1,4 +1,4 @@
-/** The sample clip of the demo (examples/scene), and what the built-in model says of it. */
+/** The sample clip of the demo (examples/scene), and how the built-in model classifies it. */
 import { statSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { poses, segments } from '../examples/scene/moves.mjs'
@@ -8,7 +8,7 @@ import { openVideo, sample } from '../src/video/index.ts'
 
 const clip = new URL('../models/lake.mp4', import.meta.url)
 
-/** Frames after a change that are skipped: the answer covers 8 frames. */
+/** Number of frames to skip after a change: a result covers 8 frames. */
 const WINDOW = 8
 
 test('each movement is named in all its frames, and the clip is small', async () => {
@@ -55,7 +55,8 @@ test.each([
 
 test('a roll clockwise turns what is seen counterclockwise', () => {
   const picture = takePicture(quarters(), { pan: 0, tilt: 0, roll: 30, view: 40 }, 9, 9)
-  // The upper end of the line between left and right goes to the left, so right is seen there.
+  // The upper end of the boundary between left and right moves left, so the right half is visible
+  // there.
   expect(picture[3 * 4]).toBe(255)
   expect(picture[3 * (8 * 9 + 4)]).toBe(0)
 })

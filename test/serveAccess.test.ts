@@ -1,4 +1,4 @@
-/** Who may use trecvit serve: hosts, tokens; and what it tells: readiness and metrics. */
+/** Access to trecvit serve (hosts, tokens), its readiness and its metrics. */
 import { connect } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
@@ -30,7 +30,7 @@ describe('hosts', () => {
     expect(await status('mybox:8000', { address: 'mybox' })).toBe(200)
     expect(await status('192.168.1.5', { address: '192.168.1.5' })).toBe(200)
     expect(await status('a.example', { hosts: ['a.example'] })).toBe(200)
-    // An address needs no name that could be rebound.
+    // An IP address cannot be rebound.
     for (const host of ['192.168.1.5:8000', '[fe80::1]']) {
       expect(await status(host, { address: '0.0.0.0' })).toBe(200)
     }
@@ -62,7 +62,8 @@ describe('hosts', () => {
     ]) {
       expect([path, await status('evil.example', {}, path)]).toEqual([path, 403])
     }
-    // A page that gave its own name the address of this machine: to the browser all is one origin.
+    // DNS rebinding: the page's own name has the address of this machine. The browser sees one
+    // origin.
     const answer = await appOf().request('/v2', {
       headers: { host: 'evil.example', origin: 'http://evil.example' },
     })
@@ -117,7 +118,7 @@ describe('a token', () => {
         401,
       ])
     }
-    // In the address it would stand in histories and logs; only sockets of pages cannot do without.
+    // A token in a URL is stored in histories and logs. Only sockets of pages need it.
     expect((await get('/v2?token=a%2Bsecret%2F%3D%3D')).status).toBe(401)
     expect((await get('/v2/models/tiny/stream?token=wrong')).status).toBe(401)
     expect((await get('/v2/models/tiny/stream?token=a%2Bsecret%2F%3D%3D')).status).toBe(426)

@@ -1,4 +1,4 @@
-/** The command itself: what it prints, how it ends, and the examples of docs/serving.md. */
+/** The command itself: its output, its end, and the examples of docs/serving.md. */
 import { type ChildProcess, execFile } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { get } from 'node:http'
@@ -28,7 +28,7 @@ let child: ChildProcess | undefined
 afterEach(() => void child?.kill('SIGKILL'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** A server that listens, and its outcome once it ends. */
+/** Starts a server. Returns it with its outcome, which resolves at its end. */
 async function serve(
   ...args: string[]
 ): Promise<{ line: string; ended: Promise<Outcome>; address: string; child: ChildProcess }> {
@@ -43,7 +43,7 @@ async function serve(
   return { line, ended, address: /http:\/\/[^/]+/.exec(line)![0], child: server }
 }
 
-/** Asks for many frames; resolves when they are sent. */
+/** Sends a request with many frames. Resolves when they are sent. */
 async function infer(address: string, frames: number): Promise<{ answer: Promise<Response> }> {
   let answer: Promise<Response>
   await new Promise<void>((sent) => {
@@ -67,7 +67,7 @@ async function infer(address: string, frames: number): Promise<{ answer: Promise
   return { answer: answer! }
 }
 
-/** Resolves when a server takes no more connections. */
+/** Resolves when a server accepts no more connections. */
 async function refused(address: string): Promise<void> {
   const asked = () =>
     fetch(`${address}/v2/health/live`).then(
@@ -256,8 +256,8 @@ describe('trecvit serve', () => {
 })
 
 describe('docs/serving.md', () => {
-  // The blocks of commands, word for word; curl is told to go to the port of this test where they
-  // say 8000.
+  // Runs the command blocks unchanged. Where they use port 8000, curl connects to the port of this
+  // test.
   const page = readFileSync(new URL('../docs/serving.md', import.meta.url), 'utf8')
   const [first, second] = Array.from(
     page.matchAll(/^```sh ci\n([\s\S]*?)^```$/gm),

@@ -1,4 +1,4 @@
-/** A stream over any channel: what is under way at once, and what fails late. */
+/** A stream over any channel: concurrent work, and late failures. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { follow, type Shared } from '../src/cli/serve/follow.ts'
@@ -13,8 +13,8 @@ function sharing(model: TRecViT): Shared {
 }
 
 /**
- * The opening message and then frames, which are counted as they are taken; like a socket it ends
- * once `fail` was called.
+ * Yields the opening message, then frames, and counts those that are read. Like a socket it ends
+ * after `fail`.
  */
 function frames(count: number) {
   let end = (_: unknown) => {}
@@ -96,7 +96,7 @@ test('any messages get answers or a sentence', async () => {
         .tuple(fc.nat(bytes.length - 1), fc.nat(255))
         .map(([at, byte]) => Buffer.from(bytes).fill(byte, at, at + 1)),
     )
-  // Headers that somebody made up, with the right checksum.
+  // Random headers with the correct checksum.
   const snapshot = fc
     .record({
       model: fc.constantFrom(model.fingerprint, 'other'),

@@ -1,4 +1,4 @@
-/** Several models in one server, its description, and its log. */
+/** Several models in one server, the OpenAPI description, and the access log. */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Answered, ServeOptions } from '../src/cli/serve/app.ts'

@@ -1,4 +1,4 @@
-/** Pictures and large bodies on threads of their own: the same answers, and a free event loop. */
+/** Pictures and large bodies on worker threads: same results, and a responsive event loop. */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { EngineError } from '../src/cli/serve/health.ts'
 import { openPool, type Pool } from '../src/cli/serve/pool.ts'
@@ -39,7 +39,7 @@ test('frames have the same bits as on the calling thread', async () => {
     [noise(301 * 200 * 3), raw],
   ] as const) {
     const want = await tasks.toModel(frameTask(bytes, size))
-    // The bytes may be a part of a buffer that others use, and must then stay.
+    // Bytes that are part of a shared buffer must stay usable.
     const shared = Buffer.concat([Buffer.alloc(3), bytes, Buffer.alloc(5)]).subarray(
       3,
       3 + bytes.length,
@@ -109,7 +109,7 @@ test('a thread that dies costs its task alone', { tags: 'slow' }, async () => {
   try {
     const picture = () => mortal.tasks.toModel(frameTask(media('picture.jpg')))
     const want = await picture()
-    // While nothing is under way, and in the middle of a task.
+    // Without a task, and during a task.
     workers.kill('terminated')
     await vi.waitFor(() => expect(workers.started()).toBe(2))
     expect(await picture()).toEqual(want)
@@ -118,7 +118,7 @@ test('a thread that dies costs its task alone', { tags: 'slow' }, async () => {
       Array.from({ length: 5 }, () => mortal.tasks.toModel(large)),
     )
     await new Promise((resolve) => setTimeout(resolve, 20))
-    // Some of them are only being started.
+    // Some of them are still starting.
     for (let i = 0; i < workers.alive(); i++) workers.kill('terminated', i)
     for (const outcome of await outcomes) {
       if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(EngineError)

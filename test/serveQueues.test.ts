@@ -1,4 +1,4 @@
-/** What waits in a stream of trecvit serve: frames, pings, and what a live stream drops. */
+/** Queues of a stream of trecvit serve: frames, pings, and dropped frames of live streams. */
 import { EventEmitter } from 'node:events'
 import { Hono } from 'hono'
 import { expect, test } from 'vitest'
@@ -11,7 +11,7 @@ import { noise } from './commandLine.ts'
 import { FRAME, model, unexpected } from './serving.ts'
 import { open, serve, start, until } from './sockets.ts'
 
-/** A server that takes one message of a stream and stops there, until it is let go. */
+/** Starts a server that reads one message of a stream and then stops until `go` is called. */
 async function startStuck(maxBody: number): Promise<{ read(): number; go(): void }> {
   let read = 0
   let go = () => {}
@@ -35,7 +35,7 @@ test('nobody is read faster than answered', { tags: 'slow' }, async () => {
   const message = noise(3e6)
   for (let i = 0; i < 30; i++) socket.send(message)
   await new Promise((resolve) => setTimeout(resolve, 1000))
-  // Of 90 MB the server has taken a few messages, and the system what it holds for a connection.
+  // Of 90 MB, the server has read a few messages, and the system has filled its socket buffers.
   expect(socket.bufferedAmount).toBeGreaterThan(60e6)
   go()
   expect(await until(() => read() === 30)).toBe(true)

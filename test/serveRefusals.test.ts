@@ -1,4 +1,4 @@
-/** Requests that trecvit serve refuses, and the limits of those it takes. */
+/** Requests that trecvit serve refuses, and the limits of valid requests. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { noise } from './commandLine.ts'
@@ -154,7 +154,7 @@ describe('infer', () => {
         Array(9).fill([]),
       ),
     )
-    // The places of a good request, each with what stands there replaced or taken away.
+    // Each field of a valid request, with its value replaced or removed.
     const places = [
       'id',
       'parameters',
@@ -256,7 +256,7 @@ describe('infer', () => {
       '1',
       { error: expect.stringMatching(/No place became free within 0\.1 s/) },
     ])
-    // So many wait at most.
+    // The largest number of waiting requests.
     const crowd = await Promise.all(
       [long, ...Array.from({ length: 300 }, () => post('{}'))].map((init) =>
         hurried.request(infer, init),
@@ -266,7 +266,7 @@ describe('infer', () => {
       crowd.map(async (response) => ((await response.json()) as { error: string }).error),
     )
     expect(errors.filter((error) => /^256 requests wait already/.test(error)).length).toBe(44)
-    // All places are free again.
+    // All slots are free again.
     expect((await ask(hurried, infer, post(request(one)))).status).toBe(200)
   })
 })

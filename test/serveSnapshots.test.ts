@@ -70,7 +70,7 @@ test('a snapshot that was handed out is taken back, whatever bodies may have', a
   for (const socket of [one, two]) socket.send(noise(FRAME, 9))
   await Promise.all([one.got(5), two.got(1)])
   expect(two.lines()[0]).toEqual(one.lines()[3])
-  // Only a snapshot may be that large.
+  // Only a snapshot may be as large.
   const three = await open()
   three.send('{}')
   three.send(snapshot)

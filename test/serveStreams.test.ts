@@ -9,7 +9,7 @@ describe('a stream', () => {
     const streams = await Promise.all(
       Array.from({ length: 4 }, async (_, i) => {
         const socket = await open()
-        // Of another size than the model's, with an average.
+        // Frames of another size than the model's, with an average.
         socket.send('{"width":40,"height":30,"average":{"frames":4},"topK":2}')
         const frames = Array.from({ length: 20 }, (_, frame) => noise(3600, 100 * i + frame + 1))
         for (const frame of frames) socket.send(frame)
@@ -136,7 +136,7 @@ describe('a stream', () => {
   test('limits: their number, the size of a message, other pages', async () => {
     await start({ maxStreams: 2, maxBody: 10_000 })
     const first = await open()
-    // Neither a stranger nor half a handshake takes a place.
+    // A refused origin or an incomplete handshake occupies no slot.
     expect(await tryOpen({ origin: 'http://evil.example' })).toMatchObject({ status: 403 })
     expect(
       await raw(
@@ -156,7 +156,7 @@ describe('a stream', () => {
     second.terminate()
     await second.ended
     let other = await tryOpen({ host: base, origin: `http://${base}` })
-    // The place of the one before is free when the server has heard of its end.
+    // The slot of the earlier stream is free once the server has noticed its end.
     while ('status' in other) other = await tryOpen({ host: base, origin: `http://${base}` })
     expect(other).toHaveProperty('ended')
   })
@@ -169,7 +169,7 @@ describe('a stream', () => {
       const average = i % 2 ? { frames: 40 * i } : { halfLife: i / 7 }
       let socket = await tryOpen()
       while ('status' in socket) socket = await tryOpen()
-      // Fields beside are dropped.
+      // Unknown fields are dropped.
       socket.send(
         JSON.stringify({ width: 16, height: 16, topK: 3, average: { ...average, more: [i] } }),
       )
@@ -191,7 +191,7 @@ describe('a stream', () => {
     const deaf = await open()
     deaf.send(size)
     deaf.pause()
-    // Snapshots, until those that nobody takes fill what the system holds for a connection.
+    // Requests snapshots without reading them, until the socket buffers are full.
     for (let i = 0; i < 50_000; i++) deaf.send('{"snapshot":true}')
     expect(await idle.ended).toBe(1008)
     expect(idle.lines()).toEqual([

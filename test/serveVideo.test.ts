@@ -1,4 +1,4 @@
-/** Videos by POST: the answer of the library, and hostile bodies. */
+/** Videos by POST: same results as the library, and malicious bodies. */
 import { Buffer } from 'node:buffer'
 import { describe, expect, test } from 'vitest'
 import { openVideo, toPixels } from '../src/video/index.ts'
@@ -9,7 +9,7 @@ import { appOf, expected, media, model, post, unexpected, videos } from './servi
 const classify = '/v2/models/tiny/classify'
 const video = { 'Content-Type': 'video/mp4' }
 
-/** A video of these sides in y4m, which needs no decoder; large ones are black. */
+/** Returns a y4m video of this size, which needs no decoder. Large videos are black. */
 function y4m(frames: number, width = 32, height = 24): Buffer {
   const size = (width * height * 3) / 2
   const data = frames > 20 || size > 1e4 ? Buffer.alloc(frames * size) : noise(frames * size)
@@ -19,7 +19,7 @@ function y4m(frames: number, width = 32, height = 24): Buffer {
   return Buffer.concat(parts)
 }
 
-/** The pixels that the model sees of a video. */
+/** Returns the input pixels of the model for a video. */
 async function pixelsOf(bytes: Uint8Array): Promise<Uint8Array> {
   const all: Uint8Array[] = []
   for await (const frame of await openVideo(bytes, { decoder: 'wasm', decoderUrl }))
@@ -27,7 +27,7 @@ async function pixelsOf(bytes: Uint8Array): Promise<Uint8Array> {
   return Buffer.concat(all)
 }
 
-/** A body in parts. */
+/** Returns a request whose body is sent in parts. */
 function body(parts: AsyncGenerator<Uint8Array>): RequestInit {
   const stream = new ReadableStream<Uint8Array>(
     {

@@ -1,4 +1,4 @@
-/** A server over the tiny model, without the command line. */
+/** A server with the tiny model, without the command line. */
 import { readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Hono } from 'hono'
@@ -11,20 +11,20 @@ import { file, folder, tinyNpz } from './commandLine.ts'
 /** Bytes of a frame of the tiny model, [16,16,3]. */
 export const FRAME = 768
 
-/** Where a video goes. */
+/** Path of the inference route. */
 export const infer = '/v2/models/tiny/infer'
 
-/** A file of test/media. */
+/** Returns a file of test/media. */
 export const media = (name: string): Buffer =>
   readFileSync(fileURLToPath(new URL(`media/${name}`, import.meta.url)))
 
-/** The tiny model, once the tests run. */
+/** The tiny model. Set before the tests run. */
 export let model: TRecViT
 
 /** Unhandled errors. There must be none after each test. */
 export const unexpected: unknown[] = []
 
-/** Decodes the videos of requests, on threads. */
+/** Decodes the videos of requests on threads. */
 export const videos: Videos = openVideos(4, 'wasm', (error) => unexpected.push(error))
 
 beforeAll(async () => {
@@ -43,7 +43,7 @@ afterAll(async () => {
 
 afterEach(() => expect(unexpected.splice(0)).toEqual([]))
 
-/** Its routes. */
+/** Returns its routes. */
 export function appOf(options: Partial<ServeOptions> = {}): Hono<{ Bindings: Bindings }> {
   return createApp({
     models: new Map([['tiny', model]]),
@@ -60,7 +60,7 @@ export function appOf(options: Partial<ServeOptions> = {}): Hono<{ Bindings: Bin
   })
 }
 
-/** A request with this body: bytes and text as they are, anything else as JSON. */
+/** Returns a request with this body: bytes and text unchanged, other values as JSON. */
 export function post(body: unknown, headers: Record<string, string> = {}): RequestInit {
   return {
     method: 'POST',
@@ -74,7 +74,7 @@ export function post(body: unknown, headers: Record<string, string> = {}): Reque
   }
 }
 
-/** The JSON of a request to infer. */
+/** Returns the JSON of an inference request. */
 export function request(
   data: unknown,
   shape: unknown = [1, 1, 16, 16, 3],
@@ -84,7 +84,7 @@ export function request(
   return { inputs: [{ name: 'frames', shape, datatype, data }], ...rest }
 }
 
-/** What the library says after the last of these frames [t,16,16,3]. */
+/** Returns the library's result after the last of these frames [t,16,16,3]. */
 export async function expected(
   frames: Uint8Array | Float32Array,
 ): Promise<{ logits: number[]; probs: number[]; labels: (string | null)[] }> {
@@ -100,14 +100,14 @@ export async function expected(
   }
 }
 
-/** The outputs of an answer, by their names. */
+/** Returns the outputs of a response by name. */
 export function outputsOf({ outputs }: Record<string, any>): Record<string, unknown> {
   return Object.fromEntries(
     outputs.map(({ name, data }: { name: string; data: unknown }) => [name, data]),
   )
 }
 
-/** An answer: its status, and what stands in its JSON. */
+/** Sends a request. Returns status and JSON of the response. */
 export async function ask(
   app: ReturnType<typeof appOf>,
   path: string,

@@ -17,15 +17,15 @@ const adapter = await entry.requestAdapter()
 const subgroups = adapter?.features.has('subgroups') ?? false
 const device = adapter && (await adapter.requestDevice(everything(adapter)))
 /**
- * What encode.ts gives for the numbers among the constants of kernels; large workgroups only where
- * there is room (not on the null backend).
+ * Values of the numeric constants, as encode.ts sets them. Large workgroups only if the device has
+ * enough memory (the null backend has not).
  */
 const NUMBERS: Record<string, readonly number[]> = {
   MODE: [0, 1, 2],
   INVOCATIONS: (device?.limits.maxComputeWorkgroupStorageSize ?? 0) < 18688 ? [64] : [64, 128],
 }
 
-// Objects of Dawn must not be used after their entry point was collected.
+// Keeps the entry point referenced: objects of Dawn must not be used after it is collected.
 afterAll(() => void entry)
 
 test('a compiler is available, and in Node it supports subgroups', () => {
@@ -56,7 +56,7 @@ describe.skipIf(!device)('without an error or a warning', () => {
         const found = (pattern: RegExp) => [...code.matchAll(pattern)].map(([, name]) => name!)
         const entries = found(/@compute @workgroup_size\(\w+\)\s+fn (\w+)/g)
         if (!entries.length) faults.push(`${op}: no entry point`)
-        // Every switch both ways: what a constant removes has been looked at only where it stays.
+        // Both values of every switch: code that a constant removes is not checked.
         const switches = found(/^override (\w+): bool/gm)
         const numbers = found(/^override (\w+): u32 = \d+u?;/gm)
         faults.push(
@@ -82,7 +82,7 @@ describe.skipIf(!device)('without an error or a warning', () => {
   )
 })
 
-/** Every choice of the switches and of the numbers. */
+/** Returns all combinations of switches and numbers. */
 function combinations(
   switches: readonly string[],
   numbers: readonly string[],

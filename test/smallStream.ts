@@ -1,4 +1,6 @@
-/** A model with random weights, small enough for a software GPU, 40 frames, and their answers. */
+/**
+ * A model with random weights, small enough for a software GPU, with 40 frames and their logits.
+ */
 import { beforeAll } from 'vitest'
 import type { NdArray } from '../src/base/array.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
@@ -7,17 +9,17 @@ import { configOf, type FrameAnswer, TRecViT } from '../src/index.ts'
 const COUNT = 40
 /** Shape of a frame. */
 export const shape: readonly number[] = [32, 32, 3]
-/** The checkpoint, once the tests run. */
+/** The checkpoint. Set before the tests run. */
 let bytes: Uint8Array
-/** The frames, once the tests run. */
+/** The frames. Set before the tests run. */
 export let frames: NdArray<Uint8Array>[]
-/** Logits of every frame, once the tests run. */
+/** Logits of every frame. Set before the tests run. */
 export let plain: number[][]
 
 /** Loads the model. */
 export const load = (options: Parameters<typeof TRecViT.load>[1] = {}): Promise<TRecViT> =>
   TRecViT.load(bytes, { threads: 2, ...options })
-/** Logits of an answer. */
+/** Returns the logits of a result as an array. */
 export const logitsOf = ({ logits }: FrameAnswer): number[] => [...logits.data]
 
 beforeAll(async () => {

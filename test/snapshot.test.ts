@@ -1,4 +1,4 @@
-/** The forms of a snapshot: what each keeps, its size, and what a reader refuses. */
+/** Formats of a snapshot: contents, size, and errors of a reader. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { crc32 } from '../src/base/crc32.ts'
 import { type Average, type SnapshotOptions, TRecViT, TrecvitError } from '../src/index.ts'
@@ -19,7 +19,7 @@ beforeAll(async () => {
 })
 afterAll(() => model.dispose())
 
-/** A snapshot after five frames, and the logits of the four that follow. */
+/** Returns a snapshot after five frames, and the logits of the next four. */
 async function take(average: Average, form: SnapshotOptions) {
   await using stream = model.stream({ average })
   for (let index = 0; index < 5; index++) await stream.push(frame(index))
@@ -190,7 +190,7 @@ test.each(cases)(
 )
 
 describe('what is refused', () => {
-  /** A snapshot with another header or other states, and the right checksum. */
+  /** Returns a snapshot with another header or other states, and a correct checksum. */
   function forge(
     bytes: Uint8Array,
     change: (header: SnapshotHeader) => object,

@@ -1,4 +1,4 @@
-/** A server behind a real port, and clients of its streams. */
+/** A server on a real port, and clients of its streams. */
 import { connect } from 'node:net'
 import type { Hono } from 'hono'
 import { afterEach, expect } from 'vitest'
@@ -18,13 +18,13 @@ afterEach(async () => {
   server = undefined
 })
 
-/** Serves the tiny model. It ends with the test. */
+/** Serves the tiny model. The server ends with the test. */
 export function start(options: Partial<ServeOptions> = {}): Promise<Listening> {
   const limits = { maxBody: 1e6, maxStreams: 4, timeout: 10_000, ...options }
   return serve(appOf(limits), limits)
 }
 
-/** Serves these routes. The server ends with the test, if it has not ended before. */
+/** Serves these routes. The server ends with the test, or before. */
 export async function serve(
   app: Hono<{ Bindings: Bindings }>,
   limits: { readonly maxBody: number; readonly timeout: number },
@@ -40,7 +40,7 @@ export async function serve(
   return { ...opened, close }
 }
 
-/** Sends bytes as they are; everything that came back until the server closed. */
+/** Sends raw bytes. Returns all bytes received until the server closes. */
 export function raw(...parts: (string | Uint8Array)[]): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(Number(base.split(':')[1]), '127.0.0.1')
@@ -52,7 +52,7 @@ export function raw(...parts: (string | Uint8Array)[]): Promise<string> {
   })
 }
 
-/** Asserts that the server answers a video as the library does. */
+/** Asserts that the server returns the same result for a video as the library. */
 export async function works(): Promise<void> {
   const frames = noise(FRAME, 9)
   const answer = await fetch(`http://${base}${infer}`, post(request([...frames])))
@@ -61,14 +61,14 @@ export async function works(): Promise<void> {
 
 /** A client of a stream. */
 export interface Client extends WebSocket {
-  /** The code that it was closed with. */
+  /** The close code. */
   readonly ended: Promise<number>
   lines(): Record<string, any>[]
-  /** Once so many messages have come. */
+  /** Resolves when this number of messages has arrived. */
   got(count: number): Promise<(string | Buffer)[]>
 }
 
-/** A client that is connected, or the status that it was refused with. */
+/** Connects a client. Returns it, or the status of the refusal. */
 export async function tryOpen(
   headers: Record<string, string> = {},
 ): Promise<Client | { status: number; body: string; retry: string | undefined }> {
@@ -106,14 +106,14 @@ export async function tryOpen(
   })
 }
 
-/** A client that is connected. */
+/** Connects a client. */
 export async function open(): Promise<Client> {
   const client = await tryOpen()
   if ('status' in client) throw new Error(client.body)
   return client
 }
 
-/** Whether something becomes true within some seconds. */
+/** Waits up to some seconds for a condition. Returns whether it became true. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<boolean> {
   for (let i = 0; i < 1000; i++) {
     if (await holds()) return true

@@ -22,8 +22,8 @@ function problem({ name = '', rows, n, x = noise(rows * n, 1, 5) }: Problem): Op
         const part = (of: Float32Array) => Array.from(of.subarray(row * n, (row + 1) * n))
         const largest = Math.max(...part(x))
         const p = part(want)
-        // Each exponential: a rounded difference as argument, 4 units of its own. Then their sum,
-        // and a quotient. Exponentials end at the smallest normal number.
+        // Each exponential has a rounded difference as argument and 4 units of its own. Then come
+        // their sum and a quotient. Exponentials end at the smallest normal number.
         const relative = part(x).map((value, j) =>
           p[j] ? unit * Math.abs(value - largest) + 4 * unit : 0,
         )

@@ -12,7 +12,7 @@ import { encodeNpz } from '../src/checkpoint/npy.ts'
 import { openSource, type SourceLike } from '../src/checkpoint/openSource.ts'
 import { expectSentence, readAll, readTensor } from './checkpointFiles.ts'
 
-/** 9 MB: more than what is kept in one piece, or asked for at once. */
+/** 9 MB: larger than one segment in memory and one request. */
 const ramp = Float32Array.from({ length: 700_000 }, (_, i) => i)
 const arrays = Array.from(
   { length: 3 },
@@ -124,7 +124,7 @@ describe('HTTP', () => {
     vi.unstubAllGlobals()
   })
 
-  /** @returns the URL of a file on a server that answers by `listener` */
+  /** Returns the URL of a file on a server with this listener. */
   async function serve(listener: RequestListener): Promise<string> {
     server = createServer((request, response) => {
       requests.push(request.headers.range ?? 'all')
@@ -134,7 +134,7 @@ describe('HTTP', () => {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}/models/a.npz?token=secret`
   }
 
-  /** Honours ranges; `change` may lie about the answer of the nth request. */
+  /** Answers Range requests. `change` may falsify the nth response. */
   function ranges(
     change: (
       n: number,
@@ -169,8 +169,8 @@ describe('HTTP', () => {
 
   test('with Range: everything, in few requests', async () => {
     await expectWhole(await serve(ranges()))
-    // The probe, the directory, four headers, and the tensors: each begins a new window, doubled
-    // from 1 MiB on.
+    // The probe, the directory, four headers, and the tensors. Each starts a new window, which
+    // doubles from 1 MiB.
     expect(requests.length).toBeLessThan(12)
     expect(requests).not.toContain('all')
   })

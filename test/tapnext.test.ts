@@ -1,6 +1,6 @@
 /**
- * TAPNext as data: the encoder of TRecViT with another configuration, query tokens that are an
- * input of the stream, and two heads of its own. Weights are random; float64 says what is right.
+ * TAPNext as data: the encoder of TRecViT with another configuration, query tokens as an input of
+ * the stream, and two heads. Weights are random. The expected results are computed in float64.
  */
 import { describe, expect, test } from 'vitest'
 import type { Backend, StreamState } from '../src/backend/backend.ts'
@@ -31,10 +31,10 @@ const tapnext = (queryTokens: number): EncoderConfig => ({
   queryTokens,
 })
 
-/** Widths of the heads' layers: 2×256 bins of the coordinates, and whether the point is visible. */
+/** Widths of the layers of the heads: 2×256 bins for the coordinates, and one for visibility. */
 const heads = { coordinates: [256, 256, 512], visible: [256, 256, 1] } as const
 
-/** The heads in TAPNext: nn.Dense, nn.LayerNorm and gelu, twice, then nn.Dense. */
+/** Heads of TAPNext: nn.Dense, nn.LayerNorm and gelu, twice, then nn.Dense. */
 function headTensors({ width }: EncoderConfig): TensorTable {
   const table = new TensorTable('f32')
   for (const [head, widths] of Object.entries(heads)) {
@@ -45,7 +45,7 @@ function headTensors({ width }: EncoderConfig): TensorTable {
       inputs = outputs
     })
   }
-  // gelu of a norm: a product with the identity, which is exact.
+  // gelu of a norm: a product with the identity matrix, which is exact.
   table.weight('matrix', 'identity', [1, 256, 256])
   return table
 }
@@ -69,7 +69,7 @@ function record(
   const weights = [...encoderTensors(config, 'f32').weights, ...headTensors(config).weights]
   const ops = new Recorder(b, t, new Map(weights.map((weight) => [weight.name, weight])))
   const pixels = ops.pixels(...config.imageSize, 'f32')
-  // Heads read the query tokens of every frame.
+  // The heads read the query tokens of every frame.
   const points = (tokens: Tensor) => ops.tokens(tokens, 0, config.queryTokens)
   const encoded = recordEncoder(ops, config, recordTokens(ops, config, pixels), points)
   const coordinates = recordHead(ops, 'coordinates', encoded)
@@ -78,8 +78,8 @@ function record(
 }
 
 /**
- * The learned token plus sin xω, cos xω, sin yω, cos yω of a point, in the rows of the query tokens
- * of the first frame; on later frames a learned mask token, as the point is sought there.
+ * Returns the query tokens. On the first frame: the learned token plus sin xω, cos xω, sin yω, cos
+ * yω of a point. On later frames: a learned mask token, because the model searches for the point.
  * @param points [x, y] in patches
  */
 function queriesOf(
@@ -109,7 +109,7 @@ function queriesOf(
   return queries
 }
 
-/** Random weights, spread as in a model after training. */
+/** Sets random weights with the variance of a trained model. */
 function fill(backend: Backend, weights: readonly WeightSource[]): void {
   for (const [index, weight] of weights.entries()) {
     const { name, kind, blocks, rows, columns } = weight
@@ -143,7 +143,7 @@ test('has the shapes of the paper for 8 points', () => {
   expect(weights.find(({ name }) => name === 'tokenizer/table')!.rows).toBe(n)
 })
 
-/** So many that a GPU computes one frame of them, and several, with the same kernels. */
+/** Enough points that a GPU uses the same kernels for one frame and for several. */
 const points = Array.from({ length: 9 }, (_, i) => [0.75 * (i % 4), i / 4] as const)
 
 describe.each(backends)('$name', ({ create, unit }) => {

@@ -1,6 +1,6 @@
 /**
- * The CPU beside the caller: the same bits however many threads, a free event loop, and an end to
- * everything that goes wrong.
+ * The CPU on worker threads: bit-identical results for any number of threads, a responsive event
+ * loop, and recovery from all failures.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -75,8 +75,8 @@ test('"threads" is checked, and the device tells how many there are', async () =
 })
 
 /**
- * Milliseconds that this thread has had a processor for; where the system does not tell, those that
- * its event loop was not idle in.
+ * CPU time of this thread in milliseconds. If the system does not report it, the active time of the
+ * event loop.
  */
 function spent(): number {
   try {
@@ -95,7 +95,7 @@ describe('the event loop', () => {
     const before = spent()
     for (let frame = 0; frame < 8; frame++) {
       const start = performance.now()
-      // A turn of its own for what stands here.
+      // Yields to the event loop.
       await sleep(0)
       await engine.advance(pixels)
       expect(performance.now() - start).toBeGreaterThan(20)
@@ -147,7 +147,7 @@ test('streams of one model come in turn, and models run beside each other', asyn
   const all = await Promise.all([push('a', one), push('b', one), push('c', other)])
   expect(all[1]).toEqual(all[0])
   expect(all[2]).toEqual(all[0])
-  // Never two answers ahead.
+  // At most two results ahead.
   const ofOne = done.filter((name) => name !== 'c')
   for (let end = 1; end <= ofOne.length; end++) {
     const ahead = ofOne.slice(0, end).reduce((sum, name) => sum + (name === 'a' ? 1 : -1), 0)
@@ -195,7 +195,7 @@ describe('what fails rejects', () => {
     const replay = await backend.prepare(program)
     const state = await backend.createState(program.states)
     const run = machine.run.bind(machine)
-    // The working memory of thread 1 lies beyond the end; that of thread 0 does not.
+    // The working memory of thread 1 is out of bounds; that of thread 0 is not.
     machine.run = (given) => run({ ...given, scratchBytes: 2 ** 31 })
     const frames = Array.from({ length: 20 }, () =>
       replay.run(state, 0, { pixels: new Uint8Array(32 * 32 * 3) }),
@@ -232,7 +232,7 @@ describe('what fails rejects', () => {
     "the caller's own thread computes, and says why", { tags: 'slow' }, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'trecvit-'))
     const started = join(folder, 'started')
-    /** A worker that is dead for the first `silent` times. */
+    /** Returns a worker script that does not respond for the first `silent` starts. */
     const url = (silent: number) =>
       new URL(
         `data:text/javascript,${encodeURIComponent(`
@@ -254,7 +254,7 @@ describe('what fails rejects', () => {
 })
 
 describe('without', () => {
-  /** Loads the package anew, as it finds this place now, and gives the answer to one frame. */
+  /** Imports the package again in the current environment. Returns its result for one frame. */
   const answer = async () => {
     const { TRecViT: Fresh } = await import('../src/index.ts')
     const model = await Fresh.load('builtin', { device: 'wasm', threads: 2 })

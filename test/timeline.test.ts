@@ -1,4 +1,4 @@
-/** Segments, events, WebVTT: what happens when. */
+/** Segments, events and WebVTT. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { vttOf } from '../src/cli/vtt.ts'
 import { EventDetector, type EventOptions, type VideoEvent } from '../src/model/events.ts'
@@ -9,7 +9,7 @@ import { readFrames } from '../src/video/index.ts'
 
 const labels = ['still', 'left', 'right']
 
-/** An answer with these probabilities. */
+/** Returns a result with these probabilities. */
 function answer(probs: readonly number[], partial = false): FrameAnswer {
   const index = probs.indexOf(Math.max(...probs))
   const top = [{ label: labels[index]!, index, prob: probs[index]! }]
@@ -19,7 +19,7 @@ function answer(probs: readonly number[], partial = false): FrameAnswer {
 }
 
 describe('a timeline', () => {
-  /** Segments of these classes, 10 frames a second; a class in capitals is partial. */
+  /** Returns segments of these classes at 10 frames/s. An upper-case class is partial. */
   function segments(classes: string, times?: readonly number[]): Segment[] {
     const timeline = new Timeline()
     Array.from(classes).forEach((letter, i) => {
@@ -126,7 +126,7 @@ describe('a timeline', () => {
 })
 
 describe('events', () => {
-  /** Events of probabilities of the class "left", as "frame type"; null is a partial answer. */
+  /** Returns the events of these probabilities of class "left" as "frame type". Null is partial. */
   function events(values: readonly (number | null)[], options: EventOptions): string[] {
     const detector = new EventDetector(labels, options)
     return values.flatMap((value, frame) =>
@@ -142,7 +142,7 @@ describe('events', () => {
       '1 enter left',
       '5 leave left',
     ])
-    // One answer in between begins the count anew.
+    // One frame in between resets the count.
     expect(events([0.7, 0.5, 0.7, 0.7, 0.3, 0.4, 0.3, 0.3], options)).toEqual([
       '3 enter left',
       '7 leave left',

@@ -1,4 +1,4 @@
-/** The types of the built package, checked as strictly as a caller may check them. */
+/** Types of the built package, checked with the strictest options of a caller. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ symlinkSync(root, join(folder, 'node_modules/trecvit'))
 symlinkSync(join(root, 'node_modules/@types'), join(folder, 'node_modules/@types'))
 writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
 
-/** Everything that the entries export, in use. */
+/** Uses all exports of the entry points. */
 const use = `
 import { openCheckpoint, TRecViT, type LoadOptions, type Stream } from 'trecvit'
 import motion from 'trecvit/motion'
@@ -33,19 +33,19 @@ export async function main(options: LoadOptions, opening: OpenOptions): Promise<
   return last
 }
 `
-/** With types of WebGPU, an entry point of it is one. */
+/** With types of WebGPU, `gpu` has the type of its entry point. */
 const gpu = `
 // @ts-expect-error: requestAdapter is missing
 export const wrong: LoadOptions = { gpu: {} }
 `
 
-/** The rest of the types is checked, too. */
+/** The other types are also checked. */
 const device = `
 // @ts-expect-error: no such device
 export const wrong: LoadOptions = { device: 'gpu' }
 `
 
-/** What tsc says about a program with these libraries. */
+/** Returns the output of tsc for a program with these libraries. */
 function check(
   name: string,
   lib: readonly string[],

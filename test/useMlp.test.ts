@@ -1,6 +1,6 @@
 /**
- * The gated MLP of `useMlp`, which no golden model has: the formula once more, from the
- * checkpoint's own tensors.
+ * The gated MLP of `useMlp`, which no golden model uses. The formula is evaluated with the tensors
+ * of the checkpoint.
  */
 import { expect, test } from 'vitest'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
@@ -72,11 +72,11 @@ test(
             (sum, activation, o) => sum + activation * down![o * d + i]!,
             x[row * d + i]! + downBias![i]!,
           )
-          // About 80 terms of size 1, each good to 2^−24.
+          // About 80 terms of size 1, each accurate to 2^−24.
           expect(Math.abs(value - want)).toBeLessThan(1e-5 * Math.max(1, Math.abs(want)))
         })
       }
-      // What follows reads it.
+      // The next layer reads it.
       expect(
         model
           .program()

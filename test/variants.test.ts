@@ -1,6 +1,6 @@
 /**
- * Variants of kernels: the self-test runs all that a model can choose, and a fault in one of them
- * keeps the device from being used.
+ * Variants of kernels: the self-test runs all variants that a model can use. A fault in one of them
+ * prevents use of the device.
  */
 import { describe, expect, test } from 'vitest'
 import { GPU_BOUND, selfTest } from '../src/backend/selfTest.ts'
@@ -16,7 +16,7 @@ import { type Program, weightsOf } from '../src/program/program.ts'
 import { over } from './faults.ts'
 import { full, gpu, openDevice } from './gpu.ts'
 
-/** The variants of a program on a device with so many bytes of workgroup memory. */
+/** Returns the variants of a program on a device with this many bytes of workgroup memory. */
 function variantsOf({ steps }: Program, room: number): string[] {
   return steps.map((step) => {
     const { op, entry, constants } = encode(step, 'f32', room)
@@ -24,13 +24,13 @@ function variantsOf({ steps }: Program, room: number): string[] {
   })
 }
 
-/** The variants that the self-test runs for a model. */
+/** Returns the variants that the self-test runs for a model. */
 function testedOf(config: Config, room: number): string[] {
   const [many, few] = smallPrograms(config, 'f32')
   return [...variantsOf(many, room), ...variantsOf(many, 0), ...variantsOf(few, room)]
 }
 
-/** Programs of every kind, for one row of a head up to many tiles of every product. */
+/** Returns programs of all kinds, from one row of a head to many tiles of each product. */
 function programsOf(config: Config): Program[] {
   const usual: ProgramOptions = { b: 1, t: 1, pixels: 'u8', recent: 'window', encoded: false }
   const others: Partial<ProgramOptions>[] = [
@@ -97,7 +97,7 @@ describe('the self-test runs every variant that a model chooses', () => {
 
 describe('the bound', () => {
   const programs = smallPrograms(configOf('mu'), 'f32')
-  /** The CPU, with one value of the last chunk wrong by so much of the largest. */
+  /** Returns the CPU backend with one wrong value in the last chunk. The error is relative. */
   const off = (error: number) =>
     selfTest(programs, 2e-5, async (weights) => {
       const backend = await WasmBackend.create(weights)
@@ -127,7 +127,7 @@ describe('the bound', () => {
   })
 })
 
-/** A device that compiles other code for the pipelines with these constants. */
+/** Returns a device that compiles other code for pipelines with these constants. */
 function faulty(
   device: GPUDevice,
   constants: Readonly<Record<string, number>>,
@@ -159,7 +159,7 @@ function faulty(
 describe.skipIf(!gpu)('a fault in one variant on a GPU', { tags: ['gpu', 'slow'] }, async () => {
   const device = full ? await openDevice(full) : undefined!
   const config = configOf('mu', { imageSize: [32, 32], numClasses: 6 })
-  /** Leaves out the first slice of k. */
+  /** Omits the first slice of k. */
   const shortSum = (code: string) =>
     replaced(code, 'slice = 0u; slice < SLICES', 'slice = 1u; slice < SLICES')
 
@@ -191,7 +191,7 @@ describe.skipIf(!gpu)('a fault in one variant on a GPU', { tags: ['gpu', 'slow']
         const adapter = (await gpu!.requestAdapter())!
         return over(adapter, {
           info: over(adapter.info, { isFallbackAdapter: false }),
-          // The device of all tests, whose pipelines are compiled.
+          // The shared device of all tests, whose pipelines are already compiled.
           requestDevice: async () =>
             over(faulty(device, { INVOCATIONS: 64 }, shortSum), { destroy: () => {} }),
         })
@@ -206,7 +206,7 @@ describe.skipIf(!gpu)('a fault in one variant on a GPU', { tags: ['gpu', 'slow']
   })
 })
 
-/** The code with one part replaced, which must be there. */
+/** Replaces a part of the code. Fails if the code does not contain it. */
 function replaced(code: string, part: string, by: string): string {
   expect(code).toContain(part)
   return code.replace(part, by)

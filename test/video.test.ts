@@ -1,4 +1,4 @@
-/** Videos: the frames of every decoder and kind of source, and what a video says of itself. */
+/** Videos: frames of all decoders and sources, and video properties. */
 import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { pathToFileURL } from 'node:url'

@@ -1,4 +1,4 @@
-/** What cannot be read as a video, in one sentence each. */
+/** Files that cannot be read as videos, and the error of each. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Streams that cannot be read in order, connections that break, and addresses of other kinds. */
+/** Streams that cannot be read in order, connections that break, and URLs of other kinds. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { open, writeFile } from 'node:fs/promises'
@@ -37,7 +37,7 @@ async function errorOf(source: VideoSource): Promise<string> {
   return (error as Error).message
 }
 
-/** mediabunny's own error, so that another wording in another version is seen. */
+/** Returns mediabunny's error, so that a test fails if another version changes the wording. */
 async function evicted(): Promise<Error> {
   const bytes = new ReadableStream<Uint8Array>({
     pull: (controller) => controller.enqueue(new Uint8Array(1 << 20)),
@@ -57,7 +57,7 @@ async function evicted(): Promise<Error> {
 describe('an MP4 with its index at the end, through a pipe', () => {
   const index = Buffer.from(clip).indexOf('moov') - 4
 
-  /** The clip with a box of 40 MB before its index. */
+  /** Yields the clip with a box of 40 MB before its index. */
   async function* parts(): AsyncGenerator<Uint8Array> {
     yield clip.subarray(0, index)
     const free = Buffer.alloc(1 << 20)
@@ -79,7 +79,7 @@ describe('an MP4 with its index at the end, through a pipe', () => {
     expect(clip.subarray(4, 8)).toEqual(new TextEncoder().encode('ftyp'))
     expect(index).toBeGreaterThan(3000)
     const video = await openVideo(pipe())
-    // It has no name while it is read.
+    // The temporary file has no name while it is read.
     expect(held().temporary).toEqual(before.temporary)
     expect(held().files.length).toBeGreaterThan(before.files.length)
     expect(await hashesOf(video)).toMatchObject({ sha256 })
@@ -127,7 +127,7 @@ describe('an MP4 with its index at the end, through a pipe', () => {
     for (let at = 0; at < boxes.length; at += 8) boxes.writeBigUInt64BE(0x00000008_66726565n, at)
     const start = performance.now()
     expect(await errorOf(new Blob([boxes]).stream())).toMatch(/^The stream /)
-    // 60 s while each box copied those before it.
+    // Took 60 s when each box copied all boxes before it.
     expect(performance.now() - start).toBeLessThan(10_000)
   })
 
@@ -143,7 +143,7 @@ describe('an MP4 with its index at the end, through a pipe', () => {
   })
 
   test('a stream with its index in front is read as it comes', async () => {
-    // Only what comes after the opening is missing: a live stream shows its frames.
+    // Only data after the opening is missing: a live stream still yields its frames.
     const tour = new Uint8Array(readFileSync(media('tour.mp4')))
     const live = new ReadableStream<Uint8Array>({
       start: (controller) => controller.enqueue(tour.subarray(0, 60_000)),
@@ -159,7 +159,7 @@ describe.skipIf(process.platform !== 'linux')('a named pipe', () => {
   const folder = mkdtempSync(join(tmpdir(), 'trecvit-pipe-'))
   const path = join(folder, 'pipe')
   const raw = { format: { rawvideo: 'rgb24', width: 2, height: 2 } } as const
-  // A pipe of its own: a reader that is just being ended would take the bytes of the next.
+  // A separate pipe: the previous reader, which is ending, would read bytes of the next.
   const other = join(folder, 'other')
   beforeAll(() => void execFileSync('mkfifo', [path, other]))
   afterAll(() => rmSync(folder, { recursive: true }))
@@ -193,7 +193,7 @@ describe('a WebM through a pipe', () => {
   const webm = new Uint8Array(readFileSync(media('short.webm')))
   const cluster = Buffer.from(webm).indexOf('1f43b675', 0, 'hex')
 
-  // mediabunny searched for the next element without an end, and without a turn for anything else.
+  // mediabunny searched for the next element forever and blocked the event loop.
   test.each([
     ['a cluster', cluster],
     ['the first element of a cluster', cluster + 4 + Math.clz32(webm[cluster + 4]!) - 23],
@@ -235,7 +235,7 @@ describe('a server', () => {
   const said: unknown[] = []
   afterEach(() => expect(said).toEqual([]))
 
-  /** Honours ranges, and breaks the nth answer off after so many bytes. */
+  /** Answers Range requests. Ends the nth response early after this many bytes. */
   const ranges =
     (cutAfter: (n: number) => number, bytes = clip): RequestListener =>
     (request, response) => {
@@ -273,7 +273,7 @@ describe('a server', () => {
     tags: 'slow',
     timeout: 20_000,
   }, async () => {
-    // Eight breaks, more than are borne in a row.
+    // Eight breaks: more than the limit for consecutive breaks.
     const large = new Uint8Array(9 << 20).map((_, at) => Math.imul(at, 0x9e3779b1) >>> 24)
     answer = ranges((n) => (n > 8 ? Infinity : 1.1 * 2 ** 20), large)
     const source = await openSource(origin)

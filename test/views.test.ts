@@ -1,4 +1,4 @@
-/** Some tokens of every frame are a view: steps that read it give the bits of a dense copy. */
+/** Some tokens of every frame as a view: results are bit-identical to those of a dense copy. */
 import { describe, expect, test } from 'vitest'
 import { quantize } from '../src/base/int8.ts'
 import { scalesOf, type Tensor } from '../src/program/program.ts'
@@ -25,7 +25,7 @@ function weightsOf(d: number): Record<string, WeightInput> {
   }
 }
 
-/** Results of every operation on `some`, tokens of x. */
+/** Records every operation on `some`, which are tokens of x. */
 function record(
   ops: Recorder,
   path: string,

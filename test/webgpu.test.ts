@@ -1,6 +1,6 @@
 /**
- * What only the GPU's backend has: limits, packing, submits, timing. What it computes is tested
- * with the operations and the goldens.
+ * Features of the GPU backend only: limits, packing, submits, timing. Its results are tested with
+ * the operations and the goldens.
  */
 import { describe, expect, test } from 'vitest'
 import type { Backend } from '../src/backend/backend.ts'
@@ -68,7 +68,7 @@ describe('slots', () => {
 describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
   const device = adapter ? await openDevice() : undefined!
 
-  /** mu with random weights, and a chunk of it. */
+  /** Opens mu with random weights, and returns one chunk. */
   async function open(
     changes: Partial<ProgramOptions> = {},
     on = device,
@@ -89,7 +89,7 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
       name.endsWith('decay') ? -Math.abs(value) : value,
     )
 
-  /** The logits of every frame, in chunks of these sizes. */
+  /** Returns the logits of every frame, computed in chunks of these sizes. */
   async function run(
     chunks: readonly number[],
     features: GPUFeatureName[] = [],
@@ -297,7 +297,7 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
     } finally {
       prototype.createBuffer = createBuffer
     }
-    // The number of frames in the message does fit.
+    // The number of frames in the error message does fit.
     ;(await backend.prepare(recordModel(config, { ...options, t: frames }))).dispose()
     backend.dispose()
   })

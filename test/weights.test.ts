@@ -1,4 +1,4 @@
-/** Weights by name: downloads from a server with faults, and the cache. */
+/** Weights by name: downloads from a faulty server, and the cache. */
 import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -55,7 +55,7 @@ async function expectFailure(message: RegExp, options: DownloadOptions = {}): Pr
   expect((error as Error).message).toMatch(message)
 }
 
-/** Downloads the first part, and stops as Ctrl-C does. */
+/** Downloads the first part, then aborts as with Ctrl-C. */
 async function interrupt(): Promise<number> {
   const abort = new AbortController()
   server.faults.stallAfter = 300_000
@@ -264,7 +264,7 @@ describe('a fault is one sentence, and what is there stays', () => {
     Object.assign(server.faults, { bytes: other, etag: '"two"' })
     const message = /^Weights "k400" have changed on the server since 20\d\d-\d\d-\d\d \(SHA-256 /
     await expectFailure(message)
-    // It is downloaded by now, so it is not asked for again.
+    // It is already in the cache, so the server is not asked again.
     await expectFailure(message)
     expect(server.requests).toHaveLength(2)
     await remove(k400)
@@ -290,7 +290,7 @@ describe('several at once', () => {
     const paths = await Promise.all([fetchIt(), fetchIt(), fetchIt()])
     expect(new Set(paths).size).toBe(1)
     expect(await isWhole(paths[0]!)).toBe(true)
-    // Those that looked before there was a part have one of their own.
+    // Processes that started before the part existed have parts of their own.
     expect((await files()).sort()).toEqual(['trecvit_B_k400.json', FILE])
   })
 

@@ -1,4 +1,4 @@
-/** Weights by name in a page, on an origin private file system that is held in memory. */
+/** Weights by name in a page, with an in-memory origin private file system. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { encodeNpz } from '../src/checkpoint/npy.ts'
 import { fetchIntoPage, hasStore } from '../src/weights/browserStore.ts'
@@ -8,10 +8,10 @@ import { expectSentence } from './checkpointFiles.ts'
 import { serveWeights, type WeightsServer } from './weightsServer.ts'
 
 const MB = 2 ** 20
-/** Three pieces. */
+/** Three parts. */
 const bytes = encodeNpz([['a', { data: new Float32Array(20 * MB), shape: [20 * MB] }]])
 
-/** A folder, of which the tests see the files and the room. */
+/** A fake folder. Tests can read its files and free space. */
 class Folder {
   readonly files = new Map<string, Blob>()
   readonly folders = new Map<string, Folder>()
@@ -101,7 +101,7 @@ test('goes on with the pieces that a closed page left', async () => {
     if (done >= 40 * MB) abort.abort(new Error('enough'))
   }
   await expect(fetchIt({ onProgress, signal: abort.signal })).rejects.toThrow('enough')
-  // Nobody stored what was only in memory.
+  // Data that was only in memory is lost.
   folder().files.delete('1')
   server.faults.stallAfter = null
   expect(await isWhole(await fetchIt())).toBe(true)

@@ -1,45 +1,45 @@
-/** A server of weights that misbehaves as it is told. */
+/** A server of weights with configurable faults. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { crc32c } from '../src/weights/crc32c.ts'
 
-/** How the server answers; a fault may be set and taken back between requests. */
+/** Behaviour of the server. May change between requests. */
 export interface Faults {
-  /** The file. */
+  /** Contents of the file. */
   bytes: Uint8Array
   etag: string | null
   ranges: boolean
-  /** Breaks the connection after so many bytes of each answer, as often as the number says. */
+  /** Breaks the connection after this many bytes of a response, in the next `breaks` responses. */
   breakAfter: number
   breaks: number
-  /** Sends so many bytes and then nothing more. */
+  /** Sends this many bytes, then stalls. */
   stallAfter: number | null
-  /** What `x-goog-hash` says instead of the truth; null: nothing. */
+  /** Value of `x-goog-hash` instead of the correct one. Null omits the header. */
   hash: string | null | undefined
-  /** Bytes of the file as it announces them. */
+  /** Declared size of the file in bytes. */
   announced: number | null
-  /** Answers without looking at the request any further. */
+  /** Answers a request in place of the server. */
   answer: ((request: IncomingMessage, response: ServerResponse) => void) | null
 }
 
 /** A running server. */
 export interface WeightsServer {
   readonly faults: Faults
-  /** Address of the folder, for TRECVIT_MIRROR. */
+  /** URL of the folder, for TRECVIT_MIRROR. */
   readonly mirror: string
   /** Path, Range and If-Range of each request. */
   readonly requests: { path: string; range: string | undefined; ifRange: string | undefined }[]
   close(): Promise<void>
 }
 
-/** The value of `x-goog-hash` for these bytes. */
+/** Returns the value of `x-goog-hash` for these bytes. */
 function googleHash(bytes: Uint8Array): string {
   const sum = Buffer.alloc(4)
   sum.writeUInt32BE(crc32c(bytes))
   return `crc32c=${sum.toString('base64')}, md5=1B2M2Y8AsgTpgAmY7PhCfg==`
 }
 
-/** Starts a server that has these bytes as every file. */
+/** Starts a server. Each of its files has these bytes. */
 export async function serveWeights(bytes: Uint8Array): Promise<WeightsServer> {
   const faults: Faults = {
     bytes,

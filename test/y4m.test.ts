@@ -5,7 +5,7 @@ import { joined } from './joined.ts'
 
 const text = (value: string): Uint8Array => Uint8Array.from(value, (c) => c.charCodeAt(0))
 
-/** A stream that comes in chunks of the given size, and counts how many were asked for. */
+/** Returns a stream with chunks of this size, and counts the chunks that are requested. */
 function inChunks(
   bytes: Uint8Array,
   size: number,
@@ -27,7 +27,7 @@ function inChunks(
   )
 }
 
-/** A header and `count` frames of `bytes` bytes; sample i of frame n is n + i. */
+/** Returns a header and `count` frames of `bytes` bytes. Sample i of frame n is n + i. */
 function y4m(header: string, bytes: number, count: number, parameters = ''): Uint8Array {
   const frames = Array.from({ length: count }, (_, n) => [
     ...text(`FRAME${parameters}\n`),
@@ -164,7 +164,7 @@ describe('y4m', () => {
   })
 })
 
-/** Calls `work` and returns the largest array that was made of a number of bytes. */
+/** Calls `work`. Returns the size of the largest array that it allocates. */
 async function largestArray(work: () => Promise<unknown>): Promise<number> {
   let largest = 0
   vi.stubGlobal(
