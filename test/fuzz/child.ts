@@ -1,6 +1,7 @@
 /**
- * Runs cases of one format in a process of its own. Writes a line for each case before it begins,
- * so that a case that hangs or ends the process has a name; a line for each fault; and the counts.
+ * Runs cases of one format in a separate process. Before each case it prints a line, so that a case
+ * that hangs or ends the process is known. It also prints a line per fault, and the counts at the
+ * end.
  */
 import { readdirSync, readlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -39,7 +40,7 @@ const formats: Readonly<Record<string, () => Promise<Format>>> = {
   messages: async () => (await import('./formats/server.ts')).messages,
 }
 
-/** Cases between two looks at open files and processes. */
+/** Number of cases between two checks for open files and processes. */
 const LOOK = 100
 
 const [name = '', seed = '0', from = '0', to = '1', save = ''] = process.argv.slice(2)
@@ -47,7 +48,7 @@ let end = Number(to)
 process.on('SIGINT', () => {})
 process.on('SIGTERM', () => (end = 0))
 watchAllocations()
-// mediabunny writes on the console unless its host turns that off.
+// mediabunny prints to the console unless logging is disabled.
 Logging.level = LogLevel.Silent
 let current = Number(from)
 const tell = (line: string): void => void writeSync(1, `${line}\n`)
@@ -84,18 +85,18 @@ for (; current < end; current++) {
   const file = make()
   if (save) writeFileSync(join(save, `${name}-${seed}-${current}`), file.data)
   let fault = await judge(file, true)
-  // Once more: another program, or the collector of garbage, may have had its turn.
+  // Runs the case again: another program or the garbage collector may have caused the fault.
   if (fault && ['time', 'memory'].includes(fault.kind)) fault = await judge(make(), false)
   if (fault) report(fault)
   if (current % LOOK === LOOK - 1) await checkHandles()
-  // Cases that never wait would keep signals out.
+  // Signals are only handled when the event loop runs.
   else if (current % LOOK === LOOK / 2) await new Promise((resolve) => setTimeout(resolve))
 }
 await checkHandles()
 tell(`. ${JSON.stringify({ ...counts, kinds: [...kinds] })}`)
 process.exit()
 
-/** The file of the current case. */
+/** Returns the file of the current case. */
 function make(): Written {
   const random = new Random(seed, name, current)
   const pick = (): Group => random.pick(format.seeds)()
@@ -106,7 +107,7 @@ function make(): Written {
     ? damage(written.data, random, () => write(pick()).data)
     : written.data
   if (data === written.data && data.length <= MAX_FILE) return written
-  // Parts no longer fit the bytes: a request or a message is what is left at their places.
+  // After the cut, parts exceed the bytes: a request or message is the rest at its place.
   const cut = data.slice(0, MAX_FILE)
   let at = 0
   const parts = written.parts.map(({ part, data: { length } }) => ({
@@ -148,7 +149,7 @@ function count(error: unknown, time: number, memory: number): void {
   counts.memory = Math.max(counts.memory, memory)
 }
 
-/** Opens the seeds as they are: the first must open, or nothing behind its refusal is tested. */
+/** Opens the unchanged seeds. The first must open, otherwise nothing after its error is tested. */
 async function warmUp(): Promise<void> {
   for (const [i, seed] of format.seeds.entries()) {
     for (let kind = 0; kind < 8; kind++) {
@@ -162,7 +163,7 @@ async function warmUp(): Promise<void> {
   }
 }
 
-/** Open files, and what keeps the event loop alive, by their names. */
+/** Lists open files and active handles of the event loop by name. */
 function listHandles(): string[] {
   const resources = process
     .getActiveResourcesInfo()
@@ -184,7 +185,7 @@ function targetOf(descriptor: string): string {
   }
 }
 
-/** Files, processes and requests that cases left open. */
+/** Reports files, processes and requests that cases left open. */
 async function checkHandles(): Promise<void> {
   let more: string[] = []
   for (let wait = 0; wait < 20; wait++) {

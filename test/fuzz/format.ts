@@ -1,22 +1,22 @@
-/** What the fuzz knows of a format. */
+/** Definition of a format for the fuzzer. */
 import type { Group, Written } from './parts.ts'
 import type { Random } from './random.ts'
 
-/** What a case offered, apart from refusing it. */
+/** Result of a case that was accepted. */
 export interface Opened {
-  /** Bytes of decoded pictures, which may take memory in addition to the bound. */
+  /** Bytes of decoded pictures, which are allowed in addition to the memory bound. */
   readonly decoded?: number
 }
 
-/** A parser, and files that it takes. */
+/** A parser with valid files. */
 export interface Format {
   readonly name: string
-  /** Trees of files that open, new ones for each call; the first must open. */
+  /** Functions that return new trees of valid files. The first file must open. */
   readonly seeds: readonly (() => Group)[]
-  /** Elements inside each other to a depth. */
+  /** Returns elements that are nested to this depth. */
   readonly nest?: (random: Random, depth: number) => Uint8Array
   /**
-   * Gives the file to the parser and uses all that comes out.
+   * Parses the file and uses all results.
    * @throws TrecvitError if the parser refuses it
    */
   open(file: Written, random: Random): Promise<Opened | void>

@@ -1,23 +1,23 @@
-/** What every case must keep: one sentence, one second, and bounded memory. */
+/** Requirements for every case: errors in one sentence, less than a second, bounded memory. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { TrecvitError } from '../../src/base/error.ts'
 
-/** Milliseconds of CPU for a file of up to 1 MB. */
+/** CPU time in milliseconds for a file of up to 1 MB. */
 const MOST_TIME = 1000
-/** Milliseconds that a case may wait for something else than the CPU. */
+/** Milliseconds that a case may wait without using the CPU. */
 const MOST_WAIT = 10_000
-/** Bytes of memory, to which four times the file and the decoded pictures are added. */
+/** Memory bound in bytes. Four times the file and four times the decoded pictures are added. */
 const MOST_MEMORY = 64 << 20
-/** Characters of a message. */
+/** Largest number of characters in a message. */
 const MOST_TEXT = 400
 
-/** Why a case fails. */
+/** The reason why a case fails. */
 export interface Fault {
   readonly kind: 'error' | 'sentence' | 'time' | 'memory' | 'allocation' | 'handles'
   readonly text: string
 }
 
-/** The fault of what a parser threw, or null if it is an error of the library in one sentence. */
+/** Returns the fault of an error, or null if it is a TrecvitError in one sentence. */
 export function judgeError(error: unknown): Fault | null {
   if (!(error instanceof TrecvitError)) {
     return {
@@ -47,7 +47,7 @@ export function judgeError(error: unknown): Fault | null {
     : { kind: 'sentence', text: `${wrong}: ${JSON.stringify(message.slice(0, 600))}` }
 }
 
-/** Time and memory of a case. */
+/** Measures time and memory of a case. */
 export class Meter {
   readonly #start: number
   readonly #cpu: NodeJS.CpuUsage
@@ -55,20 +55,20 @@ export class Meter {
 
   constructor() {
     largest = 0
-    // Resets the peak of this process (proc(5)); elsewhere than on Linux the peak only grows.
+    // Resets the peak of this process (proc(5)). Outside Linux the peak only grows.
     if (onLinux) writeFileSync('/proc/self/clear_refs', '5')
     this.#rss = onLinux ? process.memoryUsage.rss() : peak()
     this.#start = performance.now()
     this.#cpu = process.cpuUsage()
   }
 
-  /** Milliseconds, bytes, and what is wrong with them. */
+  /** Returns milliseconds, bytes, and the fault if they exceed the bounds. */
   stop(fileBytes: number, decoded: number): { time: number; memory: number; fault: Fault | null } {
     const wall = performance.now() - this.#start
     const { user, system } = process.cpuUsage(this.#cpu)
     const time = Math.min(wall, (user + system) / 1000)
     const memory = Math.max(0, peak() - this.#rss)
-    // Decoders hold a picture in their own form, too, and hand out copies.
+    // Decoders also store a picture in their own format, and return copies.
     const most = MOST_MEMORY + 4 * fileBytes + 4 * decoded
     const file = `a file of ${fileBytes} bytes`
     const fault: Fault | null =
@@ -94,17 +94,17 @@ export class Meter {
 
 const onLinux = process.platform === 'linux'
 
-/** The most memory that was resident, in bytes. */
+/** Returns the peak of resident memory in bytes. */
 function peak(): number {
   if (!onLinux) return process.resourceUsage().maxRSS * 1024
   return Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'latin1'))![1]) * 1024
 }
 
-/** The largest array that was asked for, in bytes, and where. */
+/** Size of the largest array in bytes, and where it was allocated. */
 let largest = 0
 let place = ''
 
-/** Watches the sizes of arrays: memory that nobody has touched yet is not resident. */
+/** Tracks the sizes of arrays: memory that was not accessed yet is not resident. */
 export function watchAllocations(): void {
   const names = [
     'ArrayBuffer',

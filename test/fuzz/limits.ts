@@ -1,2 +1,2 @@
-/** Bytes of a mutated file at most: the bounds of time and memory are for files of this size. */
+/** Largest size of a mutated file in bytes. The bounds of time and memory apply up to this size. */
 export const MAX_FILE = 1 << 20

@@ -1,4 +1,4 @@
-/** A model that is small enough to answer in a fraction of a millisecond. */
+/** A model that computes a frame in a fraction of a millisecond. */
 
 import { encodeNpz } from '../../src/checkpoint/npy.ts'
 import { configOf } from '../../src/model/config.ts'
@@ -21,7 +21,7 @@ export const config = configOf('mu', {
 
 let loaded: Promise<TRecViT> | undefined
 
-/** The model, loaded once. */
+/** Returns the model. It is loaded once. */
 export function model(): Promise<TRecViT> {
   return (loaded ??= load())
 }
@@ -42,7 +42,7 @@ function load(): Promise<TRecViT> {
   })
 }
 
-/** A frame of the model, [16,16,3]. */
+/** Returns a frame for the model, [16,16,3]. */
 export function frameOf(seed: number): { data: Uint8Array; shape: number[] } {
   return { data: new Random('frame', seed).bytes(768), shape: [16, 16, 3] }
 }

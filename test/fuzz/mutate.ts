@@ -1,19 +1,19 @@
-/** Mutations of a tree of parts, and of the written bytes. */
+/** Mutates a tree of parts and the written bytes. */
 import { MAX_FILE } from './limits.ts'
 import { concat, mutateBytes, mutateLeaf } from './mutateLeaf.ts'
 import { bytes, copy, type Group, group, type Part, write } from './parts.ts'
 import type { Random } from './random.ts'
 
-/** Parts of a tree at most, after which it is not mutated any further. */
+/** Largest number of parts in a tree. Larger trees are not mutated further. */
 const MAX_PARTS = 50_000
-/** The same for groups, which may lie in each other. */
+/** Largest number of groups, which may be nested. */
 const MAX_GROUPS = 4000
 
-/** What mutations need of a format. */
+/** Inputs of mutations for a format. */
 export interface Source {
-  /** A tree of another file of this format. */
+  /** Returns a tree of another file of this format. */
   readonly other: () => Group
-  /** Elements inside each other to this depth. */
+  /** Returns elements that are nested to this depth. */
   readonly nest: ((random: Random, depth: number) => Uint8Array) | undefined
 }
 
@@ -74,7 +74,7 @@ function mutateGroup(
     case 4:
       if (part && !holds(part, parent)) random.pick(groups).parts.push(copy(part))
       break
-    // Inside itself.
+    // Copies the group into itself.
     case 5:
       parts.splice(at, 0, copy(parent))
       break
@@ -106,7 +106,7 @@ function holds(part: Part, sought: Group): boolean {
   )
 }
 
-/** Many of one part, as far as the largest file holds them. */
+/** Repeats one part, up to the size of the largest file. */
 function flood(parent: Group, at: number, random: Random): void {
   const part = parent.parts[at]!
   const size = write(group('', [copy(part)])).data.length
@@ -114,7 +114,7 @@ function flood(parent: Group, at: number, random: Random): void {
   parent.parts.splice(at, 0, ...Array.from({ length: count }, () => copy(part)))
 }
 
-/** Damage that no checksum hides. */
+/** Damages written bytes. Checksums are not updated. */
 export function damage(data: Uint8Array, random: Random, other: () => Uint8Array): Uint8Array {
   const at = random.below(data.length + 1)
   switch (random.below(5)) {

@@ -1,4 +1,4 @@
-/** Mutations of a JSON value. */
+/** Mutates a JSON value. */
 import { MAX_FILE } from './limits.ts'
 import type { Random } from './random.ts'
 
@@ -52,7 +52,7 @@ const KEYS = [
   'x'.repeat(2000),
 ]
 
-/** A copy of the value, with one place in it changed. */
+/** Returns a copy of the value with one change. */
 export function mutateJson(value: unknown, random: Random): unknown {
   const nested = value !== null && typeof value === 'object' && Object.keys(value).length > 0
   if (nested && !random.once(6)) return mutateInside(value, random)
@@ -76,7 +76,7 @@ export function mutateJson(value: unknown, random: Random): unknown {
   }
 }
 
-/** How often a value fits the largest file. */
+/** Returns how many copies of a value fit into the largest file. */
 function room(value: unknown): number {
   return Math.ceil(MAX_FILE / (JSON.stringify(value).length + 1))
 }

@@ -1,11 +1,11 @@
-/** Mutations of numbers, bytes, text and JSON. */
+/** Mutates numbers, bytes, text and JSON. */
 import { mutateJson } from './mutateJson.ts'
 import { type Group, type Num, type Part, type Text, text } from './parts.ts'
 import type { Random } from './random.ts'
 
-/** Changes a part that holds no others. */
+/** Changes a part that is not a group. */
 export function mutateLeaf(part: Exclude<Part, Group>, parent: Group, random: Random): void {
-  // As text it can hold what JSON.stringify never writes: repeated keys, commas at the end.
+  // As text it can have errors that JSON.stringify never writes: repeated keys, trailing commas.
   if (part.is === 'json' && random.once(3)) {
     const written = text(JSON.stringify(part.value) ?? '')
     parent.parts[parent.parts.indexOf(part)] = written
@@ -17,10 +17,10 @@ export function mutateLeaf(part: Exclude<Part, Group>, parent: Group, random: Ra
   else part.value = mutateJson(part.value, random)
 }
 
-/** Sides of pictures: the largest that are read, and near them. */
+/** Sides of pictures at and near the limits. */
 const SIDES = [1000, 4096, 8192, 16384, 16385, 65500]
 
-/** Values at which comparisons, sums and products go wrong. */
+/** Returns a value at which comparisons, sums or products may fail. */
 function boundary({ width, order, value }: Num, parent: Group, random: Random): Num['value'] {
   const most = 2n ** BigInt(order === 'vint' ? 7 * width : 8 * width) - 1n
   const near = (by: number): Num['value'] =>
@@ -41,7 +41,7 @@ function boundary({ width, order, value }: Num, parent: Group, random: Random): 
   ])()
 }
 
-/** A copy of bytes with one change. */
+/** Returns a copy of the bytes with one change. */
 export function mutateBytes(data: Uint8Array, random: Random): Uint8Array {
   const at = random.below(data.length + 1)
   const count = Math.min(random.few(64), data.length - at)

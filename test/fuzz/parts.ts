@@ -1,14 +1,15 @@
 /**
  * A file as a tree of parts. Lengths, offsets and checksums are computed when the tree is written.
- * So a file stays consistent after parts were moved, and mutations reach the parser behind them.
+ * So the file stays consistent when parts are moved, and mutations reach the parsers of inner
+ * parts.
  */
 
-/** Where parts lie in the written file. */
+/** Sizes and contents of parts in the written file. */
 export interface Places {
   offset(part: Part): number
-  /** Bytes of a part as written. */
+  /** Size of a part in bytes. */
   size(part: Part): number
-  /** Bytes of a part as written; only for `late` numbers. */
+  /** Bytes of a part. Only for `late` numbers. */
   bytes(part: Part): Uint8Array
   /** Bytes of a part before it was packed. */
   content(part: Part): Uint8Array
@@ -21,7 +22,7 @@ export interface Num {
   /** `vint` is the length of an EBML element (RFC 8794 4). */
   readonly order: 'little' | 'big' | 'vint'
   value: number | bigint | ((places: Places, parent: Group) => number)
-  /** Computed from bytes: written after all others. */
+  /** Whether it is computed from bytes and therefore written after all other parts. */
   readonly late: boolean
 }
 
@@ -42,10 +43,10 @@ export interface Json {
   value: unknown
 }
 
-/** Parts one behind the other. */
+/** A sequence of parts. */
 export interface Group {
   readonly is: 'group'
-  /** What it is, so that it can take the place of its like. */
+  /** Type of the group. It may be replaced by groups of the same type. */
   readonly name: string
   parts: Part[]
   /** Compresses the parts. */
@@ -71,7 +72,7 @@ export const group = (name: string, parts: Part[], pack?: Group['pack']): Group 
   pack,
 })
 
-/** A copy. Numbers that are computed refer to their new parents. */
+/** Returns a copy. Computed numbers refer to their new parents. */
 export function copy<P extends Part>(part: P): P {
   if (part.is === 'group') return { ...part, parts: part.parts.map(copy) }
   return part.is === 'json' ? { ...part, value: structuredClone(part.value) } : { ...part }
@@ -86,7 +87,7 @@ interface Laid {
   content?: Uint8Array
 }
 
-/** The written file, and where its uppermost parts lie in it. */
+/** The written file, and the offsets of its top-level parts. */
 export interface Written {
   readonly data: Uint8Array
   readonly parts: readonly { readonly part: Part; readonly data: Uint8Array }[]

@@ -30,7 +30,7 @@ export class Random {
     return Math.floor((this.next() / 2 ** 32) * count)
   }
 
-  /** True once in `times`. */
+  /** Returns true with probability 1 / `times`. */
   once(times: number): boolean {
     return this.below(times) === 0
   }
@@ -39,7 +39,7 @@ export class Random {
     return items[this.below(items.length)]!
   }
 
-  /** An integer from 1 to `most`; small ones are likely. */
+  /** Returns an integer from 1 to `most`. Small ones are more likely. */
   few(most: number): number {
     return Math.max(1, Math.floor(most ** (this.next() / 2 ** 32)))
   }

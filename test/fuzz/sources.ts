@@ -1,4 +1,4 @@
-/** The same bytes as a user may have them: in memory, as a Blob, a stream or a file. */
+/** The same bytes as different sources: in memory, a Blob, a stream or a file. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import type { Random } from './random.ts'
 const folder = mkdtempSync(join(tmpdir(), 'trecvit-fuzz-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
-/** @param kinds what the parser takes */
+/** @param kinds kinds of source that the parser supports */
 export async function sourceOf(
   data: Uint8Array,
   random: Random,
@@ -27,7 +27,7 @@ export async function sourceOf(
   return data
 }
 
-/** In pieces of random sizes. */
+/** Returns a stream in pieces of random sizes. */
 function streamOf(data: Uint8Array, random: Random): ReadableStream<Uint8Array> {
   const piece = random.once(2) ? random.few(1 << 16) + Math.floor(data.length / 1000) : data.length
   let at = 0

@@ -1,6 +1,6 @@
 /**
- * What tests import from vitest, from the parts of vitest that need no Node: esbuild puts this in
- * its place.
+ * Replacement of vitest for tests in other runtimes, from the parts of vitest that do not need
+ * Node. esbuild inserts it.
  */
 import {
   ASYMMETRIC_MATCHERS_OBJECT,

@@ -1,6 +1,6 @@
 /**
- * What can happen to streams and models, as commands of fast-check: each is drawn, shrunk and
- * replayed.
+ * Events of streams and models as commands of fast-check, which generates, shrinks and replays
+ * them.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,12 +11,13 @@ import { deaths } from '../faults.ts'
 import { type Follower, frameOf, isOwnError, MOST_STREAMS, type World } from './world.ts'
 
 /**
- * The model of the system is the system's own reference (world.ts); nothing is predicted beside it.
+ * The expected results come from an undisturbed stream (world.ts), so the fast-check model is
+ * empty.
  */
 type Model = Record<string, never>
 type Act = (world: World, pick: number) => void | Promise<void>
 
-/** Counts the commands that were run, by name. */
+/** Number of executed commands by name. */
 export const counts = new Map<string, number>()
 
 const averages: readonly Average[] = ['all', { frames: 3 }, { halfLife: 2 }, { frames: 7 }]
@@ -33,7 +34,7 @@ function command(name: string, act: Act): fc.Arbitrary<fc.AsyncCommand<Model, Wo
   }))
 }
 
-/** Acts on one of the streams, if there is one. */
+/** Returns a command for one of the streams, if there is one. */
 const onStream =
   (act: (follower: Follower, pick: number, world: World) => void | Promise<void>): Act =>
   (world, pick) => {
@@ -71,13 +72,13 @@ const move = onStream((follower, pick) => {
 const dispose = onStream(async (follower, pick, world) => {
   world.followers = world.followers.filter((one) => one !== follower)
   const ending = follower.dispose()
-  // A call that the end overtakes, and one after it.
+  // A call during the end of the stream, and one after it.
   await refused(follower.stream.push(frameOf(pick, follower.b)))
   await ending
   await refused(follower.stream.snapshot())
 })
 
-/** Not by `expect`, which keeps every error until its test ends. */
+/** Does not use `expect`, which keeps all errors in memory until its test ends. */
 async function refused(call: Promise<unknown>): Promise<void> {
   const error = await call.then(
     () => new Error('a stream answered after its end'),
@@ -101,7 +102,7 @@ const loseTwice: Act = async ({ gpu }, pick) => {
   gpu?.lose()
 }
 
-/** Commands, and how often each is drawn. */
+/** Commands with their frequencies. */
 export const commands: fc.Arbitrary<Iterable<fc.AsyncCommand<Model, World>>> = fc.commands(
   [
     ...Array.from({ length: 6 }, () => command('push', push)),

@@ -1,8 +1,8 @@
 /**
- * Streams and models under random interleavings of use and faults. After every command what is
- * alive belongs to what is open; every accepted frame is answered once, in order, with the bits
- * (CPU) or within the bound (GPU) of a stream that nothing happened to; every rejection is a
- * TrecvitError.
+ * Streams and models under random sequences of use and faults. After each command, all live
+ * resources belong to open objects. Each accepted frame has one result, in order. It is
+ * bit-identical (CPU) to that of an undisturbed stream, or within the error bound (GPU). Each
+ * rejection is a TrecvitError.
  *
  * SOAK sets the number of commands (2,000 by default), SOAK_SEED the seed (`npm run soak` sets
  * both). A failure prints the seed and the commands that led to it.
@@ -21,11 +21,11 @@ import { gpu } from '../gpu.ts'
 import { commands, counts } from './commands.ts'
 import { loadReference, openGpu, World } from './world.ts'
 
-// Only what is still referred to counts.
+// Allows garbage collection, so that only referenced memory is counted.
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
-/** Bytes in use after a collection of garbage, by JavaScript and beside it. */
+/** Returns the bytes in use after a garbage collection, by JavaScript and outside of it. */
 async function usedMemory(): Promise<number> {
   collect()
   await sleep(10)
@@ -35,7 +35,7 @@ async function usedMemory(): Promise<number> {
 }
 
 const wanted = Number(process.env['SOAK'] ?? 2000)
-/** Runs of which one has a GPU: a software GPU takes most of the time. */
+/** One of this many runs has a GPU: a software GPU is slow. */
 const GPU_EVERY = 4
 const seed = Number(process.env['SOAK_SEED'] ?? 20261128)
 
@@ -51,7 +51,7 @@ test(`${wanted} commands`, { tags: 'slow', timeout: 24 * 3_600_000 }, async () =
   const total = () => [...counts.values()].reduce((sum, count) => sum + count, 0)
   const start = Date.now()
   let told = start
-  // Seconds of the watchdog pass in 20 ms, so that a silent worker is soon found.
+  // The watchdog's seconds pass in 20 ms, so that a silent worker is detected soon.
   const clock = setTimeout(() => {
     vi.advanceTimersByTime(1000)
     clock.refresh()

@@ -1,5 +1,5 @@
 /**
- * What the soak acts on: two models, up to eight streams, their faults, and an undisturbed
+ * Objects of the soak test: two models, up to eight streams, their faults, and an undisturbed
  * reference.
  */
 import { readdirSync } from 'node:fs'
@@ -16,16 +16,16 @@ import {
 } from '../../src/index.ts'
 import { type FragileGpu, fragile, type WatchedWorkers, watchedWorkers } from '../faults.ts'
 
-/** Largest logit times this is how far a GPU may be off. */
+/** Error bound of a GPU, relative to the largest logit. */
 const BOUND = 1e-4
 const SIDE = 32
 const FRAMES = 64
 const THREADS = 2
 export const MOST_STREAMS = 8
-/** Milliseconds after which a stream that does not answer has failed. */
+/** Milliseconds after which a stream without a result has failed. */
 const PATIENCE = 120_000
 
-/** Frame number `index` of batch size b: bytes, or floats for odd numbers. */
+/** Returns frame `index` for batch size b: bytes, or floats if the index is odd. */
 export function frameOf(index: number, b: number): NdArray {
   const next = noise(1000 + (index % FRAMES))
   const size = b * SIDE * SIDE * 3
@@ -34,7 +34,7 @@ export function frameOf(index: number, b: number): NdArray {
   return { data: Uint8Array.from({ length: size }, () => 128 + 127 * next()), shape }
 }
 
-/** A snapshot, and that of the reference at the same place. */
+/** A snapshot of a stream, and that of its reference at the same frame. */
 export interface Saved {
   readonly bytes: Uint8Array
   readonly reference: Uint8Array
@@ -43,17 +43,17 @@ export interface Saved {
   readonly exact: boolean
 }
 
-/** A stream under test and the reference that it is compared with. */
+/** A stream under test with its reference. */
 export class Follower {
   readonly stream: Stream
   readonly home: Home
   readonly b: number
   readonly average: Average
-  /** Whether no GPU has computed any of its state. */
+  /** Whether all of its state was computed on the CPU. */
   exact: boolean
   ended = false
   readonly #reference: Stream
-  /** Checks in the order in which the stream was asked; each waits for those before it. */
+  /** Checks in the order of the calls. Each waits for the earlier ones. */
   #checked: Promise<void> = Promise.resolve()
   #fault: unknown
 
@@ -74,8 +74,8 @@ export class Follower {
   }
 
   /**
-   * Follows a pushed frame: an accepted one has the answer of the reference, a refused one is no
-   * part of the stream.
+   * Checks a pushed frame: an accepted frame must have the result of the reference. A refused frame
+   * is not part of the stream.
    */
   pushed(index: number, answer: Promise<FrameAnswer>, expected: (error: unknown) => boolean): void {
     this.#then(answer, expected, async (got) => {
@@ -112,7 +112,7 @@ export class Follower {
     })
   }
 
-  /** Rejects with the first fault that was found. */
+  /** Rejects with the first fault. */
   async settle(): Promise<void> {
     await this.#checked
     if (this.#fault) throw this.#fault
@@ -156,13 +156,13 @@ export class Follower {
   }
 }
 
-/** Every rejection is a sentence of this package. */
+/** Whether an error is one of this package. */
 export const isOwnError = (error: unknown): boolean => error instanceof TrecvitError
 
-/** Memory of the reference, which no fault reaches. */
+/** Memory of the reference, which is excluded from faults. */
 const spared = new WeakSet<WebAssembly.Memory>()
 
-/** Loads the reference, on the caller's own thread, where no worker can die. */
+/** Loads the reference on the calling thread, where no worker can fail. */
 export async function loadReference(file: string): Promise<TRecViT> {
   const { grow } = WebAssembly.Memory.prototype
   WebAssembly.Memory.prototype.grow = function (pages: number) {
@@ -192,7 +192,7 @@ export class World {
   snapshots: Saved[] = []
   readonly workers: WatchedWorkers
   readonly gpu: FragileGpu | null
-  /** How often the system still refuses memory. */
+  /** Number of further refusals of memory by the system. */
   refusals = 0
   readonly #file: string
   readonly #reference: TRecViT
@@ -214,7 +214,7 @@ export class World {
     }
   }
 
-  /** @param reference a model that nothing happens to */
+  /** @param reference an undisturbed model */
   static async open(file: string, reference: TRecViT, gpu: FragileGpu | null): Promise<World> {
     const world = new World(file, reference, gpu)
     await world.load(0)
@@ -222,7 +222,7 @@ export class World {
     return world
   }
 
-  /** Loads model 0 (CPU) or 1 (GPU, where there is one). */
+  /** Loads model 0 (CPU) or model 1 (GPU, if there is one). */
   async load(index: number): Promise<void> {
     this.relent()
     const hasGpu = index === 1 && this.gpu !== null
@@ -248,7 +248,7 @@ export class World {
   async resume(index: number, { bytes, reference, b, average, exact }: Saved): Promise<void> {
     const home = this.homes[index]!
     const stream = await home.model.resume(bytes).catch((error: unknown) => {
-      // A thread or a device may die, or memory run out, while the state is written.
+      // A thread or device may fail, or memory may run out, while the state is written.
       if (!isOwnError(error)) throw error
       return null
     })
@@ -257,7 +257,7 @@ export class World {
     this.followers.push(new Follower(stream, other, home, b, average, exact && !home.hasGpu))
   }
 
-  /** Ends a model in the middle of its work, and loads it again. */
+  /** Disposes of a model during its work and loads it again. */
   async replace(index: number): Promise<void> {
     const home = this.homes[index]!
     const ending = home.model.dispose()
@@ -268,13 +268,13 @@ export class World {
     await this.load(index)
   }
 
-  /** Devices and memory are to be had again. */
+  /** Makes devices and memory available again. */
   relent(): void {
     this.refusals = 0
     this.gpu?.refuse(0)
   }
 
-  /** What is alive belongs to the models that are open. */
+  /** Asserts that all live resources belong to open models. */
   check(): void {
     for (const { stream } of this.followers) expect(stream.pending).toBeLessThan(1000)
     // At most a lost device and its replacement. Each model has at most one thread pool, and one
@@ -283,13 +283,13 @@ export class World {
     expect(this.workers.alive()).toBeLessThanOrEqual(2 * THREADS * this.homes.length + 2)
   }
 
-  /** Waits until all is answered, and checks it. */
+  /** Waits for all results and checks them. */
   async settle(): Promise<void> {
     await answered(Promise.all(this.followers.map((follower) => follower.settle())))
     this.check()
   }
 
-  /** Ends everything, also after a fault; nothing is alive afterwards. */
+  /** Disposes of everything, also after a fault, and asserts that nothing is left. */
   async close(): Promise<void> {
     this.relent()
     try {
@@ -316,7 +316,7 @@ async function answered(promise: Promise<unknown>): Promise<void> {
   await Promise.race([promise, silence]).finally(() => inTime.abort())
 }
 
-/** Handles of this process on a file, where the system tells. */
+/** Returns the open handles of this process for a file, if the system reports them. */
 function openFiles(file: string): number {
   const { readlinkSync } = process.getBuiltinModule('node:fs')
   try {

@@ -39,14 +39,14 @@ function problem({
     shape: [1, t, tokens, d],
     values,
   })
-  /** Bounds of the errors of the outputs. */
+  /** Returns the error bounds of the outputs. */
   function errors(backend: BackendUnderTest) {
     const near = new Errors(backend)
     const { unit, smallest } = backend
     const [dq, dk, dv] = [new Float64Array(q.length), new Float64Array(k.length), k.slice()].map(
       (array) => Float64Array.from(array).fill(0),
     ) as [Float64Array, Float64Array, Float64Array]
-    /** Σ_c x ⊙ z of a head, in any order. */
+    /** Returns Σ_c x ⊙ z of a head, summed in any order. */
     const dot = (x: Float32Array, row: number, z: Float32Array, other: number, head: number) => {
       let [value, size] = [0, 0]
       for (let c = head * r; c < (head + 1) * r; c++) {
@@ -66,8 +66,8 @@ function problem({
         )
         const p = softmaxOf(Float64Array.from(scores, ({ value }) => value))
         const most = Math.max(...scores.map(({ value }) => value))
-        // Of each exponent: the score, the largest one and their difference; the exponential has
-        // 4 units. The sum is rescaled at most once for each key.
+        // Each exponent has the errors of the score, of the largest score and of their difference.
+        // The exponential has 4 units. The sum is rescaled at most once per key.
         const exponents = scores.map(
           ({ value, error }) => error + unit * Math.abs(value - most) * 2,
         )

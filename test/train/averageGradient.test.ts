@@ -38,7 +38,7 @@ describe.each(trainingBackends)('goldens on $name', async ({ create }) => {
   test.each(cases.map((name) => name.slice(0, -3)))('%s', async (name) => {
     const [b, t, c] = goldens.get(`${name}/x`).shape as [number, number, number]
     const { values } = goldens.get(`${name}/dy`)
-    // The mean over a clip is the average at its last frame.
+    // The mean over a clip is the average at the last frame.
     const dy = new Float32Array(b * t * c)
     for (let video = 0; video < b; video++)
       dy.set(values.subarray(video * c, (video + 1) * c), (video * t + t - 1) * c)

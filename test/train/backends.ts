@@ -1,4 +1,4 @@
-/** The backends of test/backends.ts with the kernels of training. */
+/** The backends of test/backends.ts with the training kernels. */
 import { type Build, compile } from '../../src/backend/wasm/builds.ts'
 import { openHere } from '../../src/backend/wasm/open.ts'
 import { WasmBackend } from '../../src/backend/wasm/wasm.ts'
@@ -25,5 +25,5 @@ export const trainingBackends: readonly BackendUnderTest[] = backends.map(traini
 
 export const fullTrainingBackends: readonly BackendUnderTest[] = fullBackends.map(training)
 
-/** Three threads that all operations of a test file share; one backend at a time. */
+/** Three threads, shared by all operations of a test file. Runs one backend at a time. */
 export const trainingTeam: BackendUnderTest = poolOf(trainingBinaries)

@@ -4,7 +4,7 @@ import type { BackendUnderTest } from '../backends.ts'
 import { type OpCase, runOp } from '../ops.ts'
 import { trainingBackends } from './backends.ts'
 
-/** Registers a test that a case has the same bits in both exact builds and on 1 to 4 threads. */
+/** Registers a test: results are bit-identical in both exact builds and on 1 to 4 threads. */
 export function testBits(op: OpCase): void {
   test(`has the same bits everywhere: ${op.name}`, async () => {
     const exact = trainingBackends.filter(({ name }) => /^wasm( wide)?$/.test(name))

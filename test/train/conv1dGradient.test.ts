@@ -22,7 +22,7 @@ interface Problem {
   readonly dnext?: Float32Array
 }
 
-/** Tokens of a part of dkernel. */
+/** Tokens of a partial sum of dkernel. */
 const PART = 8
 
 function problem({
@@ -178,7 +178,7 @@ describe.each(trainingBackends)('goldens on $name', async ({ create }) => {
     })
     goldens.expect(`${name}/dx`, outputs['dx']!)
     if (has('state')) goldens.expect(`${name}/dstate`, outputs['dpast']!)
-    // Sums in float64 stand for sumRows, which has a test of its own.
+    // Sums in float64 replace sumRows, which has its own test.
     const sums = new Float64Array(kernel.length)
     outputs['dkernel']!.forEach((value, at) => (sums[at % kernel.length]! += value))
     goldens.expect(`${name}/dw`, Float32Array.from(sums))

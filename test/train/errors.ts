@@ -1,6 +1,6 @@
 /**
- * Running error analysis: a number, and how far the result of a float32 kernel that does the same
- * operations may lie from it.
+ * Running error analysis: a number, and an error bound of a float32 kernel that does the same
+ * operations.
  */
 import type { BackendUnderTest } from '../backends.ts'
 
@@ -9,7 +9,7 @@ export interface Near {
   readonly error: number
 }
 
-/** Operations on such numbers, for a backend. */
+/** Operations on such numbers with the precision of a backend. */
 export class Errors {
   readonly #unit: number
   readonly #smallest: number
@@ -19,7 +19,7 @@ export class Errors {
     this.#smallest = smallest
   }
 
-  /** A number of an input, which becomes 0 where it is smaller than the backend keeps. */
+  /** Returns an exact input. Values below the backend's smallest number may become 0. */
   exact(value: number): Near {
     return { value, error: Math.abs(value) < this.#smallest ? Math.abs(value) : 0 }
   }
@@ -53,7 +53,7 @@ export class Errors {
     return this.rounded(root, Math.max(below, Math.sqrt(x.value + x.error) - root))
   }
 
-  /** A result with the error that operands gave it, rounded `units` times. */
+  /** Returns a result with the error of its operands and `units` roundings. */
   rounded(value: number, error: number, units = 1): Near {
     return { value, error: error + units * this.#unit * (Math.abs(value) + error) + this.#smallest }
   }

@@ -1,4 +1,6 @@
-/** The gradients of linear and blockLinear, from that of their result back to each argument. */
+/**
+ * Gradients of linear and blockLinear, from the gradient of the result to those of all arguments.
+ */
 import { afterAll, describe, expect, test } from 'vitest'
 import { compile } from '../../src/backend/wasm/builds.ts'
 import { ThreadPool } from '../../src/backend/wasm/threadPool.ts'

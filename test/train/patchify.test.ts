@@ -1,4 +1,4 @@
-/** The gradients of the embedding: patches, position and class token. */
+/** Gradients of the embedding: patches, positions and class token. */
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Tensor } from '../../src/program/program.ts'
 import { tagsOf } from '../backends.ts'
@@ -21,7 +21,7 @@ describe.each([...trainingBackends, trainingTeam])('goldens on $name', async (ba
     const patch = goldens.get(`${name}/kernel`).shape[1]!
     const lead = +has('cls')
     const bound: OpCase['bound'] = (_, want) => want
-    // Rows of tokens without pixels are zero: they add nothing to the gradient of the kernel.
+    // Rows of tokens without pixels are zero, so they do not affect the gradient of the kernel.
     const { output: patches } = await runOp(backend.create, {
       ...{ name, b, t, bound },
       inputs: {

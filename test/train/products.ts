@@ -1,7 +1,7 @@
-/** Cases of the gradients of linear and blockLinear, and the bounds of their sums. */
+/** Cases for the gradients of linear and blockLinear, and error bounds of their sums. */
 import { gamma, noise, type OpCase } from '../ops.ts'
 
-/** A product x·kernel in blocks of columns, of b·t·n rows. */
+/** A product x·kernel in blocks of columns, with b·t·n rows. */
 export interface Product {
   readonly name?: string
   readonly b?: number

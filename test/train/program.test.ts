@@ -1,4 +1,4 @@
-/** Programs of training: named inputs, steps with several outputs, both kinds of operations. */
+/** Training programs: named inputs, steps with several outputs, operations of both kinds. */
 import { describe, expect, test } from 'vitest'
 import type { Backend } from '../../src/backend/backend.ts'
 import { listing } from '../../src/program/listing.ts'
@@ -14,7 +14,7 @@ import { trainingBackends, trainingTeam } from './backends.ts'
 const [b, t, n, d] = [2, 3, 40, 8]
 const scale: Weight = { name: 'scale', kind: 'rows', blocks: 1, rows: 1, columns: d }
 
-/** rmsNorm of all tokens but the first of each frame, and its gradients. */
+/** Records rmsNorm of all tokens but the first of each frame, and its gradients. */
 function record() {
   const ops = new TrainingRecorder(b, t, new Map([[scale.name, scale]]))
   const x = ops.tokens(ops.input('x', [b, t, n, d]), 1, n - 1)
@@ -31,7 +31,7 @@ test('a step has both outputs, each in a buffer of its own', () => {
     'gradient/dx',
     'gradient/dscale',
   ])
-  // 234 rows are four parts.
+  // 234 rows are four partial sums.
   expect(listing(program)).toContain(
     'gradient  [2,3,39,8] [2,3,39,8] → [2,3,39,8] [4,8]\n   2  sumRows      sum  [4,8] → [1,8]',
   )

@@ -1,10 +1,10 @@
-/** The operations of training as their formulas say, in float64 (test/reference.ts). */
+/** Reference implementations of the training operations in float64 (see test/reference.ts). */
 import type { Activation, StepOf } from '../../src/program/program.ts'
 import { gelu, type Memory, sigmoid, softmaxOf } from '../reference.ts'
 
 const EPSILON = 1e-6
 
-/** By name; test/reference.ts takes them in. */
+/** Functions by name. test/reference.ts includes them. */
 export const training = {
   rmsNormGradient,
   sumRows,
@@ -20,7 +20,7 @@ export const training = {
   sumFrames,
 }
 
-/** f'(z) from z, or from tanh z. */
+/** Returns f'(z) from z, or from tanh z. */
 export function slope(activation: Activation, at: number): number {
   if (activation === 'none') return 1
   if (activation === 'tanh') return 1 - at * at

@@ -46,12 +46,12 @@ function problem({
     shape: [b, t, n, columns],
     values,
   })
-  /** What the kernel computes, with errors: rows of both outputs. */
+  /** Returns the rows of both outputs with their errors, computed like the kernel. */
   function results(backend: BackendUnderTest) {
     const near = new Errors(backend)
     const dinputs = new Float64Array(b * t * n * 4 * e)
     const dcarried = new Float64Array(b * n * 2 * e)
-    /** The exponential has 4 units of its own, and ends at the smallest normal number. */
+    /** The exponential has 4 units and ends at the smallest normal number. */
     const gate = (x: number): { value: Near; slope: Near } => {
       const z = near.rounded(Math.exp(-Math.abs(x)), 2 ** -126, 4)
       const large = near.divide(near.exact(1), near.add(near.exact(1), z))
@@ -59,7 +59,7 @@ function problem({
       const value = x < 0 ? { ...small, value: sigmoid(x) } : large
       return { value, slope: near.multiply(small, large) }
     }
-    /** a by exp, with 4 units of its own, and by expm1, with 5. */
+    /** Computes a by exp, with 4 units, and by expm1, with 5. */
     const decayOf = (rho: Near, c: number) => {
       const logA = near.multiply(rho, near.exact(decay[c]!))
       const m = near.rounded(
@@ -200,7 +200,7 @@ testOp(
 testBits(problem({ b: 2, t: 5, n: 9, e: 24, heads: 2, carried: noise(864, 5) }))
 
 describe('the reference', () => {
-  /** Σ dout·out + Σ ds·s of the forward pass. */
+  /** Returns Σ dout·out + Σ ds·s of the forward pass. */
   async function lossOf(op: OpCase, first: boolean, carried: Float32Array, e: number, h: number) {
     const size = carried.length / 2
     const part = (from: number) =>

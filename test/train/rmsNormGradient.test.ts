@@ -13,7 +13,7 @@ interface Problem {
   readonly scale?: Float32Array
 }
 
-/** Rows of a part of dscale. */
+/** Rows of a partial sum of dscale. */
 const PART = 64
 
 function problem({
@@ -27,7 +27,7 @@ function problem({
 }: Problem): OpCase {
   const rows = t * n
   const rowOf = (values: Float32Array, row: number) => values.subarray(row * d, (row + 1) * d)
-  /** Of each row 1 / r, and mean |q·x̂|. */
+  /** 1 / r and mean |q·x̂| of each row. */
   const norms = Array.from({ length: rows }, (_, row) => {
     const squares = rowOf(x, row).reduce((sum, value) => sum + value ** 2, 0)
     const inverse = 1 / Math.sqrt(squares / d + 1e-6)
@@ -44,8 +44,8 @@ function problem({
     record: (ops, inputs) => ops.rmsNormGradient('op', inputs['x']!, inputs['dy']!, 'scale'),
     bound(precision, want, output) {
       const { unit, smallest } = precision
-      // 1 / r: d squares and their sum, a quotient, 1e-6 and its addition, halved by the root; root
-      // and quotient. What is lost because it is too small was to be divided by 1e-3 or more.
+      // 1 / r: d squares and their sum, a quotient, 1e-6 and its addition, halved by the root. Then
+      // root and quotient. Values lost by underflow would be divided by at least 1e-3.
       const ofNorm = gamma(d + 4, precision) / 2 + 2 * unit
       if (output === 'dscale')
         return want.map((_, at) => {
@@ -55,7 +55,8 @@ function problem({
             sum += Math.abs(rowOf(x, row)[at % d]! * norms[row]!.inverse * rowOf(dy, row)[at % d]!)
           return sum * (ofNorm + gamma(PART + 1, precision)) + 2e3 * smallest * PART
         })
-      // q: two roundings, a difference, a quotient. x̂·mean: the sum of d products, x̂ and r twice.
+      // q: two roundings, a difference, a quotient. x̂·mean: a sum of d products, and x̂ and r
+      // twice.
       return want.map((_, at) => {
         const { inverse, mean } = norms[Math.floor(at / d)]!
         const q = Math.abs(dy[at]! * (1 + scale[at % d]!))
@@ -114,7 +115,7 @@ describe.each(fullTrainingBackends)('goldens on $name', async ({ create }) => {
       problem({ n: x!.length / d, d, x: x!, dy: dy!, scale: scale! }),
     )
     goldens.expect(`${name}/dx`, outputs['dx']!)
-    // Fewer than 64 rows are one part.
+    // Fewer than 64 rows are a single partial sum.
     goldens.expect(`${name}/dscale`, outputs['dscale']!)
   })
 

@@ -12,7 +12,7 @@ function problem(
     ...{ name: `${name} ${b}×${t}×${n}×${d}`.trim(), b, t },
     inputs: { x: { shape: [b, t, n, d], values: x } },
     record: (ops, inputs) => ops.sumFrames('op', inputs['x']!),
-    // Blocks of 64 frames, and their sums. Each addition may lose what is too small.
+    // Sums of blocks of 64 frames, then the sum of these. Each addition may lose small values.
     bound: (precision) => {
       const factor = gamma(64 + Math.ceil((b * t) / 64), precision)
       return sums.map((sum) => sum * factor + 2 * b * t * precision.smallest)

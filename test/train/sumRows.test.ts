@@ -13,7 +13,7 @@ function problem(
     ...{ name: `${name} ${b}×${t}×${n}×${d}`.trim(), b, t },
     inputs: { x: { shape: [b, t, n, d], values: x } },
     record: (ops, inputs) => ops.sumRows('op', inputs['x']!),
-    // Blocks of 64 rows, and their sums. Each addition may lose what is too small.
+    // Sums of blocks of 64 rows, then the sum of these. Each addition may lose small values.
     bound: (precision) => {
       const rows = b * t * n
       const factor = gamma(64 + Math.ceil(rows / 64), precision)

@@ -60,7 +60,7 @@ const arrays: readonly (() => Group)[] = [
   () => npy('<f2', '(0, 7)', false, new Uint8Array(0)),
 ]
 
-/** An entry: its data in the file, and its record in the directory. */
+/** Returns an entry: its data in the file, and its record in the directory. */
 function entry(
   name: string,
   content: Group,
@@ -179,7 +179,7 @@ export const npz: Format = {
   seeds: [() => zip(false, false), () => zip(true, false), () => zip(true, true)],
 }
 
-/** One array and a directory that fits: the mutations hit its header. */
+/** One array with a matching directory, so that mutations reach the header of the array. */
 export const npyInZip: Format = {
   name: 'npy',
   open,

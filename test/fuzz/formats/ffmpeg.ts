@@ -1,6 +1,6 @@
 /**
- * Files that FFmpeg in WebAssembly demuxes: AVI, MPEG-TS, MPEG-PS, FLV, GIF and WebP; and MP4 and
- * Matroska if damage is skipped.
+ * Formats that FFmpeg in WebAssembly demuxes: AVI, MPEG-TS, MPEG-PS, FLV, GIF and WebP. Also MP4
+ * and Matroska if damage is skipped.
  */
 import { readFileSync } from 'node:fs'
 import type { Format } from '../format.ts'
@@ -9,7 +9,7 @@ import { matroska } from './matroska.ts'
 import { mp4 } from './mp4.ts'
 import { openByFfmpeg } from './video.ts'
 
-/** Splits bytes into numbers of a width and the rest. */
+/** Splits bytes into numbers of one width and a rest. */
 function numbers(file: Buffer, from: number, to: number, width: number): Part[] {
   const parts: Part[] = []
   let at = from
@@ -28,10 +28,10 @@ function rest(file: Buffer, from: number, to: number): Part {
   return bytes(new Uint8Array(file.subarray(from, to)))
 }
 
-/** Chunks that hold numbers: headers and indexes. */
+/** Chunks that contain numbers: headers and indexes. */
 const TABLES = new Set(['avih', 'strh', 'strf', 'idx1', 'VP8X', 'ANIM'])
 
-/** Parses RIFF: chunks with lengths, some of them nested. */
+/** Parses RIFF: chunks with lengths, some of which are nested. */
 function chunks(file: Buffer, from: number, to: number): Part[] {
   const parts: Part[] = []
   let at = from

@@ -5,7 +5,7 @@ import { bytes, type Group, group, number, type Part } from '../parts.ts'
 import type { Random } from '../random.ts'
 import { openDecoded, openDemuxed, openStreamed } from './video.ts'
 
-/** Elements of elements. */
+/** Elements that contain elements. */
 const MASTERS = new Set([
   0x1a45dfa3, 0x18538067, 0x114d9b74, 0x4dbb, 0x1549a966, 0x1654ae6b, 0xae, 0xe0, 0x55b0,
   0x1f43b675, 0xa0, 0x1c53bb6b, 0xbb, 0xb7, 0x1254c367, 0x7373, 0x63c0, 0x67c8, 0xe1, 0x6d80,
@@ -13,7 +13,7 @@ const MASTERS = new Set([
 ])
 const BLOCKS = new Set([0xa3, 0xa1])
 
-/** Bytes of an identifier or a length, by its first one. */
+/** Returns the width of an identifier or length from its first byte. */
 const widthOf = (first: number): number => Math.clz32(first) - 23
 
 function element(id: number, idWidth: number, sizeWidth: number, body: readonly Part[]): Group {
@@ -51,7 +51,7 @@ function bodyOf(id: number, file: Buffer, from: number, to: number): Part[] {
   const uint = (at: number, width: number) =>
     number(width, 'big', BigInt(`0x${file.toString('hex', at, at + width)}`))
   const rest = (at: number) => bytes(new Uint8Array(file.subarray(at, to)))
-  // Track, time, flags with the kind of lacing.
+  // Track number, time, flags with the type of lacing.
   if (BLOCKS.has(id)) return [uint(from, 1), uint(from + 1, 2), uint(from + 3, 1), rest(from + 4)]
   return to - from > 0 && to - from <= 8 ? [uint(from, to - from)] : [rest(from)]
 }
@@ -61,7 +61,7 @@ const parse = (path: string) => (): Group => {
   return group('file', elements(file, 0, file.length))
 }
 
-/** Elements in each other: of unknown length, or of lengths that fit. */
+/** Returns nested elements: of unknown length, or with correct lengths. */
 function nest(random: Random, depth: number): Uint8Array {
   const id = random.pick([
     [0x67, 0xc8],
@@ -102,5 +102,5 @@ export const matroskaStreamed: Format = {
   seeds,
 }
 
-/** The same through FFmpeg in WebAssembly. */
+/** Matroska decoded by FFmpeg in WebAssembly. */
 export const matroskaDecoded: Format = { name: 'matroska-decoded', open: openDecoded, nest, seeds }

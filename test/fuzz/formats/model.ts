@@ -1,4 +1,4 @@
-/** Whole models: what tensors say of the configuration, and metadata that a checkpoint carries. */
+/** Whole models: configurations that follow from the tensors, and metadata of checkpoints. */
 
 import type { ModelSource } from '../../../src/model/options.ts'
 import { TRecViT } from '../../../src/model/trecvit.ts'

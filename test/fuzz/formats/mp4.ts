@@ -1,4 +1,4 @@
-/** MP4 and MOV: boxes (ISO/IEC 14496-12), whole and in fragments. */
+/** MP4 and MOV: boxes (ISO/IEC 14496-12), with and without fragments. */
 import { readFileSync } from 'node:fs'
 import type { Format } from '../format.ts'
 import { bytes, type Group, group, latin, number, type Part } from '../parts.ts'
@@ -19,7 +19,7 @@ const CONTAINERS = new Set([
   'traf',
   'mfra',
 ])
-/** Tables of numbers of 32 bits. */
+/** Tables of 32-bit numbers. */
 const TABLES = new Set([
   'mvhd',
   'tkhd',
@@ -45,10 +45,10 @@ const TABLES = new Set([
   'tfra',
   'mfro',
 ])
-/** Numbers of a table that are mutated one by one. */
+/** Numbers of a table that are mutated individually. */
 const MOST = 64
 
-/** A box with a length of 32 bits, or of 64. */
+/** Returns a box with a length of 32 bits, or 64 bits if `wide`. */
 function box(kind: string, parts: readonly Part[], wide = false): Group {
   const size = number(wide ? 8 : 4, 'big', (places, parent) => places.size(parent))
   return group(
@@ -77,7 +77,7 @@ function bodyOf(kind: string, file: Buffer, from: number, to: number): Part[] {
   return [bytes(new Uint8Array(file.subarray(from, to)))]
 }
 
-/** Descriptions of pictures: 78 bytes, among them width and height, then boxes. */
+/** Parses sample descriptions: 78 bytes, with width and height, then boxes. */
 function entries(file: Buffer, from: number, to: number): Group[] {
   const found: Group[] = []
   for (let at = from; at + 86 <= to; at += file.readUInt32BE(at)) {
@@ -120,12 +120,12 @@ function find(from: Group, kind: string): Group {
   return from.parts.find((part) => part.is === 'group' && part.name === kind) as Group
 }
 
-/** The clip with its index before its pictures, as streams need it. */
+/** Returns the clip with its index before the media data, as streams require. */
 function indexFirst(path: string): Group {
   const root = parse(path)
   const moov = find(root, 'moov')
   const stco = ['trak', 'mdia', 'minf', 'stbl', 'stco'].reduce(find, moov)
-  // Behind the header of the box, its version and its count.
+  // Offsets start after the header of the box, its version and its count.
   stco.parts = stco.parts.map((part, i) => {
     const offset = i < 4 ? null : Number((part as { value: number }).value)
     return offset === null ? part : number(4, 'big', (places) => places.size(moov) + offset)
@@ -135,7 +135,7 @@ function indexFirst(path: string): Group {
   return root
 }
 
-/** The clip of another file in fragments: two `moof` with the packets of its table. */
+/** Returns another file's clip as fragments: two `moof` boxes with the packets of its table. */
 function fragmented(path: string): Group {
   const root = parse(path)
   const u32 = (...values: number[]) => values.map((value) => number(4, 'big', value))
@@ -178,7 +178,7 @@ function fragmented(path: string): Group {
   return root
 }
 
-/** Boxes in each other, the lengths of all fitting. */
+/** Returns nested boxes with correct lengths. */
 function nest(random: Random, depth: number): Uint8Array {
   const kind = random.pick([
     'trak',
@@ -216,7 +216,7 @@ const seeds = [
 
 export const mp4: Format = { name: 'mp4', open: openDemuxed, nest, seeds }
 
-/** Most with the index first: others are stored, and read as files. */
+/** Mostly files with the index first. Others are stored and read as files. */
 const streamed = [
   ...['h264.mp4', 'vfr.mp4', 'mjpeg.mov'].map((name) => () => indexFirst(`test/media/${name}`)),
   () => fragmented('test/media/h264.mp4'),
@@ -231,8 +231,8 @@ export const mp4Streamed: Format = {
   seeds: streamed,
 }
 
-/** The same through FFmpeg in WebAssembly. */
+/** MP4 decoded by FFmpeg in WebAssembly. */
 export const mp4Decoded: Format = { name: 'mp4-decoded', open: openDecoded, nest, seeds }
 
-/** The same through node-webcodecs or the system's ffmpeg. */
+/** MP4 decoded by node-webcodecs or the installed ffmpeg. */
 export const mp4Auto: Format = { name: 'mp4-auto', open: openAuto, nest, seeds }

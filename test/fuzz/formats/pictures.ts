@@ -21,7 +21,7 @@ function chunk(kind: string, data: Part[], pack?: Group['pack']): Group {
   return group('chunk', [length, title, body, crc])
 }
 
-/** Splits a buffer into numbers of these widths and the rest. */
+/** Splits a buffer into numbers of these widths and a rest. */
 function fields(data: Uint8Array, ...widths: readonly number[]): Part[] {
   const parts: Part[] = []
   let at = 0
@@ -48,7 +48,7 @@ function png(file: Buffer): Group {
   return group('file', [latin('\x89PNG\r\n\x1a\n'), ...parts])
 }
 
-/** The pixels inflated, so that mutations reach them; as stored where they are not whole. */
+/** Inflates the pixels, so that mutations reach them. Incomplete pixels stay as stored. */
 function pixels(data: Buffer): Group {
   try {
     return chunk('IDAT', [bytes(new Uint8Array(inflateSync(data)))], deflate)
@@ -57,7 +57,7 @@ function pixels(data: Buffer): Group {
   }
 }
 
-/** A small picture of any kind. */
+/** Returns a small PNG of any type. */
 function smallPng(depth: number, colour: number, interlace: number, side = 8): Group {
   const header = Buffer.from([
     0,
@@ -99,7 +99,7 @@ function frameOf(data: Buffer, side: number | undefined): Part[] {
     : [parts[0]!, number(2, 'big', side), number(2, 'big', side), ...parts.slice(3)]
 }
 
-/** @param side claimed in the frame header, instead of the true ones */
+/** @param side declared side in the frame header, instead of the actual size */
 function jpeg(file: Buffer, side?: number): Group {
   const parts: Part[] = [number(2, 'big', 0xffd8)]
   for (let at = 2; at < file.length; ) {
@@ -128,7 +128,7 @@ export const pngs: Format = {
     () => smallPng(16, 6, 1),
     () => smallPng(1, 0, 0),
     () => smallPng(8, 2, 1),
-    // Claims more than there is.
+    // Declares more pixels than the file has.
     () => smallPng(8, 6, 0, 4096),
   ],
 }

@@ -1,4 +1,4 @@
-/** Requests to infer, and messages of a stream, as a client sends them to the server. */
+/** Inference requests and messages of a stream, as a client sends them to the server. */
 
 import { TrecvitError } from '../../../src/base/error.ts'
 import { createApp } from '../../../src/cli/serve/app.ts'
@@ -25,7 +25,7 @@ const app = createApp({
 })
 const address = 'http://localhost/v2/models/tiny'
 
-/** @throws what the server did not foresee */
+/** @throws unhandled errors of the server */
 function check(): void {
   const [error] = unexpected.splice(0)
   if (error) throw error
@@ -96,7 +96,7 @@ export const infer: Format = {
   },
 }
 
-/** A stream of messages: each part is one. */
+/** A stream of messages. Each part is one message. */
 const stream =
   (opening: object, ...messages: readonly Part[]) =>
   (): Group =>

@@ -1,4 +1,4 @@
-/** Snapshots of streams, in every form. */
+/** Snapshots of streams in all formats. */
 import { crc32 } from '../../../src/base/crc32.ts'
 import type { SnapshotOptions } from '../../../src/index.ts'
 import type { Format } from '../format.ts'

@@ -5,13 +5,13 @@ import type { Written } from '../parts.ts'
 import type { Random } from '../random.ts'
 import { sourceOf } from '../sources.ts'
 
-/** Frames of a case at most. */
+/** Largest number of frames in a case. */
 const FRAMES = 200
 
-/** A module in the place of FFmpeg that gives a small picture for each packet. */
+/** A module that replaces FFmpeg and returns a small picture for each packet. */
 const stub = new URL('stub.wasm', import.meta.url)
 
-/** Reads the frames, or some of them. */
+/** Reads all frames or some of them. */
 async function read(
   { data }: Written,
   random: Random,
@@ -37,26 +37,26 @@ async function read(
   return { decoded }
 }
 
-/** Demuxed, and decoded by the stub. */
+/** Opens a file that is demuxed in JavaScript and decoded by the stub. */
 export const openDemuxed = (file: Written, random: Random): Promise<Opened> =>
   read(file, random, { decoder: 'wasm', decoderUrl: stub })
 
-/** The same from a stream, which cannot be read at any offset. */
+/** Opens the same files as streams, which have no random access. */
 export const openStreamed = (file: Written, random: Random): Promise<Opened> =>
   read(file, random, { decoder: 'wasm', decoderUrl: stub }, 'streams')
 
-/** y4m and pictures, from files and streams. */
+/** Opens y4m and pictures, from files and streams. */
 export const openDecoderless = (file: Written, random: Random): Promise<Opened> =>
   read(file, random, { decoder: 'wasm', decoderUrl: stub }, 'all')
 
-/** Decoded by FFmpeg in WebAssembly. */
+/** Opens a file that is decoded by FFmpeg in WebAssembly. */
 export const openDecoded = (file: Written, random: Random): Promise<Opened> =>
   read(file, random, {
     decoder: 'wasm',
     decoderUrl: new URL('../decoder/decoder.wasm', import.meta.url),
   })
 
-/** Demuxed and decoded by FFmpeg in WebAssembly, from files and streams. */
+/** Opens files and streams that FFmpeg in WebAssembly demuxes and decodes. */
 export const openByFfmpeg = (file: Written, random: Random): Promise<Opened> =>
   read(
     file,
@@ -70,5 +70,5 @@ export const openByFfmpeg = (file: Written, random: Random): Promise<Opened> =>
     'all',
   )
 
-/** Decoded by whatever decodes here. */
+/** Opens a file with the default decoder. */
 export const openAuto = (file: Written, random: Random): Promise<Opened> => read(file, random, {})

@@ -17,7 +17,7 @@ export const y4m: Format = {
     () => clip('W16 H8 F25:1 Ip A1:1 C420jpeg XYSCSS=420JPEG', 192),
     () => clip('W7 H5 F30000:1001 C422p10', 150),
     () => clip('H4 W4 Cmono XCOLORRANGE=FULL', 16),
-    // Claims more than there is.
+    // Declares more pixels than the file has.
     () => clip('W4096 H4096 C444p10', 16),
   ],
 }
