@@ -107,7 +107,7 @@ function make(): Written {
     ? damage(written.data, random, () => write(pick()).data)
     : written.data
   if (data === written.data && data.length <= MAX_FILE) return written
-  // After the cut, parts exceed the bytes: a request or message is the rest at its place.
+  // After damage or a cut, each part is the bytes at its former offset.
   const cut = data.slice(0, MAX_FILE)
   let at = 0
   const parts = written.parts.map(({ part, data: { length } }) => ({
