@@ -345,7 +345,7 @@ async function testChromium() {
       async () => {
         await plays(page)
         await page.click('#camera')
-        await said(page, /^The camera (was not allowed|is not there)/)
+        await said(page, /^The camera (was not allowed|was not found)/)
         assert.equal(await page.getAttribute('#sample', 'aria-pressed'), 'true')
         await movesOn(page, await shownTime(page))
       },

@@ -184,8 +184,12 @@ export const furtherChecks = {
     )
     await page.setInputFiles('#labels', labels)
     await shows(page, 'names', /^small\.npz names \d+ classes: kind 0, kind 1, kind 2 and \d+ more/)
+    // A key that follows too soon would replace this one.
+    await pause(page)
     await key(page, 'Home')
-    await until(page, () => document.getElementById('time').textContent === '0.0 / 15.0 s')
+    await until(page, () =>
+      /after \d+ frames: 1\.$/.test(document.getElementById('prob').textContent),
+    )
     await key(page, 'End')
     await said(page, /^Over all \d+ frames/)
     assert.equal(
