@@ -9,6 +9,7 @@
 
 export type { Device, GpuCapabilities, GpuUse, MatrixDType } from './backend/backend.ts'
 export type { Health } from './backend/engines.ts'
+export type { ModelEvents } from './backend/listeners.ts'
 export type { NdArray } from './base/array.ts'
 export type { DType } from './base/dtype.ts'
 export { TrecvitError } from './base/error.ts'

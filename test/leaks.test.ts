@@ -53,7 +53,7 @@ test('1,000 rounds of loading, running and disposing leave no buffer behind', {
       recordModel(config, { b: 1, t, pixels: 'u8', recent: 'all', encoded: false }),
     )
     const session = new Session(
-      { current: engine, closed: false, get: none, replace: none },
+      { current: engine, closed: false, get: none, replace: none, warn() {} },
       1,
       (t) => programs[t - 1]!,
     )

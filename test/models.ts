@@ -56,7 +56,7 @@ export async function loadModel(
     session: ({ b, recent, encoded }) => {
       const kind = kindOf(recent)
       return new Session(
-        { current: engine, closed: false, get: none, replace: none },
+        { current: engine, closed: false, get: none, replace: none, warn() {} },
         b,
         (t, pixels) => program({ b, t, pixels, recent: kind, encoded }),
         recent,

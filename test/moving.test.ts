@@ -45,7 +45,13 @@ const program: Program = {
 test('a state moved when its old device was lost is moved again, and none stays', async () => {
   const world = new World()
   const [cpu, other, gpu] = [world.engine('wasm'), world.engine('wasm'), world.engine('webgpu')]
-  const engines = { current: cpu, closed: false, get: async () => gpu, replace: async () => other }
+  const engines = {
+    current: cpu,
+    closed: false,
+    get: async () => gpu,
+    replace: async () => other,
+    warn() {},
+  }
   const session = new Session(engines, 1, () => program)
   world.written = () => cpu.lose('it died')
   await session.move('webgpu')
@@ -61,6 +67,7 @@ test('a state that was moved when the model ended does not stay', async () => {
   const engines = {
     current: cpu,
     closed: false,
+    warn() {},
     get: async () => gpu,
     replace: () => Promise.reject(new Error('there is no other')),
   }

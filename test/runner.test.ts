@@ -40,7 +40,13 @@ test('a stream goes on after its state was refused to a frame that was aborted',
     refuse = () => reject(new TrecvitError('no memory'))
   })
   const cpu = engineOf('wasm', [refused])
-  const engines = { current: cpu, closed: false, get: async () => cpu, replace: async () => cpu }
+  const engines = {
+    current: cpu,
+    closed: false,
+    get: async () => cpu,
+    replace: async () => cpu,
+    warn() {},
+  }
   const session = new Session(engines, 1, () => program)
   const stop = new AbortController()
   const aborted = session.advance(pixels, 1, { signal: stop.signal })
@@ -60,7 +66,13 @@ test('a stream that was moved stays there after a frame has failed', async () =>
     if (failure) throw failure
     return {}
   })
-  const engines = { current: gpu, closed: false, get: async () => cpu, replace: async () => gpu }
+  const engines = {
+    current: gpu,
+    closed: false,
+    get: async () => cpu,
+    replace: async () => gpu,
+    warn() {},
+  }
   const session = new Session(engines, 1, () => program)
   await session.advance(pixels, 1)
   await session.move('wasm')

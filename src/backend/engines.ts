@@ -8,10 +8,11 @@
  */
 import { messageOf, TrecvitError } from '../base/error.ts'
 import type { Engine, Kind } from './engine.ts'
+import { Listeners } from './listeners.ts'
 import { type EngineOptions, openCpuEngine, openGpuEngine } from './openEngine.ts'
 
 /** The part of Engines that a session uses. */
-export type EngineSource = Pick<Engines, 'current' | 'get' | 'replace' | 'closed'>
+export type EngineSource = Pick<Engines, 'current' | 'get' | 'replace' | 'closed' | 'warn'>
 
 /** Whether the model can compute. */
 export interface Health {
@@ -26,6 +27,7 @@ export const disposedError = (): TrecvitError =>
   new TrecvitError('The model was disposed of; load it again')
 
 export class Engines {
+  readonly listeners: Listeners = new Listeners()
   readonly #options: EngineOptions
   /** True for device 'auto': accept hardware adapters only. */
   readonly #hardwareOnly: boolean
@@ -75,12 +77,15 @@ export class Engines {
 
   /**
    * Returns the engine of a kind. Opens it if necessary.
+   * @param lost why the stream that asks lost its device; omitted if it did not
    * @throws TrecvitError if there is no such device, or the model was disposed of
    */
-  async get(kind: Kind): Promise<Engine> {
+  async get(kind: Kind, lost?: string): Promise<Engine> {
     this.#closing.signal.throwIfAborted()
     const engine = await this.#take(kind, false)
-    return engine.lost === null ? engine : this.replace(engine, engine.lost)
+    if (engine.lost !== null) return this.replace(engine, engine.lost)
+    if (lost !== undefined) this.#moved(engine, lost)
+    return engine
   }
 
   /**
@@ -102,6 +107,9 @@ export class Engines {
     const found = await next
     return found.lost === null ? found : this.replace(found, found.lost)
   }
+
+  /** Reports a warning to the listeners of the model. */
+  readonly warn = (warning: string): void => this.listeners.emit('warning', warning)
 
   /** Frees all engines, also those that are still being opened. Unfinished work rejects. */
   async dispose(): Promise<void> {
@@ -134,11 +142,20 @@ export class Engines {
       const next = kind === 'wasm' ? await this.get('wasm') : await this.#nextGpu(why)
       if (this.#current === engine) this.#current = next
       this.#failure = null
+      this.#moved(next, why)
       return next
     } catch (error) {
-      if (this.#current === engine && !this.closed) this.#failure = `${why}; ${messageOf(error)}`
+      if (!this.closed) {
+        const reason = `${why}; ${messageOf(error)}`
+        if (this.#current === engine) this.#failure = reason
+        this.warn(`No device can be opened (${reason}); the next frame tries again`)
+      }
       throw error
     }
+  }
+
+  #moved({ backend: { device } }: Engine, reason: string): void {
+    this.listeners.emit('device', { device, reason })
   }
 
   /**

@@ -55,7 +55,8 @@ export async function classify(
   options: ClassifyOptions,
 ): Promise<ClassifyResult> {
   checkOptions('classify', options, CLASSIFY_OPTIONS)
-  const { topK = 5, clips, views = 1, onProgress, ...reading } = options
+  const { topK = 5, clips, views = 1, onProgress, ...given } = options
+  const reading = { onWarning: sessions.engines.warn, ...given }
   const { signal } = reading
   if (clips !== undefined) checkCount('clips', clips)
   if (views !== 1 && views !== 3)

@@ -8,6 +8,7 @@ import type { Stream, StreamModel } from '../stream/stream.ts'
 import { timeOf } from '../stream/timeOf.ts'
 import type { ReadOptions } from '../video/read.ts'
 import type { ClassModel, FrameAnswer } from './heads/classification.ts'
+import { sessionsOf } from './sessions.ts'
 
 /** Thresholds of events. The gap between them keeps a class from flickering. */
 export interface EventOptions {
@@ -101,13 +102,14 @@ export class EventDetector {
 /** See ClassStream.events. */
 export async function* eventsOf(
   stream: Stream<FrameAnswer>,
-  { labels, config: { imageSize } }: ClassModel & StreamModel,
+  model: ClassModel & StreamModel,
   source: FrameSource,
   options: EventOptions & ReadOptions,
 ): AsyncGenerator<VideoEvent, void, undefined> {
   checkOptions('events', options, { enter: 1, leave: 1, minFrames: 1, ...READ_OPTIONS })
-  const { enter, leave, minFrames, ...reading } = options
-  const detector = new EventDetector(labels, {
+  const { enter, leave, minFrames, ...given } = options
+  const reading = { onWarning: sessionsOf(model).engines.warn, ...given }
+  const detector = new EventDetector(model.labels, {
     ...(enter !== undefined && { enter }),
     ...(leave !== undefined && { leave }),
     ...(minFrames !== undefined && { minFrames }),
@@ -115,7 +117,7 @@ export async function* eventsOf(
   const { signal } = reading
   let last: FrameAnswer | undefined
   let time: number | null = null
-  for await (const frame of ahead(framesOf(source, imageSize, reading))) {
+  for await (const frame of ahead(framesOf(source, model.config.imageSize, reading))) {
     time = timeOf(frame) ?? null
     last = await stream.push(frame, signal ? { signal } : {})
     const b = last.tops.length

@@ -8,6 +8,7 @@ import type { ReadOptions } from '../video/read.ts'
 import type { ClassStream } from './classStream.ts'
 import type { ClassStreamOptions, FrameAnswer } from './heads/classification.ts'
 import { RUN_OPTIONS, type RunOptions } from './options.ts'
+import { sessionsOf } from './sessions.ts'
 
 /** A part of a video in which the most probable class stays the same. */
 export interface Segment {
@@ -107,7 +108,8 @@ export async function timelineOf(
   options: TimelineOptions,
 ): Promise<Segment[]> {
   checkOptions('timeline', options, { window: 1, ...RUN_OPTIONS, ...READ_OPTIONS })
-  const { window, onProgress, ...reading } = options
+  const { window, onProgress, ...given } = options
+  const reading = { onWarning: sessionsOf(model).engines.warn, ...given }
   const average = window === undefined ? {} : { average: { frames: window } }
   const stream = model.stream({ ...average, topK: 1 })
   const timeline = new Timeline()

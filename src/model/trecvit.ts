@@ -1,5 +1,6 @@
 import type { Device, MatrixDType } from '../backend/backend.ts'
 import type { Health } from '../backend/engines.ts'
+import type { ModelEvents } from '../backend/listeners.ts'
 import type { NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
@@ -212,6 +213,18 @@ export class TRecViT {
   /** Whether the model can compute, and how many devices or worker threads were lost. */
   get health(): Health {
     return this.#sessions.engines.health
+  }
+
+  /**
+   * Adds a listener: 'device' when streams continue on another device after a loss, 'warning' for
+   * warnings after loading.
+   * @returns a function that removes the listener
+   * @throws TrecvitError if the name is no event
+   * @example
+   * model.on('device', ({ device, reason }) => console.warn(`${reason}: now ${device.backend}`))
+   */
+  on<E extends keyof ModelEvents>(name: E, listener: (event: ModelEvents[E]) => void): () => void {
+    return this.#sessions.engines.listeners.on(name, listener)
   }
 
   /**

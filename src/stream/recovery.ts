@@ -123,7 +123,7 @@ export class Recovery {
     const losses = ++this.#losses
     try {
       if (losses <= PATIENCE) this.#next = await this.#engines.replace(engine, why)
-      else if (engine.kind === 'webgpu') this.#next = await this.#engines.get('wasm')
+      else if (engine.kind === 'webgpu') this.#next = await this.#engines.get('wasm', why)
       else
         throw new TrecvitError(
           `The CPU backend failed ${losses} times in a row (${why}); ` +

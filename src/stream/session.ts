@@ -29,6 +29,8 @@ export interface AdvanceOptions {
 export class Session {
   /** Batch size. */
   readonly b: number
+  /** Reports a warning to the listeners of the model. */
+  readonly warn: (warning: string) => void
   readonly #programFor: ProgramFor
   readonly #average: Average
   readonly #history = new History()
@@ -43,6 +45,7 @@ export class Session {
    */
   constructor(engines: EngineSource, b: number, programFor: ProgramFor, average: Average = 'all') {
     this.b = b
+    this.warn = engines.warn
     this.#programFor = programFor
     this.#average = average
     this.#recovery = new Recovery(

@@ -139,7 +139,8 @@ export class Stream<Answer> {
   ): AsyncGenerator<Answer, void, undefined> {
     checkOptions('run', options, READ_OPTIONS)
     const { signal } = options
-    for await (const frame of ahead(framesOf(frames, this.#model.config.imageSize, options)))
+    const reading = { onWarning: this.#session.warn, ...options }
+    for await (const frame of ahead(framesOf(frames, this.#model.config.imageSize, reading)))
       yield await this.push(frame, signal ? { signal } : {})
   }
 

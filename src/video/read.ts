@@ -8,7 +8,10 @@ import { type SampleOptions, sample } from './sample.ts'
 
 /** Options for reading frames from a file: how to open it, and which frames to sample. */
 export interface ReadOptions extends SampleOptions, Omit<OpenOptions, keyof SampleOptions> {
-  /** Called with each warning about the video, such as damage. Default: warnings are ignored. */
+  /**
+   * Called with each warning about the video, such as damage. By default, methods of a model report
+   * it to the listeners of 'warning', and `readFrames` ignores it.
+   */
   readonly onWarning?: (warning: string) => void
 }
 
