@@ -45,7 +45,7 @@ export function frameRowsOf(
   fail: Fail,
 ): number {
   const entries = Object.entries(inputs)
-  const rows = entries[0]![1].shape.slice(0, -1)
+  const rows = entries[0]?.[1].shape.slice(0, -1) ?? []
   if (entries.every(([, { frameStride }]) => frameStride === undefined)) return sizeOf(rows)
   for (const [role, x] of entries)
     if (axes[role]!.startsWith('rows') && String(x.shape.slice(0, -1)) !== String(rows))

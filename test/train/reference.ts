@@ -18,6 +18,7 @@ export const training = {
   linearInputGradient,
   linearKernelGradient,
   sumFrames,
+  weightValues,
 }
 
 /** Returns f'(z) from z, or from tanh z. */
@@ -303,5 +304,13 @@ function sumFrames({ outputs, inputs }: StepOf<'sumFrames'>, memory: Memory): vo
   memory.rows(inputs.x).forEach((x, row) => {
     const to = out[row % out.length]!
     x.forEach((value, i) => (to[i]! += value))
+  })
+}
+
+/** out[q·k + i, j] = weight[q, i, j] */
+function weightValues({ outputs, weights }: StepOf<'weightValues'>, memory: Memory): void {
+  const values = memory.weight(weights.weight)
+  memory.rows(outputs.out).forEach((row, i) => {
+    row.set(values.subarray(i * row.length, (i + 1) * row.length))
   })
 }
