@@ -15,7 +15,7 @@
 // spent reading the kernel once. So k is split between 32 slices of a workgroup, which has 32
 // columns and 4 rows. The sums of the slices are added in workgroup memory.
 
-// With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.wgsl, lib/exponential.wgsl.
+// With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.wgsl, lib/exponential.wgsl, lib/activations.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/products.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
@@ -137,25 +137,4 @@ fn addAt(at: u32) -> vec4f {
     add[(at + 1u) >> 2u][(at + 1u) & 3u],
     add[(at + 2u) >> 2u][(at + 2u) & 3u],
     add[(at + 3u) >> 2u][(at + 3u) & 3u]);
-}
-
-/**
- * gelu, tanh form: 0.5·x·(1 + tanh u) = x / (1 + e^−2u), u = √(2/π)·(x + 0.044715·x³). Below −64 it
- * is zero in float32.
- */
-fn gelu(x: vec4f) -> vec4f {
-  let u = -1.5957691216057308 * (x + 0.044715 * x * x * x);
-  return select(x, vec4f(-64.0), x < vec4f(-64.0)) / (1.0 + exponential(u));
-}
-
-/**
- * tanh x: the polynomial of Cephes near 0; elsewhere 1 − 2 / (e^2|x| + 1), with the sign of x.
- * WGSL's tanh(100) is NaN on some drivers.
- */
-fn tanh4(x: vec4f) -> vec4f {
-  let z = x * x;
-  let polynomial = (((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z
-    + 1.33314422036e-1) * z - 3.33332819422e-1;
-  let far = 1.0 - 2.0 / (exponential(2.0 * abs(x)) + 1.0);
-  return select(polynomial * z * x + x, select(far, -far, x < vec4f()), abs(x) >= vec4f(0.625));
 }

@@ -13,6 +13,7 @@ export const training = {
   averageGradient,
   poolGradient,
   attentionGradient,
+  activate,
   linearActivationGradient,
   linearGateGradient,
   linearInputGradient,
@@ -30,6 +31,19 @@ export function slope(activation: Activation, at: number): number {
   const sigma = sigmoid(c * (at + 0.044715 * at ** 3))
   const rest = sigmoid(-c * (at + 0.044715 * at ** 3))
   return sigma * (1 + at * rest * c * (1 + 0.134145 * at ** 2))
+}
+
+/** out = f(z)·multiply; f acts on columns 0..activated−1 */
+function activate({ outputs, inputs, params }: StepOf<'activate'>, memory: Memory): void {
+  const z = memory.rows(inputs.z)
+  const multiply = inputs.multiply && memory.rows(inputs.multiply)
+  const f = params.activation === 'gelu' ? gelu : Math.tanh
+  memory.rows(outputs.out).forEach((out, row) => {
+    for (let j = 0; j < out.length; j++) {
+      const value = z[row]![j]!
+      out[j] = (j < params.activated ? f(value) : value) * (multiply?.[row]?.[j] ?? 1)
+    }
+  })
 }
 
 /** dz = dy·f'(z) in columns 0..activated−1, dy in the others */

@@ -1,6 +1,11 @@
 import type { Tensor } from '../../tensor.ts'
-import type { Operation } from '../operation.ts'
+import type { Operation, Sizes } from '../operation.ts'
 import type { Activation } from '../products.ts'
+
+interface Activate {
+  readonly inputs: { readonly z: Tensor; readonly multiply?: Tensor }
+  readonly params: { readonly activation: Activation; readonly activated: number }
+}
 
 interface LinearActivationGradient {
   readonly inputs: { readonly dy: Tensor; readonly at: Tensor }
@@ -22,6 +27,36 @@ interface LinearGateGradient {
 /** Values of `activation` in both kernels. */
 const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
 
+/** Fills in the defaults: the activation applies to all columns. */
+const activatedOf = (
+  { activation = 'none', activated }: Partial<Activate['params']>,
+  { n }: Sizes,
+): Activate['params'] => ({
+  activation,
+  activated: activation === 'none' ? 0 : (activated ?? n!),
+})
+
+/**
+ * out = f(z) ⊙ multiply; f applies to columns 0..activated−1 only. Gradients need z, so training
+ * records linear without an activation, then activate. In the deterministic build out is
+ * bit-identical to the result of linear with the activation.
+ */
+export const activate: Operation<
+  Activate,
+  [z: Tensor, activation: Activation, options?: Activated & { readonly multiply?: Tensor }]
+> = {
+  inputs: { z: 'rows n', multiply: 'rows n?' },
+  params: ['activation'],
+  outputs: { out: 'rows n' },
+  complete: activatedOf,
+  sizes: (_, { inputs, params }) => ({
+    activation: activations[params.activation],
+    multiplied: +!!inputs.multiply,
+  }),
+  fields: ['frameRows', 'n', 'activation', 'activated'],
+  gpu: { fields: ['multiplied'] },
+}
+
 /**
  * Gradient of the activation f of linear: dz = dy ⊙ f'(z) in columns 0..activated−1, dz = dy in the
  * others. `at` is the argument z of gelu, or the result tanh z of tanh.
@@ -33,10 +68,7 @@ export const linearActivationGradient: Operation<
   inputs: { dy: 'rows n', at: 'rows n' },
   params: ['activation'],
   outputs: { dz: 'rows n' },
-  complete: ({ activation = 'none', activated }, { n }) => ({
-    activation,
-    activated: activation === 'none' ? 0 : (activated ?? n!),
-  }),
+  complete: activatedOf,
   sizes: (_, { params }) => ({ activation: activations[params.activation] }),
   fields: ['frameRows', 'n', 'activation', 'activated'],
 }
