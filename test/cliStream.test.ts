@@ -2,6 +2,7 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { TRecViT, type VideoEvent } from '../src/index.ts'
 import { decodeSnapshot } from '../src/stream/snapshot.ts'
 import {
   file,
@@ -73,6 +74,47 @@ describe('stream', () => {
     const rest = await pipe(frames(12).subarray(5 * 1200), ...raw('--model', model, ...options))
     expect(parts[9].probs).toEqual(JSON.parse(lines(rest.stdout)[4]!).probs)
     expect(parts[9].probs).not.toEqual(whole[9].probs)
+  })
+
+  test('--events gives the events of the library', async () => {
+    const options = [
+      '--events',
+      '--frames',
+      '90',
+      '--enter',
+      '0.6',
+      '--leave',
+      '0.4',
+      '--min-frames',
+      '3',
+    ]
+    const { code, stdout } = await run('stream', tour, ...options, '--deterministic', '--json')
+    expect(code).toBe(0)
+    await using library = await TRecViT.load('builtin', { device: 'wasm', deterministic: true })
+    const want: VideoEvent[] = []
+    for await (const event of library.stream().events(tour, {
+      enter: 0.6,
+      leave: 0.4,
+      minFrames: 3,
+      frames: 90,
+    }))
+      want.push(event)
+    expect(want.length).toBeGreaterThan(4)
+    expect(lines(stdout).map((line) => JSON.parse(line))).toEqual(want)
+    const text = lines((await run('stream', tour, ...options, '--deterministic')).stdout)
+    expect(text.length).toBe(want.length)
+    for (const line of text) expect(line).toMatch(/^ +\d+\.\d\d s {2}(enter|leave) .*% {2}[a-z ]+$/)
+  })
+
+  test('thresholds of events are refused without --events, or out of range', async () => {
+    expect(await run('stream', tour, '--enter', '0.6')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('expected "--events" beside them'),
+    })
+    expect(await run('stream', tour, '--events', '--leave', '0.7')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('"leave" expected a probability above 0, at most 0.5'),
+    })
   })
 
   test.each(['all', '4', 'half:3'])(

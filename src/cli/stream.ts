@@ -1,5 +1,5 @@
 /**
- * trecvit stream: prints one line per frame as soon as it is classified.
+ * trecvit stream: prints one line per frame, or per event, as soon as it is known.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
@@ -18,12 +18,14 @@ import {
   addVideoOptions,
   integer,
   type ModelOptions,
+  positive,
   type VideoOptions,
 } from './options.ts'
 import { writeOutput } from './output.ts'
 import { showProgress } from './progress.ts'
 import { action } from './run.ts'
-import { labelOf, percent, print } from './terminal.ts'
+import { type LineOptions, linesOf } from './streamLines.ts'
+import { print } from './terminal.ts'
 
 /** Number formats of a snapshot by name. */
 const forms = {
@@ -31,7 +33,7 @@ const forms = {
   f16: { dtype: 'f16' },
 } as const satisfies Record<string, SnapshotOptions>
 
-interface StreamOptions extends ModelOptions, VideoOptions {
+interface StreamOptions extends ModelOptions, VideoOptions, LineOptions {
   readonly topK: number
   readonly average?: Average
   readonly resetEvery?: number
@@ -67,6 +69,10 @@ export function addStream(program: Command): void {
       'reset the stream after every n frames, for models that drift in long videos',
       integer(1),
     )
+    .option('--events', 'a line when a class enters the video or leaves it, instead of every frame')
+    .option('--enter <p>', 'probability from which a class enters (default: 0.5)', positive)
+    .option('--leave <p>', 'probability below which a class leaves (default: 0.3)', positive)
+    .option('--min-frames <n>', 'answers in a row that decide on it (default: 4)', integer(1))
     .option(
       '--snapshot <file>',
       'write the state of the stream there at the end, at Ctrl-C, or where the video breaks off',
@@ -83,6 +89,7 @@ export function addStream(program: Command): void {
       `
 Examples:
   $ trecvit stream traffic.mp4 --average 8 --reset-every 900
+  $ trecvit stream traffic.mp4 --events --enter 0.6 --leave 0.4 --json
   $ ffmpeg -i rtsp://camera -f yuv4mpegpipe - | trecvit stream - --average half:15 --json
   $ ffmpeg -i in.mov -f rawvideo -pix_fmt rgb24 -s 320x240 - | trecvit stream - --raw 320x240
   $ trecvit stream monday.mp4 --snapshot week.state
@@ -119,6 +126,7 @@ async function stream(
       `"--reset-every" expected at least the ${window} frames of "--average", got ${resetEvery}`,
     )
   }
+  const lines = linesOf(model.labels, options)
   const answers =
     options.resume === undefined
       ? model.stream({ topK, ...(given !== undefined && { average: given }) })
@@ -142,11 +150,11 @@ async function stream(
   }
   const answerAll = (): Promise<void> => {
     let done = 0
-    const line = options.json ? jsonLine : textLine
+    const printAll = (all: readonly string[]) => all.forEach((line) => print(line))
     return overlap(video.frames, push, (answer, { time }) => {
-      print(line({ ...answer, frame: first + done }, time))
+      printAll(lines.add({ ...answer, frame: first + done }, time))
       progress.update(++done)
-    })
+    }).finally(() => printAll(lines.end()))
   }
   try {
     if (options.snapshot === undefined) await answerAll()
@@ -177,13 +185,4 @@ async function resume(model: TRecViT, path: string, topK: number): Promise<Class
   })
   // Copies: the slice() of a Buffer would be a view.
   return model.resume(bytes, { topK })
-}
-
-function textLine({ frame, partial, top }: FrameAnswer, time: number): string {
-  const answer = partial ? '      …' : `${percent(top[0]!.prob, 1)}  ${labelOf(top[0]!)}`
-  return `${String(frame).padStart(6)}  ${time.toFixed(2).padStart(8)} s  ${answer}`
-}
-
-function jsonLine({ frame, partial, top, probs }: FrameAnswer, time: number): string {
-  return JSON.stringify({ frame, time, partial, ...top[0], top, probs: [...probs.data] })
 }
