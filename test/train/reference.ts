@@ -20,6 +20,7 @@ export const training = {
   linearKernelGradient,
   sumFrames,
   weightValues,
+  add,
 }
 
 /** Returns f'(z) from z, or from tanh z. */
@@ -326,5 +327,13 @@ function weightValues({ outputs, weights }: StepOf<'weightValues'>, memory: Memo
   const values = memory.weight(weights.weight)
   memory.rows(outputs.out).forEach((row, i) => {
     row.set(values.subarray(i * row.length, (i + 1) * row.length))
+  })
+}
+
+/** out = a + b */
+function add({ outputs, inputs }: StepOf<'add'>, memory: Memory): void {
+  const [a, b] = [memory.rows(inputs.a), memory.rows(inputs.b)]
+  memory.rows(outputs.out).forEach((out, row) => {
+    out.set(a[row]!.map((value, j) => value + b[row]![j]!))
   })
 }

@@ -1,5 +1,6 @@
 /** Operations of training. Inference imports only their types. */
 export * from './attention.ts'
+export * from './elements.ts'
 export * from './linear.ts'
 export * from './norms.ts'
 export * from './products.ts'
