@@ -21,6 +21,7 @@ export const training = {
   sumFrames,
   weightValues,
   add,
+  concatenate,
 }
 
 /** Returns f'(z) from z, or from tanh z. */
@@ -335,5 +336,13 @@ function add({ outputs, inputs }: StepOf<'add'>, memory: Memory): void {
   const [a, b] = [memory.rows(inputs.a), memory.rows(inputs.b)]
   memory.rows(outputs.out).forEach((out, row) => {
     out.set(a[row]!.map((value, j) => value + b[row]![j]!))
+  })
+}
+
+/** out = [a, b, c] */
+function concatenate({ outputs, inputs }: StepOf<'concatenate'>, memory: Memory): void {
+  const parts = [inputs.a, inputs.b, ...(inputs.c ? [inputs.c] : [])].map(memory.rows)
+  memory.rows(outputs.out).forEach((out, row) => {
+    out.set(parts.flatMap((part) => [...part[row]!]))
   })
 }
