@@ -2,10 +2,12 @@
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { csvLine, parseCsv, parseJsonLines } from '../src/cli/csv.ts'
-import { listVideos, outputsFor } from '../src/cli/videos.ts'
-import { TRecViT } from '../src/index.ts'
+import { workOnMany } from '../src/cli/many.ts'
+import { type Listed, listVideos, outputsFor } from '../src/cli/videos.ts'
+import { TRecViT, TrecvitError } from '../src/index.ts'
 import { file, folder, lines, outcome, run, start, tinyNpz, y4m } from './commandLine.ts'
 
 const clips = join(folder, 'clips')
@@ -122,6 +124,54 @@ describe('classify', () => {
       })
     }
     await library.dispose()
+  })
+
+  test('--jobs gives the rows of one job, also of a video that fails', async () => {
+    const bad = file('bad.y4m', 'YUV4MPEG2 W8 H8\n')
+    const rowsBy = async (jobs: string) => {
+      const args = [paths[3]!, bad, ...paths.slice(0, 3), '--jobs', jobs]
+      const { code } = await classify(...args, '--csv', 'jobs.csv', '--jsonl', 'jobs.jsonl')
+      expect(code).toBe(1)
+      return { csv: parseCsv(read('jobs.csv')), json: parseJsonLines(read('jobs.jsonl')) }
+    }
+    const one = await rowsBy('1')
+    // One job keeps the order of the arguments.
+    const order = [paths[3], bad, ...paths.slice(0, 3)]
+    for (const rows of [one.csv, one.json]) expect(rows.map(({ video }) => video)).toEqual(order)
+    expect(one.json[1]).toEqual({ video: bad, error: 'The video has no frames' })
+    const four = await rowsBy('4')
+    expect(sorted(four.csv)).toEqual(sorted(one.csv))
+    expect(sorted(four.json)).toEqual(sorted(one.json))
+  })
+
+  test.each([1, 3, 9])('--jobs %i works on so many videos at a time', async (jobs) => {
+    const videos = paths.map((path, i) => ({ source: path, name: names[i]! }))
+    const running = new Set<Listed>()
+    const begun: string[] = []
+    let most = 0
+    const work = workOnMany(
+      videos,
+      {
+        what: 'Testing',
+        isDone: () => false,
+        async run(video) {
+          begun.push(video.source)
+          most = Math.max(most, running.add(video).size)
+          await sleep(5)
+          running.delete(video)
+          if (video === videos[1]) throw new TrecvitError('it fails')
+          return null
+        },
+        failed: async (video, error) => {
+          expect([video, error]).toEqual([videos[1], 'it fails'])
+        },
+      },
+      { jobs, quiet: true },
+      new AbortController().signal,
+    )
+    await expect(work).rejects.toThrow('1 of 4 videos have errors')
+    expect(begun).toEqual(paths)
+    expect(most).toBe(Math.min(jobs, paths.length))
   })
 
   test('--continue keeps what is done and tries again what failed', async () => {
