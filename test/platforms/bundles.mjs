@@ -1,12 +1,16 @@
 /**
- * The packed package in the hands of bundlers, with no configuration: each bundle runs in a page of
- * Chromium under a policy without `unsafe-eval`, where the built-in model must answer with the bits
- * that it has everywhere. Needs a build, and npm install --prefix test/platforms.
+ * The packed package in bundlers without configuration: each bundle runs in a page of Chromium under
+ * a policy without `unsafe-eval`. The built-in model must answer with the bits that it has
+ * everywhere, and a video must be decoded. One file for Node must decode a video without
+ * node_modules. Needs a build, ffmpeg, and npm install --prefix test/platforms.
  *
  *     node test/platforms/bundles.mjs [names ...]
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { nodeResolve } from '@rollup/plugin-node-resolve'
 import { build as esbuild } from 'esbuild'
 import { chromium } from 'playwright-core'
@@ -29,7 +33,12 @@ const STRICT = {
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:",
 }
 
+/** A video and its number of frames. */
+const CLIP = fileURLToPath(new URL('../media/h264.mp4', import.meta.url))
+const FRAMES = 10
+
 const { folder } = installPacked()
+copyFileSync(CLIP, join(folder, 'clip.mp4'))
 const entry = join(folder, 'main.js')
 const page = (script) =>
   '<!doctype html><title>bundle</title><link rel="icon" href="data:,">' +
@@ -40,6 +49,12 @@ writeFileSync(
   `
 import { TRecViT } from 'trecvit'
 globalThis.test = () => answer('builtin')
+globalThis.testVideo = async () => {
+  const model = await TRecViT.load('builtin', { device: 'wasm' })
+  const { frames } = await model.classify(new URL('/clip.mp4', location.href))
+  await model.dispose()
+  return frames
+}
 globalThis.testAsset = () => answer(new URL('trecvit/motion.safetensors', import.meta.url))
 async function answer(source) {
   const model = await TRecViT.load(source, { device: 'wasm', deterministic: true })
@@ -142,6 +157,8 @@ async function check(name, open) {
     for (const got of hashes) {
       if (got !== expectedHash) throw new Error(`expected the hash ${expectedHash}, got ${got}`)
     }
+    const frames = await tab.evaluate(() => globalThis.testVideo())
+    if (frames !== FRAMES) throw new Error(`expected ${FRAMES} frames of a video, got ${frames}`)
     passed++
     console.log(
       `ok    ${name}: ${device.threads} threads${device.reason ? ` (${device.reason})` : ''}, ` +
@@ -163,6 +180,7 @@ for (const [name, bundle] of Object.entries(bundlers)) {
     const into = join(folder, 'out', name.replace(/\W/g, ''))
     mkdirSync(into, { recursive: true })
     const script = await bundle(into)
+    copyFileSync(CLIP, join(into, 'clip.mp4'))
     return serve(into, {
       headers: { ...ISOLATED, ...STRICT },
       ...(script && { pages: { '/': page(`/${script}`) } }),
@@ -199,5 +217,42 @@ await check('static files and an import map', async () => {
   })
 })
 await browser.close()
+
+/** Bundles a program into one file, and runs it in a folder without node_modules. */
+async function checkNode(name) {
+  if (process.argv.length > 2 && !process.argv.slice(2).includes(name)) return
+  const alone = mkdtempSync(join(tmpdir(), 'trecvit-'))
+  try {
+    const program = join(folder, 'node.js')
+    writeFileSync(
+      program,
+      `
+import { TRecViT } from 'trecvit'
+import { openVideo } from 'trecvit/video'
+const model = await TRecViT.load('builtin', { device: 'wasm' })
+console.log((await model.classify(await openVideo(process.argv[2]))).frames)
+await model.dispose()
+`,
+    )
+    await esbuild({
+      entryPoints: [program],
+      outfile: join(alone, 'main.mjs'),
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      logLevel: 'error',
+    })
+    const said = execFileSync(process.execPath, ['main.mjs', CLIP], { cwd: alone })
+    if (Number(said) !== FRAMES) throw new Error(`expected ${FRAMES} frames, got ${said}`)
+    passed++
+    console.log(`ok    ${name}`)
+  } catch (error) {
+    failed++
+    console.log(`FAIL  ${name}: ${error.message}`)
+  } finally {
+    rmSync(alone, { recursive: true })
+  }
+}
+await checkNode('esbuild, one file for Node')
 console.log(`${passed} passed, ${failed} failed`)
 process.exit(failed ? 1 : 0)
