@@ -1,6 +1,6 @@
 /**
- * The packed package in bundlers without configuration: each bundle runs in a page of Chromium under
- * a policy without `unsafe-eval`. The built-in model must answer with the bits that it has
+ * Bundles of the packed package, made without configuration. Each runs in a page of Chromium
+ * under a policy without `unsafe-eval`. The built-in model must answer with the bits that it has
  * everywhere, and a video must be decoded. One file for Node must decode a video without
  * node_modules. Needs a build, ffmpeg, and npm install --prefix test/platforms.
  *
