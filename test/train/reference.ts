@@ -7,6 +7,7 @@ const EPSILON = 1e-6
 /** Functions by name. test/reference.ts includes them. */
 export const training = {
   rmsNormGradient,
+  layerNormGradient,
   sumRows,
   rgLruGradient,
   conv1dGradient,
@@ -135,6 +136,34 @@ function rmsNormGradient(
     for (let i = 0; i < x.length; i++) {
       dx[row]![i] = (q(i) - (x[i]! / rms) * product) / rms
       part[i]! += (dy[row]![i]! * x[i]!) / rms
+    }
+  })
+}
+
+/**
+ * dx = (q − mean(q) − x̂·mean(q·x̂)) / s, q = dy·scale; dscale[i] = Σ dy·x̂ over the rows of a part
+ */
+function layerNormGradient(
+  { outputs, inputs, weights, sizes }: StepOf<'layerNormGradient'>,
+  memory: Memory,
+): void {
+  const scale = memory.weight(weights.scale)
+  const dx = memory.rows(outputs.dx)
+  const dscale = memory.rows(outputs.dscale)
+  for (const part of dscale) part.fill(0)
+  const dy = memory.rows(inputs.dy)
+  memory.rows(inputs.x).forEach((x, row) => {
+    const mean = (of: (i: number) => number) => x.reduce((sum, _, i) => sum + of(i), 0) / x.length
+    const centre = mean((i) => x[i]!)
+    const deviation = Math.sqrt(mean((i) => (x[i]! - centre) ** 2) + EPSILON)
+    const normalised = (i: number) => (x[i]! - centre) / deviation
+    const q = (i: number) => dy[row]![i]! * scale[i]!
+    const average = mean(q)
+    const product = mean((i) => q(i) * normalised(i))
+    const part = dscale[Math.floor(row / sizes['part']!)]!
+    for (let i = 0; i < x.length; i++) {
+      dx[row]![i] = (q(i) - average - normalised(i) * product) / deviation
+      part[i]! += dy[row]![i]! * normalised(i)
     }
   })
 }
