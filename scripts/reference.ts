@@ -38,7 +38,8 @@ export async function reference(): Promise<string> {
 }
 
 function sectionOf(op: Op, sources: string): string {
-  const { inputs, weights = {}, states = {}, params = [], outputs, fields } = descriptionOf({ op })
+  const described = descriptionOf({ op })
+  const { inputs, weights = {}, writes = [], states = {}, params = [], outputs, fields } = described
   const start = sources.indexOf(`export const ${op}: `)
   const [from, to] = [sources.lastIndexOf('/**', start), sources.lastIndexOf('*/', start)]
   const text = sources
@@ -49,7 +50,7 @@ function sectionOf(op: Op, sources: string): string {
   const method = types.slice(1, -1).trim().replace(/,$/, '').replace(/\s+/g, ' ')
   const rows = [
     ...rowsOf('input', inputs),
-    ...rowsOf('weight', weights as Readonly<Record<string, string>>),
+    ...rowsOf('weight', weights as Readonly<Record<string, string>>, writes),
     ...rowsOf('state', states),
     ...rowsOf('output', outputs as Readonly<Record<string, string>>),
   ]
@@ -66,9 +67,13 @@ function sectionOf(op: Op, sources: string): string {
 /** Text in lines of at most 100 columns. */
 const folded = (text: string): string => text.replace(/(.{1,100})( |$)/g, '$1\n').trimEnd()
 
-function rowsOf(role: string, axes: Readonly<Record<string, string>>): string[] {
+function rowsOf(
+  role: string,
+  axes: Readonly<Record<string, string>>,
+  writes: readonly string[] = [],
+): string[] {
   return Object.entries(axes).map(([name, of]) => {
-    const optional = of.endsWith('?') ? ', optional' : ''
+    const optional = of.endsWith('?') ? ', optional' : writes.includes(name) ? ', changed' : ''
     return `- ${role} \`${name}\` \`[${of.replace('?', '').replaceAll(' ', ', ')}]\`${optional}`
   })
 }

@@ -17,8 +17,8 @@ COPIED = ["mu.npz", "small.npz", "small_gap.npz", "ops_matmul.npz", "ops_norm.np
           "ops_recurrent.npz", "ops_embed.npz"]
 # The same small arrays stored in four ways, for the reader of checkpoints.
 FORMATS = ["npz_formats.json", "npz_formats.npz", "npz_formats_deflate.npz", "npz_formats_streamed.npz", "npz_formats_zip64.npz"]
-# Gradients of single operations, from the folder train/.
-TRAINING = ["grad_ops.npz"]
+# Gradients of single operations, and runs of the optimiser, from the folder train/.
+TRAINING = ["grad_ops.npz", "adamw.npz"]
 # file: (tokens of a frame, every how many of them are kept)
 THINNED = {"mu_io.npz": (197, 7), "small_io.npz": (17, 4), "small_gap_io.npz": (16, 5)}
 

@@ -23,6 +23,7 @@ export const training = {
   weightValues,
   add,
   concatenate,
+  adamW,
 }
 
 /** Returns f'(z) from z, or from tanh z. */
@@ -373,5 +374,31 @@ function concatenate({ outputs, inputs }: StepOf<'concatenate'>, memory: Memory)
   const parts = [inputs.a, inputs.b, ...(inputs.c ? [inputs.c] : [])].map(memory.rows)
   memory.rows(outputs.out).forEach((out, row) => {
     out.set(parts.flatMap((part) => [...part[row]!]))
+  })
+}
+
+/**
+ * g = gradient·clip/norm (norm ≥ clip > 0) or gradient; m = b1·m + (1 − b1)·g,
+ * v = b2·v + (1 − b2)·g², value −= lr·(c1·m / (√(c2·v) + eps) + decay·value); out = norm
+ */
+function adamW({ outputs, inputs, weights }: StepOf<'adamW'>, memory: Memory): void {
+  const [[rates], [[norm]]] = [inputs.rates, inputs.norm].map(memory.rows) as [
+    [Float64Array],
+    [[number]],
+  ]
+  const [lr, b1, b2, c1, c2, eps, decay, clip] = rates as unknown as number[]
+  const [value, m, v] = [weights.value, weights.m, weights.v].map(memory.weight)
+  memory.rows(outputs.out)[0]![0] = norm
+  if (!Number.isFinite(norm)) return
+  const factor = clip! > 0 && norm >= clip! ? clip! / norm : 1
+  memory.rows(inputs.gradient).forEach((row, i) => {
+    row.forEach((gradient, j) => {
+      const at = i * row.length + j
+      const g = gradient * factor
+      m![at] = b1! * m![at]! + (1 - b1!) * g
+      v![at] = b2! * v![at]! + (1 - b2!) * g ** 2
+      const up = (c1! * m![at]!) / (Math.sqrt(c2! * v![at]!) + eps!) + decay! * value![at]!
+      value![at]! -= lr! * up
+    })
   })
 }

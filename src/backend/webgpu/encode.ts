@@ -30,8 +30,8 @@ export interface Call {
    * ones that the step does not have are undefined.
    */
   readonly bindings: readonly (Tensor | Weight | undefined)[]
-  /** Number of outputs among the bindings. */
-  readonly written: number
+  /** Those of the bindings that the kernel writes. */
+  readonly written: readonly (Tensor | Weight | undefined)[]
   /** The state that the step reads and writes, if any. */
   readonly state: State | undefined
   /** Number of workgroups in x, y and z. */
@@ -45,9 +45,9 @@ export interface Call {
  */
 export function encode(step: Step, dtype: MatrixDType, room: number): Call {
   const described = descriptionOf(step)
-  const { fields, gpu = {} } = described
+  const { fields, gpu = {}, writes = [] } = described
   const { outputs, inputs, weights, states, sizes } = step as AnyStep
-  const written = Object.keys(described.outputs).map((role) => outputs[role]!)
+  const results = Object.keys(described.outputs).map((role) => outputs[role]!)
   const tensors = Object.keys(described.inputs).map((role) => inputs[role])
   const constants = Object.entries(gpu.constants?.(step as AnyStep, room) ?? {})
   return {
@@ -56,17 +56,17 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
     groups: gpu.groups?.(sizes) ?? spread(sizes['count']! / 64),
     params: [
       ...['count', ...fields, ...(gpu.fields ?? [])].map((name) => sizes[name]!),
-      ...written.flatMap(({ offset, stride }) => [offset, stride]),
+      ...results.flatMap(({ offset, stride }) => [offset, stride]),
       ...tensors.flatMap((tensor) =>
         tensor ? [tensor.offset, tensor.stride, frameStrideOf(tensor)] : [0, 0, 0],
       ),
     ],
     bindings: [
-      ...written,
+      ...results,
       ...tensors,
       ...Object.keys(described.weights ?? {}).map((role) => weights[role]),
     ],
-    written: written.length,
+    written: [...results, ...writes.map((role) => weights[role])],
     state: Object.values(states)[0],
     dtype: Object.values(weights).some(({ kind }) => kind === 'matrix') ? dtype : 'f32',
     constants: Object.fromEntries(constants.map(([name, value]) => [name, Number(value)])),

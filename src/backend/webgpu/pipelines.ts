@@ -78,7 +78,7 @@ export class Pipelines {
     if (!found) {
       const step = layoutOf(this.#device, [
         'uniform',
-        ...bindings.map((_, index) => (index < written ? 'storage' : 'read-only-storage')),
+        ...bindings.map((bound) => (written.includes(bound) ? 'storage' : 'read-only-storage')),
       ])
       const pipeline = this.#device.createPipelineLayout({
         bindGroupLayouts: state ? [step, this.streamLayout] : [step],

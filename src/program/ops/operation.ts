@@ -69,6 +69,8 @@ export interface Operation<P extends Parts, _Args extends unknown[]> {
   readonly inputs: AxesOf<P['inputs']>
   /** Axes of each weight: [columns], [rows, columns] or [blocks, rows, columns]. */
   readonly weights?: Partial<AxesOf<P extends { weights: infer W } ? W : None>>
+  /** Weights that the step changes in place; a GPU binds them read_write. */
+  readonly writes?: readonly string[]
   readonly states?: AxesOf<P extends { states: infer S } ? S : None>
   /** Names of the positional parameters, in order. Others are members of the last object. */
   readonly params?: readonly string[]

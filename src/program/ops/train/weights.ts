@@ -1,10 +1,19 @@
-import type { Weight } from '../../tensor.ts'
+import type { Tensor, Weight } from '../../tensor.ts'
+import { spread } from '../launch.ts'
 import type { Fail, Operation } from '../operation.ts'
 
 interface WeightValues {
   readonly inputs: Readonly<Record<never, never>>
   readonly weights: { readonly weight: Weight }
 }
+
+interface AdamW {
+  readonly inputs: { readonly gradient: Tensor; readonly rates: Tensor; readonly norm: Tensor }
+  readonly weights: { readonly value: Weight; readonly m: Weight; readonly v: Weight }
+}
+
+/** Columns of a matrix per unit of work in adamW: two panels. */
+const STRIP = 16
 
 /**
  * out[q·k + i, j] = weight[q, i, j]: the values of a weight, row-major, whatever its layout. A
@@ -16,6 +25,36 @@ export const weightValues: Operation<WeightValues, [weight: string]> = {
   outputs: { out: 'blocks·k n' },
   sizes: (_, { weights: { weight } }, fail) => ({ matrix: isMatrix(weight, fail) }),
   fields: ['k', 'n', 'matrix'],
+}
+
+/**
+ * A step of AdamW: changes a weight and its moments m and v, and returns `norm`. rates = [lr, b1,
+ * b2, c1, c2, eps, decay, clip]. With g = gradient · clip / norm if clip > 0 and norm ≥ clip, else
+ * g = gradient: m = b1·m + (1 − b1)·g, v = b2·v + (1 − b2)·g²,
+ * value = value − lr·(c1·m / (√(c2·v) + eps) + decay·value).
+ *
+ * In update k, counted from 1, c1 = 1 / (1 − b1^k) and c2 = 1 / (1 − b2^k), with b1 and b2 as
+ * rounded to float32. If norm is NaN or infinite, the step changes nothing.
+ */
+export const adamW: Operation<
+  AdamW,
+  [gradient: Tensor, rates: Tensor, norm: Tensor, value: string, m: string, v: string]
+> = {
+  inputs: { gradient: 'blocks·k n', rates: '1 8', norm: '1 1' },
+  weights: { value: 'blocks k n', m: 'blocks k n', v: 'blocks k n' },
+  writes: ['value', 'm', 'v'],
+  outputs: { out: '1 1' },
+  sizes({ blocks, k, n }, { weights: { value, m, v } }, fail) {
+    const all = [value, m, v]
+    if (all.some(({ kind }) => kind !== value.kind)) fail('m and v to have the kind of value')
+    if (new Set(all.map(({ name }) => name)).size < 3) fail('value, m and v to differ')
+    return { matrix: isMatrix(value, fail), elements: blocks! * k! * n! }
+  },
+  fields: ['frameRows', 'k', 'n', 'matrix'],
+  cpu: {
+    units: ({ blocks, k, n, matrix }) => blocks! * (matrix ? Math.ceil(n! / STRIP) : k!),
+  },
+  gpu: { fields: ['elements'], groups: ({ elements }) => spread(elements! / 64) },
 }
 
 /** Returns 1 for a matrix, which is stored in panels on the CPU, and 0 for rows. */
