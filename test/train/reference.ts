@@ -23,6 +23,8 @@ export const training = {
   weightValues,
   add,
   concatenate,
+  gather,
+  scatter,
   adamW,
 }
 
@@ -400,5 +402,36 @@ function adamW({ outputs, inputs, weights }: StepOf<'adamW'>, memory: Memory): v
       const up = (c1! * m![at]!) / (Math.sqrt(c2! * v![at]!) + eps!) + decay! * value![at]!
       value![at]! -= lr! * up
     })
+  })
+}
+
+/** Returns row indices, limited to 0..n−1. */
+const indicesOf = (row: Float64Array, n: number) =>
+  Array.from(row, (value) => Math.max(0, Math.min(n - 1, value)))
+
+/** out[b, t, i] = x[b, t, index[b, i]] */
+function gather({ outputs, inputs }: StepOf<'gather'>, memory: Memory): void {
+  const [, t, n] = inputs.x.shape as [number, number, number]
+  const v = outputs.out.shape[2]!
+  const x = memory.rows(inputs.x)
+  const index = memory.rows(inputs.index)
+  memory.rows(outputs.out).forEach((out, row) => {
+    const frame = Math.floor(row / v)
+    out.set(x[frame * n + indicesOf(index[Math.floor(frame / t)]!, n)[row % v]!]!)
+  })
+}
+
+/** out[b, t, index[b, i]] = x[b, t, i], the token elsewhere */
+function scatter(
+  { outputs, inputs, weights, params: { n } }: StepOf<'scatter'>,
+  memory: Memory,
+): void {
+  const [, t, v] = inputs.x.shape as [number, number, number]
+  const out = memory.rows(outputs.out)
+  const index = memory.rows(inputs.index)
+  for (const row of out) row.set(weights.token ? memory.weight(weights.token) : row.map(() => 0))
+  memory.rows(inputs.x).forEach((x, row) => {
+    const frame = Math.floor(row / v)
+    out[frame * n + indicesOf(index[Math.floor(frame / t)]!, n)[row % v]!]!.set(x)
   })
 }
