@@ -6,11 +6,11 @@
 //
 // Shapes: x and out [rows, d]; scale and bias [⌈d/4⌉] vec4.
 //
-// Work: a workgroup for each row. lib/norm.wgsl keeps the row in registers, lib/rows.wgsl adds the
+// Work: a workgroup for each row. lib/quads.wgsl keeps the row in registers, lib/rows.wgsl adds the
 // sums of the invocations. There are two passes, μ first and then σ², because E[x²] − μ² loses its
 // digits when |μ| ≫ σ.
 
-// With lib/rows.wgsl, lib/frames.wgsl, lib/norm.wgsl.
+// With lib/rows.wgsl, lib/frames.wgsl, lib/quads.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/norms.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;

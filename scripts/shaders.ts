@@ -28,7 +28,7 @@ export function paramsOf(op: Op): string {
 /** Arguments of the templates in gpu/lib, by file: what each means stands in its first lines. */
 export const ARGUMENTS = {
   tile: { sizes: 'p', x: 'x', kernel: 'kernel', epilogue: 'finish' },
-  norm: { sizes: 'p', x: 'x', out: 'out', epilogue: 'scaled' },
+  quads: { sizes: 'p', x: 'x', out: 'out', epilogue: 'scaled' },
 }
 
 /** The text of build/shaders.txt. */

@@ -9,6 +9,8 @@ export const training = {
   rmsNormGradient,
   layerNormGradient,
   sumRows,
+  rowNorms,
+  norm,
   rgLruGradient,
   conv1dGradient,
   averageGradient,
@@ -176,6 +178,22 @@ function sumRows({ outputs, inputs }: StepOf<'sumRows'>, memory: Memory): void {
   const [out] = memory.rows(outputs.out)
   out!.fill(0)
   for (const x of memory.rows(inputs.x)) x.forEach((value, i) => (out![i]! += value))
+}
+
+/** √(Σ values²) */
+const normOf = (values: readonly number[]): number =>
+  Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0))
+
+/** out[i] = √(Σ_j x[i, j]²) */
+function rowNorms({ outputs, inputs }: StepOf<'rowNorms'>, memory: Memory): void {
+  const x = memory.rows(inputs.x)
+  memory.rows(outputs.out).forEach((out, row) => (out[0] = normOf([...x[row]!])))
+}
+
+/** out = √(add² + Σ x²) */
+function norm({ outputs, inputs }: StepOf<'norm'>, memory: Memory): void {
+  const all = [inputs.x, ...(inputs.add ? [inputs.add] : [])].flatMap(memory.rows)
+  memory.rows(outputs.out)[0]![0] = normOf(all.flatMap((row) => [...row]))
 }
 
 /**
