@@ -91,7 +91,7 @@ export function resample(
   const height = y.starts.length
   const top = y.starts[0]!
   const bottom = y.starts[height - 1]! + y.taps
-  for (let row = top; row < bottom; row++) resampleRow(rows, (row - top) * width, samples, row, x)
+  for (let row = top; row < bottom; row += 4) resampleRows(rows, samples, row, top, bottom, x)
   const sums = new Float64Array(width)
   for (let i = 0; i < height; i++) {
     sums.fill(0)
@@ -110,22 +110,43 @@ export function rowsNeeded(y: Axis): number {
   return y.starts.at(-1)! + y.taps - y.starts[0]!
 }
 
-function resampleRow(
+/**
+ * Resamples four rows along x: four sums that do not depend on each other are faster than one. The
+ * last row, before `bottom`, stands for rows after it.
+ * @param top source row of the first row of `out`
+ */
+function resampleRows(
   out: Float32Array,
-  at: number,
   { data, stride, step, start }: Samples,
   row: number,
+  top: number,
+  bottom: number,
   { starts, weights, taps }: Axis,
 ): void {
+  const width = starts.length
+  const next = (count: number): number => Math.min(count, bottom - 1 - row)
+  const [r1, r2, r3] = [next(1), next(2), next(3)]
+  const [d1, d2, d3] = [r1 * stride, r2 * stride, r3 * stride]
   const base = start + row * stride
+  const at = (row - top) * width
   let w = 0
-  for (let i = 0; i < starts.length; i++) {
+  for (let i = 0; i < width; i++) {
     let from = base + starts[i]! * step
-    let sum = 0
+    let s0 = 0
+    let s1 = 0
+    let s2 = 0
+    let s3 = 0
     for (let k = 0; k < taps; k++) {
-      sum += weights[w++]! * data[from]!
+      const weight = weights[w++]!
+      s0 += weight * data[from]!
+      s1 += weight * data[from + d1]!
+      s2 += weight * data[from + d2]!
+      s3 += weight * data[from + d3]!
       from += step
     }
-    out[at + i] = sum
+    out[at + i] = s0
+    out[at + r1 * width + i] = s1
+    out[at + r2 * width + i] = s2
+    out[at + r3 * width + i] = s3
   }
 }
