@@ -11,6 +11,7 @@ const groups = {
     'timeline',
     'camera',
     'video-input',
+    'damaged-video',
     'batch',
     'command-line',
     'checkpoints',
