@@ -11,6 +11,8 @@ export const training = {
   sumRows,
   rowNorms,
   norm,
+  crossEntropy,
+  squaredError,
   rgLruGradient,
   conv1dGradient,
   averageGradient,
@@ -194,6 +196,33 @@ function rowNorms({ outputs, inputs }: StepOf<'rowNorms'>, memory: Memory): void
 function norm({ outputs, inputs }: StepOf<'norm'>, memory: Memory): void {
   const all = [inputs.x, ...(inputs.add ? [inputs.add] : [])].flatMap(memory.rows)
   memory.rows(outputs.out)[0]![0] = normOf(all.flatMap((row) => [...row]))
+}
+
+/** loss = w·log Σ e^logits − Σ q·logits, dlogits = w·softmax(logits) − q; q targets, w = Σ q */
+function crossEntropy({ outputs, inputs }: StepOf<'crossEntropy'>, memory: Memory): void {
+  const [targets, loss] = [inputs.targets, outputs.loss].map(memory.rows)
+  const dlogits = memory.rows(outputs.dlogits)
+  memory.rows(inputs.logits).forEach((logits, row) => {
+    const q = targets![row]!
+    const sum = (of: (i: number) => number) => q.reduce((total, _, i) => total + of(i), 0)
+    const largest = logits.reduce((one, other) => Math.max(one, other))
+    const log = Math.log(sum((i) => Math.exp(logits[i]! - largest)))
+    const w = sum((i) => q[i]!)
+    loss![row]![0] = w * log + sum((i) => q[i]! * (largest - logits[i]!))
+    dlogits[row]!.set(softmaxOf(logits).map((p, i) => w * p - q[i]!))
+  })
+}
+
+/** loss = w·Σ (prediction − target)², dprediction = 2·w·(prediction − target) */
+function squaredError({ outputs, inputs }: StepOf<'squaredError'>, memory: Memory): void {
+  const [target, weight, loss] = [inputs.target, inputs.weight, outputs.loss].map(memory.rows)
+  const dprediction = memory.rows(outputs.dprediction)
+  memory.rows(inputs.prediction).forEach((prediction, row) => {
+    const w = weight![row]![0]!
+    const errors = prediction.map((value, i) => value - target![row]![i]!)
+    loss![row]![0] = w * errors.reduce((sum, error) => sum + error ** 2, 0)
+    dprediction[row]!.set(errors.map((error) => 2 * w * error))
+  })
 }
 
 /**

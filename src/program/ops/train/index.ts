@@ -2,6 +2,7 @@
 export * from './attention.ts'
 export * from './elements.ts'
 export * from './linear.ts'
+export * from './losses.ts'
 export * from './norms.ts'
 export * from './products.ts'
 export * from './sums.ts'
