@@ -13,6 +13,7 @@ export const training = {
   norm,
   crossEntropy,
   squaredError,
+  decayGradient,
   rgLruGradient,
   conv1dGradient,
   averageGradient,
@@ -223,6 +224,16 @@ function squaredError({ outputs, inputs }: StepOf<'squaredError'>, memory: Memor
     loss![row]![0] = w * errors.reduce((sum, error) => sum + error ** 2, 0)
     dprediction[row]!.set(errors.map((error) => 2 * w * error))
   })
+}
+
+/** out = −8·σ(a)·ddecay */
+function decayGradient(
+  { outputs, inputs, weights }: StepOf<'decayGradient'>,
+  memory: Memory,
+): void {
+  const a = memory.weight(weights.a)
+  const [ddecay] = memory.rows(inputs.ddecay)
+  memory.rows(outputs.out)[0]!.set(ddecay!.map((value, i) => -8 * sigmoid(a[i]!) * value))
 }
 
 /**

@@ -28,6 +28,11 @@ interface RgLruGradient {
   readonly params: { readonly heads: number; readonly first: boolean }
 }
 
+interface DecayGradient {
+  readonly inputs: { readonly ddecay: Tensor }
+  readonly weights: { readonly a: Weight }
+}
+
 interface AverageGradient {
   readonly inputs: { readonly dy: Tensor }
   readonly outputs: { readonly dx: Tensor }
@@ -120,6 +125,14 @@ export const rgLruGradient: Operation<
   fields: ['t', 'n', 'e', 'heads', 'first'],
   cpu: { ...perToken, scratch: ({ e, heads }) => (20 * e!) / heads! },
   gpu: { fields: ['carries'] },
+}
+
+/** Gradient of a in decay = −8·softplus(a), which rgLru reads: out = −8·σ(a) ⊙ ddecay. */
+export const decayGradient: Operation<DecayGradient, [ddecay: Tensor, a: string]> = {
+  inputs: { ddecay: '1 e' },
+  weights: { a: 'e' },
+  outputs: { out: '1 e' },
+  fields: ['e'],
 }
 
 /**
