@@ -65,6 +65,8 @@ async function isBuilt(outFile, hash) {
 }
 
 async function compile({ entry, target, outFile, hash }) {
+  // A build that is interrupted may still write the file.
+  await rm(`${outFile}.sha256`, { force: true })
   const asc = 'node_modules/assemblyscript/bin/asc.js'
   await run(asc, entry, '--target', target, '--outFile', outFile)
   await writeFile(`${outFile}.sha256`, hash)
