@@ -72,6 +72,11 @@ export class Recorder {
     this.#weights = weights
   }
 
+  /** The steps so far, in order of execution. */
+  get steps(): readonly Step[] {
+    return this.#steps
+  }
+
   /** Adds the input `pixels` [b, t, height, width, 3]: bytes 0..255 or float32 0..1. */
   pixels(height: number, width: number, dtype: 'u8' | 'f32'): Tensor {
     return this.input('pixels', [this.b, this.t, height, width, 3], dtype)

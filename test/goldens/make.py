@@ -17,8 +17,9 @@ COPIED = ["mu.npz", "small.npz", "small_gap.npz", "ops_matmul.npz", "ops_norm.np
           "ops_recurrent.npz", "ops_embed.npz"]
 # The same small arrays stored in four ways, for the reader of checkpoints.
 FORMATS = ["npz_formats.json", "npz_formats.npz", "npz_formats_deflate.npz", "npz_formats_streamed.npz", "npz_formats_zip64.npz"]
-# Gradients of single operations, and runs of the optimiser, from the folder train/.
-TRAINING = ["grad_ops.npz", "adamw.npz"]
+# Gradients of single operations and of models, models, and runs of the optimiser, from the folder train/.
+TRAINING = ["grad_ops.npz", *(f"{kind}_{name}.npz" for name in ["tok", "gap", "mlp", "patch16"] for kind in ["model", "grad_model"]),
+            "train_steps.npz", "readout_steps.npz", "adamw.npz"]
 # file: (tokens of a frame, every how many of them are kept)
 THINNED = {"mu_io.npz": (197, 7), "small_io.npz": (17, 4), "small_gap_io.npz": (16, 5)}
 
@@ -37,6 +38,7 @@ def main(source, target):
         shutil.copyfile(source / file, target / file)
     for file in TRAINING:
         shutil.copyfile(source / "train" / file, target / file)
+    shutil.copyfile(source / "train" / "configs.json", target / "train_configs.json")
     manifest |= json.loads((source / "train" / "manifest.json").read_text())
     for file, (tokens, every) in THINNED.items():
         with np.load(source / file) as arrays:

@@ -30,6 +30,25 @@ export function readBy(ops: Recorder, { poolType }: Config): Select | undefined 
 }
 
 /**
+ * Records the input of the head: [T] ClassificationDecoder, x[:, 0] or the mean over tokens.
+ * @param encoded encoded tokens [b, t, n, d], at least those that the head reads
+ * @returns [b, t, 1, d]
+ */
+export function recordHeadInput(ops: Recorder, config: Config, encoded: Tensor): Tensor {
+  return readBy(ops, config)?.(encoded) ?? ops.pool('decoder/head_input', encoded)
+}
+
+/**
+ * Records the features of each frame: [T] ClassificationDecoder, nn.tanh(pre_logits(x)).
+ * @returns [b, t, 1, rep]
+ */
+export function recordFrameFeatures(ops: Recorder, headInput: Tensor): Tensor {
+  return dense(ops, 'decoder/frame_features', headInput, 'decoder/pre_logits', {
+    activation: 'tanh',
+  })
+}
+
+/**
  * Records the head.
  * @param encoded encoded tokens [b, t, n, d], at least those that the head reads
  * @returns outputs by name, [b, t, 1, c] each, for every read-out
@@ -40,14 +59,10 @@ export function recordClassification(
   encoded: Tensor,
   readOuts: readonly ReadOut[],
 ): Record<string, Tensor> {
-  // [T] ClassificationDecoder: head_input = x[:, 0] or mean over tokens
-  const headInput = readBy(ops, config)?.(encoded) ?? ops.pool('decoder/head_input', encoded)
-  // nn.tanh(pre_logits(x)), mean over t
-  const features = dense(ops, 'decoder/frame_features', headInput, 'decoder/pre_logits', {
-    activation: 'tanh',
-  })
+  const features = recordFrameFeatures(ops, recordHeadInput(ops, config, encoded))
   const outputs: Record<string, Tensor> = { frame_features: features }
   for (const { path, over } of readOuts) {
+    // mean over t
     const preLogits = ops.average(`${path}pre_logits`, features, over)
     // cls_head, softmax
     const logits = dense(ops, `${path}logits`, preLogits, 'decoder/cls_head')

@@ -31,10 +31,10 @@ export const patchify: Operation<Patchify, [pixels: Tensor, params: Patchify['pa
   gpu: { fields: ['tokens'], constants: ({ sizes }) => ({ BYTES: sizes.bytes! }) },
 }
 
-/** out[b, t] = mean over the tokens of x[b, t]. */
+/** out[f] = mean over the tokens of x[f]. */
 export const pool: Operation<Pool, [x: Tensor]> = {
-  inputs: { x: 'b t n d' },
-  outputs: { out: 'b t 1 d' },
+  inputs: { x: 'videos times n d' },
+  outputs: { out: 'videos times 1 d' },
   fields: ['n', 'd'],
   cpu: { units: ({ frames }) => frames! },
 }

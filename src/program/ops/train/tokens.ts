@@ -23,9 +23,9 @@ interface Scatter extends Gather {
  * the class token.
  */
 export const poolGradient: Operation<PoolGradient, [dy: Tensor, n: number, pooled: number]> = {
-  inputs: { dy: 'b t 1 d' },
+  inputs: { dy: 'videos times 1 d' },
   params: ['n', 'pooled'],
-  outputs: { dx: 'b t n d' },
+  outputs: { dx: 'videos times n d' },
   sizes({ n, pooled }, _, fail) {
     if (!(pooled! >= 1 && pooled! <= n!)) fail(`1 to ${n} pooled tokens, got ${pooled}`)
     return {}

@@ -1,0 +1,75 @@
+/** Gradients of whole models, against the golden data. */
+import { afterAll, describe, expect, test } from 'vitest'
+import { encoderOf } from '../../src/model/config.ts'
+import { parametersOf, weightTable } from '../../src/model/weights.ts'
+import { sizeOf } from '../../src/program/program.ts'
+import { recordClassifierStep } from '../../src/train/program.ts'
+import {
+  splitWeight,
+  trainingWeights,
+  withMoments,
+  writeParameters,
+} from '../../src/train/weights.ts'
+import { type BackendUnderTest, tagsOf } from '../backends.ts'
+import { Goldens } from '../goldens.ts'
+import { fullTrainingBackends, trainingTeam } from './backends.ts'
+import { goldenConfig, goldenParameters } from './models.ts'
+
+const models = ['tok', 'gap', 'mlp', 'patch16'] as const
+const reports: string[] = []
+
+/** Returns the gradients of the parameters of a golden model, by their official names. */
+async function gradientsOf(
+  name: (typeof models)[number],
+  goldens: Goldens,
+  backend: BackendUnderTest,
+) {
+  const config = goldenConfig(name)
+  const c = config.numClasses
+  const weights = trainingWeights(encoderOf(config), parametersOf(config), weightTable(config))
+  const device = await backend.create(withMoments(weights, weights.copied))
+  writeParameters(device, weights, await goldenParameters(name))
+  const { shape, values } = goldens.get('video')
+  const [b, t] = shape as [number, number]
+  const program = recordClassifierStep(
+    { config, weights, trained: weights.copied },
+    { b, t },
+    'pixels',
+    false,
+  )
+  const replay = await device.prepare(program)
+  const state = await device.createState(program.states)
+  const targets = new Float32Array(b * c).fill(0.1 / c / b)
+  goldens.get('labels').values.forEach((label, video) => {
+    targets[video * c + label]! += 0.9 / b
+  })
+  const outputs = await replay.run(state, 0, { pixels: Uint8Array.from(values), targets })
+  for (const part of [state, replay, device]) part.dispose()
+  const gradients = new Map(
+    parametersOf(config).map((parameter) => [
+      parameter.name,
+      new Float32Array(sizeOf(parameter.shape)),
+    ]),
+  )
+  for (const weight of weights.copied)
+    splitWeight(weight, outputs[`gradients/${weight.name}`]!, gradients)
+  return { outputs, gradients }
+}
+
+describe.each([...fullTrainingBackends, trainingTeam])('$name', (backend) => {
+  test.each(models)(
+    'gradients of the golden model "%s"',
+    { tags: tagsOf(backend) },
+    async (name) => {
+      const goldens = await Goldens.open(`grad_model_${name}.npz`)
+      const { outputs, gradients } = await gradientsOf(name, goldens, backend)
+      goldens.expect('logits', outputs['logits']!)
+      goldens.expect('loss', Float32Array.of(outputs['loss']!.reduce((a, b) => a + b)))
+      for (const [parameter, values] of gradients) goldens.expect(`grad/${parameter}`, values)
+      expect(goldens.unseen).toEqual([])
+      reports.push(`${backend.name.padEnd(18)} ${goldens.report()}`)
+    },
+  )
+})
+
+afterAll(() => console.log(reports.join('\n')))
