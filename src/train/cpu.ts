@@ -15,7 +15,8 @@ export const trainingBinaries: Binaries = {
 /**
  * Opens the CPU with the kernels of inference and of training.
  * @param build the deterministic one by default
- * @param options threads by default as many as inference takes
+ * @param options threads by default as many as inference takes; `wasmModule` is
+ *   `trecvit/train.wasm`, compiled
  * @throws TrecvitError if the engine has no WebAssembly SIMD or the weights do not fit
  */
 export async function openTrainingCpu(
@@ -24,7 +25,7 @@ export async function openTrainingCpu(
   options: CpuOptions = {},
 ): Promise<WasmBackend> {
   const { sharedMemory } = cpuCapabilities()
-  const wasmModule = await compile(build, sharedMemory, trainingBinaries)
+  const wasmModule = options.wasmModule ?? (await compile(build, sharedMemory, trainingBinaries))
   const { machine, reason } = await openMachine(build, { ...options, wasmModule })
   return WasmBackend.create(weights, machine, build, reason)
 }

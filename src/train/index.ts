@@ -1,7 +1,22 @@
 /**
- * What training computes with: the recorder and the backends with its operations.
+ * Training: a model learns from labelled clips, in every runtime, to the same bits in the
+ * deterministic build.
  * @module trecvit/train
  */
+
+export type { NdArray } from '../base/array.ts'
+export type { Config } from '../model/config.ts'
+export type { AdamOptions } from './adam.ts'
+export type { Batch, Clips, StepResult } from './batch.ts'
+export { encodeCheckpoint, type LoadParametersOptions, loadParameters } from './checkpoint.ts'
 export { openTrainingCpu } from './cpu.ts'
+export { createModel } from './createModel.ts'
+export type { Evaluation, FitOptions, Progress } from './fit.ts'
 export { openTrainingGpu } from './gpu.ts'
+export { initialise } from './initialise.ts'
+export type { TrainerOptions } from './options.ts'
 export { TrainingRecorder } from './recorder.ts'
+export type { Clip, Sample } from './samples.ts'
+export type { Schedule } from './schedule.ts'
+export { Trainer } from './trainer.ts'
+export type { Parameters } from './weights.ts'

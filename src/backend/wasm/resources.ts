@@ -1,3 +1,4 @@
+import type { Turns } from '../../base/turns.ts'
 import type { Allocator } from './allocator.ts'
 import type { Build } from './builds.ts'
 import type { Machine } from './machine.ts'
@@ -10,16 +11,6 @@ export interface Resources {
   readonly allocator: Allocator
   /** Address of each weight by name. */
   readonly weights: ReadonlyMap<string, number>
+  /** Streams that share a machine take turns. */
   readonly turns: Turns
-}
-
-/** A lock. Streams that share a machine run one at a time, in the order of their calls. */
-export class Turns {
-  #last: Promise<unknown> = Promise.resolve()
-
-  take<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work)
-    this.#last = result.catch(() => {})
-    return result
-  }
 }

@@ -1,3 +1,4 @@
+import { Turns } from '../../base/turns.ts'
 import type { Average, Program, State, Weight } from '../../program/program.ts'
 import type { Backend, Device, Replay, StreamState } from '../backend.ts'
 import { Allocator } from './allocator.ts'
@@ -7,7 +8,7 @@ import { BASE } from './kernels.ts'
 import type { Machine } from './machine.ts'
 import { openHere } from './open.ts'
 import { aligned, WasmReplay } from './replay.ts'
-import { type Resources, Turns } from './resources.ts'
+import type { Resources } from './resources.ts'
 import { WasmState } from './state.ts'
 
 /** The CPU: SIMD kernels in WebAssembly, on a pool of threads or on the caller's thread. */

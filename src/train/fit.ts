@@ -1,0 +1,158 @@
+/** Runs over samples: training and evaluation. */
+import { checkCount, type NdArray } from '../base/array.ts'
+import { checkOptions, type OptionNames } from '../base/options.ts'
+import type { Config } from '../model/config.ts'
+import type { Batch, Clips, StepResult } from './batch.ts'
+import { Random } from './random.ts'
+import { batches, type Clip, type Gathered, type Sample } from './samples.ts'
+
+/** The part of a trainer that a run uses. */
+interface Learner {
+  readonly config: Config
+  readonly trainsHeadOnly: boolean
+  step(batch: Batch): Promise<StepResult>
+  classify(clips: Clips): Promise<NdArray<Float32Array>>
+  features(frames: NdArray<Uint8Array>): Promise<NdArray<Float32Array>>
+}
+
+/** Options of a run over samples. */
+export interface FitOptions {
+  /** How often each sample is used. */
+  readonly epochs: number
+  /** Clips in a batch, 8 by default. */
+  readonly batch?: number
+  /** Of the order of the samples, an integer from 0 to 2³² − 1; 1 by default. */
+  readonly seed?: number
+  /** Number of steps of this run to skip: a saved trainer has made them. */
+  readonly skip?: number
+  /** Ends the run before the next step, with the reason of the signal. */
+  readonly signal?: AbortSignal
+  /**
+   * Called with the samples whose features are computed, and their number, before the first step
+   * of a trainer of the head alone.
+   */
+  readonly onFeatures?: (done: number, total: number) => void
+}
+
+/** What a step of a run did. */
+export interface Progress extends Omit<StepResult, 'logits'> {
+  /** Number of the epoch, from 1. */
+  readonly epoch: number
+  /** Share of the clips of the batch whose most probable class was right before the update. */
+  readonly accuracy: number
+  /** Frames of the batch per second, with the time to read them. */
+  readonly framesPerSecond: number
+}
+
+const OPTIONS: OptionNames<FitOptions> = {
+  epochs: 1,
+  batch: 1,
+  seed: 1,
+  skip: 1,
+  signal: 1,
+  onFeatures: 1,
+}
+
+/** See Trainer.fit. */
+export async function* run(
+  trainer: Learner,
+  samples: readonly Sample[],
+  options: FitOptions,
+): AsyncGenerator<Progress, void, undefined> {
+  checkOptions('fit', options, OPTIONS)
+  const { epochs, batch = 8, seed = 1, skip = 0, signal, onFeatures } = options
+  checkCount('epochs', epochs)
+  checkCount('batch', batch)
+  const random = new Random(seed)
+  const used = trainer.trainsHeadOnly ? await featuresOf(trainer, samples, options) : samples
+  onFeatures?.(samples.length, samples.length)
+  let count = 0
+  for (let epoch = 1; epoch <= epochs; epoch++) {
+    let start = performance.now()
+    for await (const gathered of batches(used, batch, random)) {
+      signal?.throwIfAborted()
+      if (++count <= skip) continue
+      const { logits, ...result } = await trainer.step(batchOf(gathered))
+      const seconds = (performance.now() - start) / 1000
+      const [b, t] = gathered.clips.shape as [number, number]
+      yield {
+        ...{ ...result, epoch, framesPerSecond: (b * t) / seconds },
+        accuracy:
+          gathered.labels.filter((label, index) => rankOf(label, index, logits) === 0).length / b,
+      }
+      start = performance.now()
+    }
+  }
+}
+
+/** Answers for samples that were not trained on. */
+export interface Evaluation {
+  readonly count: number
+  /** Share of the samples whose most probable class is right. */
+  readonly top1: number
+  /** Share of the samples whose class is among the five most probable ones. */
+  readonly top5: number
+  /** confusion[label][answer]: number of samples. */
+  readonly confusion: readonly (readonly number[])[]
+}
+
+/** See Trainer.evaluate. */
+export async function evaluate(
+  trainer: Learner,
+  samples: readonly Sample[],
+  options: Pick<FitOptions, 'batch' | 'signal'> = {},
+): Promise<Evaluation> {
+  checkOptions('evaluate', options, { batch: 1, signal: 1 })
+  const c = trainer.config.numClasses
+  const confusion = Array.from({ length: c }, () => new Array<number>(c).fill(0))
+  let [top1, top5] = [0, 0]
+  for await (const { clips, labels } of batches(samples, options.batch ?? 8)) {
+    options.signal?.throwIfAborted()
+    const logits = await trainer.classify(asClips(clips))
+    for (const [index, label] of labels.entries()) {
+      const rank = rankOf(label, index, logits)
+      top1 += +(rank < 1)
+      top5 += +(rank < 5)
+      const answer = confusion.findIndex((_, other) => rankOf(other, index, logits) === 0)
+      confusion[label]![answer]!++
+    }
+  }
+  const count = samples.length
+  return { count, top1: top1 / count, top5: top5 / count, confusion }
+}
+
+/** Returns how many classes are more probable than a label; of equal ones, the first is. */
+function rankOf(label: number, index: number, { data, shape }: NdArray<Float32Array>): number {
+  const c = shape[1]!
+  const own = data.subarray(index * c, (index + 1) * c)
+  return own.filter(
+    (value, other) => value > own[label]! || (value === own[label]! && other < label),
+  ).length
+}
+
+/** Returns samples of features. */
+async function featuresOf(
+  trainer: Learner,
+  samples: readonly Sample[],
+  { signal, onFeatures }: FitOptions,
+): Promise<Sample[]> {
+  const found: Sample[] = []
+  for await (const { clips, labels } of batches(samples, 1)) {
+    signal?.throwIfAborted()
+    onFeatures?.(found.length, samples.length)
+    const given = asClips(clips)
+    const { data, shape } =
+      'frames' in given ? await trainer.features(given.frames) : given.features
+    found.push({ clip: { data, shape: shape.slice(1) }, label: labels[0]! })
+  }
+  return found
+}
+
+function batchOf({ clips, labels }: Gathered): Batch {
+  return { ...asClips(clips), targets: labels }
+}
+
+function asClips(clips: Clip): Clips {
+  const { data, shape } = clips
+  return data instanceof Uint8Array ? { frames: { data, shape } } : { features: { data, shape } }
+}

@@ -1,0 +1,75 @@
+/** Clips with their classes, and the batches of an epoch. */
+import type { NdArray } from '../base/array.ts'
+import { TrecvitError } from '../base/error.ts'
+import { sizeOf } from '../program/program.ts'
+import type { Random } from './random.ts'
+
+/** A clip [t, H, W, 3] of bytes, or what the head reads of it [t, d]. */
+export type Clip = NdArray<Uint8Array> | NdArray<Float32Array>
+
+/** A clip and its class. */
+export interface Sample {
+  /** The clip, or a function that reads it each time it is needed. */
+  readonly clip: Clip | (() => Clip | Promise<Clip>)
+  /** Class, from 0. */
+  readonly label: number
+}
+
+/** Samples of the same shape, as one array. */
+export interface Gathered {
+  /** [b, t, ..] */
+  readonly clips: Clip
+  readonly labels: readonly number[]
+}
+
+/**
+ * Yields the batches of one epoch. Clips of different shapes are in different batches, so some
+ * batches may have fewer clips.
+ * @param size clips in a batch
+ * @param random order of the samples; without it, the given order
+ */
+export async function* batches(
+  samples: readonly Sample[],
+  size: number,
+  random?: Random,
+): AsyncGenerator<Gathered, void, undefined> {
+  const waiting = new Map<string, { clips: Clip[]; labels: number[] }>()
+  const order = random?.permutation(samples.length) ?? samples.keys()
+  for (const index of order) {
+    const { clip: given, label } = samples[index]!
+    const clip = typeof given === 'function' ? await given() : given
+    const key = `${clip.data.constructor.name} ${clip.shape}`
+    const batch = waiting.get(key) ?? { clips: [], labels: [] }
+    batch.clips.push(clip)
+    batch.labels.push(label)
+    if (batch.clips.length < size) waiting.set(key, batch)
+    else {
+      waiting.delete(key)
+      yield gather(batch)
+    }
+  }
+  for (const batch of waiting.values()) yield gather(batch)
+}
+
+function gather({
+  clips,
+  labels,
+}: {
+  readonly clips: readonly Clip[]
+  readonly labels: readonly number[]
+}): Gathered {
+  const { shape, data } = clips[0]!
+  const size = sizeOf(shape)
+  const all =
+    data instanceof Uint8Array
+      ? new Uint8Array(clips.length * size)
+      : new Float32Array(clips.length * size)
+  for (const [index, clip] of clips.entries()) {
+    if (clip.data.length !== size)
+      throw new TrecvitError(
+        `A clip of shape [${shape}] expected ${size} values, got ${clip.data.length}`,
+      )
+    all.set(clip.data, index * size)
+  }
+  return { clips: { data: all, shape: [clips.length, ...shape] } as Clip, labels }
+}

@@ -1,0 +1,65 @@
+/** A trainer as a file: parameters, moments and the number of steps. */
+import { TrecvitError } from '../base/error.ts'
+import { openCheckpoint } from '../checkpoint/checkpoint.ts'
+import type { Config } from '../model/config.ts'
+import { sizeOf } from '../program/program.ts'
+import { encodeTensors, type Stored, tensorsOf } from './checkpoint.ts'
+import type { Parameters } from './weights.ts'
+
+/** What a trainer needs to continue. */
+export interface Snapshot {
+  readonly config: Config
+  /** Number of updates so far. */
+  readonly steps: number
+  readonly parameters: Parameters
+  /** Values of the moments by the names of their weights. */
+  readonly moments: ReadonlyMap<string, Float32Array>
+}
+
+/** Name of the metadata, which a model alone does not have. */
+const KEY = 'trainer'
+
+/** Writes a snapshot. The file is a model as well: TRecViT.load ignores the moments. */
+export function encodeSnapshot(
+  { config, steps, parameters, moments }: Snapshot,
+  labels?: readonly string[] | null,
+): Promise<Uint8Array> {
+  const { framesPerClip, imageSize } = config
+  const tensors: Stored[] = [
+    ...tensorsOf(config, parameters),
+    ...Array.from(moments, ([name, values]) => ({ name, shape: [values.length], values })),
+  ]
+  return encodeTensors(tensors, {
+    config: JSON.stringify({ framesPerClip, imageSize }),
+    [KEY]: JSON.stringify({ config, steps }),
+    ...(labels && { labels: JSON.stringify(labels) }),
+  })
+}
+
+/**
+ * Reads a snapshot.
+ * @throws TrecvitError if the bytes are damaged, or are a model without moments
+ */
+export async function decodeSnapshot(bytes: Uint8Array): Promise<Snapshot> {
+  const file = await openCheckpoint(bytes)
+  try {
+    const json = file.metadata[KEY]
+    if (json === undefined)
+      throw new TrecvitError(
+        'The snapshot of a trainer expected bytes from "save", got a model without moments; ' +
+          'start a new trainer from it',
+      )
+    const { config, steps } = JSON.parse(json) as Pick<Snapshot, 'config' | 'steps'>
+    const parameters = new Map<string, Float32Array>()
+    const moments = new Map<string, Float32Array>()
+    for (const { name, shape } of file.tensors.values()) {
+      const values = new Float32Array(sizeOf(shape))
+      await file.read(name, (part, at) => values.set(part, at))
+      if (/^[mv]\//.test(name)) moments.set(name, values)
+      else parameters.set(name, values)
+    }
+    return { config, steps, parameters, moments }
+  } finally {
+    await file.close()
+  }
+}

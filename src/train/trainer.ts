@@ -1,0 +1,203 @@
+import type { NdArray } from '../base/array.ts'
+import { TrecvitError } from '../base/error.ts'
+import { type Config, checkConfig, encoderOf } from '../model/config.ts'
+import type { LoadOptions } from '../model/options.ts'
+import { TRecViT } from '../model/trecvit.ts'
+import { parametersOf, weightTable } from '../model/weights.ts'
+import { type Batch, type Clips, checkClips, type StepResult, targetsOf } from './batch.ts'
+import { encodeCheckpoint } from './checkpoint.ts'
+import { type Evaluation, evaluate, type FitOptions, type Progress, run } from './fit.ts'
+import { Optimizer } from './optimizer.ts'
+import { checkTrainerOptions, type TrainerOptions } from './options.ts'
+import {
+  type ClassifierTraining,
+  recordClassifier,
+  recordClassifierStep,
+  recordHeadInputs,
+} from './program.ts'
+import type { Sample } from './samples.ts'
+import { decodeSnapshot, encodeSnapshot } from './snapshot.ts'
+import { type Parameters, trainingWeights } from './weights.ts'
+
+/**
+ * Trains a classifier: AdamW on the cross-entropy of whole clips. The weights and their moments
+ * stay on the device.
+ * @example
+ * const trainer = await Trainer.create(config, initialise(config, 1), {
+ *   schedule: { peak: 1e-3, warmup: 100, steps: 1000 },
+ * })
+ * for (const batch of batches) console.log((await trainer.step(batch)).loss)
+ * const bytes = await encodeCheckpoint(config, await trainer.parameters())
+ */
+export class Trainer {
+  readonly config: Config
+  readonly #optimizer: Optimizer
+  readonly #labelSmoothing: number | undefined
+
+  private constructor(config: Config, optimizer: Optimizer, labelSmoothing: number | undefined) {
+    this.config = config
+    this.#optimizer = optimizer
+    this.#labelSmoothing = labelSmoothing
+  }
+
+  /**
+   * Opens a device and writes the parameters.
+   * @param parameters values of all parameters, for example from `initialise`
+   * @throws TrecvitError if the configuration has no classes, a parameter is missing or has another
+   *   size, an option is wrong, or the weights do not fit
+   */
+  static async create(
+    config: Config,
+    parameters: Parameters,
+    options: TrainerOptions,
+  ): Promise<Trainer> {
+    checkTrainerOptions(options)
+    checkConfig(config)
+    if (config.numClasses === 0)
+      throw new TrecvitError('Config "numClasses" expected at least 1 to train a classifier, got 0')
+    const weights = trainingWeights(encoderOf(config), parametersOf(config), weightTable(config))
+    const optimizer = await Optimizer.open(weights, parameters, options)
+    return new Trainer(config, optimizer, options.labelSmoothing)
+  }
+
+  /** Number of updates so far. */
+  get steps(): number {
+    return this.#optimizer.steps
+  }
+
+  /** Whether only the head is trained, so that features of a clip stay the same. */
+  get trainsHeadOnly(): boolean {
+    return this.#optimizer.training.trained.every(({ name }) => name.startsWith('decoder/'))
+  }
+
+  /**
+   * Makes one update.
+   * @throws TrecvitError if the batch does not fit the model, if features are given but more than
+   *   the head is trained, or if the loss or a gradient is not finite; the weights are then
+   *   unchanged
+   */
+  async step(batch: Batch): Promise<StepResult> {
+    if ('features' in batch && !this.trainsHeadOnly)
+      throw new TrecvitError('"features" expected a trainer of the head alone; give "frames"')
+    const { b, t, from, input } = checkClips(this.config, batch)
+    const targets = targetsOf(this.config, batch.targets, b, this.#labelSmoothing)
+    const { result, outputs } = await this.#optimizer.update(
+      `step ${from} ${b} ${t}`,
+      () => recordClassifierStep(this.#training, { b, t }, from, true),
+      { [from]: input, targets },
+    )
+    return { ...result, logits: { data: outputs['logits']!, shape: [b, this.config.numClasses] } }
+  }
+
+  /**
+   * Returns the logits [b, c] of whole clips with the present weights.
+   * @throws TrecvitError if the clips do not fit the model
+   */
+  async classify(clips: Clips): Promise<NdArray<Float32Array>> {
+    const { b, t, from, input } = checkClips(this.config, clips)
+    const { logits } = await this.#optimizer.device.run(
+      `classify ${from} ${b} ${t}`,
+      () => recordClassifier(this.#training, { b, t }, from),
+      { [from]: input },
+    )
+    return { data: logits!, shape: [b, this.config.numClasses] }
+  }
+
+  /**
+   * Returns what the head reads, [b, t, d]: the class token, or the mean over tokens. While only
+   * the head is trained, this stays the same.
+   * @param frames [b, t, H, W, 3], bytes
+   * @throws TrecvitError if the clips do not fit the model
+   */
+  async features(frames: NdArray<Uint8Array>): Promise<NdArray<Float32Array>> {
+    const { b, t, input } = checkClips(this.config, { frames })
+    const outputs = await this.#optimizer.device.run(
+      `features ${b} ${t}`,
+      () => recordHeadInputs(this.#training, { b, t }),
+      { pixels: input },
+    )
+    return { data: outputs['head_input']!, shape: [b, t, this.config.width] }
+  }
+
+  /**
+   * Trains on samples, and yields what each step did. A trainer of the head alone computes what the
+   * head reads once for each sample, so that an epoch takes milliseconds.
+   * @throws TrecvitError as `step` does
+   * @example
+   * for await (const { step, loss, accuracy } of trainer.fit(samples, { epochs: 10 }))
+   *   console.log(step, loss, accuracy)
+   */
+  fit(samples: readonly Sample[], options: FitOptions): AsyncGenerator<Progress, void, undefined> {
+    return run(this, samples, options)
+  }
+
+  /**
+   * Classifies samples with the present weights.
+   * @param options.batch clips in a batch, 8 by default
+   * @throws TrecvitError as `classify` does
+   * @example
+   * const { top1 } = await trainer.evaluate(samples)
+   */
+  evaluate(
+    samples: readonly Sample[],
+    options: Pick<FitOptions, 'batch' | 'signal'> = {},
+  ): Promise<Evaluation> {
+    return evaluate(this, samples, options)
+  }
+
+  /** Returns the values of all parameters, by their official names. */
+  parameters(): Promise<Map<string, Float32Array>> {
+    return this.#optimizer.parameters()
+  }
+
+  /**
+   * Returns the trainer as a .safetensors file: parameters, moments and the number of steps. A
+   * trainer that `resume` makes of it gives the same bits as this one.
+   * @param labels names of the classes: the file is a model as well
+   */
+  async save(labels?: readonly string[]): Promise<Uint8Array> {
+    const { config, steps } = this
+    const parameters = await this.parameters()
+    const moments = await this.#optimizer.moments()
+    return encodeSnapshot({ config, steps, moments, parameters }, labels)
+  }
+
+  /**
+   * Continues a trainer from the bytes of `save`.
+   * @param options as for the trainer that was saved
+   * @throws TrecvitError as `create` does, or if the bytes are not those of a trainer that trained
+   *   the same parameters
+   */
+  static async resume(bytes: Uint8Array, options: TrainerOptions): Promise<Trainer> {
+    const { config, steps, parameters, moments } = await decodeSnapshot(bytes)
+    const trainer = await Trainer.create(config, parameters, options)
+    try {
+      trainer.#optimizer.restore(steps, moments)
+    } catch (error) {
+      trainer.dispose()
+      throw error
+    }
+    return trainer
+  }
+
+  /**
+   * Returns a model with the present parameters.
+   * @param options as for TRecViT.load, for example `labels`
+   */
+  async model(options: LoadOptions = {}): Promise<TRecViT> {
+    return TRecViT.load(await encodeCheckpoint(this.config, await this.parameters()), options)
+  }
+
+  /** Frees the memory of the device. Later calls reject. */
+  dispose(): void {
+    this.#optimizer.device.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  get #training(): ClassifierTraining {
+    return { ...this.#optimizer.training, config: this.config }
+  }
+}
