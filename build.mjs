@@ -161,6 +161,8 @@ await build({
         })),
     },
     elsewhere(/weights\/index\.ts$/, './weights/index.js'),
+    // From the command line: the build of inference has no such file.
+    elsewhere(/^\.\.\/train\/index\.ts$/, '../train/index.js'),
     elsewhere(/\/npz\.ts$/, './weights/npz.js'),
   ],
   external: ['node:*', ...Object.keys({ ...dependencies, ...peerDependencies })],
@@ -179,6 +181,7 @@ await build({
   ],
 })
 await copyFile('build/trecvit.wasm', 'dist/trecvit.wasm')
+if (withTraining) await copyFile('build/train/trecvit.wasm', 'dist/train/trecvit.wasm')
 await copyFile('build/worker.txt', 'dist/worker.js')
 await chmod('dist/cli/index.js', 0o755)
 // The optional decoder, if it was built (npm run build:decoder).

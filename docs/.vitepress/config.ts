@@ -13,6 +13,7 @@ const groups = {
     'video-input',
     'damaged-video',
     'batch',
+    'training',
     'command-line',
     'checkpoints',
     'weights',

@@ -19,6 +19,7 @@ import {
   addVideoOptions,
   integer,
   type ModelOptions,
+  PAPER,
 } from './options.ts'
 import { writeOutput } from './output.ts'
 import { type RowOptions, Rows } from './rows.ts'
@@ -39,9 +40,6 @@ interface CommandOptions
   readonly vtt?: string
   readonly segments?: boolean
 }
-
-/** Evaluation on Kinetics-400 as in the paper: 4 × 3 views, every second frame at 25 frames/s. */
-const PAPER = { clips: 4, views: '3', stride: 2, fps: 25 } as const
 
 export function addClassify(program: Command): void {
   const command = program
@@ -98,7 +96,7 @@ Examples:
     )
     .action(
       action<CommandOptions, [string[]]>(([videos], options, signal) =>
-        classify(videos, options.protocol ? { ...PAPER, ...options } : options, signal),
+        classify(videos, options.protocol ? { ...PAPER, views: '3', ...options } : options, signal),
       ),
     )
 }

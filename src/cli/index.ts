@@ -10,6 +10,7 @@ import { addBench } from './bench.ts'
 import { addClassify } from './classify.ts'
 import { addConvert } from './convert.ts'
 import { addDoctor } from './doctor.ts'
+import { addEvaluate } from './evaluate.ts'
 import { addFeatures } from './features.ts'
 import { addInspect } from './inspect.ts'
 import { addModels } from './models.ts'
@@ -18,6 +19,7 @@ import { exitCodes, outputFailed, report } from './run.ts'
 import { addServe } from './serve.ts'
 import { addStream } from './stream.ts'
 import { printBytes } from './terminal.ts'
+import { addTrain } from './train.ts'
 
 const program = new Command('trecvit')
   .description(
@@ -43,6 +45,8 @@ for (const add of [
   addClassify,
   addStream,
   addFeatures,
+  addTrain,
+  addEvaluate,
   addInspect,
   addConvert,
   addPull,

@@ -34,6 +34,9 @@ export interface VideoOptions extends GlobalOptions {
   readonly rate?: number
 }
 
+/** Evaluation on Kinetics-400 as in the paper: 4 × 3 views, every second frame at 25 frames/s. */
+export const PAPER = { clips: 4, views: 3, stride: 2, fps: 25 } as const
+
 /** Returns a parser of integers from `least` to `most`. */
 export function integer(
   least: number,

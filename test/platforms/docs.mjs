@@ -5,9 +5,10 @@
  * `<!-- prints: text -->` before a block names what its output must contain. Blocks without an
  * error within a minute pass.
  *
- * Each block has a folder of its own with the built package, `clip.mp4`, `clip.vtt`, `clips/` and
- * `model.safetensors`. Weights by name come from a local server, and `trecvit serve` listens on
- * port 8000. Needs a build, and npm install --prefix test/platforms.
+ * Each block has a folder of its own with the built package, `clip.mp4`, `clip.vtt`, `clips/`,
+ * `actions/` with a folder for each class, and `model.safetensors`. Weights by name come from a
+ * local server, and `trecvit serve` listens on port 8000. Needs a build, and npm install --prefix
+ * test/platforms.
  *
  *     node test/platforms/docs.mjs [file of Markdown...]
  */
@@ -90,6 +91,13 @@ function folderOf(name) {
   cpSync(join(root, 'models/tour.mp4'), join(folder, 'clip.mp4'))
   cpSync(captions, join(folder, 'clip.vtt'))
   cpSync(join(root, 'models/tour.mp4'), join(folder, 'clips/tour.mp4'))
+  for (const [label, clip] of [
+    ['wave', 'tour.mp4'],
+    ['clap', 'short.webm'],
+  ]) {
+    mkdirSync(join(folder, 'actions', label), { recursive: true })
+    cpSync(join(root, 'models', clip), join(folder, 'actions', label, clip))
+  }
   cpSync(join(root, 'models/motion.safetensors'), join(folder, 'model.safetensors'))
   return folder
 }

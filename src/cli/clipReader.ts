@@ -1,0 +1,41 @@
+import type { NdArray } from '../base/array.ts'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
+import type { Config } from '../model/config.ts'
+import { framesOf } from '../stream/frames.ts'
+import { toInput } from '../stream/input.ts'
+
+/** Which frames of a video are read. */
+export interface ClipChoice {
+  /** Number of frames; a shorter video has fewer. */
+  readonly frames: number
+  /** Every how many frames of the video are taken. */
+  readonly stride: number
+  readonly signal?: AbortSignal
+}
+
+/** A clip is looked for in so many clips from the start of a video. */
+const SEARCHED = 8
+
+/**
+ * Reads the clip in the middle of a video, as the model reads it.
+ * @returns [t, H, W, 3], bytes
+ * @throws TrecvitError if the video cannot be read or has no frames
+ */
+export async function readClip(
+  source: string,
+  { imageSize }: Pick<Config, 'imageSize'>,
+  { frames, stride, signal }: ClipChoice,
+): Promise<NdArray<Uint8Array>> {
+  const options = { stride, frames: SEARCHED * frames, ...(signal && { signal }) }
+  const held: Uint8Array[] = []
+  for await (const frame of framesOf(source, imageSize, options))
+    held.push((await toInput(frame, 1, imageSize)) as Uint8Array)
+  const t = Math.min(frames, held.length)
+  if (t === 0) throw new TrecvitError(`${quote(source)} has no frames`)
+  const first = Math.floor((held.length - t) / 2)
+  const size = held[0]!.length
+  const data = new Uint8Array(t * size)
+  held.slice(first, first + t).forEach((pixels, index) => data.set(pixels, index * size))
+  return { data, shape: [t, ...imageSize, 3] }
+}

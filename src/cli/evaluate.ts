@@ -1,0 +1,159 @@
+/** trecvit evaluate: how often a model is right on labelled videos. */
+import { type Command, Option } from 'commander'
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
+import type { TRecViT } from '../model/trecvit.ts'
+import { type Labelled, listLabelled } from './labelled.ts'
+import { openModel } from './model.ts'
+import { addModelOptions, integer, type ModelOptions, PAPER } from './options.ts'
+import { showProgress } from './progress.ts'
+import { action } from './run.ts'
+import { note, print, table } from './terminal.ts'
+
+interface EvaluateOptions extends ModelOptions {
+  readonly stride?: number
+  readonly clips?: number
+  readonly protocol?: 'paper'
+}
+
+/** Result for labelled videos. */
+interface Result {
+  readonly videos: number
+  readonly top1: number
+  readonly top5: number
+  readonly classes: readonly {
+    readonly label: string
+    readonly videos: number
+    /** Share of its videos whose most probable class is right. */
+    readonly top1: number
+    /** Answers for its videos, by the most probable class. */
+    readonly answers: Readonly<Record<string, number>>
+  }[]
+  /** Videos that could not be read, and why. */
+  readonly errors: readonly { readonly video: string; readonly error: string }[]
+}
+
+export function addEvaluate(program: Command): void {
+  const command = program
+    .command('evaluate')
+    .argument(
+      '<data>',
+      'a folder with a folder of videos for each class, or a file with a path and a class a line',
+    )
+    .summary('count how often a model is right on labelled videos')
+    .description('Classifies labelled videos: top-1, top-5, each class, and what it is taken for.')
+    .option('--stride <n>', 'take every n-th frame', integer(1))
+    .option(
+      '--clips <n>',
+      'clips of each video, spread evenly; by default one of all frames',
+      integer(1),
+    )
+    .addOption(
+      new Option(
+        '--protocol <name>',
+        'paper: 4 clips in 3 crops, every second frame at 25/s',
+      ).choices(['paper']),
+    )
+  addModelOptions(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ trecvit evaluate clips/ --model mine.safetensors
+  $ trecvit evaluate val.csv --model k400 --protocol paper --json`,
+    )
+    .action(
+      action<EvaluateOptions, [string]>(([data], options, signal) =>
+        evaluate(data, options, signal),
+      ),
+    )
+}
+
+async function evaluate(
+  data: string,
+  options: EvaluateOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const videos = await listLabelled(data)
+  await using model = await openModel(options, signal)
+  const result = await evaluateAll(model, videos, options, signal)
+  if (options.json) print(JSON.stringify(result))
+  else show(result)
+}
+
+async function evaluateAll(
+  model: TRecViT,
+  videos: readonly Labelled[],
+  options: EvaluateOptions,
+  signal: AbortSignal,
+): Promise<Result> {
+  const names = model.labels ?? Array.from({ length: model.config.numClasses }, (_, i) => String(i))
+  const unknown = videos.find(({ label }) => !names.includes(label))
+  if (unknown)
+    throw new TrecvitError(
+      `${quote(unknown.source)} has the class ${quote(unknown.label)}, which the model does not ` +
+        `have; its classes are ${names
+          .slice(0, 5)
+          .map((name) => quote(name))
+          .join(', ')}` +
+        (names.length > 5 ? ' …' : ''),
+    )
+  const { stride, clips } = options
+  const reading = options.protocol
+    ? PAPER
+    : { ...(stride !== undefined && { stride }), ...(clips !== undefined && { clips }) }
+  const progress = await showProgress(options, 'Evaluating', 'videos', videos.length)
+  const answers = new Map(names.map((name) => [name, new Map<string, number>()]))
+  const errors: { video: string; error: string }[] = []
+  let [right, inFive, done] = [0, 0, 0]
+  try {
+    for (const { source, label } of videos) {
+      signal.throwIfAborted()
+      try {
+        const { top } = await model.classify(source, { ...reading, topK: 5, signal })
+        const found = top.map(({ index }) => names[index]!)
+        right += +(found[0] === label)
+        inFive += +found.includes(label)
+        const own = answers.get(label)!
+        own.set(found[0]!, (own.get(found[0]!) ?? 0) + 1)
+      } catch (error) {
+        if (!(error instanceof TrecvitError)) throw error
+        errors.push({ video: source, error: error.message })
+      }
+      progress.update(++done)
+    }
+  } finally {
+    progress.stop()
+  }
+  const counted = videos.length - errors.length
+  if (counted === 0) throw new TrecvitError(errors[0]!.error)
+  return {
+    ...{ videos: counted, top1: right / counted, top5: inFive / counted, errors },
+    classes: [...answers].flatMap(([label, own]) => {
+      const count = [...own.values()].reduce((sum, value) => sum + value, 0)
+      const top1 = (own.get(label) ?? 0) / count
+      return count === 0 ? [] : [{ label, videos: count, top1, answers: Object.fromEntries(own) }]
+    }),
+  }
+}
+
+function show({ videos, top1, top5, classes, errors }: Result): void {
+  for (const { video, error } of errors) note(`warning: ${video}: ${error}`)
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+  print(`top-1 ${percent(top1)}, top-5 ${percent(top5)} of ${videos} videos`)
+  print('')
+  print(
+    table([
+      ['class', 'videos', 'top-1', 'taken for'],
+      ...classes.map(({ label, videos: count, top1: own, answers }) => [
+        ...[label, String(count), percent(own)],
+        Object.entries(answers)
+          .filter(([answer]) => answer !== label)
+          .sort(([, one], [, other]) => other - one)
+          .slice(0, 3)
+          .map(([answer, times]) => `${answer} ${times}`)
+          .join(', '),
+      ]),
+    ]),
+  )
+}

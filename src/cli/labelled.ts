@@ -1,0 +1,67 @@
+/** Lists videos with their classes: a folder for each class, or a table of paths and classes. */
+import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
+import { listVideos } from './videos.ts'
+
+/** A video and its class. */
+export interface Labelled {
+  /** Path or URL. */
+  readonly source: string
+  /** Name of the class. */
+  readonly label: string
+}
+
+/**
+ * Lists videos with their classes.
+ * @param from a folder whose subfolders are the classes, or a text file with a path and a class a
+ * line, separated by the last comma or space, as Kinetics and Something-Something are listed. Paths
+ * are relative to the file
+ * @throws TrecvitError if it cannot be read or has no videos in classes
+ */
+export async function listLabelled(from: string): Promise<Labelled[]> {
+  const { stat } = await import('node:fs/promises')
+  const found = await stat(from).catch((cause: NodeJS.ErrnoException) => {
+    throw new TrecvitError(
+      `${quote(from)} cannot be read (${cause.code}); give a folder with a folder for each ` +
+        'class, or a file with a path and a class a line',
+      { cause },
+    )
+  })
+  return found.isDirectory() ? ofFolder(from) : ofTable(from)
+}
+
+/** Returns the classes of videos: numbers in their order, else names in alphabetical order. */
+export function classesOf(videos: readonly Labelled[]): string[] {
+  const names = [...new Set(videos.map(({ label }) => label))]
+  return names.every((name) => /^\d+$/.test(name))
+    ? names.sort((one, other) => Number(one) - Number(other))
+    : names.sort()
+}
+
+async function ofFolder(folder: string): Promise<Labelled[]> {
+  const { all } = await listVideos([folder])
+  const videos = all.flatMap(({ source, name }) =>
+    /[/\\]/.test(name) ? [{ source, label: name.split(/[/\\]/)[0]! }] : [],
+  )
+  if (videos.length === 0)
+    throw new TrecvitError(
+      `${quote(folder)} expected a folder for each class, with its videos, and has none`,
+    )
+  return videos
+}
+
+async function ofTable(path: string): Promise<Labelled[]> {
+  const { readFile } = await import('node:fs/promises')
+  const { dirname, resolve } = await import('node:path')
+  const lines = (await readFile(path, 'utf8')).split(/\r?\n/)
+  return lines.flatMap((line, index): Labelled[] => {
+    const text = line.trim()
+    if (text === '' || text.startsWith('#')) return []
+    const [, source, label] = /^(.+?)\s*[,\s]\s*([^,\s]+)$/.exec(text) ?? []
+    if (!source || !label)
+      throw new TrecvitError(
+        `Line ${index + 1} of ${quote(path)} expected a path and a class, got ${quote(text)}`,
+      )
+    return [{ source: resolve(dirname(path), source), label }]
+  })
+}

@@ -1,0 +1,125 @@
+/** trecvit train and evaluate: from labelled videos to a model that names them. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { listLabelled } from '../src/cli/labelled.ts'
+import { TRecViT } from '../src/index.ts'
+import { file, folder, run } from './commandLine.ts'
+
+const data = join(folder, 'actions')
+const labels = ['bright', 'dark']
+
+/** An uncompressed clip of 32×24 pixels, all of one grey. */
+function grey(frames: number, value: number): Buffer {
+  const frame = Buffer.concat([
+    Buffer.from('FRAME\n'),
+    Buffer.alloc(32 * 24, value),
+    Buffer.alloc(32 * 12, 128),
+  ])
+  const header = Buffer.from('YUV4MPEG2 W32 H24 F25:1 Ip A1:1 C420\n')
+  return Buffer.concat([header, ...Array.from({ length: frames }, () => frame)])
+}
+
+beforeAll(() => {
+  for (const label of labels) {
+    mkdirSync(join(data, label), { recursive: true })
+    for (let i = 0; i < 4; i++)
+      writeFileSync(
+        join(data, label, `${i}.y4m`),
+        grey(6 + i, label === 'dark' ? 30 + 5 * i : 180 + 10 * i),
+      )
+  }
+})
+
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const train = (...args: string[]) => run('train', data, '--frames', '6', ...args)
+const out = (name: string) => file(name)
+
+describe('videos and their classes are listed', () => {
+  test('from a folder of folders', async () => {
+    const videos = await listLabelled(data)
+    expect(videos.map(({ label }) => label)).toEqual(
+      labels.flatMap((label) => Array(4).fill(label)),
+    )
+    expect(videos[0]!.source).toBe(join(data, 'bright/0.y4m'))
+  })
+
+  test('from a table, with paths relative to it', async () => {
+    const table = file('list.csv', '# path class\nactions/dark/0.y4m 1\n\n"x y".mp4,0\r\n')
+    expect(await listLabelled(table)).toEqual([
+      { source: join(data, 'dark/0.y4m'), label: '1' },
+      { source: join(folder, '"x y".mp4'), label: '0' },
+    ])
+    const broken = file('broken.csv', 'actions/dark/0.y4m\n')
+    await expect(listLabelled(broken)).rejects.toThrow(
+      'Line 1 of "broken.csv"'.replace('broken.csv', broken),
+    )
+  })
+
+  test('not from what has no classes', async () => {
+    await expect(listLabelled(join(data, 'dark'))).rejects.toThrow(
+      'expected a folder for each class',
+    )
+    await expect(listLabelled(join(folder, 'none'))).rejects.toThrow('cannot be read (ENOENT)')
+  })
+})
+
+test('a trained head names the classes', { timeout: 60_000 }, async () => {
+  const path = out('mine.safetensors')
+  const trained = await train('--only', 'head', '--epochs', '40', '-o', path)
+  expect(trained).toMatchObject({ code: 0 })
+  expect(trained.stderr).toMatch(/Trained 2 classes on 8 videos in 40 steps: loss 0\.\d+/)
+  await using model = await TRecViT.load(readFileSync(path), { device: 'wasm' })
+  await using builtin = await TRecViT.load('builtin', { device: 'wasm' })
+  expect(model.labels).toEqual(labels)
+  expect(model.config).toEqual({ ...builtin.config, numClasses: 2 })
+  const { code, stdout } = await run('evaluate', data, '--model', path, '--json')
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({
+    ...{ videos: 8, top1: 1, top5: 1, errors: [] },
+    classes: labels.map((label) => ({ label, videos: 4, top1: 1, answers: { [label]: 4 } })),
+  })
+})
+
+test('the same seed gives the same file, and --json a line a step', {
+  timeout: 60_000,
+}, async () => {
+  const files = []
+  for (const threads of ['1', '2']) {
+    const path = out(`seed${threads}.safetensors`)
+    const { code, stdout } = await train(
+      ...['--only', 'head', '--epochs', '2', '--batch', '4', '--json', '--threads', threads],
+      ...['-o', path],
+    )
+    expect(code).toBe(0)
+    const steps = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(steps.map(({ step, epoch }) => [step, epoch])).toEqual([
+      [1, 1],
+      [2, 1],
+      [3, 2],
+      [4, 2],
+    ])
+    files.push(readFileSync(path))
+  }
+  expect(files[0]!.equals(files[1]!)).toBe(true)
+})
+
+test('a class that the model does not have is refused', async () => {
+  const { code, stderr } = await run('evaluate', data, '--model', 'builtin')
+  expect(code).toBe(1)
+  expect(stderr).toMatch(
+    /has the class "bright", which the model does not have; its classes are "static"/,
+  )
+})
+
+test('a file that exists is not replaced without --force', async () => {
+  const path = file('there.safetensors', 'kept')
+  const { code, stderr } = await train('-o', path)
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/there.safetensors" is there already; give another name, or --force/)
+  expect(readFileSync(path, 'utf8')).toBe('kept')
+})
