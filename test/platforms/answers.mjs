@@ -3,6 +3,8 @@
  * not every runtime has.
  */
 
+import { learned } from './learns.mjs'
+
 /**
  * The built-in model and the golden ones: file, what its tensors do not tell, and the format of the
  * matrices if it is not the file's.
@@ -26,16 +28,23 @@ const HASHED = 5
 const RELAXED_BOUND = 2e-5
 
 /**
- * @param TRecViT the package's class
+ * @param package.TRecViT, package.configOf of the package
+ * @param package.train the entry `trecvit/train`
  * @param read returns the bytes of a file of the repository
  * @param options.threads numbers of threads to try, one after the other
  * @param options.load further options of TRecViT.load
+ * @param options.training further options of a trainer
  * @param options.gpu whether to try WebGPU, too
- * @returns a SHA-256 of the logits of every model, which must not depend on threads, chunks or
- * revectorisation; how the CPU was used; for each build of the kernels and for the GPU, the largest
- * difference of the logits, relative to the largest, or why there is no GPU
+ * @returns a SHA-256 of the logits of every model and of a trained one's parameters, which must not
+ * depend on threads, chunks or revectorisation; how the CPU was used; for each build of the kernels
+ * and for the GPU, the largest difference of the logits, relative to the largest, or why there is
+ * no GPU
  */
-export async function answers(TRecViT, read, { threads = [1, 2, 4], load = {}, gpu = true } = {}) {
+export async function answers(
+  { TRecViT, configOf, train },
+  read,
+  { threads = [1, 2, 4], load = {}, training = {}, gpu = true } = {},
+) {
   const hashes = {}
   const teams = new Set()
   const builds = {}
@@ -105,6 +114,8 @@ export async function answers(TRecViT, read, { threads = [1, 2, 4], load = {}, g
       gpu = false
     }
   }
+  const parameters = await learned(configOf, train, { threads, options: training })
+  hashes.trained = hex(await crypto.subtle.digest('SHA-256', parameters))
   return {
     hashes,
     threads: [...teams],

@@ -1,8 +1,8 @@
 /**
- * Nine runtimes, one table: the logits of the built-in and the golden models must have the same
- * bits in all of them, for 1, 2 and 4 threads and for every way to cut a video into chunks, and be
- * within the bound on the GPU of those that have one. Needs a build, and npm install --prefix
- * test/platforms; VK_DRIVER_FILES names the driver.
+ * Nine runtimes, one table: the logits of the built-in and the golden models, and the parameters of
+ * a trained one, must have the same bits in all of them, for 1, 2 and 4 threads and for every way
+ * to cut a video into chunks, and be within the bound on the GPU of those that have one. Needs a
+ * build, and npm install --prefix test/platforms; VK_DRIVER_FILES names the driver.
  *
  *     node test/platforms/matrix.mjs [--write] [runtime ...]
  *
@@ -39,9 +39,12 @@ async function byPage(name) {
   return inPage(name, async (page, version) => ({
     version,
     ...(await page.evaluate(async () => {
-      const { TRecViT } = await import('/dist/index.js')
+      const inference = await import('/dist/index.js')
+      const train = await import('/dist/train/index.js')
       const { answers } = await import('/test/platforms/answers.mjs')
-      return answers(TRecViT, async (file) => (await fetch(`/${file}`)).arrayBuffer())
+      return answers({ ...inference, train }, async (file) =>
+        (await fetch(`/${file}`)).arrayBuffer(),
+      )
     })),
   }))
 }

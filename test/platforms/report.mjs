@@ -3,9 +3,10 @@
  * matrix.mjs).
  */
 import { readFile } from 'node:fs/promises'
-import { TRecViT } from '../../dist/index.js'
+import * as inference from '../../dist/index.js'
+import * as train from '../../dist/train/index.js'
 import { answers } from './answers.mjs'
 
 const read = (file) => readFile(new URL(`../../${file}`, import.meta.url))
-console.log(`answers ${JSON.stringify(await answers(TRecViT, read))}`)
+console.log(`answers ${JSON.stringify(await answers({ ...inference, train }, read))}`)
 process.exit()

@@ -28,8 +28,8 @@ export async function startWorkerd(entry, { folder = fileURLToPath(root) } = {})
       {
         name: 'wasm',
         setup: (bundle) =>
-          bundle.onResolve({ filter: /\.wasm$/ }, () => ({
-            path: './trecvit.wasm',
+          bundle.onResolve({ filter: /\.wasm$/ }, ({ path }) => ({
+            path: path.includes('/train/') ? './training.wasm' : './trecvit.wasm',
             external: true,
           })),
       },
@@ -44,6 +44,11 @@ export async function startWorkerd(entry, { folder = fileURLToPath(root) } = {})
         type: 'CompiledWasm',
         path: '/trecvit.wasm',
         contents: await readFile(new URL('dist/trecvit.wasm', root)),
+      },
+      {
+        type: 'CompiledWasm',
+        path: '/training.wasm',
+        contents: await readFile(new URL('dist/train/trecvit.wasm', root)),
       },
     ],
     serviceBindings: {

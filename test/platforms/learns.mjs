@@ -1,0 +1,50 @@
+/** What a runtime makes of training: through the public interface alone. */
+
+const [CLIPS, FRAMES, SIDE, CLASSES, STEPS] = [3, 4, 48, 3, 4]
+
+/**
+ * Trains a small model on noise.
+ * @param configOf of the package
+ * @param train the entry `trecvit/train`
+ * @param options.threads numbers of threads to try, one after the other
+ * @param options.options further options of a trainer
+ * @returns the parameters after some steps, one after the other. They must not depend on threads
+ */
+export async function learned(configOf, train, { threads, options = {} }) {
+  const config = configOf('mu', {
+    ...{ width: 48, depth: 2, mlpDim: 96, numHeads: 3, numClasses: CLASSES, repSize: 40 },
+    ...{ imageSize: [SIDE, SIDE], framesPerClip: FRAMES },
+  })
+  const start = train.initialise(config, 1)
+  const batch = batchOf()
+  let want
+  for (const count of threads) {
+    const trainer = await train.Trainer.create(config, start, {
+      schedule: { peak: 1e-3, warmup: 1, steps: STEPS },
+      threads: count,
+      ...options,
+    })
+    for (let step = 0; step < STEPS; step++) await trainer.step(batch)
+    const parameters = [...(await trainer.parameters()).values()]
+    trainer.dispose()
+    const all = Float32Array.from(parameters.flatMap((values) => [...values]))
+    want ??= all
+    const differs = all.findIndex((value, index) => !Object.is(value, want[index]))
+    if (differs >= 0)
+      throw new Error(
+        `parameter ${differs} after training on ${count} threads expected ${want[differs]}, ` +
+          `got ${all[differs]}`,
+      )
+  }
+  return want
+}
+
+function batchOf() {
+  let seed = 1
+  const data = Uint8Array.from(
+    { length: CLIPS * FRAMES * SIDE * SIDE * 3 },
+    () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24,
+  )
+  const targets = Array.from({ length: CLIPS }, (_, clip) => clip % CLASSES)
+  return { frames: { data, shape: [CLIPS, FRAMES, SIDE, SIDE, 3] }, targets }
+}
