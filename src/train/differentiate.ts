@@ -1,7 +1,8 @@
 import { TrecvitError } from '../base/error.ts'
 import { descriptionOf } from '../program/describe.ts'
-import type { Op, StepOf, Tensor, Weight } from '../program/program.ts'
+import type { Op, Step, StepOf, Tensor, Weight } from '../program/program.ts'
 import type { TrainingRecorder } from './recorder.ts'
+import { repeat } from './repeat.ts'
 import { rules } from './rules.ts'
 import { Tape } from './tape.ts'
 
@@ -10,6 +11,18 @@ export interface Seed {
   readonly of: Tensor
   readonly gradient: Tensor
 }
+
+/** What is kept of the forward pass for the gradients. */
+export interface DifferentiateOptions {
+  /**
+   * 'none' keeps every tensor that a gradient reads. 'layer' keeps the input of each block of a
+   * layer, and computes the block again before its gradients: less memory, one forward pass more.
+   */
+  readonly recompute?: 'none' | 'layer'
+}
+
+/** Path of a block: the steps of one block have names that begin with the same path. */
+const BLOCK = /^\w+\/(residualblock|encoderblock)_\d+/
 
 /**
  * Records the steps that compute the gradients of weights, after the steps so far. The program
@@ -28,16 +41,42 @@ export function differentiate(
   ops: TrainingRecorder,
   seeds: readonly Seed[],
   isTrained: (weight: Weight) => boolean,
+  { recompute = 'none' }: DifferentiateOptions = {},
 ): ReadonlyMap<string, Tensor> {
-  const steps = [...ops.steps]
+  const segments = segmentsOf(ops.steps, recompute === 'layer' ? BLOCK : undefined)
   const tape = new Tape(ops, isTrained)
   for (const { of, gradient } of seeds) tape.add(of, () => gradient)
-  for (const step of steps.reverse()) {
-    if (!tape.wants(step)) continue
-    const rule = rules[step.op] as ((tape: Tape, step: StepOf<Op>, dy: Tensor) => void) | undefined
-    if (!rule || !('out' in descriptionOf(step).outputs))
-      throw new TrecvitError(`${step.op} "${step.name}" has no derivative`)
-    rule(tape, step, tape.of((step.outputs as { out: Tensor }).out))
+  for (const { steps, again } of segments.reverse()) {
+    if (!steps.some((step) => tape.wants(step))) continue
+    const used = again ? repeat(ops, tape, steps) : [...steps]
+    for (const step of used.reverse()) if (tape.wants(step)) passGradients(tape, step)
   }
   return tape.weights
+}
+
+/** Passes the gradients of the output of a step to its inputs and weights. */
+function passGradients(tape: Tape, step: Step): void {
+  const rule = rules[step.op] as ((tape: Tape, step: StepOf<Op>, dy: Tensor) => void) | undefined
+  if (!rule || !('out' in descriptionOf(step).outputs))
+    throw new TrecvitError(`${step.op} "${step.name}" has no derivative`)
+  rule(tape, step, tape.of((step.outputs as { out: Tensor }).out))
+}
+
+/** Steps in sequence, and whether they are computed again before their gradients. */
+interface Segment {
+  readonly path: string | undefined
+  readonly steps: Step[]
+  readonly again: boolean
+}
+
+/** Divides steps into blocks, which are computed again, and the steps between them. */
+function segmentsOf(steps: readonly Step[], block: RegExp | undefined): Segment[] {
+  const segments: Segment[] = []
+  for (const step of steps) {
+    const path = block?.exec(step.name)?.[0]
+    const last = segments.at(-1)
+    if (last && last.path === path) last.steps.push(step)
+    else segments.push({ path, steps: [step], again: path !== undefined })
+  }
+  return segments
 }

@@ -73,7 +73,9 @@ export class Optimizer {
       throw new TrecvitError('"trains" expected at least one parameter to train, got none')
     const backend = await open(withMoments(weights, trained))
     writeParameters(backend, weights, parameters)
-    return new Optimizer(new TrainingDevice(backend), { weights, trained }, parameters, options)
+    const { recompute = 'none' } = options
+    const training = { weights, trained, recompute }
+    return new Optimizer(new TrainingDevice(backend), training, parameters, options)
   }
 
   /** Number of updates so far. */

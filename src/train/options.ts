@@ -1,5 +1,6 @@
 import type { Backend } from '../backend/backend.ts'
 import type { CpuOptions } from '../backend/wasm/open.ts'
+import { describe } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions, type OptionNames } from '../base/options.ts'
 import type { Weight } from '../program/program.ts'
@@ -17,6 +18,12 @@ export interface OptimizerOptions
    * `(name) => name.startsWith('decoder/')`.
    */
   readonly trains?: (name: string) => boolean
+  /**
+   * What is kept of the forward pass for the gradients. 'none' keeps everything. 'layer' keeps the
+   * input of each block and computes the block again: a third of the time more, and a fraction of
+   * the memory. The results have the same bits. 'none' by default.
+   */
+  readonly recompute?: 'none' | 'layer'
   /** Opens the device with some weights; the CPU by default. */
   readonly open?: (weights: readonly Weight[]) => Promise<Backend>
 }
@@ -31,6 +38,7 @@ const OPTIONS: OptionNames<TrainerOptions> = {
   schedule: 1,
   trains: 1,
   labelSmoothing: 1,
+  recompute: 1,
   open: 1,
   beta1: 1,
   beta2: 1,
@@ -46,7 +54,9 @@ const OPTIONS: OptionNames<TrainerOptions> = {
 export function checkTrainerOptions(options: TrainerOptions): void {
   checkOptions('Trainer', options, OPTIONS)
   ratesOf(options, learningRate(options.schedule, 0), 1)
-  const { labelSmoothing } = options
+  const { labelSmoothing, recompute = 'none' } = options
+  if (recompute !== 'none' && recompute !== 'layer')
+    throw new TrecvitError(`"recompute" expected 'none' or 'layer', got ${describe(recompute)}`)
   if (labelSmoothing !== undefined && !(labelSmoothing >= 0 && labelSmoothing < 1))
     throw new TrecvitError(
       `"labelSmoothing" expected a number from 0 to below 1, got ${labelSmoothing}`,

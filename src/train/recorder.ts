@@ -1,8 +1,9 @@
 import { TrecvitError } from '../base/error.ts'
 import type * as operations from '../program/ops/train/index.ts'
-import type { Tensor } from '../program/program.ts'
+import type { Program, Tensor } from '../program/program.ts'
 import { type Methods, Recorder } from '../program/record.ts'
 import { TRAINING_OPS } from './operations.ts'
+import { withoutUnused } from './unused.ts'
 
 /** A recorder that also has the methods of the operations of training. */
 export interface TrainingRecorder extends Methods<typeof operations> {}
@@ -12,6 +13,11 @@ export class TrainingRecorder extends Recorder {
   static {
     TrainingRecorder.define(TrainingRecorder.prototype, TRAINING_OPS)
     Object.defineProperty(TrainingRecorder.prototype, 'linear', { value: linear })
+  }
+
+  /** As Recorder.end, without steps whose results nothing reads. */
+  override end(outputs: Record<string, Tensor>): Program {
+    return withoutUnused(super.end(outputs))
   }
 }
 

@@ -35,9 +35,25 @@ export class Tape {
   constructor(ops: TrainingRecorder, isTrained: (weight: Weight) => boolean) {
     this.ops = ops
     this.#isTrained = isTrained
-    for (const step of ops.steps)
-      if (weightsOf(step).some(isTrained) || inputsOf(step).some((input) => this.reaches(input)))
-        for (const { buffer } of outputsOf(step)) this.#active.add(buffer)
+    for (const step of ops.steps) this.follow(step)
+  }
+
+  /** Finds out whether the outputs of a step depend on a trained weight. */
+  follow(step: Step): void {
+    const active =
+      weightsOf(step).some(this.#isTrained) || inputsOf(step).some((input) => this.reaches(input))
+    if (active) for (const { buffer } of outputsOf(step)) this.#active.add(buffer)
+  }
+
+  /** Makes the gradient of one buffer that of another, of the same layout. */
+  move(from: Buffer, to: Buffer): void {
+    const pieces = this.#pieces.get(from)
+    if (!pieces) return
+    this.#pieces.delete(from)
+    this.#pieces.set(
+      to,
+      pieces.map(({ of, gradient }) => ({ of: { ...of, buffer: to }, gradient })),
+    )
   }
 
   /** The gradients of the trained weights, by name. */

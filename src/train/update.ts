@@ -1,6 +1,6 @@
 /** What follows the loss in a step of training: gradients, their norm, and the update. */
 import type { Tensor, Weight } from '../program/program.ts'
-import { differentiate, type Seed } from './differentiate.ts'
+import { type DifferentiateOptions, differentiate, type Seed } from './differentiate.ts'
 import { TrainingRecorder } from './recorder.ts'
 import {
   type Copied,
@@ -18,6 +18,8 @@ const RATES = 8
 export interface Training {
   readonly weights: TrainingWeights
   readonly trained: readonly Copied[]
+  /** What is kept of the forward pass (see differentiate); 'none' by default. */
+  readonly recompute?: DifferentiateOptions['recompute']
 }
 
 /** Returns a recorder with all weights of a training. */
@@ -36,12 +38,12 @@ export function recorderOf({ weights, trained }: Training, b: number, t: number)
  */
 export function recordUpdate(
   ops: TrainingRecorder,
-  { weights, trained }: Training,
+  { weights, trained, recompute = 'none' }: Training,
   seeds: readonly Seed[],
   update: boolean,
 ): Record<string, Tensor> {
   const names = neededNames(weights, trained)
-  const found = differentiate(ops, seeds, ({ name }) => names.has(name))
+  const found = differentiate(ops, seeds, ({ name }) => names.has(name), { recompute })
   const all = [...toParameters(ops, weights, found)].filter(([name]) => names.has(name))
   const gradients = new Map(all)
   const norm = recordNorm(ops, gradients)

@@ -1,8 +1,9 @@
 /** Gradients of whole models, against the golden data. */
 import { afterAll, describe, expect, test } from 'vitest'
-import { encoderOf } from '../../src/model/config.ts'
+import { configOf, encoderOf } from '../../src/model/config.ts'
 import { parametersOf, weightTable } from '../../src/model/weights.ts'
-import { sizeOf } from '../../src/program/program.ts'
+import { plan } from '../../src/program/plan.ts'
+import { inputsOf, outputsOf, sizeOf } from '../../src/program/program.ts'
 import { recordClassifierStep } from '../../src/train/program.ts'
 import {
   splitWeight,
@@ -70,6 +71,23 @@ describe.each([...fullTrainingBackends, trainingTeam])('$name', (backend) => {
       reports.push(`${backend.name.padEnd(18)} ${goldens.report()}`)
     },
   )
+})
+
+test('blocks that are computed again need a fraction of the memory', () => {
+  const config = configOf('mu', { numClasses: 4, imageSize: [64, 64], depth: 8 })
+  const weights = trainingWeights(encoderOf(config), parametersOf(config), weightTable(config))
+  const bytes = (recompute: 'none' | 'layer') => {
+    const training = { config, weights, trained: weights.copied, recompute }
+    const program = recordClassifierStep(training, { b: 2, t: 8 }, 'pixels', true)
+    // Each step reads what an earlier one wrote.
+    const written = new Set(Object.values(program.inputs).map(({ buffer }) => buffer))
+    for (const step of program.steps) {
+      for (const { buffer } of inputsOf(step)) expect(written).toContain(buffer)
+      for (const { buffer } of outputsOf(step)) written.add(buffer)
+    }
+    return plan(program).bytes
+  }
+  expect(bytes('layer')).toBeLessThan(0.4 * bytes('none'))
 })
 
 afterAll(() => console.log(reports.join('\n')))

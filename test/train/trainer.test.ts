@@ -1,5 +1,6 @@
 /** Whole runs of the optimiser, against the golden data. */
 import { describe, expect, test } from 'vitest'
+import type { Config } from '../../src/model/config.ts'
 import { initialise } from '../../src/train/initialise.ts'
 import type { TrainerOptions } from '../../src/train/options.ts'
 import { Trainer } from '../../src/train/trainer.ts'
@@ -21,6 +22,13 @@ function batchOf(goldens: Goldens, k: number) {
   const { shape, values } = goldens.get(`batch_${k % 3}/video`)
   const labels = goldens.get(`batch_${k % 3}/labels`).values
   return { frames: { data: Uint8Array.from(values), shape }, targets: Array.from(labels) }
+}
+
+/** Clips of noise. */
+function noiseBatch({ imageSize: [height, width] }: Config, b: number) {
+  const shape = [b, 2, height, width, 3]
+  const data = Uint8Array.from({ length: b * 2 * height * width * 3 }, (_, i) => (i * i * 7) % 251)
+  return { frames: { data, shape } }
 }
 
 describe.each([...trainingBackends, trainingTeam])('$name', (backend) => {
@@ -78,6 +86,86 @@ describe('a trainer', () => {
       expect(await one.step({ features, targets })).toEqual(await other.step({ frames, targets }))
     expect(await one.parameters()).toEqual(await other.parameters())
     expect(await one.classify({ features })).toEqual(await other.classify({ frames }))
+  })
+
+  test('saved and continued gives the bits of one that was not', async () => {
+    const goldens = await Goldens.open('train_steps.npz')
+    const tok = goldenConfig('tok')
+    const open = () =>
+      Trainer.create(tok, initialise(tok, 1), { ...recipe, open: trainingBackends[0]!.create })
+    using unbroken = await open()
+    using first = await open()
+    for (let k = 0; k < 2; k++) await first.step(batchOf(goldens, k))
+    using second = await Trainer.resume(await first.save(), {
+      ...recipe,
+      open: trainingBackends[0]!.create,
+    })
+    expect(second.steps).toBe(2)
+    for (let k = 2; k < 4; k++) await second.step(batchOf(goldens, k))
+    for (let k = 0; k < 4; k++) await unbroken.step(batchOf(goldens, k))
+    expect(await second.parameters()).toEqual(await unbroken.parameters())
+    expect(await second.save()).toEqual(await unbroken.save())
+    await expect(
+      Trainer.resume(await first.save(), {
+        ...{ ...recipe, trains: isHead },
+        open: trainingBackends[0]!.create,
+      }),
+    ).rejects.toThrow('"trains" expected the parameters that the saved trainer trained')
+  })
+
+  test('that computes blocks again gives the same bits', async () => {
+    const goldens = await Goldens.open('train_steps.npz')
+    const mlp = goldenConfig('mlp')
+    const tok = goldenConfig('tok')
+    for (const [config, batch] of [
+      [tok, batchOf(goldens, 0)],
+      [mlp, { ...noiseBatch(mlp, 2), targets: [1, 3] }],
+    ] as const) {
+      const parameters = []
+      for (const recompute of ['none', 'layer'] as const) {
+        using one = await Trainer.create(config, initialise(config, 1), {
+          ...{ ...recipe, recompute },
+          open: trainingBackends[0]!.create,
+        })
+        for (let k = 0; k < 3; k++) await one.step(batch)
+        parameters.push(await one.parameters())
+      }
+      expect(parameters[1]).toEqual(parameters[0])
+    }
+  })
+
+  test('learns classes of samples, and is a model then', async () => {
+    const grey = (value: number) => ({
+      clip: { data: new Uint8Array(3 * 16 * 40 * 3).fill(value), shape: [3, 16, 40, 3] },
+      label: Math.floor(value / 100),
+    })
+    const samples = [20, 40, 120, 140, 220, 240].map(grey)
+    using learner = await trainer({ schedule: { peak: 5e-3, warmup: 3, steps: 60 } })
+    const progress = []
+    for await (const step of learner.fit(samples, { epochs: 20, batch: 2 })) progress.push(step)
+    expect(progress.map(({ step, epoch }) => [step, epoch]).slice(0, 4)).toEqual([
+      [1, 1],
+      [2, 1],
+      [3, 1],
+      [4, 2],
+    ])
+    expect(progress.at(-1)).toMatchObject({ step: 60, epoch: 20, accuracy: 1 })
+    const { count, top1, top5, confusion } = await learner.evaluate(samples)
+    expect({ count, top1, top5 }).toEqual({ count: 6, top1: 1, top5: 1 })
+    expect(confusion.map((row) => row.slice(0, 3)).slice(0, 3)).toEqual([
+      [2, 0, 0],
+      [0, 2, 0],
+      [0, 0, 2],
+    ])
+    await using model = await learner.model({
+      device: 'wasm',
+      config: { imageSize: config.imageSize, framesPerClip: 3 },
+    })
+    const logits = await learner.classify({
+      frames: { ...samples[2]!.clip, shape: [1, 3, 16, 40, 3] },
+    })
+    const answer = await model.forward(samples[2]!.clip)
+    answer.logits.data.forEach((value, i) => expect(value).toBeCloseTo(logits.data[i]!, 4))
   })
 
   test('refuses features if more than the head is trained', async () => {
