@@ -18,6 +18,18 @@ function entryOf(
   } as GPU
 }
 
+/**
+ * Opens a device with the smallest workgroup memory of WebGPU. Such a device has half as many
+ * kernels of products, which software GPUs compile for seconds.
+ */
+function openDevice(
+  adapter: GPUAdapter,
+  { requiredLimits, ...rest }: GPUDeviceDescriptor,
+): Promise<GPUDevice> {
+  const { maxComputeWorkgroupStorageSize: _, ...limits } = requiredLimits ?? {}
+  return adapter.requestDevice({ ...rest, requiredLimits: limits })
+}
+
 /** Returns an object with some members replaced. */
 export function over<T extends object>(target: T, changes: Partial<Record<keyof T, unknown>>): T {
   return new Proxy(target, {
@@ -38,13 +50,18 @@ export function watched(change: (device: GPUDevice) => void = () => {}): {
   return {
     devices,
     gpu: entryOf(async (adapter, descriptor) => {
-      const device = await adapter.requestDevice(descriptor)
+      const device = await openDevice(adapter, descriptor)
       change(device)
       devices.push(device)
       return device
     }),
   }
 }
+
+/** The device behind all fragile ones, and what it has compiled. */
+let real: Promise<GPUDevice> | undefined
+const pipelines = new Map<string, Promise<GPUComputePipeline>>()
+const modules = new Map<string, GPUShaderModule>()
 
 /** A GPU whose devices can be lost. */
 export interface FragileGpu {
@@ -64,14 +81,13 @@ export interface FragileGpu {
  * A GPU whose devices can be lost 50 times in a test. Software GPUs need seconds to compile the
  * kernels for a new device, so all devices share one real device with its pipelines. A lost device
  * behaves as specified: work has no effect, mappings are rejected, `lost` resolves.
+ * @param change called with every staging buffer
  */
-export function fragile(): FragileGpu {
-  let real: Promise<GPUDevice> | undefined
+export function fragile(change: (staging: GPUBuffer) => void = () => {}): FragileGpu {
   let count = 0
   let current = () => {}
   let refusals = 0
   let devices = 0
-  const pipelines = new Map<string, Promise<GPUComputePipeline>>()
   const buffers = new Set<GPUBuffer>()
   return {
     lose: () => current(),
@@ -81,7 +97,7 @@ export function fragile(): FragileGpu {
     alive: () => [...buffers].map(({ label }) => label),
     gpu: entryOf(async (adapter, descriptor) => {
       if (refusals-- > 0) throw new Error('refused by the test')
-      const device = await (real ??= adapter.requestDevice(descriptor))
+      const device = await (real ??= openDevice(adapter, descriptor))
       count++
       devices++
       let isLost = false
@@ -108,6 +124,7 @@ export function fragile(): FragileGpu {
             return free()
           }
           if (wanted.label === 'staging') {
+            change(buffer)
             const map = buffer.mapAsync.bind(buffer)
             buffer.mapAsync = async (...range) => {
               if (isLost) throw new Error('The device is lost')
@@ -118,8 +135,15 @@ export function fragile(): FragileGpu {
           }
           return buffer
         },
+        createShaderModule: (wanted: GPUShaderModuleDescriptor) => {
+          const module = modules.get(wanted.code) ?? device.createShaderModule(wanted)
+          modules.set(wanted.code, module)
+          return module
+        },
         createComputePipelineAsync: (wanted: GPUComputePipelineDescriptor) => {
-          const key = JSON.stringify([wanted.label, wanted.compute.constants])
+          const { module, entryPoint, constants } = wanted.compute
+          const source = [...modules.values()].indexOf(module)
+          const key = JSON.stringify([source, entryPoint, constants])
           if (!pipelines.has(key)) pipelines.set(key, device.createComputePipelineAsync(wanted))
           return pipelines.get(key)
         },
