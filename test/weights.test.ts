@@ -14,7 +14,7 @@ import { known } from '../src/weights/known.ts'
 import { claim, partOf } from '../src/weights/parts.ts'
 import { expectSentence } from './checkpointFiles.ts'
 import { joined } from './joined.ts'
-import { serveWeights, type WeightsServer } from './weightsServer.ts'
+import { serveWeights, shortenPauses, type WeightsServer } from './weightsServer.ts'
 
 const k400 = known[0]!
 const FILE = 'trecvit_B_k400.npz'
@@ -28,8 +28,10 @@ const sha256 = (of: Uint8Array): string => createHash('sha256').update(of).diges
 
 let server: WeightsServer
 let cache: string
+let pauses: number[]
 
 beforeEach(async () => {
+  pauses = shortenPauses()
   server = await serveWeights(bytes)
   cache = await fs.mkdtemp(join(tmpdir(), 'trecvit-weights-'))
   vi.stubEnv('TRECVIT_MIRROR', server.mirror)
@@ -167,6 +169,7 @@ describe('a fault is one sentence, and what is there stays', () => {
       /^Weights "k400" could not be downloaded: .*broke.*; without a network, copy /,
     )
     expect(server.requests).toHaveLength(4)
+    expect(pauses).toEqual([500, 1000, 2000])
   })
 
   test('offline', async () => {

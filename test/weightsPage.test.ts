@@ -5,7 +5,7 @@ import { fetchIntoPage, hasStore } from '../src/weights/browserStore.ts'
 import type { DownloadOptions } from '../src/weights/download.ts'
 import { known } from '../src/weights/known.ts'
 import { expectSentence } from './checkpointFiles.ts'
-import { serveWeights, type WeightsServer } from './weightsServer.ts'
+import { serveWeights, shortenPauses, type WeightsServer } from './weightsServer.ts'
 
 const MB = 2 ** 20
 /** Three parts. */
@@ -53,6 +53,7 @@ beforeEach(async () => {
   server = await serveWeights(bytes)
   root = new Folder()
   locks = []
+  shortenPauses()
   vi.stubEnv('TRECVIT_MIRROR', server.mirror)
   vi.stubGlobal('navigator', {
     storage: { getDirectory: async () => root },

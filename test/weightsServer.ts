@@ -1,6 +1,7 @@
 /** A server of weights with configurable faults. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { vi } from 'vitest'
 import { crc32c } from '../src/weights/crc32c.ts'
 
 /** Behaviour of the server. May change between requests. */
@@ -30,6 +31,21 @@ export interface WeightsServer {
   /** Path, Range and If-Range of each request. */
   readonly requests: { path: string; range: string | undefined; ifRange: string | undefined }[]
   close(): Promise<void>
+}
+
+/** Pauses of src/weights in milliseconds. */
+const PAUSES = [500, 1000, 2000]
+
+/** Makes the pauses a hundredth of their length. Returns a list of those that begin from now on. */
+export function shortenPauses(): number[] {
+  const { setTimeout } = globalThis
+  const begun: number[] = []
+  vi.stubGlobal('setTimeout', (call: () => void, milliseconds: number, ...rest: []) => {
+    if (!PAUSES.includes(milliseconds)) return setTimeout(call, milliseconds, ...rest)
+    begun.push(milliseconds)
+    return setTimeout(call, milliseconds / 100, ...rest)
+  })
+  return begun
 }
 
 /** Returns the value of `x-goog-hash` for these bytes. */
