@@ -1,10 +1,13 @@
 /** trecvit train and evaluate: from labelled videos to a model that names them. */
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { listLabelled } from '../src/cli/labelled.ts'
 import { TRecViT } from '../src/index.ts'
-import { file, folder, run } from './commandLine.ts'
+import { hasFfmpeg } from './clips.ts'
+import { file, folder, outcome, run, start } from './commandLine.ts'
 
 const data = join(folder, 'actions')
 const labels = ['bright', 'dark']
@@ -69,7 +72,7 @@ test('a trained head names the classes', { timeout: 60_000 }, async () => {
   const path = out('mine.safetensors')
   const trained = await train('--only', 'head', '--epochs', '40', '-o', path)
   expect(trained).toMatchObject({ code: 0 })
-  expect(trained.stderr).toMatch(/Trained 2 classes on 8 videos in 40 steps: loss 0\.\d+/)
+  expect(trained.stderr).toMatch(/Trained 2 classes on 8 videos in 40 steps, loss 0\.\d+: .*mine/)
   await using model = await TRecViT.load(readFileSync(path), { device: 'wasm' })
   await using builtin = await TRecViT.load('builtin', { device: 'wasm' })
   expect(model.labels).toEqual(labels)
@@ -106,6 +109,67 @@ test('the same seed gives the same file, and --json a line a step', {
     files.push(readFileSync(path))
   }
   expect(files[0]!.equals(files[1]!)).toBe(true)
+})
+
+test('a model of the same classes keeps its head', { timeout: 60_000 }, async () => {
+  const path = out('more.safetensors')
+  const { code, stdout } = await train(
+    ...['--from', out('mine.safetensors'), '--only', 'head', '--epochs', '1', '--json', '-o', path],
+  )
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({ step: 1, accuracy: 1 })
+})
+
+test('Ctrl-C ends after a step and writes the file', { timeout: 60_000 }, async () => {
+  const path = out('stopped.safetensors')
+  const child = start([
+    ...['train', data, '--only', 'head', '--frames', '6', '--epochs', '100000', '--json'],
+    ...['-o', path],
+  ])
+  child.stdout!.once('data', () => child.kill('SIGINT'))
+  expect((await outcome(child)).code).toBe(130)
+  await using model = await TRecViT.load(readFileSync(path), { device: 'wasm' })
+  expect(model.labels).toEqual(labels)
+})
+
+describe.skipIf(!hasFfmpeg())('motion', () => {
+  /** Clips of one picture of a real video, moved by ffmpeg: ten to train with, five to test. */
+  function makeClips(): string {
+    const clips = join(folder, 'motion')
+    const video = fileURLToPath(new URL('../models/lake.mp4', import.meta.url))
+    for (let k = 0; k < 15; k++) {
+      const [y, speed] = [10 + 4 * k, 2 + (k % 3)]
+      const centre = "x='iw/2-iw/zoom/2':y='ih/2-ih/zoom/2'"
+      for (const [label, filter] of Object.entries({
+        left: `crop=200:200:240-${speed}*n:${y}`,
+        right: `crop=200:200:20+${speed}*n:${y}`,
+        closer: `zoompan=z='1+0.0${1 + (k % 2)}*on':${centre}:d=1:s=200x200:fps=30`,
+        still: `crop=200:200:${20 + 10 * k}:${y}`,
+      })) {
+        const own = join(clips, k < 10 ? 'train' : 'test', label)
+        mkdirSync(own, { recursive: true })
+        execFileSync('ffmpeg', [
+          ...['-v', 'error', '-ss', String(0.9 * k), '-i', video],
+          ...['-vf', `select=eq(n\\,0),loop=-1:1,${filter},format=yuv420p`],
+          ...['-frames:v', '20', '-r', '30', join(own, `${k}.mp4`)],
+        ])
+      }
+    }
+    return clips
+  }
+
+  test('is learnt from 40 clips in a minute', { tags: 'slow', timeout: 300_000 }, async () => {
+    const clips = makeClips()
+    const path = out('motion.safetensors')
+    const begin = performance.now()
+    const trained = await run('train', join(clips, 'train'), '--only', 'head', '-o', path)
+    expect(trained.code).toBe(0)
+    expect(performance.now() - begin).toBeLessThan(60_000)
+    const { stdout } = await run('evaluate', join(clips, 'test'), '--model', path, '--json')
+    const { videos, top1 } = JSON.parse(stdout)
+    expect(videos).toBe(20)
+    expect(top1).toBeGreaterThanOrEqual(0.95)
+  })
 })
 
 test('a class that the model does not have is refused', async () => {

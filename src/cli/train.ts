@@ -42,7 +42,8 @@ export function addTrain(program: Command): void {
     .summary('train a classifier on your videos')
     .description(
       'Trains a classifier on labelled videos, from a model that exists. With --only head the ' +
-        'encoder stays as it is: each video is read once, and an epoch takes milliseconds.',
+        'encoder stays as it is: each video is read once, and an epoch takes milliseconds. ' +
+        'Ctrl-C ends it after the current step, and writes the file.',
     )
     .requiredOption('-o, --out <file>', 'file for the trained model, .safetensors')
     .option('--from <model>', `the model to start from: ${MODEL_HELP}`, 'builtin')
@@ -89,7 +90,7 @@ async function train(data: string, options: TrainOptions, signal: AbortSignal): 
   const videos = await listLabelled(data)
   const labels = classesOf(videos)
   const source = await localSource(options.from, options, signal)
-  const config = await configFor(source, labels, options, signal)
+  const { config, keepsHead } = await startFrom(source, labels, options, signal)
   const { epochs, batch, seed } = options
   const steps = epochs * Math.ceil(videos.length / batch)
   const headOnly = options.only === 'head'
@@ -98,7 +99,10 @@ async function train(data: string, options: TrainOptions, signal: AbortSignal): 
   await writeOutput(options.out, { replace: options.force === true, signal }, async (output) => {
     const start = new Map(
       [...initialise(config, seed)].concat([
-        ...(await loadParameters(source, config, { only: isEncoder, signal })),
+        ...(await loadParameters(source, config, {
+          only: keepsHead ? () => true : isEncoder,
+          signal,
+        })),
       ]),
     )
     using trainer = await Trainer.create(config, start, {
@@ -124,8 +128,8 @@ async function train(data: string, options: TrainOptions, signal: AbortSignal): 
     await output.write(await encodeCheckpoint(config, await trainer.parameters(), labels))
     if (!options.quiet && !options.json && last)
       note(
-        `Trained ${labels.length} classes on ${videos.length} videos in ${last.step} steps: loss ` +
-          `${last.loss.toFixed(3)}. Try: trecvit evaluate ${data} --model ${options.out}`,
+        `Trained ${labels.length} classes on ${videos.length} videos in ${last.step} steps, loss ` +
+          `${last.loss.toFixed(3)}: ${options.out}`,
       )
   })
 }
@@ -139,16 +143,22 @@ function importTraining(): Promise<typeof import('../train/index.ts')> {
   })
 }
 
-/** Returns the configuration of the new model: that of a model, with other classes. */
-async function configFor(
+/**
+ * Returns the configuration of the new model: that of a model, with other classes. A model of the
+ * same classes keeps its head.
+ */
+async function startFrom(
   source: string,
   labels: readonly string[],
   options: ConfigOptions,
   signal: AbortSignal,
-): Promise<Config> {
-  const { checkpoint, config } = await describeCheckpoint(source, options, signal)
+): Promise<{ config: Config; keepsHead: boolean }> {
+  const { checkpoint, config, labels: own } = await describeCheckpoint(source, options, signal)
   await checkpoint.close()
-  return { ...config, numClasses: labels.length, repSize: config.repSize || 4 * config.width }
+  return {
+    config: { ...config, numClasses: labels.length, repSize: config.repSize || 4 * config.width },
+    keepsHead: String(own) === String(labels),
+  }
 }
 
 /** Reads the clip of each video, or with a frozen encoder what the head reads of it. */
