@@ -57,17 +57,17 @@ export async function bench(options: Options): Promise<Report> {
   const before = await memoryUse()
   for (let frame = WINDOW; frame < frames - WINDOW; frame++) await push(stream, frame)
   // Frames of both streams alternate, so a change of the clock rate affects both.
-  const fresh = model.stream({ average: 'all' })
+  const freshStream = model.stream({ average: 'all' })
   const last: number[] = []
-  const beside: number[] = []
+  const fresh: number[] = []
   for (let frame = 0; frame < WINDOW; frame++) {
     last.push(await push(stream, frames - WINDOW + frame))
-    beside.push(await push(fresh, frame))
+    fresh.push(await push(freshStream, frame))
   }
-  await fresh.dispose()
+  await freshStream.dispose()
   const after = await memoryUse()
 
-  const ratio = median(last) / median(beside)
+  const ratio = median(last) / median(fresh)
   const growth = {
     rss: after.rss - before.rss,
     heap: after.heap - before.heap,
@@ -91,7 +91,7 @@ export async function bench(options: Options): Promise<Report> {
         rows: [
           { frames: `first ${WINDOW}`, ...micros(first) },
           { frames: `last ${WINDOW}`, ...micros(last) },
-          { frames: `first ${WINDOW} of a new stream`, ...micros(beside) },
+          { frames: `first ${WINDOW} of a new stream`, ...micros(fresh) },
         ],
       },
       {

@@ -86,7 +86,7 @@ async function gpuBackends(
  * The CPU on worker threads. Each backend has its own machine, as a whole model has. Nine threads
  * are more than the parts of any step.
  */
-export const beside: readonly BackendUnderTest[] = [
+export const threadedBackends: readonly BackendUnderTest[] = [
   ...[1, 2, 3, 4, 9].map((threads) =>
     onMachine(`wasm on ${threads} threads`, async () =>
       ThreadPool.shared(await compile('simd', true), threads, undefined),

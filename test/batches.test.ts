@@ -55,11 +55,13 @@ test('progress counts every frame of every clip, and an abort ends them', async 
     device: 'wasm',
     config: { framesPerClip: 6 },
   })
-  const told: [number, number][] = []
-  const onProgress = (done: number, total: number) => void told.push([done, total])
+  const reports: [number, number][] = []
+  const onProgress = (done: number, total: number) => void reports.push([done, total])
   await model.classify(frames, { clips: 9, views: 3, onProgress })
-  expect(told.at(-1)).toEqual([162, 162])
-  expect(told.map(([done]) => done)).toEqual([...told.map(([done]) => done)].sort((a, b) => a - b))
+  expect(reports.at(-1)).toEqual([162, 162])
+  expect(reports.map(([done]) => done)).toEqual(
+    [...reports.map(([done]) => done)].sort((a, b) => a - b),
+  )
   const stop = new AbortController()
   const reason = new Error('enough')
   const aborted = model.classify(frames, {

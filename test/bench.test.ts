@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { bench as frame } from '../src/bench/frame.ts'
 import { bench as growth } from '../src/bench/growth.ts'
 import { bench as kernels } from '../src/bench/kernels.ts'
-import type { Follow } from '../src/bench/lib/bench.ts'
+import type { Monitor } from '../src/bench/lib/bench.ts'
 import { pageOf } from '../src/bench/lib/html.ts'
 import { parseReports, type Report, type Table, textOf } from '../src/bench/lib/report.ts'
 import { configOf } from '../src/model/config.ts'
@@ -18,14 +18,14 @@ const steps = recordModel(configOf('Ti'), {
 const sumOf = (table: Table, column: string) =>
   table.rows.reduce((sum, row) => sum + Number(row[column]), 0)
 
-function followed(stopAt = 2): { follow: Follow; shares: number[] } {
+function monitored(stopAt = 2): { monitor: Monitor; shares: number[] } {
   const shares: number[] = []
   const stop = new AbortController()
   const progress = (share: number) => {
     shares.push(share)
     if (share >= stopAt) stop.abort()
   }
-  return { follow: { signal: stop.signal, progress }, shares }
+  return { monitor: { signal: stop.signal, progress }, shares }
 }
 
 function expectProgress(shares: readonly number[]): void {
@@ -38,8 +38,8 @@ function expectProgress(shares: readonly number[]): void {
 test('kernels: every step of the model, under a roof of the same run', {
   tags: 'slow',
 }, async () => {
-  const { follow, shares } = followed()
-  const report = await kernels({ size: 'Ti', seconds: '0.02' }, follow)
+  const { monitor, shares } = monitored()
+  const report = await kernels({ size: 'Ti', seconds: '0.02' }, monitor)
   expectProgress(shares)
   expect(report.facts['runtime']).toMatch(/^(Node|Deno|Bun|Chromium|Firefox) \d+/)
   const [, table] = report.tables as [Table, Table]
@@ -62,8 +62,8 @@ test('kernels: every step of the model, under a roof of the same run', {
 })
 
 test('frame: time, frames a second, and every step', async () => {
-  const { follow, shares } = followed()
-  const report = await frame({ size: 'Ti', seconds: '0.1' }, follow)
+  const { monitor, shares } = monitored()
+  const report = await frame({ size: 'Ti', seconds: '0.1' }, monitor)
   expectProgress(shares)
   const [whole, operations] = report.tables as [Table, Table]
   expect(whole.rows).toHaveLength(1)
@@ -77,10 +77,10 @@ test('frame: time, frames a second, and every step', async () => {
 })
 
 test('growth: tokens, width, streams, frames', { tags: 'slow' }, async () => {
-  const { follow, shares } = followed()
+  const { monitor, shares } = monitored()
   // Long enough for V8 to optimise the smallest model as well as the largest, and to average out
   // other load on the machine.
-  const report = await growth({ seconds: '0.2' }, follow)
+  const report = await growth({ seconds: '0.2' }, monitor)
   expectProgress(shares)
   expect(report.tables.map(({ rows }) => rows.length)).toEqual([5, 4, 5, 5])
   expect(report.tables[0]!.rows.map(({ tokens }) => tokens)).toEqual([17, 65, 145, 257, 401])
@@ -91,17 +91,17 @@ test('growth: tokens, width, streams, frames', { tags: 'slow' }, async () => {
 })
 
 test('ended before its time, a bench reports what is there', { tags: 'slow' }, async () => {
-  const { tables } = await kernels({ size: 'Ti', seconds: '0.02' }, followed(0.3).follow)
+  const { tables } = await kernels({ size: 'Ti', seconds: '0.02' }, monitored(0.3).monitor)
   expect(tables[1]!.rows.length).toBeGreaterThan(3)
   expect(tables[1]!.rows.length).toBeLessThan(15)
   expect(
-    (await frame({ size: 'Ti,B', seconds: '0.02' }, followed(0.4).follow)).tables[0]!.rows.map(
+    (await frame({ size: 'Ti,B', seconds: '0.02' }, monitored(0.4).monitor)).tables[0]!.rows.map(
       ({ size }) => size,
     ),
   ).toEqual(['Ti'])
-  expect((await growth({ seconds: '0.02' }, followed(0.4).follow)).tables.length).toBe(2)
+  expect((await growth({ seconds: '0.02' }, monitored(0.4).monitor)).tables.length).toBe(2)
   expect(
-    (await kernels({ size: 'Ti', seconds: '0.02' }, followed(0).follow)).roofline,
+    (await kernels({ size: 'Ti', seconds: '0.02' }, monitored(0).monitor)).roofline,
   ).toBeUndefined()
 })
 

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { expectedHash, runBuiltin } from '../src/cli/selfTest.ts'
 import { frameSizeOf } from '../src/model/config.ts'
 import type { Outputs } from '../src/stream/session.ts'
-import { backends, beside, tagsOf } from './backends.ts'
+import { backends, tagsOf, threadedBackends } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { loadModel, models, type SessionOptions } from './models.ts'
 import { compositions, expectSame } from './ops.ts'
@@ -19,7 +19,7 @@ interface Run {
 
 // Bit-identical results are guaranteed on the CPU only. A GPU driver may fuse and reorder
 // operations (see webgpu.test.ts for its bounds).
-describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...beside])(
+describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...threadedBackends])(
   '$name',
   (backend) => {
     const { create } = backend

@@ -88,7 +88,7 @@ describe('the unrolled loop of a product', () => {
     bound: () => [],
   }))
   /** Returns a backend whose kernels assume these properties of the engine. */
-  const told =
+  const forced =
     (build: (typeof builds)[number], unrolls: number, dots: number) =>
     async (weights: readonly Weight[]) => {
       const { instantiate } = WebAssembly
@@ -103,13 +103,13 @@ describe('the unrolled loop of a product', () => {
     test.each(builds)(
       'is exact, unrolled or not, with dot products of one instruction or two: %s',
       async (build) => {
-        const { output } = await runOp(told(build, 0, 0), op)
+        const { output } = await runOp(forced(build, 0, 0), op)
         for (const [unrolls, dots] of [
           [0, 1],
           [1, 0],
           [1, 1],
         ] as const)
-          expectSame('y', (await runOp(told(build, unrolls, dots), op)).output, output)
+          expectSame('y', (await runOp(forced(build, unrolls, dots), op)).output, output)
       },
     )
   })

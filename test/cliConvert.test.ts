@@ -20,7 +20,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 describe('convert', () => {
   test('float32 keeps every bit, and the labels and the clip go along', async () => {
     const to = join(folder, 'tiny.safetensors')
-    const said = await json([
+    const report = await json([
       'convert',
       model,
       to,
@@ -29,7 +29,7 @@ describe('convert', () => {
       '--frames-per-clip',
       '9',
     ])
-    expect(said).toMatchObject({ dtype: 'f32', tensors: tinyTensors().size })
+    expect(report).toMatchObject({ dtype: 'f32', tensors: tinyTensors().size })
     const [before, after] = [await readAll(model), await readAll(to)]
     expect(after.size).toBe(before.size)
     for (const [name, { shape, values }] of before)
@@ -47,7 +47,7 @@ describe('convert', () => {
       stderr: expect.stringMatching(/^trecvit: .*is there already.*--force.*\n$/),
     })
     expect((await json(['convert', to, to, '--dtype', 'f16', '--force']))['bytes']).toBeLessThan(
-      said['bytes'],
+      report['bytes'],
     )
     const halves = await TRecViT.load(to)
     expect(halves.labels).toEqual(['one', 'two', 'three'])
@@ -109,12 +109,12 @@ describe('convert', () => {
 
   test('.onnx has inputs, outputs, labels, and refuses what it cannot hold', async () => {
     const to = join(folder, 'tiny.onnx')
-    const said = await json(['convert', model, to, '--graph', 'clip', '--frames', '2'])
-    expect(said).toMatchObject({ dtype: 'f32', graph: 'clip', frames: 2 })
+    const report = await json(['convert', model, to, '--graph', 'clip', '--frames', '2'])
+    expect(report).toMatchObject({ dtype: 'f32', graph: 'clip', frames: 2 })
     const bytes = readFileSync(to)
-    expect(said['bytes']).toBe(bytes.length)
+    expect(report['bytes']).toBe(bytes.length)
     const { inputs, outputs } = readOnnx(bytes)
-    expect({ inputs, outputs }).toEqual({ inputs: said['inputs'], outputs: said['outputs'] })
+    expect({ inputs, outputs }).toEqual({ inputs: report['inputs'], outputs: report['outputs'] })
 
     const half = await json(['convert', builtin, to, '--dtype', 'f16', '--force'])
     expect(half).toMatchObject({ dtype: 'f16', graph: 'step', frames: 1 })

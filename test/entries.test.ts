@@ -30,17 +30,17 @@ const tensors = parametersOf(
   return { name, shape, data: Float32Array.from({ length: size }, (_, i) => Math.sin(seed + i)) }
 })
 
-function npz(beside: readonly Entry[] = [], rename = (name: string): string => name): Uint8Array {
+function npz(extras: readonly Entry[] = [], rename = (name: string): string => name): Uint8Array {
   const entries = tensors.map(({ name, shape, data }) => ({
     name: `${rename(name)}.npy`,
     contents: encodeNpy(data, shape),
   }))
-  return makeZip([...entries, ...beside])
+  return makeZip([...entries, ...extras])
 }
 
 /** Returns the same model with further tensors: number format, shape, bytes. */
 function safetensors(
-  beside: Readonly<Record<string, readonly [string, number[], number]>> = {},
+  extras: Readonly<Record<string, readonly [string, number[], number]>> = {},
   prefix = '',
 ): Uint8Array {
   const header: Record<string, object> = {}
@@ -53,7 +53,7 @@ function safetensors(
   }
   for (const { name, shape, data } of tensors)
     add(prefix + name, 'F32', shape, Buffer.from(data.buffer))
-  for (const [name, [dtype, shape, size]] of Object.entries(beside))
+  for (const [name, [dtype, shape, size]] of Object.entries(extras))
     add(name, dtype, shape, Buffer.alloc(size))
   return makeSafetensors(header, Buffer.concat(parts))
 }
@@ -224,16 +224,16 @@ describe('prefixes of Flax and of trainers', () => {
       const want = await load(npz())
       expect(want.warnings).toEqual([])
       const names = 'The names of the tensors in Uint8Array begin with'
-      const said = `${names} "${prefix}", which is removed`
-      expect(await load(npz([], (name) => prefix + name))).toEqual({ ...want, warnings: [said] })
-      expect(await load(safetensors({}, prefix))).toEqual({ ...want, warnings: [said] })
-      const beside = await load(
+      const warning = `${names} "${prefix}", which is removed`
+      expect(await load(npz([], (name) => prefix + name))).toEqual({ ...want, warnings: [warning] })
+      expect(await load(safetensors({}, prefix))).toEqual({ ...want, warnings: [warning] })
+      const extras = await load(
         npz(
           [array('opt_state/mu', '<f4', '(2,)', 8), { ...evil, name: `${prefix}extra.npy` }],
           (name) => prefix + name,
         ),
       )
-      expect(beside).toEqual({ ...want, warnings: [said, ignored(['opt_state/mu', 'extra'])] })
+      expect(extras).toEqual({ ...want, warnings: [warning, ignored(['opt_state/mu', 'extra'])] })
     },
   )
 

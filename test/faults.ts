@@ -153,18 +153,18 @@ export function fragile(change: (staging: GPUBuffer) => void = () => {}): Fragil
 }
 
 /** Ways in which a worker thread fails. */
-export const deaths = ['terminated', 'throws', 'silent'] as const
+export const crashes = ['terminated', 'throws', 'silent'] as const
 
 /** A way in which a worker thread fails. */
-export type Death = (typeof deaths)[number]
+export type Crash = (typeof crashes)[number]
 
 /** Worker threads under test. */
 export interface WatchedWorkers {
   alive(): number
   started(): number
-  kill(death: Death, index?: number): void
+  kill(crash: Crash, index?: number): void
   /** Whether every worker fails when it receives work. */
-  dieAtWork(all: boolean): void
+  crashInRun(all: boolean): void
   restore(): void
 }
 
@@ -177,10 +177,10 @@ export function watchedWorkers(): WatchedWorkers {
   const { Worker } = threads
   const alive = new Set<InstanceType<typeof Worker>>()
   let started = 0
-  let dying = false
+  let crashesInRun = false
   threads.Worker = class extends Worker {
     override postMessage(message: { method?: string }, ...rest: []): void {
-      if (dying && message.method === 'run') void this.terminate()
+      if (crashesInRun && message.method === 'run') void this.terminate()
       else super.postMessage(message, ...rest)
     }
 
@@ -194,13 +194,13 @@ export function watchedWorkers(): WatchedWorkers {
   return {
     alive: () => alive.size,
     started: () => started,
-    kill: (death, index = 0) => {
+    kill: (crash, index = 0) => {
       const worker = [...alive][index]
-      if (death === 'terminated') void worker?.terminate()
-      else if (death === 'throws') worker?.postMessage({ method: 'no such method', args: [] })
+      if (crash === 'terminated') void worker?.terminate()
+      else if (crash === 'throws') worker?.postMessage({ method: 'no such method', args: [] })
       else if (worker) worker.postMessage = () => {}
     },
-    dieAtWork: (all) => void (dying = all),
+    crashInRun: (all) => void (crashesInRun = all),
     restore: () => void (threads.Worker = Worker),
   }
 }

@@ -9,7 +9,7 @@ import { buildFuzz } from './fuzz/build.mjs'
 import { runCases } from './fuzz/cases.mjs'
 
 /** An edit: text that occurs once in the file, and its replacement. */
-interface Planted {
+interface Injected {
   readonly name: string
   readonly format: string
   readonly file: string
@@ -20,7 +20,7 @@ interface Planted {
   readonly text: RegExp
 }
 
-const planted: readonly Planted[] = [
+const injected: readonly Injected[] = [
   {
     name: 'a bounds check that is gone',
     format: 'npz',
@@ -86,7 +86,7 @@ const planted: readonly Planted[] = [
   },
 ]
 
-test.each(planted)('$name is seen', { tags: 'slow', timeout: 120_000 }, async (fault) => {
+test.each(injected)('$name is seen', { tags: 'slow', timeout: 120_000 }, async (fault) => {
   const folder = await mkdtemp('build/fuzz-')
   try {
     const module = await buildFuzz(folder, [
@@ -119,7 +119,7 @@ test.each(planted)('$name is seen', { tags: 'slow', timeout: 120_000 }, async (f
   }
 })
 
-async function edited(path: string, { file, from, to }: Planted): Promise<string> {
+async function edited(path: string, { file, from, to }: Injected): Promise<string> {
   const source = await readFile(path, 'utf8')
   if (!path.endsWith(join('/', file))) return source
   expect(source.split(from).length, `times that "${from}" stands in ${file}, plus 1`).toBe(2)

@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest'
 import { LEVELS, quantize } from '../src/base/int8.ts'
 import { type Activation, scalesOf } from '../src/program/program.ts'
-import { backends, beside, tagsOf, threadPool } from './backends.ts'
+import { backends, tagsOf, threadedBackends, threadPool } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { loadModel, models } from './models.ts'
 import { expectSame, noise, type OpCase, rowsWeight, runOp } from './ops.ts'
@@ -199,7 +199,7 @@ describe.each(models)('$name', async ({ name, given }) => {
   }
   const want = await logitsOf(cpu[0]!.create, 'int8')
 
-  test.each([...cpu.filter((backend) => !backend.name.includes('relaxed')), ...beside])(
+  test.each([...cpu.filter((backend) => !backend.name.includes('relaxed')), ...threadedBackends])(
     'bit-identical on $name, for any split into chunks',
     async ({ create }) => {
       expectSame('logits', await logitsOf(create, 'int8', [1, 2, 1]), want)

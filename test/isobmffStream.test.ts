@@ -81,15 +81,15 @@ test.each<[name: string, bytes: Buffer]>([
     ),
   ],
 ])('%s gives what the file gives', async (_, bytes) => {
-  const said: unknown[] = []
+  const logged: unknown[] = []
   const spies = (['warn', 'error'] as const).map((method) =>
-    vi.spyOn(console, method).mockImplementation((...words) => void said.push(words)),
+    vi.spyOn(console, method).mockImplementation((...words) => void logged.push(words)),
   )
   const expected = await outcome(bytes)
   for (const piece of [7, 1000, 1 << 20])
     expect(await outcome(streamOf(bytes, piece)), `pieces of ${piece}`).toEqual(expected)
   for (const spy of spies) spy.mockRestore()
-  expect(said).toEqual([])
+  expect(logged).toEqual([])
 })
 
 test('frames come with their fragment, before the next one', async () => {

@@ -59,7 +59,7 @@ describe('a stream that has ended', () => {
 
 describe('a model that has ended', () => {
   const video: NdArray = { data: new Uint8Array(2 * 32 * 32 * 3), shape: [2, ...shape] }
-  const asked: readonly (readonly [name: string, call: (model: TRecViT) => unknown])[] = [
+  const cases: readonly (readonly [name: string, call: (model: TRecViT) => unknown])[] = [
     ['forward', (model) => model.forward(video)],
     ['features', (model) => model.features(video)],
     ['classify', (model) => model.classify(video)],
@@ -75,7 +75,7 @@ describe('a model that has ended', () => {
     ],
   ]
 
-  test.each(asked)('rejects %s', async (_, call) => {
+  test.each(cases)('rejects %s', async (_, call) => {
     const model = await load({ device: 'wasm' })
     await model.dispose()
     await expect((async () => call(model))()).rejects.toThrow(

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type FrameAnswer, TrecvitError } from '../src/index.ts'
-import { deaths, fragile, watchedWorkers } from './faults.ts'
+import { crashes, fragile, watchedWorkers } from './faults.ts'
 import { gpu } from './gpu.ts'
 import { joined } from './joined.ts'
 import { frames, load, logitsOf, plain } from './smallStream.ts'
@@ -10,13 +10,13 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-describe.each(deaths)('a thread that dies (%s)', (death) => {
+describe.each(crashes)('a thread that dies (%s)', (crash) => {
   const passTime = (): void => {
-    if (death === 'silent') vi.advanceTimersByTime(70_000)
+    if (crash === 'silent') vi.advanceTimersByTime(70_000)
   }
 
   test('costs no answer, and no bit', async () => {
-    if (death === 'silent') vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    if (crash === 'silent') vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const workers = watchedWorkers()
     try {
       await using model = await load({ device: 'wasm', threads: 2 })
@@ -28,7 +28,7 @@ describe.each(deaths)('a thread that dies (%s)', (death) => {
         others.push(other.push(frame))
         if (index === 12 || index === 25) {
           await answers[index - 1]
-          workers.kill(death, index % 2)
+          workers.kill(crash, index % 2)
           await sleep(5)
           passTime()
         }
@@ -55,7 +55,7 @@ test(
       const stream = model.stream()
       await stream.push(frames[0]!)
       // All workers fail when they receive work.
-      workers.dieAtWork(true)
+      workers.crashInRun(true)
       const lost = stream.push(frames[1]!)
       const rest = Promise.allSettled(frames.slice(2, 6).map((frame) => stream.push(frame)))
       await expect(lost).rejects.toThrow(
@@ -69,7 +69,7 @@ test(
           status: 'rejected',
           reason: expect.any(TrecvitError) as TrecvitError,
         })
-      workers.dieAtWork(false)
+      workers.crashInRun(false)
       expect(model.health.losses).toBeGreaterThan(2)
       const answers: FrameAnswer[] = []
       for (const frame of frames.slice(1, 4)) answers.push(await stream.push(frame))

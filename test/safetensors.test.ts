@@ -241,8 +241,9 @@ describe('refused, with the reason', () => {
 
   test('a header shorter than said or than it is', async () => {
     const length = JSON.stringify({ a: F32(0, 24) }).length
-    for (let said = 0; said < length + 24; said++)
-      if (said !== length) await expectRefusal(makeSafetensors({ a: F32(0, 24) }, data, said))
+    for (let declared = 0; declared < length + 24; declared++)
+      if (declared !== length)
+        await expectRefusal(makeSafetensors({ a: F32(0, 24) }, data, declared))
   })
 
   const sample = makeSafetensors(

@@ -1,25 +1,25 @@
 import { describe, expect, test } from 'vitest'
 import { openPage } from '../src/cli/serve/page.ts'
 import { noise } from './commandLine.ts'
-import { appOf, ask, FRAME, infer, media, post } from './serving.ts'
+import { appOf, FRAME, infer, media, post, requestJson } from './serving.ts'
 
 describe('the protocol', () => {
   test('says what is there', async () => {
     const app = appOf()
-    expect(await ask(app, '/v2')).toEqual({
+    expect(await requestJson(app, '/v2')).toEqual({
       status: 200,
       name: 'trecvit',
       version: '1.2.3',
       extensions: ['binary_tensor_data'],
     })
-    expect(await ask(app, '/v2/health/live')).toEqual({ status: 200, live: true })
-    expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
-    expect(await ask(app, '/v2/models/tiny/ready')).toEqual({
+    expect(await requestJson(app, '/v2/health/live')).toEqual({ status: 200, live: true })
+    expect(await requestJson(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+    expect(await requestJson(app, '/v2/models/tiny/ready')).toEqual({
       status: 200,
       name: 'tiny',
       ready: true,
     })
-    expect(await ask(app, '/v2/models/tiny')).toEqual({
+    expect(await requestJson(app, '/v2/models/tiny')).toEqual({
       status: 200,
       name: 'tiny',
       platform: 'trecvit',
@@ -48,33 +48,44 @@ describe('the protocol', () => {
       [infer, post({}, { origin: 'http://a\u009bb' }), 403, /^[^\u009b]*\\u009b[^\u009b]*$/],
     ]
     for (const [path, init, status, error] of cases)
-      expect(await ask(app, path, init)).toEqual({ status, error: expect.stringMatching(error) })
+      expect(await requestJson(app, path, init)).toEqual({
+        status,
+        error: expect.stringMatching(error),
+      })
     expect((await app.request(infer)).headers.get('allow')).toBe('POST')
   })
 
   test('paths may name the version, which is 1', async () => {
     const app = appOf()
     const versioned = '/v2/models/tiny/versions/1'
-    expect(await ask(app, versioned)).toEqual(await ask(app, '/v2/models/tiny'))
-    expect(await ask(app, `${versioned}/ready`)).toEqual({ status: 200, name: 'tiny', ready: true })
+    expect(await requestJson(app, versioned)).toEqual(await requestJson(app, '/v2/models/tiny'))
+    expect(await requestJson(app, `${versioned}/ready`)).toEqual({
+      status: 200,
+      name: 'tiny',
+      ready: true,
+    })
     const body = post(noise(FRAME), { 'Inference-Header-Content-Length': '0' })
-    expect(await ask(app, `${versioned}/infer`, body)).toEqual(await ask(app, infer, body))
+    expect(await requestJson(app, `${versioned}/infer`, body)).toEqual(
+      await requestJson(app, infer, body),
+    )
     expect((await app.request(`${versioned}/infer`)).headers.get('allow')).toBe('POST')
-    expect(await ask(app, `${versioned}/stream`)).toEqual({
+    expect(await requestJson(app, `${versioned}/stream`)).toEqual({
       status: 426,
       error: expect.stringMatching(/WebSocket/),
     })
     for (const path of ['', '/ready', '/stream']) {
-      expect(await ask(app, `/v2/models/tiny/versions/2${path}`)).toEqual({
+      expect(await requestJson(app, `/v2/models/tiny/versions/2${path}`)).toEqual({
         status: 404,
         error: expect.stringMatching(/no version of "tiny" "2"; this server has "1"/),
       })
-      expect(await ask(app, `/v2/models/other/versions/1${path}`)).toEqual({
+      expect(await requestJson(app, `/v2/models/other/versions/1${path}`)).toEqual({
         status: 404,
         error: expect.stringMatching(/no model "other"/),
       })
     }
-    expect(await ask(app, '/v2/models/tiny/versions/2/infer', body)).toMatchObject({ status: 404 })
+    expect(await requestJson(app, '/v2/models/tiny/versions/2/infer', body)).toMatchObject({
+      status: 404,
+    })
   })
 
   test('pages of allowed origins, and its own, may use it', async () => {

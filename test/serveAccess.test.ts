@@ -195,7 +195,7 @@ describe('behind a port', () => {
 })
 
 describe('readiness', () => {
-  const ask = async (app: ReturnType<typeof appOf>, path: string) => {
+  const requestJson = async (app: ReturnType<typeof appOf>, path: string) => {
     const response = await app.request(path)
     return { status: response.status, ...((await response.json()) as object) }
   }
@@ -206,7 +206,7 @@ describe('readiness', () => {
       deterministic: true,
     })
     const app = appOf({ models: new Map([['tiny', gone]]) })
-    expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+    expect(await requestJson(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
     await gone.dispose()
     expect((await app.request(infer, post(body))).status).toBe(503)
     for (const path of [
@@ -214,14 +214,16 @@ describe('readiness', () => {
       '/v2/models/tiny/ready',
       '/v2/models/tiny/versions/1/ready',
     ]) {
-      expect(await ask(app, path)).toMatchObject({
+      expect(await requestJson(app, path)).toMatchObject({
         status: 503,
         ready: false,
         error: expect.any(String),
       })
     }
-    expect(await ask(app, '/v2/health/live')).toEqual({ status: 200, live: true })
-    expect(await ask(appOf({ closing: AbortSignal.abort() }), '/v2/health/ready')).toMatchObject({
+    expect(await requestJson(app, '/v2/health/live')).toEqual({ status: 200, live: true })
+    expect(
+      await requestJson(appOf({ closing: AbortSignal.abort() }), '/v2/health/ready'),
+    ).toMatchObject({
       status: 503,
       ready: false,
       error: expect.stringMatching(/shut down/),
@@ -248,13 +250,13 @@ describe('readiness', () => {
       '1',
       { error: 'The device was lost' },
     ])
-    expect(await ask(app, '/v2/health/ready')).toEqual({
+    expect(await requestJson(app, '/v2/health/ready')).toEqual({
       status: 503,
       ready: false,
       error: 'The device was lost',
     })
     broken = false
-    expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+    expect(await requestJson(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
     expect((await app.request(infer, post(body))).status).toBe(200)
     for (const spy of spies) spy.mockRestore()
   })
@@ -265,12 +267,12 @@ describe('readiness', () => {
     async () => {
       const workers = watchedWorkers()
       try {
-        await using mortal = await TRecViT.load(file('mortal.npz', tinyNpz()), {
+        await using crashing = await TRecViT.load(file('mortal.npz', tinyNpz()), {
           device: 'wasm',
           deterministic: true,
           threads: 2,
         })
-        const app = appOf({ models: new Map([['tiny', mortal]]) })
+        const app = appOf({ models: new Map([['tiny', crashing]]) })
         const logits = async () =>
           outputsOf(
             (await (await app.request(infer, post(body))).json()) as Record<string, unknown>,
@@ -278,25 +280,25 @@ describe('readiness', () => {
         const want = await logits()
         workers.kill('terminated')
         expect(await logits()).toEqual(want)
-        expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+        expect(await requestJson(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
         expect(await (await app.request('/metrics')).text()).toMatch(
           /^trecvit_device_losses_total\{model="tiny"\} 1$/m,
         )
 
-        workers.dieAtWork(true)
+        workers.crashInRun(true)
         const refused = await app.request(infer, post(body))
         expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
           503,
           '1',
           { error: expect.stringMatching(/CPU backend failed/) },
         ])
-        expect(await ask(app, '/v2/health/ready')).toEqual({
+        expect(await requestJson(app, '/v2/health/ready')).toEqual({
           status: 503,
           ready: false,
           error: expect.stringMatching(/CPU backend failed/),
         })
-        workers.dieAtWork(false)
-        expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+        workers.crashInRun(false)
+        expect(await requestJson(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
         expect(await logits()).toEqual(want)
       } finally {
         workers.restore()
@@ -317,7 +319,7 @@ describe('readiness', () => {
     let probes = 0
     const { forward } = model
     model.forward = (...args) => (probes++, forward.apply(model, args))
-    expect(await ask(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+    expect(await requestJson(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
     model.forward = forward
     expect(probes).toBeLessThanOrEqual(1)
   })

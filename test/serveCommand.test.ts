@@ -69,12 +69,12 @@ async function infer(address: string, frames: number): Promise<{ answer: Promise
 
 /** Resolves when a server accepts no more connections. */
 async function refused(address: string): Promise<void> {
-  const asked = () =>
+  const isListening = () =>
     fetch(`${address}/v2/health/live`).then(
       () => true,
       () => false,
     )
-  while (await asked()) await new Promise((resolve) => setTimeout(resolve, 10))
+  while (await isListening()) await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
 describe('trecvit serve', () => {
@@ -274,9 +274,9 @@ describe('docs/serving.md', () => {
         `"127.0.0.1:8000:127.0.0.1:${address.split(':').at(-1)}"\nsilent\nshow-error\nfail\n`,
     )
     const root = fileURLToPath(new URL('..', import.meta.url))
-    const said = []
+    const responses = []
     for (const command of rest)
-      said.push(
+      responses.push(
         (
           await promisify(execFile)('bash', ['-o', 'pipefail', '-c', command], {
             cwd: root,
@@ -284,8 +284,8 @@ describe('docs/serving.md', () => {
           })
         ).stdout,
       )
-    const [ready, metadata, answer, labels] = said.map((text) => JSON.parse(text))
-    expect(said.length).toBe(4)
+    const [ready, metadata, answer, labels] = responses.map((text) => JSON.parse(text))
+    expect(responses.length).toBe(4)
     expect(ready).toEqual({ ready: true })
     expect(metadata).toMatchObject({ name: 'builtin', inputs: [{ shape: [-1, -1, 96, 96, 3] }] })
     expect(answer.outputs[2].data[0]).toBe('static')

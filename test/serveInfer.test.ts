@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { noise } from './commandLine.ts'
-import { appOf, ask, expected, FRAME, infer, outputsOf, post, request } from './serving.ts'
+import { appOf, expected, FRAME, infer, outputsOf, post, request, requestJson } from './serving.ts'
 
 describe('infer', () => {
   const frames = noise(5 * FRAME, 3)
@@ -17,7 +17,7 @@ describe('infer', () => {
             nested(at + i * rest.reduce((a, b) => a * b, 1), rest),
           )
     for (const data of [[...frames], nested(0, shape)]) {
-      const answer = await ask(app, infer, post(request(data, shape, { id: 'a' })))
+      const answer = await requestJson(app, infer, post(request(data, shape, { id: 'a' })))
       expect(answer).toMatchObject({
         status: 200,
         model_name: 'tiny',
@@ -30,11 +30,11 @@ describe('infer', () => {
       })
       expect(outputsOf(answer)).toEqual(want)
     }
-    expect(outputsOf(await ask(app, infer, post(request([...floats], shape, {}, 'FP32'))))).toEqual(
-      await expected(floats),
-    )
+    expect(
+      outputsOf(await requestJson(app, infer, post(request([...floats], shape, {}, 'FP32')))),
+    ).toEqual(await expected(floats))
     const other = noise(5 * FRAME, 4)
-    const both = await ask(
+    const both = await requestJson(
       app,
       infer,
       post(
@@ -114,7 +114,9 @@ describe('infer', () => {
     ).toBe(true)
 
     expect(
-      outputsOf(await ask(app, infer, post(frames, { 'Inference-Header-Content-Length': '0' }))),
+      outputsOf(
+        await requestJson(app, infer, post(frames, { 'Inference-Header-Content-Length': '0' })),
+      ),
     ).toEqual(await expected(frames))
   })
 
@@ -122,7 +124,7 @@ describe('infer', () => {
 
   test('parameters for other servers are ignored; one that is misspelt is not', async () => {
     const app = appOf()
-    const want = outputsOf(await ask(app, infer, post(request(one))))
+    const want = outputsOf(await requestJson(app, infer, post(request(one))))
     const odd = {
       timeout: 1_000_000,
       priority: 1,
@@ -140,14 +142,16 @@ describe('infer', () => {
       outputs: [{ name: 'probs', parameters: { classification: 2 } }],
     })
     Object.assign(everywhere.inputs[0]!, { parameters: { content_type: 'np' } })
-    expect(outputsOf(await ask(app, infer, post(everywhere)))).toEqual({ probs: want['probs'] })
+    expect(outputsOf(await requestJson(app, infer, post(everywhere)))).toEqual({
+      probs: want['probs'],
+    })
     for (const parameters of [
       { top_k: 1 },
       { TOPK: 1 },
       { binaryDataOutput: true },
       { 'binary-data-output': true },
     ]) {
-      expect(await ask(app, infer, post(request(one, undefined, { parameters })))).toEqual({
+      expect(await requestJson(app, infer, post(request(one, undefined, { parameters })))).toEqual({
         status: 400,
         error: expect.stringMatching(/"parameters" expected "(topK|binary_data_output)", got/),
       })
@@ -163,7 +167,7 @@ describe('infer', () => {
     }
     for (const coding of ['GZIP', 'deflate', 'identity, gzip', 'x']) {
       expect(
-        await ask(app, infer, post(request(one), { 'content-encoding': coding })),
+        await requestJson(app, infer, post(request(one), { 'content-encoding': coding })),
       ).toMatchObject({ status: 415 })
     }
   })

@@ -136,10 +136,10 @@ describe('the description', () => {
       const method = init?.method?.toLowerCase() ?? 'get'
       const response = await app.request(path, init)
       const { responses } = description['paths'][route][method]
-      const told = responses[response.status]
-      expect(told, `${path} ${response.status}`).toBeDefined()
+      const documented = responses[response.status]
+      expect(documented, `${path} ${response.status}`).toBeDefined()
       const [type = ''] = (response.headers.get('content-type') ?? '').split(';')
-      expect(Object.keys(told.content), path).toContain(type)
+      expect(Object.keys(documented.content), path).toContain(type)
       if (type !== 'application/json') continue
       const pointer = [route, method, 'responses', response.status, 'content', type, 'schema']
         .map((part) => encodeURIComponent(String(part).replaceAll('/', '~1')))

@@ -105,9 +105,9 @@ test('more tasks than threads wait in turn; more than are allowed are refused', 
 
 test('a thread that dies costs its task alone', { tags: 'slow' }, async () => {
   const workers = watchedWorkers()
-  const mortal = openPool({ waiting: 8, timeout: 20_000 }, (error) => unexpected.push(error))
+  const crashing = openPool({ waiting: 8, timeout: 20_000 }, (error) => unexpected.push(error))
   try {
-    const picture = () => mortal.tasks.toModel(frameTask(media('picture.jpg')))
+    const picture = () => crashing.tasks.toModel(frameTask(media('picture.jpg')))
     const want = await picture()
     // Without a task, and during a task.
     workers.kill('terminated')
@@ -115,7 +115,7 @@ test('a thread that dies costs its task alone', { tags: 'slow' }, async () => {
     expect(await picture()).toEqual(want)
     const large = frameTask(new Uint8Array(3264 * 2448 * 3), { width: 3264, height: 2448 })
     const outcomes = Promise.allSettled(
-      Array.from({ length: 5 }, () => mortal.tasks.toModel(large)),
+      Array.from({ length: 5 }, () => crashing.tasks.toModel(large)),
     )
     await new Promise((resolve) => setTimeout(resolve, 20))
     // Some of them are still starting.
@@ -125,7 +125,10 @@ test('a thread that dies costs its task alone', { tags: 'slow' }, async () => {
     }
     await vi.waitFor(async () => expect(await picture()).toEqual(want), { timeout: 20_000 })
     const app = appOf({
-      tasks: { ...mortal.tasks, parse: () => Promise.reject(new EngineError('The thread failed')) },
+      tasks: {
+        ...crashing.tasks,
+        parse: () => Promise.reject(new EngineError('The thread failed')),
+      },
     })
     const answer = await app.request(
       infer,
@@ -137,14 +140,14 @@ test('a thread that dies costs its task alone', { tags: 'slow' }, async () => {
       { error: 'The thread failed' },
     ])
   } finally {
-    await mortal.end()
+    await crashing.end()
     workers.restore()
   }
 })
 
 test('a task that takes too long is given up', async () => {
-  const hurried = openPool({ waiting: 8, timeout: 1 }, (error) => unexpected.push(error))
+  const shortTimeout = openPool({ waiting: 8, timeout: 1 }, (error) => unexpected.push(error))
   const large = frameTask(new Uint8Array(3264 * 2448 * 3), { width: 3264, height: 2448 })
-  await expect(hurried.tasks.toModel(large)).rejects.toThrow(EngineError)
-  await hurried.end()
+  await expect(shortTimeout.tasks.toModel(large)).rejects.toThrow(EngineError)
+  await shortTimeout.end()
 })

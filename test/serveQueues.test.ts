@@ -12,7 +12,7 @@ import { FRAME, model, unexpected } from './serving.ts'
 import { open, serve, start, until } from './sockets.ts'
 
 /** Starts a server that reads one message of a stream and then stops until `go` is called. */
-async function startStuck(maxBody: number): Promise<{ read(): number; go(): void }> {
+async function startStalled(maxBody: number): Promise<{ read(): number; go(): void }> {
   let read = 0
   let go = () => {}
   const app = new Hono<{ Bindings: Bindings }>().get('*', (c) => {
@@ -30,7 +30,7 @@ async function startStuck(maxBody: number): Promise<{ read(): number; go(): void
 }
 
 test('nobody is read faster than answered', { tags: 'slow' }, async () => {
-  const { read, go } = await startStuck(4e6)
+  const { read, go } = await startStalled(4e6)
   const socket = await open()
   const message = noise(3e6)
   for (let i = 0; i < 30; i++) socket.send(message)
@@ -43,7 +43,7 @@ test('nobody is read faster than answered', { tags: 'slow' }, async () => {
 })
 
 test('pings are answered at once while frames wait', async () => {
-  const { read, go } = await startStuck(1e6)
+  const { read, go } = await startStalled(1e6)
   const socket = await open()
   for (let i = 0; i < 1000; i++) socket.send(noise(FRAME))
   const pong = new Promise<string>((resolve) =>

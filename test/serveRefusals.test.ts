@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { noise } from './commandLine.ts'
-import { appOf, ask, FRAME, infer, post, request } from './serving.ts'
+import { appOf, FRAME, infer, post, request, requestJson } from './serving.ts'
 
 describe('infer', () => {
   const binary = (size: unknown, more: object = {}) => ({
@@ -123,7 +123,7 @@ describe('infer', () => {
     ],
     ['no frame', new Uint8Array(0), /got 0 bytes/, { 'Inference-Header-Content-Length': '0' }],
   ])('refuses %s', async (_, body, error, headers) => {
-    expect(await ask(appOf(), infer, post(body, headers))).toEqual({
+    expect(await requestJson(appOf(), infer, post(body, headers))).toEqual({
       status: 400,
       error: expect.stringMatching(error),
     })
@@ -221,34 +221,42 @@ describe('infer', () => {
       process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
     const app = appOf()
     const before = timers()
-    for (let i = 0; i < 20; i++) await ask(app, infer, post(i % 2 ? request(one) : {}))
+    for (let i = 0; i < 20; i++) await requestJson(app, infer, post(i % 2 ? request(one) : {}))
     expect(timers()).toBeLessThan(before + 5)
   })
 
   test('limits: the body, the time, and how many at once', async () => {
     const app = appOf({ maxBody: 5000 })
-    expect(await ask(app, infer, post(new Uint8Array(5001), { 'content-length': '5001' }))).toEqual(
-      { status: 413, error: expect.stringMatching(/at most 5000 bytes, got 5001/) },
-    )
+    expect(
+      await requestJson(app, infer, post(new Uint8Array(5001), { 'content-length': '5001' })),
+    ).toEqual({ status: 413, error: expect.stringMatching(/at most 5000 bytes, got 5001/) })
     const endless = new ReadableStream({
       pull: (controller) => controller.enqueue(new Uint8Array(1000)),
     })
     expect(
-      await ask(app, infer, { method: 'POST', body: endless, duplex: 'half' } as RequestInit),
+      await requestJson(app, infer, {
+        method: 'POST',
+        body: endless,
+        duplex: 'half',
+      } as RequestInit),
     ).toEqual({
       status: 413,
       error: expect.stringMatching(/at most 5000 bytes, got 6000 and more/),
     })
 
-    const hurried = appOf({ timeout: 200, maxStreams: 1, maxBody: 1e8 })
-    const stuck = new ReadableStream({ pull: () => new Promise(() => {}) })
+    const shortTimeout = appOf({ timeout: 200, maxStreams: 1, maxBody: 1e8 })
+    const stalled = new ReadableStream({ pull: () => new Promise(() => {}) })
     expect(
-      await ask(hurried, infer, { method: 'POST', body: stuck, duplex: 'half' } as RequestInit),
+      await requestJson(shortTimeout, infer, {
+        method: 'POST',
+        body: stalled,
+        duplex: 'half',
+      } as RequestInit),
     ).toEqual({ status: 408, error: expect.stringMatching(/within 0\.2 s/) })
     const long = post(new Uint8Array(60_000 * FRAME), { 'Inference-Header-Content-Length': '0' })
     const [first, second] = await Promise.all([
-      ask(hurried, infer, long),
-      hurried.request(infer, post(request(one))),
+      requestJson(shortTimeout, infer, long),
+      shortTimeout.request(infer, post(request(one))),
     ])
     expect(first).toEqual({ status: 504, error: expect.stringMatching(/longer than 0\.2 s/) })
     expect([second.status, second.headers.get('retry-after'), await second.json()]).toEqual([
@@ -259,7 +267,7 @@ describe('infer', () => {
     // The largest number of waiting requests.
     const crowd = await Promise.all(
       [long, ...Array.from({ length: 300 }, () => post('{}'))].map((init) =>
-        hurried.request(infer, init),
+        shortTimeout.request(infer, init),
       ),
     )
     const errors = await Promise.all(
@@ -267,6 +275,6 @@ describe('infer', () => {
     )
     expect(errors.filter((error) => /^256 requests wait already/.test(error)).length).toBe(44)
     // All slots are free again.
-    expect((await ask(hurried, infer, post(request(one)))).status).toBe(200)
+    expect((await requestJson(shortTimeout, infer, post(request(one)))).status).toBe(200)
   })
 })

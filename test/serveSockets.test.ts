@@ -32,7 +32,7 @@ test('garbage, endless heads, bodies that never come, and clients that go away',
   await start({ timeout: 500, maxStreams: 2 })
   const begin = performance.now()
   const head = `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\n`
-  const [garbage, large, slowHead, slowBody, drip, twice, other, target, traversal] =
+  const [garbage, large, slowHead, slowBody, slowBytes, twice, other, target, traversal] =
     await Promise.all([
       raw(noise(3000)),
       raw(`GET / HTTP/1.1\r\nHost: x\r\nA: ${'x'.repeat(20_000)}\r\n\r\n`),
@@ -64,11 +64,11 @@ test('garbage, endless heads, bodies that never come, and clients that go away',
   expect(garbage).toMatch(/^HTTP\/1\.1 400 /)
   expect(large).toMatch(/^HTTP\/1\.1 431 /)
   expect(slowHead).toMatch(/^HTTP\/1\.1 408 /)
-  for (const answer of [slowBody, drip])
+  for (const answer of [slowBody, slowBytes])
     expect(answer).toMatch(
       /^HTTP\/1\.1 (408|503) [\s\S]*"error":"(The body expected to be there|No place became free)/,
     )
-  expect(`${slowBody}${drip}`).toContain('408')
+  expect(`${slowBody}${slowBytes}`).toContain('408')
   expect(twice).toMatch(/^HTTP\/1\.1 400 /)
   expect(other).toMatch(
     /^HTTP\/1\.1 400 [\s\S]*"error":"\\"Upgrade\\" expected \\"websocket\\", got \\"h2c\\""/,

@@ -188,11 +188,11 @@ describe('a stream', () => {
     await start({ timeout: 500, maxStreams: 2 })
     const idle = await open()
     idle.send(size)
-    const deaf = await open()
-    deaf.send(size)
-    deaf.pause()
+    const paused = await open()
+    paused.send(size)
+    paused.pause()
     // Requests snapshots without reading them, until the socket buffers are full.
-    for (let i = 0; i < 50_000; i++) deaf.send('{"snapshot":true}')
+    for (let i = 0; i < 50_000; i++) paused.send('{"snapshot":true}')
     expect(await idle.ended).toBe(1008)
     expect(idle.lines()).toEqual([
       { error: expect.stringMatching(/expected a message within 0\.5 s, got none/) },

@@ -42,7 +42,11 @@ function body(parts: AsyncGenerator<Uint8Array>): RequestInit {
   return { method: 'POST', body: stream, headers: video, duplex: 'half' } as RequestInit
 }
 
-async function ask(request: RequestInit, query = '', app = appOf()): Promise<Record<string, any>> {
+async function requestJson(
+  request: RequestInit,
+  query = '',
+  app = appOf(),
+): Promise<Record<string, any>> {
   const response = await app.request(classify + query, request)
   const answer = (await response.json()) as Record<string, any>
   return { ...answer, status: response.status }
@@ -52,7 +56,7 @@ describe('a video', () => {
   test('gets the answer of the library, whole or in parts', async () => {
     const bytes = y4m(20)
     const want = await expected(await pixelsOf(bytes))
-    const whole = await ask(post(bytes, video))
+    const whole = await requestJson(post(bytes, video))
     expect(whole).toMatchObject({
       status: 200,
       model_name: 'tiny',
@@ -67,23 +71,23 @@ describe('a video', () => {
     const parts = (async function* () {
       for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000)
     })()
-    expect(await ask(body(parts))).toEqual(whole)
+    expect(await requestJson(body(parts))).toEqual(whole)
   })
 
   test('takes topK, fps and stride', async () => {
     const bytes = y4m(20)
-    expect(await ask(post(bytes, video), '?topK=1&stride=4')).toMatchObject({
+    expect(await requestJson(post(bytes, video), '?topK=1&stride=4')).toMatchObject({
       frames: 5,
       top: [{ label: expect.any(String) }],
     })
-    expect(await ask(post(bytes, video), '?fps=12.5')).toMatchObject({ frames: 10 })
+    expect(await requestJson(post(bytes, video), '?fps=12.5')).toMatchObject({ frames: 10 })
     for (const [query, error] of [
       ['?topK=4', '"topK" expected an integer from 1 to 3, got "4"'],
       ['?stride=0', /^"stride" expected an integer from 1 to \d+, got "0"$/],
       ['?fps=1e9', '"fps" expected a number above 0, at most 1000, got "1e9"'],
       ['?frames=3', 'The query expected "topK", "fps" and "stride", got "frames"'],
     ] as const)
-      expect(await ask(post(bytes, video), query)).toEqual({
+      expect(await requestJson(post(bytes, video), query)).toEqual({
         status: 400,
         error: typeof error === 'string' ? error : expect.stringMatching(error),
       })
@@ -93,10 +97,13 @@ describe('a video', () => {
     for (const name of ['h264.mp4', 'vp8.webm', 'picture.jpg']) {
       const bytes = media(name)
       const want = await expected(await pixelsOf(bytes))
-      expect(await ask(post(bytes, video))).toMatchObject({ status: 200, logits: want.logits })
+      expect(await requestJson(post(bytes, video))).toMatchObject({
+        status: 200,
+        logits: want.logits,
+      })
     }
     for (const name of ['noindex.mp4', 'audio.mp4', 'still.avif']) {
-      expect(await ask(post(media(name), video))).toEqual({
+      expect(await requestJson(post(media(name), video))).toEqual({
         status: 400,
         error: expect.stringMatching(/./),
       })
@@ -106,7 +113,7 @@ describe('a video', () => {
 
 describe('what does not fit', () => {
   test('a wrong type is refused before the body is read', async () => {
-    expect(await ask(post('{}', { 'Content-Type': 'application/json' }))).toEqual({
+    expect(await requestJson(post('{}', { 'Content-Type': 'application/json' }))).toEqual({
       status: 415,
       error: '"Content-Type" expected "video/mp4" or another of "video/*", got "application/json"',
     })
@@ -123,7 +130,7 @@ describe('what does not fit', () => {
     ['a text', Buffer.from('this is no video but a text'), /./],
     ['a video that breaks off', y4m(3).subarray(0, 3000), /./],
   ])('%s gets a sentence', async (_, bytes, message) => {
-    expect(await ask(post(bytes, video))).toEqual({
+    expect(await requestJson(post(bytes, video))).toEqual({
       status: 400,
       error: expect.stringMatching(message),
     })
@@ -132,7 +139,9 @@ describe('what does not fit', () => {
   test('too large a body is refused, declared or not; the rest of it is not read', async () => {
     const app = appOf({ maxBody: 50_000 })
     const error = expect.stringMatching(/^The body expected at most 50000 bytes, got \d+/)
-    expect(await ask(post(y4m(100), { ...video, 'Content-Length': '120000' }), '', app)).toEqual({
+    expect(
+      await requestJson(post(y4m(100), { ...video, 'Content-Length': '120000' }), '', app),
+    ).toEqual({
       status: 413,
       error,
     })
@@ -144,7 +153,7 @@ describe('what does not fit', () => {
         yield bytes.subarray(at, at + 1000)
       }
     })()
-    expect(await ask(body(parts), '', app)).toEqual({ status: 413, error })
+    expect(await requestJson(body(parts), '', app)).toEqual({ status: 413, error })
     expect(read).toBeLessThan(100)
   })
 
@@ -153,17 +162,20 @@ describe('what does not fit', () => {
       yield y4m(2)
       await new Promise(() => {})
     })()
-    const slow = ask(body(never), '', appOf({ timeout: 2000 }))
-    expect((await ask(post(y4m(2), video))).status).toBe(200)
+    const slow = requestJson(body(never), '', appOf({ timeout: 2000 }))
+    expect((await requestJson(post(y4m(2), video))).status).toBe(200)
     expect(await slow).toEqual({ status: 504, error: expect.stringMatching(/within 2 s/) })
-    expect((await ask(post(y4m(2), video))).status).toBe(200)
+    expect((await requestJson(post(y4m(2), video))).status).toBe(200)
   })
 
   test('frames of too many pixels are refused', async () => {
-    expect(await ask(post(y4m(1, 6000, 4000), video), '', appOf({ maxBody: 1e8 }))).toEqual({
-      status: 400,
-      error: 'A video expected frames of at most 9437184 pixels, got 6000x4000; send a smaller one',
-    })
+    expect(await requestJson(post(y4m(1, 6000, 4000), video), '', appOf({ maxBody: 1e8 }))).toEqual(
+      {
+        status: 400,
+        error:
+          'A video expected frames of at most 9437184 pixels, got 6000x4000; send a smaller one',
+      },
+    )
   })
 })
 
@@ -190,7 +202,7 @@ test('a client that goes away ends its decoding, and the place is free again', a
   gone.abort()
   await lost
   const then = sent
-  expect((await ask(post(y4m(2), video), '', app)).status).toBe(200)
+  expect((await requestJson(post(y4m(2), video), '', app)).status).toBe(200)
   expect(sent - then).toBeLessThan(20)
 })
 

@@ -108,7 +108,7 @@ export function outputsOf({ outputs }: Record<string, any>): Record<string, unkn
 }
 
 /** Sends a request. Returns status and JSON of the response. */
-export async function ask(
+export async function requestJson(
   app: ReturnType<typeof appOf>,
   path: string,
   init?: RequestInit,

@@ -181,10 +181,10 @@ describe('HTTP', () => {
     expect(checkpoint).toMatchObject({ name: 'a.npz', size: bytes.length })
     expect([...(await readTensor(checkpoint, 'last'))]).toEqual([1, 2])
     await checkpoint.close()
-    const asked = requests
+    const requestedBytes = requests
       .map((range) => /^bytes=(\d+)-(\d+)$/.exec(range)!)
       .reduce((sum, [, from, to]) => sum + Number(to) + 1 - Number(from), 0)
-    expect(asked).toBeLessThan(250_000)
+    expect(requestedBytes).toBeLessThan(250_000)
   })
 
   test('with Range: concurrent reads', async () => {
@@ -357,7 +357,7 @@ describe('HTTP', () => {
     })
     const source = await openSource('http://host/a.npz')
     const into = new Uint8Array(2 ** 20)
-    for (const [offset, asked] of [
+    for (const [offset, count] of [
       [0, 2],
       [2 ** 20, 2],
       [2 ** 21 + 5000, 3],
@@ -365,7 +365,7 @@ describe('HTTP', () => {
     ] as const) {
       await source.read(offset, into)
       expect(into.every((byte, i) => byte === bytes[offset + i])).toBe(true)
-      expect(requests.length).toBe(asked)
+      expect(requests.length).toBe(count)
     }
     const before = pulled
     await source.read(8_000_000, into.subarray(0, 10))
@@ -375,9 +375,9 @@ describe('HTTP', () => {
     const unread = await openSource('http://host/a.npz')
     await unread.close()
     expect(given).toBe(2)
-    const hasty = await openSource('http://host/a.npz')
-    const reading = hasty.read(0, into.subarray(0, 10))
-    await hasty.close()
+    const closedEarly = await openSource('http://host/a.npz')
+    const reading = closedEarly.read(0, into.subarray(0, 10))
+    await closedEarly.close()
     await reading
     await vi.waitFor(() => expect(given).toBe(3))
   })

@@ -18,7 +18,7 @@ import { createEngine, randomFrame } from '../src/bench/lib/engine.ts'
 import { configOf, TRecViT, TrecvitError } from '../src/index.ts'
 import { recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
-import { backends, beside } from './backends.ts'
+import { backends, threadedBackends } from './backends.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
 import { loadModel, models } from './models.ts'
 import { expectSame } from './ops.ts'
@@ -46,7 +46,7 @@ describe.each(models)("$name has the bits of the caller's thread", async ({ name
   }
   const want = await answers(backends[0]!.create)
 
-  test.each(beside)('$name', async ({ create }) => {
+  test.each(threadedBackends)('$name', async ({ create }) => {
     const got = await answers(create)
     got.outputs.forEach((outputs, chunk) =>
       Object.entries(outputs).forEach(([output, values]) =>

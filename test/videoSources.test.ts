@@ -230,10 +230,10 @@ describe('a server', () => {
   beforeEach(() => {
     requests = 0
     for (const method of ['error', 'warn', 'info', 'log'] as const)
-      vi.spyOn(console, method).mockImplementation((...words) => void said.push(words))
+      vi.spyOn(console, method).mockImplementation((...words) => void logged.push(words))
   })
-  const said: unknown[] = []
-  afterEach(() => expect(said).toEqual([]))
+  const logged: unknown[] = []
+  afterEach(() => expect(logged).toEqual([]))
 
   /** Answers Range requests. Ends the nth response early after this many bytes. */
   const ranges =

@@ -181,7 +181,7 @@ describe('a fault is one sentence, and what is there stays', () => {
 
   test('a server that is silent', async () => {
     server.faults.stallAfter = 100_000
-    await expectFailure(/sent nothing for 0\.05 s: try again/, { patience: 50 })
+    await expectFailure(/sent nothing for 0\.05 s: try again/, { timeout: 50 })
     expect(await partOf(k400)).toBeGreaterThanOrEqual(100_000)
   })
 

@@ -9,18 +9,18 @@ const text = (value: string): Uint8Array => Uint8Array.from(value, (c) => c.char
 function inChunks(
   bytes: Uint8Array,
   size: number,
-  asked = { count: 0, cancelled: false },
+  pulls = { count: 0, cancelled: false },
 ): ReadableStream<Uint8Array> {
   let at = 0
   return new ReadableStream<Uint8Array>(
     {
       pull(controller) {
-        asked.count++
+        pulls.count++
         if (at >= bytes.length) return controller.close()
         controller.enqueue(bytes.slice(at, (at += size)))
       },
       cancel() {
-        asked.cancelled = true
+        pulls.cancelled = true
       },
     },
     { highWaterMark: 0 },
@@ -109,11 +109,11 @@ describe('y4m', () => {
   })
 
   test('reads no further than it is asked to, and lets go of the stream', async () => {
-    const asked = { count: 0, cancelled: false }
-    const stream = inChunks(y4m('W16 H16 Cmono', 256, 1000), 262, asked)
+    const pulls = { count: 0, cancelled: false }
+    const stream = inChunks(y4m('W16 H16 Cmono', 256, 1000), 262, pulls)
     for await (const _ of await openVideo(stream)) break
-    expect(asked.count).toBeLessThan(5)
-    expect(asked.cancelled).toBe(true)
+    expect(pulls.count).toBeLessThan(5)
+    expect(pulls.cancelled).toBe(true)
   })
 
   test('an abort ends a read that waits', async () => {

@@ -14,7 +14,7 @@ const ARRIVED: usize = 0
 /** Number of completed steps. Threads at the barrier wait for it to change. */
 const GENERATION: usize = 64
 /** Number of threads that sleep, or are about to. */
-const ASLEEP: usize = 128
+const SLEEPING: usize = 128
 /** Number of claimed units of each part. */
 const CLAIMED: usize = 192
 
@@ -68,14 +68,14 @@ export function arriveAndWait(barrier: usize, threads: i32, spins: i32): i32 {
       atomic.store<i32>(barrier + CLAIMED + ((<usize>part) << 6), 0)
     atomic.store<i32>(barrier + GENERATION, generation + 1)
     // A thread that is counted after this load sees the new generation, and does not wait.
-    if (atomic.load<i32>(barrier + ASLEEP)) atomic.notify(barrier + GENERATION, -1)
+    if (atomic.load<i32>(barrier + SLEEPING)) atomic.notify(barrier + GENERATION, -1)
     return spins
   }
   for (let left = <f64>spins; left > 0; left = (left - 1) / PACE)
     if (atomic.load<i32>(barrier + GENERATION) != generation) return min(2 * spins, MOST_SPINS)
-  atomic.add<i32>(barrier + ASLEEP, 1)
+  atomic.add<i32>(barrier + SLEEPING, 1)
   while (atomic.load<i32>(barrier + GENERATION) == generation)
     atomic.wait<i32>(barrier + GENERATION, generation, -1)
-  atomic.sub<i32>(barrier + ASLEEP, 1)
+  atomic.sub<i32>(barrier + SLEEPING, 1)
   return max(spins / 2, FEWEST_SPINS)
 }

@@ -4,7 +4,7 @@
  * --peer web|node|tfjs|jax-js --size B --rounds 15 (more for smaller sizes) --threads 1 (of both)
  * --build simd --dtype f32 --attention fused|plain (onnxruntime) --most 1
  */
-import { type Follow, unfollowed } from '../../src/bench/lib/bench.ts'
+import { type Monitor, unmonitored } from '../../src/bench/lib/bench.ts'
 import { buildOf, dtypes } from '../../src/bench/lib/engine.ts'
 import { type Options, oneOf, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
@@ -60,7 +60,7 @@ const peers: Readonly<Record<string, Kind>> = {
 }
 
 /** Fails if the logits differ, or if our relative time exceeds `--most`. */
-export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
+export async function bench(options: Options, monitor: Monitor = unmonitored): Promise<Report> {
   const { threads, rounds, ...settings } = settingsOf(options, {
     peer: 'web',
     size: 'B',
@@ -87,7 +87,7 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
     name,
     turns,
     (config, weights) => open(config, weights, { threads, attention }),
-    follow,
+    monitor,
   )
   return {
     ...report,

@@ -1,6 +1,6 @@
 import type { MatrixDType } from '../../src/backend/backend.ts'
 import type { Build } from '../../src/backend/wasm/builds.ts'
-import { type Follow, goesOn } from '../../src/bench/lib/bench.ts'
+import { type Monitor, shouldContinue } from '../../src/bench/lib/bench.ts'
 import { createEngine, machine, randomFrame } from '../../src/bench/lib/engine.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
 import { median, quantile, type Sample, time, warm } from '../../src/bench/lib/stats.ts'
@@ -44,7 +44,7 @@ export async function takeTurns(
   name: string,
   { size, threads, build, dtype, most, ...more }: Turns,
   open: (config: Config, weights: Weights) => Promise<Peer>,
-  follow: Follow,
+  monitor: Monitor,
 ): Promise<Report> {
   const rounds = more.rounds ?? ROUNDS[size] ?? 15
   const config = configOf(size)
@@ -67,7 +67,7 @@ export async function takeTurns(
     [theirs, (frame: Float32Array) => peer.advance(frame)],
   ] as const
   for (const [, advance] of sides) await warm(() => advance(frames[0]!))
-  for (let round = 0; round < rounds && (await goesOn(follow, round / rounds)); round++) {
+  for (let round = 0; round < rounds && (await shouldContinue(monitor, round / rounds)); round++) {
     // The order alternates, so that both see the same clock rate.
     for (const [samples, advance] of round % 2 ? sides : sides.toReversed()) {
       // One frame is not timed. It fills the caches, and lets the threads of the other runtime stop

@@ -35,7 +35,7 @@ export class Answer {
     this.#measure(milliseconds)
     if (frame + 1 < WINDOW) return this.#wait(frame + 1)
     const best = top[0]!
-    this.#tell(best, `${percent(best.prob)} over the last ${WINDOW} frames`)
+    this.#show(best, `${percent(best.prob)} over the last ${WINDOW} frames`)
     rows.forEach((row, index) => {
       const one = top[index]
       row.hidden = !one
@@ -55,11 +55,11 @@ export class Answer {
   end({ overall, frames }: Extract<Reply, { type: 'ended' }>): string {
     const best = overall[0]!
     const sentence = `Over all ${frames} frames: ${nameOf(best)} (${percent(best.prob)}).`
-    if (frames < WINDOW) this.#tell(best, `${percent(best.prob)} over all ${frames} frames`)
+    if (frames < WINDOW) this.#show(best, `${percent(best.prob)} over all ${frames} frames`)
     return sentence
   }
 
-  #tell(best: Class, about: string): void {
+  #show(best: Class, about: string): void {
     element('label').textContent = nameOf(best)
     element('label').className = ''
     element('prob').textContent = about

@@ -57,11 +57,11 @@ function video(source: SourceKind, rate: number): string[] {
 }
 
 function live(source: SourceKind): string[] {
-  const ask =
+  const method =
     source === 'camera' ? 'getUserMedia({ video: true })' : 'getDisplayMedia({ video: true })'
   return [
     `const video = document.createElement('video')`,
-    `video.srcObject = await navigator.mediaDevices.${ask}`,
+    `video.srcObject = await navigator.mediaDevices.${method}`,
     'await video.play()',
     'const { videoWidth: width, videoHeight: height } = video',
     `const picture = new OffscreenCanvas(width, height).getContext('2d')`,

@@ -1,5 +1,5 @@
 /** The panel with highlighted code, and buttons to copy it. */
-import { element, tell } from './text.ts'
+import { element, showMessage } from './text.ts'
 
 const KINDS = [
   ['comment', /\/\/.*/],
@@ -28,8 +28,8 @@ export function showCode(code: string): void {
 export async function copy(text: string, what: string): Promise<void> {
   try {
     await navigator.clipboard.writeText(text)
-    tell(`${what} copied.`)
+    showMessage(`${what} copied.`)
   } catch {
-    tell(`This browser does not allow copying. ${what}: ${text}`)
+    showMessage(`This browser does not allow copying. ${what}: ${text}`)
   }
 }

@@ -7,7 +7,7 @@ import { parseReports, type Report } from '../../src/bench/lib/report.ts'
 import { STYLE } from '../../src/bench/lib/style.ts'
 import type { CompareReply, CompareRequest, CompareSettings, Part } from './compareMessages.ts'
 import { onDrop } from './drop.ts'
-import { element, hush, tell } from './text.ts'
+import { element, hideMessage, showMessage } from './text.ts'
 import { followTheme } from './theme.ts'
 
 const [settings, runButton, stopButton, progress, doing] = [
@@ -36,22 +36,22 @@ settings.onsubmit = (event) => {
   const of = new FormData(settings)
   const parts = (['kernels', 'frame', 'growth', 'peer'] as const).filter((name) => of.has(name))
   if (!parts.length)
-    return tell(
+    return showMessage(
       'Nothing to measure was chosen: tick kernels, frames, growth or onnxruntime-web.',
       true,
     )
-  hush()
+  hideMessage()
   began = performance.now()
   progress.value = 0
   doing.textContent = 'Loading …'
   running(true)
   worker = new Worker('compareWorker.js', { type: 'module' })
-  worker.onmessage = ({ data }: MessageEvent<CompareReply>) => hear(data)
+  worker.onmessage = ({ data }: MessageEvent<CompareReply>) => receive(data)
   worker.onerror = (event) => {
-    tell(`The bench failed: ${event.message || 'its script did not load'}.`, true)
+    showMessage(`The bench failed: ${event.message || 'its script did not load'}.`, true)
     end('It failed.')
   }
-  ask({
+  send({
     type: 'run',
     settings: {
       size: of.get('size') as CompareSettings['size'],
@@ -65,14 +65,14 @@ settings.onsubmit = (event) => {
 
 stopButton.onclick = () => {
   doing.textContent = 'Stopping …'
-  ask({ type: 'stop' })
+  send({ type: 'stop' })
 }
 
-function ask(request: CompareRequest): void {
+function send(request: CompareRequest): void {
   worker?.postMessage(request)
 }
 
-function hear(reply: CompareReply): void {
+function receive(reply: CompareReply): void {
   switch (reply.type) {
     case 'progress': {
       progress.value = reply.share
@@ -87,7 +87,7 @@ function hear(reply: CompareReply): void {
     case 'report':
       return add([reply.report])
     case 'error':
-      return tell(reply.text, true)
+      return showMessage(reply.text, true)
     case 'done':
       return end(
         reply.stopped
@@ -132,12 +132,12 @@ function save(name: string, type: string, text: string): void {
 }
 
 async function open(files: Iterable<File>): Promise<void> {
-  hush()
+  hideMessage()
   for (const file of files) {
     try {
       add(parseReports(file.name, await file.text()))
     } catch (error) {
-      tell(`${(error as Error).message}.`, true)
+      showMessage(`${(error as Error).message}.`, true)
     }
   }
 }

@@ -8,7 +8,7 @@ import { takeTurns } from '../../bench/peers/turns.ts'
 import { bench as frame } from '../../src/bench/frame.ts'
 import { bench as growth } from '../../src/bench/growth.ts'
 import { bench as kernels } from '../../src/bench/kernels.ts'
-import { type Follow, part } from '../../src/bench/lib/bench.ts'
+import { type Monitor, part } from '../../src/bench/lib/bench.ts'
 import { buildOf } from '../../src/bench/lib/engine.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
 import { writeModel } from '../../src/onnx/model.ts'
@@ -22,7 +22,7 @@ const MISSING =
   'onnxruntime-web is not beside this page: run "npm ci --prefix bench/peers --ignore-scripts" ' +
   'in a clone, then "npm run demo".'
 
-const say = (reply: CompareReply) => postMessage(reply)
+const post = (reply: CompareReply) => postMessage(reply)
 let stop = new AbortController()
 
 addEventListener('message', ({ data }: MessageEvent<CompareRequest>) => {
@@ -32,14 +32,14 @@ addEventListener('message', ({ data }: MessageEvent<CompareRequest>) => {
 
 async function run(settings: CompareSettings): Promise<void> {
   const { signal } = (stop = new AbortController())
-  let said = 0
+  let reportedAt = 0
   for (const [index, name] of settings.parts.entries()) {
     if (signal.aborted) break
     const progress = (share: number) => {
       // At most ten reports of progress per second.
-      if (performance.now() - said < 100) return
-      said = performance.now()
-      say({ type: 'progress', part: name, share })
+      if (performance.now() - reportedAt < 100) return
+      reportedAt = performance.now()
+      post({ type: 'progress', part: name, share })
     }
     try {
       const report = await measure(
@@ -47,27 +47,27 @@ async function run(settings: CompareSettings): Promise<void> {
         settings,
         part({ signal, progress }, index, settings.parts.length),
       )
-      if (report.tables.some(({ rows }) => rows.length)) say({ type: 'report', report })
+      if (report.tables.some(({ rows }) => rows.length)) post({ type: 'report', report })
     } catch (error) {
-      say({ type: 'error', text: error instanceof Error ? error.message : String(error) })
+      post({ type: 'error', text: error instanceof Error ? error.message : String(error) })
     }
   }
-  say({ type: 'done', stopped: signal.aborted })
+  post({ type: 'done', stopped: signal.aborted })
 }
 
 async function measure(
   name: Part,
   { size, build, threads, seconds }: CompareSettings,
-  follow: Follow,
+  monitor: Monitor,
 ): Promise<Report> {
   const options = { build, seconds: String(seconds) }
   switch (name) {
     case 'kernels':
-      return kernels({ ...options, size }, follow)
+      return kernels({ ...options, size }, monitor)
     case 'frame':
-      return frame({ ...options, size, threads: String(threads) }, follow)
+      return frame({ ...options, size, threads: String(threads) }, monitor)
     case 'growth':
-      return growth({ ...options, threads: String(threads) }, follow)
+      return growth({ ...options, threads: String(threads) }, monitor)
     case 'peer': {
       const ort = await loadOrt()
       // Frames of larger models take longer. This is about the number of frames that fits.
@@ -83,7 +83,7 @@ async function measure(
           rounds: Math.min(100, rounds),
         },
         (config, weights) => openOnnx(ort, 'wasm', writeModel(config, weights, STEP), threads),
-        follow,
+        monitor,
       )
     }
   }

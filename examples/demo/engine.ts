@@ -2,7 +2,7 @@
 import { type Stream, TRecViT } from 'trecvit'
 import { type Origin, type Settings, WINDOW } from './messages.ts'
 import { storedKinetics } from './offer.ts'
-import { say } from './turns.ts'
+import { post } from './turns.ts'
 import { watchedGpu } from './watchedGpu.ts'
 
 /** Number of classes in a reply. */
@@ -58,7 +58,7 @@ export class Engine {
   async move(settings: Settings & { readonly device: 'webgpu' | 'wasm' }): Promise<void> {
     await this.stream.moveTo(settings.device)
     this.#now = { ...this.#now!, settings }
-    this.tellDevice()
+    this.postDevice()
   }
 
   /** Loads a model while the current one runs. */
@@ -81,7 +81,7 @@ export class Engine {
       return { model, settings, origin, weights: await weightsOf(origin) }
     } finally {
       if (this.#loading === loading) this.#loading = undefined
-      say({ type: 'loading', progress: null })
+      post({ type: 'loading', progress: null })
     }
   }
 
@@ -109,8 +109,8 @@ export class Engine {
       await model.dispose()
       throw error
     }
-    this.tellDevice()
-    this.#tellModel()
+    this.postDevice()
+    this.#postModel()
     return isSame
   }
 
@@ -121,10 +121,10 @@ export class Engine {
     this.#stream = stream
   }
 
-  tellDevice(): void {
+  postDevice(): void {
     const { device } = this.stream
     this.#shown = { device: JSON.stringify(device), backend: device.backend }
-    say({
+    post({
       type: 'device',
       device,
       dtype: this.model.dtype,
@@ -138,17 +138,17 @@ export class Engine {
     if (JSON.stringify(device) === this.#shown.device) return
     const place = device.backend === 'wasm' ? 'on the CPU' : 'on a new device'
     if (this.#shown.backend === 'webgpu')
-      say({
+      post({
         type: 'note',
         text: `The GPU was lost. The stream continues ${place}; no frame is missing.`,
       })
-    this.tellDevice()
+    this.postDevice()
   }
 
-  #tellModel(): void {
+  #postModel(): void {
     const { config, labels, warnings } = this.model
     const { imageSize, depth, width, numHeads, numClasses } = config
-    say({
+    post({
       type: 'model',
       kind: this.origin.kind,
       name: nameOf(this.origin),
@@ -160,7 +160,7 @@ export class Engine {
       layers: depth,
       heads: numHeads,
     })
-    for (const text of warnings) say({ type: 'note', text })
+    for (const text of warnings) post({ type: 'note', text })
   }
 }
 
@@ -189,6 +189,6 @@ function reporter(name: string): (done: number, total: number) => void {
     if (now - reported < REPORT) return
     reported = now
     const seconds = ((now - start) / 1000) * (total / done - 1)
-    say({ type: 'loading', progress: { name, done, total, seconds } })
+    post({ type: 'loading', progress: { name, done, total, seconds } })
   }
 }

@@ -16,7 +16,7 @@ const WORDS: Readonly<Record<Look['view'], string>> = {
 export class Inside {
   /** The map on the page; read by tests. */
   map: Extract<Reply, { type: 'map' }> | null = null
-  readonly #ask: (request: Request) => void
+  readonly #send: (request: Request) => void
   readonly #changed: () => void
   readonly #picture: HTMLCanvasElement
   readonly #overlay = element<HTMLCanvasElement>('overlay')
@@ -29,12 +29,12 @@ export class Inside {
 
   /** @param changed called after a choice */
   constructor(
-    ask: (request: Request) => void,
+    send: (request: Request) => void,
     changed: () => void,
     picture: HTMLCanvasElement,
     link: URLSearchParams,
   ) {
-    this.#ask = ask
+    this.#send = send
     this.#changed = changed
     this.#picture = picture
     this.#isOn = link.get('overlay') !== 'off'
@@ -49,7 +49,7 @@ export class Inside {
       this.#isOn = !this.#isOn
       this.#choose()
     }
-    element('measure').onclick = () => ask({ type: 'profile' })
+    element('measure').onclick = () => send({ type: 'profile' })
     element('ramp').style.background =
       `linear-gradient(to right, ${RAMP.map(([r, g, b]) => `rgb(${r} ${g} ${b})`)})`
   }
@@ -67,7 +67,7 @@ export class Inside {
 
   /** Called when the panel opens or closes. */
   open(isOpen: boolean): void {
-    if (isOpen && !this.#isOpen) this.#ask({ type: 'profile' })
+    if (isOpen && !this.#isOpen) this.#send({ type: 'profile' })
     this.#isOpen = isOpen
   }
 
@@ -90,7 +90,7 @@ export class Inside {
 
   /** Called for another device: measured times are no longer valid. */
   changed(): void {
-    if (this.#isOpen) this.#ask({ type: 'profile' })
+    if (this.#isOpen) this.#send({ type: 'profile' })
   }
 
   show(map: Extract<Reply, { type: 'map' }>): void {
@@ -140,7 +140,7 @@ export class Inside {
     this.#toggle.setAttribute('aria-pressed', String(this.#isOn))
     element('overlayName').textContent = look.view === 'attention' ? 'Attention' : 'Memory'
     if (!this.#isOn) this.clear()
-    this.#ask({ type: 'look', look: this.#isOn ? look : null })
+    this.#send({ type: 'look', look: this.#isOn ? look : null })
     this.#changed()
   }
 

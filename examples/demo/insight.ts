@@ -3,7 +3,7 @@ import type { FrameLike } from 'trecvit'
 import type { Engine } from './engine.ts'
 import { keepWanted, mapOf, type Tensors } from './look.ts'
 import type { Look } from './messages.ts'
-import { say } from './turns.ts'
+import { post } from './turns.ts'
 
 /** Least number of milliseconds between two maps while a video plays. */
 const PAUSE = 200
@@ -36,7 +36,7 @@ export class Insight {
     } finally {
       await twin.dispose()
     }
-    await this.#tell()
+    await this.#postMap()
     const end = performance.now()
     this.#due = end + Math.max(PAUSE, (end - start) / SHARE)
   }
@@ -45,7 +45,7 @@ export class Insight {
   async change(look: Look | null): Promise<boolean> {
     this.#look = look
     if (look && !this.#seen) return true
-    await this.#tell()
+    await this.#postMap()
     return false
   }
 
@@ -70,7 +70,7 @@ export class Insight {
     const black = { data: new Uint8Array(height * width * 3), shape: [1, height, width, 3] }
     for (const { op, milliseconds } of await model.profile(black))
       ops.set(op, (ops.get(op) ?? 0) + milliseconds)
-    say({
+    post({
       type: 'profile',
       ops: [...ops]
         .map(([op, milliseconds]) => ({ op, milliseconds }))
@@ -78,11 +78,11 @@ export class Insight {
     })
   }
 
-  async #tell(): Promise<void> {
+  async #postMap(): Promise<void> {
     if (!this.#look || !this.#seen) return
     const { config } = this.#engine.model
     const { imageSize: size, patchSize } = config
-    say({
+    post({
       type: 'map',
       values: await mapOf(this.#seen, config, this.#engine.weights, this.#look),
       grid: [size[0] / patchSize[0], size[1] / patchSize[1]],

@@ -3,7 +3,7 @@
  * before the user agrees.
  */
 import type { Offer, Origin, Reply, Request } from './messages.ts'
-import { element, tell } from './text.ts'
+import { element, showMessage } from './text.ts'
 import { megabytes } from './words.ts'
 
 /** Below this number of frames per second, the page warns that playback is slow. */
@@ -16,21 +16,21 @@ const PLACES: Readonly<Record<Offer['where'], string>> = {
 }
 
 export class Kinetics {
-  readonly #ask: (request: Request) => void
+  readonly #send: (request: Request) => void
   readonly #start = element<HTMLButtonElement>('kineticsStart')
   #offer: Offer | undefined
   #isUsed = false
   /** Id of the visible part; null while loading. */
   #part: string | null = 'kineticsOffer'
 
-  constructor(ask: (request: Request) => void) {
-    this.#ask = ask
+  constructor(send: (request: Request) => void) {
+    this.#send = send
     element('kineticsOpen').onclick = () => this.open()
     element('kineticsBack').onclick = () => this.#show('kineticsOffer')
     element('kineticsAgain').onclick = () => this.open()
     element('kineticsRemove').onclick = () => {
-      ask({ type: 'remove' })
-      tell('The weights of Kinetics-400 were removed from this browser.')
+      send({ type: 'remove' })
+      showMessage('The weights of Kinetics-400 were removed from this browser.')
     }
     element('kineticsLeave').onclick = () => this.#use({ kind: 'builtin', labels: null })
     this.#start.onclick = () => {
@@ -46,7 +46,7 @@ export class Kinetics {
     this.#start.disabled = true
     element('kineticsSpeed').textContent = 'being measured …'
     this.#show('kineticsTerms')
-    this.#ask({ type: 'offer' })
+    this.#send({ type: 'offer' })
   }
 
   showOffer({ offer }: Extract<Reply, { type: 'offer' }>): void {
@@ -90,7 +90,7 @@ export class Kinetics {
   }
 
   #use(origin: Origin): void {
-    this.#ask({ type: 'model', origin, keep: false })
+    this.#send({ type: 'model', origin, keep: false })
   }
 
   #show(part: string | null): void {

@@ -1,18 +1,18 @@
 /** The panel that chooses the model: the built-in one, or a file, which the browser may store. */
 import type { Origin, Reply, Request } from './messages.ts'
-import { element, hush, tell } from './text.ts'
+import { element, hideMessage, showMessage } from './text.ts'
 import { megabytes } from './words.ts'
 
 const isCheckpoint = ({ name }: File): boolean => /\.(npz|safetensors)$/i.test(name)
 const isLabels = ({ name }: File): boolean => /\.txt$/i.test(name)
 
 export class ModelPanel {
-  readonly #ask: (request: Request) => void
+  readonly #send: (request: Request) => void
   readonly #keep = element<HTMLInputElement>('keep')
   readonly #builtin = element<HTMLButtonElement>('builtin')
 
-  constructor(ask: (request: Request) => void) {
-    this.#ask = ask
+  constructor(send: (request: Request) => void) {
+    this.#send = send
     for (const id of ['checkpoint', 'labels']) {
       element<HTMLInputElement>(id).onchange = ({ target }) => {
         const input = target as HTMLInputElement
@@ -25,9 +25,9 @@ export class ModelPanel {
     this.#keep.onchange = () => {
       if (this.#keep.checked) void navigator.storage?.persist?.()
     }
-    element('recall').onclick = () => ask({ type: 'recall' })
-    element('forget').onclick = () => ask({ type: 'forget' })
-    element('cancel').onclick = () => ask({ type: 'cancel' })
+    element('recall').onclick = () => send({ type: 'recall' })
+    element('forget').onclick = () => send({ type: 'forget' })
+    element('cancel').onclick = () => send({ type: 'cancel' })
   }
 
   /** Opens dropped checkpoints and labels. Returns the other files. */
@@ -65,13 +65,13 @@ export class ModelPanel {
     void (async () => {
       const names = labels ? (await labels.text()).trimEnd().split(/\r?\n/) : null
       if (checkpoint) this.#load({ kind: 'file', file: checkpoint, labels: names })
-      else if (names) this.#ask({ type: 'labels', labels: names })
-    })().catch((error: Error) => tell(`The labels cannot be read (${error.message}).`, true))
+      else if (names) this.#send({ type: 'labels', labels: names })
+    })().catch((error: Error) => showMessage(`The labels cannot be read (${error.message}).`, true))
   }
 
   #load(origin: Origin): void {
-    hush()
-    this.#ask({ type: 'model', origin, keep: this.#keep.checked })
+    hideMessage()
+    this.#send({ type: 'model', origin, keep: this.#keep.checked })
   }
 }
 

@@ -13,12 +13,12 @@ import { whatItNames } from './names.ts'
 import { linkOf, onSettings, rateNow, settingsNow, showSettings, takeLink } from './settings.ts'
 import { Sources } from './sources.ts'
 import { Tabs } from './tabs.ts'
-import { element, tell } from './text.ts'
+import { element, showMessage } from './text.ts'
 import { followTheme } from './theme.ts'
 import { Timeline } from './timeline.ts'
 
 const worker = new Worker('worker.js', { type: 'module' })
-const ask = (request: Request, transfer: Transferable[] = []): void =>
+const send = (request: Request, transfer: Transferable[] = []): void =>
   worker.postMessage(request, transfer)
 
 const [play, stepButton, lose, picture] = [
@@ -39,12 +39,12 @@ let model: Pick<Extract<Reply, { type: 'model' }>, 'kind' | 'name'> = {
 let tab = 'timeline'
 let asksForKinetics = link.get('model') === 'kinetics'
 
-const timeline = new Timeline((time) => ask({ type: 'seek', time }))
+const timeline = new Timeline((time) => send({ type: 'seek', time }))
 const answer = new Answer()
-const sources = new Sources(ask, changed)
-const inside = new Inside(ask, changed, picture, link)
-const modelPanel = new ModelPanel(ask)
-const kinetics = new Kinetics(ask)
+const sources = new Sources(send, changed)
+const inside = new Inside(send, changed, picture, link)
+const modelPanel = new ModelPanel(send)
+const kinetics = new Kinetics(send)
 const tabs = new Tabs(element('tabs'), (panel) => {
   tab = panel
   inside.open(panel === 'inside')
@@ -124,15 +124,18 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       play.textContent = playing ? 'Pause' : 'Play'
       return
     case 'ended':
-      return tell(answer.end(data))
+      return showMessage(answer.end(data))
     case 'note':
-      return tell(data.text)
+      return showMessage(data.text)
     case 'error':
-      return tell(data.text, true)
+      return showMessage(data.text, true)
   }
 }
 worker.onerror = (event) =>
-  tell(`The engine could not be started: ${event.message || 'its script did not load'}.`, true)
+  showMessage(
+    `The engine could not be started: ${event.message || 'its script did not load'}.`,
+    true,
+  )
 
 function show(data: Extract<Reply, { type: 'answer' }>): void {
   const { bitmap, time, top, frame } = data
@@ -180,10 +183,10 @@ function enable(canPlay: boolean): void {
 
 // ---- actions of the user
 
-play.onclick = () => ask({ type: playing ? 'pause' : 'play' })
-stepButton.onclick = () => ask({ type: 'step' })
-element('reset').onclick = () => ask({ type: 'reset' })
-lose.onclick = () => ask({ type: 'lose' })
+play.onclick = () => send({ type: playing ? 'pause' : 'play' })
+stepButton.onclick = () => send({ type: 'step' })
+element('reset').onclick = () => send({ type: 'reset' })
+lose.onclick = () => send({ type: 'lose' })
 element('share').onclick = () => void copy(address(), 'Link')
 element('copy').onclick = () => void copy(element('source').textContent, 'Code')
 
@@ -204,7 +207,7 @@ onDrop((files) => {
 
 onSettings((name) => {
   if (name === 'rate') sources.openAgain()
-  else ask({ type: 'settings', settings: settingsNow() })
+  else send({ type: 'settings', settings: settingsNow() })
   changed()
 })
 
@@ -214,6 +217,6 @@ watchMemory()
 /** For tests. */
 Object.assign(globalThis, { timeline, inside })
 
-ask({ type: 'settings', settings: settingsNow() })
+send({ type: 'settings', settings: settingsNow() })
 void sources.openSample()
 tabs.open(link.get('tab') ?? 'timeline')

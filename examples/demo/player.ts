@@ -5,7 +5,7 @@ import type { Insight } from './insight.ts'
 import { begin, type Opened, peek, type Source } from './opened.ts'
 import { pictureOf, pixelsOf } from './picture.ts'
 import { Snapshots } from './snapshots.ts'
-import { inTurn, queue, say } from './turns.ts'
+import { inTurn, post, queue } from './turns.ts'
 
 /** Least difference of the times of two frames, in seconds. */
 const TOLERANCE = 1e-3
@@ -57,7 +57,7 @@ export class Player {
     await this.reset()
     const { container, codec, width, height, duration, decoder } = opened.video.info
     const turned = first.rotation % 180 === 90
-    say({
+    post({
       type: 'opened',
       name: source.name,
       duration,
@@ -80,14 +80,14 @@ export class Player {
     await this.#engine.stream.reset()
     this.#snapshots.clear()
     this.#insight.forget()
-    say({ type: 'cleared' })
+    post({ type: 'cleared' })
   }
 
   /** Called after another model was loaded: begins at the current position. */
   async beginAnew(): Promise<void> {
     this.#snapshots.clear()
     this.#insight.forget()
-    say({ type: 'cleared' })
+    post({ type: 'cleared' })
     if (!this.#source || this.#playing) return
     await this.#restart(Math.max(this.#first, this.#now - WARM_UP), this.#now)
   }
@@ -101,7 +101,7 @@ export class Player {
       if (!frame) {
         this.pause()
         const frames = this.#engine.stream.frame
-        if (frames > 0) say({ type: 'ended', overall: this.#overall, frames })
+        if (frames > 0) post({ type: 'ended', overall: this.#overall, frames })
         await this.#close()
         return null
       }
@@ -207,14 +207,14 @@ export class Player {
     this.#now = time
     this.#overall = overall.top
     this.#engine.watchDevice()
-    say({ type: 'answer', frame: index, time, top, milliseconds, bitmap }, bitmap ? [bitmap] : [])
+    post({ type: 'answer', frame: index, time, top, milliseconds, bitmap }, bitmap ? [bitmap] : [])
     if (before) await this.#insight.take(before, frame).catch(noLook)
   }
 
   #setPlaying(playing: boolean): void {
     if (this.#playing === playing) return
     this.#playing = playing
-    say({ type: 'playing', playing })
+    post({ type: 'playing', playing })
   }
 
   async #close(): Promise<void> {

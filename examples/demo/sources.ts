@@ -3,7 +3,7 @@ import type { SourceKind } from './code.ts'
 import { Live } from './live.ts'
 import type { Request } from './messages.ts'
 import { rateNow } from './settings.ts'
-import { element, hush, tell } from './text.ts'
+import { element, hideMessage, showMessage } from './text.ts'
 
 /** A video and its source. */
 interface Chosen {
@@ -13,7 +13,7 @@ interface Chosen {
 }
 
 export class Sources {
-  readonly #ask: (request: Request, transfer?: Transferable[]) => void
+  readonly #send: (request: Request, transfer?: Transferable[]) => void
   readonly #live: Live
   readonly #changed: () => void
   #now: Chosen = { kind: 'sample', file: null, name: '' }
@@ -21,12 +21,12 @@ export class Sources {
   #next: Chosen | undefined
 
   /** @param changed called when the source has changed */
-  constructor(ask: (request: Request, transfer?: Transferable[]) => void, changed: () => void) {
-    this.#ask = ask
+  constructor(send: (request: Request, transfer?: Transferable[]) => void, changed: () => void) {
+    this.#send = send
     this.#changed = changed
     this.#live = new Live(
-      (bitmap, time) => ask({ type: 'picture', bitmap, time }, [bitmap]),
-      (why) => tell(why, true),
+      (bitmap, time) => send({ type: 'picture', bitmap, time }, [bitmap]),
+      (why) => showMessage(why, true),
     )
     element('sample').onclick = () => void this.openSample()
     element('camera').onclick = () => void this.#goLive('camera')
@@ -52,7 +52,7 @@ export class Sources {
     const response = await fetch('lake.mp4').catch(() => null)
     if (!response?.ok) {
       const why = response ? `HTTP ${response.status}` : 'no connection'
-      return tell(`The sample clip is not beside this page (${why}).`, true)
+      return showMessage(`The sample clip is not beside this page (${why}).`, true)
     }
     this.#open({ kind: 'sample', file: await response.blob(), name: 'Sample clip' })
   }
@@ -74,16 +74,16 @@ export class Sources {
   }
 
   #open(next: Chosen): void {
-    hush()
+    hideMessage()
     this.#next = next
-    this.#ask({ type: 'open', file: next.file!, name: next.name, rate: rateNow() })
+    this.#send({ type: 'open', file: next.file!, name: next.name, rate: rateNow() })
   }
 
   async #goLive(kind: 'camera' | 'screen'): Promise<void> {
     if (!(await this.#live.start(kind, () => rateNow() || 30))) return
-    hush()
+    hideMessage()
     this.#next = undefined
-    this.#ask({ type: 'live' })
+    this.#send({ type: 'live' })
     this.#settle({ kind, file: null, name: kind === 'camera' ? 'Camera' : 'Screen' })
   }
 

@@ -10,15 +10,15 @@ const box = element('messageBox')
 let fading: ReturnType<typeof setTimeout> | undefined
 
 /** Shows a message. Errors stay until the next message. */
-export function tell(text: string, bad = false): void {
+export function showMessage(text: string, bad = false): void {
   element('message').textContent = text
   box.className = bad ? 'bad' : ''
   box.hidden = false
   clearTimeout(fading)
-  if (!bad) fading = setTimeout(hush, STAY)
+  if (!bad) fading = setTimeout(hideMessage, STAY)
 }
 
-export function hush(): void {
+export function hideMessage(): void {
   box.hidden = true
 }
-element('hush').onclick = hush
+element('closeMessage').onclick = hideMessage

@@ -7,7 +7,7 @@ export const scope = globalThis as unknown as {
   postMessage(message: Reply, transfer?: Transferable[]): void
 }
 
-export const say = (reply: Reply, transfer: Transferable[] = []): void =>
+export const post = (reply: Reply, transfer: Transferable[] = []): void =>
   scope.postMessage(reply, transfer)
 
 let last: Promise<unknown> = Promise.resolve()
@@ -20,23 +20,23 @@ export function queue<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** Runs work in the queue. An error is shown, and the result is then undefined. */
-export const inTurn = <T>(work: () => Promise<T>): Promise<T | undefined> => told(queue(work))
+export const inTurn = <T>(work: () => Promise<T>): Promise<T | undefined> => postErrors(queue(work))
 
 /** Awaits work. An error is shown, and the result is then undefined. */
-export async function told<T>(work: Promise<T>): Promise<T | undefined> {
+export async function postErrors<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work
   } catch (error) {
-    tellError(error)
+    postError(error)
     return undefined
   }
 }
 
-export function tellError(error: unknown): void {
+export function postError(error: unknown): void {
   if (error instanceof Error && error.name === 'AbortError')
-    return say({ type: 'note', text: 'Loading was cancelled. The model stays as it was.' })
+    return post({ type: 'note', text: 'Loading was cancelled. The model stays as it was.' })
   if (!(error instanceof TrecvitError)) console.error(error)
-  say({ type: 'error', text: sentenceOf(error) })
+  post({ type: 'error', text: sentenceOf(error) })
 }
 
 export const sentenceOf = (error: unknown): string =>

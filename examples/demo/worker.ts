@@ -9,7 +9,7 @@ import { forget, keep, kept } from './kept.ts'
 import type { Origin, Request, Settings } from './messages.ts'
 import { findKinetics, removeKinetics } from './offer.ts'
 import { Player } from './player.ts'
-import { inTurn, queue, say, scope, sentenceOf, tellError, told } from './turns.ts'
+import { inTurn, post, postError, postErrors, queue, scope, sentenceOf } from './turns.ts'
 import { destroyDevice } from './watchedGpu.ts'
 
 const BUILTIN: Origin = { kind: 'builtin', labels: null }
@@ -34,7 +34,7 @@ async function change(settings: Settings, origin: Origin): Promise<void> {
       if (!(await engine.adopt(loaded))) await player.beginAnew()
     })
   } catch (error) {
-    say({ type: 'settings', settings: engine.settings })
+    post({ type: 'settings', settings: engine.settings })
     throw error
   }
 }
@@ -42,9 +42,9 @@ async function change(settings: Settings, origin: Origin): Promise<void> {
 /** Loads the first model, with the settings of a link if they are possible here. */
 async function begin(settings: Settings): Promise<void> {
   const loaded = await engine.load(settings, BUILTIN).catch(async (error) => {
-    tellError(error)
+    postError(error)
     const plain: Settings = { device: 'auto', dtype: '', threads: 0, deterministic: false }
-    say({ type: 'settings', settings: plain })
+    post({ type: 'settings', settings: plain })
     return engine.load(plain, BUILTIN)
   })
   await engine.adopt(loaded)
@@ -55,11 +55,12 @@ async function useModel(origin: Origin, keeps: boolean): Promise<void> {
     await change(engine.settings, origin)
   } catch (error) {
     if (origin.kind === 'kinetics' && (error as Error).name !== 'AbortError')
-      return say({ type: 'refused', text: sentenceOf(error) })
+      return post({ type: 'refused', text: sentenceOf(error) })
     throw error
   }
   // Stores the file while playback continues.
-  if (keeps && origin.kind === 'file') void told(keep(origin.file, origin.labels)).then(tellKept)
+  if (keeps && origin.kind === 'file')
+    void postErrors(keep(origin.file, origin.labels)).then(postKept)
 }
 
 async function recall(): Promise<void> {
@@ -69,13 +70,13 @@ async function recall(): Promise<void> {
   await change(engine.settings, { kind: 'file', ...found })
 }
 
-async function tellKept(): Promise<void> {
+async function postKept(): Promise<void> {
   const found = await kept()
-  say({ type: 'kept', kept: found && { name: found.file.name, bytes: found.file.size } })
+  post({ type: 'kept', kept: found && { name: found.file.name, bytes: found.file.size } })
 }
 
 async function offerKinetics(): Promise<void> {
-  say({ type: 'offer', offer: await findKinetics() })
+  post({ type: 'offer', offer: await findKinetics() })
   const { device, threads, deterministic, dtype } = engine.settings
   const rate = await estimate({
     device,
@@ -83,14 +84,14 @@ async function offerKinetics(): Promise<void> {
     ...(dtype && { dtype }),
     ...(threads && { threads }),
   }).catch(() => null)
-  say({ type: 'estimate', rate })
+  post({ type: 'estimate', rate })
 }
 
 /** The latest change of the model. The next one waits for it. */
 let changing: Promise<unknown> = Promise.resolve()
 
 function afterChange(work: () => Promise<void>): void {
-  changing = told(changing.then(work))
+  changing = postErrors(changing.then(work))
 }
 
 scope.onmessage = ({ data }: MessageEvent<Request>) => {
@@ -105,13 +106,13 @@ scope.onmessage = ({ data }: MessageEvent<Request>) => {
     case 'recall':
       return afterChange(recall)
     case 'forget':
-      return void told(forget().then(tellKept))
+      return void postErrors(forget().then(postKept))
     case 'cancel':
       return engine.cancel()
     case 'offer':
-      return void told(offerKinetics())
+      return void postErrors(offerKinetics())
     case 'remove':
-      return void told(removeKinetics().then(offerKinetics))
+      return void postErrors(removeKinetics().then(offerKinetics))
     case 'open':
       return void inTurn(async () => {
         await player.open(data)
@@ -131,7 +132,7 @@ scope.onmessage = ({ data }: MessageEvent<Request>) => {
     case 'reset':
       return void inTurn(() => player.reset())
     case 'seek':
-      return void told(player.seek(data.time))
+      return void postErrors(player.seek(data.time))
     case 'look':
       return void inTurn(async () => {
         if (await insight.change(data.look)) await player.showAgain()
@@ -143,4 +144,4 @@ scope.onmessage = ({ data }: MessageEvent<Request>) => {
   }
 }
 
-void tellKept()
+void postKept()

@@ -34,7 +34,7 @@ export class Engines {
   readonly #opened = new Map<Kind, Promise<Engine>>()
   readonly #replacements = new WeakMap<Engine, Promise<Engine>>()
   /** Lost engines that are being freed. */
-  readonly #leaving = new Set<Promise<void>>()
+  readonly #disposals = new Set<Promise<void>>()
   readonly #closing = new AbortController()
   #current: Engine | undefined
   /** Why the CPU is used instead of the GPU, or null. */
@@ -120,7 +120,7 @@ export class Engines {
         await engine?.dispose()
       }),
     )
-    await Promise.all(this.#leaving)
+    await Promise.all(this.#disposals)
     this.#opened.clear()
   }
 
@@ -133,11 +133,11 @@ export class Engines {
       this.#opened.get(kind) === opened
     )
       this.#opened.delete(kind)
-    const leaving = engine
+    const disposal = engine
       .dispose()
       .catch(() => {})
-      .finally(() => this.#leaving.delete(leaving))
-    this.#leaving.add(leaving)
+      .finally(() => this.#disposals.delete(disposal))
+    this.#disposals.add(disposal)
     try {
       const next = kind === 'wasm' ? await this.get('wasm') : await this.#nextGpu(why)
       if (this.#current === engine) this.#current = next

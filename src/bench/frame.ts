@@ -5,7 +5,7 @@
 import { configOf } from '../model/config.ts'
 import { flopsOf } from '../program/listing.ts'
 import type { Step } from '../program/program.ts'
-import { type Follow, goesOn, part, unfollowed } from './lib/bench.ts'
+import { type Monitor, part, shouldContinue, unmonitored } from './lib/bench.ts'
 import { buildOf, createEngine, dtypes, type Engine, machine, randomFrame } from './lib/engine.ts'
 import { memoryUse, watchMemories } from './lib/memory.ts'
 import { type Options, oneOf, settingsOf, sizesOf } from './lib/options.ts'
@@ -17,7 +17,7 @@ import { kindOf, trafficOf } from './lib/steps.ts'
 const PROFILED = 9
 
 /** For each size: milliseconds, frames per second, memory, and a table of operations. */
-export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
+export async function bench(options: Options, monitor: Monitor = unmonitored): Promise<Report> {
   watchMemories()
   const settings = settingsOf(options, {
     size: 'Ti,S,B',
@@ -36,10 +36,10 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
   let facts = machine({ kernels: build, threads })
   for (const [index, size] of sizes.entries()) {
     const [timing, profiling] = [
-      part(part(follow, index, sizes.length), 0, 2),
-      part(part(follow, index, sizes.length), 1, 2),
+      part(part(monitor, index, sizes.length), 0, 2),
+      part(part(monitor, index, sizes.length), 1, 2),
     ]
-    if (!(await goesOn(timing, 0))) break
+    if (!(await shouldContinue(timing, 0))) break
     const before = await memoryUse()
     const engine = await createEngine(configOf(size), 1, { threads, build, dtype })
     const pixels = randomFrame(engine.config, 0)
@@ -52,7 +52,7 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
     ) {
       samples.push(await time(() => engine.advance(pixels)))
       if (
-        !(await goesOn(
+        !(await shouldContinue(
           timing,
           Math.min(samples.length / 5, (performance.now() - start) / 1000 / seconds),
         ))
@@ -100,10 +100,10 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
 async function operations(
   engine: Engine,
   pixels: Float32Array,
-  follow: Follow,
+  monitor: Monitor,
 ): Promise<Table['rows']> {
   const kinds = new Map<string, { steps: Set<Step>; runs: number[] }>()
-  for (let run = 0; run < PROFILED && (await goesOn(follow, run / PROFILED)); run++) {
+  for (let run = 0; run < PROFILED && (await shouldContinue(monitor, run / PROFILED)); run++) {
     let start = now()
     await engine.advance(pixels, (step) => {
       const kind = kinds.get(kindOf(step)) ?? { steps: new Set(), runs: [] }

@@ -4,7 +4,7 @@
  */
 import { type Config, configOf, tokensOf } from '../model/config.ts'
 import { flopsOf } from '../program/listing.ts'
-import { type Follow, goesOn, part, unfollowed } from './lib/bench.ts'
+import { type Monitor, part, shouldContinue, unmonitored } from './lib/bench.ts'
 import {
   buildOf,
   createEngine,
@@ -28,13 +28,13 @@ const small = (changes: Partial<Config> = {}): Config =>
   configOf('Ti', { depth: 2, numClasses: 10, ...changes })
 
 /** Four tables, each with the cost against the first of its rows. */
-export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
+export async function bench(options: Options, monitor: Monitor = unmonitored): Promise<Report> {
   const settings = settingsOf(options, { seconds: 1, threads: 1, build: 'auto', dtype: 'f32' })
   const dtype = oneOf('dtype', settings.dtype, dtypes)
   const build = await buildOf(settings.build, dtype)
   const engineOptions = { threads: settings.threads, build, dtype }
   const measure = (configs: readonly Config[], share: number) =>
-    costs(configs, engineOptions, settings.seconds, part(follow, share, 4))
+    costs(configs, engineOptions, settings.seconds, part(monitor, share, 4))
 
   const byTokens = await measure(
     SIDES.map((side) => small({ imageSize: [side, side] })),
@@ -68,11 +68,11 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
     },
     {
       title: 'Against streams that take turns on one model',
-      rows: await byStreams(engineOptions, settings.seconds, part(follow, 2, 4)),
+      rows: await byStreams(engineOptions, settings.seconds, part(monitor, 2, 4)),
     },
     {
       title: 'Against frames that a stream has seen, in turn with a fresh stream',
-      rows: await byFrame(engineOptions, settings.seconds, part(follow, 3, 4)),
+      rows: await byFrame(engineOptions, settings.seconds, part(monitor, 3, 4)),
     },
   ].filter(({ rows }) => rows.length > 0)
   return {
@@ -91,9 +91,9 @@ async function costs(
   configs: readonly Config[],
   options: EngineOptions,
   seconds: number,
-  follow: Follow,
+  monitor: Monitor,
 ): Promise<{ config: Config; ms: number; flops: number }[]> {
-  if (!(await goesOn(follow, 0))) return []
+  if (!(await shouldContinue(monitor, 0))) return []
   const engines: Engine[] = []
   for (const config of configs) engines.push(await createEngine(config, 1, options))
   const sides = engines.map((engine) => ({
@@ -109,7 +109,12 @@ async function costs(
   ) {
     for (const { engine, pixels, walls } of sides)
       walls.push((await time(() => engine.advance(pixels))).wall)
-    if (!(await goesOn(follow, (performance.now() - start) / 1000 / configs.length / seconds)))
+    if (
+      !(await shouldContinue(
+        monitor,
+        (performance.now() - start) / 1000 / configs.length / seconds,
+      ))
+    )
       break
   }
   for (const { backend } of engines) backend.dispose()
@@ -124,9 +129,9 @@ async function costs(
 async function byStreams(
   options: EngineOptions,
   seconds: number,
-  follow: Follow,
+  monitor: Monitor,
 ): Promise<Table['rows']> {
-  if (!(await goesOn(follow, 0))) return []
+  if (!(await shouldContinue(monitor, 0))) return []
   const engine = await createEngine(small(), 1, options)
   const replay = await engine.backend.prepare(engine.program)
   const states = await Promise.all(
@@ -146,7 +151,12 @@ async function byStreams(
   ) {
     for (const [index, count] of STREAMS.entries())
       samples[index]!.push((await time(() => round(count))).wall / count)
-    if (!(await goesOn(follow, (performance.now() - start) / 1000 / STREAMS.length / seconds)))
+    if (
+      !(await shouldContinue(
+        monitor,
+        (performance.now() - start) / 1000 / STREAMS.length / seconds,
+      ))
+    )
       break
   }
   engine.backend.dispose()
@@ -166,9 +176,9 @@ async function byStreams(
 async function byFrame(
   options: EngineOptions,
   seconds: number,
-  follow: Follow,
+  monitor: Monitor,
 ): Promise<Table['rows']> {
-  if (!(await goesOn(follow, 0))) return []
+  if (!(await shouldContinue(monitor, 0))) return []
   const engine = await createEngine(
     configOf('mu', { depth: 2, imageSize: [32, 32], repSize: 64, numClasses: 10 }),
     1,
@@ -184,12 +194,12 @@ async function byFrame(
   const rows = []
   let seen = 0
   for (const [index, frame] of FRAMES.entries()) {
-    const following = part(follow, index, FRAMES.length)
+    const partMonitor = part(monitor, index, FRAMES.length)
     while (seen < frame) {
       await replay.run(old, seen++, { pixels })
-      if (seen % 100 === 0 && !(await goesOn(following, seen / frame))) break
+      if (seen % 100 === 0 && !(await shouldContinue(partMonitor, seen / frame))) break
     }
-    if (follow.signal.aborted) break
+    if (monitor.signal.aborted) break
     await young.clear()
     const samples: [number, number][] = []
     for (
@@ -199,7 +209,7 @@ async function byFrame(
       const late = await time(() => replay.run(old, seen++, { pixels }))
       const early = await time(() => replay.run(young, samples.length + 1, { pixels }))
       samples.push([late.wall, early.wall])
-      if (!(await goesOn(following, 1))) break
+      if (!(await shouldContinue(partMonitor, 1))) break
     }
     rows.push({
       'from frame': frame,

@@ -7,7 +7,7 @@ import { recordModel } from '../model/graph.ts'
 import { flopsOf } from '../program/listing.ts'
 import { outputsOf, type Step, sizeOf, type Tensor } from '../program/program.ts'
 import { Recorder } from '../program/record.ts'
-import { type Follow, part, unfollowed } from './lib/bench.ts'
+import { type Monitor, part, unmonitored } from './lib/bench.ts'
 import { buildOf, machine } from './lib/engine.ts'
 import { type Options, settingsOf, sizesOf } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
@@ -19,7 +19,7 @@ import { arithmeticOf, kindOf, trafficOf } from './lib/steps.ts'
  * For each kind of step: milliseconds, GFLOP/s or GB/s, and the share of what the same run reaches
  * in the first-level cache.
  */
-export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
+export async function bench(options: Options, monitor: Monitor = unmonitored): Promise<Report> {
   const settings = settingsOf(options, { size: 'B', seconds: 0.5, build: 'auto' })
   const [size] = sizesOf(settings.size) as [Size]
   const build = await buildOf(settings.build)
@@ -47,7 +47,7 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
   const measured: { step: Step; count: number; ms: number; share: number }[] = []
   const [peaks, rates] = [[] as number[], [] as number[]]
   for (const [index, same] of [...kinds.values()].entries()) {
-    if (follow.signal.aborted) break
+    if (monitor.signal.aborted) break
     const step = same[0]!
     const limit = flopsOf(step) > 0 ? kernel : copy
     const runner = await Runner.create(step, build, settings.seconds)
@@ -55,7 +55,7 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
       runner,
       limit,
       settings.seconds,
-      part(follow, index, kinds.size),
+      part(monitor, index, kinds.size),
     )
     runner.dispose()
     ;(limit === kernel ? peaks : rates).push(limitMs)

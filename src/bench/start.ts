@@ -13,7 +13,7 @@ import { weightTable } from '../model/weights.ts'
 import { builtinModule } from '../platform/platform.ts'
 import { availableThreads } from '../platform/worker.ts'
 import { sizeOf } from '../program/program.ts'
-import { type Follow, goesOn, unfollowed } from './lib/bench.ts'
+import { type Monitor, shouldContinue, unmonitored } from './lib/bench.ts'
 import { dtypes, machine } from './lib/engine.ts'
 import { type Options, oneOf, settingsOf } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
@@ -37,7 +37,7 @@ interface Start {
 }
 
 /** Medians of the time to the first result and its parts; peak memory against weights and state. */
-export async function bench(options: Options, follow: Follow = unfollowed): Promise<Report> {
+export async function bench(options: Options, monitor: Monitor = unmonitored): Promise<Report> {
   const settings = settingsOf(options, {
     size: 'B',
     threads: Math.min(8, availableThreads()),
@@ -58,11 +58,11 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
   let done = 0
   const runs = async (count: number, source: string, more: object): Promise<Start[]> => {
     const starts: Start[] = []
-    while (starts.length < count && (await goesOn(follow, done / total))) {
+    while (starts.length < count && (await shouldContinue(monitor, done / total))) {
       const start = await run(
         script,
         [source, JSON.stringify({ device: 'wasm', threads: settings.threads, ...more })],
-        follow.signal,
+        monitor.signal,
       )
       if (!start) break
       starts.push(start)
@@ -91,7 +91,7 @@ export async function bench(options: Options, follow: Follow = unfollowed): Prom
     if (builtin.length) rows.push({ model: 'built-in', ...times(builtin) })
     kernels = builtin[0]?.kernels ?? ''
     for (const size of sizes) {
-      if (!(await goesOn(follow, done / total))) break
+      if (!(await shouldContinue(monitor, done / total))) break
       const config = configOf(size)
       const file = path.join(folder, `${size}.npz`)
       const bytes = await npzOf(config)

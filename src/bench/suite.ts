@@ -2,7 +2,7 @@
  * The benches that ship with the package, by name.
  */
 import { TrecvitError } from '../base/error.ts'
-import { type Bench, type Follow, part } from './lib/bench.ts'
+import { type Bench, type Monitor, part } from './lib/bench.ts'
 import type { Options } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
 
@@ -34,7 +34,7 @@ const benchNames: readonly string[] = Object.keys(entries)
 export async function runBenches(
   names: readonly string[],
   options: Options,
-  follow: Follow,
+  monitor: Monitor,
   onReport: (report: Report) => void,
 ): Promise<void> {
   const chosen = (names.length ? names : benchNames).map((name) => {
@@ -53,14 +53,14 @@ export async function runBenches(
       )
   }
   for (const [index, entry] of chosen.entries()) {
-    if (follow.signal.aborted) return
+    if (monitor.signal.aborted) return
     const { bench } = await entry.load()
     onReport(
       await bench(
         Object.fromEntries(
           Object.entries(options).filter(([name]) => entry.options.includes(name)),
         ),
-        part(follow, index, chosen.length),
+        part(monitor, index, chosen.length),
       ),
     )
   }

@@ -62,7 +62,7 @@ export function openRanges(
   let received = 0
 
   /** Waits before the next attempt. Throws the error after too many attempts. */
-  async function borne(error: unknown): Promise<void> {
+  async function retryAfter(error: unknown): Promise<void> {
     if (!(error instanceof BrokenConnection) || closed) throw error
     breaks = received < PROGRESS ? breaks + 1 : 1
     received = 0
@@ -118,7 +118,7 @@ export function openRanges(
         } catch (error) {
           if (body !== undefined) drop(body)
           body = undefined
-          await borne(error)
+          await retryAfter(error)
           continue
         }
         if (body.rest.length === 0) received += bytes.length

@@ -2,7 +2,7 @@
  * Opens the video that the options of a command describe.
  */
 import { TrecvitError } from '../base/error.ts'
-import { breathe } from '../platform/platform.ts'
+import { yieldToEventLoop } from '../platform/platform.ts'
 import type { Frame } from '../video/frame.ts'
 import type { VideoInfo } from '../video/video.ts'
 import type { VideoOptions } from './options.ts'
@@ -44,11 +44,11 @@ export async function openInput(
     ...(options.rate !== undefined && { fps: options.rate }),
   })
   const { fps, stride, frames } = options
-  let told = 0
+  let written = 0
   /** Prints warnings, also those that are only known at the end of the video. */
   const warn = (): void => {
     if (options.quiet) return
-    for (; told < video.warnings.length; told++) note(`warning: ${video.warnings[told]}`)
+    for (; written < video.warnings.length; written++) note(`warning: ${video.warnings[written]}`)
   }
   warn()
   let broken: TrecvitError | null = null
@@ -60,7 +60,7 @@ export async function openInput(
         yield frame
         count++
         // Yields to the event loop: Ctrl-C would not be noticed while frames are available at once.
-        await breathe()
+        await yieldToEventLoop()
       }
       warn()
     } catch (error) {

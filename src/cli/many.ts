@@ -44,17 +44,17 @@ export async function workOnMany(
   const one = async (video: Listed): Promise<void> => {
     try {
       const broken = await run(video)
-      if (broken) tell(video, broken.message)
+      if (broken) report(video, broken.message)
     } catch (error) {
       if (signal.aborted) return
       if (error instanceof OutputError) throw error
       const message = messageOf(error).replace(/\s*\n\s*/g, ' ')
-      tell(video, message)
+      report(video, message)
       await failed(video, message)
     }
     if (!signal.aborted) progress.update(++finished)
   }
-  const tell = (video: Listed, message: string): void => {
+  const report = (video: Listed, message: string): void => {
     errors++
     progress.stop()
     note(message.includes(video.source) ? message : `${video.source}: ${message}`)

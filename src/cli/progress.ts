@@ -13,7 +13,7 @@ export interface Progress {
 }
 
 /** Milliseconds without a bar. Shorter work shows none. */
-const PATIENCE = 400
+const DELAY = 400
 
 /**
  * @param unit "frames" or "MB", shown with the number per second; null shows only a percentage
@@ -41,7 +41,7 @@ export async function showProgress(
         count: String(Math.round(done)),
         rate: ((done - first) / seconds).toFixed(1),
       }
-      if (!bar && seconds * 1000 > PATIENCE) {
+      if (!bar && seconds * 1000 > DELAY) {
         const counted = unit === null ? '' : `  {count} ${unit}  {rate} ${unit}/s`
         const format =
           known === null

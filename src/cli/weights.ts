@@ -32,7 +32,7 @@ export async function localSource(
   const { find } = await import('../weights/cache.ts')
   const there = await find(weights, dtype)
   if (there) return there.path
-  if (!options.yes) await ask(weights, signal)
+  if (!options.yes) await confirm(weights, signal)
   return downloadWeights(weights, options, signal)
 }
 
@@ -58,7 +58,7 @@ export async function downloadWeights(
 }
 
 /** @throws TrecvitError unless the user confirms at a terminal */
-async function ask(weights: Weights, signal: AbortSignal): Promise<void> {
+async function confirm(weights: Weights, signal: AbortSignal): Promise<void> {
   const { name } = weights
   const advice = `run "trecvit pull ${name}" (${termsOf(weights)}), or add --yes`
   if (!(process.stdin.isTTY && process.stderr.isTTY))

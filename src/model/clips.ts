@@ -1,6 +1,6 @@
 /** Clips and crops of one video, classified as a batch. */
 import { TrecvitError } from '../base/error.ts'
-import { breathe } from '../platform/platform.ts'
+import { yieldToEventLoop } from '../platform/platform.ts'
 import { type FrameSource, framesOf } from '../stream/frames.ts'
 import { isPicture, loadPictures, type Pixels, toInput } from '../stream/input.ts'
 import type { Outputs } from '../stream/session.ts'
@@ -64,7 +64,7 @@ export async function classifyClips(
         step = length - frame >= inChunk ? inChunk : 1
         last = (await session.advance(batchPart(batch, frame * size, step * size), step)).outputs
         options.signal?.throwIfAborted()
-        await breathe()
+        await yieldToEventLoop()
         onProgress?.(at * length + (frame + step) * batch.length, runs.length * length)
       }
       batch.forEach((_, i) => answers.push(answerOf(last, i, batch.length, config.numClasses)))

@@ -1,7 +1,7 @@
 import type { MatrixDType } from '../backend/backend.ts'
 import { disposedError, type Engines } from '../backend/engines.ts'
 import { Lru } from '../base/lru.ts'
-import { breathe } from '../platform/platform.ts'
+import { yieldToEventLoop } from '../platform/platform.ts'
 import { type Average, kindOf, type Program } from '../program/program.ts'
 import { type Outputs, Session } from '../stream/session.ts'
 import { type Config, frameSizeOf, tokensOf } from './config.ts'
@@ -84,7 +84,7 @@ export class Sessions {
       )
       yield outputs
       left -= t
-      await breathe()
+      await yieldToEventLoop()
     }
   }
 }

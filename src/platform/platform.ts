@@ -67,7 +67,7 @@ export function keepsOrder(agent: string = userAgent()): boolean {
 /**
  * Yields to the event loop, so that timers, input and Ctrl-C are handled between chunks of work.
  */
-export function breathe(): Promise<void> {
+export function yieldToEventLoop(): Promise<void> {
   const { setImmediate } = globalThis as { setImmediate?: (done: () => void) => void }
   return new Promise((resolve) => (setImmediate ? setImmediate(resolve) : setTimeout(resolve)))
 }
@@ -80,7 +80,7 @@ export function pauses(): () => Promise<void> {
   let since = performance.now()
   return async () => {
     if (performance.now() - since < PAUSE) return
-    await breathe()
+    await yieldToEventLoop()
     since = performance.now()
   }
 }

@@ -138,12 +138,12 @@ export class Recorder {
       delete given[role]
       if (value === undefined) continue
       const part = role in inputs ? (value as Tensor) : this.#weight(value as string, fail)
-      const misfit = match(axes, part, letters)
+      const mismatch = match(axes, part, letters)
       if ('buffer' in part) {
-        if (misfit) fail(`${role} to have ${misfit}, got "${part.buffer.name}" [${part.shape}]`)
+        if (mismatch) fail(`${role} to have ${mismatch}, got "${part.buffer.name}" [${part.shape}]`)
         step.inputs[role] = part
       } else {
-        if (misfit) fail(`weight "${part.name}" to have ${misfit}`)
+        if (mismatch) fail(`weight "${part.name}" to have ${mismatch}`)
         step.weights[role] = part
         if (part.kind === 'int8') step.weights['scales'] = this.#weight(scalesOf(part.name), fail)
       }

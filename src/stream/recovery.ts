@@ -15,7 +15,7 @@ export interface Place {
  * Consecutive losses without a result after which a stream moves from the GPU to the CPU, or fails
  * on the CPU.
  */
-const PATIENCE = 3
+const MAX_LOSSES = 3
 
 /**
  * The place of a session, and its next place after the device was lost.
@@ -122,16 +122,16 @@ export class Recovery {
     const why = engine.lost ?? messageOf(error)
     const losses = ++this.#losses
     try {
-      if (losses <= PATIENCE) this.#next = await this.#engines.replace(engine, why)
+      if (losses <= MAX_LOSSES) this.#next = await this.#engines.replace(engine, why)
       else if (engine.kind === 'webgpu') this.#next = await this.#engines.get('wasm', why)
       else
         throw new TrecvitError(
           `The CPU backend failed ${losses} times in a row (${why}); ` +
             'the next frame starts it again',
         )
-    } catch (hopeless) {
+    } catch (error) {
       this.#losses = 0
-      throw hopeless
+      throw error
     }
   }
 }

@@ -148,8 +148,8 @@ export class Runner {
     this.#requeue()
     try {
       await this.#recovery.replace(error)
-    } catch (hopeless) {
-      this.#failAll(asTrecvitError(hopeless))
+    } catch (error) {
+      this.#failAll(asTrecvitError(error))
     }
   }
 

@@ -98,7 +98,7 @@ export class Session {
     // If the frame is removed from the queue, nothing awaits its pixels, so their error is ignored.
     if (pixels instanceof Promise) pixels.catch(() => {})
     let chunk: Chunk
-    return this.#ask({
+    return this.#enqueue({
       frames: t,
       alone: watch !== undefined,
       bytes: pixels instanceof Promise ? 0 : pixels.byteLength,
@@ -132,7 +132,7 @@ export class Session {
 
   /** Sets all states to zero. */
   reset(): Promise<void> {
-    return this.#ask({
+    return this.#enqueue({
       prepare: async () => (state) => state.clear(),
       done: () => this.#history.save(0, null),
     })
@@ -140,7 +140,7 @@ export class Session {
 
   /** Returns copies of the states, and the number of frames before them. */
   read(): Promise<{ frame: number; values: Float32Array[] }> {
-    return this.#ask({
+    return this.#enqueue({
       prepare: async () => (state) => state.read(),
       done: (values: Float32Array[]) => {
         this.#history.save(this.frame, values)
@@ -151,7 +151,7 @@ export class Session {
 
   /** Replaces the states. */
   write(frame: number, values: readonly Float32Array[]): Promise<void> {
-    return this.#ask({
+    return this.#enqueue({
       prepare: async () => (state) => state.write(values),
       done: () => this.#history.save(frame, values),
     })
@@ -162,7 +162,7 @@ export class Session {
    * @throws TrecvitError if there is no such device; the session then stays where it is
    */
   move(kind: Kind): Promise<void> {
-    return this.#ask({
+    return this.#enqueue({
       prepare: async () => {
         const place = await this.#recovery.open(kind)
         return async (state) => {
@@ -194,7 +194,7 @@ export class Session {
   }
 
   /** Adds the job of a task. */
-  #ask<T, R>(task: Task<T, R>): Promise<R> {
+  #enqueue<T, R>(task: Task<T, R>): Promise<R> {
     return new Promise((resolve, reject) => {
       this.#runner.add(jobOf(task, resolve, reject), task.signal)
     })

@@ -40,14 +40,14 @@ export interface DownloadOptions {
   readonly onProgress?: ((done: number, total: number | null) => void) | undefined
   readonly signal?: AbortSignal | undefined
   /** Milliseconds without data after which the connection counts as broken. */
-  readonly patience?: number
+  readonly timeout?: number
 }
 
 /** Broken connections in a row without `PROGRESS` new bytes, and the first pause in ms. */
 const MAX_BREAKS = 3
 const PROGRESS = 1 << 20
 const PAUSE = 500
-const PATIENCE = 60_000
+const TIMEOUT = 60_000
 
 /** First bytes of an .npz file. */
 const ZIP = [0x50, 0x4b, 3, 4]
@@ -60,12 +60,12 @@ const ZIP = [0x50, 0x4b, 3, 4]
 export async function download(
   url: URL,
   part: Part,
-  { onProgress, signal, patience = PATIENCE }: DownloadOptions = {},
+  { onProgress, signal, timeout = TIMEOUT }: DownloadOptions = {},
 ): Promise<Origin> {
   let best = part.size
   for (let breaks = 0; !isComplete(part, url); ) {
     try {
-      await receive(url, part, onProgress, patience, signal)
+      await receive(url, part, onProgress, timeout, signal)
       break
     } catch (error) {
       if (!(error instanceof BrokenConnection)) throw error
@@ -90,16 +90,16 @@ async function receive(
   url: URL,
   part: Part,
   onProgress: DownloadOptions['onProgress'],
-  patience: number,
+  timeout: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const stalled = new AbortController()
   const either = AbortSignal.any([stalled.signal, ...(signal ? [signal] : [])])
   const inTime = async <T>(work: Promise<T>): Promise<T> => {
     const timer = setTimeout(() => {
-      const silence = `sent nothing for ${patience / 1000} s: try again`
+      const silence = `sent nothing for ${timeout / 1000} s: try again`
       stalled.abort(new BrokenConnection(`${show(url)} ${silence}`))
-    }, patience)
+    }, timeout)
     return work.finally(() => clearTimeout(timer))
   }
 

@@ -20,8 +20,8 @@ import type { Origin, Part } from './download.ts'
 import { megabytes, type Weights } from './known.ts'
 
 /** Milliseconds between two updates, and until a download without updates counts as abandoned. */
-const TOUCH = 2000
-const GIVEN_UP = 10_000
+const TOUCH_INTERVAL = 2000
+const ABANDONED_AFTER = 10_000
 
 /** A part that this process owns. */
 export interface OwnPart extends Part {
@@ -35,7 +35,7 @@ export interface OwnPart extends Part {
 /** Returns the bytes that a running download has received, or undefined if none is running. */
 export async function underWay(weights: Weights): Promise<number | undefined> {
   const parts = await partsOf(weights)
-  return parts.find(({ touched }) => Date.now() - touched < GIVEN_UP)?.bytes
+  return parts.find(({ touched }) => Date.now() - touched < ABANDONED_AFTER)?.bytes
 }
 
 /** Returns the size of the largest part in bytes, or undefined. */
@@ -53,7 +53,7 @@ export async function claim(weights: Weights): Promise<OwnPart> {
   await fs.mkdir(folder, { recursive: true }).catch((error) => refuse(folder, error))
   const own = path.join(folder, `${weights.file}.${crypto.randomUUID().slice(0, 8)}.part`)
   for (const { place, touched } of await partsOf(weights)) {
-    if (Date.now() - touched < GIVEN_UP) continue
+    if (Date.now() - touched < ABANDONED_AFTER) continue
     try {
       // The time is updated first, so that no other process finds the renamed folder abandoned.
       await touch(place, new Date())
@@ -88,7 +88,7 @@ async function partsOf({ file }: Weights): Promise<Found[]> {
 }
 
 async function openPart(weights: Weights, place: string): Promise<OwnPart> {
-  const timer = setInterval(() => void touch(place, new Date()), TOUCH)
+  const timer = setInterval(() => void touch(place, new Date()), TOUCH_INTERVAL)
   timer.unref()
   const [data, about] = [path.join(place, 'data'), path.join(place, 'origin.json')]
   let file: FileHandle

@@ -22,7 +22,7 @@ const GRACE = 2000
 export function runCases(
   module,
   { name, seed, from, to, save = '' },
-  patience,
+  timeout,
   { onCase, onFault, onEnd },
 ) {
   const args = ['--expose-gc', module, name, seed, from, to, save].map(String)
@@ -35,9 +35,9 @@ export function runCases(
   const watch = () => {
     clearTimeout(timer)
     timer = setTimeout(() => {
-      onFault(current, { kind: 'hang', text: `no answer within ${patience / 1000} s` })
+      onFault(current, { kind: 'hang', text: `no answer within ${timeout / 1000} s` })
       kill()
-    }, patience)
+    }, timeout)
   }
   const kill = () => {
     killed = true

@@ -53,13 +53,13 @@ Logging.level = LogLevel.Silent
 let current = Number(from)
 const tell = (line: string): void => void writeSync(1, `${line}\n`)
 const report = (fault: Fault): void => tell(`! ${JSON.stringify({ case: current, ...fault })}`)
-const onStray = (error: unknown): void =>
+const onUnhandled = (error: unknown): void =>
   report({
     kind: 'error',
     text: `Nobody caught: ${error instanceof Error ? error.stack : String(error)}`,
   })
-process.on('uncaughtException', onStray)
-process.on('unhandledRejection', onStray)
+process.on('uncaughtException', onUnhandled)
+process.on('unhandledRejection', onUnhandled)
 process.on(
   'warning',
   (warning) =>

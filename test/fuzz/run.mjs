@@ -41,7 +41,7 @@ const SHARES = {
 /** Cases before each format has had its turn. */
 const ROUND = 50_000
 /** Milliseconds without a line of the child, after which its case hangs. */
-const PATIENCE = 60_000
+const TIMEOUT = 60_000
 
 const USAGE = `npm run fuzz -- [options]
   --cases N      cases of all formats (default 1000000)
@@ -71,18 +71,18 @@ const one = values.case === undefined ? null : Number(values.case)
 const wanted = one !== null ? 1 : Number(values.cases ?? (values.minutes ? Infinity : 1_000_000))
 const end = values.minutes ? Date.now() + 60_000 * Number(values.minutes) : Infinity
 const known = Object.keys(SHARES)
-const asked = values.format?.split(',')
-if (asked?.some((name) => !known.includes(name)))
+const requested = values.format?.split(',')
+if (requested?.some((name) => !known.includes(name)))
   throw new Error(`--format expected some of ${known.join(', ')}`)
-if (values.case && asked?.length !== 1) throw new Error('--case expected one --format, too')
+if (values.case && requested?.length !== 1) throw new Error('--case expected one --format, too')
 if (values.save) mkdirSync(values.save, { recursive: true })
 const decodes = existsSync(new URL('../../build/decoder/decoder.wasm', import.meta.url))
 if (!decodes)
   console.log(
     'Without build/decoder (npm run build:decoder), nothing is decoded by FFmpeg in WebAssembly',
   )
-const shares = asked
-  ? asked.map((name) => [name, SHARES[name]])
+const shares = requested
+  ? requested.map((name) => [name, SHARES[name]])
   : Object.entries(SHARES).filter(([name]) => decodes || !name.endsWith('-decoded'))
 const sum = shares.reduce((total, [, share]) => total + share, 0)
 
@@ -98,7 +98,7 @@ const tables = new Map(
 const faults = new Map()
 let done = 0
 let stopped = false
-let told = start
+let reportedAt = start
 let running
 process.on('SIGINT', stop)
 
@@ -121,7 +121,7 @@ function over() {
 /** Runs cases until the child ends; the number of the case to go on with. */
 async function runSome(name, from, to) {
   const table = tables.get(name)
-  running = runCases(child, { name, seed, from, to, save: values.save }, PATIENCE, {
+  running = runCases(child, { name, seed, from, to, save: values.save }, TIMEOUT, {
     onCase() {
       table.cases++
       done++
@@ -165,8 +165,8 @@ function fault(name, number, { kind, text }) {
 }
 
 function progress() {
-  if (Date.now() - told < 10_000) return
-  told = Date.now()
+  if (Date.now() - reportedAt < 10_000) return
+  reportedAt = Date.now()
   const part = Math.max(done / wanted, (Date.now() - start) / (end - start))
   const left = ((Date.now() - start) / 60_000) * (1 / part - 1)
   const whole = Number.isFinite(wanted) ? ` of ${wanted}` : ''

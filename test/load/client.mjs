@@ -4,8 +4,8 @@
  * end of the server. It sends its counts after "stop".
  */
 import { knownAnswers } from './answers.mjs'
-import { requester, streamer } from './friends.mjs'
-import { stranger } from './strangers.mjs'
+import { hostileClient } from './hostileClients.mjs'
+import { requester, streamer } from './regularClients.mjs'
 
 const CLIENTS = 200
 const HOSTILE = 40
@@ -45,7 +45,7 @@ const { streams, videos } = await knownAnswers()
 const commands = {
   go() {
     for (let i = 0; i < CLIENTS; i++) {
-      if (i < HOSTILE) void stranger(client, i)
+      if (i < HOSTILE) void hostileClient(client, i)
       else if (i % 2) void streamer(client, streams[i % streams.length], i)
       else void requester(client, videos[i % videos.length], i)
     }

@@ -40,8 +40,8 @@ const server = spawn(process.execPath, [file('../../dist/cli/index.js'), 'serve'
   stdio: ['ignore', 'pipe', 'pipe'],
 })
 process.on('exit', () => server.kill('SIGKILL'))
-let said = ''
-server.stderr.on('data', (part) => (said += part))
+let stderr = ''
+server.stderr.on('data', (part) => (stderr += part))
 const ended = once(server, 'exit')
 const [first] = await once(server.stdout, 'data')
 const base = new URL(JSON.parse(first).address).host
@@ -55,8 +55,8 @@ client.on('exit', (code) => {
   console.log(`FAIL the clients ended with code ${code}`)
   process.exit(1)
 })
-const heard = async () => (await once(client, 'message'))[0]
-await heard()
+const nextMessage = async () => (await once(client, 'message'))[0]
+await nextMessage()
 client.send('go')
 await sleep(WARM_UP * 1000)
 
@@ -92,7 +92,7 @@ const begin = performance.now()
 server.kill('SIGTERM')
 const [code] = await ended
 const toEnd = (performance.now() - begin) / 1000
-const results = heard()
+const results = nextMessage()
 client.send('stop')
 const { counts, wrong, latency } = await results
 
@@ -114,7 +114,7 @@ const failures = [
     : [`the memory grew from ${peaks[0]} to ${peaks[1]} bytes`]),
   ...(toEnd < TIMEOUT + 2 ? [] : [`the end took ${toEnd} s`]),
   ...(code === 130 ? [] : [`the exit code was ${code}`]),
-  ...(said === '' ? [] : [`the server said: ${said.slice(0, 2000)}`]),
+  ...(stderr === '' ? [] : [`the server said: ${stderr.slice(0, 2000)}`]),
 ]
 for (const failure of failures) console.log(`wrong: ${failure}`)
 const ms = ([p50, p99]) => `${(1000 * p50).toFixed(0)}/${(1000 * p99).toFixed(0)} ms`

@@ -140,9 +140,9 @@ async function check(name, open) {
   if (process.argv.length > 2 && !process.argv.slice(2).includes(name)) return
   const start = performance.now()
   const tab = await browser.newPage()
-  const said = []
-  tab.on('console', (message) => said.push(message.text()))
-  tab.on('pageerror', (error) => said.push(error.message))
+  const messages = []
+  tab.on('console', (message) => messages.push(message.text()))
+  tab.on('pageerror', (error) => messages.push(error.message))
   let stop
   try {
     const opened = await open()
@@ -167,7 +167,7 @@ async function check(name, open) {
   } catch (error) {
     failed++
     console.log(
-      `FAIL  ${name}: ${error.message}\n${said.map((line) => `      ${line}`).join('\n')}`,
+      `FAIL  ${name}: ${error.message}\n${messages.map((line) => `      ${line}`).join('\n')}`,
     )
   } finally {
     await tab.close()
@@ -242,8 +242,8 @@ await model.dispose()
       format: 'esm',
       logLevel: 'error',
     })
-    const said = execFileSync(process.execPath, ['main.mjs', CLIP], { cwd: alone })
-    if (Number(said) !== FRAMES) throw new Error(`expected ${FRAMES} frames, got ${said}`)
+    const output = execFileSync(process.execPath, ['main.mjs', CLIP], { cwd: alone })
+    if (Number(output) !== FRAMES) throw new Error(`expected ${FRAMES} frames, got ${output}`)
     passed++
     console.log(`ok    ${name}`)
   } catch (error) {

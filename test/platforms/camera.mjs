@@ -13,7 +13,7 @@ import { paths } from './browsers.mjs'
 import { ISOLATED, serve } from './serve.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const PATIENCE = 60_000
+const TIMEOUT = 60_000
 const [, written] = /```html chromium\n(.*?)```/s.exec(
   readFileSync(`${root}docs/camera.md`, 'utf8'),
 )
@@ -336,7 +336,7 @@ for (const [name, launch] of Object.entries(browsers)) {
       await page.waitForFunction(
         () => !/^Allow/.test(document.querySelector('h1').textContent),
         undefined,
-        { timeout: PATIENCE },
+        { timeout: TIMEOUT },
       )
       assert.match(await page.textContent('h1'), /^(static|shake|pan|tilt|zoom|roll)/)
       assert(await page.evaluate(() => document.querySelector('video').srcObject.active))
@@ -348,7 +348,7 @@ for (const [name, launch] of Object.entries(browsers)) {
       await check(`${name}: ${test}`, async () => {
         const got = await Promise.race([
           page.evaluate(work),
-          new Promise((_, fail) => setTimeout(fail, PATIENCE, new Error('no end')).unref()),
+          new Promise((_, fail) => setTimeout(fail, TIMEOUT, new Error('no end')).unref()),
         ])
         const want = expected[test]
         if (typeof want === 'function') want(got)

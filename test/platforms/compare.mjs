@@ -14,7 +14,7 @@ import { chromium } from 'playwright-core'
 import { paths } from './browsers.mjs'
 import { ISOLATED, serve } from './serve.mjs'
 
-const PATIENCE = 60_000
+const TIMEOUT = 60_000
 
 const folder = fileURLToPath(new URL('../../dist/demo/', import.meta.url))
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -25,9 +25,9 @@ const server = await serve(folder, { headers: ISOLATED })
 const address = new URL('compare.html', server.address).href
 const browser = await chromium.launch({ executablePath: paths.chromium, args: ['--no-sandbox'] })
 
-const until = (page, test, argument) => page.waitForFunction(test, argument, { timeout: PATIENCE })
+const until = (page, test, argument) => page.waitForFunction(test, argument, { timeout: TIMEOUT })
 const ended = (page) => until(page, () => !document.getElementById('run').disabled)
-const said = (page, pattern) =>
+const showsMessage = (page, pattern) =>
   until(
     page,
     (source) =>
@@ -135,12 +135,12 @@ const checks = {
       ['{"top":[]}', /^"other\.json" holds no bench reports; .*\.$/],
     ]) {
       await page.setInputFiles('#open', [json(contents)])
-      await said(page, sentence)
+      await showsMessage(page, sentence)
     }
     await page.click('#clear')
     assert.equal(await page.locator('#results').textContent(), '')
     await measure(page, { parts: [] })
-    await said(page, /^Nothing to measure was chosen/)
+    await showsMessage(page, /^Nothing to measure was chosen/)
   },
   async 'Stop ends with what was measured'(page) {
     await measure(page, { seconds: 0.5, parts: ['kernels', 'frame'] })
@@ -160,7 +160,10 @@ const checks = {
     await page.route('**/ort/**', (route) => route.fulfill({ status: 404 }))
     await page.goto(address)
     await measure(page, { parts: ['peer'] })
-    await said(page, /^onnxruntime-web is not beside this page: run "npm ci --prefix bench\/peers/)
+    await showsMessage(
+      page,
+      /^onnxruntime-web is not beside this page: run "npm ci --prefix bench\/peers/,
+    )
     await ended(page)
   },
 }

@@ -26,11 +26,11 @@ import {
   plain,
   plays,
   root,
-  said,
   scratch,
   server,
   shownTime,
   shows,
+  showsMessage,
   text,
   times,
   until,
@@ -154,7 +154,7 @@ const gpuChecks = {
       await page.click('#step')
       await answered(page, count)
     }
-    await said(page, /^The GPU was lost\. The stream continues .*; no frame is missing\.$/)
+    await showsMessage(page, /^The GPU was lost\. The stream continues .*; no frame is missing\.$/)
     const all = await times(page)
     all
       .slice(1)
@@ -175,12 +175,12 @@ async function check(name, work, page) {
     failed++
     console.log(`FAIL  ${name}: ${error.message.slice(0, 1500)}`)
     if (page) {
-      const said = await page.evaluate(() =>
+      const texts = await page.evaluate(() =>
         ['label', 'device', 'why', 'message', 'play', 'time', 'names']
           .map((id) => document.getElementById(id).textContent)
           .join(' | '),
       )
-      console.log(`      the page says: ${said}`)
+      console.log(`      the page says: ${texts}`)
     }
   }
 }
@@ -345,7 +345,7 @@ async function testChromium() {
       async () => {
         await plays(page)
         await page.click('#camera')
-        await said(page, /^The camera (was not allowed|was not found)/)
+        await showsMessage(page, /^The camera (was not allowed|was not found)/)
         assert.equal(await page.getAttribute('#sample', 'aria-pressed'), 'true')
         await movesOn(page, await shownTime(page))
       },

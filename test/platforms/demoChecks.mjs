@@ -17,11 +17,11 @@ import {
   percent,
   plays,
   press,
-  said,
   serveCached,
   server,
   shownTime,
   shows,
+  showsMessage,
   text,
   times,
   until,
@@ -48,7 +48,7 @@ export const checks = {
   async 'file in, label out: that of the command line'(page) {
     await answered(page, 3)
     await key(page, 'End')
-    await said(page, /^Over all \d+ frames/)
+    await showsMessage(page, /^Over all \d+ frames/)
     assert.equal(
       await text(page, 'message'),
       `Over all 450 frames: ${expected.label} (${percent(expected.prob)}).`,
@@ -146,7 +146,7 @@ export const checks = {
       [foreign, /mpeg4|mp4v|MPEG-4|codec/i],
     ]) {
       await page.setInputFiles('#file', file)
-      await said(page, sentence)
+      await showsMessage(page, sentence)
       await movesOn(page, await shownTime(page))
       assert.equal(await text(page, 'play'), 'Pause')
       assert.equal(await page.evaluate(() => document.getElementById('sample').ariaPressed), 'true')
@@ -160,7 +160,10 @@ export const furtherChecks = {
   async 'a model that is none is one sentence, and the one that was there stays'(page) {
     await openTab(page, 'model')
     await page.setInputFiles('#checkpoint', notes)
-    await said(page, /is a file of unknown kind .*, not an \.npz or \.safetensors checkpoint/)
+    await showsMessage(
+      page,
+      /is a file of unknown kind .*, not an \.npz or \.safetensors checkpoint/,
+    )
     assert.equal(await text(page, 'modelName'), 'Built in: how the camera moves')
     const before = (await times(page)).length
     await page.click('#step')
@@ -168,7 +171,7 @@ export const furtherChecks = {
   },
   async 'labels that do not fit are one sentence'(page) {
     await page.setInputFiles('#labels', labels)
-    await said(page, /^"labels" expected 10 names, one for each class, got \d+$/)
+    await showsMessage(page, /^"labels" expected 10 names, one for each class, got \d+$/)
   },
   async "one's own model, then its labels: the answer of the command line"(page) {
     await page.check('#keep')
@@ -191,7 +194,7 @@ export const furtherChecks = {
       /after \d+ frames: 1\.$/.test(document.getElementById('prob').textContent),
     )
     await key(page, 'End')
-    await said(page, /^Over all \d+ frames/)
+    await showsMessage(page, /^Over all \d+ frames/)
     assert.equal(
       await text(page, 'message'),
       `Over all 450 frames: ${expectedOwn.label} (${percent(expectedOwn.prob)}).`,
@@ -322,7 +325,7 @@ export const furtherChecks = {
 export async function withoutGpu(page) {
   await openTab(page, 'engine')
   await page.selectOption('[name=device]', 'webgpu')
-  await said(page, /^There is no WebGPU device: /)
+  await showsMessage(page, /^There is no WebGPU device: /)
   assert.equal(
     await page.evaluate(() => document.querySelector('[name=device]').value),
     'auto',

@@ -17,10 +17,10 @@ import {
   pause,
   plays,
   press,
-  said,
   serveCached,
   server,
   shows,
+  showsMessage,
   until,
 } from './demoTools.mjs'
 import { inFirefox } from './marionette.mjs'
@@ -42,7 +42,7 @@ const states = {
     async reach(page) {
       await answered(page, 3)
       await key(page, 'End')
-      await said(page, /^Over all/)
+      await showsMessage(page, /^Over all/)
       await page.waitForTimeout(300)
     },
   },
@@ -50,24 +50,24 @@ const states = {
     async reach(page) {
       await answered(page, 3)
       await key(page, 'End')
-      await said(page, /^Over all/)
+      await showsMessage(page, /^Over all/)
       await press(page, 0.42)
       await shows(page, 'label', /roll/)
-      await page.click('#hush')
+      await page.click('#closeMessage')
     },
   },
   camera: {
     async reach(page) {
       await plays(page)
       await page.click('#camera')
-      await said(page, /^The camera/)
+      await showsMessage(page, /^The camera/)
     },
   },
   file: {
     async reach(page) {
       await plays(page)
       await page.setInputFiles('#file', notes)
-      await said(page, /no video/)
+      await showsMessage(page, /no video/)
     },
   },
   offered: {
@@ -138,7 +138,7 @@ const states = {
       await page.click('#step')
       await page.click('#lose')
       await page.click('#step')
-      await said(page, /^The GPU was lost/)
+      await showsMessage(page, /^The GPU was lost/)
     },
   },
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ISOLATED, serve } from './serve.mjs'
 
-const PATIENCE = 60_000
+const TIMEOUT = 60_000
 
 export const root = fileURLToPath(new URL('../../', import.meta.url))
 export const folder = join(root, 'dist/demo')
@@ -84,7 +84,7 @@ export const text = (page, id) => page.locator(`#${id}`).textContent()
 export const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`
 export const times = (page) => page.evaluate(() => [...globalThis.timeline.times])
 export const until = (page, test, argument) =>
-  page.waitForFunction(test, argument, { timeout: PATIENCE })
+  page.waitForFunction(test, argument, { timeout: TIMEOUT })
 export const shows = (page, id, pattern) =>
   until(
     page,
@@ -94,7 +94,7 @@ export const shows = (page, id, pattern) =>
     },
     [id, pattern.source],
   )
-export const said = (page, pattern) => shows(page, 'message', pattern)
+export const showsMessage = (page, pattern) => shows(page, 'message', pattern)
 export const answered = (page, more = 0) =>
   until(page, (count) => globalThis.timeline.times.length > count, more)
 export const openTab = (page, id) => page.click(`[aria-controls=${id}]`)

@@ -55,8 +55,8 @@ const server = start(
   '--allow-host',
   HOST,
 )
-const said = await new Promise((resolve) => server.stdout.once('data', resolve))
-const upstream = new URL(JSON.parse(String(said)).address).host
+const output = await new Promise((resolve) => server.stdout.once('data', resolve))
+const upstream = new URL(JSON.parse(String(output)).address).host
 const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')]
 const names = ['-subj', `/CN=${HOST}`, '-addext', `subjectAltName=DNS:${HOST}`]
 execFileSync(
@@ -74,7 +74,7 @@ const clip = readFileSync(join(root, 'models/tour.mp4'))
 let [passed, failed] = [0, 0]
 
 /** Sends a request to the proxy, under the host name of the recipe. */
-function ask(port, path, { method = 'GET', headers = {}, body } = {}) {
+function send(port, path, { method = 'GET', headers = {}, body } = {}) {
   const where = { host: '127.0.0.1', port, path, method, ca, servername: HOST }
   return new Promise((resolve, reject) => {
     const sent = request(
@@ -103,17 +103,17 @@ async function check(name, work) {
 
 async function checkProxy(port) {
   for (let tries = 0; ; tries++) {
-    const answer = await ask(port, '/healthz').catch((error) => error)
+    const answer = await send(port, '/healthz').catch((error) => error)
     if (Array.isArray(answer) && answer[0] === 200) break
     if (tries === 50) throw new Error(`The proxy does not answer: ${answer}`)
     await sleep(100)
   }
   const headers = { 'Content-Type': 'video/mp4' }
   const path = '/v2/models/builtin/classify'
-  const [status, text] = await ask(port, path, { method: 'POST', headers, body: clip })
+  const [status, text] = await send(port, path, { method: 'POST', headers, body: clip })
   assert.deepEqual([status, JSON.parse(text).frames], [200, 391])
   const tooLarge = { method: 'POST', headers, body: Buffer.alloc(4e7) }
-  const refused = await ask(port, path, tooLarge).catch(({ code }) => [code])
+  const refused = await send(port, path, tooLarge).catch(({ code }) => [code])
   assert([413, 'EPIPE', 'ECONNRESET'].includes(refused[0]), `got ${refused}`)
 
   const address = `wss://${HOST}:${port}/v2/models/builtin/stream`

@@ -106,18 +106,18 @@ function folderOf(name) {
 function output(command, args, cwd) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env: environment, detached: true })
-    let said = ''
-    child.stdout.on('data', (part) => (said += part))
-    child.stderr.on('data', (part) => (said += part))
+    let printed = ''
+    child.stdout.on('data', (part) => (printed += part))
+    child.stderr.on('data', (part) => (printed += part))
     const timer = setTimeout(() => {
-      said += `\nnot ended after ${SECONDS} s`
+      printed += `\nnot ended after ${SECONDS} s`
       process.kill(-child.pid)
     }, SECONDS * 1000)
     child.on('error', reject)
     child.on('close', (code) => {
       clearTimeout(timer)
-      if (code === 0) resolve(said)
-      else reject(new Error(said))
+      if (code === 0) resolve(printed)
+      else reject(new Error(printed))
     })
   })
 }
@@ -142,17 +142,17 @@ async function page(html, folder, prints) {
   const icon = '<link rel="icon" href="data:,">'
   const server = await serve(folder, { headers: ISOLATED, pages: { '/': icon + html } })
   const tab = await browser.newPage()
-  let said = ''
+  let printed = ''
   let fail
   const failure = new Promise((_, reject) => (fail = reject))
   tab.on('console', (message) => {
-    said += `${message.text()}\n`
-    if (message.type() === 'error') fail(new Error(said))
+    printed += `${message.text()}\n`
+    if (message.type() === 'error') fail(new Error(printed))
   })
-  tab.on('pageerror', (error) => fail(new Error(`${said}${error.message}`)))
+  tab.on('pageerror', (error) => fail(new Error(`${printed}${error.message}`)))
   try {
     await Promise.race([failure, tab.goto(server.address)])
-    const text = async () => said + (await tab.evaluate('document.body.innerText'))
+    const text = async () => printed + (await tab.evaluate('document.body.innerText'))
     const end = Date.now() + SECONDS * 1000
     while (!(await text()).includes(prints)) {
       if (Date.now() > end) throw new Error(`not printed after ${SECONDS} s: ${prints}`)
@@ -209,8 +209,8 @@ for (const file of wanted) {
       const where = `${file}:${block.line} ${place}`
       const folder = folderOf(where.replace(/\W+/g, '-'))
       try {
-        const said = await runners[place](block, folder)
-        if (!said.includes(block.prints)) throw new Error(`${said}\nwithout: ${block.prints}`)
+        const printed = await runners[place](block, folder)
+        if (!printed.includes(block.prints)) throw new Error(`${printed}\nwithout: ${block.prints}`)
         console.log(`ok    ${where}`)
         passed++
       } catch (error) {

@@ -24,8 +24,8 @@ const frames = Uint8Array.from(
 )
 
 /** Asks for the answers to good frames and to bad ones. */
-async function check(name, ask) {
-  const good = await (await ask({ method: 'POST', body: frames })).json()
+async function check(name, post) {
+  const good = await (await post({ method: 'POST', body: frames })).json()
   const digest = await crypto.subtle.digest('SHA-256', Float32Array.from(good.logits.flat()))
   const hash = Buffer.from(digest).toString('hex')
   if (hash !== expectedHash)
@@ -35,7 +35,7 @@ async function check(name, ask) {
     [405, {}],
     [413, { method: 'POST', body: new Uint8Array(8e6) }],
   ]) {
-    const answer = await ask(init)
+    const answer = await post(init)
     const { error } = await answer.json()
     if (answer.status !== status || !error)
       throw new Error(`${name} expected status ${status} with an error, got ${answer.status}`)
@@ -63,15 +63,15 @@ const server = spawn(
 )
 process.on('exit', () => server.kill())
 const address = await new Promise((done, fail) => {
-  let said = ''
+  let output = ''
   for (const stream of [server.stdout, server.stderr]) {
     stream.on('data', (part) => {
-      said += part
-      const [found] = /http:\/\/127\.0\.0\.1:\d+/.exec(said) ?? []
+      output += part
+      const [found] = /http:\/\/127\.0\.0\.1:\d+/.exec(output) ?? []
       if (found) done(found)
     })
   }
-  server.on('exit', (code) => fail(new Error(`Deno ended with ${code}: ${said}`)))
+  server.on('exit', (code) => fail(new Error(`Deno ended with ${code}: ${output}`)))
 })
 await check('Deno', (init) => fetch(address, init))
 server.removeAllListeners('exit')

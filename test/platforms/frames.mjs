@@ -13,7 +13,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { inPage, paths } from './browsers.mjs'
-import { ask, programs } from './runtimes.mjs'
+import { programs, runIn } from './runtimes.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const hashesFile = fileURLToPath(new URL('tensors.json', import.meta.url))
@@ -24,7 +24,7 @@ const runtimes = {
   ...Object.fromEntries(
     ['Node 20', 'Deno', 'Bun'].map((name) => [
       name,
-      { file: programs[name][0], report: () => ask(name, 'tensorsReport.mjs') },
+      { file: programs[name][0], report: () => runIn(name, 'tensorsReport.mjs') },
     ]),
   ),
   Chromium: { file: paths.chromium, report: () => byPage('chromium') },

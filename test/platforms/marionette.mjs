@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { paths } from './browsers.mjs'
 
 /** Milliseconds until the browser must be there, and until a script must end. */
-const PATIENCE = 60_000
+const TIMEOUT = 60_000
 
 /**
  * Opens a page; when `use` is done, the browser ends.
@@ -38,11 +38,11 @@ export async function inFirefox(address, use, prefs = {}) {
   )
   const ended = new Promise((done) => browser.on('exit', done))
   try {
-    const ask = await openSession(profile)
-    await ask('WebDriver:NewSession')
-    await ask('WebDriver:SetTimeouts', { script: PATIENCE })
-    await ask('WebDriver:Navigate', { url: address })
-    return await use(new Page(ask))
+    const send = await openSession(profile)
+    await send('WebDriver:NewSession')
+    await send('WebDriver:SetTimeouts', { script: TIMEOUT })
+    await send('WebDriver:Navigate', { url: address })
+    return await use(new Page(send))
   } finally {
     browser.kill()
     await ended
@@ -57,16 +57,16 @@ export async function inFirefox(address, use, prefs = {}) {
 async function openSession(profile) {
   const socket = connect(await portOf(profile), '127.0.0.1')
   const waiting = new Map()
-  let heard = Buffer.alloc(0)
-  let asked = 0
+  let received = Buffer.alloc(0)
+  let lastId = 0
   socket.on('error', () => {})
   socket.on('data', (part) => {
-    heard = Buffer.concat([heard, part])
-    for (let colon; (colon = heard.indexOf(':')) > 0; ) {
-      const end = colon + 1 + Number(heard.subarray(0, colon))
-      if (heard.length < end) return
-      const message = JSON.parse(heard.subarray(colon + 1, end))
-      heard = heard.subarray(end)
+    received = Buffer.concat([received, part])
+    for (let colon; (colon = received.indexOf(':')) > 0; ) {
+      const end = colon + 1 + Number(received.subarray(0, colon))
+      if (received.length < end) return
+      const message = JSON.parse(received.subarray(colon + 1, end))
+      received = received.subarray(end)
       // The first message is a greeting.
       if (!Array.isArray(message)) continue
       const [, id, error, result] = message
@@ -77,29 +77,29 @@ async function openSession(profile) {
   })
   return (method, parameters = {}) =>
     new Promise((resolve, reject) => {
-      waiting.set(++asked, { resolve, reject })
-      const text = JSON.stringify([0, asked, method, parameters])
+      waiting.set(++lastId, { resolve, reject })
+      const text = JSON.stringify([0, lastId, method, parameters])
       socket.write(`${Buffer.byteLength(text)}:${text}`)
     })
 }
 
 async function portOf(profile) {
-  for (const start = performance.now(); performance.now() - start < PATIENCE; ) {
+  for (const start = performance.now(); performance.now() - start < TIMEOUT; ) {
     try {
       return Number(readFileSync(join(profile, 'MarionetteActivePort'), 'utf8'))
     } catch {
       await new Promise((done) => setTimeout(done, 50))
     }
   }
-  throw new Error(`Firefox expected to listen within ${PATIENCE / 1000} s`)
+  throw new Error(`Firefox expected to listen within ${TIMEOUT / 1000} s`)
 }
 
 /** As playwright's, but most happens by scripts in the page. */
 class Page {
-  #ask
+  #send
 
-  constructor(ask) {
-    this.#ask = ask
+  constructor(send) {
+    this.#send = send
   }
 
   /** What a function gives in the page, of an argument that can be written as JSON. */
@@ -109,12 +109,16 @@ class Page {
         (value) => tell({ value }), (error) => tell({ error: String(error.stack ?? error) }))`
     const {
       value: { value, error },
-    } = await this.#ask('WebDriver:ExecuteAsyncScript', { script, args: [argument], sandbox: null })
+    } = await this.#send('WebDriver:ExecuteAsyncScript', {
+      script,
+      args: [argument],
+      sandbox: null,
+    })
     if (error !== undefined) throw new Error(error)
     return value
   }
 
-  async waitForFunction(test, argument, { timeout = PATIENCE } = {}) {
+  async waitForFunction(test, argument, { timeout = TIMEOUT } = {}) {
     for (const start = performance.now(); !(await this.evaluate(test, argument)); ) {
       if (performance.now() - start > timeout)
         throw new Error(`waited for ${test} (${JSON.stringify(argument)}) in vain`)
@@ -127,26 +131,26 @@ class Page {
   }
 
   goto(url) {
-    return this.#ask('WebDriver:Navigate', { url })
+    return this.#send('WebDriver:Navigate', { url })
   }
 
   /** The whole page, as PNG. */
   async screenshot() {
-    const { value } = await this.#ask('WebDriver:TakeScreenshot', { full: true })
+    const { value } = await this.#send('WebDriver:TakeScreenshot', { full: true })
     return Buffer.from(value, 'base64')
   }
 
   reload() {
-    return this.#ask('WebDriver:Refresh')
+    return this.#send('WebDriver:Refresh')
   }
 
   /** @param path of one file */
   async setInputFiles(selector, path) {
-    const { value } = await this.#ask('WebDriver:FindElement', {
+    const { value } = await this.#send('WebDriver:FindElement', {
       using: 'css selector',
       value: selector,
     })
-    await this.#ask('WebDriver:ElementSendKeys', { id: Object.values(value)[0], text: path })
+    await this.#send('WebDriver:ElementSendKeys', { id: Object.values(value)[0], text: path })
   }
 
   click(selector) {

@@ -13,7 +13,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inPage, paths } from './browsers.mjs'
-import { ask, installed, PATIENCE, programs } from './runtimes.mjs'
+import { installed, programs, runIn, TIMEOUT } from './runtimes.mjs'
 import { startWorkerd } from './workerd.mjs'
 
 /** Largest error on a GPU, relative to the largest logit. */
@@ -27,7 +27,7 @@ const runtimes = {
   ...Object.fromEntries(
     Object.entries(programs).map(([name, [file]]) => [
       name,
-      { file, report: () => ask(name, 'report.mjs') },
+      { file, report: () => runIn(name, 'report.mjs') },
     ]),
   ),
   Chromium: { file: paths.chromium, report: () => byPage('chromium') },
@@ -86,8 +86,8 @@ for (const [name, { file, report }] of Object.entries(runtimes)) {
       report(),
       new Promise((_, reject) =>
         setTimeout(
-          () => reject(new Error(`no answer within ${PATIENCE / 1000} s`)),
-          PATIENCE,
+          () => reject(new Error(`no answer within ${TIMEOUT / 1000} s`)),
+          TIMEOUT,
         ).unref(),
       ),
     ])

@@ -44,13 +44,13 @@ const sizeOf = (shape) => shape.reduce((product, side) => product * side, 1)
 /** Converts a model and opens it in onnxruntime. */
 async function open(source, args) {
   const path = join(folder, 'model.onnx')
-  const told = execFileSync(
+  const output = execFileSync(
     process.execPath,
     [script, 'convert', source, path, '--force', '--json', ...args],
     { encoding: 'utf8' },
   )
   const session = await ort.InferenceSession.create(path, { intraOpNumThreads: 1 })
-  const { inputs: shapes } = JSON.parse(told)
+  const { inputs: shapes } = JSON.parse(output)
   const tensor = (name, data) => new ort.Tensor('float32', data, shapes[name])
   const states = Object.keys(shapes).filter((name) => name !== 'pixels')
   const zeros = Object.fromEntries(
@@ -247,6 +247,6 @@ execFileSync(process.execPath, [
   '--force',
 ])
 writeFileSync(join(folder, 'example.mjs'), /```js ci\n([\s\S]*?)```/.exec(page)[1])
-const said = execFileSync(process.execPath, ['example.mjs'], { cwd: folder, encoding: 'utf8' })
-assert.match(said, /^(\d \d [01]\.\d{3}\n){8}$/, 'the example of docs/onnx.md')
+const output = execFileSync(process.execPath, ['example.mjs'], { cwd: folder, encoding: 'utf8' })
+assert.match(output, /^(\d \d [01]\.\d{3}\n){8}$/, 'the example of docs/onnx.md')
 console.log(`${checks} answers of onnxruntime are within the bounds`)

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 /** Milliseconds for one runtime. */
-export const PATIENCE = 300_000
+export const TIMEOUT = 300_000
 
 /** Where npm install --prefix test/platforms puts a file. */
 export const installed = (path) => join(here, 'node_modules', path)
@@ -25,10 +25,10 @@ export const programs = {
  * Runs a module of this folder, which prints a line `answers {…}`: what it says, and the version of
  * the runtime.
  */
-export async function ask(name, module) {
+export async function runIn(name, module) {
   const [file, ...args] = programs[name]
   const { stdout } = await promisify(execFile)(file, [...args, join(here, module)], {
-    timeout: PATIENCE,
+    timeout: TIMEOUT,
     maxBuffer: 1e8,
   })
   const [, json] = /^answers (.*)$/m.exec(stdout) ?? []

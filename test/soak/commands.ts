@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { vi } from 'vitest'
 import type { Average } from '../../src/index.ts'
-import { deaths } from '../faults.ts'
+import { crashes } from '../faults.ts'
 import { type Follower, frameOf, isOwnError, MOST_STREAMS, type World } from './world.ts'
 
 /**
@@ -88,9 +88,9 @@ async function refused(call: Promise<unknown>): Promise<void> {
 }
 
 const kill: Act = async ({ workers }, pick) => {
-  const death = deaths[pick % deaths.length]!
-  workers.kill(death, (pick >> 2) % 4)
-  if (death !== 'silent') return
+  const crash = crashes[pick % crashes.length]!
+  workers.kill(crash, (pick >> 2) % 4)
+  if (crash !== 'silent') return
   await sleep(1)
   vi.advanceTimersByTime(70_000)
 }

@@ -50,7 +50,7 @@ test(`${wanted} commands`, { tags: 'slow', timeout: 24 * 3_600_000 }, async () =
   const memory: number[] = []
   const total = () => [...counts.values()].reduce((sum, count) => sum + count, 0)
   const start = Date.now()
-  let told = start
+  let reportedAt = start
   // The watchdog's seconds pass in 20 ms, so that a silent worker is detected soon.
   const clock = setTimeout(() => {
     vi.advanceTimersByTime(1000)
@@ -74,9 +74,9 @@ test(`${wanted} commands`, { tags: 'slow', timeout: 24 * 3_600_000 }, async () =
         { numRuns: 1, seed: seed + round, endOnFailure: true },
       )
       memory.push(await usedMemory())
-      if (Date.now() - told > 10_000) {
-        told = Date.now()
-        const left = (((told - start) / total()) * (wanted - total())) / 1000
+      if (Date.now() - reportedAt > 10_000) {
+        reportedAt = Date.now()
+        const left = (((reportedAt - start) / total()) * (wanted - total())) / 1000
         console.log(`${total()} commands, seed ${seed + round}, ${Math.ceil(left)} s left`)
       }
     }

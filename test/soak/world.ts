@@ -23,7 +23,7 @@ const FRAMES = 64
 const THREADS = 2
 export const MOST_STREAMS = 8
 /** Milliseconds after which a stream without a result has failed. */
-const PATIENCE = 120_000
+const TIMEOUT = 120_000
 
 /** Returns frame `index` for batch size b: bytes, or floats if the index is odd. */
 export function frameOf(index: number, b: number): NdArray {
@@ -126,16 +126,16 @@ export class Follower {
   }
 
   #then<T>(
-    asked: Promise<T>,
+    pending: Promise<T>,
     expected: (error: unknown) => boolean,
     check: (result: T) => Promise<void>,
   ): void {
-    asked.catch(() => {})
+    pending.catch(() => {})
     this.#checked = this.#checked.then(async () => {
       try {
         let result: T
         try {
-          result = await asked
+          result = await pending
         } catch (error) {
           if (!expected(error)) throw error
           return
@@ -160,13 +160,13 @@ export class Follower {
 export const isOwnError = (error: unknown): boolean => error instanceof TrecvitError
 
 /** Memory of the reference, which is excluded from faults. */
-const spared = new WeakSet<WebAssembly.Memory>()
+const exempt = new WeakSet<WebAssembly.Memory>()
 
 /** Loads the reference on the calling thread, where no worker can fail. */
 export async function loadReference(file: string): Promise<TRecViT> {
   const { grow } = WebAssembly.Memory.prototype
   WebAssembly.Memory.prototype.grow = function (pages: number) {
-    spared.add(this)
+    exempt.add(this)
     return grow.call(this, pages)
   }
   try {
@@ -208,7 +208,7 @@ export class World {
     this.#grow = grow
     const refuses = (): boolean => this.refusals-- > 0
     WebAssembly.Memory.prototype.grow = function (pages: number) {
-      if (!spared.has(this) && refuses())
+      if (!exempt.has(this) && refuses())
         throw new RangeError('WebAssembly.Memory.grow(): refused by the test')
       return grow.call(this, pages)
     }
@@ -306,11 +306,11 @@ export class World {
   }
 }
 
-/** @throws Error if the promise is still pending after PATIENCE */
+/** @throws Error if the promise is still pending after TIMEOUT */
 async function answered(promise: Promise<unknown>): Promise<void> {
   const inTime = new AbortController()
-  const silence = sleep(PATIENCE, null, { signal: inTime.signal }).then(
-    () => Promise.reject(new Error(`a stream did not answer within ${PATIENCE / 1000} s`)),
+  const silence = sleep(TIMEOUT, null, { signal: inTime.signal }).then(
+    () => Promise.reject(new Error(`a stream did not answer within ${TIMEOUT / 1000} s`)),
     () => {},
   )
   await Promise.race([promise, silence]).finally(() => inTime.abort())

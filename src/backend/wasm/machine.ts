@@ -1,4 +1,4 @@
-import { breathe } from '../../platform/platform.ts'
+import { yieldToEventLoop } from '../../platform/platform.ts'
 import type { Instance, StepRange } from './instance.ts'
 import type { Memory } from './memory.ts'
 
@@ -25,7 +25,7 @@ export class CallerThread implements Machine {
   readonly threads: number = 1
   readonly memory: Instance
   readonly failure: string | null = null
-  #breathed = 0
+  #yieldedAt = 0
 
   constructor(memory: Instance) {
     this.memory = memory
@@ -35,9 +35,9 @@ export class CallerThread implements Machine {
    * There is no pause after each of many small frames: in pages a timer takes some milliseconds.
    */
   async run(steps: StepRange): Promise<void> {
-    if (performance.now() - this.#breathed > PAUSE) {
-      await breathe()
-      this.#breathed = performance.now()
+    if (performance.now() - this.#yieldedAt > PAUSE) {
+      await yieldToEventLoop()
+      this.#yieldedAt = performance.now()
     }
     this.memory.run(0, 1, steps)
   }

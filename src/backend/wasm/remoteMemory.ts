@@ -16,16 +16,16 @@ export class RemoteMemory implements Memory {
   }
 
   clear(at: number, bytes: number): void {
-    this.#thread.tell('clear', [at, bytes])
+    this.#thread.post('clear', [at, bytes])
   }
 
   write(at: number, values: Uint8Array | Int8Array | Float32Array): void {
-    this.#thread.tell('write', [at, values.slice()])
+    this.#thread.post('write', [at, values.slice()])
   }
 
   pack(values: Float32Array | Int8Array, packing: Packing): void {
     // Without `slice`, the message would hold the whole buffer of a view.
-    this.#thread.tell('pack', [values.slice(), packing])
+    this.#thread.post('pack', [values.slice(), packing])
   }
 
   read(at: number, rows: number, columns: number, stride: number): Promise<Float32Array> {

@@ -37,7 +37,7 @@ export class Thread {
 
   private constructor(url: string | URL | undefined) {
     this.#worker = startWorker(script, url, {
-      message: (data) => this.#hear(data as Reply),
+      message: (data) => this.#receive(data as Reply),
       failed: (reason) => this.end(failed(reason)),
     })
     this.#worker.keep(false)
@@ -98,7 +98,7 @@ export class Thread {
   }
 
   /** Calls a method without an answer. An error ends the thread. */
-  tell(method: Message['method'], args: readonly unknown[]): void {
+  post(method: Message['method'], args: readonly unknown[]): void {
     if (!this.#failure) this.#worker.post({ method, args } satisfies Message)
   }
 
@@ -119,7 +119,7 @@ export class Thread {
     }
   }
 
-  #hear({ id, result, error }: Reply): void {
+  #receive({ id, result, error }: Reply): void {
     const waiting = id === undefined ? undefined : this.#waiting.get(id)
     if (!waiting) {
       if (error !== undefined) this.end(failed(error))

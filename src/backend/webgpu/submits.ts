@@ -7,7 +7,7 @@ const { navigator } = globalThis as { navigator?: { userAgent?: string; gpu?: GP
  * Milliseconds between empty submits while results are awaited. Firefox polls for results every 100
  * ms, and at every submit.
  */
-const NUDGE = navigator?.userAgent?.includes('Firefox/') ? 1 : 0
+const POLL_INTERVAL = navigator?.userAgent?.includes('Firefox/') ? 1 : 0
 
 /**
  * Whether mapAsync polls in every turn of the event loop until the results are there, as Dawn does
@@ -102,7 +102,9 @@ export class Submits {
     const began = performance.now()
     const paced = SPINS ? pace : undefined
     const nap = paced?.begin(began)
-    const nudging = NUDGE ? setInterval(() => this.#device.queue.submit([]), NUDGE) : undefined
+    const polling = POLL_INTERVAL
+      ? setInterval(() => this.#device.queue.submit([]), POLL_INTERVAL)
+      : undefined
     try {
       const map = () => staging.mapAsync(READ, 0, bytes)
       const [refused] = await Promise.all([
@@ -115,7 +117,7 @@ export class Submits {
       throw error
     } finally {
       paced?.end(began, performance.now())
-      clearInterval(nudging)
+      clearInterval(polling)
     }
     const mapped = staging.getMappedRange(0, bytes)
     let from = 0

@@ -1,9 +1,9 @@
-import { breathe } from '../../platform/platform.ts'
+import { yieldToEventLoop } from '../../platform/platform.ts'
 import type { Options } from './options.ts'
 import type { Report } from './report.ts'
 
 /** Progress and early end of a bench. */
-export interface Follow {
+export interface Monitor {
   /** Aborted: the bench reports what it has measured so far. */
   readonly signal: AbortSignal
   /** This share of the work is done, 0..1. */
@@ -11,19 +11,22 @@ export interface Follow {
 }
 
 /** A measurement that runs in every runtime. */
-export type Bench = (options: Options, follow?: Follow) => Promise<Report>
+export type Bench = (options: Options, monitor?: Monitor) => Promise<Report>
 
 /** No progress, no early end. */
-export const unfollowed: Follow = { signal: new AbortController().signal, progress() {} }
+export const unmonitored: Monitor = { signal: new AbortController().signal, progress() {} }
 
 /** Reports progress, yields to the event loop, and returns whether to go on. */
-export async function goesOn({ signal, progress }: Follow, share: number): Promise<boolean> {
+export async function shouldContinue(
+  { signal, progress }: Monitor,
+  share: number,
+): Promise<boolean> {
   progress(Math.min(1, share))
-  await breathe()
+  await yieldToEventLoop()
   return !signal.aborted
 }
 
-/** Part `index` of `count` equal parts of the work, followed as a whole. */
-export function part({ signal, progress }: Follow, index: number, count: number): Follow {
+/** Part `index` of `count` equal parts of the work, as a monitor of its own. */
+export function part({ signal, progress }: Monitor, index: number, count: number): Monitor {
   return { signal, progress: (share) => progress((index + share) / count) }
 }

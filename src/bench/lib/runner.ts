@@ -3,7 +3,7 @@ import type { Backend } from '../../backend/backend.ts'
 import type { Build } from '../../backend/wasm/builds.ts'
 import { WasmBackend } from '../../backend/wasm/wasm.ts'
 import { inputsOf, type Step, statesOf, type Tensor, weightsOf } from '../../program/program.ts'
-import { type Follow, goesOn } from './bench.ts'
+import { type Monitor, shouldContinue } from './bench.ts'
 import { median, time, warm } from './stats.ts'
 import { noise } from './weights.ts'
 
@@ -21,7 +21,7 @@ export async function inTurn(
   one: Runner,
   other: Runner,
   seconds: number,
-  follow: Follow,
+  monitor: Monitor,
 ): Promise<[number, number]> {
   const samples: [number[], number[]] = [[], []]
   for (
@@ -30,7 +30,7 @@ export async function inTurn(
   ) {
     samples[0].push(await one.sample())
     samples[1].push(await other.sample())
-    if (!(await goesOn(follow, (performance.now() - start) / 2000 / seconds))) break
+    if (!(await shouldContinue(monitor, (performance.now() - start) / 2000 / seconds))) break
   }
   return [median(samples[0]), median(samples[1])]
 }

@@ -41,9 +41,9 @@ export function announce(
     return
   }
   // With an access log, standard output contains only the log.
-  const say = options.accessLog ? note : print
+  const write = options.accessLog ? note : print
   const lines = loaded.map(({ name, source, model }) => {
     return `${base}v2/models/${encodeURIComponent(name)}  ${source} on ${deviceOf(model)}`
   })
-  say([`${base}  (Ctrl-C ends it)`, ...lines].join('\n'))
+  write([`${base}  (Ctrl-C ends it)`, ...lines].join('\n'))
 }

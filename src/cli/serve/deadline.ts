@@ -14,17 +14,17 @@ export class Deadline implements Disposable {
   readonly #late = new Error('The time is over')
   readonly #end: () => void
 
-  /** @param gone aborted when the client disconnects */
-  constructor(milliseconds: number, gone: AbortSignal) {
+  /** @param disconnected aborted when the client disconnects */
+  constructor(milliseconds: number, disconnected: AbortSignal) {
     const controller = new AbortController()
     const timer = setTimeout(() => controller.abort(this.#late), milliseconds)
-    const leave = () => controller.abort(gone.reason)
-    gone.addEventListener('abort', leave)
-    if (gone.aborted) leave()
+    const abort = () => controller.abort(disconnected.reason)
+    disconnected.addEventListener('abort', abort)
+    if (disconnected.aborted) abort()
     this.signal = controller.signal
     this.#end = () => {
       clearTimeout(timer)
-      gone.removeEventListener('abort', leave)
+      disconnected.removeEventListener('abort', abort)
     }
   }
 

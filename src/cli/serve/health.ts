@@ -17,7 +17,7 @@ import type { TRecViT } from '../../model/trecvit.ts'
 /** Milliseconds after a result during which the model counts as ready without a probe. */
 const FRESH = 5000
 /** Timeout of a probe in milliseconds. */
-const PATIENCE = 5000
+const TIMEOUT = 5000
 
 /** Error of the server for a valid input: a device was lost, or memory is exhausted. */
 export class EngineError extends Error {}
@@ -70,8 +70,8 @@ export class Health {
     const frame = { data: new Uint8Array(height * width * 3), shape: [1, height, width, 3] }
     let timer: ReturnType<typeof setTimeout> | undefined
     const late = new Promise<never>((_, reject) => {
-      const error = new Error(`A frame took longer than ${PATIENCE / 1000} s`)
-      timer = setTimeout(() => reject(error), PATIENCE)
+      const error = new Error(`A frame took longer than ${TIMEOUT / 1000} s`)
+      timer = setTimeout(() => reject(error), TIMEOUT)
     })
     await this.watch(Promise.race([this.#model.forward(frame), late])).catch(() => {})
     clearTimeout(timer)

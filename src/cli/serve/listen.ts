@@ -127,10 +127,10 @@ export async function listen(
     head: Buffer,
   ): Promise<void> {
     connection.on('error', () => connection.destroy())
-    const asked = requestOf(request)
-    if ('error' in asked) return reply(connection, Response.json(asked, { status: 400 }))
+    const parsed = requestOf(request)
+    if ('error' in parsed) return reply(connection, Response.json(parsed, { status: 400 }))
     let accepted: Accepted | undefined
-    const response = await app.fetch(asked, {
+    const response = await app.fetch(parsed, {
       incoming: request,
       accept: (socket) => (accepted = socket),
     })

@@ -78,10 +78,10 @@ export function modelRoutes(server: ModelRoutes): Hono<ModelEnv> {
 
   routes.use(async (c, next) => {
     const { name = '', version = VERSION } = c.req.param() as Record<string, string>
-    const lacks = (what: string, got: string, has: readonly string[]) =>
+    const notFound = (what: string, got: string, has: readonly string[]) =>
       refuse(404, `There is no ${what} ${quote(got)}; this server has ${has.map(quote).join(', ')}`)
-    const served = models.get(name) ?? lacks('model', name, [...models.keys()])
-    if (version !== VERSION) lacks(`version of ${quote(name)}`, version, [VERSION])
+    const served = models.get(name) ?? notFound('model', name, [...models.keys()])
+    if (version !== VERSION) notFound(`version of ${quote(name)}`, version, [VERSION])
     c.set('served', served)
     await next()
   })
@@ -195,12 +195,12 @@ export function modelRoutes(server: ModelRoutes): Hono<ModelEnv> {
   ): Promise<Response> {
     using deadline = new Deadline(timeout, c.req.raw.signal)
     // Half of the time is reserved for the work.
-    using patience = new Deadline(timeout / 2, c.req.raw.signal)
+    using slotDeadline = new Deadline(timeout / 2, c.req.raw.signal)
     if (requests.waiting >= MAX_WAITING) {
       refuse(503, `${MAX_WAITING} requests wait already; try again later`)
     }
-    using _ = await patience.unless(
-      requests.take(patience.signal),
+    using _ = await slotDeadline.unless(
+      requests.take(slotDeadline.signal),
       503,
       `No place became free within ${seconds / 2} s; ` +
         'try again later, or start the server with a larger "--max-streams"',

@@ -44,11 +44,11 @@ export class Slots {
     else {
       await new Promise<void>((resolve, reject) => {
         const caller = {
-          resolve: () => leave(resolve),
-          reject: (why: unknown) => leave(() => reject(why)),
+          resolve: () => settle(resolve),
+          reject: (why: unknown) => settle(() => reject(why)),
         }
         const abort = () => caller.reject(signal.reason)
-        const leave = (then: () => void) => {
+        const settle = (then: () => void) => {
           this.#waiting.delete(caller)
           signal.removeEventListener('abort', abort)
           then()

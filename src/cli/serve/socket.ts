@@ -16,7 +16,7 @@
  */
 import type { WebSocket } from 'ws'
 import { TrecvitError } from '../../base/error.ts'
-import { breathe } from '../../platform/platform.ts'
+import { yieldToEventLoop } from '../../platform/platform.ts'
 import { type Channel, TooLarge } from './follow.ts'
 import { EngineError } from './health.ts'
 import type { ReadAhead } from './readAhead.ts'
@@ -26,7 +26,7 @@ const MAX_WAITING = 1024
 /** Number of messages that each socket may always hold, even if others use all memory. */
 const MIN_WAITING = 2
 /** Timeout of the closing handshake in milliseconds. */
-const FAREWELL = 1000
+const CLOSE_TIMEOUT = 1000
 /** Close codes of WebSockets (RFC 6455, section 7.4.1). */
 const CODE = { done: 1000, shutdown: 1001, policy: 1008, tooLarge: 1009, internal: 1011 } as const
 
@@ -41,8 +41,8 @@ function codeOf(error: unknown): number {
 
 /** Lets a busy process read connections first: the event loop runs timers before it reads. */
 async function readOnce(): Promise<void> {
-  await breathe()
-  await breathe()
+  await yieldToEventLoop()
+  await yieldToEventLoop()
 }
 
 export class Socket {
@@ -59,7 +59,7 @@ export class Socket {
   #done: Promise<void> = Promise.resolve()
   /** The latest ping that arrived while an earlier pong was being written. */
   #ping: Buffer | undefined
-  #ponging = false
+  #isReplying = false
 
   /** @param timeout milliseconds to receive the next message, and to send a message */
   constructor(webSocket: WebSocket, timeout: number, readAhead: ReadAhead) {
@@ -98,7 +98,7 @@ export class Socket {
     await readOnce()
     this.#finish('shutdown')
     const late = setTimeout(() => this.#drop(), this.#timeout)
-    const tooLate = setTimeout(() => this.#webSocket.terminate(), this.#timeout + FAREWELL)
+    const tooLate = setTimeout(() => this.#webSocket.terminate(), this.#timeout + CLOSE_TIMEOUT)
     await this.#done
     clearTimeout(late)
     clearTimeout(tooLate)
@@ -197,13 +197,13 @@ export class Socket {
 
   /** Answers a ping. While a pong is written, only the latest ping is kept (RFC 6455, 5.5.3). */
   #pong(data: Buffer): void {
-    if (this.#ponging) {
+    if (this.#isReplying) {
       this.#ping = data
       return
     }
-    this.#ponging = true
+    this.#isReplying = true
     this.#webSocket.pong(data, false, () => {
-      this.#ponging = false
+      this.#isReplying = false
       const next = this.#ping
       this.#ping = undefined
       if (next) this.#pong(next)
@@ -229,7 +229,7 @@ export class Socket {
       this.#drop()
       // A paused connection would not receive the close frame of the client.
       webSocket.resume()
-      const timer = setTimeout(() => webSocket.terminate(), FAREWELL)
+      const timer = setTimeout(() => webSocket.terminate(), CLOSE_TIMEOUT)
       webSocket.once('close', () => {
         clearTimeout(timer)
         resolve()

@@ -97,9 +97,9 @@ const PARAMETERS = ['topK', 'binary_data_output']
 function checkNames(parameters: Json): void {
   const bare = (name: string) => name.replaceAll(/[_-]/g, '').toLowerCase()
   for (const name of Object.keys(parameters)) {
-    const meant = PARAMETERS.find((known) => known !== name && bare(known) === bare(name))
-    if (meant !== undefined)
-      throw new TrecvitError(`"parameters" expected "${meant}", got ${shown(name)}`)
+    const similar = PARAMETERS.find((known) => known !== name && bare(known) === bare(name))
+    if (similar !== undefined)
+      throw new TrecvitError(`"parameters" expected "${similar}", got ${shown(name)}`)
   }
 }
 
@@ -202,7 +202,7 @@ function outputsOf(outputs: unknown, binary: boolean): InferRequest['outputs'] {
     throw new TrecvitError(
       `"outputs" expected at most ${outputNames.length} tensors, got ${outputs.length}`,
     )
-  const asked = outputs.map((output) => {
+  const requested = outputs.map((output) => {
     const { name, parameters } = recordOf(output, 'An output')
     const known = outputNames.find((one) => one === name)
     if (!known)
@@ -217,5 +217,5 @@ function outputsOf(outputs: unknown, binary: boolean): InferRequest['outputs'] {
       )
     return { name: known, binary: own }
   })
-  return asked.length ? asked : outputNames.map((name) => ({ name, binary }))
+  return requested.length ? requested : outputNames.map((name) => ({ name, binary }))
 }

@@ -47,10 +47,10 @@ export class Threads {
    * @throws EngineError if the thread fails or is ended
    */
   async run<T>(task: unknown, options: TaskOptions): Promise<Outcome<T>> {
-    this.#revive()
+    this.#restart()
     const work = this.#pool.run(task, options as never) as Promise<Outcome<T>>
     return work.catch((cause: unknown) => {
-      this.#revive()
+      this.#restart()
       throw new EngineError('The thread that prepares frames failed; try again', { cause })
     })
   }
@@ -75,7 +75,7 @@ export class Threads {
   /**
    * Replaces the pool if a thread ended before it was ready: Piscina then starts no more threads.
    */
-  #revive(): void {
+  #restart(): void {
     if (this.#pool.threads.length > 0) return
     const dead = this.#pool
     this.#pool = this.#start()

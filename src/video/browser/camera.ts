@@ -57,11 +57,11 @@ async function open(kind: 'camera' | 'screen', options: CameraOptions): Promise<
   })
   options.signal?.throwIfAborted()
   const devices = mediaDevices(kind)
-  const asked =
+  const request =
     kind === 'camera'
       ? devices.getUserMedia({ video: options.video ?? { width: 640, height: 480 } })
       : devices.getDisplayMedia({ video: options.video ?? true })
-  const stream = await unlessAborted(asked, options.signal).catch((error: unknown) => {
+  const stream = await unlessAborted(request, options.signal).catch((error: unknown) => {
     if (options.signal?.aborted) throw error
     throw refused(kind, error)
   })
@@ -95,19 +95,19 @@ function mediaDevices(kind: string): MediaDevices {
  * after the abort is stopped.
  */
 function unlessAborted(
-  asked: Promise<MediaStream>,
+  request: Promise<MediaStream>,
   signal: AbortSignal | undefined,
 ): Promise<MediaStream> {
   return new Promise((resolve, reject) => {
     const abort = (): void => {
       reject(signal!.reason)
-      asked.then(
+      request.then(
         (stream) => stream.getTracks().forEach((track) => track.stop()),
         () => {},
       )
     }
     signal?.addEventListener('abort', abort, { once: true })
-    asked.then(resolve, reject).finally(() => signal?.removeEventListener('abort', abort))
+    request.then(resolve, reject).finally(() => signal?.removeEventListener('abort', abort))
   })
 }
 

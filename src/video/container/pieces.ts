@@ -3,7 +3,7 @@
  * of them.
  */
 import { CustomSource, type Source } from 'mediabunny'
-import { breathe } from '../../platform/platform.ts'
+import { yieldToEventLoop } from '../../platform/platform.ts'
 import type { Media } from '../source/media.ts'
 
 /** A media with known size and random access. */
@@ -48,7 +48,7 @@ export class Pieces {
   }
 
   /** True if `pause` is due. The check is cheap enough for every element. */
-  get isTired(): boolean {
+  get isPauseDue(): boolean {
     return ++this.#steps % 256 === 0 && performance.now() - this.#paused > PAUSE
   }
 
@@ -57,7 +57,7 @@ export class Pieces {
    * @throws the signal's reason once it is aborted
    */
   async pause(): Promise<void> {
-    await breathe()
+    await yieldToEventLoop()
     this.#signal.throwIfAborted()
     this.#paused = performance.now()
   }
@@ -147,7 +147,7 @@ export function patchedSource(
     // Nothing awaits a failed prefetch. The bytes are read again when they are needed.
     handleUnhandledError: () => {},
     async read(from, to) {
-      await breathe()
+      await yieldToEventLoop()
       await prepare?.(to)
       const original = await read(from, to - from)
       if (original.length < to - from) throw new Error('the file became shorter while it was read')

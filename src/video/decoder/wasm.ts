@@ -3,7 +3,7 @@
  * module is an optional part of the package. It is loaded only for a video that needs it.
  */
 import { asBytes } from '../../base/realm.ts'
-import { breathe } from '../../platform/platform.ts'
+import { yieldToEventLoop } from '../../platform/platform.ts'
 import { type Decoded, DecoderFault, firstLine, type Track } from './track.ts'
 import { type Common, PICTURE, WasmMemory } from './wasmMemory.ts'
 import { hostOf, wasmModule } from './wasmModule.ts'
@@ -46,15 +46,15 @@ export async function* decodeWasm(
   const module = await wasmModule(url)
   signal.throwIfAborted()
   const decoder = await Decoder.start(module, codec, track.config)
-  let breathed = performance.now()
+  let yieldedAt = performance.now()
   try {
     for await (const packet of track.packets()) {
       signal.throwIfAborted()
       decoder.send(packet.data, packet.timestamp)
       for (let next = decoder.receive(); next; next = decoder.receive()) yield next
-      if (performance.now() - breathed < PAUSE) continue
-      await breathe()
-      breathed = performance.now()
+      if (performance.now() - yieldedAt < PAUSE) continue
+      await yieldToEventLoop()
+      yieldedAt = performance.now()
     }
     decoder.send(null)
     for (let next = decoder.receive(); next; next = decoder.receive()) yield next

@@ -17,7 +17,7 @@ export interface Common {
 
 /** Results of `receive` and `nextPicture`. */
 export const PICTURE = 0
-export const HUNGRY = 1
+export const NEEDS_INPUT = 1
 
 /** A picture in memory of the host. `index` is that of its packet. */
 export interface CopiedPicture extends PixelFormat {

@@ -14,7 +14,7 @@ import { labelOf } from './formats.ts'
 import type { Job, Read, Reader } from './reader.ts'
 
 /** Largest number of warnings for one video. */
-const TOLD = 20
+const MAX_WARNINGS = 20
 
 /** The frames of an opened file. */
 export class FileVideo implements Reading {
@@ -28,7 +28,7 @@ export class FileVideo implements Reading {
   readonly #first: Frame
   #size: { readonly width: number; readonly height: number } | null = null
   #isFirst = true
-  #untold = 0
+  #unreported = 0
 
   /** @param first first picture of the reader */
   constructor(job: Job, reader: Reader, first: Read, decoder: string) {
@@ -69,10 +69,10 @@ export class FileVideo implements Reading {
     } catch (error) {
       throw this.#explained(error)
     }
-    this.#tell(this.#reader.damage)
-    if (this.#untold > 0)
-      this.warnings.push(`${this.#name} is damaged in ${this.#untold} more places`)
-    this.#untold = 0
+    this.#report(this.#reader.damage)
+    if (this.#unreported > 0)
+      this.warnings.push(`${this.#name} is damaged in ${this.#unreported} more places`)
+    this.#unreported = 0
     return null
   }
 
@@ -83,7 +83,7 @@ export class FileVideo implements Reading {
   #show({ damage, aspect: _, ...picture }: Read): Frame {
     checkSize(`A picture of ${this.#name}`, picture.width, picture.height)
     this.#checkChange(picture)
-    this.#tell(damage)
+    this.#report(damage)
     const { rotation, isMirrored } = this.#reader.facts
     return {
       ...picture,
@@ -106,9 +106,9 @@ export class FileVideo implements Reading {
     )
   }
 
-  #tell(damage: string | null): void {
+  #report(damage: string | null): void {
     if (damage === null) return
-    if (this.warnings.length >= TOLD) this.#untold++
+    if (this.warnings.length >= MAX_WARNINGS) this.#unreported++
     else
       this.warnings.push(
         `${this.#name} is damaged near ${this.#clock.time.toFixed(3)} s (${damage}): ` +

@@ -72,10 +72,10 @@ function readers(job: Job, { choice, url }: DecoderOptions): [name: string, open
     )
   const wasm: [string, OpenReader] = [
     'FFmpeg in WebAssembly',
-    async (asked) =>
-      asked.format.demuxer === 'webp'
-        ? (await import('./stillReader.ts')).openStill(asked, url)
-        : (await import('./wasmReader.ts')).openByWasm(asked, url),
+    async (job) =>
+      job.format.demuxer === 'webp'
+        ? (await import('./stillReader.ts')).openStill(job, url)
+        : (await import('./wasmReader.ts')).openByWasm(job, url),
   ]
   if (choice === 'wasm') return [wasm]
   if (onServer()) return choice === 'ffmpeg' ? [PROCESS] : [PROCESS, wasm]

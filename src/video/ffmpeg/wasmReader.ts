@@ -2,10 +2,10 @@
  * Reads files with FFmpeg in WebAssembly (reader.c). If bytes must be loaded first, Binaryen's
  * Asyncify unwinds the stack of the module, and rewinds it afterwards.
  */
-import { breathe } from '../../platform/platform.ts'
+import { yieldToEventLoop } from '../../platform/platform.ts'
 import { DecoderFault, firstLine } from '../decoder/track.ts'
 import { asFault } from '../decoder/wasm.ts'
-import { type Common, HUNGRY, PICTURE, WasmMemory } from '../decoder/wasmMemory.ts'
+import { type Common, NEEDS_INPUT, PICTURE, WasmMemory } from '../decoder/wasmMemory.ts'
 import { hostOf, wasmModule } from '../decoder/wasmModule.ts'
 import type { Rotation } from '../frame.ts'
 import { type ByteFeed, feedOf } from './byteFeed.ts'
@@ -55,10 +55,10 @@ class WasmReader implements Reader {
   readonly #skips: boolean
   #stack = 0
   /** The bytes that the unwound call needs. */
-  #asked: { readonly at: number; readonly size: number } | null = null
+  #requested: { readonly at: number; readonly size: number } | null = null
   #damages = 0
   #isFirst = true
-  #breathed = performance.now()
+  #yieldedAt = performance.now()
 
   private constructor(wasm: Exports, feed: ByteFeed, job: Job) {
     this.#wasm = wasm
@@ -98,13 +98,13 @@ class WasmReader implements Reader {
   }
 
   async next(): Promise<Read | null> {
-    let code = HUNGRY
-    while (code === HUNGRY) {
+    let code = NEEDS_INPUT
+    while (code === NEEDS_INPUT) {
       this.#job.signal.throwIfAborted()
       code = this.#memory.check(await this.#run(() => this.#wasm.nextPicture()))
-      if (performance.now() - this.#breathed < PAUSE) continue
-      await breathe()
-      this.#breathed = performance.now()
+      if (performance.now() - this.#yieldedAt < PAUSE) continue
+      await yieldToEventLoop()
+      this.#yieldedAt = performance.now()
     }
     const damage = this.#newDamage()
     if (damage !== null && !this.#skips && !this.#isFirst) throw new DecoderFault(damage)
@@ -146,7 +146,7 @@ class WasmReader implements Reader {
       let code = call()
       while (wasm.asyncify_get_state() === UNWINDING) {
         wasm.asyncify_stop_unwind()
-        await this.#feed.load(this.#asked!.at, this.#asked!.size)
+        await this.#feed.load(this.#requested!.at, this.#requested!.size)
         wasm.asyncify_start_rewind(this.#stack)
         code = call()
       }
@@ -161,7 +161,7 @@ class WasmReader implements Reader {
     const wasm = this.#wasm
     const bytes = this.#feed.now(at, size)
     if (bytes === null) {
-      this.#asked = { at, size }
+      this.#requested = { at, size }
       wasm.asyncify_start_unwind(this.#stack)
       return 0
     }

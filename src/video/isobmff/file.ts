@@ -106,7 +106,7 @@ class Walk {
     const pieces = this.#pieces
     for (let at = 0; at + 8 <= size; ) {
       // Awaits only when necessary: a megabyte can contain a hundred thousand boxes.
-      if (pieces.isTired) await pieces.pause()
+      if (pieces.isPauseDue) await pieces.pause()
       if (!pieces.holds(at, MAX_HEADER)) await pieces.load(at, MAX_HEADER)
       const box = readBox(pieces.view, at - pieces.start, size, at)
       if (box === null) break

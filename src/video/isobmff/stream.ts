@@ -5,7 +5,7 @@
 
 import { ReadableStreamSource } from 'mediabunny'
 import { concat, viewOf } from '../../base/bytes.ts'
-import { breathe } from '../../platform/platform.ts'
+import { yieldToEventLoop } from '../../platform/platform.ts'
 import { ByteReader } from '../source/byteReader.ts'
 import { streamOf } from '../source/filter.ts'
 import type { Media } from '../source/media.ts'
@@ -36,7 +36,7 @@ export async function checkIsobmffStream(media: Media, signal: AbortSignal): Pro
   const before: Uint8Array[] = []
   let length = 0
   while (walk.movie === null) {
-    await breathe()
+    await yieldToEventLoop()
     signal.throwIfAborted()
     const { value, done } = await parts.next()
     if (!done) before.push(value)

@@ -75,7 +75,7 @@ export class Segment {
     const pieces = this.#pieces
     while (this.#at < Math.min(limit, this.#stop)) {
       // Awaits only when necessary: a megabyte can contain half a million elements.
-      if (pieces.isTired) await pieces.pause()
+      if (pieces.isPauseDue) await pieces.pause()
       if (!pieces.holds(this.#at, MAX_HEADER)) await pieces.load(this.#at, MAX_HEADER)
       if (this.#cluster?.end != null && this.#at >= this.#cluster.end) this.#endCluster()
       const element = this.#element()

@@ -142,22 +142,23 @@ async function openJpeg(): Promise<Instance> {
   const module = onServer()
     ? await serverModule('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm')
     : undefined
-  let said = ''
+  let lastLine = ''
   const decoder = await lendGlobals(() =>
     factory({
       noInitialRun: true,
       // The error of libjpeg. The exit code does not contain it.
-      printErr: (line) => (said = line),
+      printErr: (line) => (lastLine = line),
       ...(module && { instantiateWasm: instantiator(module) }),
     }),
   )
   return {
     decode(bytes) {
-      said = ''
+      lastLine = ''
       try {
         return lendGlobals(() => decoder.decode(bytes, false)) ?? fail()
       } catch (error) {
-        const reason = said === '' || said.startsWith('Aborted') ? 'damage' : `"${said}"`
+        const reason =
+          lastLine === '' || lastLine.startsWith('Aborted') ? 'damage' : `"${lastLine}"`
         throw new Error(`the decoder reports ${reason}`, { cause: error })
       }
     },

@@ -1,7 +1,7 @@
 /**
  * Streams whose bytes are checked while they are read.
  */
-import { breathe } from '../../platform/platform.ts'
+import { yieldToEventLoop } from '../../platform/platform.ts'
 
 /** Milliseconds of work before yielding to the event loop. */
 const PAUSE = 8
@@ -19,7 +19,7 @@ export function streamOf(
     {
       async pull(controller) {
         if (performance.now() - paused > PAUSE) {
-          await breathe()
+          await yieldToEventLoop()
           paused = performance.now()
         }
         const { value, done } = await walk.next()

@@ -102,15 +102,20 @@ const stream =
   (): Group =>
     group('messages', [json(opening), ...messages.map(copy)])
 const fileOf = (format: Format): Part => bytes(write(format.seeds[0]!()).data)
-const ask = json({ snapshot: true })
+const snapshotRequest = json({ snapshot: true })
 
 export const messages: Format = {
   name: 'messages',
   seeds: [
-    stream({ width: 16, height: 16, average: { frames: 4 }, topK: 2 }, frame(), ask, frame()),
-    stream({ width: 16, height: 16, average: { halfLife: 8 } }, frame(), frame(), ask),
+    stream(
+      { width: 16, height: 16, average: { frames: 4 }, topK: 2 },
+      frame(),
+      snapshotRequest,
+      frame(),
+    ),
+    stream({ width: 16, height: 16, average: { halfLife: 8 } }, frame(), frame(), snapshotRequest),
     stream({}, fileOf(pngs), fileOf(jpegs)),
-    stream({ resume: true, width: 16, height: 16 }, fileOf(snapshot), frame(), ask),
+    stream({ resume: true, width: 16, height: 16 }, fileOf(snapshot), frame(), snapshotRequest),
   ],
   async open({ parts }, random) {
     let channel: ((channel: Channel) => Promise<void>) | undefined

@@ -39,7 +39,7 @@ async function stream(base, work, headers = {}) {
 }
 
 const forever = () => new Promise(() => {})
-const drip = async (socket) => {
+const writeSlowly = async (socket) => {
   for (;;) {
     socket.write('x')
     await sleep(300)
@@ -49,16 +49,16 @@ const drip = async (socket) => {
 /**
  * What they do, and the statuses and codes that they may get: 0 and 1006 are a closed connection.
  */
-const deeds = [
+const attacks = [
   [
     'a body that drips',
     [408, 503],
-    (base) => raw(base, (socket) => (socket.write(head(base, FRAME)), drip(socket))),
+    (base) => raw(base, (socket) => (socket.write(head(base, FRAME)), writeSlowly(socket))),
   ],
   [
     'a head that drips',
     [408],
-    (base) => raw(base, (socket) => (socket.write('GET /v2 HTTP/1.1\r\nX: '), drip(socket))),
+    (base) => raw(base, (socket) => (socket.write('GET /v2 HTTP/1.1\r\nX: '), writeSlowly(socket))),
   ],
   ['a connection without a word', [408], (base) => raw(base, () => sleep(8000))],
   ['half a head', [408], (base) => raw(base, (socket) => (socket.write('POST /v2'), forever()))],
@@ -185,10 +185,10 @@ const deeds = [
 ]
 
 /** The i-th of them. */
-export async function stranger({ base, report, running }, i) {
-  const [name, expected, deed] = deeds[i % deeds.length]
+export async function hostileClient({ base, report, running }, i) {
+  const [name, expected, attack] = attacks[i % attacks.length]
   while (running()) {
-    const status = await deed(base)
+    const status = await attack(base)
     if (status === null || status === 1006 || status === 1001 || expected.includes(status))
       report.count('hostile')
     else report.wrong(`${name}: ${status}`)
