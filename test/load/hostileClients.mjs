@@ -1,4 +1,4 @@
-/** Clients that do not mean well: slow, half-open, oversized, killed. Each goes on for ever. */
+/** Hostile clients: slow, half-open, oversized or killed. Each repeats until the test ends. */
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -47,20 +47,21 @@ const writeSlowly = async (socket) => {
 }
 
 /**
- * What they do, and the statuses and codes that they may get: 0 and 1006 are a closed connection.
+ * What hostile clients do, and the statuses or close codes that they may get. 0 and 1006 mean that
+ * the connection was closed.
  */
 const attacks = [
   [
-    'a body that drips',
+    'a slow body',
     [408, 503],
     (base) => raw(base, (socket) => (socket.write(head(base, FRAME)), writeSlowly(socket))),
   ],
   [
-    'a head that drips',
+    'a slow head',
     [408],
     (base) => raw(base, (socket) => (socket.write('GET /v2 HTTP/1.1\r\nX: '), writeSlowly(socket))),
   ],
-  ['a connection without a word', [408], (base) => raw(base, () => sleep(8000))],
+  ['a connection that sends nothing', [408], (base) => raw(base, () => sleep(8000))],
   ['half a head', [408], (base) => raw(base, (socket) => (socket.write('POST /v2'), forever()))],
   [
     'half a body',
@@ -94,7 +95,7 @@ const attacks = [
       ),
   ],
   [
-    'a body without an end',
+    'an endless body',
     [413, 503],
     (base) =>
       raw(base, async (socket) => {
@@ -130,7 +131,7 @@ const attacks = [
     [403],
     (base) => stream(base, forever, { host: 'evil.example', origin: 'http://evil.example' }),
   ],
-  ['a stream without a word', [1008, 503], (base) => stream(base, forever)],
+  ['a stream that sends nothing', [1008, 503], (base) => stream(base, forever)],
   [
     'a stream that is killed',
     [503],
@@ -152,7 +153,7 @@ const attacks = [
       }),
   ],
   [
-    'a stream that takes nothing',
+    'a stream that reads nothing',
     [503],
     (base) =>
       stream(base, async (socket) => {
@@ -164,7 +165,7 @@ const attacks = [
       }),
   ],
   [
-    'pictures that are none',
+    'pictures that cannot be decoded',
     [1008, 503],
     (base) =>
       stream(base, (socket) => {
@@ -174,7 +175,7 @@ const attacks = [
       }),
   ],
   [
-    'pings without an end',
+    'a flood of pings',
     [503],
     (base) =>
       stream(base, async (socket) => {
@@ -184,7 +185,7 @@ const attacks = [
   ],
 ]
 
-/** The i-th of them. */
+/** Repeats the i-th attack, and checks the status that it gets. */
 export async function hostileClient({ base, report, running }, i) {
   const [name, expected, attack] = attacks[i % attacks.length]
   while (running()) {

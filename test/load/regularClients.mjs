@@ -1,4 +1,4 @@
-/** Clients that mean well: each goes on for ever, and checks every answer. */
+/** Regular clients. Each repeats until the test ends, and checks every answer. */
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket } from 'ws'

@@ -1,6 +1,7 @@
 /**
- * FFmpeg's decoders as a WebAssembly module: packets in, planes out. One instance decodes one
- * track, and its memory is freed with it. The other side is src/video/decoder/wasm.ts.
+ * FFmpeg's decoders as a WebAssembly module. It receives packets and returns planes of pixels. An
+ * instance decodes one track. Its memory is freed with the instance. The host is
+ * src/video/decoder/wasm.ts.
  */
 #include "decoder.h"
 #include <libavutil/log.h>
@@ -12,11 +13,12 @@
 AVCodecContext *context;
 AVPacket *packet;
 AVFrame *frame;
-char complaint[256];
-int complaints;
+char lastError[256];
+int errorCount;
 
 /**
- * The last picture: pixel format, width, height, index, then address and stride of each plane.
+ * The last picture: pixel format, width, height and index of its packet; then address and stride of
+ * each plane. The host reads this struct.
  */
 static struct {
   const char *format;
@@ -24,15 +26,16 @@ static struct {
   struct { const uint8_t *data; int32_t stride; } planes[3];
 } picture;
 
-static void keep(void *source, int level, const char *text, va_list args) {
+/** Stores the text of an error that FFmpeg logs. */
+static void logCallback(void *source, int level, const char *text, va_list args) {
   if (level > AV_LOG_ERROR) return;
-  vsnprintf(complaint, sizeof complaint, text, args);
-  complaint[strcspn(complaint, "\n")] = 0;
-  complaints++;
+  vsnprintf(lastError, sizeof lastError, text, args);
+  lastError[strcspn(lastError, "\n")] = 0;
+  errorCount++;
 }
 
 int prepare(void) {
-  av_log_set_callback(keep);
+  av_log_set_callback(logCallback);
   packet = av_packet_alloc();
   frame = av_frame_alloc();
   return packet && frame ? 0 : AVERROR(ENOMEM);
@@ -40,20 +43,21 @@ int prepare(void) {
 
 void *EXPORT(pictureAt)(void) { return &picture; }
 
-/** In words why a call gave a number below zero. */
+/** Returns the text of the last logged error, or else the text of an error code. */
 const char *EXPORT(reason)(int code) {
-  if (!complaint[0]) av_strerror(code, complaint, sizeof complaint);
-  return complaint;
+  if (!lastError[0]) av_strerror(code, lastError, sizeof lastError);
+  return lastError;
 }
 
-/** Room for bytes from the host, with the zeros behind them that FFmpeg reads. */
+/** Allocates memory for bytes from the host, and the padding of zeros that FFmpeg reads. */
 uint8_t *EXPORT(room)(int size) {
   uint8_t *data = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE);
   return data;
 }
 
 /**
- * Begins; `header` is of the container, from `room`, and belongs to the decoder. 0, or below zero.
+ * Opens a decoder. Returns 0 or an error.
+ * @param header codec header of the container, allocated with `room`; the decoder frees it
  */
 int EXPORT(start)(const char *codec, uint8_t *header, int size, int width, int height) {
   const AVCodec *found = avcodec_find_decoder_by_name(codec);
@@ -64,14 +68,19 @@ int EXPORT(start)(const char *codec, uint8_t *header, int size, int width, int h
   context->extradata_size = size;
   context->width = width;
   context->height = height;
-  // Crops exactly, and stops at damage instead of painting over it.
+  // Crops exactly, at the cost of unaligned planes.
   context->flags |= AV_CODEC_FLAG_UNALIGNED;
   return avcodec_open2(context, found, NULL);
 }
 
-/** One packet, or the end without one; then `receive` until it is hungry. 0, or below zero. */
+/**
+ * Sends a packet to the decoder. Call `receive` until it returns NEEDS_INPUT before the next one.
+ * Returns 0 or an error.
+ * @param data bytes of the packet; NULL at the end of the track
+ * @param index identifies the packet; its picture gets the same number
+ */
 int EXPORT(send)(const uint8_t *data, int size, int index) {
-  complaint[0] = 0;
+  lastError[0] = 0;
   if (!data) return avcodec_send_packet(context, NULL);
   packet->data = (uint8_t *)data;
   packet->size = size;
@@ -90,10 +99,10 @@ void show(int32_t index) {
   }
 }
 
-/** The next picture, which stays until the next call. */
+/** Decodes the next picture, which is valid until the next call. Damaged pictures are errors. */
 int EXPORT(receive)(void) {
   int code = avcodec_receive_frame(context, frame);
-  if (code == AVERROR(EAGAIN)) return HUNGRY;
+  if (code == AVERROR(EAGAIN)) return NEEDS_INPUT;
   if (code == AVERROR_EOF) return ENDED;
   if (code < 0) return code;
   if (frame->decode_error_flags || frame->flags & AV_FRAME_FLAG_CORRUPT) return AVERROR_INVALIDDATA;

@@ -4,20 +4,20 @@
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
 
-/** Results of `receive` and `nextPicture`. Negative results are errors of FFmpeg. */
-enum { PICTURE, HUNGRY, ENDED };
+/** Results of `receive` and `nextPicture`. Negative results are error codes of FFmpeg. */
+enum { PICTURE, NEEDS_INPUT, ENDED };
 
 /** The decoder of the one track. */
 extern AVCodecContext *context;
 extern AVPacket *packet;
 extern AVFrame *frame;
 
-/** The last error that FFmpeg logged, and the number of errors. */
-extern char complaint[256];
-extern int complaints;
+/** Text of the last error that FFmpeg logged, and the number of logged errors. */
+extern char lastError[256];
+extern int errorCount;
 
 /** Allocates packet and frame, and sets the log callback. Returns 0 or an error. */
 int prepare(void);
 
-/** Describes the frame to the host. `index` identifies its packet. */
+/** Copies the properties of `frame` for the host. `index` identifies its packet. */
 void show(int32_t index);

@@ -1,6 +1,7 @@
 /**
- * FFmpeg's demuxers in the WebAssembly module: bytes of a file in, pictures of its first video
- * track out, the same as those of the command ffmpeg. The host is src/video/ffmpeg/wasmReader.ts.
+ * FFmpeg's demuxers in the WebAssembly module. It reads a file and returns the pictures of its
+ * first video track. They are identical to those of the ffmpeg command. The host is
+ * src/video/ffmpeg/wasmReader.ts.
  */
 #include "decoder.h"
 #include <libavformat/avformat.h>
@@ -11,15 +12,16 @@
 #include <string.h>
 
 /**
- * Copies bytes of the file from an offset on. Returns their number, 0 at the end, or a negative
- * error. The host may unwind the call: build.sh instruments its callers.
+ * Imported from the host: copies bytes of the file from an offset. Returns their number, 0 at the
+ * end, or a negative error. The host may unwind the call stack to wait for bytes, and rewind it
+ * later. build.sh instruments the callers for that (Asyncify).
  */
 __attribute__((import_module("host"), import_name("read"))) int readHost(
   double at, uint8_t *into, int size
 );
 
-/** Bytes of one read. */
-enum { ROOM = 1 << 15 };
+/** Size of the buffer for reads. */
+enum { BUFFER = 1 << 15 };
 
 /** Pixels of the largest picture, as in src/video/frame.ts. */
 #define MAX_PIXELS "67108864"
@@ -29,7 +31,7 @@ static AVStream *track;
 static int64_t position, length;
 
 /** Whether damage is skipped. */
-static int tolerates;
+static int skipsDamage;
 
 /** Properties of the open file. Times are in seconds; NaN: unknown. */
 static struct {
@@ -39,8 +41,9 @@ static struct {
 } facts;
 
 /**
- * Of the last picture: timestamp in seconds, NaN if unknown, and width of a pixel divided by its
- * height, 0 if unknown. Then the number of errors until now, and the text of the last one.
+ * Properties of the last picture, for the host. `time` is the timestamp in seconds; NaN: unknown.
+ * `aspect` is the width of a pixel divided by its height; 0: unknown. `damages` is the number of
+ * skipped errors until now, `damage` the text of the last one.
  */
 static struct {
   double time, aspect;
@@ -48,14 +51,14 @@ static struct {
   const char *damage;
 } moment;
 
-/** Text of the last error that was counted. */
-static char damage[sizeof complaint];
+/** Text of the last skipped error. */
+static char damage[sizeof lastError];
 
 /** Number of reads; identifies the packet of the last one. */
 static intptr_t reads;
 
-/** The error at which reading ends, 0 for none; pictures of the packets before it are still due. */
-static int fault;
+/** The error that ends reading; 0: none. Pictures of earlier packets are returned before it. */
+static int pendingError;
 
 void *EXPORT(factsAt)(void) { return &facts; }
 void *EXPORT(momentAt)(void) { return &moment; }
@@ -73,7 +76,7 @@ static int64_t seekBytes(void *opaque, int64_t offset, int whence) {
   return position = offset;
 }
 
-/** Clockwise degrees of the display matrix, and whether a left-right flip comes before them. */
+/** Reads rotation (clockwise degrees) and mirroring (before it) from the display matrix. */
 static void readMatrix(const AVCodecParameters *parameters) {
   const AVPacketSideData *found = av_packet_side_data_get(
     parameters->coded_side_data, parameters->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX
@@ -116,7 +119,7 @@ static AVStream *firstTrack(void) {
 
 static int findTracks(void) {
   AVDictionary *options[8] = {0};
-  // Streams that are found later do not get these options.
+  // The options are per stream. Streams that FFmpeg finds during this call do not get them.
   unsigned count = file->nb_streams;
   AVDictionary **all = count <= 8 ? options : NULL;
   for (unsigned i = 0; all && i < count; i++) av_dict_set(&options[i], "max_pixels", MAX_PIXELS, 0);
@@ -126,16 +129,17 @@ static int findTracks(void) {
 }
 
 /**
- * Opens a file; `size` is -1 for a stream. With `isTolerant`, damage is counted and skipped.
- * Returns 0 or an error.
+ * Opens a file and the decoder of its first video track. Returns 0 or an error.
+ * @param size of the file in bytes; -1: not seekable
+ * @param isTolerant whether damage is counted and skipped
  */
 int EXPORT(openFile)(const char *format, double size, int isTolerant) {
   const AVInputFormat *reader = av_find_input_format(format);
   if (!reader) return AVERROR_DEMUXER_NOT_FOUND;
   if (prepare() < 0 || !(file = avformat_alloc_context())) return AVERROR(ENOMEM);
   length = (int64_t)size;
-  tolerates = isTolerant;
-  file->pb = avio_alloc_context(av_malloc(ROOM), ROOM, 0, NULL, readBytes, NULL, seekBytes);
+  skipsDamage = isTolerant;
+  file->pb = avio_alloc_context(av_malloc(BUFFER), BUFFER, 0, NULL, readBytes, NULL, seekBytes);
   if (!file->pb) return AVERROR(ENOMEM);
   file->pb->seekable = length < 0 ? 0 : AVIO_SEEKABLE_NORMAL;
   file->flags |= AVFMT_FLAG_CUSTOM_IO;
@@ -157,28 +161,30 @@ int EXPORT(openFile)(const char *format, double size, int isTolerant) {
   context->max_pixels = atoll(MAX_PIXELS);
   context->flags |= AV_CODEC_FLAG_UNALIGNED | AV_CODEC_FLAG_COPY_OPAQUE;
   readFacts();
-  complaint[0] = 0;
+  lastError[0] = 0;
   return avcodec_open2(context, codec, NULL);
 }
 
 /** Counts damage if it is skipped and returns 0; otherwise returns the error. */
 static int damaged(int code) {
-  if (!tolerates) return code;
-  if (!complaint[0]) av_strerror(code, complaint, sizeof complaint);
-  memcpy(damage, complaint, sizeof damage);
+  if (!skipsDamage) return code;
+  if (!lastError[0]) av_strerror(code, lastError, sizeof lastError);
+  memcpy(damage, lastError, sizeof damage);
   moment.damage = damage;
   moment.damages++;
   return 0;
 }
 
 /**
- * Detects damage that a decoder conceals: it only logs an error. Returns 0 or an error.
+ * Detects damage that a decoder conceals. FFmpeg then only logs an error. Returns 0 or an error.
+ * @param code result of the call
  * @param before number of logged errors before the call
  */
-static int heed(int code, int before) {
-  return code >= 0 && complaints != before ? damaged(AVERROR_INVALIDDATA) : code;
+static int checkLog(int code, int before) {
+  return code >= 0 && errorCount != before ? damaged(AVERROR_INVALIDDATA) : code;
 }
 
+/** Stores the properties of the last picture for the host. */
 static int showMoment(void) {
   int64_t ticks = frame->best_effort_timestamp;
   moment.time = ticks == AV_NOPTS_VALUE ? NAN : ticks * av_q2d(track->time_base);
@@ -190,8 +196,8 @@ static int showMoment(void) {
 
 /** Sends one packet of the file, or its end, to the decoder. Returns 0 or an error. */
 static int feed(void) {
-  complaint[0] = 0;
-  int before = complaints;
+  lastError[0] = 0;
+  int before = errorCount;
   reads++;
   int code = av_read_frame(file, packet);
   if (code == AVERROR(EAGAIN)) return 0;
@@ -207,27 +213,27 @@ static int feed(void) {
     if (code < 0) code = damaged(code);
   }
   av_packet_unref(packet);
-  return heed(code, before);
+  return checkLog(code, before);
 }
 
-/** Decodes the next picture, which is valid until the next call. HUNGRY: call again. */
+/** Decodes the next picture, which is valid until the next call. NEEDS_INPUT: call again. */
 int EXPORT(nextPicture)(void) {
-  int before = complaints;
+  int before = errorCount;
   int code = avcodec_receive_frame(context, frame);
-  if (fault && (code < 0 || (intptr_t)frame->opaque >= reads)) return fault;
+  if (pendingError && (code < 0 || (intptr_t)frame->opaque >= reads)) return pendingError;
   if (code == AVERROR_EOF) return ENDED;
   if (code == AVERROR(EAGAIN)) {
-    fault = feed();
-    if (fault < 0) avcodec_send_packet(context, NULL);
-    return HUNGRY;
+    pendingError = feed();
+    if (pendingError < 0) avcodec_send_packet(context, NULL);
+    return NEEDS_INPUT;
   }
   if (code < 0) {
     code = damaged(code);
-    return code < 0 ? code : HUNGRY;
+    return code < 0 ? code : NEEDS_INPUT;
   }
   if (frame->decode_error_flags || frame->flags & AV_FRAME_FLAG_CORRUPT)
     code = damaged(AVERROR_INVALIDDATA);
-  else code = heed(code, before);
+  else code = checkLog(code, before);
   if (code < 0) return code;
   return showMoment();
 }
