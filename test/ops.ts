@@ -19,9 +19,21 @@ import {
   type Tensor,
   type Weight,
 } from '../src/program/program.ts'
-import { TrainingRecorder } from '../src/train/recorder.ts'
+import { Recorder } from '../src/program/record.ts'
+import { TRAINING_OPS } from '../src/train/operations.ts'
+import type { TrainingRecorder } from '../src/train/recorder.ts'
 import { type BackendUnderTest, backends, tagsOf, threadPool } from './backends.ts'
 import { ReferenceBackend } from './reference.ts'
+
+/**
+ * Records each operation as one step. TrainingRecorder splits some steps of `linear`, and drops
+ * steps whose results nothing reads.
+ */
+class StepRecorder extends Recorder {
+  static {
+    StepRecorder.define(StepRecorder.prototype, TRAINING_OPS)
+  }
+}
 
 /** An input: values row-major. */
 export interface Input {
@@ -91,7 +103,7 @@ export async function runOp(
     ...weight,
   }))
   const bytes = Object.values(op.inputs).some(({ values }) => values instanceof Uint8Array)
-  const recorder = new TrainingRecorder(b, t, new Map(table.map((weight) => [weight.name, weight])))
+  const recorder = new StepRecorder(b, t, new Map(table.map((weight) => [weight.name, weight])))
 
   // The inputs are views into the pixels. Then the operation.
   const margin = marginOf(gap)
@@ -133,7 +145,9 @@ export async function runOp(
       return [name, { ...view, buffer: copies[name].tensor.buffer, offset: margin }]
     }),
   )
-  const recorded = op.record(recorder, inputs) as Tensor | Record<string, Tensor>
+  const recorded = op.record(recorder as TrainingRecorder, inputs) as
+    | Tensor
+    | Record<string, Tensor>
   const results = 'buffer' in recorded ? { out: recorded as Tensor } : recorded
 
   // Each output is a view into a poisoned buffer: a step copies the end of the pixels into it
