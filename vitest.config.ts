@@ -21,6 +21,23 @@ async function checkKernels(wasm: string): Promise<void> {
     throw new Error(`${wasm} is older than src/program/ops; run "npm run build"`)
 }
 
+/**
+ * Text of test files that change or count what belongs to a process, or use a helper with hooks.
+ * Each of them runs in a process of its own. The others share processes: modules are loaded once,
+ * and a software GPU compiles each kernel once.
+ */
+const ALONE = new RegExp(
+  String.raw`\b(vi|process|globalThis|pollAsUsual)\b|` +
+    String.raw`/(commandLine|faults|madeClips|serving|smallStream|sockets)\.ts`,
+)
+
+const files: { alone: string[]; together: string[] } = { alone: [], together: [] }
+for (const name of await readdir('test', { recursive: true }))
+  if (name.endsWith('.test.ts')) {
+    const text = await readFile(join('test', name), 'utf8')
+    files[ALONE.test(text) ? 'alone' : 'together'].push(`test/${name}`)
+  }
+
 export default defineConfig({
   plugins: [
     {
@@ -46,7 +63,10 @@ export default defineConfig({
     },
   ],
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'alone', include: files.alone } },
+      { extends: true, test: { name: 'together', include: files.together, isolate: false } },
+    ],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     tags: [
