@@ -105,7 +105,7 @@ async function train(data: string, options: TrainOptions, signal: AbortSignal): 
         })),
       ]),
     )
-    using trainer = await Trainer.create(config, start, {
+    await using trainer = await Trainer.create(config, start, {
       schedule: { peak, warmup: Math.ceil(steps / 12), steps },
       weightDecay: options.weightDecay,
       labelSmoothing: options.labelSmoothing,

@@ -174,7 +174,7 @@ export class Trainer {
     try {
       trainer.#optimizer.restore(steps, moments)
     } catch (error) {
-      trainer.dispose()
+      await trainer.dispose()
       throw error
     }
     return trainer
@@ -189,12 +189,13 @@ export class Trainer {
   }
 
   /** Frees the memory of the device. Later calls reject. */
-  dispose(): void {
+  async dispose(): Promise<void> {
     this.#optimizer.device.dispose()
   }
 
-  [Symbol.dispose](): void {
-    this.dispose()
+  /** Disposes of the trainer at the end of a scope, with `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
   }
 
   get #training(): ClassifierTraining {

@@ -26,7 +26,7 @@ export async function learned(configOf, train, { threads, options = {} }) {
     })
     for (let step = 0; step < STEPS; step++) await trainer.step(batch)
     const parameters = [...(await trainer.parameters()).values()]
-    trainer.dispose()
+    await trainer.dispose()
     const all = Float32Array.from(parameters.flatMap((values) => [...values]))
     want ??= all
     const differs = all.findIndex((value, index) => !Object.is(value, want[index]))

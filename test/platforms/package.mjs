@@ -41,6 +41,8 @@ for (const path of [
   'dist/index.d.ts',
   'dist/video/index.js',
   'dist/trecvit.wasm',
+  'dist/train/index.js',
+  'dist/train/trecvit.wasm',
   'dist/worker.js',
   'dist/decoder.wasm',
   'dist/decoder.LICENSE',
@@ -69,7 +71,7 @@ assert.deepEqual(
   'publint',
 )
 console.log('publint: nothing to say')
-// The four are files to be served, and no modules.
+// The five are files to be served, and no modules.
 run(
   fileURLToPath(new URL('node_modules/@arethetypeswrong/cli/dist/index.js', import.meta.url)),
   packed,
@@ -78,6 +80,7 @@ run(
   '--no-emoji',
   '--exclude-entrypoints',
   'trecvit.wasm',
+  'train.wasm',
   'worker.js',
   'decoder.wasm',
   'motion.safetensors',

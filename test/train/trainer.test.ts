@@ -41,7 +41,7 @@ describe.each([...trainingBackends, trainingTeam])('$name', (backend) => {
     async (name, file, more) => {
       const goldens = await Goldens.open(file)
       const start = await goldenParameters(name)
-      using trainer = await Trainer.create(goldenConfig(name), start, {
+      await using trainer = await Trainer.create(goldenConfig(name), start, {
         ...{ ...recipe, ...more },
         open: backend.create,
       })
@@ -79,8 +79,8 @@ describe('a trainer', () => {
   test('of the head learns from features what it learns from frames', async () => {
     const goldens = await Goldens.open('readout_steps.npz')
     const { frames, targets } = batchOf(goldens, 0)
-    using one = await trainer({ trains: isHead })
-    using other = await trainer({ trains: isHead })
+    await using one = await trainer({ trains: isHead })
+    await using other = await trainer({ trains: isHead })
     const features = await one.features(frames)
     for (let k = 0; k < 3; k++)
       expect(await one.step({ features, targets })).toEqual(await other.step({ frames, targets }))
@@ -93,10 +93,10 @@ describe('a trainer', () => {
     const tok = goldenConfig('tok')
     const open = () =>
       Trainer.create(tok, initialise(tok, 1), { ...recipe, open: trainingBackends[0]!.create })
-    using unbroken = await open()
-    using first = await open()
+    await using unbroken = await open()
+    await using first = await open()
     for (let k = 0; k < 2; k++) await first.step(batchOf(goldens, k))
-    using second = await Trainer.resume(await first.save(), {
+    await using second = await Trainer.resume(await first.save(), {
       ...recipe,
       open: trainingBackends[0]!.create,
     })
@@ -123,7 +123,7 @@ describe('a trainer', () => {
     ] as const) {
       const parameters = []
       for (const recompute of ['none', 'layer'] as const) {
-        using one = await Trainer.create(config, initialise(config, 1), {
+        await using one = await Trainer.create(config, initialise(config, 1), {
           ...{ ...recipe, recompute },
           open: trainingBackends[0]!.create,
         })
@@ -140,7 +140,7 @@ describe('a trainer', () => {
       label: Math.floor(value / 100),
     })
     const samples = [20, 40, 120, 140, 220, 240].map(grey)
-    using learner = await trainer({ schedule: { peak: 5e-3, warmup: 3, steps: 60 } })
+    await using learner = await trainer({ schedule: { peak: 5e-3, warmup: 3, steps: 60 } })
     const progress = []
     for await (const step of learner.fit(samples, { epochs: 20, batch: 2 })) progress.push(step)
     expect(progress.map(({ step, epoch }) => [step, epoch]).slice(0, 4)).toEqual([
@@ -169,7 +169,7 @@ describe('a trainer', () => {
   })
 
   test('refuses features if more than the head is trained', async () => {
-    using all = await trainer()
+    await using all = await trainer()
     const features = { data: new Float32Array(config.width), shape: [1, 1, config.width] }
     await expect(all.step({ features, targets: [0] })).rejects.toThrow(
       '"features" expected a trainer of the head alone; give "frames"',
@@ -179,7 +179,7 @@ describe('a trainer', () => {
   test('stops at a loss that is not finite, and keeps the weights', async () => {
     const goldens = await Goldens.open('readout_steps.npz')
     const { frames } = batchOf(goldens, 0)
-    using all = await trainer()
+    await using all = await trainer()
     const before = await all.parameters()
     const data = new Float32Array(3 * config.numClasses).fill(Infinity)
     await expect(
@@ -203,7 +203,7 @@ describe('a trainer', () => {
   })
 
   test('refuses frames and targets that do not fit', async () => {
-    using all = await trainer()
+    await using all = await trainer()
     const frames = { data: new Uint8Array(16 * 40 * 3), shape: [1, 1, 16, 40, 3] }
     await expect(
       all.step({ frames: { ...frames, shape: [1, 16, 40, 3] }, targets: [0] }),
