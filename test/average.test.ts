@@ -143,7 +143,7 @@ for (const over of ways) {
 }
 
 describe.each(backends)('on $name', ({ create }) => {
-  test('NaN leaves a window', async () => {
+  test('a NaN frame has no effect after it has left the window', async () => {
     const x = noise(8, 1).map((value, i) => (i === 1 ? NaN : value))
     const { output } = await runOp(create, problem({ t: 8, c: 1, over: { frames: 3 }, x }))
     expect(Array.from(output, Number.isNaN)).toEqual([

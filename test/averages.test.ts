@@ -68,7 +68,7 @@ describe('on the CPU', () => {
     }
   })
 
-  test('a window takes memory of its own, and gives it back', async () => {
+  test('each window allocates memory, and frees it', async () => {
     const bytes = countBlocks()
     await using model = await open()
     await answers(model, { frames: 1 })
@@ -127,7 +127,7 @@ describe.each([
   ['wasm', true],
   ['webgpu', gpu],
 ] as const)('concurrent streams with different averages, on %s', (device, entry) => {
-  test.skipIf(!entry)('answer as each alone', { tags: 'slow' }, async () => {
+  test.skipIf(!entry)('give the answers of separate streams', { tags: 'slow' }, async () => {
     await using model = await TRecViT.load(tinyNpz(), {
       device,
       ...(device === 'webgpu' && { gpu: gpu! }),

@@ -90,7 +90,7 @@ test('growth: tokens, width, streams, frames', { tags: 'slow' }, async () => {
   expect(Number(report.tables[1]!.rows[3]!['of the first'])).toBeGreaterThan(5)
 })
 
-test('ended before its time, a bench reports what is there', { tags: 'slow' }, async () => {
+test('a bench that is aborted reports what it has measured', { tags: 'slow' }, async () => {
   const { tables } = await kernels({ size: 'Ti', seconds: '0.02' }, monitored(0.3).monitor)
   expect(tables[1]!.rows.length).toBeGreaterThan(3)
   expect(tables[1]!.rows.length).toBeLessThan(15)
@@ -136,7 +136,7 @@ describe('the page', () => {
     verdict: { holds: true, text: 'all is <well>' },
   })
 
-  test('draws machines together, and nothing in a report is markup', () => {
+  test('draws several machines in one plot, and escapes the text of reports', () => {
     const page = pageOf([reportOf('Node 24', 1), reportOf('Deno 2', 2)])
     expect(page).not.toMatch(/<script|<b>"|<well>|https?:|NaN|Infinity/)
     expect(page.match(/class="roof"/g)).toHaveLength(2)

@@ -76,7 +76,7 @@ describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...thr
           expectSame(state, got.states[state]!, values)
       }
 
-      test('a clip is its frames one by one, and any chunks between', async () => {
+      test('a clip has the bits of its frames one by one, and of any chunks', async () => {
         const whole = await run([6])
         expect(Object.keys(whole.outputs).sort()).toEqual([
           'encoded',
@@ -91,7 +91,7 @@ describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...thr
         for (const sizes of compositions(6)) expectSameRun(await run(sizes), whole)
       })
 
-      test('each video of a batch of three is as alone', async () => {
+      test('each video of a batch of three has the bits of a single video', async () => {
         const firsts = [0, 3, 7]
         const t = 4
         const session = model.session({ b: 3, recent: { halfLife: 3 }, encoded: true })
@@ -137,7 +137,7 @@ describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...thr
         ])
       })
 
-      test('nor on whether another average is', async () => {
+      test('an answer does not depend on other averages', async () => {
         expectSameRun(
           { ...(await run([4, 2])), states: {} },
           { ...(await run([4, 2], { recent: 'all' })), states: {} },
@@ -154,7 +154,7 @@ describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...thr
         )
       })
 
-      test('streams in turns are each as alone', async () => {
+      test('streams that alternate have the bits of single streams', async () => {
         const sessions = [0, 5].map(() =>
           model.session({ b: 1, recent: { frames: 2 }, encoded: true }),
         )
@@ -176,7 +176,7 @@ describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...thr
         }
       })
 
-      test('a reset forgets everything', async () => {
+      test('a stream after a reset has the bits of a new one', async () => {
         const session = model.session({ b: 1, recent: { frames: 2 }, encoded: true })
         await session.advance(frames(6, 11), 5)
         await session.reset()
@@ -188,6 +188,6 @@ describe.each([...backends.filter(({ name }) => name.startsWith('wasm')), ...thr
   },
 )
 
-test('the built-in model answers the bits that it answers everywhere', async () => {
+test('the built-in model has the bits that it has in every runtime', async () => {
   expect((await runBuiltin()).hash).toBe(expectedHash)
 })

@@ -167,7 +167,7 @@ describe('planes of a VideoFrame', () => {
     frame.close()
   })
 
-  test('without planes, what the browser makes of them', async () => {
+  test('without planes, pixels are those that the browser draws', async () => {
     const rgba = makeFrame('rgba', 81, 67, samples(3), RGB)
     const frame = new FakeVideoFrame(null, rgba, rgba.planes[0]!.data, [
       { offset: 0, stride: rgba.planes[0]!.stride },
@@ -218,7 +218,7 @@ test('a frame that is aborted while it waits is closed', async () => {
   await vi.waitFor(() => expect(open).toBe(0))
 })
 
-test('what cannot be read is one sentence', async () => {
+test('errors are one sentence', async () => {
   const closed = videoFrame('I420', picture('yuv420p'))
   closed.close()
   expect(await errorOf(closed)).toBe(

@@ -183,7 +183,7 @@ if (node >= 24) {
   })
 }
 
-describe('the choice', () => {
+describe('the chosen build', () => {
   const passes = async (): Promise<null> => null
   const can = (fuses: boolean, revectorizes: boolean): CpuCapabilities => ({
     ...cpuCapabilities(),

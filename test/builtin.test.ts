@@ -23,7 +23,7 @@ beforeAll(async () => {
 
 afterAll(() => model.dispose())
 
-test('the file tells everything and is small', async () => {
+test('the file contains configuration and labels, and is small', async () => {
   expect(model.labels).toEqual([
     'static',
     'pan left',
@@ -61,7 +61,7 @@ function distance(want: Float32Array, got: readonly Float32Array[]): number {
   )
 }
 
-test('the golden run, over all frames and over the last 8', async () => {
+test('logits equal the golden ones, over all frames and over the last 8', async () => {
   const goldens = await Goldens.open('motion_io.npz')
   const { values: video } = goldens.get('video')
   const stream = model.stream({ average: { frames: 8 } })

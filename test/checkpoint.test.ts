@@ -20,7 +20,7 @@ import { encodeNpy, encodeNpz } from '../src/checkpoint/npy.ts'
 import { expectRefusal, makeNpy, makeSafetensors, makeZip, npyHeader } from './checkpointFiles.ts'
 
 describe('the kind of a file', () => {
-  test('is told by its first bytes', async () => {
+  test('is detected from its first bytes', async () => {
     expect(
       (await openCheckpoint(encodeNpz([['a', { data: new Uint8Array(1), shape: [1] }]]))).format,
     ).toBe('npz')

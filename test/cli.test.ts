@@ -22,7 +22,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('help', () => {
-  test('is there for every command, with examples; exit codes are listed', async () => {
+  test('every command has help with examples; exit codes are listed', async () => {
     const { code, stdout } = await run('--help')
     expect(code).toBe(0)
     for (const word of [
@@ -66,7 +66,7 @@ describe('help', () => {
     expect((await run('--version')).stdout).toBe(`${version}\n`)
   })
 
-  test('what cannot be understood ends with 2 and one line', { tags: 'slow' }, async () => {
+  test('invalid arguments exit with 2 and one line', { tags: 'slow' }, async () => {
     const cases = [
       ['nonsense'],
       ['classify', '--nonsense'],
@@ -108,7 +108,7 @@ describe('inspect', () => {
     expect((await run('inspect')).stdout).toMatch(/parameters +407,562/)
   })
 
-  test('an official size, which nobody needs to have', async () => {
+  test('an official size, without its weights', async () => {
     const { parameters, config, labels, memory } = await json(['inspect', '--size', 'B'])
     expect(parameters).toBe(136_778_128)
     expect(config).toMatchObject({ width: 768, depth: 12 })
@@ -125,7 +125,7 @@ describe('inspect', () => {
   })
 })
 
-test('doctor: all that is needed works, and the built-in model answers as everywhere', async () => {
+test('doctor: every check passes, and the built-in model has the expected answer', async () => {
   // Drivers print messages on standard error when a GPU is requested.
   const { code, stdout } = await run('doctor', '--json')
   expect(code).toBe(0)
@@ -144,7 +144,7 @@ test('doctor: all that is needed works, and the built-in model answers as everyw
   })
 })
 
-test('TRECVIT_DEBUG tells the device, the time of each operation, each step', {
+test('TRECVIT_DEBUG prints the device, the time of each operation, and each step', {
   tags: 'slow',
 }, async () => {
   const debug = async (level: string) => {

@@ -50,7 +50,7 @@ test('Ctrl-C ends it with what was measured', { tags: 'slow' }, async () => {
   ])
 })
 
-test('what does not fit is one sentence', async () => {
+test('errors are one sentence', async () => {
   expect(await run('bench', 'speed')).toMatchObject({
     code: 1,
     stderr: 'trecvit: There is no bench "speed"; expected one of kernels, frame, growth, start\n',

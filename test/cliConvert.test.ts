@@ -18,7 +18,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('convert', () => {
-  test('float32 keeps every bit, and the labels and the clip go along', async () => {
+  test('float32 keeps every bit, the labels and the frames per clip', async () => {
     const to = join(folder, 'tiny.safetensors')
     const report = await json([
       'convert',

@@ -168,7 +168,7 @@ describe('bad input gets one sentence', () => {
   })
 })
 
-describe('what is only a warning', { tags: 'slow' }, () => {
+describe('warnings', { tags: 'slow' }, () => {
   test.each<[string, () => Uint8Array, RegExp]>([
     [
       'tensors outside the model',
@@ -197,7 +197,7 @@ describe('what is only a warning', { tags: 'slow' }, () => {
     ).toBe('')
   })
 
-  test('Fortran order is no reason to complain', async () => {
+  test('Fortran order gives no warning', async () => {
     const tensors = tinyTensors()
     const name = 'decoder/cls_head/kernel'
     const { contents, ...rest } = tensors.get(name)!
@@ -214,7 +214,7 @@ describe('what is only a warning', { tags: 'slow' }, () => {
   })
 })
 
-describe('an end before the end', () => {
+describe('early ends', () => {
   /**
    * Writes frames as long as they are accepted. Calls `then` after enough of them that processing
    * must have started.
@@ -258,7 +258,7 @@ describe('an end before the end', () => {
     rmSync(state)
   })
 
-  test('Ctrl-C is heard where no frame has to be waited for', async () => {
+  test('Ctrl-C ends a stream even if no frame has to be waited for', async () => {
     // More pictures than can be processed in the time of this test. Each read of the file returns
     // thousands of them.
     const path = file('small.raw', noise(12 * 100_000))
@@ -316,7 +316,7 @@ describe('an end before the end', () => {
   )
 
   test.skipIf(!existsSync('/dev/full'))(
-    'a snapshot that cannot be written after Ctrl-C is not passed over',
+    'a snapshot that cannot be written after Ctrl-C is an error',
     { tags: 'slow' },
     async () => {
       symlinkSync('/dev/full', join(folder, 'full'))
@@ -329,7 +329,9 @@ describe('an end before the end', () => {
     },
   )
 
-  test('when nobody reads any more, it ends in silence', { tags: 'slow' }, async () => {
+  test('a closed standard output ends the command without a message', {
+    tags: 'slow',
+  }, async () => {
     const { code, stderr } = await endless(raw('--model', model), (child) =>
       child.stdout!.destroy(),
     )
@@ -406,7 +408,7 @@ describe('a video that breaks off', { tags: 'slow' }, () => {
   test.each([
     ['skip', /^warning: .* is damaged near \d\.\d{3} s [^\n]+\n/],
     ['stop', /^warning: .* cannot be decoded beyond \d\.\d{3} s [^\n]+\n/],
-  ])('--on-error %s answers with a warning that names the place', async (action, message) => {
+  ])('--on-error %s answers with a warning that contains the time', async (action, message) => {
     const avi = readFileSync(media('mpeg4.avi')).fill(0x55, 9000, 9400)
     const options = ['--json', '--model', model, '--on-error', action]
     const { code, stdout, stderr } = await pipe(avi, 'classify', '-', ...options)

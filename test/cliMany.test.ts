@@ -49,7 +49,7 @@ describe('videos are named by', () => {
     })
   })
 
-  test('what exists is no pattern, and an address neither', async () => {
+  test('existing files and URLs are not patterns', async () => {
     const odd = file('odd[1].y4m', y4m(2, 8, 8))
     expect(await found([odd])).toEqual({ single: true, sources: [odd], names: ['odd[1]'] })
     const url = 'https://example.org/a/clip.mp4?x=[1]'
@@ -60,7 +60,7 @@ describe('videos are named by', () => {
     expect(await found([join(folder, 'pictures')])).toMatchObject({ single: true })
   })
 
-  test('wrong ones get a sentence', async () => {
+  test('errors are one sentence', async () => {
     await expect(listVideos([`${clips}/*.mov`])).rejects.toThrow(/The pattern ".*" matches no file/)
     await expect(listVideos([], join(folder, 'none.txt'))).rejects.toThrow(/The list .*ENOENT/)
     await expect(listVideos([])).rejects.toThrow('There is no video')
@@ -94,7 +94,7 @@ test('CSV is read as it is written', () => {
 })
 
 describe('classify', () => {
-  test('gives a row for each video, as one by one; errors are rows', async () => {
+  test('gives a row for each video, equal to single runs; errors are rows', async () => {
     const bad = file('bad.y4m', 'YUV4MPEG2 W8 H8\n')
     const ended = await classify(clips, bad, '--csv', 'out.csv', '--jsonl', 'out.jsonl')
     expect(ended).toMatchObject({
@@ -144,7 +144,7 @@ describe('classify', () => {
     expect(sorted(four.json)).toEqual(sorted(one.json))
   })
 
-  test.each([1, 3, 9])('--jobs %i works on so many videos at a time', async (jobs) => {
+  test.each([1, 3, 9])('--jobs %i processes this many videos at a time', async (jobs) => {
     const videos = paths.map((path, i) => ({ source: path, name: names[i]! }))
     const running = new Set<Listed>()
     const begun: string[] = []
@@ -174,7 +174,7 @@ describe('classify', () => {
     expect(most).toBe(Math.min(jobs, paths.length))
   })
 
-  test('--continue keeps what is done and tries again what failed', async () => {
+  test('--continue keeps finished rows and retries failed ones', async () => {
     const late = join(folder, 'late.y4m')
     await classify(paths[0]!, paths[1]!, late, '--csv', 'more.csv', '--jsonl', 'more.jsonl')
     const before = parseJsonLines(read('more.jsonl')).filter(({ error }) => !error)
@@ -260,7 +260,7 @@ describe('classify', () => {
 })
 
 describe('features', () => {
-  test('writes a file for each video, and skips those that are there', async () => {
+  test('writes a file for each video, and skips existing ones', async () => {
     const features = (...args: string[]) => run('features', '--model', model, ...args)
     const args = [clips, '-o', 'features/{name}.npy', '--csv', 'features.csv']
     const { code, stdout } = await features(...args)
@@ -287,7 +287,7 @@ describe('features', () => {
   })
 })
 
-test('many clips take as long as in a program, and a tenth of a process for each', {
+test('many clips take as long as with the library, and a tenth of single processes', {
   tags: 'slow',
 }, async () => {
   const count = 60

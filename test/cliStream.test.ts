@@ -57,7 +57,7 @@ describe('stream', () => {
     expect(lines(stdout)[59]).toContain('pan right')
   })
 
-  test('stands for half a clip by default, and begins anew with --reset-every', async () => {
+  test('averages half a clip by default, and restarts with --reset-every', async () => {
     const read = async (...args: string[]) =>
       lines((await pipe(frames(12), ...raw('--model', model, ...args))).stdout).map((line) =>
         JSON.parse(line),
@@ -118,7 +118,7 @@ describe('stream', () => {
   })
 
   test.each(['all', '4', 'half:3'])(
-    'goes on bit by bit after a snapshot, averaging %s',
+    'continues with the same bits after a snapshot, averaging %s',
     { tags: 'slow' },
     async (average) => {
       const all = frames(12)
@@ -140,7 +140,7 @@ describe('stream', () => {
   )
 
   test.each(['exact', 'f16'])(
-    'writes a snapshot in the form %s, and goes on from it',
+    'writes a snapshot in the form %s, and resumes it',
     { tags: 'slow' },
     async (form) => {
       const all = frames(6)

@@ -60,7 +60,7 @@ describe('videos and their classes are listed', () => {
     )
   })
 
-  test('not from what has no classes', async () => {
+  test('videos without classes are refused', async () => {
     await expect(listLabelled(join(data, 'dark'))).rejects.toThrow(
       'expected a folder for each class',
     )

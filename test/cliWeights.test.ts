@@ -44,7 +44,7 @@ async function json(...args: string[]): Promise<Record<string, any>> {
   return JSON.parse(stdout)
 }
 
-test('without a terminal a command says how to get the weights', async () => {
+test('without a terminal the error names the command that downloads the weights', async () => {
   for (const args of [
     classify,
     ['inspect', 'k400'],
@@ -60,7 +60,7 @@ test('without a terminal a command says how to get the weights', async () => {
   expect(server.requests).toEqual([])
 })
 
-test('--yes downloads, once; then nothing is asked for', async () => {
+test('--yes downloads once; later runs send no request', async () => {
   const first = await run(...classify, '--yes')
   expect(first.code).toBe(0)
   expect(first.stderr).toMatch(
@@ -119,14 +119,14 @@ test('pull keeps float32, or a small form alone; models lists, checks and remove
     expect((await run(...args)).code).toBe(2)
 })
 
-test('two processes at once do not spoil each other', async () => {
+test('two processes can download at once', async () => {
   const outcomes = await Promise.all([1, 2, 3].map(() => run('pull', 'k400')))
   for (const { code } of outcomes) expect(code).toBe(0)
   expect(readdirSync(cache).sort()).toEqual([RECORD, FILE])
   expect((await run('models', '--check')).code).toBe(0)
 })
 
-test('after Ctrl-C the next pull goes on', async () => {
+test('after Ctrl-C the next pull resumes the download', async () => {
   server.faults.stallAfter = 2000
   const child = start(['pull', 'k400'], environment())
   const ended = outcome(child)
@@ -141,7 +141,7 @@ test('after Ctrl-C the next pull goes on', async () => {
   expect(server.requests[1]).toMatchObject({ range: 'bytes=2000-', ifRange: '"one"' })
 })
 
-test.skipIf(!existsSync('/usr/bin/script'))('at a terminal it asks', () => {
+test.skipIf(!existsSync('/usr/bin/script'))('at a terminal it asks for confirmation', () => {
   const answer = (text: string): string => {
     const command = `${process.execPath} dist/cli/index.js inspect k400`
     const args = ['-qec', command, '/dev/null']

@@ -58,7 +58,7 @@ describe('inference from names and shapes', () => {
     expect(checkTensors('file.npz', shapes(config), config)).toEqual([])
   })
 
-  test('what the file does not tell is asked for', () => {
+  test('values that the file does not contain are required as options', () => {
     expect(() => inferConfig('f.npz', shapes(configOf('mu', { posemb: 'sincos2d' })), {})).toThrow(
       'f.npz has fixed positions, which do not determine the image size; give config.imageSize',
     )

@@ -6,7 +6,7 @@ import { be32, box, boxesOf, element, flood } from './boxes.ts'
 
 import { clip, read } from './clipReads.ts'
 
-describe('what a file of a megabyte of small elements costs', { tags: 'slow' }, () => {
+describe('time and memory for a megabyte of small elements', { tags: 'slow' }, () => {
   const MEGABYTE = 1e6
   const boxes = boxesOf(clip('h264.mp4'))
   const [ftyp, moov] = [boxes[0]!.bytes, boxes.at(-1)!.bytes]
@@ -111,7 +111,7 @@ describe('what a file of a megabyte of small elements costs', { tags: 'slow' }, 
     expect(user / 1e6).toBeLessThan(2)
   })
 
-  test('an abort is heard in the middle', async () => {
+  test('an abort ends the reading in the middle', async () => {
     for (const bytes of [
       Buffer.concat([ftyp, flood(box('free'), 16 * MEGABYTE)]),
       live(flood(hex('ec80'), 6 * MEGABYTE)),
@@ -170,7 +170,7 @@ describe('a WebM with 8 bytes behind its clusters', () => {
   })
 })
 
-test('a stream that claims more than there is takes no memory for it', async () => {
+test('a stream that declares more bytes than it has allocates no memory for them', async () => {
   const webm = clip('odd.webm')
   for (const id of ['1549a966', '1654ae6b', '1f43b675', '1254c367']) {
     const at = webm.indexOf(Buffer.from(id, 'hex'))

@@ -80,7 +80,7 @@ describe('MP4 and MOV', () => {
     })
   })
 
-  test('a fragment that counts billions is refused before it is believed', async () => {
+  test('a fragment that declares billions of samples is refused at once', async () => {
     const bytes = clip('frag.mp4')
     bytes.writeUInt32BE(0xfffffff0, bytes.indexOf('trun') + 8)
     expect((await read(bytes)).error).toBe(
@@ -122,7 +122,7 @@ describe('MP4 and MOV', () => {
     expect(inner).toEqual(['tfhd', 'free', 'trun'])
   })
 
-  test('a kind that is not read, by its name, and a still picture', async () => {
+  test('unsupported kinds, by name, and still pictures', async () => {
     const bytes = clip('mjpeg.mp4')
     // The object type is after the tags and lengths of two descriptors.
     const at = bytes.indexOf(0x6c, bytes.indexOf('esds'))
@@ -162,7 +162,7 @@ describe('Matroska', () => {
     ])
   })
 
-  test('unknown elements, where known ones follow', async () => {
+  test('unknown elements between known ones are skipped', async () => {
     const bytes = clip('zlib.mkv')
     const segment = bytes.indexOf(Buffer.from('18538067', 'hex'))
     const live = Buffer.concat([
@@ -187,7 +187,7 @@ describe('Matroska', () => {
     )
   })
 
-  test('broken parts of a cluster do not make the search for the next one endless', {
+  test('the search for the next cluster after damage ends', {
     timeout: 20_000,
   }, async () => {
     const bytes = clip('odd.webm')
@@ -211,7 +211,7 @@ describe('colours', () => {
     expect(await of('fcc-center.mp4')).toMatchObject({ matrix: 'fcc', siting: 'center' })
   })
 
-  test('what is not supported is said', async () => {
+  test('unsupported features are named in the error', async () => {
     expect((await read(media('ycgco.mp4'))).warnings).toEqual([
       expect.stringMatching(
         joined(

@@ -91,7 +91,7 @@ describe('edit lists', () => {
     expect(await hashes(third)).not.toBe(await hashes(clip('h264.mp4')))
   })
 
-  test('a media rate is not supported, and said so', async () => {
+  test('a media rate is refused as not supported', async () => {
     const { frames, warnings } = await read(withEdits('h264.mp4', [[500, 2048, 2]]))
     expect({ frames, warnings }).toEqual({
       frames: 5,

@@ -209,7 +209,7 @@ describe('WebP', () => {
   )
 })
 
-test('what cannot be read is told with what to do', async () => {
+test('errors state what to do', async () => {
   await expect(openVideo(media('mpeg4.avi'), { decoder: 'native' })).rejects.toThrow(
     joined(
       /mpeg4\.avi" is an AVI file, which only the decoders "ffmpeg" and "wasm" read: /,

@@ -86,7 +86,7 @@ const injected: readonly Injected[] = [
   },
 ]
 
-test.each(injected)('$name is seen', { tags: 'slow', timeout: 120_000 }, async (fault) => {
+test.each(injected)('$name is found', { tags: 'slow', timeout: 120_000 }, async (fault) => {
   const folder = await mkdtemp('build/fuzz-')
   try {
     const module = await buildFuzz(folder, [

@@ -142,7 +142,7 @@ describe('sequences', () => {
     expect(await framesOf(join(numbered, '100%d.png'))).toHaveLength(1)
   })
 
-  test('what is wrong with them', async () => {
+  test('errors', async () => {
     expect(await errorOf([])).toBe('The list of pictures is empty: give at least one')
     expect(await errorOf([png, media('h264.mp4')])).toMatch(
       /h264\.mp4" is neither PNG nor JPEG: give pictures of these kinds$/,

@@ -92,7 +92,7 @@ test.each<[name: string, bytes: Buffer]>([
   expect(logged).toEqual([])
 })
 
-test('frames come with their fragment, before the next one', async () => {
+test('frames are returned when their fragment is complete, before the next one', async () => {
   const all = boxesOf(clip('frag.mp4'))
   const first = all.findIndex(({ kind }) => kind === 'moof')
   const begin = Buffer.concat(all.slice(0, first).map(({ bytes }) => bytes))
@@ -181,7 +181,7 @@ test('small boxes cost as little as in a file', async () => {
   expect(performance.now() - start).toBeLessThan(5000)
 })
 
-test('an abort is heard in the middle of a flood', async () => {
+test('an abort ends the reading of many small boxes', async () => {
   const stop = new AbortController()
   const boxes = flood(box('free'), large)
   const from = streamOf(fragments.subarray(0, firstMoof))

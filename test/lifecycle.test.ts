@@ -35,7 +35,7 @@ describe('a stream that has ended', () => {
     await expect(stream.dispose()).resolves.toBeUndefined()
   })
 
-  test('has answered what was asked for before, and rejects what comes while it ends', async () => {
+  test('answers calls made before it ended, and rejects later ones', async () => {
     await using model = await load({ device: 'wasm' })
     const stream = model.stream()
     const before = frames.slice(0, 5).map((frame) => stream.push(frame))
@@ -94,7 +94,7 @@ describe('a model that has ended', () => {
     await expect(stream.dispose()).resolves.toBeUndefined()
   })
 
-  test('leaves no thread behind, whatever it was doing', async () => {
+  test('ends all threads, whatever they were doing', async () => {
     const workers = watchedWorkers()
     try {
       for (const turns of [0, 1, 5, 50]) {
@@ -180,7 +180,7 @@ describe('a checkpoint that was closed', () => {
 })
 
 describe('a video that was closed', () => {
-  test('cannot be read, and says so', async () => {
+  test('rejects reads with one sentence', async () => {
     const video = await openVideo(new URL('../models/tour.mp4', import.meta.url))
     await video[Symbol.asyncDispose]()
     expect(() => video[Symbol.asyncIterator]()).toThrow(

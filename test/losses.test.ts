@@ -15,7 +15,7 @@ describe.each(crashes)('a thread that dies (%s)', (crash) => {
     if (crash === 'silent') vi.advanceTimersByTime(70_000)
   }
 
-  test('costs no answer, and no bit', async () => {
+  test('loses no answer and changes no bit', async () => {
     if (crash === 'silent') vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const workers = watchedWorkers()
     try {
@@ -91,7 +91,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     )
   }
 
-  test('one loss has one replacement, whenever and however many streams ask for it', async () => {
+  test('one lost device is replaced once, for any number of streams', async () => {
     const { gpu: entry, lose, opened, alive } = fragile()
     const model = await load({ device: 'webgpu', gpu: entry })
     const streams = Array.from({ length: 5 }, () => model.stream())

@@ -27,7 +27,7 @@ class Pages implements Heap {
   }
 }
 
-test('blocks never overlap, are zero, aligned, and come together again', async () => {
+test('blocks do not overlap, are zero and aligned, and freed neighbours merge', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.tuple(fc.integer({ min: 1, max: 50_000 }), fc.nat(9)), { maxLength: 60 }),
@@ -57,7 +57,7 @@ test('blocks never overlap, are zero, aligned, and come together again', async (
   )
 })
 
-test('blocks asked for at once do not overlap either, though memory grows meanwhile', async () => {
+test('concurrent allocations do not overlap while memory grows', async () => {
   const memory = new Allocator(new Pages(), 1000)
   const sizes = [100_000, 64, 300_000, 20_000, 64]
   const places = await Promise.all(sizes.map((bytes) => memory.take(bytes, 'A block')))
@@ -67,7 +67,7 @@ test('blocks asked for at once do not overlap either, though memory grows meanwh
   blocks.slice(1).forEach(({ at }, index) => expect(at).toBeGreaterThanOrEqual(blocks[index]!.end))
 })
 
-test('says what is missing when 4 GiB do not suffice', async () => {
+test('the error for more than 4 GiB states the missing size', async () => {
   const memory = new Allocator(new Pages(), 1000)
   await memory.take(1e6, 'The weights')
   await expect(memory.take(5e9, 'The activations of a program')).rejects.toThrow(

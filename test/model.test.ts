@@ -25,7 +25,7 @@ const frames = (from: number, to: number): NdArray<Uint8Array> => ({
 })
 
 describe('load', () => {
-  test('reads the configuration; takes a path, URL, Blob, bytes; tells models apart', async () => {
+  test('accepts a path, URL, Blob or bytes; models have different fingerprints', async () => {
     expect(model.config).toMatchObject({
       width: 96,
       depth: 3,
@@ -58,7 +58,7 @@ describe('load', () => {
     expect(other.fingerprint).not.toBe(model.fingerprint)
   })
 
-  test('knows models of one configuration apart, and one model in two files', async () => {
+  test('the fingerprint depends on the weights, not on the file', async () => {
     const config = configOf('mu', { imageSize: [32, 32], repSize: 8, numClasses: 3 })
     const [one, other] = await Promise.all(
       [1, 2].map((seed) => checkpointBytes(randomCheckpoint(config, seed))),
@@ -93,7 +93,7 @@ describe('load', () => {
     )
   })
 
-  test('leaves a head aside when told to, and then has features only', async () => {
+  test('with head: false it has features only', async () => {
     const encoder = await TRecViT.load(goldenUrl('small.npz'), {
       config: { numClasses: 0, repSize: 0, framesPerClip: 6 },
     })
@@ -129,7 +129,7 @@ describe('forward', () => {
     expect(probs.data).toEqual(mean)
   })
 
-  test('two videos at once are two videos', async () => {
+  test('a batch of two videos has the answers of the single videos', async () => {
     const both = await model.forward({ data: video.data, shape: [2, 6, 64, 64, 3] })
     expect(both.logits.shape).toEqual([2, 7])
     expect(both.logits.data.slice(7)).toEqual((await model.forward(frames(6, 12))).logits.data)

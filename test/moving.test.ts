@@ -42,7 +42,7 @@ const program: Program = {
   states: [],
 }
 
-test('a state moved when its old device was lost is moved again, and none stays', async () => {
+test('a state whose device is lost during a move is moved again, without a leak', async () => {
   const world = new World()
   const [cpu, other, gpu] = [world.engine('wasm'), world.engine('wasm'), world.engine('webgpu')]
   const engines = {
@@ -61,7 +61,7 @@ test('a state moved when its old device was lost is moved again, and none stays'
   expect([...world.alive]).toEqual([])
 })
 
-test('a state that was moved when the model ended does not stay', async () => {
+test('a state that is moved while the model is disposed of is freed', async () => {
   const world = new World()
   const [cpu, gpu] = [world.engine('wasm'), world.engine('webgpu')]
   const engines = {

@@ -170,7 +170,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-test('the right model passes', async () => {
+test('the unchanged model passes', async () => {
   expect(await worstRatio({ file: '', from: '', to: '' })).toBeLessThanOrEqual(1)
 })
 

@@ -219,7 +219,7 @@ describe('large arrays', () => {
     expect(wrong).toBe(0)
   })
 
-  test('a slow sink holds the reader back', async () => {
+  test('a slow sink pauses the reader', async () => {
     const checkpoint = await openCheckpoint(encodeNpz([['large', { data: large, shape: [count] }]]))
     const seen: number[] = []
     await checkpoint.read('large', async (values) => {

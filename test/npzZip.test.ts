@@ -79,7 +79,7 @@ describe('writing', () => {
     expect(encodeNpy(numbers.subarray(0, 1), []).length).toBe(128 + 4)
   })
 
-  test('an .npz that comes back', async () => {
+  test('an .npz that is read again', async () => {
     const bytes = encodeNpz(
       new Map([
         ['a b/☃', { data: numbers, shape: [3, 2] }],
@@ -97,7 +97,7 @@ describe('writing', () => {
     ])
   })
 
-  test('what does not fit is refused', () => {
+  test('values that do not fit are refused', () => {
     expect(() => encodeNpy(numbers, [2, 2])).toThrow(
       'An array of 6 values cannot be written as shape [2, 2]',
     )

@@ -16,7 +16,7 @@ const filesOf = async (folder: string, ending: string) =>
     .filter((file) => file.endsWith(ending))
     .map((file) => file.slice(0, -ending.length))
 
-test('the listing has each operation once, in order, and all that models use', () => {
+test('the list has each operation once, in order, and all operations of models', () => {
   expect(operations).toEqual([...new Set(operations)].sort())
   const used = [configOf('mu'), configOf('mu', { poolType: 'gap', useMlp: true })].flatMap(
     (config) => {
@@ -59,7 +59,7 @@ test.each([
   expect(ops.filter((name) => !tests.includes(name))).toEqual([])
 })
 
-test('operations of training are unknown to inference, and their codes come after its own', () => {
+test('inference does not have the operations of training, and their codes follow its own', () => {
   expect(operations.filter((op) => TRAINING_OPS.includes(op))).toEqual([])
   const codes = [...operations, 'quantize' as const, ...TRAINING_OPS].map(codeOf)
   expect(codes).toEqual(codes.map((_, code) => code))

@@ -87,7 +87,7 @@ test.each<[string, unknown, string]>([
   expect(await errorOf(() => first(stream.run(wrong(value))))).toBe(message)
 })
 
-test('what is no snapshot, and no device', async () => {
+test('values that are not a snapshot or a device are refused', async () => {
   expect(await errorOf(() => model.resume(wrong(undefined)))).toBe(
     'A snapshot expected a Uint8Array, got undefined',
   )
@@ -96,7 +96,7 @@ test('what is no snapshot, and no device', async () => {
   )
 })
 
-test('classify and run open a file as they are told', async () => {
+test('classify and run pass on options for opening a file', async () => {
   const decoderUrl = new URL('file:///nowhere/decoder.wasm')
   const options = { decoder: 'wasm', decoderUrl, frames: 1 } as const
   const message = /cannot be decoded \(.*nowhere\/decoder\.wasm/

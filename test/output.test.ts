@@ -164,7 +164,7 @@ describe('a file', () => {
     await expect(write('circle')).rejects.toThrow(/circle" cannot be written \(ELOOP\)/)
   })
 
-  test.skipIf(!posix)('that is a device is written through', async () => {
+  test.skipIf(!posix)('that is a device is written in place', async () => {
     symlinkSync('/dev/null', join(place, 'null'))
     await write('null', 'new', false)
     expect(lstatSync(join(place, 'null')).isSymbolicLink()).toBe(true)
@@ -220,7 +220,7 @@ describe('a file', () => {
   )
 
   test.skipIf(!posix || spawnSync('unshare', ['-rm', 'true']).status !== 0)(
-    'that is mounted by itself is written through',
+    'that is a mount point is written in place',
     { tags: 'slow' },
     async () => {
       writeFileSync(join(place, 'host'), 'x'.repeat(100_000))

@@ -154,7 +154,7 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8])('EXIF orientation %d', (orientation) => 
   test('of a PNG', () =>
     expectTurned(pngWith(chunk('eXIf', exif(orientation, 'MM'))), orientation, 'png'))
 
-  test('by every way in', async () => {
+  test('in every kind of source', async () => {
     const bytes = jpegTurned(exif(orientation, 'II'))
     const directory = join(folder, `turned${orientation}`)
     mkdirSync(directory)
@@ -214,7 +214,7 @@ test('pictures of a list that are turned differently keep one upright size', asy
   )
 })
 
-describe('what decoders tolerate', () => {
+describe('damage that decoders tolerate', () => {
   const junk = Buffer.from([0, 0x55, 0xff, 0, 0x41])
   const last = plain.png.length - 12
   test.each([

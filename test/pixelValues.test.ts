@@ -49,7 +49,7 @@ describe.each(wrongs)('value %d is %d', (at, value) => {
   const frame = floats([SIDE, SIDE, 3], [at, value])
   const frames = floats([1, SIDE, SIDE, 3], [at, value])
 
-  test('is refused wherever pixels come in', async () => {
+  test('is refused by every method that takes pixels', async () => {
     const stream = model.stream()
     expect(await errorOf(() => stream.push(frame))).toBe(message('frame'))
     expect(await errorOf(() => stream.trace(frame))).toBe(message('frame'))
@@ -116,7 +116,7 @@ test.each([
   expect(await errorOf(() => model.forward(frames))).toBe(message)
 })
 
-test('what is no frame, and an ImageData of floats', async () => {
+test('values that are not frames, and an ImageData of floats', async () => {
   const stream = model.stream()
   for (const wrong of [undefined, null, 7, 'frame.png']) {
     expect(await errorOf(() => stream.push(wrong as never))).toMatch(

@@ -10,7 +10,7 @@ afterEach(() => {
 })
 
 describe('programs', () => {
-  test('are kept up to a number, and the rest is made again', async () => {
+  test('are cached up to a number, and others are recorded again', async () => {
     await using model = await load({ device: 'wasm' })
     const { engine } = sessionsOf(model).open({ b: 1, recent: 'all', encoded: false })
     for (let round = 0; round < 2; round++) {
@@ -27,7 +27,7 @@ describe('programs', () => {
 })
 
 describe('a queue', () => {
-  test('says when it is short, and refuses what would fill memory', async () => {
+  test('resolves "ready" while it is short, and rejects frames beyond its limit', async () => {
     await using model = await load({ device: 'wasm' })
     const stream = model.stream({ b: 2000 })
     const data = new Float32Array(2000 * 32 * 32 * 3)

@@ -140,7 +140,7 @@ test('a checkpoint, frames and a snapshot in values of another realm', async () 
   await model.dispose()
 })
 
-test('what is of no such kind stays so', () => {
+test('other values are still refused', () => {
   for (const value of [
     null,
     undefined,

@@ -34,7 +34,7 @@ function engineOf(
   return new Engine(backend)
 }
 
-test('a stream goes on after its state was refused to a frame that was aborted', async () => {
+test('a stream continues after the state of an aborted frame could not be allocated', async () => {
   let refuse = (): void => {}
   const refused = new Promise<StreamState>((_, reject) => {
     refuse = () => reject(new TrecvitError('no memory'))

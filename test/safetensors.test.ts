@@ -230,7 +230,7 @@ describe('refused, with the reason', () => {
   })
 
   test.each([1000, 2 ** 32, 2 ** 53 - 1, 99_999_999, 100_000_001])(
-    'a header said to have %i bytes',
+    'a header declared to have %i bytes',
     async (length) => {
       await expectRefusal(
         makeSafetensors({ a: F32(0, 24) }, data, length),
@@ -239,7 +239,7 @@ describe('refused, with the reason', () => {
     },
   )
 
-  test('a header shorter than said or than it is', async () => {
+  test('a header shorter or longer than declared', async () => {
     const length = JSON.stringify({ a: F32(0, 24) }).length
     for (let declared = 0; declared < length + 24; declared++)
       if (declared !== length)
@@ -259,7 +259,7 @@ describe('refused, with the reason', () => {
       await expectRefusal(sample.slice(0, length))
   })
 
-  test('flipped bits and random headers: an answer or a sentence', async () => {
+  test('flipped bits and random headers are read or refused with one sentence', async () => {
     const flip = fc.nat(8 * sample.length - 1)
     await fc.assert(
       fc.asyncProperty(fc.array(flip, { minLength: 1, maxLength: 5 }), async (flips) => {
@@ -330,7 +330,7 @@ describe('writing', () => {
     }
   })
 
-  test('a converted checkpoint comes back', async () => {
+  test('a converted checkpoint can be read again', async () => {
     const count = 600_001
     const large = Float32Array.from({ length: count }, (_, i) => (i % 2049) / 2)
     const from = await openCheckpoint(

@@ -45,7 +45,7 @@ const every = (gap: number, count: number, zero = 0): number[] =>
 const indices = (times: readonly number[], gap: number): number[] =>
   times.map((time) => Math.round(time / gap))
 
-describe('what is picked', () => {
+describe('the chosen frames', () => {
   test('everything, every n-th, the first n, from a time on', async () => {
     const times = every(0.1, 10)
     expect(await pick(times, {})).toEqual(times)

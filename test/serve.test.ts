@@ -4,7 +4,7 @@ import { noise } from './commandLine.ts'
 import { appOf, FRAME, infer, media, post, requestJson } from './serving.ts'
 
 describe('the protocol', () => {
-  test('says what is there', async () => {
+  test('lists the server, models and health', async () => {
     const app = appOf()
     expect(await requestJson(app, '/v2')).toEqual({
       status: 200,

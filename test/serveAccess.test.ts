@@ -306,7 +306,7 @@ describe('readiness', () => {
     },
   )
 
-  test('does not suffer from wrong input or clients that leave', async () => {
+  test('stays true after wrong input and closed connections', async () => {
     const app = appOf()
     expect((await app.request(infer, post('{'))).status).toBe(400)
     const abort = new AbortController()

@@ -78,7 +78,7 @@ async function refused(address: string): Promise<void> {
 }
 
 describe('trecvit serve', () => {
-  test('says where and what, and ends with 130 after Ctrl-C', async () => {
+  test('prints address and models, and exits with 130 after Ctrl-C', async () => {
     const { line, address, ended, child } = await serve('--model', model)
     expect(line).toMatch(
       joined(
@@ -93,7 +93,7 @@ describe('trecvit serve', () => {
     expect(await ended).toEqual({ code: 130, stdout: line, stderr: '' })
   })
 
-  test('--json; everybody may come only with a warning', async () => {
+  test('--json; listening on all addresses gives a warning', async () => {
     const { line, ended, child } = await serve('--model', model, '--json', '--host', '0.0.0.0')
     expect(JSON.parse(line)).toMatchObject({
       address: expect.stringMatching(/^http:\/\/0\.0\.0\.0:\d+\/$/),
@@ -125,7 +125,7 @@ describe('trecvit serve', () => {
     ])
   })
 
-  test('Ctrl-C answers what is under way, a second one does not', { tags: 'slow' }, async () => {
+  test('Ctrl-C finishes running requests, a second one does not', { tags: 'slow' }, async () => {
     const { address, ended, child } = await serve('--model', model)
     const socket = new WebSocket(
       `${address.replace('http', 'ws')}/v2/models/a%20tiny%20model/stream`,
@@ -161,7 +161,7 @@ describe('trecvit serve', () => {
     expect(performance.now() - start).toBeLessThan(500)
   })
 
-  test('what does not fit gets one sentence', { tags: 'slow' }, async () => {
+  test('errors are one sentence', { tags: 'slow' }, async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => taken.once('listening', resolve))
     const { port } = taken.address() as AddressInfo

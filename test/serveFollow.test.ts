@@ -81,7 +81,7 @@ test('a frame that fails before its predecessor is taken ends the stream after t
   expect(sent.map((line) => JSON.parse(line).frame)).toEqual([0])
 })
 
-test('any messages get answers or a sentence', async () => {
+test('any messages get answers or one sentence', async () => {
   const openings = fc.constantFrom(
     '{}',
     '{"width":16,"height":16}',

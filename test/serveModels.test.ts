@@ -28,7 +28,7 @@ const get = async (app: ReturnType<typeof appOf>, path: string) => {
 }
 
 describe('several models', () => {
-  test('are listed, and answer each for itself', async () => {
+  test('are listed, and each gives its own answers', async () => {
     const app = appOf({ models })
     expect(await get(app, '/v2/models')).toEqual([200, { models: ['tiny', 'other'] }])
     const frames = post(request([...noise(FRAME)]))
@@ -125,7 +125,7 @@ describe('the description', () => {
     ['/v2/models/none/ready', '/v2/models/{name}/ready'],
   ]
 
-  test('is true of real answers, and leaves no route out', async () => {
+  test('matches real answers, and contains every route', async () => {
     const app = appOf({ models })
     const description = (await get(app, '/openapi.json'))[1] as Record<string, any>
     expect(description['info'].version).toBe('1.2.3')
@@ -154,7 +154,7 @@ describe('the description', () => {
     expect(Object.keys(description['paths']).toSorted()).toEqual([...new Set(routes)].toSorted())
   })
 
-  test('of requests: what it takes is taken, and what it refuses is refused', async () => {
+  test('of requests: valid ones are accepted, and invalid ones are refused', async () => {
     const app = appOf()
     const description = (await get(app, '/openapi.json'))[1] as object
     const ajv = new Ajv2020({ strict: false })

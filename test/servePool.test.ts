@@ -77,7 +77,7 @@ test('large bodies are parsed there, and answered as small ones are', async () =
   expect((await app.request(infer, post(`{"inputs":${'['.repeat(200_000)}`))).status).toBe(400)
 })
 
-test('the event loop turns while a large picture is resized', async () => {
+test('the event loop runs while a large picture is resized', async () => {
   const task = () =>
     frameTask(new Uint8Array(3264 * 2448 * 3).fill(7), { width: 3264, height: 2448 })
   const turnsOf = async (work: Promise<unknown>) => {
@@ -103,7 +103,7 @@ test('more tasks than threads wait in turn; more than are allowed are refused', 
   expect((await pool.tasks.toModel(frameTask(media('picture.jpg')))).shape).toEqual([24, 16, 3])
 })
 
-test('a thread that dies costs its task alone', { tags: 'slow' }, async () => {
+test('a thread that dies fails only its own task', { tags: 'slow' }, async () => {
   const workers = watchedWorkers()
   const crashing = openPool({ waiting: 8, timeout: 20_000 }, (error) => unexpected.push(error))
   try {
@@ -145,7 +145,7 @@ test('a thread that dies costs its task alone', { tags: 'slow' }, async () => {
   }
 })
 
-test('a task that takes too long is given up', async () => {
+test('a task that exceeds the timeout is rejected', async () => {
   const shortTimeout = openPool({ waiting: 8, timeout: 1 }, (error) => unexpected.push(error))
   const large = frameTask(new Uint8Array(3264 * 2448 * 3), { width: 3264, height: 2448 })
   await expect(shortTimeout.tasks.toModel(large)).rejects.toThrow(EngineError)

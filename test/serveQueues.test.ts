@@ -29,7 +29,7 @@ async function startStalled(maxBody: number): Promise<{ read(): number; go(): vo
   return { read: () => read, go: () => go() }
 }
 
-test('nobody is read faster than answered', { tags: 'slow' }, async () => {
+test('no client is read faster than it is answered', { tags: 'slow' }, async () => {
   const { read, go } = await startStalled(4e6)
   const socket = await open()
   const message = noise(3e6)
@@ -72,7 +72,7 @@ test('while a pong waits to be written, only the newest ping is kept', () => {
   expect(sent.map(([data]) => data)).toEqual(['0', '999', 'again'])
 })
 
-test('what waits when the server ends is answered until the time is over', async () => {
+test('waiting requests are answered until the timeout when the server ends', async () => {
   const fake = Object.assign(new EventEmitter(), {
     readyState: 1,
     OPEN: 1,

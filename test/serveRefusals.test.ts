@@ -216,7 +216,7 @@ describe('infer', () => {
     )
   })
 
-  test('a request leaves nothing behind that waits for its time', async () => {
+  test('a finished request leaves no timer', async () => {
     const timers = () =>
       process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
     const app = appOf()

@@ -4,7 +4,7 @@ import { noise } from './commandLine.ts'
 import { appOf, FRAME, model } from './serving.ts'
 import { open, serve, start } from './sockets.ts'
 
-test('a live stream goes on from a snapshot, which is not dropped', async () => {
+test('a live stream resumes from a snapshot, and does not drop it', async () => {
   await start()
   const one = await open()
   one.send('{"width":16,"height":16}')
@@ -25,7 +25,7 @@ test('a live stream goes on from a snapshot, which is not dropped', async () => 
   ])
 })
 
-test('a snapshot may be had smaller', async () => {
+test('snapshots are available in smaller forms', async () => {
   await start()
   const socket = await open()
   socket.send('{"width":16,"height":16}')
@@ -51,7 +51,7 @@ test('a snapshot may be had smaller', async () => {
   }
 })
 
-test('a snapshot that was handed out is taken back, whatever bodies may have', async () => {
+test('a snapshot from the server is accepted, even above the limit of bodies', async () => {
   const maxBody = 2000
   const app = appOf({ maxBody })
   const limits = { timeout: 10_000, maxBody: Math.max(maxBody, largestSnapshot(model)) }

@@ -78,7 +78,7 @@ test('garbage, endless heads, bodies that never come, and clients that go away',
   await works()
 })
 
-test('nothing is computed for clients that have gone', { tags: 'slow' }, async () => {
+test('nothing is computed for clients that have disconnected', { tags: 'slow' }, async () => {
   await start({ maxStreams: 1, maxBody: 1e8, timeout: 60_000 })
   const abort = new AbortController()
   const long = fetch(`http://${base}${infer}`, {
@@ -93,7 +93,7 @@ test('nothing is computed for clients that have gone', { tags: 'slow' }, async (
   expect(performance.now() - before).toBeLessThan(1000)
 })
 
-test('closing answers what is under way, and takes nothing more', async () => {
+test('closing finishes running requests, and refuses new ones', async () => {
   const closing = new AbortController()
   const { close } = await start({ closing: closing.signal, maxBody: 1e8 })
   const long = fetch(
@@ -115,7 +115,7 @@ test('closing answers what is under way, and takes nothing more', async () => {
   expect(await idle).toBe('')
 })
 
-test('closing does not wait for who says nothing', async () => {
+test('closing does not wait for idle connections', async () => {
   const { close } = await start()
   const half = raw('GET /v2 HTTP/1.1\r\n')
   await works()
@@ -125,7 +125,7 @@ test('closing does not wait for who says nothing', async () => {
   expect(await half).toBe('')
 })
 
-test('a port that is taken, or an address that is not here, is said', async () => {
+test('a port in use, or an address of another machine, is an error', async () => {
   const { address } = await start()
   const options = { timeout: 1000, maxBody: 1e6, onError: () => {} }
   await expect(

@@ -45,7 +45,7 @@ describe('a stream', () => {
     }
   })
 
-  test('pictures, one question at a time; a snapshot goes on elsewhere', async () => {
+  test('encoded pictures, one at a time; a snapshot resumes on another connection', async () => {
     await start()
     const pictures = [media('picture.png'), media('picture.jpg'), media('picture.png')]
     const one = await open()
@@ -119,7 +119,7 @@ describe('a stream', () => {
     expect(socket.lines()).toEqual([{ error: expect.stringMatching(error) }])
   })
 
-  test('what was right before a wrong message is answered before', async () => {
+  test('messages before a wrong one are answered first', async () => {
     await start()
     const socket = await open()
     socket.send(size)
@@ -184,7 +184,7 @@ describe('a stream', () => {
     }
   })
 
-  test('who neither sends nor takes is given up', { tags: 'slow' }, async () => {
+  test('a client that neither sends nor reads is disconnected', { tags: 'slow' }, async () => {
     await start({ timeout: 500, maxStreams: 2 })
     const idle = await open()
     idle.send(size)

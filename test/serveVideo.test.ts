@@ -111,7 +111,7 @@ describe('a video', () => {
   })
 })
 
-describe('what does not fit', () => {
+describe('refused requests', () => {
   test('a wrong type is refused before the body is read', async () => {
     expect(await requestJson(post('{}', { 'Content-Type': 'application/json' }))).toEqual({
       status: 415,
@@ -179,7 +179,7 @@ describe('what does not fit', () => {
   })
 })
 
-test('a client that goes away ends its decoding, and the place is free again', async () => {
+test('a client that disconnects ends its decoding, and frees the slot', async () => {
   const app = appOf({ maxStreams: 1 })
   const gone = new AbortController()
   let sent = 0

@@ -224,7 +224,7 @@ describe('what is refused', () => {
         0,
       )
 
-  test('the forged are right but for what was changed', async () => {
+  test('the modified snapshots differ only in what was changed', async () => {
     await expect(resumed(forge(await half(), same))).resolves.toHaveLength(4)
     const exact = ({ states }: SnapshotHeader) => ({
       states: states.map((state) => ({ ...state, dtype: 'f32' })),

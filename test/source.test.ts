@@ -98,7 +98,7 @@ describe('memory', () => {
     expect((await openSource(new File([bytes as BlobPart], 'chosen.npz'))).name).toBe('chosen.npz')
   })
 
-  test('what is no source', async () => {
+  test('values that are not a source', async () => {
     await expectFailure(new Uint8Array(0), /is empty/)
     await expectFailure(null, /got null$/)
     await expectFailure(7, /got 7$/)
@@ -322,7 +322,7 @@ describe('HTTP', () => {
     )
   })
 
-  test('a length that is not kept, where fetch does not see to it', async () => {
+  test('a body shorter than its length, where fetch does not check', async () => {
     vi.stubGlobal(
       'fetch',
       async () => new Response(bytes as BodyInit, { headers: { 'Content-Length': '70' } }),
@@ -330,7 +330,7 @@ describe('HTTP', () => {
     await expectFailure('http://host/a.npz', /promised 70 bytes and sent \d+/)
   })
 
-  test('a response is read on, over a small gap too, and given up for a far place', async () => {
+  test('a response is reused over a small gap, and dropped for a far offset', async () => {
     let pulled = 0
     let given = 0
     vi.stubGlobal('fetch', async (_: URL, { headers }: { headers: { Range: string } }) => {

@@ -29,14 +29,14 @@ async function answers(options: StreamOptions, count = 12): Promise<FrameAnswer[
 const logits = (all: readonly FrameAnswer[]) => all.map((answer) => [...answer.logits.data])
 
 describe('answers', () => {
-  test('come in order, also when nobody waits', async () => {
+  test('are returned in order, even if they are not awaited', async () => {
     const stream = model.stream({ average: 'all' })
     const all = await Promise.all(frames.map((frame) => stream.push(frame)))
     expect(all.map(({ frame }) => frame)).toEqual(frames.map((_, index) => index))
     expect(logits(all)).toEqual(logits(await answers({})))
   })
 
-  test('a reset forgets everything', async () => {
+  test('a stream after a reset answers like a new one', async () => {
     const stream = model.stream({ average: 'all' })
     for (const frame of frames.slice(5)) await stream.push(frame)
     await stream.reset()
@@ -46,7 +46,7 @@ describe('answers', () => {
     expect(logits(all)).toEqual(logits(await answers({})))
   })
 
-  test('two streams of one model do not meet', async () => {
+  test('two streams of one model do not affect each other', async () => {
     const one = model.stream({ average: 'all' })
     const other = model.stream({ average: 'all' })
     const all: FrameAnswer[] = []
@@ -193,7 +193,7 @@ describe('snapshot', () => {
     )
   })
 
-  test('any flipped bit, cut or added byte is noticed', async () => {
+  test('any flipped bit, cut or added byte is refused', async () => {
     const stream = model.stream({ average: 'all' })
     await stream.push(frames[0]!)
     const bytes = await stream.snapshot()
@@ -210,7 +210,7 @@ describe('snapshot', () => {
     await expect(model.resume(new Uint8Array([...bytes, 0]))).rejects.toThrow('damaged')
   })
 
-  test('a header that lies under a right checksum is refused', async () => {
+  test('a wrong header with a right checksum is refused', async () => {
     const bytes = await model.stream().snapshot()
     const view = new DataView(bytes.buffer)
     const size = view.getUint32(8, true)

@@ -147,7 +147,7 @@ test('has the shapes of the paper for 8 points', () => {
 const points = Array.from({ length: 9 }, (_, i) => [0.75 * (i % 4), i / 4] as const)
 
 describe.each(backends)('$name', ({ create, unit }) => {
-  test('tracks as in float64, as one chunk and frame by frame', async () => {
+  test('tracks equal the float64 ones, as one chunk and frame by frame', async () => {
     const config: EncoderConfig = {
       ...tapnext(points.length),
       width: 32,

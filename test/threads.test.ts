@@ -57,7 +57,7 @@ describe.each(models)("$name has the bits of the caller's thread", async ({ name
   })
 })
 
-test('"threads" is checked, and the device tells how many there are', async () => {
+test('"threads" is checked, and the device has the number', async () => {
   for (const threads of [0, -1, NaN, 1.5, 65, '2' as unknown as number]) {
     await expect(TRecViT.load('builtin', { device: 'wasm', threads })).rejects.toThrow(
       /"threads" expected an integer from 1 to 64, got/,
@@ -87,7 +87,7 @@ function spent(): number {
 }
 
 describe('the event loop', () => {
-  test('has less to do with a whole frame than it may be blocked for: 4 ms', async () => {
+  test('is occupied for less than 4 ms by a frame', async () => {
     const config = configOf('S', { depth: 4 })
     const engine = await createEngine(config, 1, { threads: 2 })
     const pixels = randomFrame(config, 0)
@@ -105,7 +105,7 @@ describe('the event loop', () => {
     expect(active).toBeLessThan(4)
   })
 
-  test('and processor time is left alone while nothing is asked for', async () => {
+  test('and CPUs are idle while nothing is computed', async () => {
     const model = await TRecViT.load('builtin', { device: 'wasm', threads: 4 })
     const stream = model.stream()
     await stream.push({ data: new Uint8Array(96 * 96 * 3), shape: [96, 96, 3] })
@@ -121,7 +121,7 @@ describe('the event loop', () => {
   })
 })
 
-test('streams of one model come in turn, and models run beside each other', async () => {
+test('streams of one model alternate, and models run concurrently', async () => {
   const [one, other] = [
     await TRecViT.load('builtin', { device: 'wasm', threads: 2 }),
     await TRecViT.load('builtin', { device: 'wasm', threads: 3 }),

@@ -85,7 +85,7 @@ describe('a timeline', () => {
     ])
   })
 
-  test('of a video that is shorter than the window is its last answer', () => {
+  test('of a video shorter than the window has only its last answer', () => {
     expect(segments('SLR')).toEqual([
       {
         start: 0,

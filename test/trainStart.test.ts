@@ -75,7 +75,7 @@ describe('first values of parameters', () => {
     expect(positions(2)).not.toEqual(positions(1))
   })
 
-  test('a parameter does not depend on what else the model has', () => {
+  test('a parameter does not depend on other parameters', () => {
     const other = initialise(configOf('Ti', { numClasses: 3, depth: 2 }), 1)
     const name = `${block}/MlpBlock_0/Dense_0/kernel`
     expect(other.get(name)!.subarray(0, 99)).toEqual(values.get(name)!.subarray(0, 99))

@@ -117,7 +117,7 @@ describe('the bound', () => {
       })
     })
 
-  test('lets less pass', async () => {
+  test('accepts smaller errors', async () => {
     expect(await off(0)).toBeNull()
     expect(await off(1e-5)).toBeNull()
   })

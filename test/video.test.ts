@@ -127,7 +127,7 @@ const open = async (
   return { info: video.info, ...(await hashesOf(video)) }
 }
 
-test('what a video says of itself', async () => {
+test('the properties of a video', async () => {
   const turned = await open('rotated.mp4')
   expect(turned.info).toMatchObject({
     container: 'mp4',
@@ -225,7 +225,7 @@ describe('the same frames from every kind of source', () => {
     })
   })
 
-  test('a server that says no', async () => {
+  test('a server that answers with an error', async () => {
     expect(await errorOf(`${origin}/nothing?key=secret`)).toBe(
       `URL "${origin}/nothing" answered with HTTP 404 Not Found`,
     )

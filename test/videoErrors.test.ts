@@ -53,7 +53,7 @@ describe('what cannot be read, in one sentence each', () => {
     ['stsz', 8],
     ['stsc', 12],
   ] as const)(
-    'a table of samples (%s) that counts billions is refused before it is believed',
+    'a sample table (%s) that declares billions is refused before memory is allocated',
     async (box, offset) => {
       const bytes = readFileSync(media('h264.mp4'))
       bytes.writeUInt32BE(0xfffffff0, bytes.indexOf(box) + 4 + offset)
@@ -171,7 +171,7 @@ describe('what cannot be read, in one sentence each', () => {
     }
   })
 
-  test('nobody who decodes', async () => {
+  test('no decoder available', async () => {
     const path = process.env['PATH']
     process.env['PATH'] = '/nowhere'
     try {

@@ -96,7 +96,7 @@ describe('an MP4 with its index at the end, through a pipe', () => {
     expect(await hashesOf(video)).toMatchObject({ sha256 })
   })
 
-  test('needs room, and says so', async () => {
+  test('needs a writable temporary folder, and names it in the error', async () => {
     vi.stubEnv('TMPDIR', '/nowhere')
     expect(await errorOf(pipe())).toBe(
       'The stream cannot be read in order, because its index is at its end, ' +
@@ -131,7 +131,7 @@ describe('an MP4 with its index at the end, through a pipe', () => {
     expect(performance.now() - start).toBeLessThan(10_000)
   })
 
-  test('pictures too large for what is kept of a pipe ask for a file', async () => {
+  test('pictures larger than the buffer of a pipe need a file', async () => {
     const { message } = await evicted()
     async function* broken(): AsyncGenerator<Uint8Array> {
       yield new Uint8Array(readFileSync(media('short.webm'))).subarray(0, 3000)
@@ -263,13 +263,13 @@ describe('a server', () => {
     expect(requests).toBeLessThan(8)
   })
 
-  test('whose connection breaks now and then costs nothing but time', async () => {
+  test('whose connection breaks now and then only takes longer', async () => {
     answer = ranges((n) => (n % 3 === 0 ? 2000 : Infinity))
     expect(await hashesOf(await openVideo(origin))).toMatchObject({ sha256 })
     expect(requests).toBeLessThan(8)
   }, 20_000)
 
-  test('that breaks after megabytes is asked for the rest, while there is progress', {
+  test('that breaks after megabytes is retried while there is progress', {
     tags: 'slow',
     timeout: 20_000,
   }, async () => {
@@ -320,7 +320,7 @@ describe('a server', () => {
     expect(requests).toBe(1)
   })
 
-  test('that sends a checkpoint without ranges is believed up to a limit', async () => {
+  test('that sends a checkpoint without ranges is read up to a limit', async () => {
     answer = (_, response) => void response.writeHead(200, { 'Content-Length': 5e9 }).flushHeaders()
     await expect(openSource(origin)).rejects.toThrow(
       joined(

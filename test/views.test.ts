@@ -95,7 +95,7 @@ describe.each([...backends, threadPool])('tokens of every frame on $name', (back
   })
 })
 
-test('views of views, and what cannot be read', () => {
+test('views of views, and views that are out of range', () => {
   const ops = new Recorder(b, t, new Map())
   const x = ops.input('x', [b, t, n, 8])
   const some = ops.tokens(x, 2, 6)

@@ -172,7 +172,7 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
   })
 
   test.each([[[]], [['timestamp-query']]] as GPUFeatureName[][][])(
-    'watched, step by step, it is the same; features %j',
+    'tracing each step gives the same answers; features %j',
     { tags: 'slow' },
     async (features) => {
       if (features.every((feature) => adapter!.features.has(feature)))
@@ -180,7 +180,7 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
     },
   )
 
-  test('a state that is read, cleared and written goes on as if nothing had been', {
+  test('a state that is read, cleared and written again continues with the same answers', {
     tags: 'slow',
   }, async () => {
     const { backend, program, pixels } = await open()
@@ -255,7 +255,7 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
     },
   )
 
-  test('what does not fit is refused before anything is taken, with what it needs', {
+  test('sizes beyond the limits are refused before allocation, with the needed size', {
     tags: 'slow',
   }, async () => {
     const huge: Weight = { name: 'huge', kind: 'matrix', blocks: 1, rows: 8192, columns: 8192 }
@@ -302,7 +302,7 @@ describe.skipIf(!adapter)('on a GPU', { tags: 'gpu' }, async () => {
     backend.dispose()
   })
 
-  test('everything that was taken is freed', async () => {
+  test('every buffer is freed', async () => {
     const taken = new Set<GPUBuffer>()
     const counting = new Proxy(device, {
       get(target, name) {

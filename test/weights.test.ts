@@ -78,7 +78,7 @@ test('CRC-32C of known bytes, at any length and in pieces', () => {
 })
 
 describe('a download', () => {
-  test('is kept whole, with its SHA-256, and not asked for again', async () => {
+  test('is stored with its SHA-256, and not requested again', async () => {
     const seen: (number | null)[][] = []
     const path = await fetchIt({ onProgress: (...now) => seen.push(now) })
     expect(path).toBe(join(cache, 'deep', 'down', FILE))
@@ -162,7 +162,7 @@ describe('a download', () => {
   })
 })
 
-describe('a fault is one sentence, and what is there stays', () => {
+describe('an error is one sentence, and keeps the received bytes', () => {
   test('a connection that breaks at the same place again and again', async () => {
     Object.assign(server.faults, { ranges: false, breaks: 1, breakAfter: 200_000 })
     await expectFailure(
@@ -274,7 +274,7 @@ describe('a fault is one sentence, and what is there stays', () => {
     expect(await isWhole(await fetchIt(), other)).toBe(true)
   })
 
-  test('a mirror that is no address, and a name that is none', async () => {
+  test('an invalid mirror URL, and an unknown name', async () => {
     vi.stubEnv('TRECVIT_MIRROR', 'my mirror')
     await expectFailure(/^TRECVIT_MIRROR expected an http: or https: address of a folder, got "my/)
     const error = await openNamed('k401', {}).catch((error: unknown) => error)
@@ -297,7 +297,7 @@ describe('several at once', () => {
     expect((await files()).sort()).toEqual(['trecvit_B_k400.json', FILE])
   })
 
-  test('a part has one owner; one that was given up finds another', async () => {
+  test('a partial download has one owner; an abandoned one gets another', async () => {
     const [one, two] = await Promise.all([claim(k400), claim(k400)])
     expect(one!.data).not.toBe(two!.data)
     await one!.restart({ url: 'http://x/', bytes: 9, etag: '"x"', crc32c: null })
@@ -328,7 +328,7 @@ describe('the cache', () => {
     expect(await find(k400, 'f16')).toBeUndefined()
   })
 
-  test('takes a file that was put there by hand, and none of another size', async () => {
+  test('accepts a file that was copied into it, but none of another size', async () => {
     await fs.mkdir(join(cache, 'deep', 'down'), { recursive: true })
     await fs.writeFile(join(cache, 'deep', 'down', FILE), bytes)
     expect(await isWhole(await fetchIt())).toBe(true)

@@ -83,7 +83,7 @@ async function expectFailure(message: RegExp): Promise<void> {
   expect((error as Error).message).toMatch(message)
 }
 
-test('is kept as pieces, under a lock, and not asked for again', async () => {
+test('is stored in pieces, under a lock, and not requested again', async () => {
   expect(hasStore()).toBe(true)
   const file = await fetchIt()
   expect(file.name).toBe('trecvit_B_k400.npz')
@@ -95,7 +95,7 @@ test('is kept as pieces, under a lock, and not asked for again', async () => {
   expect(locks).toEqual(Array(2).fill('trecvit trecvit_B_k400.npz'))
 })
 
-test('goes on with the pieces that a closed page left', async () => {
+test('continues with the pieces of a closed page', async () => {
   server.faults.stallAfter = 40 * MB
   const abort = new AbortController()
   const onProgress = (done: number): void => {

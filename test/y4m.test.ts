@@ -108,7 +108,7 @@ describe('y4m', () => {
     expect(await framesOf(inChunks(bytes, size))).toEqual(await framesOf(bytes))
   })
 
-  test('reads no further than it is asked to, and lets go of the stream', async () => {
+  test('reads no chunk before it is needed, and releases the stream', async () => {
     const pulls = { count: 0, cancelled: false }
     const stream = inChunks(y4m('W16 H16 Cmono', 256, 1000), 262, pulls)
     for await (const _ of await openVideo(stream)) break
@@ -132,7 +132,7 @@ describe('y4m', () => {
     expect(times).toEqual([0])
   })
 
-  test('what is wrong with it', async () => {
+  test('errors', async () => {
     const whole = y4m('W4 H4 Cmono', 16, 3)
     expect(await errorOf(whole.slice(0, -1))).toBe(
       'The video in memory is cut short: frame 2 has 15 of 16 bytes',
@@ -180,7 +180,7 @@ async function largestArray(work: () => Promise<unknown>): Promise<number> {
   return largest
 }
 
-test('memory is not taken before the bytes have come', async () => {
+test('memory is allocated only for received bytes', async () => {
   const size = { width: 8192, height: 8192 }
   const frame = (size: number, value: number) =>
     Buffer.concat([text('FRAME\n'), new Uint8Array(size).fill(value)])
@@ -231,7 +231,7 @@ describe('raw RGB', () => {
       duration: 0.12,
     })
   })
-  test('what is wrong with it', async () => {
+  test('errors', async () => {
     expect(await errorOf(new Uint8Array(40), { format })).toBe(
       'The video in memory is cut short: frame 2 has 4 of the 18 bytes of 3x2 rgb24, ' +
         'or its size is another',

@@ -76,7 +76,7 @@ describe('a trainer', () => {
       ...options,
     })
 
-  test('of the head learns from features what it learns from frames', async () => {
+  test('of the head gives the same result from features as from frames', async () => {
     const goldens = await Goldens.open('readout_steps.npz')
     const { frames, targets } = batchOf(goldens, 0)
     await using one = await trainer({ trains: isHead })
@@ -88,7 +88,7 @@ describe('a trainer', () => {
     expect(await one.classify({ features })).toEqual(await other.classify({ frames }))
   })
 
-  test('saved and continued gives the bits of one that was not', async () => {
+  test('that was saved and continued gives the bits of one that was not', async () => {
     const goldens = await Goldens.open('train_steps.npz')
     const tok = goldenConfig('tok')
     const open = () =>
@@ -134,7 +134,7 @@ describe('a trainer', () => {
     }
   })
 
-  test('learns classes of samples, and is a model then', async () => {
+  test('learns classes of samples; the result is a model', async () => {
     const grey = (value: number) => ({
       clip: { data: new Uint8Array(3 * 16 * 40 * 3).fill(value), shape: [3, 16, 40, 3] },
       label: Math.floor(value / 100),
