@@ -1,4 +1,4 @@
-/** Finds words that have a better one: in prose, and in comments and sentences of code. */
+/** Finds words that have a better one: in prose, and in comments, sentences and names of code. */
 
 /** A word to avoid, and the field's own. */
 const WORDS = [
@@ -23,6 +23,25 @@ const WORDS = [
   [/\bhow fast\b/i, 'throughput, latency'],
   [/\bnobody foresaw\b/, 'unhandled error'],
   [/\boutlives?\b|\bcounts (him|her)self\b/, 'say what happens'],
+  [/\bpatience\b/i, 'timeout'],
+  [/\bbreathes?\b/i, 'yields to the event loop'],
+  [/\bhush(es)?\b/i, 'hides, or mutes'],
+  [/\bhungry\b|\bdrips?\b/i, 'needs input; slow'],
+]
+
+/** A name to avoid in code, and the usual one. A part of a longer name counts, too. */
+const NAMES = [
+  [/^patience$/, 'timeout'],
+  [/^breathed?$/, 'yieldToEventLoop'],
+  [/^(hear|heard)$/, 'receive, message'],
+  [/^(told|untold)$/, 'reported'],
+  [/^hush$/, 'hide'],
+  [/^(borne|hopeless)$/, 'retry, error'],
+  [/^(hungry|tired|deaf|mortal|hasty|hurried)$/, 'what the value is or does'],
+  [/^farewell$/, 'close'],
+  [/^(deeds?|strangers?)$/, 'attack, hostile client'],
+  [/^misfit$/, 'mismatch'],
+  [/^(unfollowed|ponging|nudging)$/, 'the state that it stands for'],
 ]
 
 /** Returns a sentence for each word to avoid in a text. */
@@ -66,6 +85,27 @@ export function* proseOf(code) {
   if (comment !== null) yield withoutCode(comment)
 }
 
-/** Returns the words to avoid in a file of code, as `line fault`. */
-export const faultsOfCode = (code) =>
-  [...proseOf(code)].flatMap(({ line, text }) => faultsOf(text).map((fault) => `${line} ${fault}`))
+/** Names that a line declares: variables, functions, types, and private fields. */
+const DECLARED = /\b(?:const|let|function\*?|class|interface|type|fn)\s+(\w+)|#(\w+)/g
+
+/** Yields the names to avoid that a file of code declares. */
+function* faultsOfNames(code) {
+  for (const [index, line] of code.split('\n').entries()) {
+    if (/^\s*(\/\/|\/?\*|#)/.test(line) && !/^\s*#\w/.test(line)) continue
+    for (const [, name, field] of line.matchAll(DECLARED)) {
+      const full = name ?? field
+      const parts = full.split(/_|(?<=[a-z\d])(?=[A-Z])/).map((part) => part.toLowerCase())
+      for (const [word, better] of NAMES)
+        if (parts.some((part) => word.test(part)))
+          yield { line: index + 1, fault: `names "${full}": ${better}` }
+    }
+  }
+}
+
+/** Returns the words and names to avoid in a file of code, as `line fault`. */
+export const faultsOfCode = (code) => [
+  ...[...proseOf(code)].flatMap(({ line, text }) =>
+    faultsOf(text).map((fault) => `${line} ${fault}`),
+  ),
+  ...[...faultsOfNames(code)].map(({ line, fault }) => `${line} ${fault}`),
+]

@@ -1,4 +1,4 @@
-/** The check of words (.ci/words.mjs) finds them in comments, messages and titles, not in code. */
+/** The check of words (.ci/words.mjs) finds them in comments, messages, titles and names. */
 import { expect, test } from 'vitest'
 import { faultsOfCode } from '../.ci/words.mjs'
 
@@ -25,12 +25,20 @@ test.each([
   ],
   ['a template', 'fail(`the ${kind} device cannot be had`)', [expect.stringMatching(/^1 says/)]],
   ['a title of a test', "test('three videos side by side', () => {})", [expect.anything()]],
+  ['a constant', 'const PATIENCE = 400', ['1 names "PATIENCE": timeout']],
+  [
+    'a part of a name',
+    'let x = 1\nexport function breatheOften() {}',
+    ['2 names "breatheOften": yieldToEventLoop'],
+  ],
+  ['a private method', '  #hear(data) {', ['1 names "hear": receive, message']],
 ])('%s', (_, code, faults) => {
   expect(faultsOfCode(code)).toEqual(faults)
 })
 
 test.each([
-  ['names', 'const team = giveUp(sideBySide)'],
+  ['words in names', 'const team = giveUp(sideBySide)'],
+  ['names that contain others', 'const heart = shearOf(patient)'],
   ['code in a comment', '// `team` is the name of an argument'],
   ['short strings', "const kind = 'team'"],
   ['plain words', '/** Returns the number of threads. */'],

@@ -1,4 +1,4 @@
-/** trecvit evaluate: how often a model is right on labelled videos. */
+/** trecvit evaluate: accuracy of a model on labelled videos. */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
@@ -24,9 +24,9 @@ interface Result {
   readonly classes: readonly {
     readonly label: string
     readonly videos: number
-    /** Share of its videos whose most probable class is right. */
+    /** Share of its videos that are classified as this class. */
     readonly top1: number
-    /** Answers for its videos, by the most probable class. */
+    /** Number of its videos by their most probable class. */
     readonly answers: Readonly<Record<string, number>>
   }[]
   /** Videos that could not be read, and why. */
@@ -38,14 +38,16 @@ export function addEvaluate(program: Command): void {
     .command('evaluate')
     .argument(
       '<data>',
-      'a folder with a folder of videos for each class, or a file with a path and a class a line',
+      'a folder with a folder of videos for each class, or a file of lines with a path and a class',
     )
-    .summary('count how often a model is right on labelled videos')
-    .description('Classifies labelled videos: top-1, top-5, each class, and what it is taken for.')
+    .summary('measure the accuracy of a model on labelled videos')
+    .description(
+      'Classifies labelled videos. Reports top-1, top-5, and the confusions of each class.',
+    )
     .option('--stride <n>', 'take every n-th frame', integer(1))
     .option(
       '--clips <n>',
-      'clips of each video, spread evenly; by default one of all frames',
+      'clips of each video, spread evenly (default: one of all frames)',
       integer(1),
     )
     .addOption(
@@ -105,17 +107,17 @@ async function evaluateAll(
   const progress = await showProgress(options, 'Evaluating', 'videos', videos.length)
   const answers = new Map(names.map((name) => [name, new Map<string, number>()]))
   const errors: { video: string; error: string }[] = []
-  let [right, inFive, done] = [0, 0, 0]
+  let [hits1, hits5, done] = [0, 0, 0]
   try {
     for (const { source, label } of videos) {
       signal.throwIfAborted()
       try {
         const { top } = await model.classify(source, { ...reading, topK: 5, signal })
         const found = top.map(({ index }) => names[index]!)
-        right += +(found[0] === label)
-        inFive += +found.includes(label)
-        const own = answers.get(label)!
-        own.set(found[0]!, (own.get(found[0]!) ?? 0) + 1)
+        hits1 += +(found[0] === label)
+        hits5 += +found.includes(label)
+        const counts = answers.get(label)!
+        counts.set(found[0]!, (counts.get(found[0]!) ?? 0) + 1)
       } catch (error) {
         if (!(error instanceof TrecvitError)) throw error
         errors.push({ video: source, error: error.message })
@@ -128,11 +130,13 @@ async function evaluateAll(
   const counted = videos.length - errors.length
   if (counted === 0) throw new TrecvitError(errors[0]!.error)
   return {
-    ...{ videos: counted, top1: right / counted, top5: inFive / counted, errors },
-    classes: [...answers].flatMap(([label, own]) => {
-      const count = [...own.values()].reduce((sum, value) => sum + value, 0)
-      const top1 = (own.get(label) ?? 0) / count
-      return count === 0 ? [] : [{ label, videos: count, top1, answers: Object.fromEntries(own) }]
+    ...{ videos: counted, top1: hits1 / counted, top5: hits5 / counted, errors },
+    classes: [...answers].flatMap(([label, counts]) => {
+      const count = [...counts.values()].reduce((sum, value) => sum + value, 0)
+      const top1 = (counts.get(label) ?? 0) / count
+      return count === 0
+        ? []
+        : [{ label, videos: count, top1, answers: Object.fromEntries(counts) }]
     }),
   }
 }
@@ -144,7 +148,7 @@ function show({ videos, top1, top5, classes, errors }: Result): void {
   print('')
   print(
     table([
-      ['class', 'videos', 'top-1', 'taken for'],
+      ['class', 'videos', 'top-1', 'confused with'],
       ...classes.map(({ label, videos: count, top1: own, answers }) => [
         ...[label, String(count), percent(own)],
         Object.entries(answers)

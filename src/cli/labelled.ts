@@ -13,9 +13,9 @@ export interface Labelled {
 
 /**
  * Lists videos with their classes.
- * @param from a folder whose subfolders are the classes, or a text file with a path and a class a
- * line, separated by the last comma or space, as Kinetics and Something-Something are listed. Paths
- * are relative to the file
+ * @param from a folder whose subfolders are the classes; or a text file of lines with a path and a
+ * class, separated by the last comma or space, as in the lists of Kinetics. Paths are relative to
+ * the file
  * @throws TrecvitError if it cannot be read or has no videos in classes
  */
 export async function listLabelled(from: string): Promise<Labelled[]> {
@@ -23,14 +23,14 @@ export async function listLabelled(from: string): Promise<Labelled[]> {
   const found = await stat(from).catch((cause: NodeJS.ErrnoException) => {
     throw new TrecvitError(
       `${quote(from)} cannot be read (${cause.code}); give a folder with a folder for each ` +
-        'class, or a file with a path and a class a line',
+        'class, or a file of lines with a path and a class',
       { cause },
     )
   })
-  return found.isDirectory() ? ofFolder(from) : ofTable(from)
+  return found.isDirectory() ? listFolder(from) : listTable(from)
 }
 
-/** Returns the classes of videos: numbers in their order, else names in alphabetical order. */
+/** Returns the classes of videos, in numeric order if all are numbers, else alphabetical. */
 export function classesOf(videos: readonly Labelled[]): string[] {
   const names = [...new Set(videos.map(({ label }) => label))]
   return names.every((name) => /^\d+$/.test(name))
@@ -38,7 +38,7 @@ export function classesOf(videos: readonly Labelled[]): string[] {
     : names.sort()
 }
 
-async function ofFolder(folder: string): Promise<Labelled[]> {
+async function listFolder(folder: string): Promise<Labelled[]> {
   const { all } = await listVideos([folder])
   const videos = all.flatMap(({ source, name }) =>
     /[/\\]/.test(name) ? [{ source, label: name.split(/[/\\]/)[0]! }] : [],
@@ -50,7 +50,7 @@ async function ofFolder(folder: string): Promise<Labelled[]> {
   return videos
 }
 
-async function ofTable(path: string): Promise<Labelled[]> {
+async function listTable(path: string): Promise<Labelled[]> {
   const { readFile } = await import('node:fs/promises')
   const { dirname, resolve } = await import('node:path')
   const lines = (await readFile(path, 'utf8')).split(/\r?\n/)

@@ -29,7 +29,7 @@ interface TrainOptions extends GlobalOptions, ConfigOptions {
   readonly force?: boolean
 }
 
-/** Largest learning rates: of the published recipes, for all parameters and for a new head. */
+/** Default of the largest learning rate, for all parameters (published recipe) and for the head. */
 const RATES = { all: 1e-4, head: 3e-3 }
 
 export function addTrain(program: Command): void {
@@ -37,18 +37,18 @@ export function addTrain(program: Command): void {
     .command('train')
     .argument(
       '<data>',
-      'a folder with a folder of videos for each class, or a file with a path and a class a line',
+      'a folder with a folder of videos for each class, or a file of lines with a path and a class',
     )
     .summary('train a classifier on your videos')
     .description(
-      'Trains a classifier on labelled videos, from a model that exists. With --only head the ' +
-        'encoder stays as it is: each video is read once, and an epoch takes milliseconds. ' +
-        'Ctrl-C ends it after the current step, and writes the file.',
+      'Trains a classifier on labelled videos, starting from an existing model. --only head ' +
+        'freezes the encoder: each video is encoded once, and an epoch takes milliseconds. ' +
+        'Ctrl-C ends the training after the current step, and writes the file.',
     )
     .requiredOption('-o, --out <file>', 'file for the trained model, .safetensors')
     .option('--from <model>', `the model to start from: ${MODEL_HELP}`, 'builtin')
-    .addOption(new Option('--only <part>', 'train this part alone').choices(['head']))
-    .option('--epochs <n>', 'how often each video is used', integer(1), 30)
+    .addOption(new Option('--only <part>', 'train only this part').choices(['head']))
+    .option('--epochs <n>', 'passes over the videos', integer(1), 30)
     .option('--batch <n>', 'videos in a batch', integer(1), 8)
     .option(
       '--frames <n>',
@@ -58,18 +58,14 @@ export function addTrain(program: Command): void {
     .option('--stride <n>', 'take every n-th frame', integer(1), 1)
     .option('--lr <n>', 'largest learning rate (default: 1e-4, with --only head 3e-3)', positive)
     .option('--weight-decay <n>', 'weight decay of the matrices', Number, 0.03)
-    .option('--label-smoothing <n>', 'part of each target that all classes share', Number, 0.1)
+    .option('--label-smoothing <n>', 'share of each target spread over all classes', Number, 0.1)
     .option(
       '--seed <n>',
       'of new parameters and of the order of the videos',
       integer(0, 2 ** 32 - 1),
       1,
     )
-    .option(
-      '--threads <n>',
-      'threads, 1 to 64 (default: as many as there are, 8 at most)',
-      integer(1, 64),
-    )
+    .option('--threads <n>', 'threads, 1 to 64 (default: one per core, at most 8)', integer(1, 64))
     .option('-f, --force', 'replace the file if it exists')
   addConfigOptions(command)
     .addHelpText(
@@ -144,8 +140,8 @@ function importTraining(): Promise<typeof import('../train/index.ts')> {
 }
 
 /**
- * Returns the configuration of the new model: that of a model, with other classes. A model of the
- * same classes keeps its head.
+ * Returns the configuration of the new model: that of the old model, with the new classes. The head
+ * is kept if the classes are the same.
  */
 async function startFrom(
   source: string,
@@ -153,15 +149,19 @@ async function startFrom(
   options: ConfigOptions,
   signal: AbortSignal,
 ): Promise<{ config: Config; keepsHead: boolean }> {
-  const { checkpoint, config, labels: own } = await describeCheckpoint(source, options, signal)
+  const {
+    checkpoint,
+    config,
+    labels: oldLabels,
+  } = await describeCheckpoint(source, options, signal)
   await checkpoint.close()
   return {
     config: { ...config, numClasses: labels.length, repSize: config.repSize || 4 * config.width },
-    keepsHead: String(own) === String(labels),
+    keepsHead: String(oldLabels) === String(labels),
   }
 }
 
-/** Reads the clip of each video, or with a frozen encoder what the head reads of it. */
+/** Reads the clip of each video. If only the head is trained, returns its features instead. */
 async function samplesOf(
   videos: readonly Labelled[],
   labels: readonly string[],
@@ -176,11 +176,11 @@ async function samplesOf(
       signal.throwIfAborted()
       const clip = await readClip(source, trainer.config, { frames, stride, signal })
       const { shape } = clip
-      const given = trainer.trainsHeadOnly
+      const features = trainer.trainsHeadOnly
         ? await trainer.features({ data: clip.data, shape: [1, ...shape] })
         : null
       samples.push({
-        clip: given ? { data: given.data, shape: given.shape.slice(1) } : clip,
+        clip: features ? { data: features.data, shape: features.shape.slice(1) } : clip,
         label: labels.indexOf(label),
       })
       progress.update(samples.length)

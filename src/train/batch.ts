@@ -17,11 +17,11 @@ export type Clips =
 
 /** Clips with their targets. */
 export type Batch = Clips & {
-  /** The class of each clip, or the probabilities [b, c] that the model should give. */
+  /** The class of each clip, or the target probabilities [b, c]. */
   readonly targets: readonly number[] | NdArray<Float32Array>
 }
 
-/** What a step did. */
+/** Result of a step. */
 export interface StepResult extends UpdateResult {
   /** `[b, c]`, before the update. */
   readonly logits: NdArray<Float32Array>

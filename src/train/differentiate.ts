@@ -12,7 +12,7 @@ export interface Seed {
   readonly gradient: Tensor
 }
 
-/** What is kept of the forward pass for the gradients. */
+/** Gradient checkpointing: what is kept of the forward pass for the gradients. */
 export interface DifferentiateOptions {
   /**
    * 'none' keeps every tensor that a gradient reads. 'layer' keeps the input of each block of a

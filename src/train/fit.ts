@@ -17,13 +17,13 @@ interface Learner {
 
 /** Options of a run over samples. */
 export interface FitOptions {
-  /** How often each sample is used. */
+  /** Number of passes over the samples. */
   readonly epochs: number
   /** Clips in a batch, 8 by default. */
   readonly batch?: number
-  /** Of the order of the samples, an integer from 0 to 2³² − 1; 1 by default. */
+  /** Seed of the order of the samples, an integer from 0 to 2³² − 1; 1 by default. */
   readonly seed?: number
-  /** Number of steps of this run to skip: a saved trainer has made them. */
+  /** Number of steps to skip, because a saved trainer has already made them. */
   readonly skip?: number
   /** Ends the run before the next step, with the reason of the signal. */
   readonly signal?: AbortSignal
@@ -34,13 +34,13 @@ export interface FitOptions {
   readonly onFeatures?: (done: number, total: number) => void
 }
 
-/** What a step of a run did. */
+/** Result of a step of a run. */
 export interface Progress extends Omit<StepResult, 'logits'> {
   /** Number of the epoch, from 1. */
   readonly epoch: number
   /** Share of the clips of the batch whose most probable class was right before the update. */
   readonly accuracy: number
-  /** Frames of the batch per second, with the time to read them. */
+  /** Frames of the batch per second. The time to read them is included. */
   readonly framesPerSecond: number
 }
 
@@ -85,7 +85,7 @@ export async function* run(
   }
 }
 
-/** Answers for samples that were not trained on. */
+/** Accuracy of a model on samples. */
 export interface Evaluation {
   readonly count: number
   /** Share of the samples whose most probable class is right. */
@@ -121,7 +121,7 @@ export async function evaluate(
   return { count, top1: top1 / count, top5: top5 / count, confusion }
 }
 
-/** Returns how many classes are more probable than a label; of equal ones, the first is. */
+/** Returns the rank of a label: 0 for the most probable class. Ties go to the lower index. */
 function rankOf(label: number, index: number, { data, shape }: NdArray<Float32Array>): number {
   const c = shape[1]!
   const own = data.subarray(index * c, (index + 1) * c)

@@ -18,7 +18,7 @@ import {
   writeParameters,
 } from './weights.ts'
 
-/** What an update did. */
+/** Result of an update. */
 export interface UpdateResult {
   /** Number of the update, from 1. */
   readonly step: number

@@ -19,9 +19,10 @@ export interface OptimizerOptions
    */
   readonly trains?: (name: string) => boolean
   /**
-   * What is kept of the forward pass for the gradients. 'none' keeps everything. 'layer' keeps the
-   * input of each block and computes the block again: a third of the time more, and a fraction of
-   * the memory. The results have the same bits. 'none' by default.
+   * Gradient checkpointing. 'none', the default, keeps every tensor of the forward pass that a
+   * gradient reads. 'layer' keeps the input of each block, and computes the block again for its
+   * gradients. It takes a third more time and a fraction of the memory. The results have the same
+   * bits.
    */
   readonly recompute?: 'none' | 'layer'
   /** Opens the device with some weights; the CPU by default. */

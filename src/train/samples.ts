@@ -4,7 +4,7 @@ import { TrecvitError } from '../base/error.ts'
 import { sizeOf } from '../program/program.ts'
 import type { Random } from './random.ts'
 
-/** A clip [t, H, W, 3] of bytes, or what the head reads of it [t, d]. */
+/** A clip [t, H, W, 3] of bytes, or its features [t, d]. */
 export type Clip = NdArray<Uint8Array> | NdArray<Float32Array>
 
 /** A clip and its class. */

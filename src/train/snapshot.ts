@@ -16,7 +16,7 @@ export interface Snapshot {
   readonly moments: ReadonlyMap<string, Float32Array>
 }
 
-/** Name of the metadata, which a model alone does not have. */
+/** Key of the metadata of a trainer. The file of a model does not have it. */
 const KEY = 'trainer'
 
 /** Writes a snapshot. The file is a model as well: TRecViT.load ignores the moments. */

@@ -38,7 +38,7 @@ export class Tape {
     for (const step of ops.steps) this.follow(step)
   }
 
-  /** Finds out whether the outputs of a step depend on a trained weight. */
+  /** Determines whether the outputs of a step depend on a trained weight. */
   follow(step: Step): void {
     const active =
       weightsOf(step).some(this.#isTrained) || inputsOf(step).some((input) => this.reaches(input))

@@ -65,7 +65,7 @@ export class Trainer {
     return this.#optimizer.steps
   }
 
-  /** Whether only the head is trained, so that features of a clip stay the same. */
+  /** Whether only the head is trained. The features of a clip then stay the same. */
   get trainsHeadOnly(): boolean {
     return this.#optimizer.training.trained.every(({ name }) => name.startsWith('decoder/'))
   }
@@ -104,8 +104,8 @@ export class Trainer {
   }
 
   /**
-   * Returns what the head reads, [b, t, d]: the class token, or the mean over tokens. While only
-   * the head is trained, this stays the same.
+   * Returns the features [b, t, d] that the head reads: the class token, or the mean over tokens.
+   * While only the head is trained, they stay the same.
    * @param frames [b, t, H, W, 3], bytes
    * @throws TrecvitError if the clips do not fit the model
    */
@@ -120,8 +120,8 @@ export class Trainer {
   }
 
   /**
-   * Trains on samples, and yields what each step did. A trainer of the head alone computes what the
-   * head reads once for each sample, so that an epoch takes milliseconds.
+   * Trains on samples, and yields the result of each step. If only the head is trained, the
+   * features of each sample are computed once, and an epoch takes milliseconds.
    * @throws TrecvitError as `step` does
    * @example
    * for await (const { step, loss, accuracy } of trainer.fit(samples, { epochs: 10 }))

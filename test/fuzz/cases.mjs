@@ -11,7 +11,7 @@ const GRACE = 2000
  * Runs cases from one number to another, or until one of them ends the process.
  * @param {string} module of build.mjs
  * @param {{ name: string, seed: string, from: number, to: number, save?: string }} cases
- * @param {number} patience milliseconds without a line of the child, after which its case hangs
+ * @param {number} timeout milliseconds without a line of the child, after which its case hangs
  * @param {{
  *   onCase(number: number): void,
  *   onFault(number: number, fault: { kind: string, text: string }): void,
