@@ -139,21 +139,16 @@ export function checkConfig(config: Config): void {
   if (typeof config.useMlp !== 'boolean') fail('useMlp', 'true or false', config.useMlp)
 }
 
+/** Configuration of layers. */
+export type LayersConfig = Pick<
+  Config,
+  'width' | 'depth' | 'mlpDim' | 'numHeads' | 'conv1dTemporalWidth' | 'lruWidth' | 'useMlp'
+>
+
 /** Configuration of an encoder: a model without its head and read-outs. */
 export interface EncoderConfig
-  extends Pick<
-    Config,
-    | 'width'
-    | 'depth'
-    | 'mlpDim'
-    | 'numHeads'
-    | 'imageSize'
-    | 'patchSize'
-    | 'conv1dTemporalWidth'
-    | 'lruWidth'
-    | 'posemb'
-    | 'useMlp'
-  > {
+  extends LayersConfig,
+    Pick<Config, 'imageSize' | 'patchSize' | 'posemb'> {
   /** Whether the first token of every frame is a learned one without position. */
   readonly classToken: boolean
   /**

@@ -6,20 +6,26 @@
  */
 import type { Tensor } from '../../program/program.ts'
 import type { Recorder } from '../../program/record.ts'
-import { type EncoderConfig, leadOf } from '../config.ts'
+import { type EncoderConfig, type LayersConfig, leadOf } from '../config.ts'
 import { dense, layerNorm } from '../layers.ts'
 
 /** A choice among the tokens of every frame, [b, t, n, d] → [b, t, n', d], without a copy. */
 export type Select = (tokens: Tensor) => Tensor
 
-/** Returns the path of a layer's temporal block in the official parameter names. */
-export function temporalPath(layer: number): string {
-  return `encoder/residualblock_${String(layer).padStart(2, '0')}`
+/**
+ * Returns the path of a layer's temporal block in the official parameter names.
+ * @param path of all layers
+ */
+export function temporalPath(layer: number, path: string = 'encoder'): string {
+  return `${path}/residualblock_${String(layer).padStart(2, '0')}`
 }
 
-/** Returns the path of a layer's spatial block in the official parameter names. */
-export function spatialPath(layer: number): string {
-  return `encoder/encoderblock_${layer}`
+/**
+ * Returns the path of a layer's spatial block in the official parameter names.
+ * @param path of all layers
+ */
+export function spatialPath(layer: number, path: string = 'encoder'): string {
+  return `${path}/encoderblock_${layer}`
 }
 
 /**
@@ -51,19 +57,35 @@ export function recordEncoder(
   ops: Recorder,
   config: EncoderConfig,
   x: Tensor,
+  select?: Select,
+): Tensor {
+  // [T] LRUViT: nn.LayerNorm(name="encoder_norm")
+  return layerNorm(ops, 'encoded', recordLayers(ops, config, x, select), 'encoder/encoder_norm')
+}
+
+/**
+ * Records the layers.
+ * @param x, select as for recordEncoder
+ * @param path of their weights
+ */
+export function recordLayers(
+  ops: Recorder,
+  config: LayersConfig,
+  x: Tensor,
   select: Select = (tokens) => tokens,
+  path?: string,
 ): Tensor {
   const { depth } = config
   for (let layer = 0; layer < depth; layer++) {
-    x = temporalBlock(ops, config, temporalPath(layer), x)
-    x = spatialBlock(ops, config, spatialPath(layer), x, layer < depth - 1 ? (all) => all : select)
+    const read: Select = layer < depth - 1 ? (tokens) => tokens : select
+    x = temporalBlock(ops, config, temporalPath(layer, path), x)
+    x = spatialBlock(ops, config, spatialPath(layer, path), x, read)
   }
-  // [T] LRUViT: nn.LayerNorm(name="encoder_norm")
-  return layerNorm(ops, 'encoded', x, 'encoder/encoder_norm')
+  return x
 }
 
 // [R] ResidualBlock
-function temporalBlock(ops: Recorder, config: EncoderConfig, path: string, x: Tensor): Tensor {
+function temporalBlock(ops: Recorder, config: LayersConfig, path: string, x: Tensor): Tensor {
   const { lruWidth: e, numHeads } = config
   const block = `${path}/recurrent_block`
   const lru = `${block}/rg_lru`
@@ -109,7 +131,7 @@ function gatedMlp(ops: Recorder, path: string, x: Tensor): Tensor {
 // [T] Encoder1DBlock
 function spatialBlock(
   ops: Recorder,
-  { width: d, numHeads }: EncoderConfig,
+  { width: d, numHeads }: LayersConfig,
   path: string,
   x: Tensor,
   select: Select,

@@ -1,5 +1,5 @@
 import type { MatrixDType } from '../../backend/backend.ts'
-import { type EncoderConfig, gridOf, leadOf } from '../config.ts'
+import { type EncoderConfig, gridOf, type LayersConfig, leadOf } from '../config.ts'
 import { sincos2d, softplus } from '../math.ts'
 import { TensorTable } from '../tensorTable.ts'
 import { spatialPath, temporalPath } from './graph.ts'
@@ -10,11 +10,21 @@ import { spatialPath, temporalPath } from './graph.ts'
  * recurrence would accumulate their errors
  */
 export function encoderTensors(config: EncoderConfig, dtype: MatrixDType): TensorTable {
-  const { width: d, depth, mlpDim: m, numHeads: h } = config
   const table = new TensorTable(dtype)
   addTokens(table, config)
+  addLayers(table, config)
+  table.layerNorm('encoder/encoder_norm', config.width)
+  return table
+}
+
+/**
+ * Adds the tensors of layers.
+ * @param path of their names
+ */
+export function addLayers(table: TensorTable, config: LayersConfig, path?: string): void {
+  const { width: d, depth, mlpDim: m, numHeads: h } = config
   for (let layer = 0; layer < depth; layer++) {
-    const temporal = temporalPath(layer)
+    const temporal = temporalPath(layer, path)
     addRecurrentBlock(table, config, temporal)
     if (config.useMlp) {
       const mlp = `${temporal}/mlp_block`
@@ -27,7 +37,7 @@ export function encoderTensors(config: EncoderConfig, dtype: MatrixDType): Tenso
       }
       table.dense(`${mlp}/ffw_down`, [m], [d])
     }
-    const spatial = spatialPath(layer)
+    const spatial = spatialPath(layer, path)
     const attend = `${spatial}/MultiHeadDotProductAttention_0`
     const head = [h, d / h]
     table.layerNorm(`${spatial}/LayerNorm_0`, d)
@@ -38,8 +48,6 @@ export function encoderTensors(config: EncoderConfig, dtype: MatrixDType): Tenso
     table.dense(`${spatial}/MlpBlock_0/Dense_0`, [d], [m])
     table.dense(`${spatial}/MlpBlock_0/Dense_1`, [m], [d])
   }
-  table.layerNorm('encoder/encoder_norm', d)
-  return table
 }
 
 /** Adds embedding, positions and class token. */
@@ -71,7 +79,7 @@ function addTokens(table: TensorTable, config: EncoderConfig): void {
   )
 }
 
-function addRecurrentBlock(table: TensorTable, config: EncoderConfig, path: string): void {
+function addRecurrentBlock(table: TensorTable, config: LayersConfig, path: string): void {
   const { width: d, lruWidth: e, numHeads: h, conv1dTemporalWidth: k } = config
   const block = `${path}/recurrent_block`
   const conv = `${block}/conv_1d`
