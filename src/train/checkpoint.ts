@@ -5,6 +5,7 @@ import { writeSafetensors } from '../checkpoint/writeSafetensors.ts'
 import type { Config } from '../model/config.ts'
 import { openOfficial } from '../model/official.ts'
 import type { ModelSource } from '../model/options.ts'
+import type { Parameter } from '../model/tensorTable.ts'
 import { parametersOf } from '../model/weights.ts'
 import { openNamed } from '../named.ts'
 import { sizeOf } from '../program/program.ts'
@@ -70,7 +71,7 @@ export function encodeCheckpoint(
   labels?: readonly string[] | null,
 ): Promise<Uint8Array> {
   const { framesPerClip, imageSize } = config
-  return encodeTensors(tensorsOf(config, parameters), {
+  return encodeTensors(tensorsOf(parametersOf(config), parameters), {
     config: JSON.stringify({ framesPerClip, imageSize }),
     ...(labels && { labels: JSON.stringify(labels) }),
   })
@@ -84,10 +85,8 @@ export interface Stored {
 }
 
 /** Returns the parameters of a model as tensors of a file. */
-export function tensorsOf(config: Config, parameters: Parameters): Stored[] {
-  return parametersOf(config).map(({ name, shape }) => ({
-    ...{ name, shape, values: parameters.get(name)! },
-  }))
+export function tensorsOf(table: readonly Parameter[], parameters: Parameters): Stored[] {
+  return table.map(({ name, shape }) => ({ name, shape, values: parameters.get(name)! }))
 }
 
 /** Writes tensors as a .safetensors file. */

@@ -4,7 +4,8 @@
  *
  * fan_in counts as in JAX: rows times every axis that is neither rows nor columns.
  */
-import type { Config } from '../model/config.ts'
+import type { Config, LayersConfig } from '../model/config.ts'
+import type { Parameter } from '../model/tensorTable.ts'
 import { parametersOf } from '../model/weights.ts'
 import { sizeOf } from '../program/program.ts'
 import { ln, Random } from './random.ts'
@@ -24,10 +25,22 @@ const MIN_RADIUS = 0.5
  * const parameters = initialise(configOf('Ti', { numClasses: 10 }), 1)
  */
 export function initialise(config: Config, seed: number): Map<string, Float32Array> {
+  return initialValues(parametersOf(config), config, seed)
+}
+
+/**
+ * Returns values of parameters, as `initialise` does.
+ * @param config of the layers that they are part of
+ */
+export function initialValues(
+  parameters: readonly Parameter[],
+  config: LayersConfig,
+  seed: number,
+): Map<string, Float32Array> {
   const root = new Random(seed)
   const first = root.integer()
   return new Map(
-    parametersOf(config).map(({ name, shape }) => {
+    parameters.map(({ name, shape }) => {
       const values = new Float32Array(sizeOf(shape))
       const random = new Random((first ^ hash(name)) >>> 0)
       const draw = drawOf(name, shape, config, random)
@@ -41,7 +54,7 @@ export function initialise(config: Config, seed: number): Map<string, Float32Arr
 function drawOf(
   name: string,
   shape: readonly number[],
-  config: Config,
+  config: LayersConfig,
   random: Random,
 ): () => number {
   const { width: d, depth, lruWidth: e, mlpDim: m } = config
@@ -52,6 +65,8 @@ function drawOf(
   const layer = path.at(-2)!
   if (role === 'a_param') return () => recurrence(random.uniform())
   if (role === 'cls') return () => 0
+  // MCG-NJU/VideoMAE modeling_pretrain.py
+  if (role === 'mask_token') return () => 0.02 * random.truncatedNormal()
   if (role === 'pos_embedding') return normal(1 / Math.sqrt(d))
   if (role === 'scale') return () => (/^(temporal|channel)_pre_norm$/.test(layer) ? 0 : 1)
   if (role === 'bias' || role === 'b') return /^Dense_[01]$/.test(layer) ? normal(1e-6) : () => 0

@@ -35,10 +35,17 @@ export interface TrainerOptions extends OptimizerOptions {
   readonly labelSmoothing?: number
 }
 
-const OPTIONS: OptionNames<TrainerOptions> = {
+/** Options of a trainer of a masked auto-encoder. */
+export interface MaskedTrainerOptions extends OptimizerOptions {
+  /** Of the masks, an integer from 0 to 2³² − 1; 1 by default. */
+  readonly seed?: number
+  /** The patches that the loss is the mean over: all by default, or those that are hidden. */
+  readonly loss?: 'all' | 'hidden'
+}
+
+const OPTIMIZER: OptionNames<OptimizerOptions> = {
   schedule: 1,
   trains: 1,
-  labelSmoothing: 1,
   recompute: 1,
   open: 1,
   beta1: 1,
@@ -50,16 +57,34 @@ const OPTIONS: OptionNames<TrainerOptions> = {
   workerUrl: 1,
   wasmModule: 1,
 }
+const TRAINER: OptionNames<TrainerOptions> = { ...OPTIMIZER, labelSmoothing: 1 }
+const MASKED: OptionNames<MaskedTrainerOptions> = { ...OPTIMIZER, seed: 1, loss: 1 }
 
 /** @throws TrecvitError naming the option, what was expected and what came */
 export function checkTrainerOptions(options: TrainerOptions): void {
-  checkOptions('Trainer', options, OPTIONS)
-  ratesOf(options, learningRate(options.schedule, 0), 1)
-  const { labelSmoothing, recompute = 'none' } = options
-  if (recompute !== 'none' && recompute !== 'layer')
-    throw new TrecvitError(`"recompute" expected 'none' or 'layer', got ${describe(recompute)}`)
+  checkOptions('Trainer', options, TRAINER)
+  checkOptimizerOptions(options)
+  const { labelSmoothing } = options
   if (labelSmoothing !== undefined && !(labelSmoothing >= 0 && labelSmoothing < 1))
     throw new TrecvitError(
       `"labelSmoothing" expected a number from 0 to below 1, got ${labelSmoothing}`,
     )
+}
+
+/** @throws TrecvitError naming the option, what was expected and what came */
+export function checkMaskedOptions(options: MaskedTrainerOptions): void {
+  checkOptions('MaskedTrainer', options, MASKED)
+  checkOptimizerOptions(options)
+  const { seed = 1, loss = 'all' } = options
+  if (!(Number.isInteger(seed) && seed >= 0 && seed <= 0xffffffff))
+    throw new TrecvitError(`"seed" expected an integer from 0 to 4294967295, got ${seed}`)
+  if (loss !== 'all' && loss !== 'hidden')
+    throw new TrecvitError(`"loss" expected 'all' or 'hidden', got ${describe(loss)}`)
+}
+
+function checkOptimizerOptions(options: OptimizerOptions): void {
+  ratesOf(options, learningRate(options.schedule, 0), 1)
+  const { recompute = 'none' } = options
+  if (recompute !== 'none' && recompute !== 'layer')
+    throw new TrecvitError(`"recompute" expected 'none' or 'layer', got ${describe(recompute)}`)
 }

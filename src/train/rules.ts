@@ -2,6 +2,7 @@
  * How gradients pass through each operation: from those of its outputs to those of its inputs and
  * weights. The formulas are with the operations of training (src/program/ops/train).
  */
+import { TrecvitError } from '../base/error.ts'
 import { columnsOf, type Op, type StepOf, type Tensor } from '../program/program.ts'
 import type { Tape } from './tape.ts'
 import { asMatrix } from './views.ts'
@@ -104,6 +105,21 @@ export const rules: { readonly [O in Op]?: Rule<O> } = {
   pool(tape, { name, inputs: { x } }, dy) {
     const [, , n] = x.shape
     tape.add(x, () => tape.ops.poolGradient(at(name), dy, n!, n!).dx)
+  },
+
+  gather(tape, { name, inputs: { x, index } }, dy) {
+    const [, , n] = x.shape
+    tape.add(x, () => tape.ops.scatter(at(name), dy, index, n!))
+  },
+
+  scatter(tape, { name, inputs: { x, index }, weights: { token } }, dy) {
+    tape.addWeight(token, () => {
+      throw new TrecvitError(
+        `scatter "${name}" expected a token that is not trained; add a trained one by linear, ` +
+          'with an input that is 1 where the token stands',
+      )
+    })
+    tape.add(x, () => tape.ops.gather(at(name), dy, index))
   },
 }
 

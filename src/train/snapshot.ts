@@ -2,13 +2,17 @@
 import { TrecvitError } from '../base/error.ts'
 import { openCheckpoint } from '../checkpoint/checkpoint.ts'
 import type { Config } from '../model/config.ts'
+import { parametersOf } from '../model/weights.ts'
 import { sizeOf } from '../program/program.ts'
 import { encodeTensors, type Stored, tensorsOf } from './checkpoint.ts'
+import { type DecoderConfig, maskedParametersOf } from './maskedModel.ts'
 import type { Parameters } from './weights.ts'
 
 /** What a trainer needs to continue. */
 export interface Snapshot {
   readonly config: Config
+  /** Of a masked auto-encoder. */
+  readonly decoder?: DecoderConfig
   /** Number of updates so far. */
   readonly steps: number
   readonly parameters: Parameters
@@ -21,17 +25,18 @@ const KEY = 'trainer'
 
 /** Writes a snapshot. The file is a model as well: TRecViT.load ignores the moments. */
 export function encodeSnapshot(
-  { config, steps, parameters, moments }: Snapshot,
+  { config, decoder, steps, parameters, moments }: Snapshot,
   labels?: readonly string[] | null,
 ): Promise<Uint8Array> {
   const { framesPerClip, imageSize } = config
+  const table = decoder ? maskedParametersOf(config, decoder) : parametersOf(config)
   const tensors: Stored[] = [
-    ...tensorsOf(config, parameters),
+    ...tensorsOf(table, parameters),
     ...Array.from(moments, ([name, values]) => ({ name, shape: [values.length], values })),
   ]
   return encodeTensors(tensors, {
     config: JSON.stringify({ framesPerClip, imageSize }),
-    [KEY]: JSON.stringify({ config, steps }),
+    [KEY]: JSON.stringify({ config, decoder, steps }),
     ...(labels && { labels: JSON.stringify(labels) }),
   })
 }
@@ -49,7 +54,7 @@ export async function decodeSnapshot(bytes: Uint8Array): Promise<Snapshot> {
         'The snapshot of a trainer expected bytes from "save", got a model without moments; ' +
           'start a new trainer from it',
       )
-    const { config, steps } = JSON.parse(json) as Pick<Snapshot, 'config' | 'steps'>
+    const described = JSON.parse(json) as Pick<Snapshot, 'config' | 'decoder' | 'steps'>
     const parameters = new Map<string, Float32Array>()
     const moments = new Map<string, Float32Array>()
     for (const { name, shape } of file.tensors.values()) {
@@ -58,7 +63,7 @@ export async function decodeSnapshot(bytes: Uint8Array): Promise<Snapshot> {
       if (/^[mv]\//.test(name)) moments.set(name, values)
       else parameters.set(name, values)
     }
-    return { config, steps, parameters, moments }
+    return { ...described, parameters, moments }
   } finally {
     await file.close()
   }

@@ -1,0 +1,54 @@
+/** Runs of a masked trainer over clips. */
+import { checkCount, type NdArray } from '../base/array.ts'
+import { checkOptions, type OptionNames } from '../base/options.ts'
+import type { FitOptions } from './fit.ts'
+import type { MaskedBatch } from './maskedBatch.ts'
+import type { UpdateResult } from './optimizer.ts'
+import { Random } from './random.ts'
+import { batches, type Sample } from './samples.ts'
+
+/** Options of a run of a masked trainer. */
+export type MaskedFitOptions = Omit<FitOptions, 'onFeatures'>
+
+/** What a step of a run did. */
+export interface MaskedProgress extends UpdateResult {
+  /** Number of the epoch, from 1. */
+  readonly epoch: number
+  /** Frames of the batch per second, with the time to read them. */
+  readonly framesPerSecond: number
+}
+
+const OPTIONS: OptionNames<MaskedFitOptions> = {
+  epochs: 1,
+  batch: 1,
+  seed: 1,
+  skip: 1,
+  signal: 1,
+}
+
+/** See MaskedTrainer.fit. */
+export async function* runMasked(
+  trainer: { step(batch: MaskedBatch): Promise<UpdateResult> },
+  clips: readonly Sample['clip'][],
+  options: MaskedFitOptions,
+): AsyncGenerator<MaskedProgress, void, undefined> {
+  checkOptions('fit', options, OPTIONS)
+  const { epochs, batch = 8, seed = 1, skip = 0, signal } = options
+  checkCount('epochs', epochs)
+  checkCount('batch', batch)
+  const random = new Random(seed)
+  const samples = clips.map((clip) => ({ clip, label: 0 }))
+  let count = 0
+  for (let epoch = 1; epoch <= epochs; epoch++) {
+    let start = performance.now()
+    for await (const { clips: gathered } of batches(samples, batch, random)) {
+      signal?.throwIfAborted()
+      if (++count <= skip) continue
+      const result = await trainer.step({ frames: gathered as NdArray<Uint8Array> })
+      const [b, t] = gathered.shape as [number, number]
+      const framesPerSecond = (1000 * b * t) / (performance.now() - start)
+      yield { ...result, epoch, framesPerSecond }
+      start = performance.now()
+    }
+  }
+}

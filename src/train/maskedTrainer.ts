@@ -1,0 +1,209 @@
+import type { NdArray } from '../base/array.ts'
+import { TrecvitError } from '../base/error.ts'
+import { type Config, encoderOf } from '../model/config.ts'
+import { weightTable } from '../model/weights.ts'
+import { encodeCheckpoint } from './checkpoint.ts'
+import {
+  drawVisible,
+  lossWeights,
+  type MaskedBatch,
+  maskedInputs,
+  targetOf,
+} from './maskedBatch.ts'
+import { type MaskedFitOptions, type MaskedProgress, runMasked } from './maskedFit.ts'
+import {
+  checkMaskedConfig,
+  type DecoderConfig,
+  decoderTensors,
+  encoderConfig,
+  maskedParametersOf,
+  patchesOf,
+} from './maskedModel.ts'
+import { type MaskedTraining, recordMaskedPrediction, recordMaskedStep } from './maskedProgram.ts'
+import { Optimizer, type UpdateResult } from './optimizer.ts'
+import { checkMaskedOptions, type MaskedTrainerOptions } from './options.ts'
+import type { Clip } from './samples.ts'
+import { decodeSnapshot, encodeSnapshot } from './snapshot.ts'
+import { type Parameters, trainingWeights } from './weights.ts'
+
+/**
+ * Trains an encoder on video without labels, as a masked auto-encoder: nine tenths of the patches
+ * are hidden, and a decoder predicts the pixels of all patches from the visible ones. The defaults
+ * of AdamW are those of VideoMAE: beta2 0.95, weight decay 0.05, no clipping.
+ * @example
+ * const decoder = decoderFor(config)
+ * const start = initialiseMasked(config, decoder, 1)
+ * const trainer = await MaskedTrainer.create(config, decoder, start, {
+ *   schedule: { peak: 3e-4, warmup: 100, steps: 1000 },
+ * })
+ * for (const frames of batches) console.log((await trainer.step({ frames })).loss)
+ * const bytes = await trainer.encoder()
+ */
+export class MaskedTrainer {
+  /** The configuration of the encoder: without head and class token. */
+  readonly config: Config
+  readonly decoder: DecoderConfig
+  readonly #optimizer: Optimizer
+  readonly #options: MaskedTrainerOptions
+
+  private constructor(
+    config: Config,
+    decoder: DecoderConfig,
+    optimizer: Optimizer,
+    options: MaskedTrainerOptions,
+  ) {
+    this.config = config
+    this.decoder = decoder
+    this.#optimizer = optimizer
+    this.#options = options
+  }
+
+  /**
+   * Opens a device and writes the parameters.
+   * @param config of a model; its head and its class token have no part
+   * @param decoder for example from `decoderFor`
+   * @param parameters values of all parameters, for example from `initialiseMasked`
+   * @throws TrecvitError if a configuration or an option is wrong, a parameter is missing or has
+   *   another size, or the weights do not fit
+   */
+  static async create(
+    config: Config,
+    decoder: DecoderConfig,
+    parameters: Parameters,
+    options: MaskedTrainerOptions,
+  ): Promise<MaskedTrainer> {
+    checkMaskedOptions(options)
+    checkMaskedConfig(config, decoder)
+    const own = encoderConfig(config)
+    const weights = trainingWeights(
+      ...([encoderOf(own), maskedParametersOf(own, decoder)] as const),
+      [...weightTable(own), ...decoderTensors(own, decoder).weights],
+    )
+    const recipe = { beta2: 0.95, weightDecay: 0.05, clip: 0 }
+    const optimizer = await Optimizer.open(weights, parameters, { ...recipe, ...options })
+    return new MaskedTrainer(own, decoder, optimizer, options)
+  }
+
+  /** Number of updates so far. */
+  get steps(): number {
+    return this.#optimizer.steps
+  }
+
+  /**
+   * Makes one update.
+   * @throws TrecvitError if the batch does not fit the model, or if the loss or a gradient is not
+   *   finite; the weights are then unchanged
+   */
+  async step({ frames, visible = this.#visible(frames) }: MaskedBatch): Promise<UpdateResult> {
+    const { size, inputs } = maskedInputs(this.config, { frames, visible })
+    const { pixels, masked } = inputs
+    const target = targetOf(this.config, pixels)
+    const { loss } = this.#options
+    const weight = lossWeights(loss ?? 'all', masked, target.length / masked.length)
+    const { result } = await this.#optimizer.update(
+      `step ${size.b} ${size.t} ${size.v}`,
+      () => recordMaskedStep(this.#training, size, true),
+      { ...inputs, target, weight },
+    )
+    return result
+  }
+
+  /**
+   * Returns the pixels of all patches, as predicted from the visible ones: [b, t, g, p·p·3] in the
+   * order (y, x, colour), each colour of a patch normalised to mean 0 and deviation 1.
+   * @throws TrecvitError if the batch does not fit the model
+   */
+  async predict({
+    frames,
+    visible = this.#visible(frames),
+  }: MaskedBatch): Promise<NdArray<Float32Array>> {
+    const { size, inputs } = maskedInputs(this.config, { frames, visible })
+    const { b, t, v } = size
+    const { prediction } = await this.#optimizer.device.run(
+      `predict ${b} ${t} ${v}`,
+      () => recordMaskedPrediction(this.#training, size),
+      inputs,
+    )
+    const g = patchesOf(this.config)
+    return { data: prediction!, shape: [b, t, g, prediction!.length / (b * t * g)] }
+  }
+
+  /**
+   * Trains on clips, and yields what each step did.
+   * @param clips [t, H, W, 3] of bytes, or functions that read them each time they are needed
+   * @throws TrecvitError as `step` does
+   * @example
+   * for await (const { step, loss } of trainer.fit(clips, { epochs: 10 })) console.log(step, loss)
+   */
+  fit(
+    clips: readonly (Clip | (() => Clip | Promise<Clip>))[],
+    options: MaskedFitOptions,
+  ): AsyncGenerator<MaskedProgress, void, undefined> {
+    return runMasked(this, clips, options)
+  }
+
+  /** Returns the values of all parameters: official names, and `mae_decoder/...`. */
+  parameters(): Promise<Map<string, Float32Array>> {
+    return this.#optimizer.parameters()
+  }
+
+  /**
+   * Returns the encoder as a .safetensors file: TRecViT.load reads it as a model that gives
+   * features, and `loadParameters` as the start of a `Trainer`.
+   */
+  async encoder(): Promise<Uint8Array> {
+    return encodeCheckpoint(this.config, await this.parameters())
+  }
+
+  /**
+   * Returns the trainer as a .safetensors file: parameters, moments and the number of steps. A
+   * trainer that `resume` makes of it gives the same bits as this one.
+   */
+  async save(): Promise<Uint8Array> {
+    const { config, decoder, steps } = this
+    const parameters = await this.parameters()
+    const moments = await this.#optimizer.moments()
+    return encodeSnapshot({ config, decoder, steps, moments, parameters })
+  }
+
+  /**
+   * Continues a trainer from the bytes of `save`.
+   * @param options as for the trainer that was saved
+   * @throws TrecvitError as `create` does, or if the bytes are not those of a masked trainer that
+   *   trained the same parameters
+   */
+  static async resume(bytes: Uint8Array, options: MaskedTrainerOptions): Promise<MaskedTrainer> {
+    const { config, decoder, steps, parameters, moments } = await decodeSnapshot(bytes)
+    if (!decoder)
+      throw new TrecvitError(
+        'The snapshot of a masked trainer expected a decoder, got that of a classifier; resume ' +
+          'it with Trainer',
+      )
+    const trainer = await MaskedTrainer.create(config, decoder, parameters, options)
+    try {
+      trainer.#optimizer.restore(steps, moments)
+    } catch (error) {
+      await trainer.dispose()
+      throw error
+    }
+    return trainer
+  }
+
+  /** Frees the memory of the device. Later calls reject. */
+  async dispose(): Promise<void> {
+    this.#optimizer.device.dispose()
+  }
+
+  /** Disposes of the trainer at the end of a scope, with `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
+  }
+
+  #visible({ shape }: NdArray<Uint8Array>): number[][] {
+    return drawVisible(this.config, shape[0] ?? 0, this.#options.seed ?? 1, this.steps)
+  }
+
+  get #training(): MaskedTraining {
+    return { ...this.#optimizer.training, config: this.config, decoder: this.decoder }
+  }
+}
