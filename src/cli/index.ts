@@ -14,7 +14,6 @@ import { addEvaluate } from './evaluate.ts'
 import { addFeatures } from './features.ts'
 import { addInspect } from './inspect.ts'
 import { addModels } from './models.ts'
-import { addPretrain } from './pretrain.ts'
 import { addPull } from './pull.ts'
 import { exitCodes, outputFailed, report } from './run.ts'
 import { addServe } from './serve.ts'
@@ -47,7 +46,6 @@ for (const add of [
   addStream,
   addFeatures,
   addTrain,
-  addPretrain,
   addEvaluate,
   addInspect,
   addConvert,
