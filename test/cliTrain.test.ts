@@ -172,6 +172,22 @@ describe.skipIf(!hasFfmpeg())('motion', () => {
   })
 })
 
+test('an encoder learns without labels, and a head is trained from it', {
+  timeout: 60_000,
+}, async () => {
+  const encoder = out('encoder.safetensors')
+  const options = ['--size', 'mu', '--frames', '2', '--stride', '1', '--epochs', '2', '--json']
+  const { code, stdout } = await run('pretrain', data, ...options, '-o', encoder)
+  expect(code).toBe(0)
+  const steps = stdout.trim().split('\n')
+  expect(steps.map((line) => JSON.parse(line).epoch)).toEqual([1, 2])
+  await using model = await TRecViT.load(readFileSync(encoder), { device: 'wasm' })
+  expect(model.config).toMatchObject({ numClasses: 0, poolType: 'gap', framesPerClip: 2 })
+  const path = out('from.safetensors')
+  const more = ['--only', 'head', '--epochs', '1', '--from', encoder, '-o', path]
+  expect(await train(...more)).toMatchObject({ code: 0 })
+})
+
 test('a class that the model does not have is refused', async () => {
   const { code, stderr } = await run('evaluate', data, '--model', 'builtin')
   expect(code).toBe(1)

@@ -14,6 +14,7 @@ import { addEvaluate } from './evaluate.ts'
 import { addFeatures } from './features.ts'
 import { addInspect } from './inspect.ts'
 import { addModels } from './models.ts'
+import { addPretrain } from './pretrain.ts'
 import { addPull } from './pull.ts'
 import { exitCodes, outputFailed, report } from './run.ts'
 import { addServe } from './serve.ts'
@@ -46,6 +47,7 @@ for (const add of [
   addStream,
   addFeatures,
   addTrain,
+  addPretrain,
   addEvaluate,
   addInspect,
   addConvert,

@@ -131,7 +131,7 @@ async function train(data: string, options: TrainOptions, signal: AbortSignal): 
 }
 
 /** @throws TrecvitError if the package was built for inference alone */
-function importTraining(): Promise<typeof import('../train/index.ts')> {
+export function importTraining(): Promise<typeof import('../train/index.ts')> {
   return import('../train/index.ts').catch((cause) => {
     throw new TrecvitError('This build is for inference alone; "npm run build" adds training', {
       cause,
