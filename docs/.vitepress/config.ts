@@ -14,6 +14,7 @@ const groups = {
     'damaged-video',
     'batch',
     'training',
+    'pretraining',
     'command-line',
     'checkpoints',
     'weights',
