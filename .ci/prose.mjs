@@ -15,6 +15,9 @@ const PLACES = ['node', 'deno', 'chromium', 'run', 'ci']
 const SHOWN = ['text', 'mermaid']
 /** Blocks of README.md that CI runs word for word. */
 const COMMANDS = ['npm ci && npm start\n', 'npm ci && npm test\n']
+/** Files whose comments, messages and names are checked. */
+const CODE = /\.(ts|mjs|js|wgsl|html|css|sh)$/
+const SKIPPED = /node_modules|build\/|words\.test/
 const faults = []
 for (const file of pages()) {
   const text = readFileSync(file, 'utf8')
@@ -56,7 +59,7 @@ for (const [, error] of readFileSync('docs/troubleshooting.md', 'utf8').matchAll
     if (!code.includes(part)) faults.push(`docs/troubleshooting.md: no error of src says "${part}"`)
 for (const folder of ['assembly', 'bench', 'examples', 'gpu', 'scripts', 'src', 'test'])
   for (const path of readdirSync(folder, { recursive: true }))
-    if (/\.(ts|mjs|js|wgsl|html|css|sh)$/.test(path) && !/node_modules|words\.test/.test(path)) {
+    if (CODE.test(path) && !SKIPPED.test(path)) {
       const file = join(folder, path)
       for (const fault of faultsOfCode(readFileSync(file, 'utf8'))) faults.push(`${file}:${fault}`)
     }
