@@ -161,6 +161,9 @@ async function startFrom(
   }
 }
 
+/** Bytes of clips in memory. Further clips are read again in each epoch. */
+const MAX_HELD = 2 ** 30
+
 /** Reads the clip of each video. If only the head is trained, returns its features instead. */
 async function samplesOf(
   videos: readonly Labelled[],
@@ -171,18 +174,25 @@ async function samplesOf(
 ): Promise<Sample[]> {
   const progress = await showProgress(options, 'Reading', 'videos', videos.length)
   const samples: Sample[] = []
+  let held = 0
   try {
-    for (const { source, label } of videos) {
+    for (const video of videos) {
       signal.throwIfAborted()
-      const clip = await readClip(source, trainer.config, { frames, stride, signal })
-      const { shape } = clip
-      const features = trainer.trainsHeadOnly
-        ? await trainer.features({ data: clip.data, shape: [1, ...shape] })
-        : null
-      samples.push({
-        clip: features ? { data: features.data, shape: features.shape.slice(1) } : clip,
-        label: labels.indexOf(label),
-      })
+      const label = labels.indexOf(video.label)
+      // Without the signal, which ends the training only after a step.
+      const read = () => readClip(video.source, trainer.config, { frames, stride })
+      if (held > MAX_HELD) samples.push({ clip: read, label })
+      else {
+        const { data, shape } = await read()
+        if (trainer.trainsHeadOnly) {
+          const features = await trainer.features({ data, shape: [1, ...shape] })
+          samples.push({ clip: { data: features.data, shape: features.shape.slice(1) }, label })
+          held += features.data.byteLength
+        } else {
+          samples.push({ clip: { data, shape }, label })
+          held += data.byteLength
+        }
+      }
       progress.update(samples.length)
     }
   } finally {

@@ -1,6 +1,5 @@
 import type { Backend, Inputs, Replay, StreamState } from '../backend/backend.ts'
 import { Lru } from '../base/lru.ts'
-import { Turns } from '../base/turns.ts'
 import type { Program, Weight } from '../program/program.ts'
 import { recordValues } from './program.ts'
 
@@ -13,13 +12,15 @@ interface Prepared {
 /** Largest number of prepared programs. Each holds memory for its activations. */
 const MOST_PROGRAMS = 4
 
-/** The device of a trainer, with its weights and its prepared programs. */
+/**
+ * The device of a trainer, with its weights and its prepared programs. It runs one call at a time:
+ * the caller waits for each.
+ */
 export class TrainingDevice {
   readonly backend: Backend
   readonly #prepared = new Lru<string, Promise<Prepared>>(MOST_PROGRAMS, (prepared) => {
     prepared.then(free, () => {})
   })
-  readonly #turns = new Turns()
 
   /** @param backend is owned by the device from now on */
   constructor(backend: Backend) {
@@ -32,32 +33,27 @@ export class TrainingDevice {
    * @param record records it, if it is not prepared
    * @throws TrecvitError if its activations do not fit
    */
-  run(key: string, record: () => Program, inputs: Inputs): Promise<Record<string, Float32Array>> {
-    return this.#turns.take(async () => {
-      const prepared = this.#prepared.get(key, () => this.#prepare(record()))
-      // A program that did not fit may fit later.
-      prepared.catch(() => this.#prepared.delete(key, prepared))
-      const { replay, state } = await prepared
-      await state.clear()
-      return replay.run(state, 0, inputs)
-    })
+  async run(
+    key: string,
+    record: () => Program,
+    inputs: Inputs,
+  ): Promise<Record<string, Float32Array>> {
+    const prepared = this.#prepared.get(key, () => this.#prepare(record()))
+    // A program that did not fit may fit later.
+    prepared.catch(() => this.#prepared.delete(key, prepared))
+    const { replay, state } = await prepared
+    await state.clear()
+    return replay.run(state, 0, inputs)
   }
 
   /** Returns the values of a weight, [blocks·rows, columns]. */
-  read(weight: Weight): Promise<Float32Array> {
-    return this.#turns.take(async () => {
-      const prepared = await this.#prepare(recordValues(weight))
-      try {
-        return (await prepared.replay.run(prepared.state, 0, {}))['values']!
-      } finally {
-        free(prepared)
-      }
-    })
-  }
-
-  /** Frees its memory. Later calls reject. */
-  dispose(): void {
-    this.backend.dispose()
+  async read(weight: Weight): Promise<Float32Array> {
+    const prepared = await this.#prepare(recordValues(weight))
+    try {
+      return (await prepared.replay.run(prepared.state, 0, {}))['values']!
+    } finally {
+      free(prepared)
+    }
   }
 
   async #prepare(program: Program): Promise<Prepared> {

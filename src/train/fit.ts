@@ -3,8 +3,14 @@ import { checkCount, type NdArray } from '../base/array.ts'
 import { checkOptions, type OptionNames } from '../base/options.ts'
 import type { Config } from '../model/config.ts'
 import type { Batch, Clips, StepResult } from './batch.ts'
-import { Random } from './random.ts'
-import { batches, type Clip, type Gathered, type Sample } from './samples.ts'
+import {
+  batches,
+  type Clip,
+  type EpochOptions,
+  epochsOf,
+  type Gathered,
+  type Sample,
+} from './samples.ts'
 
 /** The part of a trainer that a run uses. */
 interface Learner {
@@ -60,29 +66,34 @@ export async function* run(
   options: FitOptions,
 ): AsyncGenerator<Progress, void, undefined> {
   checkOptions('fit', options, OPTIONS)
-  const { epochs, batch = 8, seed = 1, skip = 0, signal, onFeatures } = options
+  const plan = checkPlan(samples, options)
+  const used = trainer.trainsHeadOnly ? await featuresOf(trainer, samples, options) : samples
+  options.onFeatures?.(samples.length, samples.length)
+  let start = performance.now()
+  for await (const { epoch, ...gathered } of epochsOf(used, plan)) {
+    const { logits, ...result } = await trainer.step(batchOf(gathered))
+    const [b, t] = gathered.clips.shape as [number, number]
+    const isRight = (label: number, index: number) => rankOf(label, index, logits) === 0
+    yield {
+      ...{ ...result, epoch, accuracy: gathered.labels.filter(isRight).length / b },
+      framesPerSecond: (1000 * b * t) / (performance.now() - start),
+    }
+    start = performance.now()
+  }
+}
+
+/**
+ * Fills in the defaults of a run.
+ * @throws TrecvitError if there are no samples, or an option is out of range
+ */
+export function checkPlan(
+  samples: readonly unknown[],
+  { epochs, batch = 8, seed = 1, skip = 0, signal }: FitOptions,
+): EpochOptions {
+  checkCount('samples', samples.length)
   checkCount('epochs', epochs)
   checkCount('batch', batch)
-  const random = new Random(seed)
-  const used = trainer.trainsHeadOnly ? await featuresOf(trainer, samples, options) : samples
-  onFeatures?.(samples.length, samples.length)
-  let count = 0
-  for (let epoch = 1; epoch <= epochs; epoch++) {
-    let start = performance.now()
-    for await (const gathered of batches(used, batch, random)) {
-      signal?.throwIfAborted()
-      if (++count <= skip) continue
-      const { logits, ...result } = await trainer.step(batchOf(gathered))
-      const seconds = (performance.now() - start) / 1000
-      const [b, t] = gathered.clips.shape as [number, number]
-      yield {
-        ...{ ...result, epoch, framesPerSecond: (b * t) / seconds },
-        accuracy:
-          gathered.labels.filter((label, index) => rankOf(label, index, logits) === 0).length / b,
-      }
-      start = performance.now()
-    }
-  }
+  return { epochs, batch, seed, skip, signal }
 }
 
 /** Accuracy of a model on samples. */
@@ -103,6 +114,7 @@ export async function evaluate(
   options: Pick<FitOptions, 'batch' | 'signal'> = {},
 ): Promise<Evaluation> {
   checkOptions('evaluate', options, { batch: 1, signal: 1 })
+  checkCount('samples', samples.length)
   const c = trainer.config.numClasses
   const confusion = Array.from({ length: c }, () => new Array<number>(c).fill(0))
   let [top1, top5] = [0, 0]
@@ -114,19 +126,23 @@ export async function evaluate(
       top1 += +(rank < 1)
       top5 += +(rank < 5)
       const answer = confusion.findIndex((_, other) => rankOf(other, index, logits) === 0)
-      confusion[label]![answer]!++
+      if (answer >= 0) confusion[label]![answer]!++
     }
   }
   const count = samples.length
   return { count, top1: top1 / count, top5: top5 / count, confusion }
 }
 
-/** Returns the rank of a label: 0 for the most probable class. Ties go to the lower index. */
+/**
+ * Returns the rank of a label: 0 for the most probable class. Ties go to the lower index. A logit
+ * that is not a number ranks last.
+ */
 function rankOf(label: number, index: number, { data, shape }: NdArray<Float32Array>): number {
   const c = shape[1]!
   const own = data.subarray(index * c, (index + 1) * c)
   return own.filter(
-    (value, other) => value > own[label]! || (value === own[label]! && other < label),
+    (value, other) =>
+      other !== label && !(value < own[label]! || (value === own[label] && other > label)),
   ).length
 }
 

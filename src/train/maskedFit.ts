@@ -1,11 +1,10 @@
 /** Runs of a masked trainer over clips. */
-import { checkCount, type NdArray } from '../base/array.ts'
+import type { NdArray } from '../base/array.ts'
 import { checkOptions, type OptionNames } from '../base/options.ts'
-import type { FitOptions } from './fit.ts'
+import { checkPlan, type FitOptions } from './fit.ts'
 import type { MaskedBatch } from './maskedBatch.ts'
 import type { UpdateResult } from './optimizer.ts'
-import { Random } from './random.ts'
-import { batches, type Sample } from './samples.ts'
+import { epochsOf, type Sample } from './samples.ts'
 
 /** Options of a run of a masked trainer. */
 export type MaskedFitOptions = Omit<FitOptions, 'onFeatures'>
@@ -33,22 +32,13 @@ export async function* runMasked(
   options: MaskedFitOptions,
 ): AsyncGenerator<MaskedProgress, void, undefined> {
   checkOptions('fit', options, OPTIONS)
-  const { epochs, batch = 8, seed = 1, skip = 0, signal } = options
-  checkCount('epochs', epochs)
-  checkCount('batch', batch)
-  const random = new Random(seed)
   const samples = clips.map((clip) => ({ clip, label: 0 }))
-  let count = 0
-  for (let epoch = 1; epoch <= epochs; epoch++) {
-    let start = performance.now()
-    for await (const { clips: gathered } of batches(samples, batch, random)) {
-      signal?.throwIfAborted()
-      if (++count <= skip) continue
-      const result = await trainer.step({ frames: gathered as NdArray<Uint8Array> })
-      const [b, t] = gathered.shape as [number, number]
-      const framesPerSecond = (1000 * b * t) / (performance.now() - start)
-      yield { ...result, epoch, framesPerSecond }
-      start = performance.now()
-    }
+  let start = performance.now()
+  for await (const { epoch, clips: gathered } of epochsOf(samples, checkPlan(clips, options))) {
+    const result = await trainer.step({ frames: gathered as NdArray<Uint8Array> })
+    const [b, t] = gathered.shape as [number, number]
+    const framesPerSecond = (1000 * b * t) / (performance.now() - start)
+    yield { ...result, epoch, framesPerSecond }
+    start = performance.now()
   }
 }

@@ -94,17 +94,22 @@ export class MaskedTrainer {
    * @throws TrecvitError if the batch does not fit the model, or if the loss or a gradient is not
    *   finite; the weights are then unchanged
    */
-  async step({ frames, visible = this.#visible(frames) }: MaskedBatch): Promise<UpdateResult> {
-    const { size, inputs } = maskedInputs(this.config, { frames, visible })
-    const { pixels, masked } = inputs
-    const target = targetOf(this.config, pixels)
-    const { loss } = this.#options
-    const weight = lossWeights(loss ?? 'all', masked, target.length / masked.length)
-    const { result } = await this.#optimizer.update(
-      `step ${size.b} ${size.t} ${size.v}`,
-      () => recordMaskedStep(this.#training, size, true),
-      { ...inputs, target, weight },
-    )
+  async step({ frames, visible }: MaskedBatch): Promise<UpdateResult> {
+    const { result } = await this.#optimizer.update((steps) => {
+      const { size, inputs } = maskedInputs(this.config, {
+        frames,
+        visible: visible ?? this.#visible(frames, steps),
+      })
+      const { pixels, masked } = inputs
+      const target = targetOf(this.config, pixels)
+      const { loss = 'all' } = this.#options
+      const weight = lossWeights(loss, masked, target.length / masked.length)
+      return {
+        key: `step ${size.b} ${size.t} ${size.v}`,
+        record: () => recordMaskedStep(this.#training, size, true),
+        inputs: { ...inputs, target, weight },
+      }
+    })
     return result
   }
 
@@ -115,11 +120,11 @@ export class MaskedTrainer {
    */
   async predict({
     frames,
-    visible = this.#visible(frames),
+    visible = this.#visible(frames, this.steps),
   }: MaskedBatch): Promise<NdArray<Float32Array>> {
     const { size, inputs } = maskedInputs(this.config, { frames, visible })
     const { b, t, v } = size
-    const { prediction } = await this.#optimizer.device.run(
+    const { prediction } = await this.#optimizer.run(
       `predict ${b} ${t} ${v}`,
       () => recordMaskedPrediction(this.#training, size),
       inputs,
@@ -160,10 +165,8 @@ export class MaskedTrainer {
    * trainer that `resume` makes of it gives the same bits as this one.
    */
   async save(): Promise<Uint8Array> {
-    const { config, decoder, steps } = this
-    const parameters = await this.parameters()
-    const moments = await this.#optimizer.moments()
-    return encodeSnapshot({ config, decoder, steps, moments, parameters })
+    const { config, decoder } = this
+    return encodeSnapshot({ config, decoder, ...(await this.#optimizer.snapshot()) })
   }
 
   /**
@@ -189,9 +192,12 @@ export class MaskedTrainer {
     return trainer
   }
 
-  /** Frees the memory of the device. Later calls reject. */
-  async dispose(): Promise<void> {
-    this.#optimizer.device.dispose()
+  /**
+   * Frees the memory of the device after the calls so far. Later calls reject. May be called more
+   * than once.
+   */
+  dispose(): Promise<void> {
+    return this.#optimizer.dispose()
   }
 
   /** Disposes of the trainer at the end of a scope, with `await using`. */
@@ -199,8 +205,8 @@ export class MaskedTrainer {
     return this.dispose()
   }
 
-  #visible({ shape }: NdArray<Uint8Array>): number[][] {
-    return drawVisible(this.config, shape[0] ?? 0, this.#options.seed ?? 1, this.steps)
+  #visible({ shape }: NdArray<Uint8Array>, steps: number): number[][] {
+    return drawVisible(this.config, shape[0] ?? 0, this.#options.seed ?? 1, steps)
   }
 
   get #training(): MaskedTraining {

@@ -2,7 +2,7 @@
 import type { NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { sizeOf } from '../program/program.ts'
-import type { Random } from './random.ts'
+import { Random } from './random.ts'
 
 /** A clip [t, H, W, 3] of bytes, or its features [t, d]. */
 export type Clip = NdArray<Uint8Array> | NdArray<Float32Array>
@@ -49,6 +49,31 @@ export async function* batches(
     }
   }
   for (const batch of waiting.values()) yield gather(batch)
+}
+
+/** Which batches of a run are used. */
+export interface EpochOptions {
+  readonly epochs: number
+  readonly batch: number
+  /** Seed of the order of the samples. */
+  readonly seed: number
+  /** Number of batches to skip. */
+  readonly skip: number
+  readonly signal: AbortSignal | undefined
+}
+
+/** Yields the batches of all epochs, each in another order, with the number of the epoch. */
+export async function* epochsOf(
+  samples: readonly Sample[],
+  { epochs, batch, seed, skip, signal }: EpochOptions,
+): AsyncGenerator<Gathered & { readonly epoch: number }, void, undefined> {
+  const random = new Random(seed)
+  let count = 0
+  for (let epoch = 1; epoch <= epochs; epoch++)
+    for await (const gathered of batches(samples, batch, random)) {
+      signal?.throwIfAborted()
+      if (++count > skip) yield { ...gathered, epoch }
+    }
 }
 
 function gather({

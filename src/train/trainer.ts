@@ -81,11 +81,11 @@ export class Trainer {
       throw new TrecvitError('"features" expected a trainer of the head alone; give "frames"')
     const { b, t, from, input } = checkClips(this.config, batch)
     const targets = targetsOf(this.config, batch.targets, b, this.#labelSmoothing)
-    const { result, outputs } = await this.#optimizer.update(
-      `step ${from} ${b} ${t}`,
-      () => recordClassifierStep(this.#training, { b, t }, from, true),
-      { [from]: input, targets },
-    )
+    const { result, outputs } = await this.#optimizer.update(() => ({
+      key: `step ${from} ${b} ${t}`,
+      record: () => recordClassifierStep(this.#training, { b, t }, from, true),
+      inputs: { [from]: input, targets },
+    }))
     return { ...result, logits: { data: outputs['logits']!, shape: [b, this.config.numClasses] } }
   }
 
@@ -95,7 +95,7 @@ export class Trainer {
    */
   async classify(clips: Clips): Promise<NdArray<Float32Array>> {
     const { b, t, from, input } = checkClips(this.config, clips)
-    const { logits } = await this.#optimizer.device.run(
+    const { logits } = await this.#optimizer.run(
       `classify ${from} ${b} ${t}`,
       () => recordClassifier(this.#training, { b, t }, from),
       { [from]: input },
@@ -111,7 +111,7 @@ export class Trainer {
    */
   async features(frames: NdArray<Uint8Array>): Promise<NdArray<Float32Array>> {
     const { b, t, input } = checkClips(this.config, { frames })
-    const outputs = await this.#optimizer.device.run(
+    const outputs = await this.#optimizer.run(
       `features ${b} ${t}`,
       () => recordHeadInputs(this.#training, { b, t }),
       { pixels: input },
@@ -156,10 +156,7 @@ export class Trainer {
    * @param labels names of the classes: the file is a model as well
    */
   async save(labels?: readonly string[]): Promise<Uint8Array> {
-    const { config, steps } = this
-    const parameters = await this.parameters()
-    const moments = await this.#optimizer.moments()
-    return encodeSnapshot({ config, steps, moments, parameters }, labels)
+    return encodeSnapshot({ config: this.config, ...(await this.#optimizer.snapshot()) }, labels)
   }
 
   /**
@@ -188,9 +185,12 @@ export class Trainer {
     return TRecViT.load(await encodeCheckpoint(this.config, await this.parameters()), options)
   }
 
-  /** Frees the memory of the device. Later calls reject. */
-  async dispose(): Promise<void> {
-    this.#optimizer.device.dispose()
+  /**
+   * Frees the memory of the device after the calls so far. Later calls reject. May be called more
+   * than once.
+   */
+  dispose(): Promise<void> {
+    return this.#optimizer.dispose()
   }
 
   /** Disposes of the trainer at the end of a scope, with `await using`. */

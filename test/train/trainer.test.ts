@@ -113,6 +113,48 @@ describe('a trainer', () => {
     ).rejects.toThrow('"trains" expected the parameters that the saved trainer trained')
   })
 
+  test('makes calls that overlap one after the other', async () => {
+    const goldens = await Goldens.open('readout_steps.npz')
+    await using one = await trainer()
+    await using other = await trainer()
+    const first = await one.step(batchOf(goldens, 0))
+    const saved = await one.save()
+    const second = await one.step(batchOf(goldens, 1))
+    const overlapping = await Promise.all([
+      other.step(batchOf(goldens, 0)),
+      other.save(),
+      other.step(batchOf(goldens, 1)),
+    ])
+    expect([overlapping[0], overlapping[2]]).toEqual([first, second])
+    // Not by toEqual, which takes minutes to describe how so many bytes differ.
+    const isSame = (a: Uint8Array, b: Uint8Array) =>
+      a.length === b.length && a.every((byte, index) => byte === b[index])
+    expect(isSame(overlapping[1], saved)).toBe(true)
+    expect(isSame(await other.save(), await one.save())).toBe(true)
+  })
+
+  test('finishes the calls before its end, and refuses those after it', async () => {
+    const goldens = await Goldens.open('readout_steps.npz')
+    const one = await trainer()
+    const step = one.step(batchOf(goldens, 0))
+    const ends = [one.dispose(), one.dispose()]
+    const sentence = 'The trainer was disposed of; make another one'
+    await expect(one.step(batchOf(goldens, 1))).rejects.toThrow(sentence)
+    await expect(one.classify(batchOf(goldens, 0))).rejects.toThrow(sentence)
+    await expect(one.save()).rejects.toThrow(sentence)
+    expect((await step).step).toBe(1)
+    await Promise.all(ends)
+    await expect(one.parameters()).rejects.toThrow(sentence)
+  })
+
+  test('refuses runs without samples', async () => {
+    await using one = await trainer()
+    await expect(one.evaluate([])).rejects.toThrow(
+      '"samples" expected an integer, at least 1, got 0',
+    )
+    await expect(one.fit([], { epochs: 1 }).next()).rejects.toThrow('"samples" expected')
+  })
+
   test('that computes blocks again gives the same bits', async () => {
     const goldens = await Goldens.open('train_steps.npz')
     const mlp = goldenConfig('mlp')
