@@ -26,7 +26,7 @@ class World {
     const device = { backend: kind, kernels: '', threads: 1, reason: null, gpu: null }
     return new Engine({
       device,
-      failure: null,
+      lossReason: null,
       createState,
       dispose: () => {},
     } as unknown as Backend)
@@ -53,7 +53,7 @@ test('a state whose device is lost during a move is moved again, without a leak'
     warn() {},
   }
   const session = new Session(engines, 1, () => program)
-  world.written = () => cpu.lose('it died')
+  world.written = () => cpu.markLost('it died')
   await session.move('webgpu')
   expect(session.engine).toBe(gpu)
   expect([...world.alive]).toEqual(['webgpu 1'])
@@ -74,7 +74,7 @@ test('a state that is moved while the model is disposed of is freed', async () =
   const session = new Session(engines, 1, () => program)
   world.written = () => {
     engines.closed = true
-    cpu.lose('it was disposed of')
+    cpu.markLost('it was disposed of')
   }
   await expect(session.move('webgpu')).rejects.toThrow('The model was disposed of')
   await session.dispose()

@@ -347,7 +347,7 @@ export class ReferenceBackend implements Backend {
     reason: null,
     gpu: null,
   }
-  readonly failure = null
+  readonly lossReason = null
   readonly #weights: Map<string, Float64Array>
 
   constructor(weights: readonly Weight[]) {

@@ -26,7 +26,7 @@ function engineOf(
   }
   const backend = {
     device: { backend: kind, kernels: '', threads: 1, reason: null, gpu: null },
-    failure: null,
+    lossReason: null,
     createState: async () => states.shift() ?? state,
     prepare: async () => ({ run, dispose: () => {} }),
     dispose: () => {},

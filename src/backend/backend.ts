@@ -104,8 +104,8 @@ export interface Replay {
 /** One device with the weights of one model on it. */
 export interface Backend {
   readonly device: Device
-  /** Why the backend can no longer compute (lost GPU, failed thread), or null. */
-  readonly failure: string | null
+  /** Why the backend can no longer compute (GPU lost, CPU thread failed), or null. */
+  readonly lossReason: string | null
   /**
    * Writes the elements from `first` on of a row-major array [blocks, rows, width] to columns
    * at..at+width−1 of a weight.

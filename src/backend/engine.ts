@@ -1,8 +1,8 @@
 /**
  * One backend with the weights on it, and its prepared programs.
  *
- *   open ── device lost, thread died ──▶ lost ── dispose ──▶ closed
- *     └───────────────── dispose ─────────────────────────────▲
+ *   open ── GPU lost, thread failed ──▶ lost ── dispose ──▶ closed
+ *     └────────────────── dispose ───────────────────────────▲
  *
  * Results of a lost or closed engine are never used.
  */
@@ -34,7 +34,7 @@ export class Engine {
   readonly #gpu: OwnedGpu | undefined
   readonly #replays = new Lru<Program, Entry>(MOST_REPLAYS, (entry) => this.#release(entry))
   readonly #freeing = new Set<Promise<void>>()
-  #lost: string | null = null
+  #lossReason: string | null = null
 
   /** @param gpu the device of the backend; destroyed with the engine */
   constructor(backend: Backend, gpu?: OwnedGpu) {
@@ -46,14 +46,14 @@ export class Engine {
     return this.backend.device.backend
   }
 
-  /** Why the engine can no longer be used, or null. */
-  get lost(): string | null {
-    return this.#lost ?? this.backend.failure
+  /** Why the engine is lost (GPU lost, CPU thread failed, disposed of), or null. */
+  get lossReason(): string | null {
+    return this.#lossReason ?? this.backend.lossReason
   }
 
-  /** Marks the engine as lost. */
-  lose(why: string): void {
-    this.#lost ??= why
+  /** Marks the engine as lost. Only the first reason is kept. */
+  markLost(reason: string): void {
+    this.#lossReason ??= reason
   }
 
   /** Number of prepared programs. */
@@ -68,7 +68,7 @@ export class Engine {
    * @throws Error if the engine is lost: nothing would free the new replay
    */
   async prepare(program: Program): Promise<Replay['run']> {
-    if (this.lost !== null) throw new Error(this.lost)
+    if (this.lossReason !== null) throw new Error(this.lossReason)
     const entry = this.#replays.get(program, () => ({
       replay: this.backend.prepare(program),
       users: 1,
@@ -87,7 +87,7 @@ export class Engine {
 
   /** Frees the backend and its device. Unfinished work rejects. */
   async dispose(): Promise<void> {
-    this.lose('it was disposed of')
+    this.markLost('it was disposed of')
     this.#replays.clear()
     await Promise.all(this.#freeing)
     this.backend.dispose()

@@ -4,7 +4,8 @@
  *
  *   open ── dispose ──▶ closed: an engine that is still being opened is freed once it is open
  *
- * A lost engine is replaced once, even if several streams ask for it.
+ * Every session that finds its engine lost calls `replace`. Only the first call opens a new engine;
+ * the others get the same one.
  */
 import { messageOf, TrecvitError } from '../base/error.ts'
 import type { Engine, Kind } from './engine.ts'
@@ -16,7 +17,7 @@ export type EngineSource = Pick<Engines, 'current' | 'get' | 'replace' | 'closed
 
 /** Whether the model can compute. */
 export interface Health {
-  /** Devices and worker threads lost since the model was loaded. */
+  /** How many GPU devices and CPU thread pools were lost since the model was loaded. */
   readonly losses: number
   /** Why no device can be opened, or null. The next frame tries again. */
   readonly failure: string | null
@@ -54,7 +55,7 @@ export class Engines {
    */
   static async open(wanted: 'auto' | Kind, options: EngineOptions): Promise<Engines> {
     const engines = new Engines(options, wanted === 'auto')
-    engines.#current = wanted === 'auto' ? await engines.#best() : await engines.get(wanted)
+    engines.#current = wanted === 'auto' ? await engines.#openBest() : await engines.get(wanted)
     return engines
   }
 
@@ -71,20 +72,20 @@ export class Engines {
   get health(): Health {
     const failure = this.closed
       ? 'the model was disposed of'
-      : (this.#failure ?? this.#current?.lost ?? null)
+      : (this.#failure ?? this.#current?.lossReason ?? null)
     return { losses: this.#losses, failure }
   }
 
   /**
    * Returns the engine of a kind. Opens it if necessary.
-   * @param lost why the stream that asks lost its device; omitted if it did not
+   * @param lossReason why the stream that asks lost its device; undefined if it did not
    * @throws TrecvitError if there is no such device, or the model was disposed of
    */
-  async get(kind: Kind, lost?: string): Promise<Engine> {
+  async get(kind: Kind, lossReason?: string): Promise<Engine> {
     this.#closing.signal.throwIfAborted()
-    const engine = await this.#take(kind, false)
-    if (engine.lost !== null) return this.replace(engine, engine.lost)
-    if (lost !== undefined) this.#moved(engine, lost)
+    const engine = await this.#getOrOpen(kind, false)
+    if (engine.lossReason !== null) return this.replace(engine, engine.lossReason)
+    if (lossReason !== undefined) this.#emitDevice(engine, lossReason)
     return engine
   }
 
@@ -93,19 +94,19 @@ export class Engines {
    * GPU cannot be opened again.
    * @throws TrecvitError if nothing can be opened, or the model was disposed of
    */
-  async replace(engine: Engine, why: string): Promise<Engine> {
+  async replace(engine: Engine, reason: string): Promise<Engine> {
     this.#closing.signal.throwIfAborted()
-    engine.lose(why)
+    engine.markLost(reason)
     let next = this.#replacements.get(engine)
     if (!next) {
       this.#losses++
-      next = this.#follow(engine, why)
+      next = this.#openReplacement(engine, reason)
       this.#replacements.set(engine, next)
       // A failed replacement is not kept, so the next caller tries again.
       next.catch(() => this.#replacements.delete(engine))
     }
     const found = await next
-    return found.lost === null ? found : this.replace(found, found.lost)
+    return found.lossReason === null ? found : this.replace(found, found.lossReason)
   }
 
   /** Reports a warning to the listeners of the model. */
@@ -124,8 +125,9 @@ export class Engines {
     this.#opened.clear()
   }
 
-  async #follow(engine: Engine, why: string): Promise<Engine> {
+  async #openReplacement(engine: Engine, lossReason: string): Promise<Engine> {
     const { kind } = engine
+    // After a failed replacement, a move may have opened another engine of the kind. It stays.
     const opened = this.#opened.get(kind)
     if (
       opened &&
@@ -139,55 +141,56 @@ export class Engines {
       .finally(() => this.#disposals.delete(disposal))
     this.#disposals.add(disposal)
     try {
-      const next = kind === 'wasm' ? await this.get('wasm') : await this.#nextGpu(why)
+      const next = kind === 'wasm' ? await this.get('wasm') : await this.#reopenGpu(lossReason)
       if (this.#current === engine) this.#current = next
       this.#failure = null
-      this.#moved(next, why)
+      this.#emitDevice(next, lossReason)
       return next
     } catch (error) {
       if (!this.closed) {
-        const reason = `${why}; ${messageOf(error)}`
-        if (this.#current === engine) this.#failure = reason
-        this.warn(`No device can be opened (${reason}); the next frame tries again`)
+        const failure = `${lossReason}; ${messageOf(error)}`
+        if (this.#current === engine) this.#failure = failure
+        this.warn(`No device can be opened (${failure}); the next frame tries again`)
       }
       throw error
     }
   }
 
-  #moved({ backend: { device } }: Engine, reason: string): void {
+  #emitDevice({ backend: { device } }: Engine, reason: string): void {
     this.listeners.emit('device', { device, reason })
   }
 
   /**
-   * Opens the GPU again, twice if necessary: a driver that restarts may lose the first new device.
+   * Opens the GPU again, else the CPU. Tries twice: a driver that restarts may lose the first new
+   * device.
    */
-  async #nextGpu(why: string): Promise<Engine> {
+  async #reopenGpu(lossReason: string): Promise<Engine> {
     for (let tries = 0; tries < 2; tries++) {
       try {
-        return await this.#take('webgpu', this.#hardwareOnly)
+        return await this.#getOrOpen('webgpu', this.#hardwareOnly)
       } catch {
         this.#closing.signal.throwIfAborted()
       }
     }
-    return this.#instead(`the GPU was lost (${why})`)
+    return this.#fallBackToCpu(`the GPU was lost (${lossReason})`)
   }
 
-  async #best(): Promise<Engine> {
+  async #openBest(): Promise<Engine> {
     try {
-      return await this.#take('webgpu', true)
+      return await this.#getOrOpen('webgpu', true)
     } catch (error) {
       if (!(error instanceof TrecvitError)) throw error
-      return this.#instead(error.message)
+      return this.#fallBackToCpu(error.message)
     }
   }
 
-  #instead(reason: string): Promise<Engine> {
+  #fallBackToCpu(reason: string): Promise<Engine> {
     this.#fallback = reason
     return this.get('wasm')
   }
 
-  /** Opens an engine. A failure is not kept, so the next caller tries again. */
-  #take(kind: Kind, hardwareOnly: boolean): Promise<Engine> {
+  /** Returns the engine of a kind, or opens it. After a failure the next caller tries again. */
+  #getOrOpen(kind: Kind, hardwareOnly: boolean): Promise<Engine> {
     const found = this.#opened.get(kind)
     if (found) return found
     const opening = this.#open(kind, hardwareOnly)

@@ -22,7 +22,8 @@ export interface Job {
    * issues the work on the device.
    */
   prepare(engine: Engine): Promise<(state: StreamState, frame: number) => Promise<Result>>
-  failed(error: unknown): void
+  /** Called once instead of using a result. */
+  reject(error: unknown): void
 }
 
 /** One operation of a session, from which a job is made. */
@@ -49,7 +50,7 @@ export interface Task<T, R> {
 export function jobOf<T, R>(
   task: Task<T, R>,
   resolve: (result: R) => void,
-  failed: (error: unknown) => void,
+  reject: (error: unknown) => void,
 ): Job {
   const { frames = 0, alone = true, bytes = 0 } = task
   const prepare: Job['prepare'] = async (engine) => {
@@ -59,5 +60,5 @@ export function jobOf<T, R>(
       return { use: () => resolve(task.done(result)), drop: () => task.drop?.(result) }
     }
   }
-  return { frames, alone, bytes, prepare, failed }
+  return { frames, alone, bytes, prepare, reject }
 }

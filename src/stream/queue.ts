@@ -45,7 +45,7 @@ export class Queue {
     }
     this.#jobs.push(job)
     this.#bytes += job.bytes
-    signal?.addEventListener('abort', () => this.#remove(job) && job.failed(signal.reason), {
+    signal?.addEventListener('abort', () => this.#remove(job) && job.reject(signal.reason), {
       once: true,
     })
   }

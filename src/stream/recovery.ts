@@ -5,35 +5,38 @@ import { messageOf, TrecvitError } from '../base/error.ts'
 import type { Program } from '../program/program.ts'
 import type { Chunk, History } from './history.ts'
 
-/** The engine that a session runs on, with the state of the session on it. */
-export interface Place {
+/** An engine, and the state of a session in its memory. */
+export interface Placement {
   readonly engine: Engine
   readonly state: StreamState
 }
 
 /**
- * Consecutive losses without a result after which a stream moves from the GPU to the CPU, or fails
- * on the CPU.
+ * Devices that a session may lose in a row, without a result in between. After one more, it moves
+ * from the GPU to the CPU. On the CPU its waiting jobs are rejected.
  */
 const MAX_LOSSES = 3
 
 /**
- * The place of a session, and its next place after the device was lost.
+ * The placement of a session. After a device loss it opens another engine and computes the state
+ * again there.
  *
- *   no place ── settle: state from the history ──▶ place ── leave ──▶ no place
+ *   no placement ── ensurePlacement: state from the history ──▶ placement
+ *     ▲                                                            │
+ *     └────────── freeState: device lost, job failed, closed ──────┘
  */
 export class Recovery {
   readonly #engines: EngineSource
   readonly #history: History
   readonly #programOf: (chunk: Chunk) => Program
   readonly #createState: (engine: Engine) => Promise<StreamState>
-  #place: Place | undefined
-  /** The engine of the next place, if it was chosen. */
+  #placement: Placement | undefined
+  /** The engine for the next placement. Undefined: the current engine of the model. */
   #next: Engine | undefined
   #losses = 0
 
   /**
-   * Makes a session without a place.
+   * Makes the recovery of a session that has no placement yet.
    * @param programOf returns the program that runs a chunk
    * @param createState allocates the state of the session on an engine, all zero
    */
@@ -49,17 +52,18 @@ export class Recovery {
     this.#createState = createState
   }
 
-  /** The engine that the session runs on, or will. */
+  /** The engine of the session, or the engine that it will use next. */
   get engine(): Engine {
-    return this.#place?.engine ?? this.#next ?? this.#engines.current
+    return this.#placement?.engine ?? this.#next ?? this.#engines.current
   }
 
   /**
-   * Returns the place, even if its engine is lost: the next job there finds that out. Without a
-   * place, computes the state of the answered frames on the next engine.
+   * Returns the placement, even if its engine is lost: the next job finds that out. Without a
+   * placement, allocates a state on the next engine and computes it from the history.
+   * @throws Error if the engine is lost meanwhile
    */
-  async settle(): Promise<Place> {
-    if (this.#place) return this.#place
+  async ensurePlacement(): Promise<Placement> {
+    if (this.#placement) return this.#placement
     const engine = (this.#next ??= this.#engines.current)
     throwIfLost(engine)
     const state = await this.#createState(engine)
@@ -73,60 +77,62 @@ export class Recovery {
       state.dispose()
       throw error
     }
-    return (this.#place = { engine, state })
+    return (this.#placement = { engine, state })
   }
 
   /**
    * Allocates the state of the session on an engine of another kind.
    * @throws TrecvitError if there is no such device
    */
-  async open(kind: Kind): Promise<Place> {
+  async open(kind: Kind): Promise<Placement> {
     const engine = await this.#engines.get(kind)
     return { engine, state: await this.#createState(engine) }
   }
 
-  /** Frees the state. */
-  leave(): void {
-    this.#place?.state.dispose()
-    this.#place = undefined
+  /** Frees the state, and with it the placement. */
+  freeState(): void {
+    this.#placement?.state.dispose()
+    this.#placement = undefined
   }
 
-  /** Moves to another place, whose state is that of the answered frames. */
-  move(place: Place): void {
-    this.leave()
-    this.#place = place
-    this.#next = place.engine
+  /** Moves to another placement, whose state is that of the answered frames. */
+  move(placement: Placement): void {
+    this.freeState()
+    this.#placement = placement
+    this.#next = placement.engine
   }
 
   /**
-   * Whether an error means that the device is lost. On a GPU an error that is no TrecvitError
-   * counts as a loss, too: a result can fail before the device reports its loss.
+   * Whether an error means that the device is lost. On a GPU every error except a TrecvitError
+   * counts as a loss, because a job can fail before the device reports its loss.
    */
-  isLoss(error: unknown): boolean {
+  isDeviceLoss(error: unknown): boolean {
     const { engine } = this
-    return engine.lost !== null || (engine.kind === 'webgpu' && !(error instanceof TrecvitError))
+    return (
+      engine.lossReason !== null || (engine.kind === 'webgpu' && !(error instanceof TrecvitError))
+    )
   }
 
-  /** Called with every result. Resets the count of losses. */
-  succeeded(): void {
+  /** Resets the count of losses in a row. Called after every result. */
+  resetLosses(): void {
     this.#losses = 0
   }
 
   /**
-   * Leaves a lost device and replaces its engine.
+   * Frees the state and replaces the lost engine: by a new one of its kind, or by the CPU.
    * @throws TrecvitError if no engine can be opened, or the CPU was lost too often
    */
-  async replace(error: unknown): Promise<void> {
+  async replaceEngine(error: unknown): Promise<void> {
     const { engine } = this
-    this.leave()
-    const why = engine.lost ?? messageOf(error)
+    this.freeState()
+    const reason = engine.lossReason ?? messageOf(error)
     const losses = ++this.#losses
     try {
-      if (losses <= MAX_LOSSES) this.#next = await this.#engines.replace(engine, why)
-      else if (engine.kind === 'webgpu') this.#next = await this.#engines.get('wasm', why)
+      if (losses <= MAX_LOSSES) this.#next = await this.#engines.replace(engine, reason)
+      else if (engine.kind === 'webgpu') this.#next = await this.#engines.get('wasm', reason)
       else
         throw new TrecvitError(
-          `The CPU backend failed ${losses} times in a row (${why}); ` +
+          `The CPU backend failed ${losses} times in a row (${reason}); ` +
             'the next frame starts it again',
         )
     } catch (error) {
@@ -137,6 +143,6 @@ export class Recovery {
 }
 
 /** @throws Error if the engine is lost */
-export function throwIfLost({ lost }: Engine): void {
-  if (lost !== null) throw new Error(lost)
+export function throwIfLost({ lossReason }: Engine): void {
+  if (lossReason !== null) throw new Error(lossReason)
 }

@@ -4,7 +4,7 @@ import { messageOf, TrecvitError } from '../base/error.ts'
 import type { History } from './history.ts'
 import type { Job, Result } from './job.ts'
 import { Queue } from './queue.ts'
-import { type Place, type Recovery, throwIfLost } from './recovery.ts'
+import { type Placement, type Recovery, throwIfLost } from './recovery.ts'
 
 /** Largest number of jobs under way. With two, a GPU computes a chunk while the next is encoded. */
 const DEPTH: Record<Kind, number> = { wasm: 1, webgpu: 2 }
@@ -20,10 +20,15 @@ interface UnderWay {
  *
  *   idle ── add ──▶ running ── no job left ──▶ idle ── close ──▶ closed
  *
- * `close` lets the jobs finish that were added before. While running, a runner repeats three steps:
- * settle on an engine (recovery.ts), issue jobs, finish the oldest. When a device is lost, all jobs
- * without a result return to the queue and are issued again on the next engine. So each job has one
- * result, in order.
+ * `close` waits for the jobs that were added before. While running, a runner repeats three steps:
+ *
+ *   1. ensurePlacement: an engine, and the state of the session on it (recovery.ts)
+ *   2. issue: start jobs, as many as may be under way
+ *   3. finish: await the oldest job and use its result
+ *
+ * When a device is lost, one of the steps throws. `recover` then returns all jobs without a result
+ * to the queue and replaces the engine (recovery.ts), and the steps start again. So each job has
+ * one result, in order.
  */
 export class Runner {
   readonly #engines: EngineSource
@@ -82,13 +87,13 @@ export class Runner {
     this.#running = true
     while (this.pending) {
       if (this.#engines.closed) {
-        this.#failAll(new TrecvitError('The model was disposed of before its work was done'))
+        this.#rejectAll(new TrecvitError('The model was disposed of before its work was done'))
         break
       }
       try {
-        const place = await this.#recovery.settle()
-        await this.#issue(place)
-        await this.#finish(place)
+        const placement = await this.#recovery.ensurePlacement()
+        await this.#issue(placement)
+        await this.#finish(placement)
       } catch (error) {
         await this.#recover(error)
       }
@@ -98,7 +103,7 @@ export class Runner {
   }
 
   /** Issues as many jobs as may be under way. */
-  async #issue({ engine, state }: Place): Promise<void> {
+  async #issue({ engine, state }: Placement): Promise<void> {
     while (this.#queue.length && this.#underWay.length < DEPTH[engine.kind]) {
       const isAlone = this.#queue.first!.alone || this.#underWay[0]?.job.alone
       if (this.#underWay.length && isAlone) return
@@ -107,11 +112,11 @@ export class Runner {
       try {
         start = await job.prepare(engine)
       } catch (error) {
-        if (engine.lost !== null || !(error instanceof TrecvitError)) {
+        if (engine.lossReason !== null || !(error instanceof TrecvitError)) {
           this.#queue.addFirst([job])
           throw error
         }
-        job.failed(error)
+        job.reject(error)
         continue
       }
       const issued = this.#underWay.reduce((sum, { job }) => sum + job.frames, 0)
@@ -122,34 +127,34 @@ export class Runner {
   }
 
   /** Waits for the oldest job under way. */
-  async #finish({ engine }: Place): Promise<void> {
+  async #finish({ engine }: Placement): Promise<void> {
     const oldest = this.#underWay[0]
     if (!oldest) return
     const result = await oldest.result
     throwIfLost(engine)
     this.#underWay.shift()
-    this.#recovery.succeeded()
+    this.#recovery.resetLosses()
     result.use()
   }
 
   /**
-   * Recovers after an error. After a loss, all jobs without a result are issued again on the next
-   * engine. Otherwise the oldest job has failed, and the state is computed again without it.
+   * Recovers after an error. After a device loss, all jobs without a result are issued again on the
+   * next engine. Any other error rejects the oldest job; the state is computed again without it.
    */
   async #recover(error: unknown): Promise<void> {
     if (this.#engines.closed) return
-    if (!this.#recovery.isLoss(error)) {
-      const failed = this.#underWay.shift()?.job ?? this.#queue.take()
+    if (!this.#recovery.isDeviceLoss(error)) {
+      const failedJob = this.#underWay.shift()?.job ?? this.#queue.take()
       this.#requeue()
-      this.#recovery.leave()
-      // There is none if the only one was aborted while the engine was being prepared.
-      return failed?.failed(asTrecvitError(error))
+      this.#recovery.freeState()
+      // There is no job if the only one was aborted while its placement was being made.
+      return failedJob?.reject(asTrecvitError(error))
     }
     this.#requeue()
     try {
-      await this.#recovery.replace(error)
+      await this.#recovery.replaceEngine(error)
     } catch (error) {
-      this.#failAll(asTrecvitError(error))
+      this.#rejectAll(asTrecvitError(error))
     }
   }
 
@@ -164,14 +169,14 @@ export class Runner {
     this.#queue.addFirst(all.map(({ job }) => job))
   }
 
-  #failAll(error: TrecvitError): void {
+  #rejectAll(error: TrecvitError): void {
     this.#requeue()
-    for (let job = this.#queue.take(); job; job = this.#queue.take()) job.failed(error)
-    this.#recovery.leave()
+    for (let job = this.#queue.take(); job; job = this.#queue.take()) job.reject(error)
+    this.#recovery.freeState()
   }
 
   #close(): void {
-    this.#recovery.leave()
+    this.#recovery.freeState()
     this.#history.clear()
     this.#closed()
   }

@@ -6,7 +6,7 @@ import { type Average, outputsOf, type Program, type State, statesFor } from '..
 import { type Chunk, History } from './history.ts'
 import type { Pixels } from './input.ts'
 import { jobOf, type Task } from './job.ts'
-import { type Place, Recovery } from './recovery.ts'
+import { type Placement, Recovery } from './recovery.ts'
 import { Runner } from './runner.ts'
 
 /** Outputs of one chunk, row-major, by name. */
@@ -24,7 +24,7 @@ export interface AdvanceOptions {
 
 /**
  * b videos with their states. Every method that computes adds a job to the runner (runner.ts). Jobs
- * run in order, also after a device is lost.
+ * run in order. After a device loss the session continues on another engine (recovery.ts).
  */
 export class Session {
   /** Batch size. */
@@ -159,28 +159,28 @@ export class Session {
 
   /**
    * Moves the session to another engine, with its state.
-   * @throws TrecvitError if there is no such device; the session then stays where it is
+   * @throws TrecvitError if there is no such device; the session then stays on its engine
    */
   move(kind: Kind): Promise<void> {
     return this.#enqueue({
       prepare: async () => {
-        const place = await this.#recovery.open(kind)
+        const placement = await this.#recovery.open(kind)
         return async (state) => {
           try {
             const values = await state.read()
-            await place.state.write(values)
-            return { place, values }
+            await placement.state.write(values)
+            return { placement, values }
           } catch (error) {
-            place.state.dispose()
+            placement.state.dispose()
             throw error
           }
         }
       },
-      done: ({ place, values }: { place: Place; values: Float32Array[] }) => {
-        this.#recovery.move(place)
+      done: ({ placement, values }: { placement: Placement; values: Float32Array[] }) => {
+        this.#recovery.move(placement)
         this.#history.save(this.frame, values)
       },
-      drop: ({ place }) => place.state.dispose(),
+      drop: ({ placement }) => placement.state.dispose(),
     })
   }
 
@@ -212,7 +212,7 @@ export class Session {
       frames: 0,
       alone: false,
       bytes: 0,
-      failed: () => (this.#saving = false),
+      reject: () => (this.#saving = false),
       prepare:
         async ({ kind }) =>
         async (state) => {

@@ -7,11 +7,12 @@ export interface Machine {
   readonly threads: number
   readonly memory: Memory
   /** Why the machine can no longer be used, or null. */
-  readonly failure: string | null
+  readonly lossReason: string | null
   /**
    * Runs steps. Their inputs and outputs must not be used until they are done.
    * @param timeout seconds after which a worker that does not answer is ended
-   * @throws TrecvitError if a worker failed. The machine can then no longer be used (`failure`).
+   * @throws TrecvitError if a worker failed. `lossReason` then says why, and the machine can no
+   * longer be used.
    */
   run(steps: StepRange, timeout?: number): Promise<void>
   dispose(): void
@@ -24,7 +25,7 @@ const PAUSE = 8
 export class CallerThread implements Machine {
   readonly threads: number = 1
   readonly memory: Instance
-  readonly failure: string | null = null
+  readonly lossReason: string | null = null
   #yieldedAt = 0
 
   constructor(memory: Instance) {

@@ -38,7 +38,7 @@ export class Thread {
   private constructor(url: string | URL | undefined) {
     this.#worker = startWorker(script, url, {
       message: (data) => this.#receive(data as Reply),
-      failed: (reason) => this.end(failed(reason)),
+      failed: (reason) => this.end(threadError(reason)),
     })
     this.#worker.keep(false)
     this.#watchdog = setInterval(() => this.#tick(), 1000)
@@ -63,16 +63,16 @@ export class Thread {
     [timeout, ...further]: readonly number[] = START_TIMEOUTS,
   ): Promise<{ readonly thread: Thread; readonly size: number }> {
     const thread = new Thread(url)
-    let late = false
+    let timedOut = false
     const timer = setTimeout(() => {
-      late = true
-      thread.end(failed('it does not start'))
+      timedOut = true
+      thread.end(threadError('it does not start'))
     }, timeout)
     try {
       return { thread, size: await thread.call<number>('open', args) }
     } catch (error) {
       thread.end(error as Error)
-      if (late && further.length) return Thread.open(url, args, further)
+      if (timedOut && further.length) return Thread.open(url, args, further)
       throw error
     } finally {
       clearTimeout(timer)
@@ -106,7 +106,7 @@ export class Thread {
   end(error: Error): void {
     if (this.#failure) return
     this.#failure = error
-    forgotten.unregister(this)
+    owners.unregister(this)
     clearInterval(this.#watchdog)
     for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()
@@ -115,30 +115,31 @@ export class Thread {
 
   #tick(): void {
     for (const call of this.#waiting.values()) {
-      if (--call.left < 0) return this.end(failed('it does not answer'))
+      if (--call.left < 0) return this.end(threadError('it does not answer'))
     }
   }
 
   #receive({ id, result, error }: Reply): void {
     const waiting = id === undefined ? undefined : this.#waiting.get(id)
     if (!waiting) {
-      if (error !== undefined) this.end(failed(error))
+      if (error !== undefined) this.end(threadError(error))
       return
     }
     this.#waiting.delete(id!)
     if (!this.#waiting.size) this.#worker.keep(false)
     if (error === undefined) waiting.resolve(result as never)
-    else waiting.reject(failed(error))
+    else waiting.reject(threadError(error))
   }
 }
 
-const failed = (why: string): TrecvitError =>
+const threadError = (why: string): TrecvitError =>
   new TrecvitError(`A thread of the CPU backend failed (${why})`, { cause: why })
 
 const disposed = (): TrecvitError =>
   new TrecvitError('The model was disposed of before its work was done')
 
-const forgotten = new FinalizationRegistry<Thread>((thread) => thread.end(disposed()))
+/** Ends the thread of each registered owner that became garbage. */
+const owners = new FinalizationRegistry<Thread>((thread) => thread.end(disposed()))
 
 /**
  * Ends threads once their owner is garbage, because workers do not end by themselves. A thread that
@@ -146,7 +147,7 @@ const forgotten = new FinalizationRegistry<Thread>((thread) => thread.end(dispos
  * never become garbage.
  */
 export function endWith(owner: object, threads: readonly Thread[]): void {
-  for (const thread of threads) forgotten.register(owner, thread, thread)
+  for (const thread of threads) owners.register(owner, thread, thread)
 }
 
 /** Ends threads. Their unanswered calls reject with the error. */

@@ -55,7 +55,7 @@ export class ThreadPool implements Machine {
     return new ThreadPool([thread], new RemoteMemory(thread, size))
   }
 
-  get failure(): string | null {
+  get lossReason(): string | null {
     return this.#threads.find(({ failure }) => failure !== null)?.failure ?? null
   }
 

@@ -84,8 +84,8 @@ export class WasmBackend implements Backend {
     return WasmState.create(this.#resources, states, average)
   }
 
-  get failure(): string | null {
-    return this.#resources.machine.failure
+  get lossReason(): string | null {
+    return this.#resources.machine.lossReason
   }
 
   /** Ends the machine, which frees its memory. */

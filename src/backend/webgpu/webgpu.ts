@@ -20,7 +20,7 @@ const FLUSH = 1 << 25
 /** A GPU, through WebGPU. It computes in float32. Matrices may be stored in float16. */
 export class WebGpuBackend implements Backend {
   readonly device: Device
-  failure: string | null = null
+  lossReason: string | null = null
   readonly #resources: Resources
   readonly #halves: Halves
   #written = 0
@@ -34,7 +34,7 @@ export class WebGpuBackend implements Backend {
       reason: null,
       gpu: { ...Pipelines.of(device).capabilities, toggles },
     }
-    void device.lost.then(({ message, reason }) => (this.failure ??= message || reason))
+    void device.lost.then(({ message, reason }) => (this.lossReason ??= message || reason))
     this.#resources = resources
     this.#halves = new Halves(device.queue)
   }
