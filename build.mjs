@@ -1,14 +1,22 @@
-// npm run build: src/program/ops → build/operations.ts and docs/operations.md; gpu/ →
-// build/shaders.txt; assembly/lib/tile.mjs → build/tile.ts; AssemblyScript → build/*.wasm (tile.mjs
-// tells why its passes are listed); the same with the operations of training → build/train;
-// esbuild → build/worker.txt, then dist/*.js with all inlined; tsc → dist/*.d.ts.
+// Builds the package: `npm run build`.
+//
+//   assembly/lib/tile.mjs   ──▶ build/tile.ts         inner loops of the products
+//   src/program/ops         ──▶ build/operations.ts   argument classes and op codes of the kernels
+//                               docs/operations.md
+//   gpu                     ──▶ build/shaders.txt
+//   assembly, build/*.ts    ──▶ build/*.wasm          compiled only if a source has changed
+//   src                     ──▶ dist/*.js             wasm and shaders are inlined
+//                               dist/*.d.ts
+//
+// build/train has the same files with the operations of training added.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmod, copyFile, mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 import { tile } from './assembly/lib/tile.mjs'
 
-/** `node build.mjs --inference` leaves out trecvit/train, half of the time of a first build. */
+/** `node build.mjs --inference` skips trecvit/train. A first build then takes half the time. */
 const withTraining = !process.argv.includes('--inference')
 
 const { dependencies, peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
@@ -21,15 +29,15 @@ const run = (script, ...args) =>
       .on('exit', ended)
   })
 
-/** A shader without its comments and spare spaces, which are half of it. */
-const bare = (wgsl) =>
+/** Returns a shader without comments and redundant spaces, which are half of its size. */
+const minified = (wgsl) =>
   wgsl
     .replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
     .replace(/\s+/g, ' ')
     .replace(/ ?([{}();,]) ?/g, '$1')
     .trim()
 
-/** Exports of a TypeScript file, which older Node cannot import. */
+/** Imports a TypeScript file, which older Node cannot. */
 async function load(path) {
   const { outputFiles } = await build({
     entryPoints: [path],
@@ -41,7 +49,7 @@ async function load(path) {
   return import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`)
 }
 
-/** The hash of what kernels are made of, which stands beside them in build/. */
+/** Returns the hash of the sources of kernels. It is stored beside them in build/. */
 async function sourceHash(folders, generated) {
   const hash = createHash('sha256')
   const files = []
@@ -53,32 +61,27 @@ async function sourceHash(folders, generated) {
   return hash.digest('hex')
 }
 
-/** Whether the kernels of a target are up to date; then they get the date of today, for tests. */
+/** Returns whether the compiled kernels of a target are up to date. */
 async function isBuilt(outFile, hash) {
   const built = await readFile(`${outFile}.sha256`, 'utf8').catch(() => '')
-  if (built !== hash) return false
-  const now = new Date()
-  return utimes(outFile, now, now).then(
-    () => true,
-    () => false,
-  )
+  return built === hash && existsSync(outFile)
 }
 
 async function compile({ entry, target, outFile, hash }) {
-  // A build that is interrupted may still write the file.
+  // Without its hash, a file of an interrupted build is compiled again.
   await rm(`${outFile}.sha256`, { force: true })
   const asc = 'node_modules/assemblyscript/bin/asc.js'
   await run(asc, entry, '--target', target, '--outFile', outFile)
   await writeFile(`${outFile}.sha256`, hash)
 }
 
-/** Imports that match are left to a file that is built by itself. */
-const elsewhere = (filter, path) => ({
+/** Returns a plugin that replaces matching imports by an import of a file built separately. */
+const external = (filter, path) => ({
   name: path,
   setup: (bundle) => bundle.onResolve({ filter }, () => ({ path, external: true })),
 })
 
-/** How modules are built. */
+/** Options of esbuild for modules. */
 const modules = {
   bundle: true,
   splitting: true,
@@ -102,31 +105,26 @@ await writeFile('build/train/shaders.txt', await trainingShaders())
 await writeFile('docs/operations.md', await (await load('scripts/reference.ts')).reference())
 const { targets } = JSON.parse(await readFile('asconfig.json', 'utf8'))
 const inference = ['build/operations.ts']
-const training = ['build/train/operations.ts', 'build/train/index.ts']
-const builds = [
-  {
-    ...{ entry: 'assembly/index.ts', folder: 'build' },
-    hash: await sourceHash(['assembly', 'assembly/lib'], inference),
-  },
-  {
-    ...{ entry: 'build/train/index.ts', folder: 'build/train' },
-    hash: await sourceHash(
-      ['assembly', 'assembly/lib', 'assembly/train', 'assembly/train/lib'],
-      [...inference, ...training],
-    ),
-  },
-].slice(0, withTraining ? 2 : 1)
+const training = [...inference, 'build/train/operations.ts', 'build/train/index.ts']
+const folders = ['assembly', 'assembly/lib']
+const inferenceKernels = {
+  entry: 'assembly/index.ts',
+  folder: 'build',
+  hash: await sourceHash(folders, inference),
+}
+const trainingKernels = {
+  entry: 'build/train/index.ts',
+  folder: 'build/train',
+  hash: await sourceHash([...folders, 'assembly/train', 'assembly/train/lib'], training),
+}
+const builds = withTraining ? [inferenceKernels, trainingKernels] : [inferenceKernels]
 const stale = []
 for (const { entry, folder, hash } of builds)
   for (const [target, { outFile: file }] of Object.entries(targets)) {
     const outFile = `${folder}/${file}`
     if (!(await isBuilt(outFile, hash))) stale.push({ entry, target, outFile, hash })
   }
-await Promise.all([
-  // Each a process, and beside them the types.
-  ...stale.map(compile),
-  run('node_modules/typescript/bin/tsc'),
-])
+await Promise.all([...stale.map(compile), run('node_modules/typescript/bin/tsc')])
 await build({
   entryPoints: ['src/backend/wasm/worker.ts'],
   outfile: 'build/worker.txt',
@@ -156,28 +154,28 @@ await build({
       name: 'shaders',
       setup: (bundle) =>
         bundle.onLoad({ filter: /shaders\.txt$/ }, async ({ path }) => ({
-          contents: (await readFile(path, 'utf8')).split('\f').map(bare).join('\f'),
+          contents: (await readFile(path, 'utf8')).split('\f').map(minified).join('\f'),
           loader: 'text',
         })),
     },
-    elsewhere(/weights\/index\.ts$/, './weights/index.js'),
-    // From the command line: the build of inference has no such file.
-    elsewhere(/^\.\.\/train\/index\.ts$/, '../train/index.js'),
-    elsewhere(/\/npz\.ts$/, './weights/npz.js'),
+    external(/weights\/index\.ts$/, './weights/index.js'),
+    // The command line imports it on demand: a build with --inference has no such file.
+    external(/^\.\.\/train\/index\.ts$/, '../train/index.js'),
+    external(/\/npz\.ts$/, './weights/npz.js'),
   ],
   external: ['node:*', ...Object.keys({ ...dependencies, ...peerDependencies })],
 })
-// Weights by name and .npz files, their format, are loaded on demand. They have copies of what they
-// share with the core, so that they do not split it into more chunks. Only the class of errors must
-// be one.
+// Weights by name and .npz files are loaded on demand. They contain copies of the code that they
+// share with the core, so that the core is not split into more chunks. They share only the error
+// class, for `instanceof`.
 await build({
   ...modules,
   entryPoints: ['src/weights/index.ts', 'src/checkpoint/npz.ts'],
   entryNames: '[name]',
   outdir: 'dist/weights',
   plugins: [
-    elsewhere(/\/(base\/error|platform\/platform)\.ts$/, '../shared.js'),
-    elsewhere(/motion\.ts$/, '../motion.js'),
+    external(/\/(base\/error|platform\/platform)\.ts$/, '../shared.js'),
+    external(/motion\.ts$/, '../motion.js'),
   ],
 })
 await copyFile('build/trecvit.wasm', 'dist/trecvit.wasm')
