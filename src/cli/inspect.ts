@@ -3,7 +3,7 @@
  */
 import { type Command, Option } from 'commander'
 import type { TensorInfo } from '../checkpoint/reader.ts'
-import { type Config, configOf, type Size, sizeNames } from '../model/config.ts'
+import { type Config, configOf, hasClassHead, type Size, sizeNames } from '../model/config.ts'
 import type { Description } from './describe.ts'
 import { givenConfig } from './model.ts'
 import { addConfigOptions, type ConfigOptions, integer } from './options.ts'
@@ -213,12 +213,12 @@ function facts(
     ],
     [
       'head',
-      config.numClasses
+      hasClassHead(config)
         ? `${config.numClasses} classes on ${config.repSize} features, pooling ${poolType}`
         : 'none (features only)',
     ],
     ['clip', `${config.framesPerClip} frames${from('framesPerClip')}`],
-    ...(config.numClasses ? [['labels', named]] : []),
+    ...(hasClassHead(config) ? [['labels', named]] : []),
     ['work', `${work.gflopPerFrame.toFixed(work.gflopPerFrame < 1 ? 4 : 2)} GFLOP a frame`],
     [
       'memory',

@@ -39,6 +39,9 @@ export interface Config {
   readonly useMlp: boolean
 }
 
+/** Returns whether a model has a class head; without one it is an encoder. */
+export const hasClassHead = ({ numClasses }: Pick<Config, 'numClasses'>): boolean => numClasses > 0
+
 /** width, depth, mlpDim, numHeads of the official sizes (trecvit/utils.py decode_variant). */
 const sizes = {
   mu: [32, 1, 128, 2],
@@ -118,7 +121,7 @@ export function checkConfig(config: Config): void {
   ] as const)
     integer(field, config[field], 1)
   integer('numClasses', config.numClasses, 0)
-  integer('repSize', config.repSize, config.numClasses > 0 ? 1 : 0)
+  integer('repSize', config.repSize, hasClassHead(config) ? 1 : 0)
   for (const field of ['imageSize', 'patchSize'] as const) {
     const value = config[field]
     if (!Array.isArray(value) || value.length !== 2)

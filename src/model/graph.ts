@@ -2,7 +2,7 @@
 import type { MatrixDType } from '../backend/backend.ts'
 import type { AverageKind, Program } from '../program/program.ts'
 import { Recorder } from '../program/record.ts'
-import { type Config, encoderOf } from './config.ts'
+import { type Config, encoderOf, hasClassHead } from './config.ts'
 import { recordEncoder, recordTokens } from './encoder/graph.ts'
 import { readBy, recordClassification } from './heads/classification.ts'
 import { type ReadOut, readOutsOf } from './readout.ts'
@@ -44,7 +44,7 @@ export function recordModel(
   const ops = new Recorder(b, t, weights)
   const encoder = encoderOf(config)
   const [height, width] = config.imageSize
-  const hasHead = config.numClasses > 0
+  const hasHead = hasClassHead(config)
 
   const pixels = ops.pixels(height, width, pixelType)
   const tokens = recordTokens(ops, encoder, pixels)

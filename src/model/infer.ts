@@ -1,6 +1,6 @@
 import { TrecvitError } from '../base/error.ts'
 import { scalesOf } from '../program/program.ts'
-import { type Config, checkConfig } from './config.ts'
+import { type Config, checkConfig, hasClassHead } from './config.ts'
 import { spatialPath, temporalPath } from './encoder/graph.ts'
 import { int8Parameters, parametersOf } from './weights.ts'
 
@@ -147,7 +147,7 @@ export function checkTensors(
   }
   return [...tensors.keys(), ...skipped.keys()].filter((name) => {
     if (known.has(name)) return false
-    const inModel = PART.test(name) && !(config.numClasses === 0 && name.startsWith('decoder/'))
+    const inModel = PART.test(name) && (hasClassHead(config) || !name.startsWith('decoder/'))
     if (inModel)
       throw new TrecvitError(
         skipped.get(name) ??

@@ -10,7 +10,7 @@ import { checkStreamOptions, restore, Stream } from '../stream/stream.ts'
 import type { ReadOptions } from '../video/read.ts'
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts'
 import { ClassStream } from './classStream.ts'
-import { type Config, windowOf } from './config.ts'
+import { type Config, hasClassHead, windowOf } from './config.ts'
 import { type FeatureStream, type FrameFeatures, featureAnswers } from './features.ts'
 import { type ForwardResult, features, forward, profile, runWhole, type Timing } from './forward.ts'
 import { type ClassStreamOptions, classAnswers } from './heads/classification.ts'
@@ -241,7 +241,7 @@ export class TRecViT {
   }
 
   #wantHead(what: string): void {
-    if (this.config.numClasses === 0)
+    if (!hasClassHead(this.config))
       throw new TrecvitError(`"${what}" expected a model with a class head; use "features"`)
   }
 }

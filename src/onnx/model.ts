@@ -1,4 +1,4 @@
-import type { Config } from '../model/config.ts'
+import { type Config, hasClassHead } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'
 import type { Style } from './context.ts'
 import type { FloatType, Graph } from './graph.ts'
@@ -27,7 +27,7 @@ export function writeModel(
   weights: Weights,
   { graph, frames, dtype, attention = 'plain' }: ModelOptions,
 ): Graph {
-  const hasHead = config.numClasses > 0
+  const hasHead = hasClassHead(config)
   const program = recordModel(config, {
     b: 1,
     t: frames,

@@ -1,6 +1,6 @@
 import type { NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
-import { type Config, checkConfig, encoderOf } from '../model/config.ts'
+import { type Config, checkConfig, encoderOf, hasClassHead } from '../model/config.ts'
 import type { LoadOptions } from '../model/options.ts'
 import { TRecViT } from '../model/trecvit.ts'
 import { parametersOf, weightTable } from '../model/weights.ts'
@@ -53,7 +53,7 @@ export class Trainer {
   ): Promise<Trainer> {
     checkTrainerOptions(options)
     checkConfig(config)
-    if (config.numClasses === 0)
+    if (!hasClassHead(config))
       throw new TrecvitError('Config "numClasses" expected at least 1 to train a classifier, got 0')
     const weights = trainingWeights(encoderOf(config), parametersOf(config), weightTable(config))
     const optimizer = await Optimizer.open(weights, parameters, options)

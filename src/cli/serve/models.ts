@@ -4,6 +4,7 @@
 import { InvalidArgumentError } from 'commander'
 import { TrecvitError } from '../../base/error.ts'
 import { quote } from '../../base/quote.ts'
+import { hasClassHead } from '../../model/config.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import { openModel } from '../model.ts'
 import type { ModelOptions } from '../options.ts'
@@ -56,7 +57,7 @@ export async function openModels(
   const models = new Map<string, TRecViT>()
   for (const { name, source } of sources) {
     const model = await openModel({ ...options, model: source }, signal, workerUrl)
-    if (model.config.numClasses === 0)
+    if (!hasClassHead(model.config))
       throw new TrecvitError(
         '"serve" expected a model with a class head, ' +
           `${quote(source)} has an encoder only; use "features"`,

@@ -8,16 +8,17 @@ import type { Tensor } from '../../program/program.ts'
 import type { Recorder } from '../../program/record.ts'
 import type { Outputs } from '../../stream/session.ts'
 import type { StreamOptions, ToAnswer } from '../../stream/stream.ts'
-import type { Config } from '../config.ts'
+import { type Config, hasClassHead } from '../config.ts'
 import type { Select } from '../encoder/graph.ts'
 import { dense } from '../layers.ts'
 import type { ReadOut } from '../readout.ts'
 import { TensorTable } from '../tensorTable.ts'
 
-/** Returns the tensors of the head; none without classes. */
-export function classificationTensors({ width, repSize, numClasses }: Config): TensorTable {
+/** Returns the tensors of the head; none if the model has no head. */
+export function classificationTensors(config: Config): TensorTable {
   const table = new TensorTable('f32')
-  if (numClasses > 0) {
+  if (hasClassHead(config)) {
+    const { width, repSize, numClasses } = config
     table.dense('decoder/pre_logits', [width], [repSize])
     table.dense('decoder/cls_head', [repSize], [numClasses])
   }
