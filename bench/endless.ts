@@ -3,9 +3,10 @@
  * Option: --frames 100000
  */
 
-import { machine, randomFrame } from '../src/bench/lib/engine.ts'
+import { machineFacts } from '../src/bench/lib/machineFacts.ts'
 import { memoryUse, watchMemories } from '../src/bench/lib/memory.ts'
 import { type Options, settingsOf } from '../src/bench/lib/options.ts'
+import { randomFrame } from '../src/bench/lib/randomModel.ts'
 import type { Report } from '../src/bench/lib/report.ts'
 import { median, quantile } from '../src/bench/lib/stats.ts'
 import { checkpointBytes, randomCheckpoint } from '../src/bench/lib/weights.ts'
@@ -81,7 +82,7 @@ export async function bench(options: Options): Promise<Report> {
   return {
     bench: 'endless',
     facts: {
-      ...machine(model.device),
+      ...machineFacts(model.device),
       frames,
       seconds: Math.round((performance.now() - begin) / 1000),
     },

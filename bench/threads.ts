@@ -4,8 +4,9 @@
  */
 
 import { TrecvitError } from '../src/base/error.ts'
-import { createEngine, machine, randomFrame } from '../src/bench/lib/engine.ts'
+import { machineFacts } from '../src/bench/lib/machineFacts.ts'
 import { type Options, settingsOf } from '../src/bench/lib/options.ts'
+import { createRandomModel, randomFrame } from '../src/bench/lib/randomModel.ts'
 import type { Report } from '../src/bench/lib/report.ts'
 import { median, type Sample, time, warm } from '../src/bench/lib/stats.ts'
 import { type Config, configOf, type Size } from '../src/model/config.ts'
@@ -42,17 +43,20 @@ export async function bench(options: Options): Promise<Report> {
   let facts = {}
   for (const size of sizes.split(',')) {
     const config = size === 'small' ? small : configOf(size as Size)
-    const engines = [await createEngine(config, 1), await createEngine(config, 1, { threads })]
+    const models = [
+      await createRandomModel(config, 1),
+      await createRandomModel(config, 1, { threads }),
+    ]
     const pixels = randomFrame(config, 0)
     const samples: [Sample[], Sample[]] = [[], []]
-    for (const engine of engines) await warm(() => engine.advance(pixels))
+    for (const model of models) await warm(() => model.advance(pixels))
     for (
       let [round, start] = [0, performance.now()];
       round < 5 || performance.now() - start < 1000 * seconds;
       round++
     ) {
       for (const which of round % 2 ? [0, 1] : [1, 0])
-        samples[which]!.push(await time(() => engines[which]!.advance(pixels)))
+        samples[which]!.push(await time(() => models[which]!.advance(pixels)))
     }
     // Ratios are taken within a round: other load on the machine mostly affects both frames of a
     // round.
@@ -67,8 +71,8 @@ export async function bench(options: Options): Promise<Report> {
     )
     if (threads === 2 && faster < (LEAST[size as Size] ?? 1))
       missed.push(`${size} ${faster.toFixed(2)} times`)
-    facts = machine(engines[1]!.backend.device)
-    for (const engine of engines) engine.backend.dispose()
+    facts = machineFacts(models[1]!.backend.device)
+    for (const model of models) model.backend.dispose()
   }
   return {
     bench: 'threads',

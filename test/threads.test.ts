@@ -14,7 +14,7 @@ import { compile } from '../src/backend/wasm/builds.ts'
 import { openMachine } from '../src/backend/wasm/open.ts'
 import { ThreadPool } from '../src/backend/wasm/threadPool.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
-import { createEngine, randomFrame } from '../src/bench/lib/engine.ts'
+import { createRandomModel, randomFrame } from '../src/bench/lib/randomModel.ts'
 import { configOf, TRecViT, TrecvitError } from '../src/index.ts'
 import { recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
@@ -89,7 +89,7 @@ function spent(): number {
 describe('the event loop', () => {
   test('is occupied for less than 4 ms by a frame', async () => {
     const config = configOf('S', { depth: 4 })
-    const engine = await createEngine(config, 1, { threads: 2 })
+    const engine = await createRandomModel(config, 1, { threads: 2 })
     const pixels = randomFrame(config, 0)
     for (let frame = 0; frame < 2; frame++) await engine.advance(pixels)
     const before = spent()

@@ -5,8 +5,8 @@
  * --build simd --dtype f32 --attention fused|plain (onnxruntime) --most 1
  */
 import { type Monitor, unmonitored } from '../../src/bench/lib/bench.ts'
-import { buildOf, dtypes } from '../../src/bench/lib/engine.ts'
 import { type Options, oneOf, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
+import { buildOf, dtypes } from '../../src/bench/lib/randomModel.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
 import type { Config, Size } from '../../src/model/config.ts'
 import { writeModel } from '../../src/onnx/model.ts'

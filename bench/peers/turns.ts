@@ -1,7 +1,8 @@
 import type { MatrixDType } from '../../src/backend/backend.ts'
 import type { Build } from '../../src/backend/wasm/builds.ts'
 import { type Monitor, shouldContinue } from '../../src/bench/lib/bench.ts'
-import { createEngine, machine, randomFrame } from '../../src/bench/lib/engine.ts'
+import { machineFacts } from '../../src/bench/lib/machineFacts.ts'
+import { createRandomModel, randomFrame } from '../../src/bench/lib/randomModel.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
 import { median, quantile, type Sample, time, warm } from '../../src/bench/lib/stats.ts'
 import { randomCheckpoint } from '../../src/bench/lib/weights.ts'
@@ -50,20 +51,20 @@ export async function takeTurns(
   const config = configOf(size)
   // Quantised matrices are another model, so only times are compared.
   const tolerance = dtype === 'int8' ? 1 : MAX_DIFFERENCE
-  const engine = await createEngine(config, SEED, { threads, build, dtype })
+  const model = await createRandomModel(config, SEED, { threads, build, dtype })
   const peer = await open(config, await collectWeights(randomCheckpoint(config, SEED), config))
   const frames = Array.from({ length: COMPARED }, (_, index) => randomFrame(config, index))
   let difference = 0
   for (const frame of frames)
     difference = Math.max(
       difference,
-      distance((await engine.advance(frame))['logits']!, await peer.advance(frame)),
+      distance((await model.advance(frame))['logits']!, await peer.advance(frame)),
     )
 
   const ours: Sample[] = []
   const theirs: Sample[] = []
   const sides = [
-    [ours, (frame: Float32Array) => engine.advance(frame)],
+    [ours, (frame: Float32Array) => model.advance(frame)],
     [theirs, (frame: Float32Array) => peer.advance(frame)],
   ] as const
   for (const [, advance] of sides) await warm(() => advance(frames[0]!))
@@ -76,10 +77,10 @@ export async function takeTurns(
       samples.push(await time(() => advance(frames[round % COMPARED]!)))
     }
   }
-  engine.backend.dispose()
+  model.backend.dispose()
   const fits = difference <= tolerance
   const facts = {
-    ...machine(engine.backend.device),
+    ...machineFacts(model.backend.device),
     size,
     rounds: ours.length,
     dtype,

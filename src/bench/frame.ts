@@ -6,9 +6,16 @@ import { configOf } from '../model/config.ts'
 import { flopsOf } from '../program/listing.ts'
 import type { Step } from '../program/program.ts'
 import { type Monitor, part, shouldContinue, unmonitored } from './lib/bench.ts'
-import { buildOf, createEngine, dtypes, type Engine, machine, randomFrame } from './lib/engine.ts'
+import { machineFacts } from './lib/machineFacts.ts'
 import { memoryUse, watchMemories } from './lib/memory.ts'
 import { type Options, oneOf, settingsOf, sizesOf } from './lib/options.ts'
+import {
+  buildOf,
+  createRandomModel,
+  dtypes,
+  type RandomModel,
+  randomFrame,
+} from './lib/randomModel.ts'
 import type { Bar, Report, Table } from './lib/report.ts'
 import { median, now, quantile, type Sample, since, time, warm } from './lib/stats.ts'
 import { kindOf, trafficOf } from './lib/steps.ts'
@@ -33,7 +40,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
   const frames: Record<string, string | number>[] = []
   const tables: Table[] = []
   const bars: Bar[] = []
-  let facts = machine({ kernels: build, threads })
+  let facts = machineFacts({ kernels: build, threads })
   for (const [index, size] of sizes.entries()) {
     const [timing, profiling] = [
       part(part(monitor, index, sizes.length), 0, 2),
@@ -41,16 +48,16 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
     ]
     if (!(await shouldContinue(timing, 0))) break
     const before = await memoryUse()
-    const engine = await createEngine(configOf(size), 1, { threads, build, dtype })
-    const pixels = randomFrame(engine.config, 0)
-    await warm(() => engine.advance(pixels), 500 * Math.min(1, seconds))
+    const model = await createRandomModel(configOf(size), 1, { threads, build, dtype })
+    const pixels = randomFrame(model.config, 0)
+    await warm(() => model.advance(pixels), 500 * Math.min(1, seconds))
 
     const samples: Sample[] = []
     for (
       const start = performance.now();
       samples.length < 5 || performance.now() - start < 1000 * seconds;
     ) {
-      samples.push(await time(() => engine.advance(pixels)))
+      samples.push(await time(() => model.advance(pixels)))
       if (
         !(await shouldContinue(
           timing,
@@ -60,7 +67,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
         break
     }
     const after = await memoryUse()
-    const flops = engine.program.steps.reduce((sum, step) => sum + flopsOf(step), 0)
+    const flops = model.program.steps.reduce((sum, step) => sum + flopsOf(step), 0)
     const walls = samples.map(({ wall }) => wall)
     const p50 = median(walls)
     const mega = (kind: 'rss' | 'wasm') =>
@@ -78,14 +85,14 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
       ...mega('wasm'),
     })
     bars.push({ group: size, label: 'trecvit', value: 1000 / p50 })
-    const runs = await operations(engine, pixels, profiling)
+    const runs = await operations(model, pixels, profiling)
     if (runs.length)
       tables.push({
         title: `CPU time of a frame of ${size} by operation: medians of runs step by step`,
         rows: runs,
       })
-    facts = machine(engine.backend.device)
-    engine.backend.dispose()
+    facts = machineFacts(model.backend.device)
+    model.backend.dispose()
   }
   return {
     bench: 'frame',
@@ -98,14 +105,14 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
 
 /** Steps of a kind together: time, share, and what they achieve. */
 async function operations(
-  engine: Engine,
+  model: RandomModel,
   pixels: Float32Array,
   monitor: Monitor,
 ): Promise<Table['rows']> {
   const kinds = new Map<string, { steps: Set<Step>; runs: number[] }>()
   for (let run = 0; run < PROFILED && (await shouldContinue(monitor, run / PROFILED)); run++) {
     let start = now()
-    await engine.advance(pixels, (step) => {
+    await model.advance(pixels, (step) => {
       const kind = kinds.get(kindOf(step)) ?? { steps: new Set(), runs: [] }
       kinds.set(kindOf(step), kind)
       kind.steps.add(step)

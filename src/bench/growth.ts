@@ -5,16 +5,16 @@
 import { type Config, configOf, tokensOf } from '../model/config.ts'
 import { flopsOf } from '../program/listing.ts'
 import { type Monitor, part, shouldContinue, unmonitored } from './lib/bench.ts'
+import { machineFacts } from './lib/machineFacts.ts'
+import { type Options, oneOf, settingsOf } from './lib/options.ts'
 import {
   buildOf,
-  createEngine,
+  createRandomModel,
   dtypes,
-  type Engine,
-  type EngineOptions,
-  machine,
+  type RandomModel,
+  type RandomModelOptions,
   randomFrame,
-} from './lib/engine.ts'
-import { type Options, oneOf, settingsOf } from './lib/options.ts'
+} from './lib/randomModel.ts'
 import type { Report, Table } from './lib/report.ts'
 import { median, time, warm } from './lib/stats.ts'
 
@@ -32,9 +32,9 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
   const settings = settingsOf(options, { seconds: 1, threads: 1, build: 'auto', dtype: 'f32' })
   const dtype = oneOf('dtype', settings.dtype, dtypes)
   const build = await buildOf(settings.build, dtype)
-  const engineOptions = { threads: settings.threads, build, dtype }
+  const modelOptions = { threads: settings.threads, build, dtype }
   const measure = (configs: readonly Config[], share: number) =>
-    costs(configs, engineOptions, settings.seconds, part(monitor, share, 4))
+    costs(configs, modelOptions, settings.seconds, part(monitor, share, 4))
 
   const byTokens = await measure(
     SIDES.map((side) => small({ imageSize: [side, side] })),
@@ -68,16 +68,16 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
     },
     {
       title: 'Against streams that take turns on one model',
-      rows: await byStreams(engineOptions, settings.seconds, part(monitor, 2, 4)),
+      rows: await byStreams(modelOptions, settings.seconds, part(monitor, 2, 4)),
     },
     {
       title: 'Against frames that a stream has seen, in turn with a fresh stream',
-      rows: await byFrame(engineOptions, settings.seconds, part(monitor, 3, 4)),
+      rows: await byFrame(modelOptions, settings.seconds, part(monitor, 3, 4)),
     },
   ].filter(({ rows }) => rows.length > 0)
   return {
     bench: 'growth',
-    facts: { ...machine({ kernels: build, threads: settings.threads }), dtype },
+    facts: { ...machineFacts({ kernels: build, threads: settings.threads }), dtype },
     tables,
     verdict: null,
   }
@@ -89,26 +89,26 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
  */
 async function costs(
   configs: readonly Config[],
-  options: EngineOptions,
+  options: RandomModelOptions,
   seconds: number,
   monitor: Monitor,
 ): Promise<{ config: Config; ms: number; flops: number }[]> {
   if (!(await shouldContinue(monitor, 0))) return []
-  const engines: Engine[] = []
-  for (const config of configs) engines.push(await createEngine(config, 1, options))
-  const sides = engines.map((engine) => ({
-    engine,
-    pixels: randomFrame(engine.config, 0),
+  const models: RandomModel[] = []
+  for (const config of configs) models.push(await createRandomModel(config, 1, options))
+  const sides = models.map((model) => ({
+    model,
+    pixels: randomFrame(model.config, 0),
     walls: [] as number[],
   }))
-  for (const { engine, pixels } of sides)
-    await warm(() => engine.advance(pixels), 500 * Math.min(1, seconds))
+  for (const { model, pixels } of sides)
+    await warm(() => model.advance(pixels), 500 * Math.min(1, seconds))
   for (
     const start = performance.now();
     sides[0]!.walls.length < 5 || performance.now() - start < 1000 * configs.length * seconds;
   ) {
-    for (const { engine, pixels, walls } of sides)
-      walls.push((await time(() => engine.advance(pixels))).wall)
+    for (const { model, pixels, walls } of sides)
+      walls.push((await time(() => model.advance(pixels))).wall)
     if (
       !(await shouldContinue(
         monitor,
@@ -117,8 +117,8 @@ async function costs(
     )
       break
   }
-  for (const { backend } of engines) backend.dispose()
-  return sides.map(({ engine: { config, program }, walls }) => ({
+  for (const { backend } of models) backend.dispose()
+  return sides.map(({ model: { config, program }, walls }) => ({
     config,
     ms: median(walls),
     flops: program.steps.reduce((sum, step) => sum + flopsOf(step), 0),
@@ -127,19 +127,19 @@ async function costs(
 
 /** Streams of one model, each with a state of its own, advanced by turns. */
 async function byStreams(
-  options: EngineOptions,
+  options: RandomModelOptions,
   seconds: number,
   monitor: Monitor,
 ): Promise<Table['rows']> {
   if (!(await shouldContinue(monitor, 0))) return []
-  const engine = await createEngine(small(), 1, options)
-  const replay = await engine.backend.prepare(engine.program)
+  const model = await createRandomModel(small(), 1, options)
+  const replay = await model.backend.prepare(model.program)
   const states = await Promise.all(
     Array.from({ length: Math.max(...STREAMS) }, () =>
-      engine.backend.createState(engine.program.states),
+      model.backend.createState(model.program.states),
     ),
   )
-  const pixels = randomFrame(engine.config, 0)
+  const pixels = randomFrame(model.config, 0)
   const samples = STREAMS.map((): number[] => [])
   const round = async (count: number) => {
     for (const state of states.slice(0, count)) await replay.run(state, 1, { pixels })
@@ -159,7 +159,7 @@ async function byStreams(
     )
       break
   }
-  engine.backend.dispose()
+  model.backend.dispose()
   const first = median(samples[0]!)
   return STREAMS.map((streams, index) => ({
     streams,
@@ -174,23 +174,23 @@ async function byStreams(
  * begun.
  */
 async function byFrame(
-  options: EngineOptions,
+  options: RandomModelOptions,
   seconds: number,
   monitor: Monitor,
 ): Promise<Table['rows']> {
   if (!(await shouldContinue(monitor, 0))) return []
-  const engine = await createEngine(
+  const model = await createRandomModel(
     configOf('mu', { depth: 2, imageSize: [32, 32], repSize: 64, numClasses: 10 }),
     1,
     options,
   )
-  const replay = await engine.backend.prepare(engine.program)
+  const replay = await model.backend.prepare(model.program)
   const [old, young] = [
-    await engine.backend.createState(engine.program.states),
-    await engine.backend.createState(engine.program.states),
+    await model.backend.createState(model.program.states),
+    await model.backend.createState(model.program.states),
   ]
-  const pixels = randomFrame(engine.config, 0)
-  await warm(() => engine.advance(pixels), 500 * Math.min(1, seconds))
+  const pixels = randomFrame(model.config, 0)
+  await warm(() => model.advance(pixels), 500 * Math.min(1, seconds))
   const rows = []
   let seen = 0
   for (const [index, frame] of FRAMES.entries()) {
@@ -217,6 +217,6 @@ async function byFrame(
       'of a fresh one': median(samples.map(([late, early]) => late / early)),
     })
   }
-  engine.backend.dispose()
+  model.backend.dispose()
   return rows
 }

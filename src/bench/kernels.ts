@@ -8,8 +8,9 @@ import { flopsOf } from '../program/listing.ts'
 import { outputsOf, type Step, sizeOf, type Tensor } from '../program/program.ts'
 import { Recorder } from '../program/record.ts'
 import { type Monitor, part, unmonitored } from './lib/bench.ts'
-import { buildOf, machine } from './lib/engine.ts'
+import { machineFacts } from './lib/machineFacts.ts'
 import { type Options, settingsOf, sizesOf } from './lib/options.ts'
+import { buildOf } from './lib/randomModel.ts'
 import type { Report } from './lib/report.ts'
 import { inTurn, Runner } from './lib/runner.ts'
 import { median } from './lib/stats.ts'
@@ -74,7 +75,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
   const productMs = products.reduce((sum, { count, ms }) => sum + count * ms, 0)
   return {
     bench: 'kernels',
-    facts: { ...machine(kernel.backend.device), size },
+    facts: { ...machineFacts(kernel.backend.device), size },
     tables: [
       {
         title: 'Limits of the machine (shares below are relative to samples taken in turn)',

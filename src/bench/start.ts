@@ -14,8 +14,9 @@ import { builtinModule } from '../platform/platform.ts'
 import { availableThreads } from '../platform/worker.ts'
 import { sizeOf } from '../program/program.ts'
 import { type Monitor, shouldContinue, unmonitored } from './lib/bench.ts'
-import { dtypes, machine } from './lib/engine.ts'
+import { machineFacts } from './lib/machineFacts.ts'
 import { type Options, oneOf, settingsOf } from './lib/options.ts'
+import { dtypes } from './lib/randomModel.ts'
 import type { Report } from './lib/report.ts'
 import { median } from './lib/stats.ts'
 import { randomCheckpoint } from './lib/weights.ts'
@@ -121,7 +122,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
   }
   return {
     bench: 'start',
-    facts: { ...machine({ kernels, threads: settings.threads }), dtype },
+    facts: { ...machineFacts({ kernels, threads: settings.threads }), dtype },
     tables: [
       { title: 'To the first result, medians', rows },
       { title: 'Largest memory of such a process, the runtime itself included', rows: memory },

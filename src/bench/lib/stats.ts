@@ -15,7 +15,7 @@ export function median(samples: readonly number[]): number {
 }
 
 /**
- * Runs a function repeatedly, because engines run code unoptimised at first.
+ * Runs a function repeatedly, because runtimes run code unoptimised at first.
  * @param milliseconds at least this long, and at least twice
  */
 export async function warm(work: () => unknown, milliseconds = 500): Promise<void> {
