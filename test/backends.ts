@@ -38,8 +38,8 @@ export const backends: readonly BackendUnderTest[] = [
 ]
 
 /**
- * Returns the builds of the CPU kernels that this engine supports. Relaxed builds need a recent
- * engine, wide builds need Node.
+ * Returns the builds of the CPU kernels that this runtime supports. Relaxed builds need a recent
+ * runtime, wide builds need Node.
  */
 export async function runnable(): Promise<Build[]> {
   const node = 'process' in globalThis && !('Deno' in globalThis) && !('Bun' in globalThis)

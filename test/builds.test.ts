@@ -87,7 +87,7 @@ describe('the unrolled loop of a product', () => {
     record: (ops, inputs) => ops.linear('op', inputs['x']!, 'kernel'),
     bound: () => [],
   }))
-  /** Returns a backend whose kernels assume these properties of the engine. */
+  /** Returns a backend whose kernels assume these properties of the runtime. */
   const forced =
     (build: (typeof builds)[number], unrolls: number, dots: number) =>
     async (weights: readonly Weight[]) => {
@@ -209,7 +209,7 @@ describe('the chosen build', () => {
     },
   )
 
-  // Bun's engine supports the instruction but rounds twice, so it is not faster.
+  // Bun supports the instruction but rounds twice, so it is not faster.
   const fuses = builds.includes('relaxed') && !('Bun' in globalThis)
 
   test('relaxed if supported and fused, never if deterministic', async () => {

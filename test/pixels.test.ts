@@ -375,7 +375,7 @@ test('wrong arguments', () => {
   )
 })
 
-test('bits, the same in every engine', () => {
+test('resampling: the bits of a stored hash, the same in every runtime', () => {
   const { format, ...rest } = noisy('yuv420p', 97, 61)
   const pixels = toPixels({ format, ...rest }, { height: 32, width: 32 })
   // FNV-1a.

@@ -25,7 +25,7 @@ export interface EngineOptions {
 /**
  * Opens the CPU: chooses the build of the kernels, starts the threads and writes the weights.
  * @param fallback why the CPU is used instead of the GPU, or null
- * @throws TrecvitError if the engine has no WebAssembly SIMD, or the weights do not fit
+ * @throws TrecvitError if the runtime does not support WebAssembly SIMD, or the weights do not fit
  */
 export async function openCpuEngine(
   { weights, fill, smallPrograms, cpu = {} }: EngineOptions,

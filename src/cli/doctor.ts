@@ -103,7 +103,7 @@ async function wasm(): Promise<Finding[]> {
       name: 'WebAssembly threads',
       ...(threads
         ? { state: 'ok', detail: `${availableThreads()} at once` }
-        : { state: 'missing', detail: 'unknown to this engine; one thread computes' }),
+        : { state: 'missing', detail: 'unknown to this runtime; one thread computes' }),
     },
   ]
 }
@@ -115,7 +115,7 @@ async function relaxed(known: boolean): Promise<Finding> {
     return {
       name,
       state: 'missing',
-      detail: 'unknown to this engine; the kernels with the same bits everywhere run in its place',
+      detail: 'unknown to this runtime; the kernels with the same bits everywhere run in its place',
     }
   const { TRecViT } = await import('../model/trecvit.ts')
   await using model = await TRecViT.load('builtin', { device: 'wasm', threads: 1 })
@@ -125,7 +125,7 @@ async function relaxed(known: boolean): Promise<Finding> {
   return {
     name,
     state: 'missing',
-    detail: `not taken: ${reason ?? 'this engine does not fuse multiplication and addition'}`,
+    detail: `not taken: ${reason ?? 'this runtime does not fuse multiplication and addition'}`,
   }
 }
 

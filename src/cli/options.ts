@@ -126,7 +126,7 @@ export function addDeviceOptions(command: Command): Command {
     )
     .option(
       '--deterministic',
-      'on the CPU only kernels whose answers have the same bits on every engine; a little slower',
+      'on the CPU only kernels whose answers have the same bits on every runtime; a little slower',
     )
     .option(
       '--experimental-revectorize',

@@ -1,5 +1,5 @@
 /**
- * WebAssembly features of this engine: for each, the smallest module that uses it is validated.
+ * WebAssembly features of this runtime: for each, the smallest module that uses it is validated.
  */
 
 const header = [0, 97, 115, 109, 1, 0, 0, 0]

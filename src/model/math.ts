@@ -1,6 +1,6 @@
 /**
  * Functions that derive weights when a model is loaded. They use only + − × ÷. Math.exp and similar
- * functions differ between engines by a bit, but the same checkpoint must give the same logits on
+ * functions differ between runtimes by a bit, but the same checkpoint must give the same logits on
  * all of them. Relative errors are about 1e-15.
  */
 

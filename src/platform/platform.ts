@@ -46,7 +46,7 @@ export function environment(name: string): string | undefined {
   }
 }
 
-/** Returns the user agent of this engine; empty in Node 20. */
+/** Returns the user agent of this runtime; empty in Node 20. */
 export function userAgent(): string {
   return (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ?? ''
 }
@@ -55,7 +55,7 @@ export function userAgent(): string {
 const ORDERLY: Readonly<Record<string, number>> = { Chrome: 136, 'Node.js': 24, Deno: 2 }
 
 /**
- * Returns whether this engine executes the operations of a WebAssembly loop in source order. V8
+ * Returns whether this runtime executes the operations of a WebAssembly loop in source order. V8
  * does so since it compiles with Turboshaft. In older V8, JavaScriptCore and SpiderMonkey, long
  * loops are slower (2026-11: Node 20 and 22, Bun 1.4, Firefox 153).
  */

@@ -1,4 +1,4 @@
-/** Builds of the kernels (asconfig.json), and the choice of the fastest for this engine. */
+/** Builds of the kernels (asconfig.json), and the choice of the fastest for this runtime. */
 import simd from '../../../build/trecvit.wasm'
 import { TrecvitError } from '../../base/error.ts'
 import { builtinModule, environment } from '../../platform/platform.ts'
@@ -6,8 +6,8 @@ import { type CpuCapabilities, cpuCapabilities } from './capabilities.ts'
 import { unshared } from './kernels.ts'
 
 /**
- * Builds of the kernels. Results of `simd` and `wide` are bit-identical on every engine. The
- * relaxed builds may fuse multiplication and addition. The wide builds are for engines that merge
+ * Builds of the kernels. Results of `simd` and `wide` are bit-identical on every runtime. The
+ * relaxed builds may fuse multiplication and addition. The wide builds are for runtimes that merge
  * two 128-bit operations into one of 256 bits.
  */
 export type Build = 'simd' | 'relaxed' | 'wide' | 'wide-relaxed'
@@ -15,7 +15,7 @@ export type Build = 'simd' | 'relaxed' | 'wide' | 'wide-relaxed'
 /** Options for the choice of a build. */
 export interface BuildOptions {
   /**
-   * Use only kernels whose results are bit-identical on every engine. By default an engine may
+   * Use only kernels whose results are bit-identical on every runtime. By default a runtime may
    * round a multiply-add once instead of twice, which is faster.
    */
   readonly deterministic?: boolean
@@ -44,7 +44,7 @@ const compiled = [false, true].map(() => new Map<Binaries[Build], Promise<WebAss
 /**
  * Compiles a build, for memory that is shared or not.
  * @param binaries kernels of inference by default
- * @throws TrecvitError if the engine does not support WebAssembly SIMD, or the instructions of the
+ * @throws TrecvitError if the runtime does not support WebAssembly SIMD, or the instructions of the
  * build
  */
 export async function compile(
@@ -60,7 +60,7 @@ export async function compile(
   } catch (cause) {
     modules.delete(load)
     throw new TrecvitError(
-      'This JavaScript engine cannot compile WebAssembly with SIMD and atomics; use one of 2023 ' +
+      'This JavaScript runtime cannot compile WebAssembly with SIMD and atomics; use one of 2023 ' +
         "or later, and allow 'wasm-unsafe-eval' in the Content Security Policy",
       { cause },
     )
@@ -106,7 +106,7 @@ function withFlags<T>(call: () => T): T {
 
 /**
  * Chooses the fastest build that is allowed, supported and passes the test.
- * @param capabilities of the engine
+ * @param capabilities of the runtime
  * @param test returns what a build computes wrongly, or null
  * @returns the build, and why a faster build that was asked for is not used, or null
  */

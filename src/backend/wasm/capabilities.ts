@@ -3,7 +3,7 @@ import { availableThreads } from '../../platform/worker.ts'
 import type { Choices } from './kernels.ts'
 
 /**
- * Capabilities of this JavaScript engine. They decide the build, the machine and the variants of
+ * Capabilities of this JavaScript runtime. They decide the build, the machine and the variants of
  * kernels.
  */
 export interface CpuCapabilities {
@@ -24,7 +24,7 @@ export interface CpuCapabilities {
 let found: CpuCapabilities | undefined
 
 /**
- * Detects the capabilities of this engine. Results of relaxed operations reveal how they are
+ * Detects the capabilities of this runtime. Results of relaxed operations reveal how they are
  * computed.
  */
 export function cpuCapabilities(): CpuCapabilities {
@@ -38,7 +38,7 @@ export function cpuCapabilities(): CpuCapabilities {
 }
 
 /**
- * Runs the only function of a module. Returns its result, or NaN if the engine does not support an
+ * Runs the only function of a module. Returns its result, or NaN if the runtime does not support an
  * instruction of it.
  */
 function result(type: number, code: readonly number[]): number {

@@ -38,7 +38,7 @@ export async function openHere(
  * Opens the fastest machine that the environment allows: a pool of threads on a shared memory, one
  * worker with a memory of its own, or the caller's thread. Also returns why a faster machine is not
  * used.
- * @throws TrecvitError if the engine does not support WebAssembly SIMD
+ * @throws TrecvitError if the runtime does not support WebAssembly SIMD
  */
 export async function openMachine(
   build: Build,

@@ -28,7 +28,7 @@ export class WasmBackend implements Backend {
    * caller's thread
    * @param build build of the machine
    * @param reason why no faster device is used, or null
-   * @throws TrecvitError if the engine does not support WebAssembly SIMD or the weights do not fit
+   * @throws TrecvitError if the runtime does not support WebAssembly SIMD or the weights do not fit
    */
   static async create(
     weights: readonly Weight[],

@@ -25,7 +25,7 @@ export interface PixelsShape {
  * Returns RGB pixels [height, width, 3] in 0..255. The picture keeps its aspect ratio. It is
  * resized until it covers the shape (bilinear, antialiased when it shrinks), then cropped. Each
  * plane is resized separately, chroma from its own sample positions. The conversion to RGB rounds
- * once, at the end. The result is bit-identical in every JavaScript engine.
+ * once, at the end. The result is bit-identical in every JavaScript runtime.
  * @param into array of height * width * 3 bytes for the result; default: a new one
  * @throws TrecvitError if the shape, the view or the size of `into` is wrong, or a plane of the
  * frame is too small

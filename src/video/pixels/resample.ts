@@ -1,7 +1,7 @@
 /**
  * Separable resampling with a triangle filter. It is bilinear when the picture grows, and
  * antialiased when it shrinks (the filter widens by the ratio, as in PIL's BILINEAR). It has only
- * basic arithmetic and floor on float64 and float32: results are bit-identical in every engine.
+ * basic arithmetic and floor on float64 and float32: results are bit-identical in every runtime.
  */
 
 /**
