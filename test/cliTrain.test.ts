@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { listLabelled } from '../src/cli/labelled.ts'
 import { TRecViT } from '../src/index.ts'
 import { hasFfmpeg } from './clips.ts'
-import { file, folder, outcome, run, start } from './commandLine.ts'
+import { file, folder, lines, outcome, run, start } from './commandLine.ts'
 
 const data = join(folder, 'actions')
 const labels = ['bright', 'dark']
@@ -186,6 +186,27 @@ test('an encoder learns without labels, and a head is trained from it', {
   const path = out('from.safetensors')
   const more = ['--only', 'head', '--epochs', '1', '--from', encoder, '-o', path]
   expect(await train(...more)).toMatchObject({ code: 0 })
+})
+
+test('augmented clips differ in each epoch and by the seed', { timeout: 60_000 }, async () => {
+  const losses = async (...args: string[]) => {
+    const more = ['--frames', '2', '--lr', '1e-9', '--epochs', '3', '--batch', '4']
+    const base = ['train', data, '--only', 'head', ...more, '--json']
+    const { code, stdout } = await run(...base, ...args, '-f', '-o', out('augmented.safetensors'))
+    expect(code).toBe(0)
+    return lines(stdout).map((line) => JSON.parse(line).loss.toFixed(6))
+  }
+  const augmented = await losses('--augment', '--stride', '1-2')
+  expect(new Set(augmented).size).toBe(6)
+  expect(await losses('--flip', '--stride', '1-2', '--seed', '2')).not.toEqual(augmented)
+})
+
+test('a range of strides is refused without --augment', async () => {
+  const path = out('strides.safetensors')
+  expect((await train('--stride', '1-3', '-o', path)).stderr).toMatch(
+    /"--stride" of 1-3 expected --augment, which draws from the range; give one number/,
+  )
+  expect((await train('--stride', '3-1', '-o', path)).stderr).toMatch(/or a range like 1-3/)
 })
 
 test('a class that the model does not have is refused', async () => {

@@ -15,6 +15,7 @@ const groups = {
     'batch',
     'training',
     'pretraining',
+    'training-commands',
     'command-line',
     'checkpoints',
     'weights',

@@ -3,30 +3,26 @@ import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
 import type { Config } from '../model/config.ts'
 import type { Sample, Trainer } from '../train/index.ts'
-import { readClip } from './clipReader.ts'
 import { describeCheckpoint } from './describe.ts'
 import { classesOf, type Labelled, listLabelled } from './labelled.ts'
-import { addConfigOptions, type ConfigOptions, integer, MODEL_HELP, positive } from './options.ts'
+import { addConfigOptions, type ConfigOptions, MODEL_HELP } from './options.ts'
 import { writeOutput } from './output.ts'
 import { showProgress } from './progress.ts'
-import { action, type GlobalOptions } from './run.ts'
+import { action } from './run.ts'
 import { note, print } from './terminal.ts'
+import { ClipStore } from './trainingClips.ts'
+import {
+  addTrainingOptions,
+  type Reading,
+  readingOf,
+  type TrainingOptions,
+} from './trainingOptions.ts'
 import { localSource } from './weights.ts'
 
-interface TrainOptions extends GlobalOptions, ConfigOptions {
-  readonly out: string
+interface TrainOptions extends TrainingOptions, ConfigOptions {
   readonly from: string
   readonly only?: 'head'
-  readonly epochs: number
-  readonly batch: number
-  readonly frames?: number
-  readonly stride: number
-  readonly lr?: number
-  readonly weightDecay: number
   readonly labelSmoothing: number
-  readonly seed: number
-  readonly threads?: number
-  readonly force?: boolean
 }
 
 /** Default of the largest learning rate, for all parameters (published recipe) and for the head. */
@@ -48,25 +44,15 @@ export function addTrain(program: Command): void {
     .requiredOption('-o, --out <file>', 'file for the trained model, .safetensors')
     .option('--from <model>', `the model to start from: ${MODEL_HELP}`, 'builtin')
     .addOption(new Option('--only <part>', 'train only this part').choices(['head']))
-    .option('--epochs <n>', 'passes over the videos', integer(1), 30)
-    .option('--batch <n>', 'videos in a batch', integer(1), 8)
-    .option(
-      '--frames <n>',
-      "frames of each video, from its middle (default: the model's clip)",
-      integer(1),
-    )
-    .option('--stride <n>', 'take every n-th frame', integer(1), 1)
-    .option('--lr <n>', 'largest learning rate (default: 1e-4, with --only head 3e-3)', positive)
-    .option('--weight-decay <n>', 'weight decay of the matrices', Number, 0.03)
     .option('--label-smoothing <n>', 'share of each target spread over all classes', Number, 0.1)
-    .option(
-      '--seed <n>',
-      'of new parameters and of the order of the videos',
-      integer(0, 2 ** 32 - 1),
-      1,
-    )
-    .option('--threads <n>', 'threads, 1 to 64 (default: one per core, at most 8)', integer(1, 64))
-    .option('-f, --force', 'replace the file if it exists')
+  addTrainingOptions(command, {
+    frames: "the model's clip",
+    epochs: 30,
+    stride: 1,
+    lr: '1e-4, with --only head 3e-3',
+    weightDecay: 0.03,
+    seed: 'new parameters, of the order of the videos and of their variants',
+  })
   addConfigOptions(command)
     .addHelpText(
       'after',
@@ -90,6 +76,7 @@ async function train(data: string, options: TrainOptions, signal: AbortSignal): 
   const { epochs, batch, seed } = options
   const steps = epochs * Math.ceil(videos.length / batch)
   const headOnly = options.only === 'head'
+  const reading = readingOf(config, options)
   const peak = options.lr ?? (headOnly ? RATES.head : RATES.all)
   const isEncoder = (name: string) => !name.startsWith('decoder/')
   await writeOutput(options.out, { replace: options.force === true, signal }, async (output) => {
@@ -108,11 +95,14 @@ async function train(data: string, options: TrainOptions, signal: AbortSignal): 
       ...(options.threads !== undefined && { threads: options.threads }),
       ...(headOnly && { trains: (name: string) => !isEncoder(name) }),
     })
-    const samples = await samplesOf(videos, labels, trainer, options, signal)
+    const samples = await samplesOf(videos, labels, trainer, { ...options, reading }, signal)
     const progress = await showProgress(options, 'Training', 'steps', steps)
     let last: { step: number; loss: number; accuracy: number } | undefined
     try {
-      for await (const step of trainer.fit(samples, { epochs, batch, seed })) {
+      for await (const step of trainer.fit(samples, {
+        ...{ epochs, batch, seed },
+        ...(reading.augment && { augment: reading.augment }),
+      })) {
         last = step
         progress.update(step.step)
         if (options.json) print(JSON.stringify(step))
@@ -161,37 +151,29 @@ async function startFrom(
   }
 }
 
-/** Bytes of clips in memory. Further clips are read again in each epoch. */
-const MAX_HELD = 2 ** 30
-
 /** Reads the clip of each video. If only the head is trained, returns its features instead. */
 async function samplesOf(
   videos: readonly Labelled[],
   labels: readonly string[],
   trainer: Trainer,
-  { frames = trainer.config.framesPerClip, stride, ...options }: TrainOptions,
+  { reading, ...options }: TrainOptions & { readonly reading: Reading },
   signal: AbortSignal,
 ): Promise<Sample[]> {
+  const usesFeatures = trainer.trainsHeadOnly && !reading.augment
+  const clips = new ClipStore(reading)
   const progress = await showProgress(options, 'Reading', 'videos', videos.length)
   const samples: Sample[] = []
-  let held = 0
   try {
-    for (const video of videos) {
+    for (const { source, label: name } of videos) {
       signal.throwIfAborted()
-      const label = labels.indexOf(video.label)
-      // Without the signal, which ends the training only after a step.
-      const read = () => readClip(video.source, trainer.config, { frames, stride })
-      if (held > MAX_HELD) samples.push({ clip: read, label })
-      else {
-        const { data, shape } = await read()
-        if (trainer.trainsHeadOnly) {
-          const features = await trainer.features({ data, shape: [1, ...shape] })
-          samples.push({ clip: { data: features.data, shape: features.shape.slice(1) }, label })
-          held += features.data.byteLength
-        } else {
-          samples.push({ clip: { data, shape }, label })
-          held += data.byteLength
-        }
+      const label = labels.indexOf(name)
+      if (usesFeatures) {
+        const { data, shape } = await clips.read(source)
+        const features = await trainer.features({ data, shape: [1, ...shape] })
+        samples.push({ clip: { data: features.data, shape: features.shape.slice(1) }, label })
+      } else {
+        if (clips.hasRoom) await clips.read(source)
+        samples.push({ clip: () => clips.read(source), label })
       }
       progress.update(samples.length)
     }

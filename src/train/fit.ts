@@ -2,6 +2,7 @@
 import { checkCount, type NdArray } from '../base/array.ts'
 import { checkOptions, type OptionNames } from '../base/options.ts'
 import type { Config } from '../model/config.ts'
+import { type Augmentation, checkAugmentation } from './augment.ts'
 import type { Batch, Clips, StepResult } from './batch.ts'
 import {
   batches,
@@ -31,6 +32,12 @@ export interface FitOptions {
   readonly seed?: number
   /** Number of steps to skip, because a saved trainer has already made them. */
   readonly skip?: number
+  /**
+   * Varies the clips, in each epoch in another way; `{}` has the defaults. The variants are a
+   * function of the seed, the epoch and the sample, so a resumed run has the same ones. A trainer
+   * of the head alone then runs the encoder in every step.
+   */
+  readonly augment?: Augmentation
   /** Ends the run before the next step, with the reason of the signal. */
   readonly signal?: AbortSignal
   /**
@@ -55,6 +62,7 @@ const OPTIONS: OptionNames<FitOptions> = {
   batch: 1,
   seed: 1,
   skip: 1,
+  augment: 1,
   signal: 1,
   onFeatures: 1,
 }
@@ -67,7 +75,8 @@ export async function* run(
 ): AsyncGenerator<Progress, void, undefined> {
   checkOptions('fit', options, OPTIONS)
   const plan = checkPlan(samples, options)
-  const used = trainer.trainsHeadOnly ? await featuresOf(trainer, samples, options) : samples
+  const usesFeatures = trainer.trainsHeadOnly && !plan.augment
+  const used = usesFeatures ? await featuresOf(trainer, samples, options) : samples
   options.onFeatures?.(samples.length, samples.length)
   let start = performance.now()
   for await (const { epoch, ...gathered } of epochsOf(used, plan)) {
@@ -88,12 +97,13 @@ export async function* run(
  */
 export function checkPlan(
   samples: readonly unknown[],
-  { epochs, batch = 8, seed = 1, skip = 0, signal }: FitOptions,
+  { epochs, batch = 8, seed = 1, skip = 0, signal, augment }: FitOptions,
 ): EpochOptions {
   checkCount('samples', samples.length)
   checkCount('epochs', epochs)
   checkCount('batch', batch)
-  return { epochs, batch, seed, skip, signal }
+  if (augment) checkAugmentation(augment)
+  return { epochs, batch, seed, skip, signal, augment }
 }
 
 /** Accuracy of a model on samples. */

@@ -7,6 +7,7 @@
 export type { NdArray } from '../base/array.ts'
 export type { Config } from '../model/config.ts'
 export type { AdamOptions } from './adam.ts'
+export { type Augmentation, augment } from './augment.ts'
 export type { Batch, Clips, StepResult } from './batch.ts'
 export { encodeCheckpoint, type LoadParametersOptions, loadParameters } from './checkpoint.ts'
 export { openTrainingCpu } from './cpu.ts'

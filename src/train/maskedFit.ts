@@ -22,6 +22,7 @@ const OPTIONS: OptionNames<MaskedFitOptions> = {
   batch: 1,
   seed: 1,
   skip: 1,
+  augment: 1,
   signal: 1,
 }
 

@@ -2,6 +2,7 @@
 import type { NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { sizeOf } from '../program/program.ts'
+import { type Augmentation, randomFor, vary } from './augment.ts'
 import { Random } from './random.ts'
 
 /** A clip [t, H, W, 3] of bytes, or its features [t, d]. */
@@ -22,22 +23,29 @@ export interface Gathered {
   readonly labels: readonly number[]
 }
 
+/** Order and variation of the samples of an epoch. */
+interface Variation {
+  readonly random: Random
+  readonly vary: (clip: Clip, index: number) => Clip
+}
+
 /**
  * Yields the batches of one epoch. Clips of different shapes are in different batches, so some
  * batches may have fewer clips.
  * @param size clips in a batch
- * @param random order of the samples; without it, the given order
+ * @param variation by default, the clips as they are in the given order
  */
 export async function* batches(
   samples: readonly Sample[],
   size: number,
-  random?: Random,
+  variation?: Variation,
 ): AsyncGenerator<Gathered, void, undefined> {
   const waiting = new Map<string, { clips: Clip[]; labels: number[] }>()
-  const order = random?.permutation(samples.length) ?? samples.keys()
+  const order = variation?.random.permutation(samples.length) ?? samples.keys()
   for (const index of order) {
     const { clip: given, label } = samples[index]!
-    const clip = typeof given === 'function' ? await given() : given
+    const read = typeof given === 'function' ? await given() : given
+    const clip = variation?.vary(read, index) ?? read
     const key = `${clip.data.constructor.name} ${clip.shape}`
     const batch = waiting.get(key) ?? { clips: [], labels: [] }
     batch.clips.push(clip)
@@ -60,20 +68,39 @@ export interface EpochOptions {
   /** Number of batches to skip. */
   readonly skip: number
   readonly signal: AbortSignal | undefined
+  /** How the clips are varied, in each epoch in another way. */
+  readonly augment: Augmentation | undefined
 }
 
 /** Yields the batches of all epochs, each in another order, with the number of the epoch. */
 export async function* epochsOf(
   samples: readonly Sample[],
-  { epochs, batch, seed, skip, signal }: EpochOptions,
+  { epochs, batch, seed, skip, signal, augment }: EpochOptions,
 ): AsyncGenerator<Gathered & { readonly epoch: number }, void, undefined> {
   const random = new Random(seed)
   let count = 0
-  for (let epoch = 1; epoch <= epochs; epoch++)
-    for await (const gathered of batches(samples, batch, random)) {
+  // Every epoch has as many batches as the first. Whole epochs are skipped without reading.
+  let length = Infinity
+  for (let epoch = 1; epoch <= epochs; epoch++) {
+    if (count + length <= skip) {
+      count += length
+      random.permutation(samples.length)
+      continue
+    }
+    const before = count
+    const varied = (clip: Clip, index: number) =>
+      augment ? vary(asFrames(clip), augment, randomFor(seed, epoch, index)) : clip
+    for await (const gathered of batches(samples, batch, { random, vary: varied })) {
       signal?.throwIfAborted()
       if (++count > skip) yield { ...gathered, epoch }
     }
+    length = count - before
+  }
+}
+
+function asFrames({ data, shape }: Clip): NdArray<Uint8Array> {
+  if (data instanceof Uint8Array) return { data, shape }
+  throw new TrecvitError('"augment" expected clips of frames, got features')
 }
 
 function gather({

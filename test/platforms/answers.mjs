@@ -3,7 +3,7 @@
  * not every runtime has.
  */
 
-import { learned } from './learns.mjs'
+import { augmented, learned } from './learns.mjs'
 
 /**
  * The built-in model and the golden ones: file, what its tensors do not tell, and the format of the
@@ -35,10 +35,10 @@ const RELAXED_BOUND = 2e-5
  * @param options.load further options of TRecViT.load
  * @param options.training further options of a trainer
  * @param options.gpu whether to try WebGPU, too
- * @returns a SHA-256 of the logits of every model and of a trained one's parameters, which must not
- * depend on threads, chunks or revectorisation; how the CPU was used; for each build of the kernels
- * and for the GPU, the largest difference of the logits, relative to the largest, or why there is
- * no GPU
+ * @returns a SHA-256 of the logits of every model, of a trained one's parameters and of augmented
+ * clips, which must not depend on threads, chunks or revectorisation; how the CPU was used; for
+ * each build of the kernels and for the GPU, the largest difference of the logits, relative to the
+ * largest, or why there is no GPU
  */
 export async function answers(
   { TRecViT, configOf, train },
@@ -116,6 +116,7 @@ export async function answers(
   }
   const parameters = await learned(configOf, train, { threads, options: training })
   hashes.trained = hex(await crypto.subtle.digest('SHA-256', parameters))
+  hashes.augmented = hex(await crypto.subtle.digest('SHA-256', augmented(train)))
   return {
     hashes,
     threads: [...teams],

@@ -39,6 +39,14 @@ export async function learned(configOf, train, { threads, options = {} }) {
   return want
 }
 
+/** Returns random variants of a clip of noise, one after the other. */
+export function augmented({ augment }) {
+  const { data, shape } = batchOf().frames
+  const clip = { data, shape: [CLIPS * FRAMES, ...shape.slice(2)] }
+  const options = { size: [40, 32], flip: true, frames: 4, stride: [1, 3] }
+  return Uint8Array.from([1, 2, 3].flatMap((seed) => [...augment(clip, { ...options, seed }).data]))
+}
+
 function batchOf() {
   let seed = 1
   const data = Uint8Array.from(
