@@ -1,10 +1,10 @@
-/** Streams that lose their device: each result arrives once, in order, and is correct. */
+/** Streams whose device is lost: each frame is answered once, in order and correctly. */
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/base/array.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { type FrameAnswer, type StreamOptions, TRecViT, TrecvitError } from '../src/index.ts'
 import { configOf } from '../src/model/config.ts'
-import { fragile, watched } from './faults.ts'
+import { fragileGpu, realGpu } from './faults.ts'
 import { adapter, gpu } from './gpu.ts'
 
 /** Error bound of a GPU, relative to the largest logit. */
@@ -15,20 +15,21 @@ let bytes: Uint8Array
 let frames: NdArray<Uint8Array>[]
 
 beforeAll(async () => {
-  // A model so small that a software GPU needs only milliseconds. With a multiple of four classes
-  // there are fewer kernels to compile.
+  // A software GPU computes a frame of this model in milliseconds. With a multiple of four classes
+  // it compiles fewer kernels.
   const config = configOf('mu', { imageSize: [32, 32], repSize: 24, numClasses: 8 })
   bytes = await checkpointBytes(randomCheckpoint(config, 5))
-  const next = noise(5)
+  const random = noise(5)
   frames = Array.from({ length: COUNT }, () => ({
-    data: Uint8Array.from({ length: 32 * 32 * 3 }, () => 128 + 127 * next()),
+    data: Uint8Array.from({ length: 32 * 32 * 3 }, () => 128 + 127 * random()),
     shape: [32, 32, 3],
   }))
 })
 
 const load = (options: Parameters<typeof TRecViT.load>[1] = {}) => TRecViT.load(bytes, options)
 
-async function undisturbed(options: StreamOptions = {}, all = frames): Promise<FrameAnswer[]> {
+/** Returns the answers of the CPU, without a loss. */
+async function expectedAnswers(options: StreamOptions = {}, all = frames): Promise<FrameAnswer[]> {
   await using model = await load({ device: 'wasm' })
   const stream = model.stream({ average: 'all', ...options })
   return await Promise.all(all.map((frame) => stream.push(frame)))
@@ -47,7 +48,7 @@ function expectSame(got: readonly FrameAnswer[], want: readonly FrameAnswer[]): 
   )
 }
 
-test('without a GPU, auto takes the CPU and says why, and webgpu fails', async () => {
+test("without a GPU, 'auto' uses the CPU and says why, and 'webgpu' fails", async () => {
   const none = { requestAdapter: async () => null } as unknown as GPU
   const model = await load({ gpu: none })
   expect(model.device).toMatchObject({
@@ -66,7 +67,7 @@ test('without a GPU, auto takes the CPU and says why, and webgpu fails', async (
 })
 
 describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
-  test('auto refuses one that the CPU draws, and says so, and takes one of hardware', async () => {
+  test("'auto' uses a hardware GPU; for a software GPU it uses the CPU and says why", async () => {
     const model = await load({ gpu: gpu! })
     if (!adapter!.info.isFallbackAdapter)
       expect(model.device).toMatchObject({ backend: 'webgpu', reason: null })
@@ -77,9 +78,9 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
       })
   })
 
-  test('a lying adapter fails the self-test', { tags: 'slow' }, async () => {
-    // Every result is read back as zeros.
-    const { gpu: entry } = fragile((staging) => {
+  test('a GPU that returns wrong results fails the self-test', { tags: 'slow' }, async () => {
+    // This GPU returns zeros for all results.
+    const { gpu: entry } = fragileGpu((staging) => {
       staging.getMappedRange = (_, size) => new ArrayBuffer(size!)
     })
     await expect(load({ device: 'webgpu', gpu: entry })).rejects.toThrow(
@@ -87,53 +88,53 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     )
   })
 
-  test('answers are those of the CPU within the bound', async () => {
+  test('answers equal those of the CPU within the bound', async () => {
     await using model = await load({ device: 'webgpu', gpu: gpu! })
     expect(model.device.backend).toBe('webgpu')
     const stream = model.stream({ average: { frames: 3 } })
     expectSame(
       await Promise.all(frames.map((frame) => stream.push(frame))),
-      await undisturbed({ average: { frames: 3 } }),
+      await expectedAnswers({ average: { frames: 3 } }),
     )
     await stream.dispose()
   })
 
-  test('50 lost devices, at any moment, cost no answer', {
+  test('each frame is answered once when 50 devices are lost at random times', {
     tags: 'slow',
     timeout: 300_000,
   }, async () => {
-    const { gpu: entry, lose, opened } = fragile()
+    const { gpu: entry, loseDevice, opened } = fragileGpu()
     await using model = await load({ device: 'webgpu', gpu: entry })
     const stream = model.stream({ average: 'all' })
-    const next = noise(11)
-    const strikes = new Set<number>()
-    while (strikes.size < 50) strikes.add(Math.floor(((next() + 1) / 2) * COUNT))
+    const random = noise(11)
+    const lossesAt = new Set<number>()
+    while (lossesAt.size < 50) lossesAt.add(Math.floor(((random() + 1) / 2) * COUNT))
     const answers: Promise<FrameAnswer>[] = []
     for (const [index, frame] of frames.entries()) {
       answers.push(stream.push(frame))
-      if (strikes.has(index)) {
-        // Before the submit, between submit and mapping, or after some results; sometimes again
-        // during recovery.
-        for (let turns = Math.floor((next() + 1) * 20); turns > 0; turns--) await Promise.resolve()
-        if (next() > 0) await answers[Math.max(0, index - 2)]
-        if (next() > 0) await answers[index]
-        // If the next device is lost too, the CPU takes over. Move back to the GPU, where more can
-        // be lost.
+      if (lossesAt.has(index)) {
+        // The loss comes before the submit, between submit and mapping, or after some results.
+        for (let turns = Math.floor((random() + 1) * 20); turns > 0; turns--)
+          await Promise.resolve()
+        if (random() > 0) await answers[Math.max(0, index - 2)]
+        if (random() > 0) await answers[index]
+        // After several losses in a row the stream is on the CPU. Move it back to the GPU.
         while (stream.device.backend === 'wasm') await stream.moveTo('webgpu').catch(() => {})
-        lose()
-        if (next() > 0.5) setTimeout(lose, 20 * (next() + 1))
+        loseDevice()
+        // Sometimes the next device is lost during recovery.
+        if (random() > 0.5) setTimeout(loseDevice, 20 * (random() + 1))
       } else if (index % 7 === 0) await answers[index]
     }
-    expectSame(await Promise.all(answers), await undisturbed())
+    expectSame(await Promise.all(answers), await expectedAnswers())
     expect(opened()).toBeGreaterThan(10)
   })
 
-  // A software GPU compiles the pipelines of three self-tests, which takes seconds each.
-  test('devices that are really destroyed, one after the other', {
+  // A software GPU takes seconds to compile the kernels of each device.
+  test('each frame is answered once when two real devices are destroyed', {
     tags: 'slow',
     timeout: 180_000,
   }, async () => {
-    const { gpu: entry, devices } = watched()
+    const { gpu: entry, devices } = realGpu()
     await using model = await load({ device: 'webgpu', gpu: entry })
     const stream = model.stream({ average: 'all' })
     const answers: Promise<FrameAnswer>[] = []
@@ -145,14 +146,14 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
         devices[devices.length - 1]!.destroy()
       }
     }
-    expectSame(await Promise.all(answers), await undisturbed())
+    expectSame(await Promise.all(answers), await expectedAnswers())
     expect(devices.length).toBe(3)
   })
 
-  test('with no device left, the CPU goes on, and the stream says why', {
+  test('if no GPU can be opened after a loss, the CPU continues, and the device says why', {
     tags: 'slow',
   }, async () => {
-    const { gpu: entry, devices } = watched()
+    const { gpu: entry, devices } = realGpu()
     await using model = await load({ device: 'webgpu', gpu: entry })
     const stream = model.stream({ average: { halfLife: 4 } })
     const answers = frames.slice(0, 50).map((frame) => stream.push(frame))
@@ -160,7 +161,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     entry.requestAdapter = async () => null
     devices[0]!.destroy()
     answers.push(...frames.slice(50).map((frame) => stream.push(frame)))
-    expectSame(await Promise.all(answers), await undisturbed({ average: { halfLife: 4 } }))
+    expectSame(await Promise.all(answers), await expectedAnswers({ average: { halfLife: 4 } }))
     expect(stream.device).toMatchObject({
       backend: 'wasm',
       reason: expect.stringContaining('the GPU was lost'),
@@ -168,38 +169,39 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     expect(model.device.backend).toBe('wasm')
   })
 
-  test('100 frames on the GPU, 100 on the CPU and 100 on the GPU again, ' +
-    'and snapshots from one to the other', { tags: 'slow' }, async () => {
-    await using model = await load({ device: 'webgpu', gpu: fragile().gpu })
+  test('a stream moves from GPU to CPU and back, and snapshots are resumed on the other', {
+    tags: 'slow',
+  }, async () => {
+    await using model = await load({ device: 'webgpu', gpu: fragileGpu().gpu })
     const stream = model.stream({ average: 'all' })
     const all = [...frames, ...frames.slice(0, 100)]
     const answers: Promise<FrameAnswer>[] = []
-    const on: string[] = []
+    const backends: string[] = []
     for (const [index, frame] of all.entries()) {
       // Not awaited: the move takes effect between the earlier and the later pushes.
       if (index === 100) void stream.moveTo('wasm')
       if (index === 200) void stream.moveTo('webgpu')
       answers.push(
         stream.push(frame).then((answer) => {
-          on.push(stream.device.backend)
+          backends.push(stream.device.backend)
           return answer
         }),
       )
     }
-    expectSame(await Promise.all(answers), await undisturbed({}, all))
-    const parts = [on.slice(0, 99), on.slice(101, 199), on.slice(201)]
+    expectSame(await Promise.all(answers), await expectedAnswers({}, all))
+    const parts = [backends.slice(0, 99), backends.slice(101, 199), backends.slice(201)]
     expect(parts.map((part) => [...new Set(part)])).toEqual([['webgpu'], ['wasm'], ['webgpu']])
 
-    const other = await load({ device: 'wasm' })
-    const again = await other.resume(await stream.snapshot())
-    expect(again.frame).toBe(all.length)
-    await again.push(frames[0]!)
-    const back = await model.resume(await again.snapshot())
-    expect(back.frame).toBe(all.length + 1)
+    const cpuModel = await load({ device: 'wasm' })
+    const onCpu = await cpuModel.resume(await stream.snapshot())
+    expect(onCpu.frame).toBe(all.length)
+    await onCpu.push(frames[0]!)
+    const onGpu = await model.resume(await onCpu.snapshot())
+    expect(onGpu.frame).toBe(all.length + 1)
   })
 
-  test('a stream stays where it is if the other device cannot be opened', async () => {
-    const { gpu: entry } = watched()
+  test('a stream stays on its device if the other one cannot be opened', async () => {
+    const { gpu: entry } = realGpu()
     entry.requestAdapter = async () => null
     await using model = await load({ device: 'wasm', gpu: entry })
     const stream = model.stream({ average: 'all' })
@@ -208,24 +210,24 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     expect((await stream.push(frames[1]!)).frame).toBe(1)
   })
 
-  test('loading, running and disposing leave no buffer behind, round after round', {
+  test('20 times: after a model is disposed of, no buffer is left', {
     tags: 'slow',
   }, async () => {
-    const { gpu: entry, alive, opened } = fragile()
+    const { gpu: entry, buffers, opened } = fragileGpu()
     for (let round = 0; round < 20; round++) {
       const model = await load({ device: 'webgpu', gpu: entry })
       const stream = model.stream({ average: 'all' })
       await stream.push(frames[round]!)
-      expect(alive().length).toBeGreaterThan(30)
+      expect(buffers().length).toBeGreaterThan(30)
       await stream.dispose()
       await model.dispose()
-      expect(alive(), `buffers after round ${round}`).toEqual([])
+      expect(buffers(), `buffers after round ${round}`).toEqual([])
     }
     expect(opened()).toBe(20)
   })
 
-  test('disposing leaves no device behind', { tags: 'slow' }, async () => {
-    const { gpu: entry, devices } = watched()
+  test('disposing of a model destroys its device', { tags: 'slow' }, async () => {
+    const { gpu: entry, devices } = realGpu()
     for (let round = 0; round < 2; round++) {
       const model = await load({ device: 'webgpu', gpu: entry })
       const stream = model.stream({ average: 'all' })

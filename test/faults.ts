@@ -1,7 +1,7 @@
-/** GPUs that can be lost and worker threads that can fail, with counts of live objects. */
+/** GPUs whose devices can be lost, and worker threads that can fail. Both count live objects. */
 import { gpu } from './gpu.ts'
 
-/** Returns an entry point of WebGPU whose adapters open devices with `open`. */
+/** Returns an object like `navigator.gpu` whose adapters open devices with `open`. */
 function entryOf(
   open: (adapter: GPUAdapter, descriptor: GPUDeviceDescriptor) => Promise<GPUDevice>,
 ): GPU {
@@ -10,7 +10,7 @@ function entryOf(
       const adapter = await gpu!.requestAdapter(options)
       return (
         adapter &&
-        over(adapter, {
+        withMembers(adapter, {
           requestDevice: (descriptor: GPUDeviceDescriptor) => open(adapter, descriptor),
         })
       )
@@ -19,8 +19,8 @@ function entryOf(
 }
 
 /**
- * Opens a device with the smallest workgroup memory of WebGPU. Such a device has half as many
- * kernels of products, which software GPUs compile for seconds.
+ * Opens a device with the smallest workgroup memory that WebGPU allows. It needs only half of the
+ * matrix kernels, which a software GPU takes seconds to compile.
  */
 function openDevice(
   adapter: GPUAdapter,
@@ -31,7 +31,10 @@ function openDevice(
 }
 
 /** Returns an object with some members replaced. */
-export function over<T extends object>(target: T, changes: Partial<Record<keyof T, unknown>>): T {
+export function withMembers<T extends object>(
+  target: T,
+  changes: Partial<Record<keyof T, unknown>>,
+): T {
   return new Proxy(target, {
     get(_, property) {
       if (property in changes) return changes[property as keyof T]
@@ -42,7 +45,7 @@ export function over<T extends object>(target: T, changes: Partial<Record<keyof 
 }
 
 /** Returns a GPU with real devices, and a list of all opened devices. */
-export function watched(change: (device: GPUDevice) => void = () => {}): {
+export function realGpu(change: (device: GPUDevice) => void = () => {}): {
   gpu: GPU
   devices: GPUDevice[]
 } {
@@ -58,61 +61,63 @@ export function watched(change: (device: GPUDevice) => void = () => {}): {
   }
 }
 
-/** The device behind all fragile ones, and what it has compiled. */
-let real: Promise<GPUDevice> | undefined
+/** The real device that all devices of `fragileGpu` share, and its compiled kernels. */
+let sharedDevice: Promise<GPUDevice> | undefined
 const pipelines = new Map<string, Promise<GPUComputePipeline>>()
 const modules = new Map<string, GPUShaderModule>()
 
 /** A GPU whose devices can be lost. */
 export interface FragileGpu {
   readonly gpu: GPU
-  /** Loses the latest device. */
-  lose(): void
-  /** Refuses the next requests for a device, this many times. */
+  /** Loses the device that was opened last. */
+  loseDevice(): void
+  /** Makes the next requests for a device fail, this many times. */
   refuse(times: number): void
+  /** Number of devices opened so far. */
   opened(): number
   /** Number of devices that are neither lost nor destroyed. */
   devices(): number
-  /** Labels of buffers that are not destroyed. */
-  alive(): string[]
+  /** Labels of the buffers that are not destroyed. */
+  buffers(): string[]
 }
 
 /**
- * A GPU whose devices can be lost 50 times in a test. Software GPUs need seconds to compile the
- * kernels for a new device, so all devices share one real device with its pipelines. A lost device
- * behaves as specified: work has no effect, mappings are rejected, `lost` resolves.
+ * Returns a GPU whose devices can be lost many times in a test. A software GPU takes seconds to
+ * compile the kernels for a new device, so all devices share one real device and its pipelines. A
+ * lost device behaves as WebGPU specifies: submits have no effect, mapAsync rejects, and `lost`
+ * resolves.
  * @param change called with every staging buffer
  */
-export function fragile(change: (staging: GPUBuffer) => void = () => {}): FragileGpu {
+export function fragileGpu(change: (staging: GPUBuffer) => void = () => {}): FragileGpu {
   let count = 0
-  let current = () => {}
+  let loseCurrent = () => {}
   let refusals = 0
   let devices = 0
   const buffers = new Set<GPUBuffer>()
   return {
-    lose: () => current(),
+    loseDevice: () => loseCurrent(),
     refuse: (times) => void (refusals = times),
     opened: () => count,
     devices: () => devices,
-    alive: () => [...buffers].map(({ label }) => label),
+    buffers: () => [...buffers].map(({ label }) => label),
     gpu: entryOf(async (adapter, descriptor) => {
       if (refusals-- > 0) throw new Error('refused by the test')
-      const device = await (real ??= openDevice(adapter, descriptor))
+      const device = await (sharedDevice ??= openDevice(adapter, descriptor))
       count++
       devices++
       let isLost = false
-      let tell: (info: object) => void
-      const lost = new Promise((resolve) => (tell = resolve))
+      let resolveLost: (info: object) => void
+      const lost = new Promise((resolve) => (resolveLost = resolve))
       const destroy = () => {
         if (!isLost) devices--
         isLost = true
-        tell({ reason: 'destroyed', message: 'taken away by the test' })
+        resolveLost({ reason: 'destroyed', message: 'destroyed by the test' })
       }
-      current = destroy
-      return over(device, {
+      loseCurrent = destroy
+      return withMembers(device, {
         lost,
         destroy,
-        queue: over(device.queue, {
+        queue: withMembers(device.queue, {
           submit: (buffers: GPUCommandBuffer[]) => isLost || device.queue.submit(buffers),
         }),
         createBuffer: (wanted: GPUBufferDescriptor) => {
@@ -152,25 +157,29 @@ export function fragile(change: (staging: GPUBuffer) => void = () => {}): Fragil
   }
 }
 
-/** Ways in which a worker thread fails. */
+/** Ways in which a worker thread can fail. */
 export const crashes = ['terminated', 'throws', 'silent'] as const
 
-/** A way in which a worker thread fails. */
 export type Crash = (typeof crashes)[number]
 
-/** Worker threads under test. */
+/** The worker threads that a test starts. */
 export interface WatchedWorkers {
+  /** Number of workers that have not ended. */
   alive(): number
+  /** Number of workers started so far. */
   started(): number
+  /** Makes a worker fail. */
   kill(crash: Crash, index?: number): void
-  /** Whether every worker fails when it receives work. */
+  /** Whether every worker ends when it receives work. */
   crashInRun(all: boolean): void
+  /** Stops watching: new workers are plain ones again. */
   restore(): void
 }
 
 /**
  * Counts the worker threads that are started from now on, and can make them fail. A test of silent
- * workers fakes `setInterval` before it starts them, and advances the time of the watchdog.
+ * workers fakes `setInterval` before it starts them. It then advances the clock of the watchdog
+ * that finds them (src/backend/wasm/thread.ts).
  */
 export function watchedWorkers(): WatchedWorkers {
   const threads = process.getBuiltinModule('node:worker_threads')

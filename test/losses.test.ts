@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type FrameAnswer, TrecvitError } from '../src/index.ts'
-import { crashes, fragile, watchedWorkers } from './faults.ts'
+import { crashes, fragileGpu, watchedWorkers } from './faults.ts'
 import { gpu } from './gpu.ts'
 import { joined } from './joined.ts'
 import { frames, load, logitsOf, plain } from './smallStream.ts'
@@ -10,12 +10,12 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-describe.each(crashes)('a thread that dies (%s)', (crash) => {
+describe.each(crashes)('a worker thread fails (%s)', (crash) => {
   const passTime = (): void => {
     if (crash === 'silent') vi.advanceTimersByTime(70_000)
   }
 
-  test('loses no answer and changes no bit', async () => {
+  test('each frame is answered once, with the same bits', async () => {
     if (crash === 'silent') vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const workers = watchedWorkers()
     try {
@@ -36,7 +36,7 @@ describe.each(crashes)('a thread that dies (%s)', (crash) => {
       expect((await Promise.all(answers)).map(logitsOf)).toEqual(plain)
       expect((await Promise.all(others)).map(logitsOf)).toEqual(plain)
       expect(model.health).toEqual({ losses: 2, failure: null })
-      // Each loss of either stream started one thread pool.
+      // The first pool, and one for each of the two losses, with two threads each.
       expect(workers.started()).toBe(6)
       await vi.waitFor(() => expect(workers.alive()).toBe(2))
     } finally {
@@ -46,19 +46,19 @@ describe.each(crashes)('a thread that dies (%s)', (crash) => {
 })
 
 test(
-  'threads that die again and again end the work with a sentence, ' +
-    'and the next frame starts them again',
+  'if threads fail 4 times in a row, waiting frames are rejected, ' +
+    'and the next frame starts threads again',
   async () => {
     const workers = watchedWorkers()
     try {
       await using model = await load({ device: 'wasm', threads: 1 })
       const stream = model.stream()
       await stream.push(frames[0]!)
-      // All workers fail when they receive work.
+      // Every worker ends when it receives work.
       workers.crashInRun(true)
-      const lost = stream.push(frames[1]!)
+      const rejected = stream.push(frames[1]!)
       const rest = Promise.allSettled(frames.slice(2, 6).map((frame) => stream.push(frame)))
-      await expect(lost).rejects.toThrow(
+      await expect(rejected).rejects.toThrow(
         joined(
           /^The CPU backend failed 4 times in a row \(A thread of the CPU backend failed /,
           /\(.*\)\); the next frame starts it again$/,
@@ -82,7 +82,7 @@ test(
 )
 
 describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
-  const close = (got: number[][]): void => {
+  const expectClose = (got: number[][]): void => {
     const largest = Math.max(...plain.flat().map(Math.abs))
     got.forEach((logits, frame) =>
       logits.forEach((value, c) =>
@@ -92,35 +92,35 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
   }
 
   test('one lost device is replaced once, for any number of streams', async () => {
-    const { gpu: entry, lose, opened, alive } = fragile()
+    const { gpu: entry, loseDevice, opened, buffers } = fragileGpu()
     const model = await load({ device: 'webgpu', gpu: entry })
     const streams = Array.from({ length: 5 }, () => model.stream())
     await Promise.all(streams.map((stream) => stream.push(frames[0]!)))
-    lose()
-    // Some are pushed at once, the others with their next frame.
+    loseDevice()
+    // Three streams push at once. The others find the loss only when they push their next frame.
     const late = streams.splice(3)
     const answers = await Promise.all(
       streams.map(async (stream) => [await stream.push(frames[1]!), await stream.push(frames[2]!)]),
     )
     for (const stream of late)
       answers.push([await stream.push(frames[1]!), await stream.push(frames[2]!)])
-    for (const pair of answers) close([plain[0]!, ...pair.map(logitsOf)])
+    for (const pair of answers) expectClose([plain[0]!, ...pair.map(logitsOf)])
     expect(opened()).toBe(2)
     expect(model.health).toEqual({ losses: 1, failure: null })
     await model.dispose()
     await Promise.all([...streams, ...late].map((stream) => stream.dispose()))
-    expect(alive()).toEqual([])
+    expect(buffers()).toEqual([])
   })
 
-  test('a model that ends while a lost device is replaced opens nothing afterwards', {
+  test('a model that is disposed of while a lost device is replaced opens no device afterwards', {
     tags: 'slow',
   }, async () => {
-    const { gpu: entry, lose, opened, alive } = fragile()
+    const { gpu: entry, loseDevice, opened, buffers } = fragileGpu()
     for (const turns of [0, 3, 30, 300]) {
       const model = await load({ device: 'webgpu', gpu: entry })
       const stream = model.stream()
       const answers = Promise.allSettled(frames.slice(0, 6).map((frame) => stream.push(frame)))
-      lose()
+      loseDevice()
       for (let turn = 0; turn < turns; turn++) await Promise.resolve()
       await model.dispose()
       for (const result of await answers)
@@ -129,7 +129,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
       const count = opened()
       await sleep(50)
       expect(opened()).toBe(count)
-      expect(alive()).toEqual([])
+      expect(buffers()).toEqual([])
     }
   })
 })

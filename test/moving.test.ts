@@ -1,13 +1,15 @@
-/** A stream moves to another device while a device is lost. */
+/** A stream moves to another device while its device is lost, or its model is disposed of. */
 import { expect, test } from 'vitest'
 import type { Backend, StreamState } from '../src/backend/backend.ts'
 import { Engine } from '../src/backend/engine.ts'
 import type { Program } from '../src/program/program.ts'
 import { Session } from '../src/stream/session.ts'
 
-/** States that have not been disposed of, and a hook that is called when one is written. */
-class World {
+/** Fake engines that count the states on them. */
+class FakeEngines {
+  /** States that are not freed. */
   readonly alive = new Set<string>()
+  /** Called when a state is written. */
   written = (): void => {}
 
   /** Returns an engine whose states are empty. */
@@ -43,8 +45,8 @@ const program: Program = {
 }
 
 test('a state whose device is lost during a move is moved again, without a leak', async () => {
-  const world = new World()
-  const [cpu, other, gpu] = [world.engine('wasm'), world.engine('wasm'), world.engine('webgpu')]
+  const fake = new FakeEngines()
+  const [cpu, other, gpu] = [fake.engine('wasm'), fake.engine('wasm'), fake.engine('webgpu')]
   const engines = {
     current: cpu,
     closed: false,
@@ -53,17 +55,17 @@ test('a state whose device is lost during a move is moved again, without a leak'
     warn() {},
   }
   const session = new Session(engines, 1, () => program)
-  world.written = () => cpu.markLost('it died')
+  fake.written = () => cpu.markLost('it died')
   await session.move('webgpu')
   expect(session.engine).toBe(gpu)
-  expect([...world.alive]).toEqual(['webgpu 1'])
+  expect([...fake.alive]).toEqual(['webgpu 1'])
   await session.dispose()
-  expect([...world.alive]).toEqual([])
+  expect([...fake.alive]).toEqual([])
 })
 
 test('a state that is moved while the model is disposed of is freed', async () => {
-  const world = new World()
-  const [cpu, gpu] = [world.engine('wasm'), world.engine('webgpu')]
+  const fake = new FakeEngines()
+  const [cpu, gpu] = [fake.engine('wasm'), fake.engine('webgpu')]
   const engines = {
     current: cpu,
     closed: false,
@@ -72,11 +74,11 @@ test('a state that is moved while the model is disposed of is freed', async () =
     replace: () => Promise.reject(new Error('there is no other')),
   }
   const session = new Session(engines, 1, () => program)
-  world.written = () => {
+  fake.written = () => {
     engines.closed = true
     cpu.markLost('it was disposed of')
   }
   await expect(session.move('webgpu')).rejects.toThrow('The model was disposed of')
   await session.dispose()
-  expect([...world.alive]).toEqual([])
+  expect([...fake.alive]).toEqual([])
 })

@@ -1,4 +1,4 @@
-/** The runner of a stream when a job is aborted or refused at unusual moments. */
+/** The runner of a stream: jobs that are aborted or fail at unusual times. */
 import { expect, test } from 'vitest'
 import type { Backend, StreamState } from '../src/backend/backend.ts'
 import { Engine, type Kind } from '../src/backend/engine.ts'
@@ -10,8 +10,8 @@ const pixels = new Uint8Array(3)
 
 /**
  * Returns an engine on a fake device.
- * @param states creators of the next sessions' states; later states are always created
- * @param run runs a chunk
+ * @param states results of the next calls of `createState`; later calls succeed
+ * @param run result of every chunk
  */
 function engineOf(
   kind: Kind,

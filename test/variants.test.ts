@@ -13,7 +13,7 @@ import { type Config, configOf, sizeNames } from '../src/model/config.ts'
 import { type ProgramOptions, recordModel } from '../src/model/graph.ts'
 import { smallPrograms } from '../src/model/smallModel.ts'
 import { type Program, weightsOf } from '../src/program/program.ts'
-import { over } from './faults.ts'
+import { withMembers } from './faults.ts'
 import { full, gpu, openDevice } from './gpu.ts'
 
 /** Returns the variants of a program on a device with this many bytes of workgroup memory. */
@@ -102,10 +102,10 @@ describe('the bound', () => {
     selfTest(programs, 2e-5, async (weights) => {
       const backend = await WasmBackend.create(weights)
       let left = 3
-      return over(backend, {
+      return withMembers(backend, {
         prepare: async (program: Program) => {
           const replay = await backend.prepare(program)
-          return over(replay, {
+          return withMembers(replay, {
             run: async (...args: Parameters<typeof replay.run>) => {
               const outputs = await replay.run(...args)
               const values = outputs['window/logits']!
@@ -135,7 +135,7 @@ function faulty(
 ): GPUDevice {
   const codes = new Map<GPUShaderModule, string>()
   const { createShaderModule, createComputePipelineAsync } = device
-  return over(device, {
+  return withMembers(device, {
     createShaderModule: (descriptor: GPUShaderModuleDescriptor) => {
       const module = createShaderModule.call(device, descriptor)
       codes.set(module, descriptor.code)
@@ -189,11 +189,11 @@ describe.skipIf(!gpu)('a fault in one variant on a GPU', { tags: ['gpu', 'slow']
     const entry = {
       requestAdapter: async () => {
         const adapter = (await gpu!.requestAdapter())!
-        return over(adapter, {
-          info: over(adapter.info, { isFallbackAdapter: false }),
+        return withMembers(adapter, {
+          info: withMembers(adapter.info, { isFallbackAdapter: false }),
           // The shared device of all tests, whose pipelines are already compiled.
           requestDevice: async () =>
-            over(faulty(device, { INVOCATIONS: 64 }, shortSum), { destroy: () => {} }),
+            withMembers(faulty(device, { INVOCATIONS: 64 }, shortSum), { destroy: () => {} }),
         })
       },
     } as GPU

@@ -96,10 +96,10 @@ const kill: Act = async ({ workers }, pick) => {
 }
 
 const loseTwice: Act = async ({ gpu }, pick) => {
-  gpu?.lose()
+  gpu?.loseDevice()
   for (let turns = pick % 200; turns > 0; turns--) await Promise.resolve()
   if (pick % 3) await sleep(pick % 30)
-  gpu?.lose()
+  gpu?.loseDevice()
 }
 
 /** Commands with their frequencies. */
@@ -137,7 +137,7 @@ export const commands: fc.Arbitrary<Iterable<fc.AsyncCommand<Model, World>>> = f
       pick % 4 ? undefined : world.replace((pick >> 2) % 2),
     ),
     command('kill a worker', kill),
-    command('lose the device', ({ gpu }) => gpu?.lose()),
+    command('lose the device', ({ gpu }) => gpu?.loseDevice()),
     command('lose the device twice', loseTwice),
     command('refuse devices', ({ gpu }, pick) => gpu?.refuse(pick % 3)),
     command('refuse memory', (world, pick) => {

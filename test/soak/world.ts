@@ -14,7 +14,7 @@ import {
   TRecViT,
   TrecvitError,
 } from '../../src/index.ts'
-import { type FragileGpu, fragile, type WatchedWorkers, watchedWorkers } from '../faults.ts'
+import { type FragileGpu, fragileGpu, type WatchedWorkers, watchedWorkers } from '../faults.ts'
 
 /** Error bound of a GPU, relative to the largest logit. */
 const BOUND = 1e-4
@@ -301,7 +301,7 @@ export class World {
       this.workers.restore()
     }
     await vi.waitFor(() => expect(this.workers.alive()).toBe(0), { timeout: 5000, interval: 5 })
-    if (this.gpu) expect([this.gpu.alive(), this.gpu.devices()]).toEqual([[], 0])
+    if (this.gpu) expect([this.gpu.buffers(), this.gpu.devices()]).toEqual([[], 0])
     expect(openFiles(this.#file)).toBe(0)
   }
 }
@@ -333,4 +333,4 @@ function openFiles(file: string): number {
 }
 
 /** The GPU of the soak, or null. */
-export const openGpu = (has: boolean): FragileGpu | null => (has ? fragile() : null)
+export const openGpu = (has: boolean): FragileGpu | null => (has ? fragileGpu() : null)
