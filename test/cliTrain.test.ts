@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { listLabelled } from '../src/cli/labelled.ts'
 import { TRecViT } from '../src/index.ts'
+import { loadParameters } from '../src/train/index.ts'
 import { hasFfmpeg } from './clips.ts'
 import { file, folder, lines, outcome, run, start } from './commandLine.ts'
 
@@ -120,16 +121,34 @@ test('a model of the same classes keeps its head', { timeout: 60_000 }, async ()
   expect(JSON.parse(stdout)).toMatchObject({ step: 1, accuracy: 1 })
 })
 
-test('Ctrl-C ends after a step and writes the file', { timeout: 60_000 }, async () => {
-  const path = out('stopped.safetensors')
-  const child = start([
-    ...['train', data, '--only', 'head', '--frames', '6', '--epochs', '100000', '--json'],
-    ...['-o', path],
-  ])
+/** Starts a command, sends SIGINT after its first step, and runs it again with --resume. */
+async function interrupted(path: string, ...args: string[]) {
+  const child = start([...args, '--json', '-o', path])
   child.stdout!.once('data', () => child.kill('SIGINT'))
-  expect((await outcome(child)).code).toBe(130)
-  await using model = await TRecViT.load(readFileSync(path), { device: 'wasm' })
-  expect(model.labels).toEqual(labels)
+  const { code, stderr, stdout } = await outcome(child)
+  expect(code).toBe(130)
+  expect(stderr).toMatch(/has the state after step \d+ of \d+. Continue with: trecvit .*--resume/)
+  const resumed = await run(...args, '--json', '-o', path, '--resume')
+  expect(resumed).toMatchObject({ code: 0, stderr: '' })
+  return [...lines(stdout), ...lines(resumed.stdout)].map((line) => JSON.parse(line).loss)
+}
+
+test('a training that Ctrl-C ended is continued to the same bits', {
+  timeout: 60_000,
+}, async () => {
+  const args = ['train', data, '--only', 'head', '--frames', '6', '--epochs', '100', '--batch', '2']
+  const path = out('stopped.safetensors')
+  const losses = await interrupted(path, ...args)
+  const unbroken = await run(...args, '--json', '-o', out('unbroken.safetensors'))
+  expect(losses).toEqual(lines(unbroken.stdout).map((line) => JSON.parse(line).loss))
+  expect(readFileSync(path).equals(readFileSync(out('unbroken.safetensors')))).toBe(true)
+  const finished = await run(...args, '-o', path, '--resume')
+  expect(finished.stderr).toMatch(/expected bytes from "save", got a model without moments/)
+})
+
+test('a state of other classes is not continued', { timeout: 60_000 }, async () => {
+  const { stderr } = await run('train', file('list.csv'), '-o', out('mine.safetensors'), '--resume')
+  expect(stderr).toMatch(/mine.safetensors" has other classes than the videos/)
 })
 
 describe.skipIf(!hasFfmpeg())('motion', () => {
@@ -176,16 +195,37 @@ test('an encoder learns without labels, and a head is trained from it', {
   timeout: 60_000,
 }, async () => {
   const encoder = out('encoder.safetensors')
-  const options = ['--size', 'mu', '--frames', '2', '--stride', '1', '--epochs', '2', '--json']
-  const { code, stdout } = await run('pretrain', data, ...options, '-o', encoder)
-  expect(code).toBe(0)
-  const steps = stdout.trim().split('\n')
-  expect(steps.map((line) => JSON.parse(line).epoch)).toEqual([1, 2])
+  const size = ['--size', 'mu', '--image-size', '64x64', '--frames', '2', '--stride', '1']
+  const options = [...size, '--epochs', '10', '--batch', '4', '--augment']
+  const losses = await interrupted(encoder, 'pretrain', data, ...options)
+  const unbroken = out('encoder2.safetensors')
+  const { stdout } = await run('pretrain', data, ...options, '--json', '-o', unbroken)
+  expect(lines(stdout).map((line) => JSON.parse(line).loss)).toEqual(losses)
+  expect(readFileSync(encoder).equals(readFileSync(unbroken))).toBe(true)
   await using model = await TRecViT.load(readFileSync(encoder), { device: 'wasm' })
   expect(model.config).toMatchObject({ numClasses: 0, poolType: 'gap', framesPerClip: 2 })
   const path = out('from.safetensors')
   const more = ['--only', 'head', '--epochs', '1', '--from', encoder, '-o', path]
   expect(await train(...more)).toMatchObject({ code: 0 })
+})
+
+test('an encoder is trained further, without the head of its model', {
+  timeout: 60_000,
+}, async () => {
+  const path = out('further.safetensors')
+  const options = ['--frames', '2', '--epochs', '1', '--lr', '1e-9', '--from', 'builtin']
+  expect(await run('pretrain', data, ...options, '--quiet', '-o', path)).toMatchObject({ code: 0 })
+  await using model = await TRecViT.load(readFileSync(path), { device: 'wasm' })
+  expect(model.config).toMatchObject({ numClasses: 0, poolType: 'gap' })
+  const from = await loadParameters('builtin', model.config)
+  const found = await loadParameters(readFileSync(path), model.config)
+  expect([...found.keys()]).toEqual([...from.keys()])
+  for (const [name, values] of found)
+    expect(
+      Math.max(...values.map((value, i) => Math.abs(value - from.get(name)![i]!))),
+    ).toBeLessThan(1e-7)
+  const both = await run('pretrain', data, '--from', 'builtin', '--size', 'Ti', '-o', path)
+  expect(both).toMatchObject({ code: 2 })
 })
 
 test('augmented clips differ in each epoch and by the seed', { timeout: 60_000 }, async () => {

@@ -60,7 +60,7 @@ export function positive(text: string): number {
 }
 
 /** Parses a size with the height first, like shapes. */
-function heightByWidth(text: string): [height: number, width: number] {
+export function heightByWidth(text: string): [height: number, width: number] {
   const match = /^(\d{1,5})x(\d{1,5})$/i.exec(text)
   if (!match) throw new InvalidArgumentError('Expected HEIGHTxWIDTH in pixels, like 224x224.')
   return [Number(match[1]), Number(match[2])]

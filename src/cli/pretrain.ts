@@ -1,19 +1,27 @@
 /** trecvit pretrain: trains an encoder on videos without labels. */
 import { type Command, Option } from 'commander'
 import { configOf, type Size, sizeNames } from '../model/config.ts'
-import type { MaskedProgress } from '../train/index.ts'
-import { writeOutput } from './output.ts'
-import { showProgress } from './progress.ts'
+import type { MaskedTrainer } from '../train/index.ts'
+import { describeCheckpoint } from './describe.ts'
+import { type ConfigOptions, heightByWidth, MODEL_HELP } from './options.ts'
 import { action } from './run.ts'
-import { note, print } from './terminal.ts'
+import { note } from './terminal.ts'
 import { importTraining } from './train.ts'
 import { ClipStore } from './trainingClips.ts'
 import { addTrainingOptions, readingOf, type TrainingOptions } from './trainingOptions.ts'
+import { readState, runTraining } from './trainingRun.ts'
 import { listVideos } from './videos.ts'
+import { localSource } from './weights.ts'
 
-interface PretrainOptions extends TrainingOptions {
-  readonly size: Size
+interface PretrainOptions extends TrainingOptions, Omit<ConfigOptions, 'labels' | 'framesPerClip'> {
+  readonly from?: string
+  readonly size?: Size
 }
+
+/** Default of the frames of a clip. */
+const FRAMES = 16
+/** Fields of the configuration of an encoder: without head and class token. */
+const ENCODER = { numClasses: 0, repSize: 0, poolType: 'gap' } as const
 
 export function addPretrain(program: Command): void {
   const command = program
@@ -21,20 +29,32 @@ export function addPretrain(program: Command): void {
     .argument('<video...>', 'files, folders or patterns')
     .summary('train an encoder on videos without labels')
     .description(
-      'Trains a new encoder as a masked auto-encoder: nine tenths of each video are hidden, and ' +
+      'Trains an encoder as a masked auto-encoder: nine tenths of each video are hidden, and ' +
         'predicted from the rest. "trecvit train --from" starts from the file. Ctrl-C ends it ' +
-        'after the current step, and writes the file.',
+        'after the current step and saves it; --resume continues.',
     )
     .requiredOption('-o, --out <file>', 'file for the encoder, .safetensors')
-    .addOption(new Option('--size <name>', 'size of the encoder').choices(sizeNames).default('Ti'))
+    .addOption(
+      new Option('--size <name>', 'size of a new encoder (default: Ti)')
+        .choices(sizeNames)
+        .conflicts('from'),
+    )
+    .option('--from <model>', `the encoder to start from: ${MODEL_HELP} (default: a new one)`)
+    .option(
+      '--image-size <HxW>',
+      'height and width of the frames (default: 224x224)',
+      heightByWidth,
+    )
+    .option('-y, --yes', 'download weights that have a name without asking')
   addTrainingOptions(command, {
-    frames: '16',
+    frames: String(FRAMES),
     epochs: 100,
     stride: 2,
     lr: '3e-4',
     weightDecay: 0.05,
     seed: 'the parameters, of the masks, of the order of the videos and of their variants',
   })
+  command
     .addHelpText(
       'after',
       `
@@ -54,50 +74,71 @@ async function pretrain(
   options: PretrainOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { decoderFor, initialiseMasked, MaskedTrainer } = await importTraining()
+  const training = await importTraining()
   const { all } = await listVideos(sources)
-  const { epochs, batch, seed, frames = 16, lr: peak = 3e-4, weightDecay, threads } = options
-  const config = configOf(options.size, { framesPerClip: frames })
-  const decoder = decoderFor(config)
-  const reading = readingOf(config, options)
+  const { epochs, batch, seed } = options
   const steps = epochs * Math.ceil(all.length / batch)
-  await writeOutput(options.out, { replace: options.force === true, signal }, async (output) => {
-    await using trainer = await MaskedTrainer.create(
-      config,
-      decoder,
-      initialiseMasked(config, decoder, seed),
-      {
-        schedule: { peak, warmup: Math.ceil(steps / 12), steps },
-        ...{ weightDecay, seed },
-        ...(threads !== undefined && { threads }),
-      },
-    )
+  const last = await runTraining(options, signal, async () => {
+    const trainer = await openTrainer(training, steps, options, signal)
+    const reading = readingOf(trainer.config, options)
     const store = new ClipStore(reading)
     const clips = all.map(
       ({ source }) =>
         () =>
           store.read(source),
     )
-    const progress = await showProgress(options, 'Training', 'steps', steps)
-    let last: MaskedProgress | undefined
-    try {
-      for await (const step of trainer.fit(clips, {
-        ...{ epochs, batch, seed },
+    return {
+      total: steps,
+      steps: trainer.fit(clips, {
+        ...{ epochs, batch, seed, skip: trainer.steps },
         ...(reading.augment && { augment: reading.augment }),
-      })) {
-        last = step
-        progress.update(step.step)
-        if (options.json) print(JSON.stringify(step))
-        if (signal.aborted) break
-      }
-    } finally {
-      progress.stop()
+      }),
+      save: () => trainer.save(),
+      finish: () => trainer.encoder(),
+      dispose: () => trainer.dispose(),
     }
-    await output.write(await trainer.encoder())
-    if (!options.quiet && !options.json && last)
-      note(
-        `Trained an encoder on ${all.length} videos in ${last.step} steps, loss ` +
-          `${last.loss.toFixed(3)}: ${options.out}`,
-      )
   })
+  if (!options.quiet && !options.json && last)
+    note(
+      `Trained an encoder on ${all.length} videos in ${last.step} steps, loss ` +
+        `${last.loss.toFixed(3)}: ${options.out}`,
+    )
+}
+
+/** Opens a trainer of a new encoder or of that of a model, or continues from a saved trainer. */
+async function openTrainer(
+  {
+    decoderFor,
+    initialiseMasked,
+    loadParameters,
+    MaskedTrainer,
+  }: typeof import('../train/index.ts'),
+  steps: number,
+  options: PretrainOptions,
+  signal: AbortSignal,
+): Promise<MaskedTrainer> {
+  const { seed, frames = FRAMES, lr: peak = 3e-4, weightDecay, threads } = options
+  const settings = {
+    schedule: { peak, warmup: Math.ceil(steps / 12), steps },
+    ...{ weightDecay, seed },
+    ...(threads !== undefined && { threads }),
+  }
+  if (options.resume) return MaskedTrainer.resume(await readState(options.out), settings)
+  const { size = 'Ti' } = options
+  if (options.from === undefined) {
+    const { imageSize } = options
+    const config = configOf(size, { framesPerClip: frames, ...(imageSize && { imageSize }) })
+    const decoder = decoderFor(config)
+    return MaskedTrainer.create(config, decoder, initialiseMasked(config, decoder, seed), settings)
+  }
+  const source = await localSource(options.from, options, signal)
+  const { checkpoint, config: old } = await describeCheckpoint(source, options, signal)
+  await checkpoint.close()
+  const config = { ...old, ...ENCODER, framesPerClip: frames }
+  const decoder = decoderFor(config)
+  const start = new Map([
+    ...initialiseMasked(config, decoder, seed),
+    ...(await loadParameters(source, config, { signal })),
+  ])
+  return MaskedTrainer.create(config, decoder, start, settings)
 }

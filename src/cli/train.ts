@@ -1,15 +1,15 @@
 /** trecvit train: trains a classifier on labelled videos. */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
+import { quote } from '../base/quote.ts'
 import type { Config } from '../model/config.ts'
 import type { Sample, Trainer } from '../train/index.ts'
 import { describeCheckpoint } from './describe.ts'
 import { classesOf, type Labelled, listLabelled } from './labelled.ts'
 import { addConfigOptions, type ConfigOptions, MODEL_HELP } from './options.ts'
-import { writeOutput } from './output.ts'
 import { showProgress } from './progress.ts'
 import { action } from './run.ts'
-import { note, print } from './terminal.ts'
+import { note } from './terminal.ts'
 import { ClipStore } from './trainingClips.ts'
 import {
   addTrainingOptions,
@@ -17,6 +17,7 @@ import {
   readingOf,
   type TrainingOptions,
 } from './trainingOptions.ts'
+import { readState, runTraining } from './trainingRun.ts'
 import { localSource } from './weights.ts'
 
 interface TrainOptions extends TrainingOptions, ConfigOptions {
@@ -39,7 +40,7 @@ export function addTrain(program: Command): void {
     .description(
       'Trains a classifier on labelled videos, starting from an existing model. --only head ' +
         'freezes the encoder: each video is encoded once, and an epoch takes milliseconds. ' +
-        'Ctrl-C ends the training after the current step, and writes the file.',
+        'Ctrl-C ends the training after the current step and saves it; --resume continues.',
     )
     .requiredOption('-o, --out <file>', 'file for the trained model, .safetensors')
     .option('--from <model>', `the model to start from: ${MODEL_HELP}`, 'builtin')
@@ -68,56 +69,71 @@ Examples:
 }
 
 async function train(data: string, options: TrainOptions, signal: AbortSignal): Promise<void> {
-  const { encodeCheckpoint, initialise, loadParameters, Trainer } = await importTraining()
+  const training = await importTraining()
   const videos = await listLabelled(data)
   const labels = classesOf(videos)
-  const source = await localSource(options.from, options, signal)
-  const { config, keepsHead } = await startFrom(source, labels, options, signal)
   const { epochs, batch, seed } = options
   const steps = epochs * Math.ceil(videos.length / batch)
-  const headOnly = options.only === 'head'
-  const reading = readingOf(config, options)
-  const peak = options.lr ?? (headOnly ? RATES.head : RATES.all)
-  const isEncoder = (name: string) => !name.startsWith('decoder/')
-  await writeOutput(options.out, { replace: options.force === true, signal }, async (output) => {
-    const start = new Map(
-      [...initialise(config, seed)].concat([
-        ...(await loadParameters(source, config, {
-          only: keepsHead ? () => true : isEncoder,
-          signal,
-        })),
-      ]),
-    )
-    await using trainer = await Trainer.create(config, start, {
-      schedule: { peak, warmup: Math.ceil(steps / 12), steps },
-      weightDecay: options.weightDecay,
-      labelSmoothing: options.labelSmoothing,
-      ...(options.threads !== undefined && { threads: options.threads }),
-      ...(headOnly && { trains: (name: string) => !isEncoder(name) }),
-    })
+  const last = await runTraining(options, signal, async () => {
+    const { trainer, config } = await openTrainer(training, labels, steps, options, signal)
+    const reading = readingOf(config, options)
     const samples = await samplesOf(videos, labels, trainer, { ...options, reading }, signal)
-    const progress = await showProgress(options, 'Training', 'steps', steps)
-    let last: { step: number; loss: number; accuracy: number } | undefined
-    try {
-      for await (const step of trainer.fit(samples, {
-        ...{ epochs, batch, seed },
+    return {
+      total: steps,
+      steps: trainer.fit(samples, {
+        ...{ epochs, batch, seed, skip: trainer.steps },
         ...(reading.augment && { augment: reading.augment }),
-      })) {
-        last = step
-        progress.update(step.step)
-        if (options.json) print(JSON.stringify(step))
-        if (signal.aborted) break
-      }
-    } finally {
-      progress.stop()
+      }),
+      save: () => trainer.save(labels),
+      finish: async () => training.encodeCheckpoint(config, await trainer.parameters(), labels),
+      dispose: () => trainer.dispose(),
     }
-    await output.write(await encodeCheckpoint(config, await trainer.parameters(), labels))
-    if (!options.quiet && !options.json && last)
-      note(
-        `Trained ${labels.length} classes on ${videos.length} videos in ${last.step} steps, loss ` +
-          `${last.loss.toFixed(3)}: ${options.out}`,
-      )
   })
+  if (!options.quiet && !options.json && last)
+    note(
+      `Trained ${labels.length} classes on ${videos.length} videos in ${last.step} steps, loss ` +
+        `${last.loss.toFixed(3)}: ${options.out}`,
+    )
+}
+
+/** Opens a trainer that starts from a model, or continues from a saved trainer. */
+async function openTrainer(
+  { initialise, loadParameters, Trainer }: typeof import('../train/index.ts'),
+  labels: readonly string[],
+  steps: number,
+  options: TrainOptions,
+  signal: AbortSignal,
+): Promise<{ trainer: Trainer; config: Config }> {
+  const headOnly = options.only === 'head'
+  const isEncoder = (name: string) => !name.startsWith('decoder/')
+  const settings = {
+    schedule: {
+      peak: options.lr ?? (headOnly ? RATES.head : RATES.all),
+      ...{ warmup: Math.ceil(steps / 12), steps },
+    },
+    weightDecay: options.weightDecay,
+    labelSmoothing: options.labelSmoothing,
+    ...(options.threads !== undefined && { threads: options.threads }),
+    ...(headOnly && { trains: (name: string) => !isEncoder(name) }),
+  }
+  const { resume, out } = options
+  const state = resume ? await readState(out) : undefined
+  const source = resume ? out : await localSource(options.from, options, signal)
+  const { config, keepsHead } = await startFrom(source, labels, options, signal)
+  if (state && !keepsHead)
+    throw new TrecvitError(
+      `${quote(out)} has other classes than the videos; "--resume" expected the data that the ` +
+        'training began with',
+    )
+  if (state) return { trainer: await Trainer.resume(state, settings), config }
+  const start = new Map([
+    ...initialise(config, options.seed),
+    ...(await loadParameters(source, config, {
+      only: keepsHead ? () => true : isEncoder,
+      signal,
+    })),
+  ])
+  return { trainer: await Trainer.create(config, start, settings), config }
 }
 
 /** @throws TrecvitError if the package was built for inference alone */

@@ -20,6 +20,7 @@ export interface TrainingOptions extends GlobalOptions {
   readonly augment?: boolean
   readonly flip?: boolean
   readonly threads?: number
+  readonly resume?: boolean
   readonly force?: boolean
 }
 
@@ -58,6 +59,7 @@ export function addTrainingOptions(command: Command, defaults: TrainingDefaults)
     .option('--augment', 'vary scale, place, colours and first frame of each clip in each epoch')
     .option('--flip', 'augment, and mirror half of the clips; not for classes with a direction')
     .option('--threads <n>', 'threads, 1 to 64 (default: one per core, at most 8)', integer(1, 64))
+    .option('--resume', 'continue from the file of --out, which Ctrl-C wrote; same options')
     .option('-f, --force', 'replace the file if it exists')
 }
 
