@@ -36,7 +36,7 @@ export const MOST_SPINS: i32 = 4000
 const FEWEST_SPINS: i32 = 400
 /**
  * Each spin divides once by this number, which makes a spin 5 ns in V8 and in JavaScriptCore. A
- * load alone takes 0.4 ns in one and 5 ns in the other. It is not a power of two, because an engine
+ * load alone takes 0.4 ns in one and 5 ns in the other. It is not a power of two, because a runtime
  * may multiply by the inverse of a power of two.
  */
 const PACE: f64 = 1.00000001

@@ -3,7 +3,7 @@
  * Cephes (S. Moshier).
  *
  * Exactness: the functions use only additions, multiplications, divisions, square roots and bit
- * operations, so their results are bit-identical on every engine. In the relaxed builds an engine
+ * operations, so their results are bit-identical on every runtime. In the relaxed builds a runtime
  * may fuse a multiplication with an addition.
  *
  * Constants are loaded from memory: V8 of Node ≥ 24 rebuilds a v128.const at each use, which makes
@@ -50,14 +50,14 @@ function c(index: i32): v128 {
   return v128.load_splat<f32>(table + (index << 2))
 }
 
-/** x·y + z, rounded once on an engine that fuses the two operations. */
+/** x·y + z, rounded once on a runtime that fuses the two operations. */
 // @ts-ignore: decorator
 @inline
 export function madd(x: v128, y: v128, z: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(x, y, z) : f32x4.add(f32x4.mul(x, y), z)
 }
 
-/** z − x·y, rounded once on an engine that fuses the two operations. */
+/** z − x·y, rounded once on a runtime that fuses the two operations. */
 // @ts-ignore: decorator
 @inline
 function nmadd(x: v128, y: v128, z: v128): v128 {

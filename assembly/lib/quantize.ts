@@ -11,7 +11,7 @@
  * instruction for dot products requires. The other builds have 2 values of 16 bits, so the loop of
  * the product need not widen them.
  *
- * Every step is exact or rounded by IEEE 754, so results are bit-identical on every engine.
+ * Every step is exact or rounded by IEEE 754, so results are bit-identical on every runtime.
  *
  * A unit of work is a row.
  */

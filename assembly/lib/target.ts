@@ -1,7 +1,7 @@
 /**
  * The target of a build: its instructions, and the tile of a matrix product that fits its
- * registers. Some constants are known when the build is compiled (asconfig.json). The others are
- * known when an engine loads it; they are imports (src/backend/wasm/machine.ts).
+ * registers. Some constants are set when a build is compiled (asconfig.json). The others are
+ * imports, set when it is loaded (src/backend/wasm/kernels.ts).
  */
 
 /** Whether this is a build for V8's revectorisation: `wide` or `wide-relaxed`. */
@@ -16,15 +16,15 @@ export const ZEROS: usize = memory.data(2 * PANEL * 4, 16)
 /** Eight 16-bit ones: a dot product with them adds neighbouring pairs. */
 export const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1], 16)
 /**
- * Whether this engine keeps the order of instructions in a long loop (keepsOrder in
- * src/platform/platform.ts). True on engines that run the wide builds.
+ * Whether this runtime keeps the order of instructions in a long loop (keepsOrder in
+ * src/platform/platform.ts). True on runtimes that run the wide builds.
  */
 // @ts-ignore: decorator
 @external('env', 'unrolls')
 export declare const UNROLLS: bool
 /**
- * Whether this engine has one instruction for a dot product of 8-bit integers and its sum
- * (src/backend/wasm/probes.ts). If not, two instructions are faster.
+ * Whether this runtime has one instruction for a dot product of 8-bit integers and its sum
+ * (src/backend/wasm/capabilities.ts). If not, two instructions are faster.
  */
 // @ts-ignore: decorator
 @external('env', 'dots')
@@ -51,7 +51,7 @@ export function int8Rows(): i32 {
  * sum + x·w in each 32-bit lane.
  *
  * F32: rounded twice in the builds without relaxed instructions. The relaxed builds round once if
- * the engine fuses the two operations.
+ * the runtime fuses the two operations.
  *
  * INT8, INT8_SPLIT: the dot product of the GROUP values of a lane, exact. In the relaxed builds x
  * must be −127..127 and w 0..127.

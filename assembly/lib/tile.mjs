@@ -22,10 +22,10 @@
  * In the wide builds V8 merges two neighbouring operations of 128 bits into one of 256 bits. It
  * merges two stores only if the upper half comes first.
  *
- * Unrolled: rows and vectors, because WebAssembly cannot index registers. The loop over k has eight
- * steps a turn where the engine keeps their order (UNROLLS), and one step a turn elsewhere.
+ * Unrolled: rows and vectors, because WebAssembly cannot index registers. A turn of the loop over k
+ * has eight steps if the runtime keeps their order (UNROLLS), else one step.
  *
- * Order: an engine that moves multiply-adds of several steps together needs the w of all of them at
+ * Order: a runtime that moves multiply-adds of several steps together needs the w of all of them at
  * once. It then spills, and is 25 to 50 % slower. Binaryen does this when it simplifies locals, so
  * asconfig.json lists passes without that one.
  *
@@ -42,13 +42,13 @@ const PANEL_BYTES = 32
 
 const each = (count, code) => Array.from({ length: count }, (_, i) => code(i)).join('\n')
 
-/** Code for each row that the tile has: `rows` is a constant where tileOf is inlined. */
+/** Code for each row of the tile. `rows` is a constant where tileOf is inlined. */
 const eachRow = (code) => each(ROWS, (r) => (r ? `if (rows > ${r}) {\n${code(r)}\n}` : code(r)))
 
 /** Code for each vector of four columns: two in one panel, and two more if the tile is wide. */
 const eachVector = (code) => `${each(2, code)}\nif (wide) {\n${each(2, (v) => code(v + 2))}\n}`
 
-/** sum[r, v] += x[r, k]·w[k, v] for one k, which is so many steps behind the pointers. */
+/** Code for one k: sum[r, v] += x[r, k]·w[k, v]. The pointers are at k = 0. */
 const step = (k) => `
   ${eachVector((v) => `w${v} = v128.load(panel${v >> 1}, ${k * PANEL_BYTES + (v % 2) * 16})`)}
   ${eachRow(
@@ -57,7 +57,7 @@ const step = (k) => `
     ${eachVector((v) => `sum${r}${v} = multiplyAdd(kind, value, w${v}, sum${r}${v}, ones)`)}`,
   )}`
 
-/** Moves the pointers by so many steps. */
+/** Code that moves the pointers forward by a number of steps of k. */
 const advance = (steps) => `
   panel0 += ${steps * PANEL_BYTES}
   if (wide) panel1 += ${steps * PANEL_BYTES}

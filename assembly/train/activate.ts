@@ -9,6 +9,8 @@
  *
  * The results are bit-identical to those of linear with this activation: the functions are the same
  * (lib/math.ts).
+ *
+ * A unit of work is a row.
  */
 import { ActivateArgs } from '../../build/train/operations'
 import { first, gelu, tanh } from '../lib/math'

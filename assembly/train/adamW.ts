@@ -21,7 +21,10 @@ import { PANEL } from '../lib/target'
 
 /** Panels of a unit (STRIP in src/program/ops/train/weights.ts). */
 const PANELS: i32 = 2
-/** Rows of a panel before the other one has its turn: their gradients stay in the L1 cache. */
+/**
+ * Rows of one panel that are updated before those of the other panel. Their gradients stay in the
+ * L1 cache.
+ */
 const ROWS: i32 = 64
 
 export function adamW(args: AdamWArgs, begin: i32, end: i32): void {
@@ -58,8 +61,8 @@ function updatePanels(args: AdamWArgs, factor: f32, unit: i32): void {
  * Updates the elements of some rows of the gradient.
  * @param row the rows row..end−1
  * @param column the columns column..column+columns−1
- * @param at bytes from the start of the weights to the first element; the next row is a row of a
- * panel further
+ * @param at bytes from the start of the weights to the first element. Rows of a panel follow each
+ * other.
  */
 function update(
   args: AdamWArgs,
@@ -97,8 +100,8 @@ function update(
         m1 = moment(v128.load(m + i, 16), g1, b1, rest1)
       const v0 = moment(v128.load(v + i), f32x4.mul(g0, g0), b2, rest2),
         v1 = moment(v128.load(v + i, 16), f32x4.mul(g1, g1), b2, rest2)
-      const p0 = stepped(v128.load(value + i), m0, v0, lr, c1, c2, eps, decay),
-        p1 = stepped(v128.load(value + i, 16), m1, v1, lr, c1, c2, eps, decay)
+      const p0 = updated(v128.load(value + i), m0, v0, lr, c1, c2, eps, decay),
+        p1 = updated(v128.load(value + i, 16), m1, v1, lr, c1, c2, eps, decay)
       ;(v128.store(m + i, m1, 16), v128.store(m + i, m0))
       ;(v128.store(v + i, v1, 16), v128.store(v + i, v0))
       ;(v128.store(value + i, p1, 16), v128.store(value + i, p0))
@@ -107,7 +110,7 @@ function update(
       const g = f32x4.mul(v128.load_splat<f32>(gradient + i), factors)
       const m0 = moment(v128.load_splat<f32>(m + i), g, b1, rest1)
       const v0 = moment(v128.load_splat<f32>(v + i), f32x4.mul(g, g), b2, rest2)
-      const p = stepped(v128.load_splat<f32>(value + i), m0, v0, lr, c1, c2, eps, decay)
+      const p = updated(v128.load_splat<f32>(value + i), m0, v0, lr, c1, c2, eps, decay)
       store<f32>(m + i, first(m0))
       store<f32>(v + i, first(v0))
       store<f32>(value + i, first(p))
@@ -126,7 +129,7 @@ function moment(moment: v128, g: v128, b: v128, rest: v128): v128 {
 /** value − lr·(c1·m / (√(c2·v) + eps) + decay·value). */
 // @ts-ignore: decorator
 @inline
-function stepped(
+function updated(
   value: v128,
   m: v128,
   v: v128,
@@ -137,6 +140,6 @@ function stepped(
   decay: v128,
 ): v128 {
   const divisor = f32x4.add(f32x4.sqrt(f32x4.mul(c2, v)), eps)
-  const up = madd(decay, value, f32x4.div(f32x4.mul(c1, m), divisor))
-  return f32x4.sub(value, f32x4.mul(lr, up))
+  const change = madd(decay, value, f32x4.div(f32x4.mul(c1, m), divisor))
+  return f32x4.sub(value, f32x4.mul(lr, change))
 }

@@ -4,6 +4,8 @@
  *     out[i, j] = a[i, j] + b[i, j]
  *
  * Shapes: a, b and out [rows, n], each with a row stride.
+ *
+ * A unit of work is a row.
  */
 import { AddArgs } from '../../build/train/operations'
 import { rowAt } from '../lib/rows'

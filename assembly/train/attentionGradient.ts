@@ -10,9 +10,8 @@
  * Shapes: q, y, dy and dq [frames, nq, heads·r]; k, v, dk and dv [frames, n, heads·r].
  *
  * Tiling: kᵀ, vᵀ and k of one head are packed into panels of 8 columns. Then ROWS rows of q are
- * computed at a time. Both of their matrices with n columns and their transposes stay in the L2
- * cache (95 KB for 197 tokens), and the sums dk and dv too. All five products run on the
- * micro-kernel.
+ * computed at a time. Their p and ds [ROWS, n] and the transposes of both stay in the L2 cache
+ * (95 KB for 197 tokens), and so do the sums dk and dv. All five products run on the micro-kernel.
  *
  * A unit of work is one head of one frame.
  */

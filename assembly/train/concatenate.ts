@@ -5,6 +5,8 @@
  *
  * Shapes: a [rows, na], b [rows, nb], c [rows, nc], out [rows, na + nb + nc], each with a row
  * stride. Without c, nc is 0.
+ *
+ * A unit of work is a row.
  */
 import { ConcatenateArgs } from '../../build/train/operations'
 import { rowAt } from '../lib/rows'

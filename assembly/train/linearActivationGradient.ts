@@ -7,6 +7,8 @@
  * tanh (lib/slopes.ts).
  *
  * Shapes: dy, at and dz [rows, n], each with a row stride.
+ *
+ * A unit of work is a row.
  */
 import { LinearActivationGradientArgs } from '../../build/train/operations'
 import { first } from '../lib/math'

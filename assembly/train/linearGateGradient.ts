@@ -7,6 +7,8 @@
  * f is the activation. `at` is z, or tanh z for tanh (lib/slopes.ts).
  *
  * Shapes: dy, at, multiply, dz and dmultiply [rows, n], each with a row stride.
+ *
+ * A unit of work is a row.
  */
 import { LinearGateGradientArgs } from '../../build/train/operations'
 import { first, gelu } from '../lib/math'

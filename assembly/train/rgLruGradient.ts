@@ -43,16 +43,16 @@ export function rgLruGradient(args: RgLruGradientArgs, scratch: usize, begin: i3
     memory.fill(ds + e, 0, e)
     for (let t = 0; t < args.t; t++) {
       for (let from: usize = 0; from < e; from += width)
-        state(args, unit, t, from, width, before(args, carried, zeros, unit, t, from))
+        computeState(args, unit, t, from, width, previousState(args, carried, zeros, unit, t, from))
     }
     for (let t = args.t - 1; t >= 0; t--) {
       for (let from: usize = 0; from < e; from += width) {
         const gate = gateAt(args, unit, t, from)
-        open(scratch, gate, width)
-        open(scratch + 2 * width, gate + width, width)
-        const previous = before(args, carried, zeros, unit, t, from)
-        if (args.first && t == 0) back(true, args, unit, t, from, width, scratch, ds, previous)
-        else back(false, args, unit, t, from, width, scratch, ds, previous)
+        gateValues(scratch, gate, width)
+        gateValues(scratch + 2 * width, gate + width, width)
+        const previous = previousState(args, carried, zeros, unit, t, from)
+        if (args.first && t == 0) gradients(true, args, unit, t, from, width, scratch, ds, previous)
+        else gradients(false, args, unit, t, from, width, scratch, ds, previous)
       }
     }
   }
@@ -101,7 +101,7 @@ function stateAt(args: RgLruGradientArgs, unit: i32, t: i32, from: usize): usize
 }
 
 /** Address of columns of s[t−1]. */
-function before(
+function previousState(
   args: RgLruGradientArgs,
   carried: usize,
   zeros: usize,
@@ -113,23 +113,23 @@ function before(
   return carried ? carried + from : zeros
 }
 
-// Loops take a vector at a time, then a number at a time: `whole` says which.
+// Loops take a vector of four columns at a time (isVector), then single columns.
 
 // @ts-ignore: decorator
 @inline
-function get(at: usize, whole: bool): v128 {
-  return whole ? v128.load(at) : v128.load_splat<f32>(at)
+function loadAt(at: usize, isVector: bool): v128 {
+  return isVector ? v128.load(at) : v128.load_splat<f32>(at)
 }
 
 // @ts-ignore: decorator
 @inline
-function put(at: usize, x: v128, whole: bool): void {
-  if (whole) v128.store(at, x)
+function storeAt(at: usize, x: v128, isVector: bool): void {
+  if (isVector) v128.store(at, x)
   else store<f32>(at, first(x))
 }
 
 /** s[t] = a ⊙ s[t−1] + √ω ⊙ γ ⊙ v; γ ⊙ v on the first frame of a clip. */
-function state(
+function computeState(
   args: RgLruGradientArgs,
   unit: i32,
   t: i32,
@@ -141,19 +141,28 @@ function state(
   const v = vAt(args, unit, t, from)
   const s = stateAt(args, unit, t, from)
   const decay = args.decay + from
-  const fresh = args.first != 0 && t == 0
+  const isFirst = args.first != 0 && t == 0
   const vectors = width & ~15
   for (let i: usize = 0; i < vectors; i += 16)
-    stateOf(true, fresh, s + i, gate + i, gate + width + i, v + i, decay + i, previous + i)
+    computeStateOf(true, isFirst, s + i, gate + i, gate + width + i, v + i, decay + i, previous + i)
   for (let i = vectors; i < width; i += 4)
-    stateOf(false, fresh, s + i, gate + i, gate + width + i, v + i, decay + i, previous + i)
+    computeStateOf(
+      false,
+      isFirst,
+      s + i,
+      gate + i,
+      gate + width + i,
+      v + i,
+      decay + i,
+      previous + i,
+    )
 }
 
 // @ts-ignore: decorator
 @inline
-function stateOf(
-  whole: bool,
-  fresh: bool,
+function computeStateOf(
+  isVector: bool,
+  isFirst: bool,
   s: usize,
   p: usize,
   q: usize,
@@ -161,40 +170,40 @@ function stateOf(
   decay: usize,
   previous: usize,
 ): void {
-  const x = f32x4.mul(sigmoid(get(p, whole)), get(v, whole))
-  if (fresh) put(s, x, whole)
+  const x = f32x4.mul(sigmoid(loadAt(p, isVector)), loadAt(v, isVector))
+  if (isFirst) storeAt(s, x, isVector)
   else {
-    const m = expm1(f32x4.mul(sigmoid(get(q, whole)), get(decay, whole)))
-    const kept = f32x4.mul(f32x4.add(m, f32x4.splat(1)), get(previous, whole))
-    put(s, f32x4.add(kept, f32x4.mul(f32x4.sqrt(rest(m)), x)), whole)
+    const m = expm1(f32x4.mul(sigmoid(loadAt(q, isVector)), loadAt(decay, isVector)))
+    const carriedOver = f32x4.mul(f32x4.add(m, f32x4.splat(1)), loadAt(previous, isVector))
+    storeAt(s, f32x4.add(carriedOver, f32x4.mul(f32x4.sqrt(omegaOf(m)), x)), isVector)
   }
 }
 
 /** ω = 1 − a² = −m·(2 + m) for m = a − 1. */
 // @ts-ignore: decorator
 @inline
-function rest(m: v128): v128 {
+function omegaOf(m: v128): v128 {
   return f32x4.mul(f32x4.neg(m), f32x4.add(m, f32x4.splat(2)))
 }
 
 /** out[0, :] = sigmoid(gate), out[1, :] = its derivative. */
-function open(out: usize, gate: usize, width: usize): void {
+function gateValues(out: usize, gate: usize, width: usize): void {
   const vectors = width & ~15
-  for (let i: usize = 0; i < vectors; i += 16) openOf(true, out + i, out + width + i, gate + i)
-  for (let i = vectors; i < width; i += 4) openOf(false, out + i, out + width + i, gate + i)
+  for (let i: usize = 0; i < vectors; i += 16) gateValueOf(true, out + i, out + width + i, gate + i)
+  for (let i = vectors; i < width; i += 4) gateValueOf(false, out + i, out + width + i, gate + i)
 }
 
-/** With z = exp(−|x|): sigmoid(|x|) = 1 / (1 + z), and 1 minus this is z / (1 + z). */
+/** With z = exp(−|x|): sigmoid(|x|) = 1 / (1 + z), and 1 − sigmoid(|x|) = z / (1 + z). */
 // @ts-ignore: decorator
 @inline
-function openOf(whole: bool, value: usize, slope: usize, gate: usize): void {
-  const x = get(gate, whole)
+function gateValueOf(isVector: bool, value: usize, slope: usize, gate: usize): void {
+  const x = loadAt(gate, isVector)
   const one = f32x4.splat(1)
   const z = exp(f32x4.neg(f32x4.abs(x)))
   const large = f32x4.div(one, f32x4.add(one, z))
   const small = f32x4.mul(z, large)
-  put(value, v128.bitselect(small, large, f32x4.lt(x, f32x4.splat(0))), whole)
-  put(slope, f32x4.mul(small, large), whole)
+  storeAt(value, v128.bitselect(small, large, f32x4.lt(x, f32x4.splat(0))), isVector)
+  storeAt(slope, f32x4.mul(small, large), isVector)
 }
 
 /**
@@ -204,8 +213,8 @@ function openOf(whole: bool, value: usize, slope: usize, gate: usize): void {
  */
 // @ts-ignore: decorator
 @inline
-function back(
-  fresh: bool,
+function gradients(
+  isFirst: bool,
   args: RgLruGradientArgs,
   unit: i32,
   t: i32,
@@ -225,21 +234,21 @@ function back(
   ds += from
   for (let i: usize = 0; i < width;) {
     if (i + 16 <= width) {
-      backOf(true, fresh, e, width, dp, dv, v, y, dout, decay, gates, ds, previous, i)
+      gradientsOf(true, isFirst, e, width, dp, dv, v, y, dout, decay, gates, ds, previous, i)
       i += 16
     } else {
-      backOf(false, fresh, e, width, dp, dv, v, y, dout, decay, gates, ds, previous, i)
+      gradientsOf(false, isFirst, e, width, dp, dv, v, y, dout, decay, gates, ds, previous, i)
       i += 4
     }
   }
 }
 
-/** The columns i, i + 1, .. of `back`. dq is `width` bytes after dp, dy is `e` bytes after dv. */
+/** Columns from i on of `gradients`. dq is `width` bytes after dp, dy is `e` bytes after dv. */
 // @ts-ignore: decorator
 @inline
-function backOf(
-  whole: bool,
-  fresh: bool,
+function gradientsOf(
+  isVector: bool,
+  isFirst: bool,
   e: usize,
   width: usize,
   dp: usize,
@@ -253,33 +262,33 @@ function backOf(
   previous: usize,
   i: usize,
 ): void {
-  const gradient = get(dout + i, whole)
-  put(dv + e + i, f32x4.mul(gradient, get(dv + i, whole)), whole)
-  const delta = f32x4.add(f32x4.mul(gradient, get(y + i, whole)), get(ds + i, whole))
-  const gamma = get(gates + i, whole)
-  const gammaSlope = get(gates + width + i, whole)
-  const value = get(v + i, whole)
-  if (fresh) {
-    put(dv + i, f32x4.mul(delta, gamma), whole)
-    put(dp + i, f32x4.mul(f32x4.mul(delta, value), gammaSlope), whole)
-    put(dp + width + i, f32x4.splat(0), whole)
-    put(ds + i, f32x4.splat(0), whole)
+  const gradient = loadAt(dout + i, isVector)
+  storeAt(dv + e + i, f32x4.mul(gradient, loadAt(dv + i, isVector)), isVector)
+  const delta = f32x4.add(f32x4.mul(gradient, loadAt(y + i, isVector)), loadAt(ds + i, isVector))
+  const gamma = loadAt(gates + i, isVector)
+  const gammaSlope = loadAt(gates + width + i, isVector)
+  const value = loadAt(v + i, isVector)
+  if (isFirst) {
+    storeAt(dv + i, f32x4.mul(delta, gamma), isVector)
+    storeAt(dp + i, f32x4.mul(f32x4.mul(delta, value), gammaSlope), isVector)
+    storeAt(dp + width + i, f32x4.splat(0), isVector)
+    storeAt(ds + i, f32x4.splat(0), isVector)
     return
   }
-  const rho = get(gates + 2 * width + i, whole)
-  const rhoSlope = get(gates + 3 * width + i, whole)
-  const rate = get(decay + i, whole)
+  const rho = loadAt(gates + 2 * width + i, isVector)
+  const rhoSlope = loadAt(gates + 3 * width + i, isVector)
+  const rate = loadAt(decay + i, isVector)
   const lambda = f32x4.mul(rho, rate)
   const a = exp(lambda)
-  const omega = rest(expm1(lambda))
-  const through = f32x4.mul(delta, f32x4.sqrt(omega))
-  put(dv + i, f32x4.mul(through, gamma), whole)
-  put(dp + i, f32x4.mul(f32x4.mul(through, value), gammaSlope), whole)
+  const omega = omegaOf(expm1(lambda))
+  const scaled = f32x4.mul(delta, f32x4.sqrt(omega))
+  storeAt(dv + i, f32x4.mul(scaled, gamma), isVector)
+  storeAt(dp + i, f32x4.mul(f32x4.mul(scaled, value), gammaSlope), isVector)
   const bounded = f32x4.sqrt(f32x4.pmax(omega, f32x4.splat(2.5e-7)))
-  const fresher = f32x4.div(f32x4.mul(f32x4.mul(gamma, value), f32x4.mul(a, a)), bounded)
-  const older = f32x4.mul(get(previous + i, whole), a)
-  const dlambda = f32x4.mul(delta, f32x4.sub(older, fresher))
-  put(dp + width + i, f32x4.mul(f32x4.mul(dlambda, rate), rhoSlope), whole)
-  put(ds + e + i, f32x4.add(get(ds + e + i, whole), f32x4.mul(dlambda, rho)), whole)
-  put(ds + i, f32x4.mul(a, delta), whole)
+  const fromInput = f32x4.div(f32x4.mul(f32x4.mul(gamma, value), f32x4.mul(a, a)), bounded)
+  const fromState = f32x4.mul(loadAt(previous + i, isVector), a)
+  const dlambda = f32x4.mul(delta, f32x4.sub(fromState, fromInput))
+  storeAt(dp + width + i, f32x4.mul(f32x4.mul(dlambda, rate), rhoSlope), isVector)
+  storeAt(ds + e + i, f32x4.add(loadAt(ds + e + i, isVector), f32x4.mul(dlambda, rho)), isVector)
+  storeAt(ds + i, f32x4.mul(a, delta), isVector)
 }

@@ -1,10 +1,10 @@
 /**
- * Rows to places in each frame, and the token in all other places:
+ * Copies rows to given positions of each frame. All other positions get the token:
  *
  *     out[b, t, index[b, i]] = x[b, t, i]
  *
- * Shapes: x [b, t, v, d]; index [b, v]; token [d]; out [b, t, n, d]. Without a token, the other
- * places are 0.
+ * Shapes: x [b, t, v, d]; index [b, v]; token [d]; out [b, t, n, d]. Without a token, the
+ * other positions are 0.
  *
  * A unit of work is a frame.
  */

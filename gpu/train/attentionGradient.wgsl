@@ -10,8 +10,8 @@
 //
 // Work: a workgroup for each head of a frame. It takes 64 rows of q at a time: first the largest
 // score and the sum of exponentials of each row, then p and ds for 16 keys at a time, in workgroup
-// memory. An invocation adds to the same elements of dk and dv for all rows, and to the same of dq
-// for all keys, so no other one writes there.
+// memory. For all rows, an invocation adds to the same elements of dk and dv, and for all keys to
+// the same elements of dq. So no two invocations write to one element.
 
 // With lib/exponential.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/train/attention.ts.
@@ -57,7 +57,7 @@ fn main(
   let scale = 1.0 / sqrt(f32(p.r));
   for (var firstRow = 0u; firstRow < p.nq; firstRow += ROWS) {
     let rows = min(ROWS, p.nq - firstRow);
-    quarterOf(local, firstRow, qFrom, kFrom, scale);
+    storeQuarter(local, firstRow, qFrom, kFrom, scale);
     if (local < rows) {
       var sum = 0.0;
       for (var c = 0u; c < p.r; c++) {
@@ -130,8 +130,8 @@ fn main(
   }
 }
 
-/** Largest score and sum of exponentials of a row, for the keys local mod 4, + 4, .. */
-fn quarterOf(local: u32, firstRow: u32, qFrom: u32, kFrom: u32, scale: f32) {
+/** Stores the largest score and the sum of exponentials of a row, over every fourth key. */
+fn storeQuarter(local: u32, firstRow: u32, qFrom: u32, kFrom: u32, scale: f32) {
   let row = firstRow + local / 4u;
   var most = LOWEST;
   var total = 0.0;

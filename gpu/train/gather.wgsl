@@ -1,4 +1,4 @@
-// Some rows of each frame:
+// Copies the rows of each frame that an index lists:
 //
 //     out[b, t, i] = x[b, t, index[b, i]]
 //

@@ -1,12 +1,12 @@
-// Rows to places in each frame, and the token in all other places:
+// Copies rows to given positions of each frame. All other positions get the token:
 //
 //     out[b, t, index[b, i]] = x[b, t, i]
 //
-// Shapes: x [b, t, v, d]; index [b, v]; token [d]; out [b, t, n, d]. Without a token, the other
-// places are 0.
+// Shapes: x [b, t, v, d]; index [b, v]; token [d]; out [b, t, n, d]. Without a token, the
+// other positions are 0.
 //
-// Work: a workgroup for each row of out. Its invocations search the index for the place of the row
-// in x, then copy the row. So each element is written once, and no kernel has to run before.
+// Work: a workgroup for each row of out. Its invocations search the index for the position of the
+// row, then copy the row of x or the token. So each element is written once, in one dispatch.
 
 // With lib/rows.wgsl, lib/indices.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/train/tokens.ts.

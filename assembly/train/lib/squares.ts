@@ -10,10 +10,10 @@ export function squares(x: usize, bytes: usize): f64 {
     s3 = s0
   let i: usize = 0
   for (const pairs = bytes & ~31; i < pairs; i += 32) {
-    const v0 = two(x + i),
-      v1 = two(x + i + 8)
-    const v2 = two(x + i + 16),
-      v3 = two(x + i + 24)
+    const v0 = loadPair(x + i),
+      v1 = loadPair(x + i + 8)
+    const v2 = loadPair(x + i + 16),
+      v3 = loadPair(x + i + 24)
     ;((s0 = f64x2.add(s0, f64x2.mul(v0, v0))), (s1 = f64x2.add(s1, f64x2.mul(v1, v1))))
     ;((s2 = f64x2.add(s2, f64x2.mul(v2, v2))), (s3 = f64x2.add(s3, f64x2.mul(v3, v3))))
   }
@@ -33,6 +33,6 @@ export function norm32(sum: f64): f32 {
 
 // @ts-ignore: decorator
 @inline
-function two(x: usize): v128 {
+function loadPair(x: usize): v128 {
   return f64x2.promote_low_f32x4(v128.load64_zero(x))
 }
