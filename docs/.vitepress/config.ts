@@ -14,6 +14,7 @@ const groups = {
     'damaged-video',
     'batch',
     'training',
+    'teach',
     'pretraining',
     'training-commands',
     'command-line',

@@ -1,5 +1,5 @@
 /** Handles files that are dropped anywhere on the page. */
-export function onDrop(take: (files: File[]) => void): void {
+export function onDrop(take: (files: File[], target: EventTarget | null) => void): void {
   addEventListener('dragover', (event) => {
     event.preventDefault()
     document.body.classList.add('dropping')
@@ -11,6 +11,6 @@ export function onDrop(take: (files: File[]) => void): void {
   addEventListener('drop', (event) => {
     event.preventDefault()
     document.body.classList.remove('dropping')
-    take([...(event.dataTransfer?.files ?? [])])
+    take([...(event.dataTransfer?.files ?? [])], event.target)
   })
 }

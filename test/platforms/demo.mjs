@@ -1,5 +1,6 @@
 /**
- * The demo page, driven as a person would: in Chromium all of it, in Firefox what its engine can.
+ * The demo page and Teach, driven as a person would: in Chromium all of it, in Firefox what its
+ * engine can.
  * Needs a build with the page (node examples/demo/build.mjs) and npm install --prefix
  * test/platforms.
  *
@@ -37,6 +38,7 @@ import {
 } from './demoTools.mjs'
 import { inFirefox } from './marionette.mjs'
 import { ISOLATED, serve } from './serve.mjs'
+import { cameraChecks, clipChecks, refusedCamera, teachAddress } from './teachChecks.mjs'
 
 /** Bytes, gzipped, of the page's own JavaScript. */
 const BUDGET = 60 * 1024
@@ -176,8 +178,8 @@ async function check(name, work, page) {
     console.log(`FAIL  ${name}: ${error.message.slice(0, 1500)}`)
     if (page) {
       const texts = await page.evaluate(() =>
-        ['label', 'device', 'why', 'message', 'play', 'time', 'names']
-          .map((id) => document.getElementById(id).textContent)
+        ['label', 'device', 'why', 'message', 'play', 'time', 'names', 'ready', 'caption']
+          .map((id) => document.getElementById(id)?.textContent)
           .join(' | '),
       )
       console.log(`      the page says: ${texts}`)
@@ -274,6 +276,10 @@ async function testChromium() {
       assert.equal(await page.getAttribute('#camera', 'aria-pressed'), 'true')
     })
   })
+  await inPage(browser, { ...desktop, permissions: ['camera'] }, teachAddress, async (page) => {
+    for (const [name, work] of Object.entries({ ...clipChecks, ...cameraChecks }))
+      await check(`Chromium, Teach: ${name}`, () => work(page), page)
+  })
   await inPage(browser, desktop, 'about:blank', (page) =>
     check(
       'Chromium: the page is painted before the engine is there, and nothing moves afterwards',
@@ -351,6 +357,11 @@ async function testChromium() {
       },
     ),
   )
+  await inPage(strict, {}, teachAddress, (page) =>
+    check('Chromium, Teach: a camera that is not allowed is one sentence', () =>
+      refusedCamera(page),
+    ),
+  )
   await strict.close()
 }
 
@@ -364,6 +375,9 @@ const testFirefox = () =>
         'without WebGPU: one sentence, and the choice springs back': withoutGpu,
       }))
         await check(`Firefox: ${name}`, () => work(page), page)
+      await page.goto(teachAddress)
+      for (const [name, work] of Object.entries(clipChecks))
+        await check(`Firefox, Teach: ${name}`, () => work(page), page)
     },
     { 'network.proxy.type': 1, 'network.proxy.ssl': '127.0.0.1', 'network.proxy.ssl_port': 9 },
   )
