@@ -38,7 +38,7 @@ export function start(
   const { NO_COLOR: _, FORCE_COLOR: __, TRECVIT_DEBUG: ___, ...env } = process.env
   return spawn(process.execPath, [script, ...args], {
     cwd: folder,
-    env: { ...env, ...environment },
+    env: { ...env, TRECVIT_CACHE: join(folder, 'cache'), ...environment },
     stdio: 'pipe',
   })
 }

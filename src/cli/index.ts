@@ -80,7 +80,8 @@ Exit codes:
 Environment:
   TRECVIT_DEBUG   1: device and stack traces; 2: time of each operation;
                   3: each step with shapes and time; 4: the first step that leaves the CPU's
-  TRECVIT_CACHE   folder of downloaded weights (default: the user's cache folder)
+  TRECVIT_CACHE   folder of downloaded weights, and of clips and features of trainings
+                  (default: the user's cache folder)
   TRECVIT_MIRROR  address of a folder to download weights from
   NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`,
 )

@@ -7,7 +7,7 @@ import { type ConfigOptions, heightByWidth, MODEL_HELP } from './options.ts'
 import { action } from './run.ts'
 import { note } from './terminal.ts'
 import { importTraining } from './train.ts'
-import { ClipStore } from './trainingClips.ts'
+import { ClipStore, openCache } from './trainingClips.ts'
 import { addTrainingOptions, readingOf, type TrainingOptions } from './trainingOptions.ts'
 import { readState, runTraining } from './trainingRun.ts'
 import { listVideos } from './videos.ts'
@@ -81,7 +81,7 @@ async function pretrain(
   const last = await runTraining(options, signal, async () => {
     const trainer = await openTrainer(training, steps, options, signal)
     const reading = readingOf(trainer.config, options)
-    const store = new ClipStore(reading)
+    const store = new ClipStore(reading, await openCache(options))
     const clips = all.map(
       ({ source }) =>
         () =>

@@ -10,7 +10,7 @@ import { addConfigOptions, type ConfigOptions, MODEL_HELP } from './options.ts'
 import { showProgress } from './progress.ts'
 import { action } from './run.ts'
 import { note } from './terminal.ts'
-import { ClipStore } from './trainingClips.ts'
+import { ClipStore, encoderFingerprint, openCache } from './trainingClips.ts'
 import {
   addTrainingOptions,
   type Reading,
@@ -176,7 +176,8 @@ async function samplesOf(
   signal: AbortSignal,
 ): Promise<Sample[]> {
   const usesFeatures = trainer.trainsHeadOnly && !reading.augment
-  const clips = new ClipStore(reading)
+  const clips = new ClipStore(reading, await openCache(options))
+  const encoder = usesFeatures ? await encoderFingerprint(trainer) : ''
   const progress = await showProgress(options, 'Reading', 'videos', videos.length)
   const samples: Sample[] = []
   try {
@@ -184,9 +185,7 @@ async function samplesOf(
       signal.throwIfAborted()
       const label = labels.indexOf(name)
       if (usesFeatures) {
-        const { data, shape } = await clips.read(source)
-        const features = await trainer.features({ data, shape: [1, ...shape] })
-        samples.push({ clip: { data: features.data, shape: features.shape.slice(1) }, label })
+        samples.push({ clip: await clips.features(source, trainer, encoder), label })
       } else {
         if (clips.hasRoom) await clips.read(source)
         samples.push({ clip: () => clips.read(source), label })

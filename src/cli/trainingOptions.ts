@@ -20,6 +20,8 @@ export interface TrainingOptions extends GlobalOptions {
   readonly augment?: boolean
   readonly flip?: boolean
   readonly threads?: number
+  /** Gigabytes. */
+  readonly cacheSize: number
   readonly resume?: boolean
   readonly force?: boolean
 }
@@ -59,6 +61,12 @@ export function addTrainingOptions(command: Command, defaults: TrainingDefaults)
     .option('--augment', 'vary scale, place, colours and first frame of each clip in each epoch')
     .option('--flip', 'augment, and mirror half of the clips; not for classes with a direction')
     .option('--threads <n>', 'threads, 1 to 64 (default: one per core, at most 8)', integer(1, 64))
+    .option(
+      '--cache-size <GB>',
+      'clips and features that are kept on disk for the next training; 0 keeps none',
+      gigabytes,
+      2,
+    )
     .option('--resume', 'continue from the file of --out, which Ctrl-C wrote; same options')
     .option('-f, --force', 'replace the file if it exists')
 }
@@ -103,6 +111,13 @@ export function readingOf(
     imageSize: imageSize.map((side) => Math.round(side / CROP)) as [number, number],
     augment: { size: imageSize, frames, flip, stride: isFixed ? [1, 1] : [least, most] },
   }
+}
+
+function gigabytes(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= 0 && value < Infinity))
+    throw new InvalidArgumentError('Expected a number of gigabytes, at least 0.')
+  return value
 }
 
 /** Parses one number, or a range of two. */
