@@ -5,7 +5,7 @@
  * drivers are selected per process.
  */
 
-import { everything } from '../src/platform/gpu.ts'
+import { deviceDescriptor } from '../src/platform/gpu.ts'
 
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
 
@@ -45,7 +45,7 @@ async function findAdapter(): Promise<GPUAdapter | null> {
 export const adapter: GPUAdapter | null = await findAdapter()
 
 /** All limits and features of the adapter. Read before a device is requested: Deno panics later. */
-export const full: GPUDeviceDescriptor | null = adapter && everything(adapter)
+export const full: GPUDeviceDescriptor | null = adapter && deviceDescriptor(adapter)
 
 /** The entry point of WebGPU with this adapter, or null. */
 export const gpu: GPU | null = adapter && entries[entries.length - 1]!

@@ -4,7 +4,7 @@
  */
 import { afterAll, describe, expect, test } from 'vitest'
 import { sourceOf } from '../src/backend/webgpu/sources.ts'
-import { everything } from '../src/platform/gpu.ts'
+import { deviceDescriptor } from '../src/platform/gpu.ts'
 import { OPS } from '../src/program/describe.ts'
 import { addTrainingShaders } from '../src/train/gpu.ts'
 import { TRAINING_OPS } from '../src/train/operations.ts'
@@ -15,7 +15,7 @@ const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
 const entry = navigator?.gpu ?? (await import('webgpu')).create(['backend=null'])
 const adapter = await entry.requestAdapter()
 const subgroups = adapter?.features.has('subgroups') ?? false
-const device = adapter && (await adapter.requestDevice(everything(adapter)))
+const device = adapter && (await adapter.requestDevice(deviceDescriptor(adapter)))
 /**
  * Values of the numeric constants, as encode.ts sets them. Large workgroups only if the device has
  * enough memory (the null backend has not).

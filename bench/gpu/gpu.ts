@@ -1,7 +1,7 @@
 import { create } from 'webgpu'
 import { median } from '../../src/bench/lib/stats.ts'
 import { noise } from '../../src/bench/lib/weights.ts'
-import { everything, OPTIONAL } from '../../src/platform/gpu.ts'
+import { deviceDescriptor, OPTIONAL } from '../../src/platform/gpu.ts'
 
 const [UNIFORM, STORAGE, COPY_SRC, COPY_DST, MAP_READ, QUERY_RESOLVE] = [
   0x40, 0x80, 0x04, 0x08, 0x01, 0x200,
@@ -34,7 +34,7 @@ export class Gpu {
     ])
     const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' })
     if (!adapter) throw new Error('There is no adapter: set VK_DRIVER_FILES to the driver')
-    const device = await adapter.requestDevice(everything(adapter))
+    const device = await adapter.requestDevice(deviceDescriptor(adapter))
     const facts = {
       date: new Date().toISOString(),
       adapter: adapter.info.description,

@@ -19,7 +19,7 @@ export interface OwnedGpu {
   readonly kept: unknown
 }
 
-/** A replay. */
+/** A replay in the cache. */
 interface Entry {
   readonly replay: Promise<Replay>
   /** Number of runs that use the replay, plus one while it is in the cache. At 0 it is freed. */

@@ -1,19 +1,19 @@
 import { TrecvitError } from './error.ts'
 import { asBytes, asFloats } from './realm.ts'
 
-/** Numbers with a shape, row-major: what goes into the model and what comes out. */
+/** Numbers with a shape, row-major. Inputs and outputs of models have this type. */
 export interface NdArray<Data extends Float32Array | Uint8Array = Float32Array | Uint8Array> {
-  /** As many values as the product of the shape. */
+  /** The values. Their number is the product of the shape. */
   readonly data: Data
   /** Sizes of the axes, the outermost first. */
   readonly shape: readonly number[]
 }
 
 /**
- * Checks an array that comes from a caller.
+ * Checks an array that a caller passed.
  * @returns the data, as an array of this realm over the same memory
- * @throws TrecvitError unless the data is a Float32Array or Uint8Array of as many elements as the
- *   shape says
+ * @throws TrecvitError unless the data is a Float32Array or Uint8Array whose length is the product
+ * of the shape
  */
 export function checkArray(name: string, array: NdArray): Float32Array | Uint8Array {
   const { data: given, shape } = array ?? {}
@@ -36,10 +36,10 @@ export function checkArray(name: string, array: NdArray): Float32Array | Uint8Ar
 }
 
 /**
- * Checks the values of pixels; bytes need no check. One NaN would stay in the state of a stream.
- * Values of 0 to 255 are the usual mistake.
+ * Checks that float32 pixels are from 0 to 1. Bytes need no check. A NaN would stay in the states
+ * of a stream. The most frequent mistake is values from 0 to 255.
  * @param advice what to do instead
- * @throws TrecvitError at the first float that is not a number from 0 to 1
+ * @throws TrecvitError at the first number outside 0..1
  */
 export function checkPixels(
   name: string,
@@ -61,7 +61,7 @@ export function checkCount(name: string, value: number): void {
   throw new TrecvitError(`"${name}" expected an integer, at least 1, got ${describe(value)}`)
 }
 
-/** Describes a wrong value in a few words. */
+/** Describes a wrong value in a few words, for an error. */
 export function describe(value: unknown): string {
   if (value === null || typeof value !== 'object')
     return typeof value === 'string' ? `"${value}"` : String(value)

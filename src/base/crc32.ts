@@ -1,9 +1,9 @@
 import { builtinModule } from '../platform/platform.ts'
 
 /**
- * CRC-32 (polynomial 0xEDB88320, as in zip), sixteen bytes a turn. TABLE[256·k + x] is what byte x
- * adds when k more bytes follow it in the turn; sixteen look-ups then do not wait for each other,
- * as the one look-up a byte of the plain form does.
+ * CRC-32 (polynomial 0xEDB88320, as in zip), sixteen bytes per turn of the loop. TABLE[256·k + x]
+ * is the contribution of byte x if k more bytes of the turn follow it. The sixteen look-ups do not
+ * depend on each other, so a CPU overlaps them.
  */
 const TABLE = new Int32Array(16 * 256)
 for (let x = 0; x < 256; x++) {
@@ -16,20 +16,20 @@ for (let i = 256; i < TABLE.length; i++) {
   TABLE[i] = (before >>> 8) ^ TABLE[before & 255]!
 }
 
-/** With instructions that are made for it; not in pages. */
+/** The function of the runtime, which uses CRC instructions. Pages have none. */
 const native = builtinModule('node:zlib')?.crc32
 
 /**
- * CRC-32 of `bytes`, as an unsigned 32-bit number.
+ * Returns the CRC-32 of `bytes`, as an unsigned 32-bit number.
  * @param crc CRC of the bytes before, to continue from: crc32(b, crc32(a)) is the CRC of a and b
  * joined
  */
 export function crc32(bytes: Uint8Array, crc = 0): number {
-  // Node's forgets the bytes before when an ArrayBuffer is empty.
+  // For an empty ArrayBuffer, Node returns 0 instead of the given CRC.
   return native && bytes.length ? native(bytes, crc) : crc32Anywhere(bytes, crc)
 }
 
-/** The same without help of the runtime. */
+/** Returns the same as crc32, in plain JavaScript. */
 export function crc32Anywhere(bytes: Uint8Array, crc = 0): number {
   const t = TABLE
   let c = ~crc
@@ -54,7 +54,7 @@ export function crc32Anywhere(bytes: Uint8Array, crc = 0): number {
   return ~c >>> 0
 }
 
-/** What the four bytes of a word add. */
+/** Returns the contribution of the four bytes of a word. */
 function sum(t: Int32Array, at: number, word: number): number {
   return (
     t[at + 768 + (word & 255)]! ^

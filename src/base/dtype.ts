@@ -53,8 +53,8 @@ export function countValues(shape: readonly number[], dtype: DType): number | un
 }
 
 /**
- * The first `count` values in `from` as float32, each rounded once to the nearest. Float32 values
- * are not copied: the result is then a view of `from`, else of `into`.
+ * Returns the first `count` values in `from` as float32, each rounded once to the nearest. Float32
+ * values are not copied: the result is then a view of `from`, else of `into`.
  * @param from little-endian values
  * @param into room for `count` values
  */
@@ -95,8 +95,9 @@ const arrays = {
 }
 
 /**
- * A 64-bit integer as a number that rounds to the right float32. Of 54 bits and more, the lowest 11
- * are folded into one: a double then holds the rest exactly, and the integer is not rounded twice.
+ * Returns a 64-bit integer as a number that rounds to the right float32. A double has 53 bits. If
+ * the integer has more, its lowest 11 bits are replaced by one bit that tells whether any of them
+ * was set. The double is then exact, and the integer is rounded only once.
  */
 function wide(low: number, high: number, signed: boolean): number {
   if (signed && high >= 0x80000000) {
@@ -107,7 +108,7 @@ function wide(low: number, high: number, signed: boolean): number {
   return high * 2 ** 32 + low
 }
 
-/** Turns big-endian values of `size` bytes into little-endian ones, in place. */
+/** Converts big-endian values of `size` bytes to little-endian ones, in place. */
 export function swapBytes(bytes: Uint8Array, size: 1 | 2 | 4 | 8): void {
   for (let start = 0; start + size <= bytes.length; start += size) {
     for (let i = start, j = start + size - 1; i < j; i++, j--) {

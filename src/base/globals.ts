@@ -1,6 +1,6 @@
 /**
- * Names of other libraries in the public types. They are empty here, and those of lib.dom, of
- * @webgpu/types and of esnext.disposable fill them where a program has these.
+ * Declares the names of other libraries in the public types. They are empty here. If a program
+ * includes lib.dom, @webgpu/types or esnext.disposable, those declare their members.
  */
 export {}
 

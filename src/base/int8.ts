@@ -1,8 +1,8 @@
 /** Quantised matrices: w[i, j] = scale[j]·q[i, j], with one scale per output channel. */
 
 /**
- * The largest |q|. With 64 added, weights are 1..127, which is what the relaxed dot product of
- * WebAssembly wants of its second operand.
+ * The largest |q|. With 64 added, weights are 1..127: the relaxed dot product of WebAssembly
+ * requires a second operand of 7 bits.
  */
 export const LEVELS = 63
 
@@ -13,9 +13,10 @@ export interface Quantized {
 }
 
 /**
+ * Quantises a matrix.
  * @param values [blocks, rows, columns]
- * @returns the nearest integers and the scales [blocks, columns]. A scale is
- * |largest of the column| / 63; it is not finite if a value of the column is not
+ * @returns the nearest integers and the scales [blocks, columns]. A scale is the largest absolute
+ * value of its column / 63. It is not finite if a value of the column is not
  */
 export function quantize(values: Float32Array, columns: number, blocks = 1): Quantized {
   const integers = new Int8Array(values.length)

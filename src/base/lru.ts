@@ -1,5 +1,5 @@
 /**
- * Values made on demand, of which the `most` that were used last are kept.
+ * A cache of values by key. It keeps at most `most` values: those that were used last.
  * @param evicted called with each value that is dropped
  */
 export class Lru<Key, Value> {
@@ -16,11 +16,11 @@ export class Lru<Key, Value> {
     return this.#values.size
   }
 
-  /** The value of a key, made if it is not kept. */
+  /** Returns the value of a key. Makes it if the cache does not have it. */
   get(key: Key, make: () => Value): Value {
     const found = this.#values.get(key)
     const value = found === undefined ? make() : found
-    // Last in the order of the map, whose first entry is the one that was not used for longest.
+    // Moves the key to the end. The first key of the map is then the least recently used one.
     this.#values.delete(key)
     this.#values.set(key, value)
     if (this.#values.size > this.#most) {
@@ -30,7 +30,7 @@ export class Lru<Key, Value> {
     return value
   }
 
-  /** Drops the value of a key, or only if it still is this one. */
+  /** Drops the value of a key. With `only`, drops it only if it is still that value. */
   delete(key: Key, only?: Value): void {
     const value = this.#values.get(key)
     if (value === undefined || (only !== undefined && value !== only)) return

@@ -1,8 +1,8 @@
 import { TrecvitError } from './error.ts'
 
 /**
- * For `catch` of an import on demand: throws what is not available, and what to do instead. Service
- * workers refuse such imports.
+ * Returns a handler for `catch` of a dynamic import. It throws an error that says what is not
+ * available and what to do instead. Service workers refuse dynamic imports.
  */
 export function notImported(what: string, instead: string): (cause: unknown) => never {
   return (cause) => {

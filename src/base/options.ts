@@ -5,7 +5,7 @@ import { TrecvitError } from './error.ts'
 export type OptionNames<Options> = Readonly<Record<keyof Options, 1>>
 
 /**
- * Refuses what is not an option: a misspelt one would be ignored.
+ * Refuses unknown options. A misspelt option would otherwise be ignored.
  * @param what the call, for the message
  * @param names of all options
  * @throws TrecvitError naming the option and the one that it resembles
@@ -31,7 +31,7 @@ export function checkOptions<Options extends object>(
   }
 }
 
-/** Letters to insert, remove or replace (Levenshtein's distance). */
+/** Returns the Levenshtein distance: the number of letters to insert, remove or replace. */
 function edits(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, j) => j)
   for (let i = 0; i < from.length; i++) {

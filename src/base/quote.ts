@@ -1,9 +1,9 @@
-/** Characters at most, escapes counted. */
+/** Largest length of a quoted name in characters, with escapes. */
 const LONGEST = 120
 
 /**
- * A name out of a file, for a message: in double quotes, control characters escaped so that a
- * hostile name cannot drive a terminal, and no longer than a line.
+ * Returns a name from a file for a message: in double quotes and at most a line long. Control
+ * characters are escaped, because they could control a terminal.
  */
 export function quote(name: string): string {
   let shown = ''

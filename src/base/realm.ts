@@ -1,9 +1,9 @@
 /**
- * Kinds of values, whichever realm made them. `instanceof` knows the classes of its own realm only;
- * values from frames, node:vm and jsdom are instances of others.
+ * Detects kinds of values, whichever realm created them. `instanceof` knows only the classes of its
+ * own realm. Values from iframes, node:vm and jsdom belong to other realms.
  */
 
-/** The name of the built-in class of a value: "Uint8Array", "Blob", "Object". */
+/** Returns the name of the built-in class of a value: "Uint8Array", "Blob", "Object". */
 export function classOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1)
 }
@@ -42,7 +42,9 @@ export function isStream(value: unknown): value is ReadableStream<Uint8Array> {
   return classOf(value) === 'ReadableStream'
 }
 
-/** Reads bytes of a Blob from `start` to `end`. Those of jsdom can be read by a FileReader only. */
+/**
+ * Reads the bytes from `start` to `end` of a Blob. A Blob of jsdom can be read only by FileReader.
+ */
 export async function readBlob(blob: Blob, start: number, end: number): Promise<Uint8Array> {
   const part = blob.slice(start, end)
   if (typeof part.arrayBuffer === 'function') return new Uint8Array(await part.arrayBuffer())

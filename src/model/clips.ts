@@ -24,7 +24,7 @@ export interface ClipOptions extends RunOptions, Omit<ReadOptions, keyof RunOpti
   readonly views: 1 | 3
 }
 
-/** Pixels held while clips are chosen; a longer video needs a stride. */
+/** Largest number of bytes of pixels held while clips are chosen. A longer video needs a stride. */
 const MAX_HELD = 2 ** 31
 /** Clips in a batch on a GPU. On a CPU, a batch has as many as fit its caches. */
 const GPU_BATCH = 16
@@ -75,7 +75,7 @@ export async function classifyClips(
   return { length, answers }
 }
 
-/** The answer to the last frame of one video of a batch; outputs are [b, t, c]. */
+/** Returns the answer to the last frame of one video of a batch. The outputs are [b, t, c]. */
 function answerOf(outputs: Outputs, i: number, b: number, c: number): ClipAnswer {
   const lastOf = (values: Float32Array): Float32Array => {
     const end = ((i + 1) * values.length) / b
@@ -84,7 +84,7 @@ function answerOf(outputs: Outputs, i: number, b: number, c: number): ClipAnswer
   return { logits: lastOf(outputs['logits']!), probs: lastOf(outputs['probs']!) }
 }
 
-/** The same frames of every clip, as one batch. */
+/** Returns the same frames of every clip, as one batch. */
 function batchPart(clips: readonly Pixels[], from: number, size: number): Pixels {
   if (clips.length === 1) return clips[0]!.subarray(from, from + size)
   return joined(clips.map((clip) => clip.subarray(from, from + size)))
@@ -100,7 +100,7 @@ function joined(parts: readonly Pixels[]): Pixels {
   return all
 }
 
-/** All frames as pixels [t, H, W, 3], once for each view. */
+/** Reads all frames as pixels [t, H, W, 3], once for each view. */
 async function hold(
   { imageSize }: Config,
   source: FrameSource,

@@ -30,9 +30,9 @@ export interface VideoEvent {
   readonly index: number
   /** Probability of the class in the answer that decided, 0..1. */
   readonly prob: number
-  /** Index of the frame of that answer. The first of the `minFrames` is minFrames − 1 before it. */
+  /** Index of the frame of that answer, the last of `minFrames` in a row. */
   readonly frame: number
-  /** Seconds of that frame, or null if it does not tell them. */
+  /** Time of that frame in seconds, or null if the frame has no time. */
   readonly time: number | null
 }
 

@@ -33,7 +33,7 @@ export function carriedConfig(json: string | undefined): Partial<Config> {
 const PART = /^(tokenizer|encoder|decoder)\//
 const LAYER = /^encoder\/residualblock_(\d+)\//
 
-/** Entries of a checkpoint that are no numbers, and why each is not read. */
+/** Entries of a checkpoint that are not numbers, with the reason why each is not read. */
 type Skipped = ReadonlyMap<string, string>
 
 /**

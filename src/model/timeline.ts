@@ -30,7 +30,7 @@ export interface Segment {
 
 /** Options for a timeline: those of `classify` that choose frames, and the window. */
 export interface TimelineOptions extends RunOptions, Omit<ReadOptions, keyof RunOptions> {
-  /** Frames that an answer stands for, 1 to 4096. Default: half a clip, as of a stream. */
+  /** Frames that an answer covers, 1 to 4096. Default: half a clip, as for a stream. */
   readonly window?: number
 }
 
@@ -41,14 +41,14 @@ interface Open extends Pick<Segment, 'start' | 'first' | 'label' | 'index'> {
   last: number
 }
 
-/** Frames a second of frames that do not tell their time. */
+/** Frame rate assumed for frames without a time. */
 const FPS = 25
 
 /**
  * Builds segments from the answers of a stream.
  *
- * Answers of frames before the window is full are not used: the first full answer stands for those
- * frames, too. A video that ends before is one segment with its last answer.
+ * Partial answers are not used: the first full answer also stands for the frames before. If a video
+ * ends before its first full answer, its last answer is its only segment.
  */
 export class Timeline {
   readonly #segments: Segment[] = []
@@ -72,8 +72,8 @@ export class Timeline {
   }
 
   /**
-   * Returns the segments so far. The last frame stays for as long as the one before it did.
-   * @param fps frames a second of the video, for a video of one frame
+   * Returns the segments so far. The last frame lasts as long as the frame before.
+   * @param fps frame rate of the video, for a video of one frame
    */
   segments(fps: number | null = FPS): Segment[] {
     if (!this.#open && this.#partial) this.#extend(this.#partial, this.#count - 1, this.#time)

@@ -45,7 +45,7 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
     // Dawn's null backend only compiles. It computes nothing.
     if (adapter.info.device === 'null-backend')
       return { reason: 'WebGPU has no adapter that computes' }
-    const device = await adapter.requestDevice(everything(adapter))
+    const device = await adapter.requestDevice(deviceDescriptor(adapter))
     return { device, isSoftware: adapter.info.isFallbackAdapter, kept: [entry, adapter], toggles }
   } catch (error) {
     return { reason: `WebGPU refuses: ${error instanceof Error ? error.message : String(error)}` }
@@ -61,7 +61,7 @@ export function adapterName({ vendor, architecture, description }: GPUAdapterInf
 type Limit = 'maxBufferSize' | 'maxStorageBufferBindingSize' | 'maxComputeWorkgroupStorageSize'
 
 /** Returns the limits and optional features of an adapter or a device that kernels depend on. */
-export function usedOf({ limits, features }: Pick<GPUAdapter, 'limits' | 'features'>): {
+export function relevantOf({ limits, features }: Pick<GPUAdapter, 'limits' | 'features'>): {
   limits: Record<Limit, number>
   features: GPUFeatureName[]
 } {
@@ -73,11 +73,11 @@ export function usedOf({ limits, features }: Pick<GPUAdapter, 'limits' | 'featur
 }
 
 /**
- * Returns the request for a device: the adapter's largest buffers and workgroup memory, and the
- * optional features.
+ * Returns the descriptor to request a device with: the largest buffers and workgroup memory of the
+ * adapter, and the optional features.
  */
-export function everything(adapter: GPUAdapter): GPUDeviceDescriptor {
-  const { limits, features } = usedOf(adapter)
+export function deviceDescriptor(adapter: GPUAdapter): GPUDeviceDescriptor {
+  const { limits, features } = relevantOf(adapter)
   return { requiredLimits: limits, requiredFeatures: features }
 }
 

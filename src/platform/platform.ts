@@ -51,8 +51,8 @@ export function userAgent(): string {
   return (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ?? ''
 }
 
-/** Lowest versions with V8 13.6 or later, the oldest V8 that was measured. */
-const ORDERLY: Readonly<Record<string, number>> = { Chrome: 136, 'Node.js': 24, Deno: 2 }
+/** Lowest versions with V8 13.6, the oldest V8 for which this was measured. */
+const ORDERED_SINCE: Readonly<Record<string, number>> = { Chrome: 136, 'Node.js': 24, Deno: 2 }
 
 /**
  * Returns whether this runtime executes the operations of a WebAssembly loop in source order. V8
@@ -61,7 +61,7 @@ const ORDERLY: Readonly<Record<string, number>> = { Chrome: 136, 'Node.js': 24, 
  */
 export function keepsOrder(agent: string = userAgent()): boolean {
   const [, name = '', version] = /(Chrome|Node\.js|Deno)\/(\d+)/.exec(agent) ?? []
-  return Number(version) >= (ORDERLY[name] ?? Infinity)
+  return Number(version) >= (ORDERED_SINCE[name] ?? Infinity)
 }
 
 /**

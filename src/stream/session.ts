@@ -40,7 +40,7 @@ export class Session {
 
   /**
    * Makes a session whose states are zero.
-   * @param average frames that the second answer of its programs covers; of the kind that the
+   * @param average frames that the read-out `recent` of its programs covers; of the kind that the
    * programs were recorded for
    */
   constructor(engines: EngineSource, b: number, programFor: ProgramFor, average: Average = 'all') {

@@ -1,7 +1,7 @@
 import { planSlots } from '../../program/plan.ts'
 import { type Buffer, columnsOf, type Program, rowsOf, type Tensor } from '../../program/program.ts'
 import type { Inputs } from '../backend.ts'
-import { allocate, largestPiece } from './allocate.ts'
+import { allocate, largestBuffer } from './allocate.ts'
 import type { Span } from './submits.ts'
 
 /**
@@ -35,7 +35,7 @@ export class Activations {
     for (const [{ name }, slot] of [...of]) names[slot] ??= name
     // All sizes are proportional to the frames, so the largest one tells how many frames fit.
     const count = program.b * program.t
-    const frames = Math.floor((count * largestPiece(device)) / Math.max(...bytes))
+    const frames = Math.floor((count * largestBuffer(device)) / Math.max(...bytes))
     const fewer = Math.min(frames, count - 1)
     const slots = await allocate(
       device,

@@ -22,7 +22,7 @@ export async function allocate(
 ): Promise<GPUBuffer[]> {
   const sizes = wanted.map(({ bytes }) => Math.ceil(bytes / 16) * 16 + 16)
   const total = mega(sizes.reduce((sum, size) => sum + size, 0))
-  const most = largestPiece(device)
+  const most = largestBuffer(device)
   const largest = sizes.indexOf(Math.max(...sizes))
   if (sizes[largest]! > most) {
     throw new TrecvitError(
@@ -44,7 +44,7 @@ export async function allocate(
 }
 
 /** Returns the size of the largest buffer that can be bound, in bytes. */
-export function largestPiece({ limits }: GPUDevice): number {
+export function largestBuffer({ limits }: GPUDevice): number {
   return Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize)
 }
 

@@ -1,4 +1,4 @@
-import { usedOf } from '../../platform/gpu.ts'
+import { relevantOf } from '../../platform/gpu.ts'
 import type { GpuCapabilities } from '../backend.ts'
 
 /** Adapter info in Chromium, with the shapes of its experimental subgroup matrices. */
@@ -15,7 +15,7 @@ export function capabilitiesOf(device: GPUDevice): GpuCapabilities {
     vendor,
     architecture,
     description,
-    ...usedOf(device),
+    ...relevantOf(device),
     subgroupSizes: least && most ? [least, most] : null,
     matrixShapes: info.subgroupMatrixConfigs ?? [],
   }

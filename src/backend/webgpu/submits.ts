@@ -40,7 +40,7 @@ export class Submits {
   /** Free staging buffers by size, a power of two. */
   readonly #free = new Map<number, GPUBuffer[]>()
   /** Resolves after the last work in the queue; undefined while no work is `alone`. */
-  #line: Promise<void> | undefined
+  #lastInQueue: Promise<void> | undefined
 
   constructor(device: GPUDevice) {
     this.#device = device
@@ -56,7 +56,7 @@ export class Submits {
    * results are never stale
    */
   run(...args: Parameters<Run>): Promise<ArrayBuffer[]> {
-    return this.#line ? this.#queue(() => this.#runNow(...args)) : this.#runNow(...args)
+    return this.#lastInQueue ? this.#queue(() => this.#runNow(...args)) : this.#runNow(...args)
   }
 
   /**
@@ -68,16 +68,16 @@ export class Submits {
   }
 
   #queue<T>(work: () => Promise<T>): Promise<T> {
-    const result = (this.#line ?? Promise.resolve()).then(work)
-    const line = result
+    const result = (this.#lastInQueue ?? Promise.resolve()).then(work)
+    const last = result
       .then(
         () => {},
         () => {},
       )
       .then(() => {
-        if (this.#line === line) this.#line = undefined
+        if (this.#lastInQueue === last) this.#lastInQueue = undefined
       })
-    this.#line = line
+    this.#lastInQueue = last
     return result
   }
 
