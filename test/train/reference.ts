@@ -31,6 +31,7 @@ export const training = {
   gather,
   scatter,
   adamW,
+  blend,
 }
 
 /** Returns f'(z) from z, or from tanh z. */
@@ -459,6 +460,21 @@ function adamW({ outputs, inputs, weights }: StepOf<'adamW'>, memory: Memory): v
       v![at] = b2! * v![at]! + (1 - b2!) * g ** 2
       const up = (c1! * m![at]!) / (Math.sqrt(c2! * v![at]!) + eps!) + decay! * value![at]!
       value![at]! -= lr! * up
+    })
+  })
+}
+
+/** value = keep·value + share·x */
+function blend({ outputs, inputs, weights }: StepOf<'blend'>, memory: Memory): void {
+  const [keep = 0, share = 0] = memory.rows(inputs.rates)[0]!
+  const norm = memory.rows(inputs.norm)[0]![0]!
+  const value = memory.weight(weights.value)
+  memory.rows(outputs.out)[0]![0] = norm
+  if (!Number.isFinite(norm)) return
+  memory.rows(inputs.x).forEach((row, i) => {
+    row.forEach((x, j) => {
+      const at = i * row.length + j
+      value[at] = (keep === 0 ? 0 : keep * value[at]!) + share * x
     })
   })
 }

@@ -1,6 +1,6 @@
 import type { Tensor, Weight } from '../../tensor.ts'
 import { spread } from '../launch.ts'
-import type { Fail, Operation } from '../operation.ts'
+import type { Fail, Groups, Operation, Sizes } from '../operation.ts'
 
 interface WeightValues {
   readonly inputs: Readonly<Record<never, never>>
@@ -12,7 +12,12 @@ interface AdamW {
   readonly weights: { readonly value: Weight; readonly m: Weight; readonly v: Weight }
 }
 
-/** Columns of a matrix per unit of work in adamW: two panels. */
+interface Blend {
+  readonly inputs: { readonly x: Tensor; readonly rates: Tensor; readonly norm: Tensor }
+  readonly weights: { readonly value: Weight }
+}
+
+/** Columns of a matrix per unit of work in adamW and blend: two panels. */
 const STRIP = 16
 
 /**
@@ -25,6 +30,18 @@ export const weightValues: Operation<WeightValues, [weight: string]> = {
   outputs: { out: 'blocks·k n' },
   sizes: (_, { weights: { weight } }, fail) => ({ matrix: isMatrix(weight, fail) }),
   fields: ['k', 'n', 'matrix'],
+}
+
+/** One unit of work for two panels of a matrix, or for each row. */
+const perStrip = {
+  units: ({ blocks, k, n, matrix }: Sizes): number =>
+    blocks! * (matrix ? Math.ceil(n! / STRIP) : k!),
+}
+
+/** One GPU invocation for each element of a weight. */
+const perElement = {
+  fields: ['elements'],
+  groups: ({ elements }: Sizes): Groups => spread(elements! / 64),
 }
 
 /**
@@ -51,10 +68,27 @@ export const adamW: Operation<
     return { matrix: isMatrix(value, fail), elements: blocks! * k! * n! }
   },
   fields: ['frameRows', 'k', 'n', 'matrix'],
-  cpu: {
-    units: ({ blocks, k, n, matrix }) => blocks! * (matrix ? Math.ceil(n! / STRIP) : k!),
-  },
-  gpu: { fields: ['elements'], groups: ({ elements }) => spread(elements! / 64) },
+  cpu: perStrip,
+  gpu: perElement,
+}
+
+/**
+ * Changes a weight, and returns `norm`: value = keep·value + share·x with rates = [keep, share]. It
+ * computes sums of gradients and averages of weights. With keep = 0 the old value counts for
+ * nothing, even if it is NaN. If norm is NaN or infinite, the step changes nothing.
+ */
+export const blend: Operation<Blend, [x: Tensor, rates: Tensor, norm: Tensor, value: string]> = {
+  inputs: { x: 'blocks·k n', rates: '1 2', norm: '1 1' },
+  weights: { value: 'blocks k n' },
+  writes: ['value'],
+  outputs: { out: '1 1' },
+  sizes: ({ blocks, k, n }, { weights: { value } }, fail) => ({
+    matrix: isMatrix(value, fail),
+    elements: blocks! * k! * n!,
+  }),
+  fields: ['frameRows', 'k', 'n', 'matrix'],
+  cpu: perStrip,
+  gpu: perElement,
 }
 
 /** Returns 1 for a matrix, which is stored in panels on the CPU, and 0 for rows. */
