@@ -14,6 +14,7 @@ const groups = {
     'damaged-video',
     'batch',
     'training',
+    'training-in-depth',
     'teach',
     'pretraining',
     'training-commands',

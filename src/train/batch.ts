@@ -1,8 +1,10 @@
 import { checkArray, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import type { Config } from '../model/config.ts'
+import { type Carried, joinVideos, splitVideos } from './carried.ts'
 import type { UpdateResult } from './optimizer.ts'
-import type { ClipInput } from './program.ts'
+import { divide, type Part, take } from './parts.ts'
+import { type ClassifierTraining, type ClipInput, recordClassifierStep } from './program.ts'
 
 /** b clips of t frames. */
 export type Clips =
@@ -51,28 +53,89 @@ export function checkClips(
   return { b, t, from: isFrames ? 'pixels' : 'head_input', input }
 }
 
+/** States of the videos of a stream, null before the first chunk of a video. */
+export type VideoStates = (Carried | null)[]
+
+/** How batches are divided into parts. */
+interface PartOptions {
+  readonly labelSmoothing: number | undefined
+  /** Largest number of clips of a part. */
+  readonly microBatch: number | undefined
+  /** Of the videos that the only batch continues. They are replaced after the update. */
+  readonly states?: VideoStates
+}
+
 /**
- * Returns the targets [b, c] of a program: probabilities, divided by b.
+ * Returns the parts of an update with some batches, and the indices of the clips of each part among
+ * all clips.
+ * @throws TrecvitError if a batch does not fit the model
+ */
+export function partsOf(
+  training: ClassifierTraining,
+  batches: readonly Batch[],
+  { labelSmoothing, microBatch, states }: PartOptions,
+): { readonly parts: Part[]; readonly clips: number[][] } {
+  const { config } = training
+  const checked = batches.map((batch) => ({ ...checkClips(config, batch), batch }))
+  const total = checked.reduce((sum, { b }) => sum + b, 0)
+  const parts: Part[] = []
+  const clips: number[][] = []
+  let first = 0
+  for (const { b, t, from, input, batch } of checked) {
+    const targets = targetsOf(config, batch.targets, b, total, labelSmoothing)
+    const all = Array.from({ length: b }, (_, video) => video)
+    const begins = all.filter((video) => !states?.[video])
+    const continues = all.filter((video) => states?.[video])
+    for (const videos of [begins, continues].flatMap((group) => divide(group, microBatch))) {
+      const size = { b: videos.length, t, continues: !!states?.[videos[0]!] }
+      parts.push({
+        key: `${from} ${size.b} ${t}${size.continues ? ' continued' : ''}`,
+        record: (use) => recordClassifierStep(training, size, from, use),
+        inputs: { [from]: take(input, b, videos), targets: take(targets, b, videos) },
+        ...(states && chunkOf(states, videos)),
+      })
+      clips.push(videos.map((video) => first + video))
+    }
+    first += b
+  }
+  return { parts, clips }
+}
+
+/** Returns the states of some videos before a chunk, and what keeps those after it. */
+function chunkOf(states: VideoStates, videos: readonly number[]): Pick<Part, 'chunk' | 'keep'> {
+  const before = videos.map((video) => states[video]).filter((state) => !!state)
+  return {
+    chunk: { before: before.length ? joinVideos(before) : null },
+    keep(after) {
+      for (const [index, state] of splitVideos(after, videos.length).entries())
+        states[videos[index]!] = state
+    },
+  }
+}
+
+/**
+ * Returns the targets [b, c] of a program: probabilities, divided by the number of all clips.
  * @throws TrecvitError if they do not fit the model or the clips
  */
 export function targetsOf(
   { numClasses: c }: Config,
   targets: Batch['targets'],
   b: number,
+  total: number,
   labelSmoothing: number = SMOOTHING,
 ): Float32Array {
   if ('data' in targets) {
     if (String(targets.shape) !== String([b, c]))
       throw new TrecvitError(`"targets" expected shape [${[b, c]}], got [${targets.shape}]`)
-    return targets.data.map((value) => value / b)
+    return targets.data.map((value) => value / total)
   }
   if (targets.length !== b)
     throw new TrecvitError(`"targets" expected ${b} classes, got ${targets.length}`)
-  const values = new Float32Array(b * c).fill(labelSmoothing / c / b)
+  const values = new Float32Array(b * c).fill(labelSmoothing / c / total)
   for (const [video, label] of targets.entries()) {
     if (!(Number.isInteger(label) && label >= 0 && label < c))
       throw new TrecvitError(`"targets" expected classes from 0 to ${c - 1}, got ${label}`)
-    values[video * c + label]! += (1 - labelSmoothing) / b
+    values[video * c + label]! += (1 - labelSmoothing) / total
   }
   return values
 }

@@ -12,13 +12,19 @@ export interface Seed {
   readonly gradient: Tensor
 }
 
-/** Gradient checkpointing: what is kept of the forward pass for the gradients. */
+/** Options for the gradients. */
 export interface DifferentiateOptions {
   /**
-   * 'none' keeps every tensor that a gradient reads. 'layer' keeps the input of each block of a
-   * layer, and computes the block again before its gradients: less memory, one forward pass more.
+   * Gradient checkpointing. 'none' keeps every tensor that a gradient reads. 'layer' keeps the
+   * input of each block of a layer, and computes the block again before its gradients: less
+   * memory, one forward pass more.
    */
   readonly recompute?: 'none' | 'layer'
+  /**
+   * Whether the frames continue videos. The states before them are inputs then: constants, whose
+   * gradients are not computed (truncated back-propagation through time).
+   */
+  readonly continues?: boolean
 }
 
 /** Path of a block: the steps of one block have names that begin with the same path. */
@@ -26,8 +32,8 @@ const BLOCK = /^\w+\/(residualblock|encoderblock)_\d+/
 
 /**
  * Records the steps that compute the gradients of weights, after the steps so far. The program
- * processes whole clips, each from its first frame. Steps that do not lead from the seeds to a
- * trained weight have no gradient.
+ * processes clips from their first frame, or chunks of videos. Steps that do not lead from the
+ * seeds to a trained weight have no gradient.
  * @param isTrained whether the gradient of a weight is wanted
  * @returns the gradients by the name of the weight, each [blocks·rows, columns]. A weight that the
  * seeds do not depend on has none.
@@ -41,10 +47,10 @@ export function differentiate(
   ops: TrainingRecorder,
   seeds: readonly Seed[],
   isTrained: (weight: Weight) => boolean,
-  { recompute = 'none' }: DifferentiateOptions = {},
+  { recompute = 'none', continues = false }: DifferentiateOptions = {},
 ): ReadonlyMap<string, Tensor> {
   const segments = segmentsOf(ops.steps, recompute === 'layer' ? BLOCK : undefined)
-  const tape = new Tape(ops, isTrained)
+  const tape = new Tape(ops, isTrained, continues)
   for (const { of, gradient } of seeds) tape.add(of, () => gradient)
   for (const { steps, again } of segments.reverse()) {
     if (!steps.some((step) => tape.wants(step))) continue

@@ -17,7 +17,7 @@ import {
 interface Learner {
   readonly config: Config
   readonly trainsHeadOnly: boolean
-  step(batch: Batch): Promise<StepResult>
+  step(batches: readonly Batch[]): Promise<StepResult>
   classify(clips: Clips): Promise<NdArray<Float32Array>>
   features(frames: NdArray<Uint8Array>): Promise<NdArray<Float32Array>>
 }
@@ -26,7 +26,10 @@ interface Learner {
 export interface FitOptions {
   /** Number of passes over the samples. */
   readonly epochs: number
-  /** Clips in a batch, 8 by default. */
+  /**
+   * Clips in a batch, 8 by default. They may have different lengths. A run makes
+   * epochs · ⌈samples / batch⌉ steps.
+   */
   readonly batch?: number
   /** Seed of the order of the samples, an integer from 0 to 2³² − 1; 1 by default. */
   readonly seed?: number
@@ -79,13 +82,13 @@ export async function* run(
   const used = usesFeatures ? await featuresOf(trainer, samples, options) : samples
   options.onFeatures?.(samples.length, samples.length)
   let start = performance.now()
-  for await (const { epoch, ...gathered } of epochsOf(used, plan)) {
-    const { logits, ...result } = await trainer.step(batchOf(gathered))
-    const [b, t] = gathered.clips.shape as [number, number]
+  for await (const { epoch, batch } of epochsOf(used, plan)) {
+    const { logits, ...result } = await trainer.step(batch.map(batchOf))
+    const labels = batch.flatMap((same) => same.labels)
     const isRight = (label: number, index: number) => rankOf(label, index, logits) === 0
     yield {
-      ...{ ...result, epoch, accuracy: gathered.labels.filter(isRight).length / b },
-      framesPerSecond: (1000 * b * t) / (performance.now() - start),
+      ...{ ...result, epoch, accuracy: labels.filter(isRight).length / labels.length },
+      framesPerSecond: (1000 * framesOf(batch)) / (performance.now() - start),
     }
     start = performance.now()
   }
@@ -128,17 +131,18 @@ export async function evaluate(
   const c = trainer.config.numClasses
   const confusion = Array.from({ length: c }, () => new Array<number>(c).fill(0))
   let [top1, top5] = [0, 0]
-  for await (const { clips, labels } of batches(samples, options.batch ?? 8)) {
-    options.signal?.throwIfAborted()
-    const logits = await trainer.classify(asClips(clips))
-    for (const [index, label] of labels.entries()) {
-      const rank = rankOf(label, index, logits)
-      top1 += +(rank < 1)
-      top5 += +(rank < 5)
-      const answer = confusion.findIndex((_, other) => rankOf(other, index, logits) === 0)
-      if (answer >= 0) confusion[label]![answer]!++
+  for await (const batch of batches(samples, options.batch ?? 8))
+    for (const { clips, labels } of batch) {
+      options.signal?.throwIfAborted()
+      const logits = await trainer.classify(asClips(clips))
+      for (const [index, label] of labels.entries()) {
+        const rank = rankOf(label, index, logits)
+        top1 += +(rank < 1)
+        top5 += +(rank < 5)
+        const answer = confusion.findIndex((_, other) => rankOf(other, index, logits) === 0)
+        if (answer >= 0) confusion[label]![answer]!++
+      }
     }
-  }
   const count = samples.length
   return { count, top1: top1 / count, top5: top5 / count, confusion }
 }
@@ -163,7 +167,8 @@ async function featuresOf(
   { signal, onFeatures }: FitOptions,
 ): Promise<Sample[]> {
   const found: Sample[] = []
-  for await (const { clips, labels } of batches(samples, 1)) {
+  for await (const [sample] of batches(samples, 1)) {
+    const { clips, labels } = sample!
     signal?.throwIfAborted()
     onFeatures?.(found.length, samples.length)
     const given = asClips(clips)
@@ -172,6 +177,11 @@ async function featuresOf(
     found.push({ clip: { data, shape: shape.slice(1) }, label: labels[0]! })
   }
   return found
+}
+
+/** Returns the number of frames of a batch. */
+export function framesOf(batch: readonly Gathered[]): number {
+  return batch.reduce((sum, { clips: { shape } }) => sum + shape[0]! * shape[1]!, 0)
 }
 
 function batchOf({ clips, labels }: Gathered): Batch {

@@ -23,13 +23,14 @@ const HIDDEN = 0.9
 /** Added to the standard deviation of a patch. */
 const EPSILON = 1e-6
 
-/**
- * Draws the visible patches of each of b videos: all but int(0.9·g).
- * @param seed, step the masks are a function of both
- */
-export function drawVisible(config: Config, b: number, seed: number, step: number): number[][] {
+/** Returns the generator of the masks of a step. */
+export function maskRandom(seed: number, step: number): Random {
+  return new Random((seed ^ Math.imul(step + 1, 0x9e3779b9)) >>> 0)
+}
+
+/** Draws the visible patches of each of b videos: all but int(0.9·g). */
+export function drawVisible(config: Config, b: number, random: Random): number[][] {
   const g = patchesOf(config)
-  const random = new Random((seed ^ Math.imul(step + 1, 0x9e3779b9)) >>> 0)
   const hidden = Math.floor(HIDDEN * g)
   return Array.from({ length: b }, () =>
     Array.from(random.permutation(g).subarray(hidden)).sort((one, other) => one - other),
@@ -75,18 +76,25 @@ export function maskedInputs(
 }
 
 /**
- * Returns the weight of each patch in the mean over all patches, or over those that are hidden.
+ * Returns the number of patches that the loss is the mean over: all, or those that are hidden.
  * @param masked 1 for hidden patches, else 0
+ */
+export function countPatches(loss: 'all' | 'hidden', masked: Float32Array): number {
+  return loss === 'all' ? masked.length : masked.reduce((sum, value) => sum + value, 0)
+}
+
+/**
+ * Returns the weight of each patch in the mean over `count` patches.
  * @param size numbers of a patch
  */
 export function lossWeights(
   loss: 'all' | 'hidden',
   masked: Float32Array,
+  count: number,
   size: number,
 ): Float32Array {
-  if (loss === 'all') return new Float32Array(masked.length).fill(1 / (masked.length * size))
-  const hidden = masked.reduce((sum, value) => sum + value, 0)
-  return masked.map((value) => value / (hidden * size))
+  if (loss === 'all') return new Float32Array(masked.length).fill(1 / (count * size))
+  return masked.map((value) => value / (count * size))
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Runs of a masked trainer over clips. */
 import type { NdArray } from '../base/array.ts'
 import { checkOptions, type OptionNames } from '../base/options.ts'
-import { checkPlan, type FitOptions } from './fit.ts'
+import { checkPlan, type FitOptions, framesOf } from './fit.ts'
 import type { MaskedBatch } from './maskedBatch.ts'
 import type { UpdateResult } from './optimizer.ts'
 import { epochsOf, type Sample } from './samples.ts'
@@ -28,17 +28,18 @@ const OPTIONS: OptionNames<MaskedFitOptions> = {
 
 /** See MaskedTrainer.fit. */
 export async function* runMasked(
-  trainer: { step(batch: MaskedBatch): Promise<UpdateResult> },
+  trainer: { step(batches: readonly MaskedBatch[]): Promise<UpdateResult> },
   clips: readonly Sample['clip'][],
   options: MaskedFitOptions,
 ): AsyncGenerator<MaskedProgress, void, undefined> {
   checkOptions('fit', options, OPTIONS)
   const samples = clips.map((clip) => ({ clip, label: 0 }))
   let start = performance.now()
-  for await (const { epoch, clips: gathered } of epochsOf(samples, checkPlan(clips, options))) {
-    const result = await trainer.step({ frames: gathered as NdArray<Uint8Array> })
-    const [b, t] = gathered.shape as [number, number]
-    const framesPerSecond = (1000 * b * t) / (performance.now() - start)
+  for await (const { epoch, batch } of epochsOf(samples, checkPlan(clips, options))) {
+    const result = await trainer.step(
+      batch.map((same) => ({ frames: same.clips as NdArray<Uint8Array> })),
+    )
+    const framesPerSecond = (1000 * framesOf(batch)) / (performance.now() - start)
     yield { ...result, epoch, framesPerSecond }
     start = performance.now()
   }

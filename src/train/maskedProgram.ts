@@ -6,7 +6,8 @@ import type { Program, Tensor } from '../program/program.ts'
 import { DECODER, type DecoderConfig, layersOf, patchesOf } from './maskedModel.ts'
 import type { BatchSize } from './program.ts'
 import type { TrainingRecorder } from './recorder.ts'
-import { recorderOf, recordUpdate, type Training } from './update.ts'
+import { recorderOf, recordUpdate, type Use } from './update.ts'
+import type { Training } from './weights.ts'
 
 /** A masked auto-encoder in training. */
 export interface MaskedTraining extends Training {
@@ -32,15 +33,15 @@ export interface MaskedSize extends BatchSize {
 export function recordMaskedStep(
   training: MaskedTraining,
   { b, t, v }: MaskedSize,
-  update: boolean,
+  use: Use,
 ): Program {
   const ops = recorderOf(training, b, t)
   const prediction = recordPrediction(ops, training, v)
   const target = ops.input('target', prediction.shape)
   const weight = ops.input('weight', [...prediction.shape.slice(0, -1), 1])
   const { loss, dprediction } = ops.squaredError('loss', prediction, target, weight)
-  const updated = recordUpdate(ops, training, [{ of: prediction, gradient: dprediction }], update)
-  return ops.end({ loss, ...updated })
+  const seeds = [{ of: prediction, gradient: dprediction }]
+  return ops.end({ loss, ...recordUpdate(ops, training, seeds, loss, use) })
 }
 
 /**
@@ -51,7 +52,7 @@ export function recordMaskedStep(
  * @returns a program with the output `prediction` [b, t, g, p·p·3], in the order (y, x, colour)
  */
 export function recordMaskedPrediction(training: MaskedTraining, { b, t, v }: MaskedSize): Program {
-  const ops = recorderOf(training, b, t)
+  const ops = recorderOf(training, b, t, training.averages)
   return ops.end({ prediction: recordPrediction(ops, training, v) })
 }
 

@@ -1,15 +1,9 @@
-import type { NdArray } from '../base/array.ts'
+import { checkCount, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { type Config, encoderOf } from '../model/config.ts'
 import { weightTable } from '../model/weights.ts'
 import { encodeCheckpoint } from './checkpoint.ts'
-import {
-  drawVisible,
-  lossWeights,
-  type MaskedBatch,
-  maskedInputs,
-  targetOf,
-} from './maskedBatch.ts'
+import { drawVisible, type MaskedBatch, maskedInputs, maskRandom } from './maskedBatch.ts'
 import { type MaskedFitOptions, type MaskedProgress, runMasked } from './maskedFit.ts'
 import {
   checkMaskedConfig,
@@ -19,7 +13,8 @@ import {
   maskedParametersOf,
   patchesOf,
 } from './maskedModel.ts'
-import { type MaskedTraining, recordMaskedPrediction, recordMaskedStep } from './maskedProgram.ts'
+import { maskedPartsOf } from './maskedParts.ts'
+import { type MaskedTraining, recordMaskedPrediction } from './maskedProgram.ts'
 import { Optimizer, type UpdateResult } from './optimizer.ts'
 import { checkMaskedOptions, type MaskedTrainerOptions } from './options.ts'
 import type { Clip } from './samples.ts'
@@ -90,26 +85,18 @@ export class MaskedTrainer {
   }
 
   /**
-   * Makes one update.
-   * @throws TrecvitError if the batch does not fit the model, or if the loss or a gradient is not
+   * Makes one update with the mean gradient of all patches.
+   * @param batch clips of the same length, or several batches of clips of different lengths
+   * @throws TrecvitError if a batch does not fit the model, or if the loss or a gradient is not
    *   finite; the weights are then unchanged
    */
-  async step({ frames, visible }: MaskedBatch): Promise<UpdateResult> {
-    const { result } = await this.#optimizer.update((steps) => {
-      const { size, inputs } = maskedInputs(this.config, {
-        frames,
-        visible: visible ?? this.#visible(frames, steps),
-      })
-      const { pixels, masked } = inputs
-      const target = targetOf(this.config, pixels)
-      const { loss = 'all' } = this.#options
-      const weight = lossWeights(loss, masked, target.length / masked.length)
-      return {
-        key: `step ${size.b} ${size.t} ${size.v}`,
-        record: () => recordMaskedStep(this.#training, size, true),
-        inputs: { ...inputs, target, weight },
-      }
-    })
+  async step(batch: MaskedBatch | readonly MaskedBatch[]): Promise<UpdateResult> {
+    const batches = 'frames' in batch ? [batch] : batch
+    checkCount('batches', batches.length)
+    const { seed = 1, ...options } = this.#options
+    const { result } = await this.#optimizer.update((steps) =>
+      maskedPartsOf(this.#training, batches, { ...options, random: maskRandom(seed, steps) }),
+    )
     return result
   }
 
@@ -120,15 +107,18 @@ export class MaskedTrainer {
    */
   async predict({
     frames,
-    visible = this.#visible(frames, this.steps),
+    visible = drawVisible(
+      ...([this.config, frames.shape[0] ?? 0] as const),
+      maskRandom(this.#options.seed ?? 1, this.steps),
+    ),
   }: MaskedBatch): Promise<NdArray<Float32Array>> {
     const { size, inputs } = maskedInputs(this.config, { frames, visible })
     const { b, t, v } = size
-    const { prediction } = await this.#optimizer.run(
-      `predict ${b} ${t} ${v}`,
-      () => recordMaskedPrediction(this.#training, size),
+    const { prediction } = await this.#optimizer.run({
+      key: `predict ${b} ${t} ${v}`,
+      record: () => recordMaskedPrediction(this.#training, size),
       inputs,
-    )
+    })
     const g = patchesOf(this.config)
     return { data: prediction!, shape: [b, t, g, prediction!.length / (b * t * g)] }
   }
@@ -203,10 +193,6 @@ export class MaskedTrainer {
   /** Disposes of the trainer at the end of a scope, with `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
-  }
-
-  #visible({ shape }: NdArray<Uint8Array>, steps: number): number[][] {
-    return drawVisible(this.config, shape[0] ?? 0, this.#options.seed ?? 1, steps)
   }
 
   get #training(): MaskedTraining {

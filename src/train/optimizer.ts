@@ -1,22 +1,24 @@
-import type { Inputs } from '../backend/backend.ts'
 import { TrecvitError } from '../base/error.ts'
 import { Turns } from '../base/turns.ts'
-import { type Program, sizeOf } from '../program/program.ts'
+import { sizeOf, type Weight } from '../program/program.ts'
 import { ratesOf } from './adam.ts'
 import { openTrainingCpu } from './cpu.ts'
-import { TrainingDevice } from './device.ts'
+import { type Outputs, type Run, type RunResult, TrainingDevice } from './device.ts'
 import type { OptimizerOptions } from './options.ts'
+import { type Part, runsOf } from './parts.ts'
 import { learningRate } from './schedule.ts'
 import type { Snapshot } from './snapshot.ts'
-import type { Training } from './update.ts'
+import { recordSummedUpdate } from './update.ts'
 import {
+  averagesOf,
+  beside,
+  deviceWeights,
   isTrained,
-  momentsOf,
   type Parameters,
+  savedWeights,
   splitWeight,
+  type Training,
   type TrainingWeights,
-  withMoments,
-  writeDerived,
   writeParameters,
 } from './weights.ts'
 
@@ -35,17 +37,19 @@ export interface UpdateResult {
 /** The weights of a model on a device, their moments, and the number of updates. */
 export class Optimizer {
   readonly #device: TrainingDevice
-  readonly training: Training
+  readonly training: Required<Training>
   readonly #start: Parameters
   readonly #options: OptimizerOptions
   /** Calls take turns: a step has the rates of its number, and a snapshot is that of one step. */
   readonly #turns = new Turns()
   #steps = 0
+  /** The updates after which weights that are functions of averages were computed. */
+  #averaged = 0
   #end: Promise<void> | undefined
 
   private constructor(
     device: TrainingDevice,
-    training: Training,
+    training: Required<Training>,
     start: Parameters,
     options: OptimizerOptions,
   ) {
@@ -76,10 +80,11 @@ export class Optimizer {
     const trained = weights.copied.filter((weight) => isTrained(weight, trains))
     if (trained.length === 0)
       throw new TrecvitError('"trains" expected at least one parameter to train, got none')
-    const backend = await open(withMoments(weights, trained))
-    writeParameters(backend, weights, parameters)
-    const { recompute = 'none' } = options
-    const training = { weights, trained, recompute }
+    const { recompute = 'none', ema } = options
+    const training = { weights, trained, recompute, averages: ema !== undefined }
+    const backend = await open(deviceWeights(training))
+    writeParameters(backend, [...weights.copied, ...weights.derived], parameters)
+    if (training.averages) writeParameters(backend, averagesOf(training), parameters)
     return new Optimizer(new TrainingDevice(backend), training, parameters, options)
   }
 
@@ -89,60 +94,75 @@ export class Optimizer {
   }
 
   /**
-   * Makes one update.
-   * @param plan returns what to run: the key of the program, what records it (`loss` and the
-   * outputs of `recordUpdate`), and all inputs but the rates. Called with the updates so far
+   * Makes one update. With several parts, the gradients of all are added up first.
+   * @param plan returns the parts. Called with the updates so far
+   * @returns the result, and the outputs of each part
    * @throws TrecvitError if the loss or a gradient is not finite; the weights are then unchanged
    */
   async update(
-    plan: (steps: number) => {
-      readonly key: string
-      readonly record: () => Program
-      readonly inputs: Inputs
-    },
-  ): Promise<{ result: UpdateResult; outputs: Readonly<Record<string, Float32Array>> }> {
+    plan: (steps: number) => readonly Part[],
+  ): Promise<{ readonly result: UpdateResult; readonly outputs: readonly Outputs[] }> {
     return this.#take(async () => {
-      const { key, record, inputs } = plan(this.#steps)
+      const parts = plan(this.#steps)
       const rate = learningRate(this.#options.schedule, this.#steps)
-      const rates = ratesOf(this.#options, rate, this.#steps + 1)
-      const outputs = await this.#device.run(key, record, { ...inputs, ...rates })
-      const loss = outputs['loss']!.reduce((sum, value) => sum + value, 0)
-      const gradientNorm = outputs['norm']![0]!
+      const { ema = 0 } = this.#options
+      const rates = {
+        ...ratesOf(this.#options, rate, this.#steps + 1),
+        averaging: Float32Array.of(ema, 1 - Math.fround(ema)),
+      }
+      const runs = runsOf(parts, rates)
+      const results: RunResult[] = []
+      for (const run of runs) results.push(await this.#device.run(run))
+      const outputs = results.map((result) => result.outputs)
+      const losses = outputs.flatMap((output) => [...output['loss']!])
+      const loss = losses.reduce((sum, value) => sum + value, 0)
+      // A single part updates the weights itself, unless its loss is not finite.
+      if (runs.length > 1 && Number.isFinite(loss)) {
+        const record = () => recordSummedUpdate(this.training)
+        runs.push({ key: 'update', record, inputs: rates })
+        outputs.push((await this.#device.run(runs.at(-1)!)).outputs)
+      }
+      const gradientNorm = outputs.at(-1)!['norm']?.[0] ?? NaN
       if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
         throw new TrecvitError(
           `Step ${this.#steps + 1} expected a finite loss and gradient, got loss ${loss} and ` +
-            `gradient norm ${gradientNorm}; the weights are unchanged`,
+            `gradient norm ${gradientNorm}; ${await this.#firstNotFinite(runs)}; the weights are ` +
+            'unchanged',
         )
-      this.#refresh(outputs)
+      this.#refresh(outputs.at(-1)!)
       this.#steps++
-      return { result: { step: this.#steps, loss, learningRate: rate, gradientNorm }, outputs }
+      parts.forEach(({ keep }, index) => keep?.(results[index]!.after!))
+      const result = { step: this.#steps, loss, learningRate: rate, gradientNorm }
+      return { result, outputs: outputs.slice(0, parts.length) }
     })
   }
 
   /**
-   * Runs a program that changes no weight.
-   * @param key identifies the program
+   * Runs a program that changes no weight. It reads the averages of weights, if there are some.
    */
-  run(
-    key: string,
-    record: () => Program,
-    inputs: Inputs,
-  ): Promise<Readonly<Record<string, Float32Array>>> {
-    return this.#take(() => this.#device.run(key, record, inputs))
+  run(run: Run): Promise<Outputs> {
+    return this.#take(async () => {
+      await this.#refreshAverages()
+      return (await this.#device.run(run)).outputs
+    })
   }
 
-  /** Returns the values of all parameters, by their official names. */
+  /**
+   * Returns the values of all parameters, by their official names: the averages, if there are some.
+   */
   parameters(): Promise<Map<string, Float32Array>> {
-    return this.#take(() => this.#parameters())
+    return this.#take(() => this.#parameters(this.training.averages))
   }
 
-  /** Returns the parameters, the moments by the names of their weights, and the steps so far. */
+  /**
+   * Returns the parameters, the moments and averages by the names of their weights, and the steps
+   * so far.
+   */
   snapshot(): Promise<Pick<Snapshot, 'parameters' | 'moments' | 'steps'>> {
     return this.#take(async () => {
       const moments = new Map<string, Float32Array>()
-      for (const weight of momentsOf(this.training.trained))
-        moments.set(weight.name, await this.#device.read(weight))
-      return { parameters: await this.#parameters(), moments, steps: this.#steps }
+      for (const weight of this.#saved) moments.set(weight.name, await this.#device.read(weight))
+      return { parameters: await this.#parameters(false), moments, steps: this.#steps }
     })
   }
 
@@ -151,12 +171,19 @@ export class Optimizer {
    * @throws TrecvitError if they are those of other weights
    */
   restore(steps: number, moments: ReadonlyMap<string, Float32Array>): void {
-    const weights = momentsOf(this.training.trained)
+    const hasAverages = [...moments.keys()].some((name) => name.startsWith('ema/'))
+    if (hasAverages !== this.training.averages)
+      throw new TrecvitError(
+        `"ema" expected ${hasAverages ? 'a number, as' : 'nothing, because'} the saved trainer ` +
+          `has ${hasAverages ? 'averages' : 'no averages'}`,
+      )
+    const weights = this.#saved
     if (weights.length !== moments.size || weights.some(({ name }) => !moments.has(name)))
       throw new TrecvitError('"trains" expected the parameters that the saved trainer trained')
     for (const weight of weights)
       this.#device.backend.write(weight, moments.get(weight.name)!, 0, weight.columns, 0)
     this.#steps = steps
+    this.#averaged = NaN
   }
 
   /** Frees the memory of the device after the calls so far. May be called more than once. */
@@ -170,26 +197,49 @@ export class Optimizer {
     return this.#turns.take(work)
   }
 
-  async #parameters(): Promise<Map<string, Float32Array>> {
+  get #saved(): Weight[] {
+    return savedWeights(this.training)
+  }
+
+  /** Names the first tensor that is not finite, in the order of the programs. */
+  async #firstNotFinite(runs: readonly Run[]): Promise<string> {
+    for (const run of runs) {
+      const name = await this.#device.firstNotFinite(run)
+      if (name) return `the first tensor that is not finite is "${name}"`
+    }
+    return 'all tensors are finite, but the sum of the losses is not'
+  }
+
+  async #parameters(averaged: boolean): Promise<Map<string, Float32Array>> {
     const values = new Map(
       this.training.weights.parameters.map(
         ({ name }) => [name, Float32Array.from(this.#start.get(name)!)] as const,
       ),
     )
-    for (const weight of this.training.trained)
-      splitWeight(weight, await this.#device.read(weight), values)
+    for (const weight of this.training.trained) {
+      const name = averaged ? beside('ema', weight) : weight.name
+      splitWeight(weight, await this.#device.read({ ...weight, name }), values)
+    }
     return values
   }
 
   /** Computes the weights again that are functions of parameters. */
-  #refresh(outputs: Readonly<Record<string, Float32Array>>): void {
+  #refresh(outputs: Outputs): void {
+    const now = (name: string) => outputs[`parameters/${name}`]
     for (const weight of this.training.weights.derived) {
-      const now = weight.parameters.map((name) => outputs[`parameters/${name}`])
-      if (now.every((values) => !values)) continue
+      if (!weight.parameters.some(now)) continue
       const values = weight.parameters.map(
-        (name, index) => [name, now[index] ?? this.#start.get(name)!] as const,
+        (name) => [name, now(name) ?? this.#start.get(name)!] as const,
       )
-      writeDerived(this.#device.backend, weight, new Map(values))
+      writeParameters(this.#device.backend, [weight], new Map(values))
     }
+  }
+
+  /** The same for those that are functions of averages, if there was an update. */
+  async #refreshAverages(): Promise<void> {
+    if (!this.training.averages || this.#averaged === this.#steps) return
+    const derived = averagesOf(this.training).filter((weight) => 'derive' in weight)
+    writeParameters(this.#device.backend, derived, await this.#parameters(true))
+    this.#averaged = this.#steps
   }
 }

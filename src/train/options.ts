@@ -1,6 +1,6 @@
 import type { Backend } from '../backend/backend.ts'
 import type { CpuOptions } from '../backend/wasm/open.ts'
-import { describe } from '../base/array.ts'
+import { checkCount, describe } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions, type OptionNames } from '../base/options.ts'
 import type { Weight } from '../program/program.ts'
@@ -25,6 +25,18 @@ export interface OptimizerOptions
    * bits.
    */
   readonly recompute?: 'none' | 'layer'
+  /**
+   * Clips that are computed at once. The gradients of larger batches are added up over parts of
+   * this size: the memory is that of a part. Results differ from those of the whole batch by
+   * rounding. By default the whole batch is computed at once.
+   */
+  readonly microBatch?: number
+  /**
+   * Decay of an exponential moving average of the weights, from 0 to below 1, for example 0.999.
+   * After each update: average = ema·average + (1 − ema)·weights. What a trainer answers and
+   * exports comes from the averages then. By default there are none.
+   */
+  readonly ema?: number
   /** Opens the device with some weights; the CPU by default. */
   readonly open?: (weights: readonly Weight[]) => Promise<Backend>
 }
@@ -47,6 +59,8 @@ const OPTIMIZER: OptionNames<OptimizerOptions> = {
   schedule: 1,
   trains: 1,
   recompute: 1,
+  microBatch: 1,
+  ema: 1,
   open: 1,
   beta1: 1,
   beta2: 1,
@@ -84,7 +98,10 @@ export function checkMaskedOptions(options: MaskedTrainerOptions): void {
 
 function checkOptimizerOptions(options: OptimizerOptions): void {
   ratesOf(options, learningRate(options.schedule, 0), 1)
-  const { recompute = 'none' } = options
+  const { recompute = 'none', microBatch = 1, ema = 0 } = options
+  checkCount('microBatch', microBatch)
+  if (!(ema >= 0 && ema < 1))
+    throw new TrecvitError(`"ema" expected a number from 0 to below 1, got ${describe(ema)}`)
   if (recompute !== 'none' && recompute !== 'layer')
     throw new TrecvitError(`"recompute" expected 'none' or 'layer', got ${describe(recompute)}`)
 }

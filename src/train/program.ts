@@ -5,8 +5,9 @@ import { readBy, recordFrameFeatures, recordHeadInput } from '../model/heads/cla
 import { dense } from '../model/layers.ts'
 import type { Program, Tensor, Weight } from '../program/program.ts'
 import { TrainingRecorder } from './recorder.ts'
-import { recorderOf, recordUpdate, type Training } from './update.ts'
+import { recorderOf, recordUpdate, type Use } from './update.ts'
 import { withAxes } from './views.ts'
+import type { Training } from './weights.ts'
 
 /** Size of a batch. */
 export interface BatchSize {
@@ -14,6 +15,8 @@ export interface BatchSize {
   readonly b: number
   /** Frames of each video. */
   readonly t: number
+  /** Whether the frames continue videos, from states before them; false by default. */
+  readonly continues?: boolean
 }
 
 /** What a program reads: the pixels of clips, or what `recordHeadInputs` has computed of them. */
@@ -25,8 +28,8 @@ export interface ClassifierTraining extends Training {
 }
 
 /**
- * Records a training step of a classifier: the forward pass over whole clips, cross-entropy, the
- * gradients, and an update by AdamW.
+ * Records a training step of a classifier: the forward pass, cross-entropy, the gradients, and what
+ * is done with them.
  *
  * Inputs: `pixels` [b, t, H, W, 3], u8, or `head_input` [b, t, 1, d] from `recordHeadInputs`;
  * `targets` [b, c]: the probabilities that the model should give, times the weight of the video in
@@ -35,21 +38,21 @@ export interface ClassifierTraining extends Training {
  */
 export function recordClassifierStep(
   training: ClassifierTraining,
-  { b, t }: BatchSize,
+  { b, t, continues }: BatchSize,
   from: ClipInput,
-  update: boolean,
+  use: Use,
 ): Program {
   const { config } = training
   const ops = recorderOf(training, b, t)
   const targets = ops.input('targets', [b, config.numClasses])
   const logits = recordLogits(ops, config, from)
   const { loss, dlogits } = ops.crossEntropy('loss', logits, targets)
-  const updated = recordUpdate(ops, training, [{ of: logits, gradient: dlogits }], update)
-  return ops.end({ logits, loss, ...updated })
+  const seeds = [{ of: logits, gradient: dlogits }]
+  return ops.end({ logits, loss, ...recordUpdate(ops, training, seeds, loss, use, continues) })
 }
 
 /**
- * Records the classification of whole clips.
+ * Records the classification of whole clips, with the averages of the weights if there are some.
  * @returns a program with the inputs of `recordClassifierStep` but for targets and rates, and the
  * output `logits` [b, c]
  */
@@ -58,7 +61,7 @@ export function recordClassifier(
   { b, t }: BatchSize,
   from: ClipInput,
 ): Program {
-  const ops = recorderOf(training, b, t)
+  const ops = recorderOf(training, b, t, training.averages)
   return ops.end({ logits: recordLogits(ops, training.config, from) })
 }
 
@@ -67,7 +70,7 @@ export function recordClassifier(
  * @returns a program with the input `pixels` and the output `head_input` [b, t, 1, d]
  */
 export function recordHeadInputs(training: ClassifierTraining, { b, t }: BatchSize): Program {
-  const ops = recorderOf(training, b, t)
+  const ops = recorderOf(training, b, t, training.averages)
   return ops.end({ head_input: recordHeadInputOf(ops, training.config) })
 }
 

@@ -1,11 +1,13 @@
 import { descriptionOf } from '../program/describe.ts'
 import { type Buffer, outputsOf, type Step, type Tensor } from '../program/program.ts'
+import { AGAIN } from './carried.ts'
 import type { TrainingRecorder } from './recorder.ts'
 import type { Tape } from './tape.ts'
 
 /**
  * Records steps once more, so that their results need not be kept from the first time. The results
- * have the same bits. States are new ones: every clip begins with empty states.
+ * have the same bits. Their states are new ones, which the caller gives the values of the old ones
+ * before the chunk (carried.ts).
  * @returns the new steps; the gradients of the old results are those of the new ones now
  */
 export function repeat(ops: TrainingRecorder, tape: Tape, steps: readonly Step[]): Step[] {
@@ -14,7 +16,7 @@ export function repeat(ops: TrainingRecorder, tape: Tape, steps: readonly Step[]
   const view = (x: Tensor): Tensor => ({ ...x, buffer: renewed.get(x.buffer) ?? x.buffer })
   for (const step of steps) {
     const record = ops[step.op] as (name: string, ...args: unknown[]) => unknown
-    record.call(ops, `again/${step.name}`, ...argumentsOf(step, view))
+    record.call(ops, `${AGAIN}${step.name}`, ...argumentsOf(step, view))
     const again = ops.steps.at(-1)!
     const old = outputsOf(step)
     outputsOf(again).forEach(({ buffer }, index) => renewed.set(old[index]!.buffer, buffer))

@@ -80,9 +80,12 @@ export const rules: { readonly [O in Op]?: Rule<O> } = {
     tape.add(v, () => dv)
   },
 
-  conv1d(tape, { name, inputs: { x }, weights: { kernel, bias } }, dy) {
+  conv1d(tape, { name, inputs: { x }, weights: { kernel, bias }, states }, dy) {
     const { ops } = tape
-    const { dx, dkernel } = ops.conv1dGradient(at(name), x, dy, kernel.name)
+    const past = tape.carried(states.past)
+    const { dx, dkernel } = ops.conv1dGradient(at(name), x, dy, kernel.name, {
+      ...(past && { past }),
+    })
     tape.addWeight(kernel, () =>
       asMatrix(ops.sumRows(`${at(name)}/dkernel/sum`, dkernel), kernel.columns),
     )
@@ -90,11 +93,14 @@ export const rules: { readonly [O in Op]?: Rule<O> } = {
     tape.add(x, () => dx)
   },
 
-  rgLru(tape, { name, inputs: { v, gates, y }, weights: { decay }, params: { heads } }, dy) {
+  rgLru(tape, { name, inputs: { v, gates, y }, weights: { decay }, states, params }, dy) {
     const { ops } = tape
     const e = columnsOf(v)
+    // Beside the state, the gradient of the state after the chunk: 0, because it is truncated.
+    const carried = tape.carried(states.s, 2 * e)
     const { dinputs, dcarried } = ops.rgLruGradient(
-      ...([at(name), v, gates, y, dy, decay.name, heads, true] as const),
+      ...([at(name), v, gates, y, dy, decay.name, params.heads, !carried] as const),
+      { ...(carried && { carried }) },
     )
     tape.addWeight(decay, () => ops.sumRows(`${at(name)}/ddecay`, ops.columns(dcarried, e, e)))
     tape.add(gates, () => ops.columns(dinputs, 0, 2 * e))

@@ -3,6 +3,7 @@ import type { NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { sizeOf } from '../program/program.ts'
 import { type Augmentation, randomFor, vary } from './augment.ts'
+import { divide } from './parts.ts'
 import { Random } from './random.ts'
 
 /** A clip [t, H, W, 3] of bytes, or its features [t, d]. */
@@ -30,8 +31,7 @@ interface Variation {
 }
 
 /**
- * Yields the batches of one epoch. Clips of different shapes are in different batches, so some
- * batches may have fewer clips.
+ * Yields the batches of one epoch: for each batch, its clips of every shape.
  * @param size clips in a batch
  * @param variation by default, the clips as they are in the given order
  */
@@ -39,24 +39,22 @@ export async function* batches(
   samples: readonly Sample[],
   size: number,
   variation?: Variation,
-): AsyncGenerator<Gathered, void, undefined> {
-  const waiting = new Map<string, { clips: Clip[]; labels: number[] }>()
-  const order = variation?.random.permutation(samples.length) ?? samples.keys()
-  for (const index of order) {
-    const { clip: given, label } = samples[index]!
-    const read = typeof given === 'function' ? await given() : given
-    const clip = variation?.vary(read, index) ?? read
-    const key = `${clip.data.constructor.name} ${clip.shape}`
-    const batch = waiting.get(key) ?? { clips: [], labels: [] }
-    batch.clips.push(clip)
-    batch.labels.push(label)
-    if (batch.clips.length < size) waiting.set(key, batch)
-    else {
-      waiting.delete(key)
-      yield gather(batch)
+): AsyncGenerator<Gathered[], void, undefined> {
+  const order = [...(variation?.random.permutation(samples.length) ?? samples.keys())]
+  for (const indices of divide(order, size)) {
+    const byShape = new Map<string, { clips: Clip[]; labels: number[] }>()
+    for (const index of indices) {
+      const { clip: given, label } = samples[index]!
+      const read = typeof given === 'function' ? await given() : given
+      const clip = variation?.vary(read, index) ?? read
+      const key = `${clip.data.constructor.name} ${clip.shape}`
+      const same = byShape.get(key) ?? { clips: [], labels: [] }
+      byShape.set(key, same)
+      same.clips.push(clip)
+      same.labels.push(label)
     }
+    yield Array.from(byShape.values(), gather)
   }
-  for (const batch of waiting.values()) yield gather(batch)
 }
 
 /** Which batches of a run are used. */
@@ -76,25 +74,23 @@ export interface EpochOptions {
 export async function* epochsOf(
   samples: readonly Sample[],
   { epochs, batch, seed, skip, signal, augment }: EpochOptions,
-): AsyncGenerator<Gathered & { readonly epoch: number }, void, undefined> {
+): AsyncGenerator<{ readonly batch: Gathered[]; readonly epoch: number }, void, undefined> {
   const random = new Random(seed)
   let count = 0
-  // Every epoch has as many batches as the first. Whole epochs are skipped without reading.
-  let length = Infinity
+  // Whole epochs are skipped without reading.
+  const length = Math.ceil(samples.length / batch)
   for (let epoch = 1; epoch <= epochs; epoch++) {
     if (count + length <= skip) {
       count += length
       random.permutation(samples.length)
       continue
     }
-    const before = count
     const varied = (clip: Clip, index: number) =>
       augment ? vary(asFrames(clip), augment, randomFor(seed, epoch, index)) : clip
     for await (const gathered of batches(samples, batch, { random, vary: varied })) {
       signal?.throwIfAborted()
-      if (++count > skip) yield { ...gathered, epoch }
+      if (++count > skip) yield { batch: gathered, epoch }
     }
-    length = count - before
   }
 }
 

@@ -16,7 +16,7 @@ export interface Snapshot {
   /** Number of updates so far. */
   readonly steps: number
   readonly parameters: Parameters
-  /** Values of the moments by the names of their weights. */
+  /** Values of the moments and averages by the names of their weights. */
   readonly moments: ReadonlyMap<string, Float32Array>
 }
 
@@ -60,7 +60,7 @@ export async function decodeSnapshot(bytes: Uint8Array): Promise<Snapshot> {
     for (const { name, shape } of file.tensors.values()) {
       const values = new Float32Array(sizeOf(shape))
       await file.read(name, (part, at) => values.set(part, at))
-      if (/^[mv]\//.test(name)) moments.set(name, values)
+      if (/^(m|v|ema)\//.test(name)) moments.set(name, values)
       else parameters.set(name, values)
     }
     return { ...described, parameters, moments }

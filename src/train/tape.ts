@@ -5,11 +5,13 @@ import {
   inputsOf,
   outputsOf,
   rowsOf,
+  type State,
   type Step,
   type Tensor,
   type Weight,
   weightsOf,
 } from '../program/program.ts'
+import { carriedName } from './carried.ts'
 import type { TrainingRecorder } from './recorder.ts'
 import { same } from './views.ts'
 
@@ -26,15 +28,18 @@ interface Piece {
 export class Tape {
   readonly ops: TrainingRecorder
   readonly #isTrained: (weight: Weight) => boolean
+  readonly #continues: boolean
   /** Buffers that depend on a trained weight. */
   readonly #active = new Set<Buffer>()
   readonly #pieces = new Map<Buffer, Piece[]>()
   readonly #weights = new Map<string, Tensor>()
   #sums = 0
 
-  constructor(ops: TrainingRecorder, isTrained: (weight: Weight) => boolean) {
+  /** @param continues whether videos have states from an earlier chunk */
+  constructor(ops: TrainingRecorder, isTrained: (weight: Weight) => boolean, continues: boolean) {
     this.ops = ops
     this.#isTrained = isTrained
+    this.#continues = continues
     for (const step of ops.steps) this.follow(step)
   }
 
@@ -54,6 +59,16 @@ export class Tape {
       to,
       pieces.map(({ of, gradient }) => ({ of: { ...of, buffer: to }, gradient })),
     )
+  }
+
+  /**
+   * Returns a state before the chunk, as an input of the program: the step has overwritten it when
+   * its gradient is computed. Undefined if the videos begin with the chunk.
+   * @param columns of the input; those after the state are other numbers
+   */
+  carried({ name, shape }: State, columns: number = shape.at(-1)!): Tensor | undefined {
+    if (!this.#continues) return undefined
+    return this.ops.input(carriedName(name), [...shape.slice(0, -1), columns])
   }
 
   /** The gradients of the trained weights, by name. */

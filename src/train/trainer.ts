@@ -1,22 +1,25 @@
-import type { NdArray } from '../base/array.ts'
+import { checkCount, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { type Config, checkConfig, encoderOf, hasClassHead } from '../model/config.ts'
 import type { LoadOptions } from '../model/options.ts'
 import { TRecViT } from '../model/trecvit.ts'
 import { parametersOf, weightTable } from '../model/weights.ts'
-import { type Batch, type Clips, checkClips, type StepResult, targetsOf } from './batch.ts'
+import {
+  type Batch,
+  type Clips,
+  checkClips,
+  partsOf,
+  type StepResult,
+  type VideoStates,
+} from './batch.ts'
 import { encodeCheckpoint } from './checkpoint.ts'
 import { type Evaluation, evaluate, type FitOptions, type Progress, run } from './fit.ts'
 import { Optimizer } from './optimizer.ts'
 import { checkTrainerOptions, type TrainerOptions } from './options.ts'
-import {
-  type ClassifierTraining,
-  recordClassifier,
-  recordClassifierStep,
-  recordHeadInputs,
-} from './program.ts'
+import { type ClassifierTraining, recordClassifier, recordHeadInputs } from './program.ts'
 import type { Sample } from './samples.ts'
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts'
+import { TrainingStream } from './stream.ts'
 import { type Parameters, trainingWeights } from './weights.ts'
 
 /**
@@ -32,12 +35,12 @@ import { type Parameters, trainingWeights } from './weights.ts'
 export class Trainer {
   readonly config: Config
   readonly #optimizer: Optimizer
-  readonly #labelSmoothing: number | undefined
+  readonly #options: TrainerOptions
 
-  private constructor(config: Config, optimizer: Optimizer, labelSmoothing: number | undefined) {
+  private constructor(config: Config, optimizer: Optimizer, options: TrainerOptions) {
     this.config = config
     this.#optimizer = optimizer
-    this.#labelSmoothing = labelSmoothing
+    this.#options = options
   }
 
   /**
@@ -57,7 +60,7 @@ export class Trainer {
       throw new TrecvitError('Config "numClasses" expected at least 1 to train a classifier, got 0')
     const weights = trainingWeights(encoderOf(config), parametersOf(config), weightTable(config))
     const optimizer = await Optimizer.open(weights, parameters, options)
-    return new Trainer(config, optimizer, options.labelSmoothing)
+    return new Trainer(config, optimizer, options)
   }
 
   /** Number of updates so far. */
@@ -71,22 +74,24 @@ export class Trainer {
   }
 
   /**
-   * Makes one update.
-   * @throws TrecvitError if the batch does not fit the model, if features are given but more than
+   * Makes one update with the mean gradient of all clips.
+   * @param batch clips of the same length, or several batches of clips of different lengths
+   * @throws TrecvitError if a batch does not fit the model, if features are given but more than
    *   the head is trained, or if the loss or a gradient is not finite; the weights are then
    *   unchanged
    */
-  async step(batch: Batch): Promise<StepResult> {
-    if ('features' in batch && !this.trainsHeadOnly)
-      throw new TrecvitError('"features" expected a trainer of the head alone; give "frames"')
-    const { b, t, from, input } = checkClips(this.config, batch)
-    const targets = targetsOf(this.config, batch.targets, b, this.#labelSmoothing)
-    const { result, outputs } = await this.#optimizer.update(() => ({
-      key: `step ${from} ${b} ${t}`,
-      record: () => recordClassifierStep(this.#training, { b, t }, from, true),
-      inputs: { [from]: input, targets },
-    }))
-    return { ...result, logits: { data: outputs['logits']!, shape: [b, this.config.numClasses] } }
+  step(batch: Batch | readonly Batch[]): Promise<StepResult> {
+    return this.#step(isBatch(batch) ? [batch] : batch)
+  }
+
+  /**
+   * Begins b videos, which are trained on in chunks of frames.
+   * @example
+   * const stream = trainer.stream(2)
+   * for (const { frames, targets } of chunks) await stream.step({ frames, targets })
+   */
+  stream(b: number = 1): TrainingStream {
+    return new TrainingStream(b, (batch, states) => this.#step([batch], states))
   }
 
   /**
@@ -95,11 +100,11 @@ export class Trainer {
    */
   async classify(clips: Clips): Promise<NdArray<Float32Array>> {
     const { b, t, from, input } = checkClips(this.config, clips)
-    const { logits } = await this.#optimizer.run(
-      `classify ${from} ${b} ${t}`,
-      () => recordClassifier(this.#training, { b, t }, from),
-      { [from]: input },
-    )
+    const { logits } = await this.#optimizer.run({
+      key: `classify ${from} ${b} ${t}`,
+      record: () => recordClassifier(this.#training, { b, t }, from),
+      inputs: { [from]: input },
+    })
     return { data: logits!, shape: [b, this.config.numClasses] }
   }
 
@@ -111,11 +116,11 @@ export class Trainer {
    */
   async features(frames: NdArray<Uint8Array>): Promise<NdArray<Float32Array>> {
     const { b, t, input } = checkClips(this.config, { frames })
-    const outputs = await this.#optimizer.run(
-      `features ${b} ${t}`,
-      () => recordHeadInputs(this.#training, { b, t }),
-      { pixels: input },
-    )
+    const outputs = await this.#optimizer.run({
+      key: `features ${b} ${t}`,
+      record: () => recordHeadInputs(this.#training, { b, t }),
+      inputs: { pixels: input },
+    })
     return { data: outputs['head_input']!, shape: [b, t, this.config.width] }
   }
 
@@ -198,7 +203,31 @@ export class Trainer {
     return this.dispose()
   }
 
+  async #step(batches: readonly Batch[], states?: VideoStates): Promise<StepResult> {
+    checkCount('batches', batches.length)
+    if (batches.some((batch) => 'features' in batch) && !this.trainsHeadOnly)
+      throw new TrecvitError('"features" expected a trainer of the head alone; give "frames"')
+    const { labelSmoothing, microBatch } = this.#options
+    let indices: number[][] = []
+    const { result, outputs } = await this.#optimizer.update(() => {
+      const options = { labelSmoothing, microBatch, ...(states && { states }) }
+      const { parts, clips } = partsOf(this.#training, batches, options)
+      indices = clips
+      return parts
+    })
+    const c = this.config.numClasses
+    const data = new Float32Array(indices.flat().length * c)
+    for (const [part, clips] of indices.entries())
+      for (const [index, clip] of clips.entries())
+        data.set(outputs[part]!['logits']!.subarray(index * c, (index + 1) * c), clip * c)
+    return { ...result, logits: { data, shape: [data.length / c, c] } }
+  }
+
   get #training(): ClassifierTraining {
     return { ...this.#optimizer.training, config: this.config }
   }
+}
+
+function isBatch(batch: Batch | readonly Batch[]): batch is Batch {
+  return !Array.isArray(batch)
 }

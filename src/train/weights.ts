@@ -30,6 +30,16 @@ export interface TrainingWeights {
   readonly derived: readonly Derived[]
 }
 
+/** The weights of a model in training, and how they are trained. */
+export interface Training {
+  readonly weights: TrainingWeights
+  readonly trained: readonly Copied[]
+  /** What is kept of the forward pass (see differentiate); 'none' by default. */
+  readonly recompute?: 'none' | 'layer'
+  /** Whether there are exponential moving averages of the trained weights. */
+  readonly averages?: boolean
+}
+
 /**
  * Returns the weights of a model in training.
  * @param parameters the parameters of the model
@@ -62,22 +72,19 @@ function ownWeight({ name, shape }: Parameter, columns: number): Copied {
   }
 }
 
-/** Writes the weights of a model in training. */
+/** Writes weights. */
 export function writeParameters(
   target: Target,
-  { copied, derived }: TrainingWeights,
+  weights: readonly (Copied | Derived)[],
   parameters: Parameters,
 ): void {
-  for (const weight of copied)
-    for (const part of weight.parts)
-      floatWriter(target, weight, part).add(parameters.get(part.parameter)!, 0)
-  for (const weight of derived) writeDerived(target, weight, parameters)
-}
-
-/** Writes a weight that is a function of parameters. */
-export function writeDerived(target: Target, weight: Derived, parameters: Parameters): void {
-  const values = weight.derive(weight.parameters.map((name) => parameters.get(name)!))
-  target.write(weight, values, 0, weight.columns, 0)
+  for (const weight of weights)
+    if ('derive' in weight) {
+      const values = weight.derive(weight.parameters.map((name) => parameters.get(name)!))
+      target.write(weight, values, 0, weight.columns, 0)
+    } else
+      for (const part of weight.parts)
+        floatWriter(target, weight, part).add(parameters.get(part.parameter)!, 0)
 }
 
 /**
@@ -150,22 +157,41 @@ export function toParameters(
   return found
 }
 
-/** Returns the weights that a program reads, with the moments of those that are trained. */
-export function withMoments(
-  { copied, derived }: TrainingWeights,
-  trained: readonly Copied[],
-): Weight[] {
-  return [...copied, ...derived, ...momentsOf(trained)]
+/**
+ * A weight beside each trained weight, of the same layout: `m`, the mean of its gradients; `v`, the
+ * mean of their squares; `g`, the sum of the gradients of micro-batches; `ema`, the exponential
+ * moving average of its values.
+ */
+type Role = 'm' | 'v' | 'g' | 'ema'
+
+/** Returns the name of a weight beside another one. */
+export function beside(role: Role, { name }: Pick<Weight, 'name'>): string {
+  return `${role}/${name}`
 }
 
-/** Returns the moments of weights, as weights of their own. */
-export function momentsOf(trained: readonly Copied[]): Weight[] {
+/** Returns all weights on the device. */
+export function deviceWeights(training: Training): Weight[] {
+  const { trained, averages, weights } = training
+  const copies = (['m', 'v', 'g'] as const).flatMap((role) =>
+    trained.map((weight) => ({ ...weight, name: beside(role, weight) })),
+  )
+  const { copied, derived } = weights
+  return [...copied, ...derived, ...copies, ...(averages ? averagesOf(training) : [])]
+}
+
+/** Returns the weights that a snapshot holds beside the parameters. */
+export function savedWeights({ trained, averages }: Training): Weight[] {
+  const roles: Role[] = averages ? ['m', 'v', 'ema'] : ['m', 'v']
   return trained.flatMap((weight) =>
-    ['m', 'v'].map((role) => ({ ...weight, name: momentOf(role, weight) })),
+    roles.map((role) => ({ ...weight, name: beside(role, weight) })),
   )
 }
 
-/** Returns the name of a moment of a weight: `m`, the mean of gradients, or `v`, of squares. */
-export function momentOf(role: string, { name }: Weight): string {
-  return `${role}/${name}`
+/** Returns the averages of trained weights, and of the weights that are functions of them. */
+export function averagesOf({ weights: { derived }, trained }: Training): (Copied | Derived)[] {
+  const names = new Set(trained.map(({ name }) => name))
+  return [
+    ...trained,
+    ...derived.filter(({ parameters }) => parameters.some((name) => names.has(name))),
+  ].map((weight) => ({ ...weight, name: beside('ema', weight) }))
 }

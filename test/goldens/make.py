@@ -19,7 +19,8 @@ COPIED = ["mu.npz", "small.npz", "small_gap.npz", "ops_matmul.npz", "ops_norm.np
 FORMATS = ["npz_formats.json", "npz_formats.npz", "npz_formats_deflate.npz", "npz_formats_streamed.npz", "npz_formats_zip64.npz"]
 # Gradients of single operations and of models, models, and runs of the optimiser, from the folder train/.
 TRAINING = ["grad_ops.npz", *(f"{kind}_{name}.npz" for name in ["tok", "gap", "mlp", "patch16"] for kind in ["model", "grad_model"]),
-            "model_mae.npz", "grad_mae.npz", "train_steps.npz", "readout_steps.npz", "mae_steps.npz", "adamw.npz"]
+            "model_mae.npz", "grad_mae.npz", "train_steps.npz", "readout_steps.npz", "mae_steps.npz", "adamw.npz",
+            "bptt.npz"]
 # file: (tokens of a frame, every how many of them are kept)
 THINNED = {"mu_io.npz": (197, 7), "small_io.npz": (17, 4), "small_gap_io.npz": (16, 5)}
 

@@ -6,9 +6,9 @@ import { plan } from '../../src/program/plan.ts'
 import { inputsOf, outputsOf, sizeOf } from '../../src/program/program.ts'
 import { recordClassifierStep } from '../../src/train/program.ts'
 import {
+  deviceWeights,
   splitWeight,
   trainingWeights,
-  withMoments,
   writeParameters,
 } from '../../src/train/weights.ts'
 import { type BackendUnderTest, tagsOf } from '../backends.ts'
@@ -28,15 +28,15 @@ async function gradientsOf(
   const config = goldenConfig(name)
   const c = config.numClasses
   const weights = trainingWeights(encoderOf(config), parametersOf(config), weightTable(config))
-  const device = await backend.create(withMoments(weights, weights.copied))
-  writeParameters(device, weights, await goldenParameters(name))
+  const device = await backend.create(deviceWeights({ weights, trained: weights.copied }))
+  writeParameters(device, [...weights.copied, ...weights.derived], await goldenParameters(name))
   const { shape, values } = goldens.get('video')
   const [b, t] = shape as [number, number]
   const program = recordClassifierStep(
     { config, weights, trained: weights.copied },
     { b, t },
     'pixels',
-    false,
+    'return',
   )
   const replay = await device.prepare(program)
   const state = await device.createState(program.states)
@@ -78,7 +78,7 @@ test('blocks that are computed again need a fraction of the memory', () => {
   const weights = trainingWeights(encoderOf(config), parametersOf(config), weightTable(config))
   const bytes = (recompute: 'none' | 'layer') => {
     const training = { config, weights, trained: weights.copied, recompute }
-    const program = recordClassifierStep(training, { b: 2, t: 8 }, 'pixels', true)
+    const program = recordClassifierStep(training, { b: 2, t: 8 }, 'pixels', 'update')
     // Each step reads what an earlier one wrote.
     const written = new Set(Object.values(program.inputs).map(({ buffer }) => buffer))
     for (const step of program.steps) {

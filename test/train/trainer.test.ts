@@ -210,6 +210,21 @@ describe('a trainer', () => {
     answer.logits.data.forEach((value, i) => expect(value).toBeCloseTo(logits.data[i]!, 4))
   })
 
+  test('makes one step for each batch of clips of different lengths', async () => {
+    const samples = [2, 3, 2, 3, 1].map((t, label) => ({
+      clip: { data: new Uint8Array(t * 16 * 40 * 3).fill(50 * label), shape: [t, 16, 40, 3] },
+      label,
+    }))
+    await using learner = await trainer({ schedule: { peak: 1e-3, warmup: 1, steps: 6 } })
+    const rates = []
+    for await (const { learningRate } of learner.fit(samples, { epochs: 2, batch: 2 }))
+      rates.push(learningRate)
+    expect(rates).toHaveLength(6)
+    // No step is made at the end of the schedule, where the rate is 0.
+    expect(rates.slice(1).every((rate) => rate > 0)).toBe(true)
+    expect((await learner.evaluate(samples, { batch: 2 })).count).toBe(5)
+  })
+
   test('refuses features if more than the head is trained', async () => {
     await using all = await trainer()
     const features = { data: new Float32Array(config.width), shape: [1, 1, config.width] }
