@@ -117,7 +117,7 @@ function chunkOf(states: VideoStates, videos: readonly number[]): Pick<Part, 'ch
  * Returns the targets [b, c] of a program: probabilities, divided by the number of all clips.
  * @throws TrecvitError if they do not fit the model or the clips
  */
-export function targetsOf(
+function targetsOf(
   { numClasses: c }: Config,
   targets: Batch['targets'],
   b: number,
