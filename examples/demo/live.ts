@@ -18,6 +18,8 @@ export class Live {
   #begun = 0
   #last = 0
   #waiting = false
+  /** Whether pictures are of the user, who expects a mirror. Cameras of desktops do not say it. */
+  facesUser = false
 
   /**
    * @param give receives a picture and its time in seconds @param fail receives the reason if there
@@ -42,7 +44,9 @@ export class Live {
           : await mediaDevices.getDisplayMedia({ video: true })
       this.stop()
       this.#stream = stream
-      stream.getVideoTracks()[0]!.onended = () => {
+      const track = stream.getVideoTracks()[0]!
+      this.facesUser = kind === 'camera' && track.getSettings().facingMode !== 'environment'
+      track.onended = () => {
         this.stop()
         this.#fail(`${name} has been switched off.`)
       }

@@ -82,10 +82,10 @@ let isLearning = false
 /** Marks the steps that are done, and the one that is next. */
 function showSteps(actions: readonly ActionView[], learnt: LearntView | null): void {
   const recorded = actions.filter(({ recordings }) => recordings.length > 0).length
+  element('camera').classList.toggle('next', learnt !== null)
   const next = learnt ? 2 : recorded < FEWEST ? 0 : 1
   for (const [index, id] of ['record', 'learn', 'try'].entries()) {
     const state = index < next ? 'done' : index === next ? 'next' : 'later'
-    element(id).dataset['step'] = state
     for (const mark of document.querySelectorAll<HTMLElement>(`#${id} h2 b, [href="#${id}"] b`)) {
       mark.textContent = state === 'done' ? '✓' : String(index + 1)
       mark.className = state
@@ -136,6 +136,7 @@ function confirm(question: string, yes: string): Promise<boolean> {
 
 function play(file: File): void {
   hideMessage()
+  element('frame').classList.remove('mirrored')
   recorder.off()
   answers.clear()
   element('fileName').textContent = file.name

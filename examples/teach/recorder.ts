@@ -82,8 +82,10 @@ export class Recorder {
     return this.#action !== null
   }
 
+  /** Called when a picture of the camera is shown: the next one may come. */
   answered(): void {
     this.#live.answered()
+    element('frame').classList.toggle('mirrored', this.#live.facesUser)
   }
 
   follow({ action, done }: Extract<Reply, { type: 'recording' }>): void {

@@ -123,6 +123,7 @@ export class Teacher {
   async forget(): Promise<void> {
     this.#stopLearning()
     this.lesson.clear()
+    this.show()
     await this.#setHead(null)
     if (this.encoder.file) {
       const before = this.encoder
@@ -130,7 +131,6 @@ export class Teacher {
       await before.dispose()
     }
     await forgetAll()
-    this.show()
   }
 
   async #open(file: File | null): Promise<void> {

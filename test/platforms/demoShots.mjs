@@ -1,6 +1,7 @@
 /**
- * Pictures of the demo page in each of its states, for the eye: widths of a phone, a tablet and a
- * desktop, light and dark, in Chromium; the main ones in Firefox. Needs what demo.mjs needs.
+ * Pictures of the demo page and of Teach in each of their states, for the eye: widths of a phone, a
+ * tablet and a desktop, light and dark, in Chromium; the main ones in Firefox. Needs what demo.mjs
+ * needs.
  *
  *     node test/platforms/demoShots.mjs folder [chromium|firefox] [state …]
  */
@@ -10,6 +11,7 @@ import { chromium } from 'playwright-core'
 import { paths } from './browsers.mjs'
 import {
   answered,
+  camera,
   key,
   notes,
   openTab,
@@ -24,6 +26,7 @@ import {
   until,
 } from './demoTools.mjs'
 import { inFirefox } from './marionette.mjs'
+import { teachStates } from './teachShots.mjs'
 
 const [out, only, ...wanted] = process.argv.slice(2)
 mkdirSync(out, { recursive: true })
@@ -142,7 +145,9 @@ const states = {
     },
   },
 }
-const chosen = Object.entries(states).filter(([name]) => !wanted.length || wanted.includes(name))
+const chosen = Object.entries({ ...states, ...teachStates }).filter(
+  ([name]) => !wanted.length || wanted.includes(name),
+)
 const cached = await serveCached(own, 20_000)
 
 async function inChromium() {
@@ -153,13 +158,18 @@ async function inChromium() {
       '--enable-unsafe-webgpu',
       '--enable-dawn-features=disable_workgroup_init',
       '--host-resolver-rules=MAP storage.googleapis.com 127.0.0.1:9',
+      '--use-fake-device-for-media-stream',
+      `--use-file-for-fake-video-capture=${camera}`,
     ],
   })
-  const page = await (await browser.newContext()).newPage()
-  for (const [name, { reach, blocked, cached: isCached }] of chosen) {
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  for (const [name, { reach, blocked, cached: isCached, address }] of chosen) {
+    if (address) await context.grantPermissions(['camera'])
+    else await context.clearPermissions()
     if (blocked) await page.route('**/worker.js', () => {})
     await page.setViewportSize({ width: 1440, height: 900 })
-    await page.goto(isCached ? cached.address : server.address)
+    await page.goto(address ?? (isCached ? cached.address : server.address))
     await reach(page)
     for (const [width, height] of [
       [390, 844],

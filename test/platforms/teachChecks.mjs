@@ -36,11 +36,11 @@ function moving(name, crop, seconds) {
   ffmpeg(...input, '-vf', filter, '-t', String(seconds), '-preset', 'ultrafast', path)
   return path
 }
-export const pan = moving('pan', "'mod(n*4,950)':270", 6)
-export const tilt = moving('tilt', "480:'mod(n*3,530)'", 6)
+export const pan = moving('pan', "'mod(n*4,950)':270", 4)
+export const tilt = moving('tilt', "480:'mod(n*3,530)'", 4)
 /** The same movements, elsewhere and with other speeds: nothing is learned from them. */
-const panned = moving('panned', "'40+mod(n*3,900)':420", 4)
-const tilted = moving('tilted', "760:'mod(n*4,530)'", 4)
+const panned = moving('panned', "'40+mod(n*3,900)':420", 3)
+const tilted = moving('tilted', "760:'mod(n*4,530)'", 3)
 const still = moving('still', '480:270', 2)
 const short = join(scratch, 'short.mp4')
 ffmpeg('-i', panned, '-frames:v', '8', short)
@@ -181,6 +181,7 @@ export const cameraChecks = {
     await learned(page)
     assert.match(await page.textContent('#accuracy'), /^(9\d|100) %$/)
     await recognised(page, 'up and down')
+    assert(await page.evaluate(() => document.querySelector('#frame.mirrored') !== null))
     await until(page, () => document.getElementById('said').textContent === 'up and down')
     await page.click('#camera')
     pointCamera(pan)
@@ -222,6 +223,7 @@ export const cameraChecks = {
     await until(page, () => document.querySelectorAll('#answers li').length === 3)
     await drop(page, '#try', still, 'still.mp4')
     await recognised(page, 'still')
+    assert.equal(await page.locator('.mirrored').count(), 0)
   },
   async 'names that are the same are one sentence'(page) {
     await rename(page, 2, 'sideways')
@@ -271,7 +273,7 @@ export const cameraChecks = {
     await until(page, () => /^It knows/.test(document.getElementById('ready').textContent))
     assert.equal(await page.textContent('#encoderName'), 'small.npz')
     await startOver(page)
-    assert.equal(await page.textContent('#encoderName'), 'built in')
+    await until(page, () => document.getElementById('encoderName').textContent === 'built in')
   },
 }
 
