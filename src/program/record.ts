@@ -77,7 +77,7 @@ export class Recorder {
     return this.#steps
   }
 
-  /** Adds the input `pixels` [b, t, height, width, 3]: bytes 0..255 or float32 0..1. */
+  /** Adds the input `pixels`, `[b, t, height, width, 3]` of bytes 0..255 or float32 0..1. */
   pixels(height: number, width: number, dtype: 'u8' | 'f32'): Tensor {
     return this.input('pixels', [this.b, this.t, height, width, 3], dtype)
   }

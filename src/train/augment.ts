@@ -23,12 +23,11 @@ export interface Augmentation {
    * class has a direction, such as "push left".
    */
   readonly flip?: boolean
-  /**
-   * Brightness, contrast and saturation are multiplied by factors from 1 − x to 1 + x, with x from
-   * 0 to 1; each 0.2 by default. 0 keeps them.
-   */
+  /** x from 0 to 1: brightness is multiplied by a factor from 1 − x to 1 + x. Default 0.2. */
   readonly brightness?: number
+  /** The same for contrast. */
   readonly contrast?: number
+  /** The same for saturation. */
   readonly saturation?: number
   /** Number of frames of the result, from a random offset; all frames by default. */
   readonly frames?: number
@@ -53,7 +52,8 @@ const OPTIONS: OptionNames<Augmentation> = {
 /**
  * Returns a random variant of a clip: scale jitter, crop, colour, and temporal stride and offset.
  * @param clip [t, H, W, 3], bytes
- * @param options.seed an integer, 0 to 2³² − 1. The same seed gives the same bits in every runtime
+ * @param options kinds of variation; `seed` is an integer, 0 to 2³² − 1. The same seed gives the
+ * same bits in every runtime
  * @returns a new clip
  * @throws TrecvitError if the clip has another shape, or an option is out of range
  * @example

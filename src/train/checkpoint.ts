@@ -15,6 +15,7 @@ import type { Parameters } from './weights.ts'
 export interface LoadParametersOptions {
   /** Which parameters are read, by their official names; all by default. */
   readonly only?: (name: string) => boolean
+  /** Aborts reading, with the reason of the signal. */
   readonly signal?: AbortSignal
 }
 

@@ -17,7 +17,10 @@ export const trainingBinaries: Binaries = {
  * @param build the deterministic one by default
  * @param options threads by default as many as inference takes; `wasmModule` is
  *   `trecvit/train.wasm`, compiled
- * @throws TrecvitError if the engine has no WebAssembly SIMD or the weights do not fit
+ * @throws TrecvitError if the runtime does not support WebAssembly SIMD or the weights do not fit
+ * @example
+ * const open = (weights) => openTrainingCpu(weights, 'wide')
+ * const trainer = await Trainer.create(config, parameters, { schedule, open })
  */
 export async function openTrainingCpu(
   weights: readonly Weight[],

@@ -111,6 +111,7 @@ export function checkPlan(
 
 /** Accuracy of a model on samples. */
 export interface Evaluation {
+  /** Number of samples. */
   readonly count: number
   /** Share of the samples whose most probable class is right. */
   readonly top1: number

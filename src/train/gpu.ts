@@ -11,6 +11,9 @@ export function addTrainingShaders(): void {
 /**
  * Opens a GPU with the kernels of inference and of training. The device stays the caller's.
  * @throws TrecvitError if the weights do not fit
+ * @example
+ * const open = (weights) => openTrainingGpu(device, weights)
+ * const trainer = await Trainer.create(config, parameters, { schedule, open })
  */
 export function openTrainingGpu(
   device: GPUDevice,

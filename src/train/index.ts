@@ -2,8 +2,14 @@
  * Training: a model learns from labelled clips, in every runtime, to the same bits in the
  * deterministic build.
  * @module trecvit/train
+ * @example
+ * import { initialise, Trainer } from 'trecvit/train'
+ * const trainer = await Trainer.create(config, initialise(config, 1), { schedule })
+ * for await (const { loss } of trainer.fit(samples, { epochs: 10 })) console.log(loss)
  */
 
+export type { Build } from '../backend/wasm/builds.ts'
+export type { CpuOptions } from '../backend/wasm/open.ts'
 export type { NdArray } from '../base/array.ts'
 export type { Config } from '../model/config.ts'
 export type { AdamOptions } from './adam.ts'
@@ -21,7 +27,6 @@ export { type DecoderConfig, decoderFor, initialiseMasked } from './maskedModel.
 export { MaskedTrainer } from './maskedTrainer.ts'
 export type { UpdateResult } from './optimizer.ts'
 export type { MaskedTrainerOptions, TrainerOptions } from './options.ts'
-export { TrainingRecorder } from './recorder.ts'
 export type { Clip, Sample } from './samples.ts'
 export type { Schedule } from './schedule.ts'
 export { type ChunkBatch, TrainingStream } from './stream.ts'

@@ -37,6 +37,7 @@ import { type Parameters, trainingWeights } from './weights.ts'
 export class MaskedTrainer {
   /** The configuration of the encoder: without head and class token. */
   readonly config: Config
+  /** The configuration of the decoder. */
   readonly decoder: DecoderConfig
   readonly #optimizer: Optimizer
   readonly #options: MaskedTrainerOptions

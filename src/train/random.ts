@@ -1,6 +1,7 @@
 /**
  * Random numbers that are the same in every runtime: they come from integers, and from operations
- * that IEEE 754 rounds exactly (+ − × ÷ √). `Math.log` and its kind differ between engines.
+ * that IEEE 754 rounds exactly (+ − × ÷ √). `Math.log` and similar functions differ between
+ * runtimes.
  */
 import { TrecvitError } from '../base/error.ts'
 

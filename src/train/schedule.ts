@@ -36,7 +36,7 @@ export function learningRate(schedule: Schedule, k: number): number {
 
 /**
  * (1 + cos πx)/2 for x in 0..1, by sin² of the other half, which vanishes exactly at 1. A series,
- * because Math.cos differs between engines.
+ * because Math.cos differs between runtimes.
  */
 function halfCosine(x: number): number {
   // cos²(πx/2) = sin²(π(1 − x)/2)

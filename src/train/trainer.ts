@@ -33,6 +33,7 @@ import { type Parameters, trainingWeights } from './weights.ts'
  * const bytes = await encodeCheckpoint(config, await trainer.parameters())
  */
 export class Trainer {
+  /** The configuration of the model. */
   readonly config: Config
   readonly #optimizer: Optimizer
   readonly #options: TrainerOptions
