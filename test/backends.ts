@@ -106,6 +106,19 @@ export function tagsOf({ name }: Pick<BackendUnderTest, 'name'>): string[] {
   return [...(quick.test(name) ? [] : ['slow']), ...(name.startsWith('webgpu') ? ['gpu'] : [])]
 }
 
+/** Returns the tags of tests of a whole model. A software GPU needs seconds to compile its kernels. */
+export function tagsOfModel({ name }: Pick<BackendUnderTest, 'name'>): string[] {
+  return name.startsWith('webgpu') ? ['slow', 'gpu'] : tagsOf({ name })
+}
+
+/** Options of the tests on a backend. Those on a GPU overlap, because they wait for it. */
+export function optionsOf(backend: Pick<BackendUnderTest, 'name'>): {
+  tags: string[]
+  concurrent: boolean
+} {
+  return { tags: tagsOf(backend), concurrent: backend.name.startsWith('webgpu') }
+}
+
 /** Three threads, shared by all operations of a test file. Runs one backend at a time. */
 export const threadPool: BackendUnderTest = poolOf()
 

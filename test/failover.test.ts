@@ -88,7 +88,7 @@ describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
     )
   })
 
-  test('answers equal those of the CPU within the bound', async () => {
+  test('answers equal those of the CPU within the bound', { tags: 'slow' }, async () => {
     await using model = await load({ device: 'webgpu', gpu: gpu! })
     expect(model.device.backend).toBe('webgpu')
     const stream = model.stream({ average: { frames: 3 } })

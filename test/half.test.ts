@@ -57,7 +57,7 @@ describe.skipIf(!adapter)('a GPU computes the same bits from float16 as from flo
       [3, 4, 20].flatMap((k) => [1, 5, 8, 12, 68].map((n) => product(rows, k, n))),
     ),
     ...[5, 65].flatMap((rows) => [6, 7, 36].flatMap((size) => [product(rows, size, size, 3)])),
-  ])('$name', async (op) => {
+  ])('$name', { concurrent: true }, async (op) => {
     for (const gap of [0, 5])
       expect((await runOp(create('f16'), op, gap)).output).toEqual(
         (await runOp(create('f32'), op, gap)).output,

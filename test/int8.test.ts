@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest'
 import { LEVELS, quantize } from '../src/base/int8.ts'
 import { type Activation, scalesOf } from '../src/program/program.ts'
-import { backends, tagsOf, threadedBackends, threadPool } from './backends.ts'
+import { backends, optionsOf, threadedBackends, threadPool } from './backends.ts'
 import { Goldens } from './goldens.ts'
 import { loadModel, models } from './models.ts'
 import { expectSame, noise, type OpCase, rowsWeight, runOp } from './ops.ts'
@@ -115,7 +115,7 @@ const cases = [
 ]
 
 describe.each([...cpu, threadPool])('$name', ({ name, create }) => {
-  test.each(cases)('$name', { tags: tagsOf({ name }) }, async (op) => {
+  test.each(cases)('$name', optionsOf({ name }), async (op) => {
     for (const gap of [0, 5])
       expectSame('the product', (await runOp(create, op, gap)).output, exact(op))
   })

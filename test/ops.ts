@@ -22,7 +22,7 @@ import {
 import { Recorder } from '../src/program/record.ts'
 import { TRAINING_OPS } from '../src/train/operations.ts'
 import type { TrainingRecorder } from '../src/train/recorder.ts'
-import { type BackendUnderTest, backends, tagsOf, threadPool } from './backends.ts'
+import { type BackendUnderTest, backends, optionsOf, threadPool } from './backends.ts'
 import { ReferenceBackend } from './reference.ts'
 
 /**
@@ -250,23 +250,33 @@ export function testOp(
   on = backends,
   pool = threadPool,
 ): void {
+  const references = new Map<OpCase, Promise<OpResult>>()
+  const referenceOf = (op: OpCase) => {
+    const known = references.get(op) ?? runOp(async (weights) => new ReferenceBackend(weights), op)
+    references.set(op, known)
+    return known
+  }
   describe.each([...on, pool])(`${title} on $name`, (backend) => {
-    test.each(cases)('$name', { tags: tagsOf(backend) }, async (op) => {
-      const want = await runOp(async (weights) => new ReferenceBackend(weights), op)
+    test.each(cases)('$name', optionsOf(backend), async (op) => {
+      const want = await referenceOf(op)
+      const bounds = Object.entries(want.outputs).map(([role, output]) =>
+        op.bound(backend, output, role),
+      )
+      const boundsOfStates = op.boundOfStates?.(backend)
       const hasFrames = Object.values(op.inputs).some(
         ({ shape }) => shape.length === 4 && shape[0]! * shape[1]! > 1,
       )
       const strides = [[0, 0], [5, 0], ...(hasFrames ? [[0, 2]] : [])] as [number, number][]
       for (const [gap, apart] of strides) {
         const got = await runOp(backend.create, op, gap, apart)
-        for (const [role, output] of Object.entries(want.outputs))
-          expectWithin(got.outputs[role]!, output, op.bound(backend, output, role), backend)
-        const bounds = op.boundOfStates?.(backend)
+        Object.entries(want.outputs).forEach(([role, output], index) =>
+          expectWithin(got.outputs[role]!, output, bounds[index]!, backend),
+        )
         got.states.forEach((state, index) =>
           expectWithin(
             state,
             want.states[index]!,
-            bounds?.[index] ?? new Float64Array(state.length),
+            boundsOfStates?.[index] ?? new Float64Array(state.length),
             backend,
           ),
         )
@@ -287,7 +297,7 @@ export function testSplits(
   describe.each(backends)(`${title} on $name`, ({ name, create }) => {
     let once: Promise<OpResult> | undefined
     const all = compositions(t).map((sizes) => ({ sizes }))
-    test.each(all)('$sizes', { tags: tagsOf({ name }) }, async ({ sizes }) => {
+    test.each(all)('$sizes', optionsOf({ name }), async ({ sizes }) => {
       const { b = 1 } = chunk(0, t)
       const whole = await (once ??= runOp(create, chunk(0, t)))
       const row = whole.output.length / (b * t)

@@ -3,7 +3,7 @@
  * not depend on this.
  */
 import { describe, test } from 'vitest'
-import { type BackendUnderTest, backends, tagsOf } from './backends.ts'
+import { type BackendUnderTest, backends, optionsOf } from './backends.ts'
 import { expectSame, noise, type OpCase, runOp } from './ops.ts'
 
 const [rows, blocks, k, n] = [4, 3, 5, 21]
@@ -52,7 +52,7 @@ describe.each(backends)('$name', ({ name, create }) => {
     ),
   )(
     'parts at column 0 and $split, in chunks of $size',
-    { tags: tagsOf({ name }) },
+    optionsOf({ name }),
     async ({ split, size }) => {
       expectSame(
         'output',

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { quantize } from '../src/base/int8.ts'
 import { scalesOf, type Tensor } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
-import { backends, tagsOf, threadPool } from './backends.ts'
+import { backends, optionsOf, threadPool } from './backends.ts'
 import { expectSame, noise, rowsWeight, type WeightInput } from './ops.ts'
 
 const [b, t, n] = [2, 3, 10]
@@ -60,7 +60,7 @@ describe.each([...backends, threadPool])('tokens of every frame on $name', (back
     { from: 1, count: 8, d: 6 },
     { from: 9, count: 1, d: 8 },
     { from: 0, count: 10, d: 8 },
-  ])('$count from $from on, $d columns', { tags: tagsOf(backend) }, async ({ from, count, d }) => {
+  ])('$count from $from on, $d columns', optionsOf(backend), async ({ from, count, d }) => {
     const cpu = backend.name.startsWith('wasm')
     const weights = Object.entries(weightsOf(d))
       .map(([name, weight]) => ({ name, ...weight }))

@@ -50,7 +50,8 @@ export async function run(
         allowOnly: false,
         sequence: { seed: 1, hooks: 'stack', setupFiles: 'list' },
         chaiConfig: undefined,
-        maxConcurrency: 1,
+        // Tests of a GPU wait for it most of their time.
+        maxConcurrency: 8,
         testTimeout,
         hookTimeout: testTimeout,
         retry: 0,

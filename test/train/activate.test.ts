@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Activation } from '../../src/program/program.ts'
-import { tagsOf } from '../backends.ts'
+import { optionsOf } from '../backends.ts'
 import { Goldens } from '../goldens.ts'
 import { expectSame, noise, type OpCase, rowsWeight, runOp, testOp } from '../ops.ts'
 import { gelu } from '../reference.ts'
@@ -69,7 +69,7 @@ describe.each(exact)('after linear on $name', (backend) => {
 
   test.each(ends)(
     '$activation of $activated columns, multiply: $multiplies, has the bits of linear',
-    { tags: tagsOf(backend) },
+    optionsOf(backend),
     async ({ activation, activated, multiplies }) => {
       const op = (split: boolean): OpCase => ({
         name: '',
@@ -101,7 +101,7 @@ describe.each(trainingBackends)('goldens on $name', async (backend) => {
 
   test.each(['gelu/grid', 'gelu/extreme', 'tanh/grid', 'tanh/extreme'])(
     '%s',
-    { tags: tagsOf(backend) },
+    optionsOf(backend),
     async (name) => {
       const [activation] = name.split('/') as [Activation]
       const z = goldens.get(`activation/${name}/x`).values

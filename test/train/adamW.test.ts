@@ -7,7 +7,7 @@ import { WasmBackend } from '../../src/backend/wasm/wasm.ts'
 import type { Program, Tensor, Weight } from '../../src/program/program.ts'
 import { trainingBinaries } from '../../src/train/cpu.ts'
 import { TrainingRecorder } from '../../src/train/recorder.ts'
-import { type BackendUnderTest, tagsOf } from '../backends.ts'
+import { type BackendUnderTest, optionsOf } from '../backends.ts'
 import { Goldens } from '../goldens.ts'
 import { noise, type OpCase, testOp } from '../ops.ts'
 import { fullTrainingBackends, trainingBackends, trainingTeam } from './backends.ts'
@@ -209,9 +209,9 @@ async function run(backend: Backend, program: Program, inputs: Record<string, Fl
 }
 
 describe.each([...fullTrainingBackends, trainingTeam])('programs on $name', (backend) => {
-  const tags = tagsOf(backend)
+  const options = optionsOf(backend)
 
-  test('a program reads the weights that another one has changed', { tags }, async () => {
+  test('a program reads the weights that another one has changed', options, async () => {
     const [k, n] = [20, 13]
     const { all, update } = training({
       ...{ name: '', kind: 'matrix', blocks: 1 },
@@ -274,9 +274,9 @@ const STEPS = 12
 
 describe.each([...fullTrainingBackends, trainingTeam])('goldens on $name', async (backend) => {
   const goldens = await Goldens.open('adamw.npz')
-  const tags = tagsOf(backend)
+  const options = optionsOf(backend)
 
-  test.each(Object.keys(RUNS))('%s', { tags }, async (run) => {
+  test.each(Object.keys(RUNS))('%s', options, async (run) => {
     const names = goldens.names
       .filter((name) => name.startsWith(`${run}/start/`))
       .map((name) => name.slice(`${run}/start/`.length))

@@ -8,7 +8,7 @@ import { WasmBackend } from '../../src/backend/wasm/wasm.ts'
 import type { Tensor, Weight } from '../../src/program/program.ts'
 import { trainingBinaries } from '../../src/train/cpu.ts'
 import type { TrainingRecorder } from '../../src/train/recorder.ts'
-import { tagsOf } from '../backends.ts'
+import { optionsOf } from '../backends.ts'
 import { Goldens } from '../goldens.ts'
 import { expectSame, type OpCase, rowsWeight, runOp } from '../ops.ts'
 import { trainingBackends, trainingTeam } from './backends.ts'
@@ -16,7 +16,7 @@ import { inputGradient, kernelGradient } from './products.ts'
 
 describe.each([...trainingBackends, trainingTeam])('goldens on $name', async (backend) => {
   const goldens = await Goldens.open('grad_ops.npz')
-  const tags = tagsOf(backend)
+  const options = optionsOf(backend)
   const casesOf = (op: string) =>
     goldens.names
       .filter((name) => name.startsWith(`${op}/`) && name.endsWith('/x'))
@@ -46,7 +46,7 @@ describe.each([...trainingBackends, trainingTeam])('goldens on $name', async (ba
   const sum = async (values: Float32Array, columns: number) =>
     (await run((ops, { x }) => ops.sumRows('op', x!), { x: { values, columns } }))['out']!
 
-  test.each(casesOf('linear'))('%s', { tags }, async (name) => {
+  test.each(casesOf('linear'))('%s', options, async (name) => {
     const get = (part: string) => goldens.get(`${name}/${part}`)
     const [k, n] = get('kernel').shape as [number, number]
     const [x, kernel, dy] = ['x', 'kernel', 'dy'].map((part) => get(part).values)
@@ -92,7 +92,7 @@ describe.each([...trainingBackends, trainingTeam])('goldens on $name', async (ba
     goldens.expect(`${name}/dbias`, await sum(dz, n))
   })
 
-  test.each(casesOf('blockLinear'))('%s', { tags }, async (name) => {
+  test.each(casesOf('blockLinear'))('%s', options, async (name) => {
     const [x, w, dy] = ['x', 'w', 'dy'].map((part) => goldens.get(`${name}/${part}`).values)
     const [blocks, k, n] = goldens.get(`${name}/w`).shape as [number, number, number]
     const size = { rows: dy!.length / (blocks * n), blocks, k, n }

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Activation } from '../../src/program/program.ts'
-import { tagsOf } from '../backends.ts'
+import { optionsOf } from '../backends.ts'
 import { Goldens } from '../goldens.ts'
 import { noise, type OpCase, runOp, testOp } from '../ops.ts'
 import { gelu } from '../reference.ts'
@@ -53,7 +53,7 @@ describe.each(trainingBackends)('goldens on $name', async (backend) => {
 
   test.each(['gelu/grid', 'gelu/extreme', 'tanh/grid', 'tanh/extreme'])(
     '%s',
-    { tags: tagsOf(backend) },
+    optionsOf(backend),
     async (name) => {
       const [activation] = name.split('/') as [Activation]
       const x = goldens.get(`activation/${name}/x`).values

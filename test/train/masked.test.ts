@@ -32,7 +32,7 @@ import {
   trainingWeights,
   writeParameters,
 } from '../../src/train/weights.ts'
-import { type BackendUnderTest, tagsOf } from '../backends.ts'
+import { type BackendUnderTest, tagsOfModel } from '../backends.ts'
 import { Goldens } from '../goldens.ts'
 import { fullTrainingBackends, trainingBackends, trainingTeam } from './backends.ts'
 import { goldenMasked } from './models.ts'
@@ -83,7 +83,7 @@ async function resultsOf(goldens: Goldens, loss: 'all' | 'hidden', backend: Back
 }
 
 describe.each([...fullTrainingBackends, trainingTeam])('$name', (backend) => {
-  test('prediction, losses and gradients', { tags: tagsOf(backend) }, async () => {
+  test('prediction, losses and gradients', { tags: tagsOfModel(backend) }, async () => {
     const goldens = await Goldens.open('grad_mae.npz')
     for (const kind of ['all', 'hidden'] as const) {
       const { target, prediction, loss, gradients } = await resultsOf(goldens, kind, backend)
@@ -103,7 +103,7 @@ const schedule = { peak: 1e-3, warmup: 3, steps: 12 }
 describe.each([...trainingBackends, trainingTeam])('$name', (backend) => {
   test.each(['all', 'hidden'] as const)(
     'twelve updates with the loss of %s patches',
-    { tags: tagsOf(backend) },
+    { tags: tagsOfModel(backend) },
     async (loss) => {
       const goldens = await Goldens.open('mae_steps.npz')
       await using trainer = await MaskedTrainer.create(config, decoder, parameters, {

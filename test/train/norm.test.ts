@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { TrainingRecorder } from '../../src/train/recorder.ts'
-import { type BackendUnderTest, tagsOf } from '../backends.ts'
+import { type BackendUnderTest, optionsOf } from '../backends.ts'
 import { Goldens } from '../goldens.ts'
 import { gamma, noise, type OpCase, testOp } from '../ops.ts'
 import { fullTrainingBackends, trainingBackends, trainingTeam } from './backends.ts'
@@ -82,9 +82,9 @@ async function normOf({ create }: BackendUnderTest, gradients: readonly Float32A
 }
 
 describe.each([...trainingBackends, trainingTeam])('many gradients on $name', (backend) => {
-  const tags = tagsOf(backend)
+  const options = optionsOf(backend)
 
-  test.each(['clip', 'no_clip', 'tiny'])('golden %s', { tags }, async (run) => {
+  test.each(['clip', 'no_clip', 'tiny'])('golden %s', options, async (run) => {
     const goldens = await Goldens.open('adamw.npz')
     const names = goldens.names.filter((name) => name.startsWith(`${run}/grads/`))
     const steps = goldens.get(`${run}/grad_norm`).values.length
@@ -100,7 +100,7 @@ describe.each([...trainingBackends, trainingTeam])('many gradients on $name', (b
     goldens.expect(`${run}/grad_norm`, norms)
   })
 
-  test('is within 1e-6 of float64', { tags }, async () => {
+  test('is within 1e-6 of float64', options, async () => {
     const gradients = [3e19, 1e-3, 5e19].map((scale, seed) => noise(3 * 3072, seed, scale))
     const want = Math.sqrt(
       gradients.flatMap((part) => [...part]).reduce((sum, x) => sum + x * x, 0),

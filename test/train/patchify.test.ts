@@ -1,7 +1,7 @@
 /** Gradients of the embedding: patches, positions and class token. */
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Tensor } from '../../src/program/program.ts'
-import { tagsOf } from '../backends.ts'
+import { optionsOf } from '../backends.ts'
 import { Goldens } from '../goldens.ts'
 import { type OpCase, runOp } from '../ops.ts'
 import { trainingBackends, trainingTeam } from './backends.ts'
@@ -13,7 +13,7 @@ describe.each([...trainingBackends, trainingTeam])('goldens on $name', async (ba
     .filter((name) => /^patchify\/.*\/frames$/.test(name))
     .map((name) => name.slice(0, -'/frames'.length))
 
-  test.each(cases)('%s', { tags: tagsOf(backend) }, async (name) => {
+  test.each(cases)('%s', optionsOf(backend), async (name) => {
     const has = (part: string) => goldens.names.includes(`${name}/${part}`)
     const frames = goldens.get(`${name}/frames`)
     const dy = goldens.get(`${name}/dy`)

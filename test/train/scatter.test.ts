@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { TrainingRecorder } from '../../src/train/recorder.ts'
-import { tagsOf } from '../backends.ts'
+import { optionsOf } from '../backends.ts'
 import { noise, type OpCase, rowsWeight, runOp, testOp } from '../ops.ts'
 import { fullTrainingBackends, trainingTeam } from './backends.ts'
 import { indices } from './tokens.ts'
@@ -50,7 +50,7 @@ testOp(
 )
 
 describe.each([...fullTrainingBackends, trainingTeam])('with gather on $name', (backend) => {
-  test('each is the gradient of the other', { tags: tagsOf(backend) }, async () => {
+  test('each is the gradient of the other', optionsOf(backend), async () => {
     const [b, t, n, v, d] = [2, 3, 11, 4, 6]
     const [all, some] = [noise(b * t * n * d, 1), noise(b * t * v * d, 2)]
     const index = { shape: [b, v], values: indices(b, v, n) }

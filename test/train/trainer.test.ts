@@ -4,7 +4,7 @@ import type { Config } from '../../src/model/config.ts'
 import { initialise } from '../../src/train/initialise.ts'
 import type { TrainerOptions } from '../../src/train/options.ts'
 import { Trainer } from '../../src/train/trainer.ts'
-import { tagsOf } from '../backends.ts'
+import { tagsOfModel } from '../backends.ts'
 import { Goldens } from '../goldens.ts'
 import { trainingBackends, trainingTeam } from './backends.ts'
 import { goldenConfig, goldenParameters } from './models.ts'
@@ -37,7 +37,7 @@ describe.each([...trainingBackends, trainingTeam])('$name', (backend) => {
     ['gap', 'readout_steps.npz', { trains: isHead }],
   ] as const)(
     'twelve updates of "%s" in %s',
-    { tags: tagsOf(backend) },
+    { tags: tagsOfModel(backend) },
     async (name, file, more) => {
       const goldens = await Goldens.open(file)
       const start = await goldenParameters(name)
