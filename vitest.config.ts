@@ -76,7 +76,8 @@ export default defineConfig({
         description: 'Runs on a GPU; with "slow" it takes seconds on a software GPU.',
       },
     ],
-    maxWorkers: availableParallelism(),
+    // One more than the cores, because many tests wait: for processes, sockets, a GPU.
+    maxWorkers: availableParallelism() + 1,
     pool: 'forks',
     // .ci/run counts the tests from the file.
     reporters: process.env['CI']

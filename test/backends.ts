@@ -106,7 +106,7 @@ export function tagsOf({ name }: Pick<BackendUnderTest, 'name'>): string[] {
   return [...(quick.test(name) ? [] : ['slow']), ...(name.startsWith('webgpu') ? ['gpu'] : [])]
 }
 
-/** Returns the tags of tests of a whole model. A software GPU needs seconds to compile its kernels. */
+/** Returns the tags of tests of a whole model. A software GPU compiles its kernels for seconds. */
 export function tagsOfModel({ name }: Pick<BackendUnderTest, 'name'>): string[] {
   return name.startsWith('webgpu') ? ['slow', 'gpu'] : tagsOf({ name })
 }
