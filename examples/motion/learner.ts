@@ -116,7 +116,8 @@ export function indexOfLargest(values: Float32Array): number {
 
 /**
  * Records a step on b streams of t frames. Inputs: `pixels` [b, t, H, W, 3], `targets` [b·t/8, c]
- * and `firsts` [b·t, c], the targets of single frames: 0 but for the first ones. Outputs: `logits` [b·t/8, c], `loss`.
+ * and `firsts` [b·t, c], the targets of single frames: 0 but for the first ones. Outputs: `logits`
+ * [b·t/8, c], `loss`.
  */
 function recordStreamStep(config: Config, training: Training, b: number, t: number): Program {
   const ops = recorderOf(training, b, t)

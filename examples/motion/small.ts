@@ -38,9 +38,13 @@ export function batchOf(
   }
 }
 
-/** Draws 500 clips that no training uses. */
-export function heldOut(options: StreamSourceOptions, count: number = 500): Sample[] {
-  const source = new StreamSource(4_000_000_000, { ...options, perScene: 2 })
+/** Draws clips of all classes, by default 500 that no training uses. */
+export function heldOut(
+  options: StreamSourceOptions,
+  count: number = 500,
+  seed: number = 4_000_000_000,
+): Sample[] {
+  const source = new StreamSource(seed, { ...options, perScene: 2 })
   const side = SMALL.imageSize[0]
   return Array.from({ length: count }, (_, i) => {
     const { frames, labels } = source.draw(FRAMES, i % LABELS.length)
