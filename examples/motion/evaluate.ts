@@ -10,7 +10,7 @@ import { openVideo, sample } from '../../src/video/index.ts'
 import { LABELS } from './camera.ts'
 import { StreamSource, VIEW } from './stream.ts'
 
-/** Frames whose mean is an answer, and that are left out after a change of the motion. */
+/** Frames whose mean is an answer; as many are skipped after a change of the motion. */
 const WINDOW = 8
 /** Frames of a drawn clip. */
 const FRAMES = 16

@@ -23,7 +23,7 @@ import { LABELS } from './camera.ts'
 import type { Stream } from './stream.ts'
 
 /** Frames whose mean is judged. */
-export const WINDOW = 8
+const WINDOW = 8
 /** Weight of the first frame of a stream in the loss. It shows no motion: the target is static. */
 const FIRST = 0.2
 /** Part of each target that is spread over all classes. */
@@ -110,7 +110,7 @@ function setTarget(row: Float32Array, label: number, weight: number): void {
 }
 
 /** Returns the position of the largest value. */
-export function indexOfLargest(values: Float32Array): number {
+function indexOfLargest(values: Float32Array): number {
   return values.reduce((best, value, i) => (value > values[best]! ? i : best), 0)
 }
 

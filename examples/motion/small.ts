@@ -6,7 +6,7 @@ import { LABELS } from './camera.ts'
 import { StreamSource, type StreamSourceOptions } from './stream.ts'
 
 /** Frames of a clip. */
-export const FRAMES = 8
+const FRAMES = 8
 
 /** 48 × 48 pixels, 9 patches, 2 layers of width 48. */
 export const SMALL: Config = configOf('mu', {
