@@ -16,9 +16,9 @@ import type { Program } from '../../src/program/program.ts'
 import { openTrainingCpu } from '../../src/train/cpu.ts'
 import { Optimizer, type UpdateResult } from '../../src/train/optimizer.ts'
 import type { OptimizerOptions } from '../../src/train/options.ts'
-import { recorderOf, recordUpdate, type Training } from '../../src/train/update.ts'
+import { recorderOf, recordUpdate, type Use } from '../../src/train/update.ts'
 import { withAxes } from '../../src/train/views.ts'
-import { type Parameters, trainingWeights } from '../../src/train/weights.ts'
+import { type Parameters, type Training, trainingWeights } from '../../src/train/weights.ts'
 import { LABELS } from './camera.ts'
 import type { Stream } from './stream.ts'
 
@@ -71,12 +71,13 @@ export class StreamLearner {
       if (label !== null) setTarget(targets.subarray(i * c, (i + 1) * c), label, 1 / judged)
     const firsts = new Float32Array(b * t * c)
     for (let i = 0; i < b; i++) setTarget(firsts.subarray(i * t * c, (i * t + 1) * c), 0, FIRST / b)
-    const { result, outputs } = await this.#optimizer.update(() => ({
+    const part = {
       key: `stream ${b} ${t}`,
-      record: () => recordStreamStep(this.#config, this.#optimizer.training, b, t),
+      record: (use: Use) => recordStreamStep(this.#config, this.#optimizer.training, b, t, use),
       inputs: { pixels, targets, firsts },
-    }))
-    const logits = outputs['logits']!
+    }
+    const { result, outputs } = await this.#optimizer.update(() => [part])
+    const logits = outputs[0]!['logits']!
     const right = windows.filter(
       (label, i) => label !== null && indexOfLargest(logits.subarray(i * c, (i + 1) * c)) === label,
     ).length
@@ -119,7 +120,13 @@ function indexOfLargest(values: Float32Array): number {
  * and `firsts` [b·t, c], the targets of single frames: 0 but for the first ones. Outputs: `logits`
  * [b·t/8, c], `loss`.
  */
-function recordStreamStep(config: Config, training: Training, b: number, t: number): Program {
+function recordStreamStep(
+  config: Config,
+  training: Training,
+  b: number,
+  t: number,
+  use: Use,
+): Program {
   const ops = recorderOf(training, b, t)
   const encoder = encoderOf(config)
   const [height, width] = config.imageSize
@@ -138,5 +145,5 @@ function recordStreamStep(config: Config, training: Training, b: number, t: numb
     { of: logits, gradient: dlogits },
     { of: frames, gradient: dfirst },
   ]
-  return ops.end({ logits, loss, ...recordUpdate(ops, training, seeds, true) })
+  return ops.end({ logits, loss, ...recordUpdate(ops, training, seeds, loss, use) })
 }
