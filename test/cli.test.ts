@@ -140,7 +140,7 @@ test('doctor: every check passes, and the built-in model has the expected answer
   expect(findings).toContainEqual({
     name: 'built-in model',
     state: 'ok',
-    detail: expect.stringContaining('right to the last bit'),
+    detail: expect.stringContaining('bit-exact'),
   })
 })
 

@@ -44,7 +44,7 @@ describe('convert', () => {
     expect(await run('convert', model, to, '--dtype', 'f16')).toEqual({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^trecvit: .*is there already.*--force.*\n$/),
+      stderr: expect.stringMatching(/^trecvit: .*exists already.*--force.*\n$/),
     })
     expect((await json(['convert', to, to, '--dtype', 'f16', '--force']))['bytes']).toBeLessThan(
       report['bytes'],

@@ -261,6 +261,6 @@ test('a file that exists is not replaced without --force', async () => {
   const path = file('there.safetensors', 'kept')
   const { code, stderr } = await train('-o', path)
   expect(code).toBe(1)
-  expect(stderr).toMatch(/there.safetensors" is there already; give another name, or --force/)
+  expect(stderr).toMatch(/there.safetensors" exists already; give another name, or --force/)
   expect(readFileSync(path, 'utf8')).toBe('kept')
 })

@@ -133,7 +133,7 @@ describe('a file', () => {
     expect(statSync(join(place, 'old')).ino).not.toBe(ino)
     if (posix) expect(statSync(join(place, 'old')).mode & 0o777).toBe(0o600)
     await expect(write('old', 'newer', false)).rejects.toThrow(
-      /"[^"]*old" is there already; give another name, or --force to replace it/,
+      /"[^"]*old" exists already; give another name, or --force to replace it/,
     )
     await expect(write('.')).rejects.toThrow(/is a directory/)
   })

@@ -1,6 +1,6 @@
 /** Pictures and large bodies on worker threads: same results, and a responsive event loop. */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { EngineError } from '../src/cli/serve/health.ts'
+import { UnavailableError } from '../src/cli/serve/health.ts'
 import { openPool, type Pool } from '../src/cli/serve/pool.ts'
 import { type FrameTask, tasks } from '../src/cli/serve/tasks.ts'
 import { TrecvitError } from '../src/index.ts'
@@ -121,13 +121,13 @@ test('a thread that dies fails only its own task', { tags: 'slow' }, async () =>
     // Some of them are still starting.
     for (let i = 0; i < workers.alive(); i++) workers.kill('terminated', i)
     for (const outcome of await outcomes) {
-      if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(EngineError)
+      if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(UnavailableError)
     }
     await vi.waitFor(async () => expect(await picture()).toEqual(want), { timeout: 20_000 })
     const app = appOf({
       tasks: {
         ...crashing.tasks,
-        parse: () => Promise.reject(new EngineError('The thread failed')),
+        parse: () => Promise.reject(new UnavailableError('The thread failed')),
       },
     })
     const answer = await app.request(
@@ -148,6 +148,6 @@ test('a thread that dies fails only its own task', { tags: 'slow' }, async () =>
 test('a task that exceeds the timeout is rejected', async () => {
   const shortTimeout = openPool({ waiting: 8, timeout: 1 }, (error) => unexpected.push(error))
   const large = frameTask(new Uint8Array(3264 * 2448 * 3), { width: 3264, height: 2448 })
-  await expect(shortTimeout.tasks.toModel(large)).rejects.toThrow(EngineError)
+  await expect(shortTimeout.tasks.toModel(large)).rejects.toThrow(UnavailableError)
   await shortTimeout.end()
 })

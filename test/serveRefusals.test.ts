@@ -101,7 +101,7 @@ describe('infer', () => {
     [
       'no bytes behind',
       { ...binary(FRAME), padding: 'x'.repeat(FRAME) },
-      /768 bytes behind its JSON, got 0/,
+      /768 bytes after its JSON, got 0/,
     ],
     [
       'a wrong length of JSON',

@@ -66,7 +66,7 @@ test('garbage, endless heads, bodies that never come, and clients that go away',
   expect(slowHead).toMatch(/^HTTP\/1\.1 408 /)
   for (const answer of [slowBody, slowBytes])
     expect(answer).toMatch(
-      /^HTTP\/1\.1 (408|503) [\s\S]*"error":"(The body expected to be there|No place became free)/,
+      /^HTTP\/1\.1 (408|503) [\s\S]*"error":"(The body was not received|No place became free)/,
     )
   expect(`${slowBody}${slowBytes}`).toContain('408')
   expect(twice).toMatch(/^HTTP\/1\.1 400 /)
@@ -130,7 +130,7 @@ test('a port in use, or an address of another machine, is an error', async () =>
   const options = { timeout: 1000, maxBody: 1e6, onError: () => {} }
   await expect(
     listen(appOf(), { ...options, host: '127.0.0.1', port: address.port }),
-  ).rejects.toThrow(/another program listens there/)
+  ).rejects.toThrow(/another program already listens there/)
   await expect(listen(appOf(), { ...options, host: '203.0.113.1', port: 0 })).rejects.toThrow(
     /address of this machine/,
   )

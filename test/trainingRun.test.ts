@@ -89,7 +89,7 @@ test('the state is written from time to time', async () => {
 test('a file is replaced by --resume alone or --force', async () => {
   const { signal } = new AbortController()
   await runTraining(options, signal, async () => work())
-  await expect(runTraining(options, signal, async () => work())).rejects.toThrow('is there already')
+  await expect(runTraining(options, signal, async () => work())).rejects.toThrow('exists already')
   await runTraining({ ...options, resume: true }, signal, async () => work())
 })
 

@@ -1,6 +1,6 @@
 /**
- * One frame of a stream, batch 1: time, memory, and where it goes. --size Ti,S,B --seconds 3
- * --threads 1 --build auto --dtype f32
+ * One frame of a stream, batch 1: time, memory, and time per operation. Options: --size Ti,S,B
+ * --seconds 3 --threads 1 --build auto --dtype f32
  */
 import { configOf } from '../model/config.ts'
 import { flopsOf } from '../program/listing.ts'
@@ -20,7 +20,7 @@ import type { Bar, Report, Table } from './lib/report.ts'
 import { median, now, quantile, type Sample, since, time, warm } from './lib/stats.ts'
 import { kindOf, trafficOf } from './lib/steps.ts'
 
-/** Runs of the whole program for the table of operations. */
+/** Number of runs of the program for the table of operations. */
 const PROFILED = 9
 
 /** For each size: milliseconds, frames per second, memory, and a table of operations. */

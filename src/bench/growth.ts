@@ -1,6 +1,6 @@
 /**
- * What a frame costs as the model and its use grow: tokens, width, streams, frames seen. --seconds
- * 1 --threads 1 --build auto --dtype f32
+ * The time of a frame for larger models and longer use: tokens, width, streams, frames seen.
+ * Options: --seconds 1 --threads 1 --build auto --dtype f32
  */
 import { type Config, configOf, tokensOf } from '../model/config.ts'
 import { flopsOf } from '../program/listing.ts'
@@ -23,11 +23,11 @@ const WIDTHS = [96, 192, 384, 768]
 const STREAMS = [1, 2, 4, 8, 16]
 const FRAMES = [1, 10, 100, 1000, 10_000]
 
-/** As wide as Tiny, with two layers: what grows does so in each layer. */
+/** Returns a configuration as wide as Ti, with two layers: every layer costs the same. */
 const small = (changes: Partial<Config> = {}): Config =>
   configOf('Ti', { depth: 2, numClasses: 10, ...changes })
 
-/** Four tables, each with the cost against the first of its rows. */
+/** Returns four tables. Each has the time relative to its first row. */
 export async function bench(options: Options, monitor: Monitor = unmonitored): Promise<Report> {
   const settings = settingsOf(options, { seconds: 1, threads: 1, build: 'auto', dtype: 'f32' })
   const dtype = oneOf('dtype', settings.dtype, dtypes)
@@ -84,8 +84,8 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
 }
 
 /**
- * Milliseconds of a frame of each model, in turn, so that other work on the machine meets all of
- * them.
+ * Returns the milliseconds of a frame of each model. The models alternate, so that other work on
+ * the machine affects all of them.
  */
 async function costs(
   configs: readonly Config[],
@@ -125,7 +125,7 @@ async function costs(
   }))
 }
 
-/** Streams of one model, each with a state of its own, advanced by turns. */
+/** Measures streams of one model, each with its own state, that take turns. */
 async function byStreams(
   options: RandomModelOptions,
   seconds: number,
@@ -170,8 +170,8 @@ async function byStreams(
 }
 
 /**
- * A small model, so that a stream gets far: its frames beside those of a stream that has just
- * begun.
+ * Measures frames of a stream that has seen many, alternating with frames of a new stream. The
+ * model is small, so that the stream gets far.
  */
 async function byFrame(
   options: RandomModelOptions,

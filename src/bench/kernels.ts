@@ -1,6 +1,6 @@
 /**
- * Every kind of step of a model alone, at its real shapes, relative to the limits of the machine.
- * --size B --seconds 0.5 --build auto
+ * Each kind of step of a model alone, at its real shapes, relative to the limits of the machine.
+ * Options: --size B --seconds 0.5 --build auto
  */
 import { configOf, type Size } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'
@@ -17,8 +17,8 @@ import { median } from './lib/stats.ts'
 import { arithmeticOf, kindOf, trafficOf } from './lib/steps.ts'
 
 /**
- * For each kind of step: milliseconds, GFLOP/s or GB/s, and the share of what the same run reaches
- * in the first-level cache.
+ * Returns for each kind of step: milliseconds, GFLOP/s or GB/s, and the share of the peak, which is
+ * measured in the same run in the L1 cache.
  */
 export async function bench(options: Options, monitor: Monitor = unmonitored): Promise<Report> {
   const settings = settingsOf(options, { size: 'B', seconds: 0.5, build: 'auto' })
@@ -38,8 +38,8 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
     recent: 'all',
     encoded: false,
   })
-  // Steps with the same sizes and ending are one kind; the last block, where only the class token
-  // is left, has its own.
+  // Steps with the same sizes and epilogue are one kind. The last block has its own kinds, because
+  // it computes only the class token.
   const kinds = new Map<string, Step[]>()
   for (const step of steps) {
     const kind = `${kindOf(step)} ${shapeOf(step)}`
@@ -138,8 +138,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
 }
 
 /**
- * A product that never leaves the first-level cache: two panels of 512 × 8 against 200 rows that
- * are one and the same.
+ * Returns a product that stays in the L1 cache: two panels of 512 × 8 and 200 rows at one address.
  */
 function microKernel(): Step {
   const [rows, k, n] = [200, 512, 16]
@@ -158,7 +157,7 @@ function microKernel(): Step {
   return ops.end({}).steps[0]!
 }
 
-/** Patches of one line each are rows of pixels, copied. */
+/** Returns a step that copies a frame: patches of one line each are rows of pixels. */
 function copyOf(size: Size): Step {
   const { width } = configOf(size)
   const ops = new Recorder(1, 1, new Map())
@@ -175,7 +174,7 @@ function copyOf(size: Size): Step {
   return ops.end({}).steps[0]!
 }
 
-/** rows × k → n for products, else the shape of the output. */
+/** Returns "rows × k → n" for products, else the shape of the output. */
 function shapeOf(step: Step): string {
   const { shape } = outputsOf(step)[0]!
   if (step.op !== 'linear' && step.op !== 'blockLinear') return shape.join('×')

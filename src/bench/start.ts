@@ -1,7 +1,7 @@
 /**
- * Time from process start to the first result, one process per run: the built-in model, and models
- * of other sizes in an .npz in the disk cache. --size B --threads <all> --dtype f32.
- * Node, Deno and Bun only.
+ * Time from the start of a process to the first result, in one process per run. Measures the
+ * built-in model, and models of other sizes in an .npz in the disk cache. Node, Deno and Bun only.
+ * Options: --size B --threads <all> --dtype f32
  */
 
 import { TrecvitError } from '../base/error.ts'
@@ -21,11 +21,11 @@ import type { Report } from './lib/report.ts'
 import { median } from './lib/stats.ts'
 import { randomCheckpoint } from './lib/weights.ts'
 
-/** Processes of the built-in model, and of each file. */
+/** Number of processes for the built-in model, and for each file. */
 const ROUNDS = 7
 const LOADS = 3
 
-/** Measurements by a process itself: milliseconds since it began, and bytes. */
+/** Measurements of a process: milliseconds since its start, and bytes. */
 interface Start {
   readonly imported: number
   readonly loaded: number
@@ -33,11 +33,14 @@ interface Start {
   readonly peak: number
   readonly kernels: string
   readonly threads: number
-  /** By the parent's clock, from before the process began. */
+  /** Measured by the parent, from before the process was started. */
   readonly wall: number
 }
 
-/** Medians of the time to the first result and its parts; peak memory against weights and state. */
+/**
+ * Returns medians of the time to the first result and of its parts, and the peak memory relative to
+ * weights and state.
+ */
 export async function bench(options: Options, monitor: Monitor = unmonitored): Promise<Report> {
   const settings = settingsOf(options, {
     size: 'B',
@@ -98,7 +101,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
       const bytes = await npzOf(config)
       await fs.writeFile(file, bytes)
       done++
-      // The first is not counted: from then on the disk cache holds the file.
+      // The first run is not counted: it brings the file into the disk cache.
       await runs(1, file, { dtype })
       const starts = await runs(LOADS, file, { dtype })
       await fs.rm(file)
@@ -131,7 +134,9 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
   }
 }
 
-/** What runs in the process: arguments are the source of the model and how it is loaded. */
+/**
+ * Script of the process. Its arguments are the source of the model and the options for loading it.
+ */
 const SCRIPT = `
 import { readFileSync } from 'node:fs'
 import { TRecViT } from ${JSON.stringify(library.href)}
@@ -151,7 +156,7 @@ console.log(JSON.stringify({ imported, loaded, result, peak, ...model.device }))
 await model.dispose()
 `
 
-/** Runs the script to its end, or to the signal, and then gives null. */
+/** Runs the script to its end. Returns null if the signal is aborted first. */
 async function run(
   script: string,
   args: readonly string[],
@@ -180,7 +185,7 @@ async function run(
   return { ...(JSON.parse(text) as Omit<Start, 'wall'>), wall }
 }
 
-/** A checkpoint with random weights as one file. */
+/** Returns a checkpoint with random weights as an .npz file. */
 async function npzOf(config: Config): Promise<Uint8Array> {
   const checkpoint = randomCheckpoint(config, 1)
   const arrays: [string, { data: Float32Array; shape: readonly number[] }][] = []

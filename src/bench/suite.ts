@@ -7,7 +7,7 @@ import type { Options } from './lib/options.ts'
 import type { Report } from './lib/report.ts'
 
 interface Entry {
-  /** Options that it supports; others of the command line are not passed on. */
+  /** Supported options. Other options of the command line are not passed on. */
   readonly options: readonly string[]
   readonly load: () => Promise<{ readonly bench: Bench }>
 }
@@ -27,9 +27,9 @@ const benchNames: readonly string[] = Object.keys(entries)
 
 /**
  * Runs benches one after the other.
- * @param names by default all
+ * @param names all by default
  * @param onReport called with each report as soon as it is complete
- * @throws TrecvitError if there is no bench of such a name, or none of them takes an option
+ * @throws TrecvitError if there is no bench of that name, or no bench has one of the options
  */
 export async function runBenches(
   names: readonly string[],

@@ -21,7 +21,10 @@ interface BenchOptions extends GlobalOptions {
 export function addBench(program: Command): void {
   program
     .command('bench')
-    .argument('[bench...]', 'kernels, frame, growth, start (default: all of them, some minutes)')
+    .argument(
+      '[bench...]',
+      'kernels, frame, growth, start (default: all, which takes some minutes)',
+    )
     .summary('measure the speed of this machine')
     .description(`Measures the CPU with random weights at the model's real shapes:
   kernels  each kind of step alone, against what the machine can do
@@ -30,18 +33,18 @@ export function addBench(program: Command): void {
   start    from process start to the first result, and the memory that takes`)
     .option(
       '--size <names>',
-      'sizes of the model: Ti, S, B, L …, with commas between (default: Ti,S,B for frame, ' +
+      'comma-separated sizes of the model: Ti, S, B, L … (default: Ti,S,B for frame, ' +
         'B for kernels and start)',
     )
     .option(
       '--threads <n>',
-      'threads, 1 to 64 (default: 1; start: as many as the machine has, 8 at most)',
+      'threads, 1 to 64 (default: 1; for start the number of cores, at most 8)',
       integer(1, 64),
     )
     .addOption(
       new Option(
         '--build <name>',
-        'which kernels; auto is what a model is loaded with (default: auto)',
+        'build of the kernels; auto: the one that loading a model chooses (default: auto)',
       ).choices(['auto', 'simd', 'relaxed', 'wide', 'wide-relaxed']),
     )
     .addOption(
@@ -50,11 +53,11 @@ export function addBench(program: Command): void {
         'number format of the matrices, for frame, growth and start (default: f32)',
       ).choices(['f32', 'f16', 'int8']),
     )
-    .option('--seconds <n>', 'time for each thing that is measured (default: 0.5 to 3)', positive)
-    .option('--out <file>', 'also write the JSON to a file; replaces it')
+    .option('--seconds <n>', 'time for each measurement (default: 0.5 to 3)', positive)
+    .option('--out <file>', 'also write the JSON to a file, which is replaced')
     .option(
       '--html <file>',
-      'also write a page with tables and plots, which needs nothing else; replaces it',
+      'also write a self-contained page with tables and plots; an existing file is replaced',
     )
     .addHelpText(
       'after',

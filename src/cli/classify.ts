@@ -49,22 +49,22 @@ export function addClassify(program: Command): void {
       'paths, folders, patterns like "clips/*.mp4", URLs, or "-" for y4m or raw pictures on ' +
         'standard input (default: the clip that ships with the package)',
     )
-    .summary('say what videos show, and when')
+    .summary('name what videos show, and when')
     .description(
-      'Classifies a video: the most probable classes of all of it, ' +
-        'and a timeline of the answers on the way. Several videos get a line or row each.',
+      'Classifies videos. Prints the most probable classes of the whole video, and a timeline. ' +
+        'With several videos, prints one line or row for each.',
     )
   addVideoOptions(addManyOptions(addModelOptions(command)))
     .option('-k, --top-k <n>', 'classes to show', integer(1), 5)
     .option(
       '--window <n>',
-      'frames that an answer of the timeline stands for (default: half a clip of the model)',
+      'frames that each answer of the timeline covers (default: half a clip of the model)',
       integer(1, 4096),
     )
     .option(
       '--vtt <file>',
-      'the timeline as WebVTT, for the <track> of a <video>; of several videos with {name} ' +
-        'in the name',
+      'write the timeline as WebVTT, for the <track> of a <video>; for several videos the ' +
+        'name needs {name}',
     )
     .option('--segments', 'a row for each segment of the timeline in --csv and --jsonl')
     .option(
@@ -109,7 +109,7 @@ async function classify(
   if (!hasTimeline(options) && (options.vtt !== undefined || options.segments)) {
     throw new TrecvitError(
       '"--vtt" and "--segments" expected a timeline, got "--clips", "--views" or "--protocol", ' +
-        'which make none',
+        'which have none',
     )
   }
   if (options.continue && [options.jsonl, options.csv].every((path) => (path ?? '-') === '-'))

@@ -55,7 +55,7 @@ async function doctor({ json }: GlobalOptions, signal: AbortSignal): Promise<voi
         .map((line, row) => `  ${marks[findings[row]!.state]} ${line}`)
         .join('\n'),
     )
-    if (healthy) print('\nAll that is needed works.')
+    if (healthy) print('\nEverything that is required works.')
   }
   if (!healthy)
     throw new TrecvitError(
@@ -103,7 +103,7 @@ async function wasm(): Promise<Finding[]> {
       name: 'WebAssembly threads',
       ...(threads
         ? { state: 'ok', detail: `${availableThreads()} at once` }
-        : { state: 'missing', detail: 'unknown to this runtime; one thread computes' }),
+        : { state: 'missing', detail: 'not supported by this runtime; one thread computes' }),
     },
   ]
 }
@@ -115,17 +115,16 @@ async function relaxed(known: boolean): Promise<Finding> {
     return {
       name,
       state: 'missing',
-      detail: 'unknown to this runtime; the kernels with the same bits everywhere run in its place',
+      detail: 'not supported by this runtime; the deterministic kernels are used instead',
     }
   const { TRecViT } = await import('../model/trecvit.ts')
   await using model = await TRecViT.load('builtin', { device: 'wasm', threads: 1 })
   const { kernels, reason } = model.device
-  if (kernels !== 'simd')
-    return { name, state: 'ok', detail: 'taken unless "deterministic" is asked for' }
+  if (kernels !== 'simd') return { name, state: 'ok', detail: 'used unless "deterministic" is set' }
   return {
     name,
     state: 'missing',
-    detail: `not taken: ${reason ?? 'this runtime does not fuse multiplication and addition'}`,
+    detail: `not used: ${reason ?? 'this runtime does not fuse multiplication and addition'}`,
   }
 }
 
@@ -138,13 +137,13 @@ async function model(): Promise<Finding> {
       return {
         name,
         state: 'ok',
-        detail: `${framesPerSecond.toFixed(0)} frames/s; its answers are right to the last bit`,
+        detail: `${framesPerSecond.toFixed(0)} frames/s; its answers are bit-exact`,
       }
     return {
       name,
       state: 'broken',
       detail:
-        `its answers are not those of other machines (${hash.slice(0, 16)} instead of ` +
+        `its answers differ from those of other machines (${hash.slice(0, 16)} instead of ` +
         `${expectedHash.slice(0, 16)}); please report this with your runtime and processor`,
     }
   } catch (error) {

@@ -75,11 +75,11 @@ Exit codes:
        of a video that breaks off, the answer, the features or the snapshot so far are written
   ${exitCodes.usage}    the command line cannot be understood
   ${exitCodes.unexpected}   an unexpected error
-  ${exitCodes.interrupted}  ended by Ctrl-C, after writing what was there so far
+  ${exitCodes.interrupted}  ended by Ctrl-C, after writing the results so far
 
 Environment:
   TRECVIT_DEBUG   1: device and stack traces; 2: time of each operation;
-                  3: each step with shapes and time; 4: the first step that leaves the CPU's
+                  3: each step with shapes and time; 4: the first step that differs from the CPU
   TRECVIT_CACHE   folder of downloaded weights, and of clips and features of trainings
                   (default: the user's cache folder)
   TRECVIT_MIRROR  address of a folder to download weights from
@@ -96,7 +96,7 @@ process.on('uncaughtException', (error) => process.exit(report(error)))
 // Exit code of Node for a promise that can no longer settle. Node prints no explanation.
 process.on('exit', () => {
   if (process.exitCode !== 13) return
-  process.exitCode = report(new Error('The command waits for something that never comes'))
+  process.exitCode = report(new Error('The command waits for an event that can no longer occur'))
 })
 
 try {

@@ -38,7 +38,7 @@ export function addInspect(program: Command): void {
       'path or URL of a checkpoint, or a name: "builtin", "k400", "mae"',
       'builtin',
     )
-    .summary('say what a model is made of, and what it takes')
+    .summary('print structure, memory and work of a model')
     .description(
       'Prints configuration, parameters, labels, memory and work of a checkpoint or of an ' +
         'official size. Only names and shapes are read, so this is quick for large files and ' +
@@ -49,7 +49,7 @@ export function addInspect(program: Command): void {
     )
     .option('--chunk <frames>', 'frames of a chunk, for memory and listing', integer(1), 1)
     .option('--tensors', 'list the tensors')
-    .option('--program', 'list the steps that a chunk of frames goes through')
+    .option('--program', 'list the steps of the program for a chunk of frames')
   addConfigOptions(command)
     .addHelpText(
       'after',
@@ -164,7 +164,7 @@ const origins = {
   option: 'as given',
   metadata: 'from the metadata of the file',
   shapes: 'from the shapes',
-  default: 'the official value, as the file does not tell; --frames-per-clip changes it',
+  default: 'the official value, because the file has none; --frames-per-clip changes it',
 }
 
 function facts(

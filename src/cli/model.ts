@@ -155,10 +155,10 @@ async function firstDeparture(
       ) / (largest || 1)
     if (!(error <= GPU_BOUND))
       return (
-        `"${name}" is the first step that leaves the CPU, ` +
+        `"${name}" is the first step that differs from the CPU, ` +
         `by ${error.toExponential(1)} of its largest value`
       )
     worst = Math.max(worst, error)
   }
-  return `no step leaves the CPU by more than ${worst.toExponential(1)} of its largest value`
+  return `no step differs from the CPU by more than ${worst.toExponential(1)} of its largest value`
 }

@@ -94,7 +94,7 @@ function printOne({ weights, files, part, record }: Listed, checked: boolean): v
     const sum = form === 'f32' && record ? `SHA-256 ${record.sha256.slice(0, 12)}…` : ''
     return [`  ${form}`, bytes(size), sum && checked ? `${sum} matches` : sum, path]
   })
-  if (part !== null) rows.push(['  part', bytes(part), '', `"trecvit pull ${name}" goes on`])
+  if (part !== null) rows.push(['  part', bytes(part), '', `"trecvit pull ${name}" continues it`])
   if (rows.length > 0) print(table(rows))
   else print(paint('dim', `  not downloaded: "trecvit pull ${name}" (${termsOf(weights)})`))
 }

@@ -75,7 +75,7 @@ function widthByHeight(text: string): [width: number, height: number] {
 /** Adds --labels, --image-size and --frames-per-clip: a checkpoint may not contain these. */
 export function addConfigOptions(command: Command): Command {
   return command
-    .option('--labels <file>', 'names of the classes, one a line')
+    .option('--labels <file>', 'file with the names of the classes, one per line')
     .option(
       '--image-size <HxW>',
       "height and width of the model's input, if the checkpoint does not tell",
@@ -83,7 +83,7 @@ export function addConfigOptions(command: Command): Command {
     )
     .option(
       '--frames-per-clip <n>',
-      'frames of a clip, if the checkpoint does not tell',
+      'frames of a clip, if the checkpoint does not contain it',
       integer(1),
     )
     .option('-y, --yes', 'download weights that have a name without asking')
@@ -107,7 +107,7 @@ export function addDeviceOptions(command: Command): Command {
     .addOption(
       new Option(
         '--device <name>',
-        'wasm: the CPU; webgpu: the GPU; auto: the GPU if there is a good one',
+        'wasm: the CPU; webgpu: a GPU; auto: a hardware GPU if there is one, else the CPU',
       )
         .choices(['auto', 'webgpu', 'wasm'])
         .default('wasm'),
@@ -116,28 +116,28 @@ export function addDeviceOptions(command: Command): Command {
       new Option(
         '--dtype <name>',
         'number format of the matrices; f16 rounds them, and halves the memory of a GPU; ' +
-          'int8 is faster on the CPU (default: what the file holds)',
+          'int8 is faster on the CPU (default: the format of the file)',
       ).choices(['f32', 'f16', 'int8']),
     )
     .option(
       '--threads <n>',
-      'threads on the CPU, 1 to 64 (default: as many as it has, 8 at most)',
+      'threads on the CPU, 1 to 64 (default: the number of cores, at most 8)',
       integer(1, 64),
     )
     .option(
       '--deterministic',
-      'on the CPU only kernels whose answers have the same bits on every runtime; a little slower',
+      'use only CPU kernels with bit-identical answers in every runtime; a little slower',
     )
     .option(
       '--experimental-revectorize',
-      'let V8 join SIMD operations in pairs, in Node 24 and later; up to twice as fast',
+      'let V8 merge pairs of SIMD operations (Node 24 and later); up to twice as fast',
     )
 }
 
 /** Adds --list, --jsonl, --csv, --continue and --jobs, for commands that accept many videos. */
 export function addManyOptions(command: Command): Command {
   return command
-    .option('--list <file>', 'a text file with more videos, one a line; "-" for standard input')
+    .option('--list <file>', 'a text file with more videos, one per line; "-" for standard input')
     .option(
       '--jsonl <file>',
       'a line of JSON for each video as it is finished; "-" for standard output',
@@ -150,14 +150,14 @@ export function addManyOptions(command: Command): Command {
 /** Adds --fps, --stride, --frames, --decoder, --on-error, --pixel-aspect, --raw and --rate. */
 export function addVideoOptions(command: Command): Command {
   return command
-    .option('--fps <n>', 'take so many frames a second', positive)
-    .option('--stride <n>', 'take every n-th frame', integer(1))
-    .option('--frames <n>', 'take so many frames', integer(1))
+    .option('--fps <n>', 'frames per second to use (default: every frame)', positive)
+    .option('--stride <n>', 'use every n-th frame', integer(1))
+    .option('--frames <n>', 'largest number of frames', integer(1))
     .addOption(
       new Option(
         '--decoder <name>',
-        'who decodes: native is node-webcodecs, wasm FFmpeg in WebAssembly; ' +
-          'auto the fastest that is there',
+        'decoder: native is node-webcodecs, wasm is FFmpeg in WebAssembly, ' +
+          'auto the fastest available one',
       )
         .choices(['auto', 'native', 'ffmpeg', 'wasm'])
         .default('auto'),
@@ -182,7 +182,7 @@ export function addVideoOptions(command: Command): Command {
     )
     .option(
       '--rate <n>',
-      'pictures a second of raw pictures and picture sequences (default: 25)',
+      'frame rate of raw pictures and picture sequences (default: 25)',
       positive,
     )
 }

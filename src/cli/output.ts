@@ -54,7 +54,7 @@ export async function writeOutput(
   const special = stat !== undefined && (!stat.isFile() || isStandardOutput(stat))
   if (stat && !special && !replace) {
     const advice = 'give another name, or --force to replace it'
-    throw new TrecvitError(`"${path}" is there already; ${advice}`)
+    throw new TrecvitError(`"${path}" exists already; ${advice}`)
   }
 
   // Opened before the work, so that an error is reported before hours of work, not after.

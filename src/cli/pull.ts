@@ -22,12 +22,12 @@ export function addPull(program: Command): void {
     .summary('download official weights')
     .description(
       'Downloads official weights (CC-BY 4.0) into the cache folder of this user, where --model ' +
-        'NAME finds them. A download that breaks off goes on where it stopped.',
+        'NAME finds them. An interrupted download is resumed.',
     )
     .addOption(
       new Option(
         '--dtype <format>',
-        'keep them in this number format: f16 halves the file, int8 quarters its layers',
+        'store them in this number format: f16 halves the file, int8 quarters its layers',
       )
         .choices(['f32', 'f16', 'int8'])
         .default('f32'),
@@ -56,7 +56,7 @@ async function pull(name: string, options: PullOptions, signal: AbortSignal): Pr
   const kept = (await ofForm())!
   if (options.json) print(JSON.stringify({ name, ...kept, downloaded: !before }))
   else if (!options.quiet)
-    print(`${kept.path}: ${bytes(kept.bytes)}${before ? ', there already' : ''}`)
+    print(`${kept.path}: ${bytes(kept.bytes)}${before ? ', already downloaded' : ''}`)
 }
 
 /** Keeps only the converted file, unless the float32 file was in the cache before. */

@@ -78,7 +78,7 @@ class RowFile {
     const rows = this.#kind === 'csv' ? parseCsv(text) : parseJsonLines(text)
     if (text !== '' && rows.some((row) => typeof row['video'] !== 'string')) {
       throw new TrecvitError(
-        `${quote(this.#path)} has rows without a "video"; "--continue" goes on with files that ` +
+        `${quote(this.#path)} has rows without a "video"; "--continue" expected a file that ` +
           'this command has written',
       )
     }

@@ -44,8 +44,8 @@ export function addServe(program: Command): void {
     .description(
       'Serves the demo page, and models in the Open Inference Protocol v2: ' +
         'whole videos by POST, endless ones by WebSocket. ' +
-        'Only this machine reaches it unless --host says otherwise. ' +
-        'Ctrl-C finishes what is under way; a second one does not.',
+        'It listens on this machine only, unless --host is given. ' +
+        'Ctrl-C finishes open requests first; a second Ctrl-C ends it at once.',
     )
     .option('--port <n>', 'port, 0 for any that is free', integer(0, 65535), 8000)
     .option(
@@ -61,13 +61,13 @@ export function addServe(program: Command): void {
     )
     .option(
       '--max-streams <n>',
-      'streams at once, and as many requests; each holds a state, and what it has been sent',
+      'largest number of streams, and of concurrent requests; each needs memory',
       integer(1, 4096),
       16,
     )
     .option(
       '--timeout <s>',
-      'seconds from a request to its answer, and for the next frame of a stream',
+      'timeout in seconds for the answer to a request, and for the next frame of a stream',
       integer(1, 86400),
       30,
     )

@@ -83,7 +83,7 @@ export function addStream(program: Command): void {
         'f16 is half as large as exact, and rounded to half-precision (default: exact)',
       ).choices(Object.keys(forms)),
     )
-    .option('--resume <file>', 'go on from such a state')
+    .option('--resume <file>', 'continue from such a state')
     .addHelpText(
       'after',
       `
@@ -111,7 +111,8 @@ async function stream(
 ): Promise<void> {
   if (options.resume !== undefined && options.average !== undefined) {
     throw new TrecvitError(
-      '"--average" cannot be given with "--resume": the stream goes on as it was begun',
+      '"--average" cannot be given with "--resume": the stream continues with the average of its ' +
+        'snapshot',
     )
   }
   const { snapshotForm = 'exact' } = options

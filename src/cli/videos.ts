@@ -38,7 +38,7 @@ export async function listVideos(sources: readonly string[], list?: string): Pro
     isExpanded ||= videos !== null
     for (const video of videos ?? [{ source, name: stem(source) }]) found.set(video.source, video)
   }
-  if (found.size === 0) throw new TrecvitError('There is no video in what was given')
+  if (found.size === 0) throw new TrecvitError('There is no video in the arguments')
   return { all: [...found.values()], single: named.length === 1 && !isExpanded }
 }
 

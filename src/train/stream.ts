@@ -1,9 +1,14 @@
-import { checkCount } from '../base/array.ts'
+import { checkCount, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import type { Batch, StepResult, VideoStates } from './batch.ts'
 
 /** Chunks of frames of b videos, with their targets: one for each video. */
-export type ChunkBatch = Extract<Batch, { frames: unknown }>
+export interface ChunkBatch {
+  /** [b, t, H, W, 3], bytes. */
+  readonly frames: NdArray<Uint8Array>
+  /** The class of each video, or the target probabilities [b, c]. */
+  readonly targets: Batch['targets']
+}
 
 /**
  * Trains on long videos, in chunks of frames: truncated back-propagation through time. The states
@@ -16,7 +21,11 @@ export class TrainingStream {
   readonly #states: VideoStates
   readonly #step: (batch: ChunkBatch, states: VideoStates) => Promise<StepResult>
 
-  /** @param step makes an update, and replaces the states */
+  /**
+   * Called by `Trainer.stream`.
+   * @hidden
+   * @param step makes an update, and replaces the states
+   */
   constructor(b: number, step: (batch: ChunkBatch, states: VideoStates) => Promise<StepResult>) {
     checkCount('b', b)
     this.#states = Array.from({ length: b }, () => null)

@@ -4,19 +4,19 @@ import type { Report } from './report.ts'
 
 /** Progress and early end of a bench. */
 export interface Monitor {
-  /** Aborted: the bench reports what it has measured so far. */
+  /** When aborted, the bench reports what it has measured so far. */
   readonly signal: AbortSignal
-  /** This share of the work is done, 0..1. */
+  /** Called with the completed share of the work, 0..1. */
   progress(share: number): void
 }
 
 /** A measurement that runs in every runtime. */
 export type Bench = (options: Options, monitor?: Monitor) => Promise<Report>
 
-/** No progress, no early end. */
+/** A monitor without progress, which never aborts. */
 export const unmonitored: Monitor = { signal: new AbortController().signal, progress() {} }
 
-/** Reports progress, yields to the event loop, and returns whether to go on. */
+/** Reports progress, yields to the event loop, and returns whether to continue. */
 export async function shouldContinue(
   { signal, progress }: Monitor,
   share: number,
@@ -26,7 +26,7 @@ export async function shouldContinue(
   return !signal.aborted
 }
 
-/** Part `index` of `count` equal parts of the work, as a monitor of its own. */
+/** Returns a monitor for part `index` of `count` equal parts of the work. */
 export function part({ signal, progress }: Monitor, index: number, count: number): Monitor {
   return { signal, progress: (share) => progress((index + share) / count) }
 }

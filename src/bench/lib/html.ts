@@ -3,9 +3,7 @@ import { type Bar, columnsOf, format, type Report, type Table } from './report.t
 import { rooflinePlot } from './roofline.ts'
 import { PAGE_STYLE, STYLE } from './style.ts'
 
-/**
- * Reports as a self-contained page, light or dark as the system of the reader.
- */
+/** Formats reports as a self-contained page, light or dark as the reader's system. */
 export function pageOf(reports: readonly Report[]): string {
   const machines = [...new Set(reports.map(machineOf))]
   return `<!doctype html>
@@ -28,8 +26,8 @@ ${sectionsOf(reports)}
 }
 
 /**
- * The same without the page around it: sections of plots, then of tables. Several reports are drawn
- * together, each machine in a colour.
+ * Formats the content of the page: sections with plots, then tables. Several reports share the
+ * plots, with one colour for each machine.
  */
 export function sectionsOf(reports: readonly Report[]): string {
   const machines = [...new Set(reports.map(machineOf))]
@@ -63,7 +61,7 @@ export function sectionsOf(reports: readonly Report[]): string {
   return [...plots, ...reports.map(tablesOf)].join('\n')
 }
 
-/** Machine and runtime of a report. */
+/** Returns the machine and runtime of a report. */
 export function machineOf({ facts }: Report): string {
   const { runtime, cpu, kernels, threads, dtype } = facts
   return (
@@ -79,12 +77,12 @@ export function machineOf({ facts }: Report): string {
   )
 }
 
-/** A class of the style: machines have the same colour in every plot. */
+/** Returns the CSS class of a machine. Its colour is the same in every plot. */
 function colourOf(machine: number): string {
   return `s${machine % 6}`
 }
 
-/** Legend of machines and colours; empty for one machine. */
+/** Returns the legend of machines and colours; empty for one machine. */
 function legend(entries: readonly { colour: string; text: string }[]): string {
   if (entries.length < 2) return ''
   const items = entries.map(
@@ -93,13 +91,15 @@ function legend(entries: readonly { colour: string; text: string }[]): string {
   return `<ul class="legend">${items.join('')}</ul>`
 }
 
-/** Frames a second for each size of the model: a bar for each machine and runtime. */
+/**
+ * Returns a bar chart of frames per second for each size of the model, with a bar for each machine
+ * and runtime.
+ */
 function barsOf(reports: readonly Report[], machines: readonly string[]): string[] {
   const all = reports.flatMap((report) =>
     (report.bars ?? []).map((bar) => ({ ...bar, machine: machineOf(report) })),
   )
-  // Who was measured in turn with a peer, and before that alone, has one bar: that of the last
-  // time.
+  // A runtime that was measured several times has one bar, with the latest value.
   const bars = [
     ...new Map(all.map((bar) => [`${bar.group}\n${bar.label}\n${bar.machine}`, bar])).values(),
   ]

@@ -1,18 +1,18 @@
-/** Bytes in use. */
+/** Memory in use, in bytes. */
 export interface MemoryUse {
-  /** Of the whole process; 0 where unknown. */
+  /** Memory of the whole process; 0 if unknown. */
   readonly rss: number
-  /** Of JavaScript objects; 0 where unknown. */
+  /** JavaScript objects; 0 if unknown. */
   readonly heap: number
-  /** WebAssembly memories made since `watchMemories`. */
+  /** WebAssembly memories created since `watchMemories`. */
   readonly wasm: number
 }
 
 const memories: WeakRef<WebAssembly.Memory>[] = []
 
 /**
- * Counts every WebAssembly memory that is made from now on: no runtime tells their size, and a
- * backend keeps its own to itself.
+ * Counts every WebAssembly memory that is created from now on. No runtime reports their size, and
+ * backends do not expose theirs.
  */
 export function watchMemories(): void {
   WebAssembly.Memory = class extends WebAssembly.Memory {
@@ -31,7 +31,7 @@ export async function memoryUse(): Promise<MemoryUse> {
     gc?: () => void
     process?: { memoryUsage?: () => { rss: number; heapUsed: number } }
   }
-  // The second collection frees what finalisers of the first released.
+  // The second collection frees what the finalisers of the first one released.
   for (let turn = 0; turn < 2; turn++) {
     gc?.()
     await new Promise((resolve) => setTimeout(resolve))

@@ -1,10 +1,11 @@
 import { TrecvitError } from '../../base/error.ts'
 import { type Size, sizeNames } from '../../model/config.ts'
 
-/** Options of a bench as given: --name value. */
+/** Options of a bench as given: values by name, without the dashes. */
 export type Options = Readonly<Record<string, string>>
 
 /**
+ * Parses options of the form --name value.
  * @throws TrecvitError if an argument is not an option with a value
  */
 export function parseOptions(args: readonly string[]): Options {
@@ -21,8 +22,8 @@ export function parseOptions(args: readonly string[]): Options {
 }
 
 /**
- * Returns the settings of a bench: those given, others from `defaults`. Numbers are integers of at
- * least 1, except "seconds", which is any number above 0.
+ * Returns the settings of a bench: the given options, and the defaults of the others. Numbers are
+ * integers of at least 1, except "seconds", which is any number above 0.
  * @throws TrecvitError if there is no setting of that name, or the value is not such a number
  */
 export function settingsOf<T extends Record<string, string | number>>(
@@ -46,15 +47,16 @@ export function settingsOf<T extends Record<string, string | number>>(
 }
 
 /**
- * Sizes of the model, from a list with commas.
- * @throws TrecvitError if there is none of such a name
+ * Parses a comma-separated list of model sizes.
+ * @throws TrecvitError if a size has no such name
  */
 export function sizesOf(text: string): Size[] {
   return text.split(',').map((name) => oneOf('size', name, sizeNames))
 }
 
 /**
- * @throws TrecvitError if a setting is none of its values
+ * Returns the value of a setting.
+ * @throws TrecvitError if it is not one of the accepted values
  */
 export function oneOf<Value extends string>(
   setting: string,

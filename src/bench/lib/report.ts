@@ -1,30 +1,30 @@
 import { TrecvitError } from '../../base/error.ts'
 
-/** Results of a bench: as text, as a page and as JSON. */
+/** Results of a bench. They are printed as text, as a page or as JSON. */
 export interface Report {
   readonly bench: string
   /** Machine, runtime and settings. */
   readonly facts: Readonly<Record<string, string | number>>
   readonly tables: readonly Table[]
-  /** Speed against the machine's limits. */
+  /** Speed relative to the limits of the machine. */
   readonly roofline?: Roofline
-  /** Frames a second, to be drawn as bars. */
+  /** Frames per second, for a bar chart. */
   readonly bars?: readonly Bar[]
   /** Whether the promised bound holds, in one sentence; null without one. */
   readonly verdict: { readonly holds: boolean; readonly text: string } | null
 }
 
-/** Rows by column name; a column that a row lacks stays empty. */
+/** Rows by column name. A missing cell is empty. */
 export interface Table {
   readonly title: string
   readonly rows: readonly Readonly<Record<string, string | number>>[]
 }
 
-/** Kinds of steps under the roof that arithmetic and memory make, both measured in the same run. */
+/** Kinds of steps in a roofline plot. Both limits are measured in the same run. */
 export interface Roofline {
-  /** GFLOP/s of a product within the first-level cache. */
+  /** Compute limit: GFLOP/s of a product in the L1 cache. */
   readonly peak: number
-  /** GB/s of a copy, read and written. */
+  /** Memory limit: GB/s read and written by a copy. */
   readonly bandwidth: number
   readonly points: readonly {
     readonly label: string /** FLOP per byte */
@@ -34,17 +34,17 @@ export interface Roofline {
   }[]
 }
 
-/** One bar among those of its group. */
+/** A bar of a group. */
 export interface Bar {
   /** A size of the model. */
   readonly group: string
-  /** Whose it is: this runtime, or a peer. */
+  /** Runtime that was measured: this package or a peer. */
   readonly label: string
-  /** Frames a second. */
+  /** Frames per second. */
   readonly value: number
 }
 
-/** The report as text, tables aligned: words to the left, numbers to the right. */
+/** Formats a report as text with aligned tables: text to the left, numbers to the right. */
 export function textOf(report: Report): string {
   const facts = Object.entries(report.facts)
     .map(([name, value]) => `${name} ${value}`)
@@ -76,7 +76,7 @@ function tableText({ title, rows }: Table): string {
   ].join('\n')
 }
 
-/** Every column of a table, in the order in which rows bring them. */
+/** Returns all columns of a table, in the order of their first use. */
 export function columnsOf(
   rows: Table['rows'],
 ): { readonly name: string; readonly isNumber: boolean }[] {
@@ -86,7 +86,7 @@ export function columnsOf(
   }))
 }
 
-/** About four digits: 1234, 56.78, 0.123. */
+/** Formats a number with about four digits: 1234, 56.78, 0.123. */
 export function format(value: number): string {
   if (Number.isInteger(value)) return String(value)
   const digits =
@@ -95,9 +95,9 @@ export function format(value: number): string {
 }
 
 /**
- * Reports from a file that `--out` or the page has written: one, or a list.
+ * Parses a file of `--out` or of the page: one report, or a list.
  * @param name of the file, for the message
- * @throws TrecvitError if it holds something else
+ * @throws TrecvitError if it contains something else
  */
 export function parseReports(name: string, text: string): Report[] {
   let value: unknown

@@ -1,17 +1,17 @@
 import { escapeHtml } from './escapeHtml.ts'
 import { format, type Roofline } from './report.ts'
 
-/** One machine's roof and points. */
+/** Roof and points of one machine. */
 export interface Series {
   readonly name: string
-  /** A class of the style. */
+  /** CSS class of the machine. */
   readonly colour: string
   readonly roofline: Roofline
 }
 
 type Point = Roofline['points'][number]
 
-/** Sizes in units of the drawing. */
+/** Size of the drawing in its own units. */
 const [WIDTH, HEIGHT] = [1000, 560]
 const FRAME = { left: 62, right: 18, top: 16, bottom: 48 }
 const LETTER = 6.2
@@ -25,9 +25,9 @@ interface Box {
 }
 
 /**
- * GFLOP/s against FLOP per byte, both logarithmic, as SVG: a roof for each machine, a point for
- * each kind of step, as large as its share of a frame. The points of the first machine have labels;
- * the others have them as titles. Several roofs need a legend beside the plot.
+ * Draws a roofline plot as SVG: GFLOP/s against FLOP per byte, both logarithmic. Each machine has a
+ * roof. Each kind of step is a point, whose area is its share of a frame. The points of the first
+ * machine have labels, the others have tooltips. Several roofs need a legend beside the plot.
  */
 export function rooflinePlot(series: readonly Series[]): string {
   const all = series.map(({ name, colour, roofline }) => ({
@@ -102,7 +102,7 @@ export function rooflinePlot(series: readonly Series[]): string {
       `${all.length === 1 ? roofNotes() : ''}${dots.join('')}</g>`
     )
 
-    /** Along the roof, if it is the only one: what it stands for. */
+    /** Returns the labels of the roof, if there is only one. */
     function roofNotes(): string {
       const [flat, steep] = [
         `${format(peak)} GFLOP/s: a product within the first-level cache`,
@@ -130,7 +130,7 @@ export function rooflinePlot(series: readonly Series[]): string {
       )
     }
   })
-  // Those that matter most find their place first.
+  // Points with the largest share are labelled first.
   const labels = [...all[0]!.points]
     .sort((one, other) => other.share - one.share)
     .map((point) => label(point, x(point.intensity), y(point.rate), radius(point), taken))
@@ -145,13 +145,14 @@ export function rooflinePlot(series: readonly Series[]): string {
   )
 }
 
-/** A coordinate. */
+/** Formats a coordinate. */
 function n(value: number): string {
   return value.toFixed(1)
 }
 
 /**
- * Steps of a kind, whatever their shape, as one point: sums of work over sums of time and traffic.
+ * Merges steps of one kind, of any shape, into one point: sums of work over sums of time and
+ * traffic.
  */
 function byKind(points: readonly Point[]): Point[] {
   const kinds = new Map<string, Point[]>()
@@ -160,7 +161,7 @@ function byKind(points: readonly Point[]): Point[] {
     kinds.set(kind, [...(kinds.get(kind) ?? []), point])
   }
   return [...kinds].map(([label, same]) => {
-    // share stands for time, share·rate for work, share·rate / intensity for bytes
+    // share is proportional to time, share·rate to work, and share·rate / intensity to bytes
     const [share, work, bytes] = [
       ({ share }: Point) => share,
       ({ share, rate }: Point) => share * rate,
@@ -170,7 +171,10 @@ function byKind(points: readonly Point[]): Point[] {
   })
 }
 
-/** The nearest free place around a point, with a line back to it where that is not beside it. */
+/**
+ * Places the label of a point at the nearest free position. Draws a line to the point if the label
+ * is not beside it.
+ */
 function label({ label }: Point, cx: number, cy: number, radius: number, taken: Box[]): string {
   const width = label.length * LETTER + 4
   const overlaps = (box: Box) =>
@@ -209,7 +213,7 @@ function label({ label }: Point, cx: number, cy: number, radius: number, taken: 
   return ''
 }
 
-/** 1, 2 and 5 times powers of ten; only the powers where there would be many. */
+/** Returns ticks at 1, 2 and 5 times the powers of ten, or only at the powers if these are many. */
 function ticks(from: number, to: number): number[] {
   const found: number[] = []
   for (let power = Math.floor(Math.log10(from)); power <= Math.log10(to); power++) {

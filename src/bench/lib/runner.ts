@@ -1,4 +1,4 @@
-/** Runs of one step of a model, alone or in turn with another. */
+/** Runs one step of a model repeatedly, alone or alternating with another. */
 import type { Backend } from '../../backend/backend.ts'
 import type { Build } from '../../backend/wasm/builds.ts'
 import { WasmBackend } from '../../backend/wasm/wasm.ts'
@@ -8,14 +8,14 @@ import { median, time, warm } from './stats.ts'
 import { noise } from './weights.ts'
 
 /**
- * A run of one step again and again takes about this long, so that the copy of its input does not
- * count.
+ * Approximate duration of a run of one step. It is long enough for the copy of the input not to
+ * matter.
  */
 const RUN_MILLISECONDS = 20
 
 /**
- * Median milliseconds of one step each, sampled in turn, so that other work on the machine meets
- * both.
+ * Returns the median milliseconds of each of two steps. Their samples alternate, so that other work
+ * on the machine affects both.
  */
 export async function inTurn(
   one: Runner,
@@ -36,7 +36,8 @@ export async function inTurn(
 }
 
 /**
- * One step again and again, with noise for its first input and its weights, not on the first frame.
+ * Runs one step repeatedly, with noise as its first input and its weights. The frame is not the
+ * first one since a reset.
  */
 export class Runner {
   readonly step: Step
@@ -88,8 +89,8 @@ export class Runner {
   }
 
   /**
-   * Milliseconds of processor time of the step once: what other work on the machine takes does not
-   * count.
+   * Returns the CPU time of one run of the step in milliseconds. It excludes other work on the
+   * machine.
    */
   async sample(): Promise<number> {
     return (await time(this.#run)).cpu / this.#repeats

@@ -1,6 +1,6 @@
 /**
- * The value below which a share of the samples lies; of an even number, the mean of the two in the
- * middle.
+ * Returns the value below which a share of the samples lies. Between two samples, returns their
+ * mean.
  */
 export function quantile(samples: readonly number[], share: number): number {
   const sorted = [...samples].sort((one, other) => one - other)
@@ -9,7 +9,7 @@ export function quantile(samples: readonly number[], share: number): number {
   return low + (sorted[Math.ceil(at)]! - low) * (at - Math.floor(at))
 }
 
-/** The value in the middle. */
+/** Returns the median. */
 export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5)
 }
@@ -47,7 +47,7 @@ export function now(): Sample {
   return { wall, cpu: usage ? (usage.user + usage.system) / 1000 : wall }
 }
 
-/** Time since a reading of the clocks. */
+/** Returns the time since a reading of the clocks. */
 export function since(start: Sample): Sample {
   const { wall, cpu } = now()
   return { wall: wall - start.wall, cpu: cpu - start.cpu }

@@ -24,8 +24,9 @@ export function kindOf(step: Step): string {
 }
 
 /**
- * Arithmetic of a step, about: that of products, and for each element of the first output what the
- * formula of program.ts takes, a root or an exponential counted as one. A copy has none.
+ * Returns the approximate number of operations of a step: those of products, and for each element
+ * of the first output those of the formula. A root or an exponential counts as one. A copy has
+ * none.
  */
 export function arithmeticOf(step: Step): number {
   const elements = sizeOf(outputsOf(step)[0]!.shape)
@@ -47,7 +48,7 @@ export function arithmeticOf(step: Step): number {
   }
 }
 
-/** Bytes that a step has to read and write at least once. */
+/** Returns the bytes that a step must read and write at least. */
 export function trafficOf(step: Step): number {
   const tensor = (x: Tensor) => rowsOf(x) * columnsOf(x) * (x.buffer.dtype === 'u8' ? 1 : 4)
   return (

@@ -5,7 +5,7 @@ import type { Config } from '../../model/config.ts'
 import { parametersOf } from '../../model/weights.ts'
 import { sizeOf } from '../../program/program.ts'
 
-/** Uniform numbers in −1..1, the same for the same seed. */
+/** Returns a generator of uniform numbers in −1..1, the same for the same seed. */
 export function noise(seed: number): () => number {
   let state = Math.imul(seed + 1, 0x9e3779b1)
   return () => {
@@ -15,9 +15,9 @@ export function noise(seed: number): () => number {
 }
 
 /**
- * A checkpoint that is generated as it is read: every tensor of a configuration, with values spread
- * as after training, so that activations stay of order 1, gates do not saturate and the state
- * decays over some to some hundred frames.
+ * Returns a checkpoint with random values, generated when they are read. Their distribution is like
+ * that of a trained model: activations stay of order 1, gates do not saturate, and the state decays
+ * over some frames to some hundred frames.
  */
 export function randomCheckpoint(config: Config, seed: number): Reader {
   const tensors = new Map(
@@ -49,7 +49,7 @@ export function randomCheckpoint(config: Config, seed: number): Reader {
   }
 }
 
-/** Centre and largest distance from it of a parameter's values. */
+/** Returns the centre of a parameter's values and the largest distance from it. */
 function distribution(
   name: string,
   shape: readonly number[],
@@ -62,8 +62,8 @@ function distribution(
     return [name.includes('temporal_pre_norm') || name.includes('channel_pre_norm') ? 0 : 1, 0.2]
   if (role === 'bias' || role === 'b') return [0, 0.1]
   if (role === 'cls' || role === 'pos_embedding') return [0, 0.5]
-  // √3 over the root of the inputs keeps the variance of a product with uniform weights; what adds
-  // to the residual gets less.
+  // √3 over the root of the number of inputs keeps the variance of a product with uniform weights.
+  // Weights of products that are added to the residual are smaller.
   const joins = /linear_out|MultiHeadDotProductAttention_0\/out|Dense_1|ffw_down/.test(name)
   const inputs = name.includes('rg_lru')
     ? lruWidth / numHeads
@@ -73,7 +73,7 @@ function distribution(
   return [0, Math.sqrt(3 / inputs) * (joins ? Math.sqrt(1 / depth) : 1)]
 }
 
-/** A checkpoint as a .safetensors file in memory. */
+/** Returns a checkpoint as a .safetensors file in memory. */
 export async function checkpointBytes(checkpoint: Reader): Promise<Uint8Array> {
   const parts: Uint8Array<ArrayBuffer>[] = []
   const tensors = [...checkpoint.tensors.values()].map(({ name, shape }) => ({

@@ -25,7 +25,7 @@ export function announce(
   if (!/^(127\.|::1$)/.test(address) && !options.quiet) {
     note(
       options.token === undefined
-        ? `warning: everybody who reaches ${address} can use this server; ` +
+        ? `warning: everybody who can reach ${address} can use this server; ` +
             'it asks for no password ' +
             'and does not encrypt'
         : `warning: the connection to ${address} is not encrypted; use a proxy with TLS, ` +

@@ -10,7 +10,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { TrecvitError } from '../../base/error.ts'
 import { quote } from '../../base/quote.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
-import { EngineError, Health } from './health.ts'
+import { Health, UnavailableError } from './health.ts'
 import { allowHosts } from './hosts.ts'
 import { Metrics } from './metrics.ts'
 import { listRoutes, openApi } from './openApi.ts'
@@ -163,7 +163,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   app.notFound((c) =>
     c.json(
       {
-        error: `There is nothing at ${c.req.path}; "/openapi.json" tells what there is`,
+        error: `There is nothing at ${c.req.path}; "/openapi.json" lists the routes`,
       },
       404,
     ),
@@ -214,7 +214,8 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
 
   function refuse(c: Context, error: unknown): Response {
     if (error instanceof TrecvitError) return c.json({ error: error.message }, 400)
-    if (error instanceof EngineError) return c.json({ error: error.message }, 503, HEADERS[503])
+    if (error instanceof UnavailableError)
+      return c.json({ error: error.message }, 503, HEADERS[503])
     if (error instanceof HTTPException) {
       const status = error.status as ContentfulStatusCode
       return c.json({ error: error.message }, status, HEADERS[status] ?? {})

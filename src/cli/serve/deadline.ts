@@ -11,7 +11,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
  */
 export class Deadline implements Disposable {
   readonly signal: AbortSignal
-  readonly #late = new Error('The time is over')
+  readonly #late = new Error('The request timed out')
   readonly #end: () => void
 
   /** @param disconnected aborted when the client disconnects */

@@ -163,7 +163,8 @@ function readOpening(message: string | Uint8Array, config: Config, maxFrame: num
   }
   if (resume && wanted !== undefined)
     throw new TrecvitError(
-      '"average" cannot be given with "resume": the stream goes on as it was begun',
+      '"average" cannot be given with "resume": the stream continues with the average of its ' +
+        'snapshot',
     )
   return { size: sizeOfFrames(width, height, maxFrame), average, topK, resume, live }
 }

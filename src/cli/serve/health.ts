@@ -20,7 +20,7 @@ const FRESH = 5000
 const TIMEOUT = 5000
 
 /** Error of the server for a valid input: a device was lost, or memory is exhausted. */
-export class EngineError extends Error {}
+export class UnavailableError extends Error {}
 
 export class Health {
   readonly #model: TRecViT
@@ -35,7 +35,7 @@ export class Health {
   /**
    * Waits for work of the model with a valid input, and records the outcome.
    * @param signal aborted when the client cancels the work; that says nothing about the model
-   * @throws EngineError if the model failed
+   * @throws UnavailableError if the model failed
    */
   async watch<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
@@ -45,7 +45,9 @@ export class Health {
     } catch (error) {
       if (signal?.aborted) throw error
       this.#failure = error instanceof Error ? error.message : String(error)
-      throw error instanceof TrecvitError ? new EngineError(error.message, { cause: error }) : error
+      throw error instanceof TrecvitError
+        ? new UnavailableError(error.message, { cause: error })
+        : error
     }
   }
 

@@ -95,8 +95,8 @@ export async function listen(
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     const reasons: Record<string, string> = {
       EADDRINUSE:
-        'another program listens there already; give another "--port", or 0 for one that is free',
-      EACCES: 'this user may not; give a "--port" of 1024 or more',
+        'another program already listens there; give another "--port", or 0 for one that is free',
+      EACCES: 'this user is not allowed to; give a "--port" of 1024 or more',
     }
     const reason =
       reasons[error.code ?? ''] ??

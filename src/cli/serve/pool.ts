@@ -3,7 +3,7 @@
  */
 import { TrecvitError } from '../../base/error.ts'
 import { availableThreads } from '../../platform/worker.ts'
-import { EngineError } from './health.ts'
+import { UnavailableError } from './health.ts'
 import type { Tasks } from './tasks.ts'
 import { Threads } from './threads.ts'
 
@@ -31,7 +31,8 @@ export function openPool(limits: PoolLimits, onError: (error: unknown) => void):
   const threads = new Threads(Math.min(THREADS, availableThreads()), onError)
 
   async function run<T>(name: string, task: unknown, bytes: Uint8Array<ArrayBuffer>): Promise<T> {
-    if (threads.waiting >= limits.waiting) throw new EngineError('Too many frames wait; try again')
+    if (threads.waiting >= limits.waiting)
+      throw new UnavailableError('Too many frames wait; try again')
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(), limits.timeout)
     const options = { name, transferList: [bytes.buffer], signal: late.signal }

@@ -119,7 +119,7 @@ export function modelRoutes(server: ModelRoutes): Hono<ModelEnv> {
       const body = await deadline.unless(
         readBody(c.req.raw, maxBody, deadline.signal),
         408,
-        `The body expected to be there within ${seconds} s, but was not`,
+        `The body was not received within ${seconds} s`,
       )
       const { parse } = body.length <= SMALL ? ownTasks : tasks
       const jsonHeader = c.req.header(JSON_LENGTH)
@@ -158,7 +158,7 @@ export function modelRoutes(server: ModelRoutes): Hono<ModelEnv> {
           return result
         }),
         504,
-        `The video expected to be there and answered within ${seconds} s, but was not; ` +
+        `The video was not received and answered within ${seconds} s; ` +
           'send a shorter one or a "stride", or start the server with a larger "--timeout"',
       )
       return c.json({ model_name: name, ...answer })

@@ -18,7 +18,7 @@ import type { WebSocket } from 'ws'
 import { TrecvitError } from '../../base/error.ts'
 import { yieldToEventLoop } from '../../platform/platform.ts'
 import { type Channel, TooLarge } from './follow.ts'
-import { EngineError } from './health.ts'
+import { UnavailableError } from './health.ts'
 import type { ReadAhead } from './readAhead.ts'
 
 /** Largest number of waiting messages of one socket. */
@@ -31,8 +31,7 @@ const CLOSE_TIMEOUT = 1000
 const CODE = { done: 1000, shutdown: 1001, policy: 1008, tooLarge: 1009, internal: 1011 } as const
 
 /** Message to the client about an unhandled error. Details are only in the log. */
-export const UNEXPECTED =
-  'Something unexpected went wrong; the server has said more on its standard error'
+export const UNEXPECTED = 'Unexpected error; the server printed details to its standard error'
 
 function codeOf(error: unknown): number {
   if (error instanceof TooLarge) return CODE.tooLarge
@@ -83,7 +82,7 @@ export class Socket {
         await work(this.#channel())
         await this.#close(this.#end === 'shutdown' ? CODE.shutdown : CODE.done)
       } catch (error) {
-        const known = error instanceof TrecvitError || error instanceof EngineError
+        const known = error instanceof TrecvitError || error instanceof UnavailableError
         if (!known && this.#webSocket.readyState === this.#webSocket.OPEN) onError(error)
         const message = known ? error.message : UNEXPECTED
         await this.#send(JSON.stringify({ error: message })).catch(() => {})

@@ -135,14 +135,14 @@ function framesOf(
           `got ${shown(bytes)}`,
       )
     if (behind !== bytes)
-      throw new TrecvitError(`The body expected ${bytes} bytes behind its JSON, got ${behind}`)
+      throw new TrecvitError(`The body expected ${bytes} bytes after its JSON, got ${behind}`)
   } else {
     if (!Array.isArray(data))
       throw new TrecvitError(
         `"data" of "frames" expected a list of ${size} numbers, got ${shown(data)}`,
       )
     if (behind !== 0)
-      throw new TrecvitError(`The body expected nothing behind its JSON, got ${behind} bytes`)
+      throw new TrecvitError(`The body expected nothing after its JSON, got ${behind} bytes`)
     if (!Array.isArray(data[0]) ? data.length !== size : size > split)
       throw new TrecvitError(
         `"data" of "frames" expected ${size} numbers for shape [${shape}], ` +

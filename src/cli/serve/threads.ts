@@ -3,7 +3,7 @@
  */
 import { Piscina } from 'piscina'
 import { serveWorker } from '../../files.ts'
-import { EngineError } from './health.ts'
+import { UnavailableError } from './health.ts'
 import type { Outcome } from './worker.ts'
 
 /** Milliseconds without a task after which a thread ends. */
@@ -44,14 +44,14 @@ export class Threads {
 
   /**
    * Runs a task.
-   * @throws EngineError if the thread fails or is ended
+   * @throws UnavailableError if the thread fails or is ended
    */
   async run<T>(task: unknown, options: TaskOptions): Promise<Outcome<T>> {
     this.#restart()
     const work = this.#pool.run(task, options as never) as Promise<Outcome<T>>
     return work.catch((cause: unknown) => {
       this.#restart()
-      throw new EngineError('The thread that prepares frames failed; try again', { cause })
+      throw new UnavailableError('The thread that prepares frames failed; try again', { cause })
     })
   }
 
