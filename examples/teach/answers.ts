@@ -71,8 +71,10 @@ export class Answers {
   }
 
   show({ probs }: Extract<Reply, { type: 'frame' }>): void {
+    // There is no answer before a full window: that of another source must not stay.
+    if (!probs) return this.clear()
     // An answer may still be that of an earlier head.
-    if (!probs || probs.length !== this.#rows.length) return
+    if (probs.length !== this.#rows.length) return
     let best = 0
     for (const [index, prob] of probs.entries()) {
       if (prob > probs[best]!) best = index

@@ -59,7 +59,7 @@ export class Encoder {
       backend === 'webgpu' ? 'WebGPU' : `CPU, ${threads === 1 ? '1 thread' : `${threads} threads`}`
     return (
       `${imageSize.join('×')} pixels, ${depth} layers of ${width} channels, on the ${device}; ` +
-      `${this.rate} frames a second`
+      `${this.rate === 1 ? '1 frame' : `${this.rate} frames`} a second`
     )
   }
 

@@ -140,6 +140,7 @@ function play(file: File): void {
   recorder.off()
   answers.clear()
   element('fileName').textContent = file.name
+  element('openFile').classList.add('chosen')
   send({ type: 'play', file })
 }
 

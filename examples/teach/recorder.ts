@@ -42,6 +42,8 @@ export class Recorder {
     hideMessage()
     if (!(await this.#live.start('camera', () => this.rate))) return false
     this.#isOn = true
+    element('fileName').textContent = 'Clip'
+    element('openFile').classList.remove('chosen')
     this.#send({ type: 'live', on: true })
     this.#show()
     return true

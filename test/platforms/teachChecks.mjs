@@ -119,6 +119,7 @@ export const clipChecks = {
     ]) {
       await page.setInputFiles('#file', file)
       await recognised(page, label)
+      await until(page, () => document.getElementById('openFile').className.includes('chosen'))
     }
   },
   async 'a reload keeps actions, recordings and what was learned'(page) {
@@ -213,6 +214,22 @@ export const cameraChecks = {
       assert.equal(top[0].label, label)
       assert(top[0].prob > 0.8)
     }
+  },
+  async 'the answer of a clip does not stay when the next one begins'(page) {
+    await page.evaluate(() => {
+      globalThis.captions = []
+      new MutationObserver(() => {
+        const { hidden } = document.getElementById('caption')
+        globalThis.captions.push(hidden ? '' : document.getElementById('captionLabel').textContent)
+      }).observe(document.getElementById('caption'), { attributes: true })
+    })
+    await page.setInputFiles('#file', tilted)
+    await recognised(page, 'up and down')
+    await page.setInputFiles('#file', panned)
+    await recognised(page, 'sideways')
+    const captions = await page.evaluate(() => globalThis.captions)
+    assert(captions.includes(''), `the captions were ${captions}`)
+    assert.notEqual(captions[captions.indexOf('sideways') - 1], 'up and down')
   },
   async 'a clip that is dropped on a third action is learned without being asked'(page) {
     await page.click('#add')
