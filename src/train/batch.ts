@@ -90,7 +90,9 @@ export function partsOf(
       const size = { b: videos.length, t, continues: !!states?.[videos[0]!] }
       parts.push({
         key: `${from} ${size.b} ${t}${size.continues ? ' continued' : ''}`,
-        record: (use) => recordClassifierStep(training, size, from, use),
+        size,
+        record: (use, { b, recompute } = { b: size.b, recompute: training.recompute ?? 'none' }) =>
+          recordClassifierStep({ ...training, recompute }, { ...size, b }, from, use),
         inputs: { [from]: take(input, b, videos), targets: take(targets, b, videos) },
         ...(states && chunkOf(states, videos)),
       })
@@ -102,10 +104,10 @@ export function partsOf(
 }
 
 /** Returns the states of some videos before a chunk, and what keeps those after it. */
-function chunkOf(states: VideoStates, videos: readonly number[]): Pick<Part, 'chunk' | 'keep'> {
+function chunkOf(states: VideoStates, videos: readonly number[]): Pick<Part, 'before' | 'keep'> {
   const before = videos.map((video) => states[video]).filter((state) => !!state)
   return {
-    chunk: { before: before.length ? joinVideos(before) : null },
+    ...(before.length > 0 && { before: joinVideos(before) }),
     keep(after) {
       for (const [index, state] of splitVideos(after, videos.length).entries())
         states[videos[index]!] = state

@@ -2,6 +2,7 @@ import type { Backend, Inputs, Replay, StreamState } from '../backend/backend.ts
 import { Lru } from '../base/lru.ts'
 import { outputsOf, type Program, type Weight } from '../program/program.ts'
 import { type Carried, carriedInputs, statesAfter, statesBefore } from './carried.ts'
+import { bytesOfProgram, checkMemory, type Shrinkable } from './memory.ts'
 import { recordValues } from './program.ts'
 
 /** A program on the device, with the states of its clips. */
@@ -18,8 +19,15 @@ export interface Run {
   /** Records the program, if it is not prepared. */
   readonly record: () => Program
   readonly inputs: Inputs
-  /** Set for chunks of videos: their states before it, or null if they begin with it. */
-  readonly chunk?: { readonly before: Carried | null }
+  /**
+   * States of the videos before the frames, or that they are those after the last run of this
+   * program. By default every video begins anew.
+   */
+  readonly before?: Carried | 'kept'
+  /** Whether the result has the states after the frames. */
+  readonly wantsStates?: boolean
+  /** Programs that take less memory, for the error if there is too little. */
+  readonly shrinkable?: Shrinkable
 }
 
 /** Outputs of a program by name. */
@@ -28,7 +36,7 @@ export type Outputs = Readonly<Record<string, Float32Array>>
 /** Result of a run. */
 export interface RunResult {
   readonly outputs: Outputs
-  /** The states after a chunk, or null. */
+  /** The states after the frames, if they are wanted. */
   readonly after: Carried | null
 }
 
@@ -41,37 +49,49 @@ const MOST_PROGRAMS = 4
  */
 export class TrainingDevice {
   readonly backend: Backend
+  readonly #maxBytes: number
+  /** Bytes of programs besides the weights. */
+  readonly #room: number
+  /** Bytes of the prepared programs. */
+  #held = 0
   readonly #prepared = new Lru<string, Promise<Prepared>>(MOST_PROGRAMS, (prepared) => {
-    prepared.then(free, () => {})
+    prepared.then(
+      (one) => {
+        this.#held -= bytesOfProgram(one.program, this.backend.device)
+        free(one)
+      },
+      () => {},
+    )
   })
 
-  /** @param backend is owned by the device from now on */
-  constructor(backend: Backend) {
+  /**
+   * @param backend is owned by the device from now on
+   * @param maxBytes that weights and programs may take together
+   * @param weightBytes of the weights
+   */
+  constructor(backend: Backend, maxBytes: number = Infinity, weightBytes: number = 0) {
     this.backend = backend
+    this.#maxBytes = maxBytes
+    this.#room = maxBytes - weightBytes
   }
 
   /**
-   * Runs a program. Without a chunk, every clip begins from empty states.
-   * @throws TrecvitError if its activations do not fit
+   * Runs a program.
+   * @throws TrecvitError if its activations do not fit, with what would
    */
   async run(run: Run): Promise<RunResult> {
     const { replay, program, state, inputs, frame } = await this.#begin(run)
     const outputs = await replay.run(state, frame, inputs)
-    return { outputs, after: run.chunk ? statesAfter(program, await state.read()) : null }
+    return { outputs, after: run.wantsStates ? statesAfter(program, await state.read()) : null }
   }
 
-  /**
-   * Runs a program again, and returns the name of the first tensor with a value that is not finite:
-   * an input, or the output of a step. Null if there is none.
-   */
-  async firstNotFinite(run: Run): Promise<string | null> {
-    const { replay, program, state, inputs, frame } = await this.#begin(run)
-    let found = Object.keys(program.inputs).find((name) => !areFinite(inputs[name]!)) ?? null
-    await replay.run(state, frame, inputs, async (step, _, read) => {
-      for (const output of outputsOf(step))
-        if (found === null && !areFinite(await read(output))) found = output.buffer.name
-    })
-    return found
+  /** Runs programs again, and names the first tensor with a value that is not finite. */
+  async whyNotFinite(runs: readonly Run[]): Promise<string> {
+    for (const run of runs) {
+      const name = await this.#firstNotFinite(run)
+      if (name) return `the first tensor that is not finite is "${name}"`
+    }
+    return 'all tensors are finite, but the sum of the losses is not'
   }
 
   /** Returns the values of a weight, [blocks·rows, columns]. */
@@ -84,21 +104,45 @@ export class TrainingDevice {
     }
   }
 
+  /** Returns the name of an input or of the output of a step, or null. */
+  async #firstNotFinite(run: Run): Promise<string | null> {
+    const { replay, program, state, inputs, frame } = await this.#begin(run)
+    let found = Object.keys(program.inputs).find((name) => !areFinite(inputs[name]!)) ?? null
+    await replay.run(state, frame, inputs, async (step, _, read) => {
+      for (const output of outputsOf(step))
+        if (found === null && !areFinite(await read(output))) found = output.buffer.name
+    })
+    return found
+  }
+
   /** Prepares a program and its states. */
-  async #begin({ key, record, inputs, chunk }: Run) {
-    const promise = this.#prepared.get(key, () => this.#prepare(record()))
+  async #begin({ key, record, inputs, before, shrinkable }: Run) {
+    const promise = this.#prepared.get(key, () => this.#admit(record(), shrinkable))
     // A program that did not fit may fit later.
     promise.catch(() => this.#prepared.delete(key, promise))
     const prepared = await promise
     const { program, state } = prepared
-    const before = chunk?.before
+    // Kernels only distinguish frame 0, which begins a video, from all others.
+    if (before === 'kept') return { ...prepared, inputs, frame: 1 }
     if (!before) {
       await state.clear()
       return { ...prepared, inputs, frame: 0 }
     }
     await state.write(statesBefore(program, before))
-    // Kernels only distinguish frame 0, which begins a video, from all others.
     return { ...prepared, inputs: { ...inputs, ...carriedInputs(program, before) }, frame: 1 }
+  }
+
+  /** Prepares a program, in place of all others if it does not fit beside them. */
+  async #admit(program: Program, shrinkable: Shrinkable | undefined): Promise<Prepared> {
+    const { device } = this.backend
+    checkMemory(program, device, this.#room, this.#maxBytes, shrinkable)
+    const bytes = bytesOfProgram(program, device)
+    if (this.#held + bytes > this.#room) this.#prepared.clear()
+    // What was dropped is freed in turns of its own.
+    await Promise.resolve()
+    const prepared = await this.#prepare(program)
+    this.#held += bytes
+    return prepared
   }
 
   async #prepare(program: Program): Promise<Prepared> {

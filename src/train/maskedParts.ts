@@ -46,7 +46,9 @@ export function maskedPartsOf(
       const numbers = target.length / own.masked.length
       return {
         key: `${size.b} ${t} ${v}`,
-        record: (use) => recordMaskedStep(training, size, use),
+        size,
+        record: (use, { b, recompute } = { b: size.b, recompute: training.recompute ?? 'none' }) =>
+          recordMaskedStep({ ...training, recompute }, { ...size, b }, use),
         inputs: { ...own, target, weight: lossWeights(loss, own.masked, count, numbers) },
       }
     }),

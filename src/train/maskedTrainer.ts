@@ -115,11 +115,14 @@ export class MaskedTrainer {
   }: MaskedBatch): Promise<NdArray<Float32Array>> {
     const { size, inputs } = maskedInputs(this.config, { frames, visible })
     const { b, t, v } = size
-    const { prediction } = await this.#optimizer.run({
-      key: `predict ${b} ${t} ${v}`,
-      record: () => recordMaskedPrediction(this.#training, size),
-      inputs,
-    })
+    const [outputs] = await this.#optimizer.run([
+      {
+        key: `predict ${b} ${t} ${v}`,
+        record: () => recordMaskedPrediction(this.#training, size),
+        inputs,
+      },
+    ])
+    const { prediction } = outputs!
     const g = patchesOf(this.config)
     return { data: prediction!, shape: [b, t, g, prediction!.length / (b * t * g)] }
   }

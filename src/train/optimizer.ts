@@ -2,8 +2,8 @@ import { TrecvitError } from '../base/error.ts'
 import { Turns } from '../base/turns.ts'
 import { sizeOf, type Weight } from '../program/program.ts'
 import { ratesOf } from './adam.ts'
-import { openTrainingCpu } from './cpu.ts'
-import { type Outputs, type Run, type RunResult, TrainingDevice } from './device.ts'
+import type { Outputs, Run, RunResult, TrainingDevice } from './device.ts'
+import { openDevice } from './openDevice.ts'
 import type { OptimizerOptions } from './options.ts'
 import { type Part, runsOf } from './parts.ts'
 import { learningRate } from './schedule.ts'
@@ -12,7 +12,6 @@ import { recordSummedUpdate } from './update.ts'
 import {
   averagesOf,
   beside,
-  deviceWeights,
   isTrained,
   type Parameters,
   savedWeights,
@@ -76,16 +75,13 @@ export class Optimizer {
           `Parameter "${name}" expected ${sizeOf(shape)} values, got ${got ?? 'none'}`,
         )
     }
-    const { trains = () => true, open = (all) => openTrainingCpu(all, 'simd', options) } = options
+    const { trains = () => true, recompute = 'none', ema } = options
     const trained = weights.copied.filter((weight) => isTrained(weight, trains))
     if (trained.length === 0)
       throw new TrecvitError('"trains" expected at least one parameter to train, got none')
-    const { recompute = 'none', ema } = options
     const training = { weights, trained, recompute, averages: ema !== undefined }
-    const backend = await open(deviceWeights(training))
-    writeParameters(backend, [...weights.copied, ...weights.derived], parameters)
-    if (training.averages) writeParameters(backend, averagesOf(training), parameters)
-    return new Optimizer(new TrainingDevice(backend), training, parameters, options)
+    const device = await openDevice(training, parameters, options)
+    return new Optimizer(device, training, parameters, options)
   }
 
   /** Number of updates so far. */
@@ -95,22 +91,26 @@ export class Optimizer {
 
   /**
    * Makes one update. With several parts, the gradients of all are added up first.
-   * @param plan returns the parts. Called with the updates so far
+   * @param plan returns the parts. Called with the updates so far, and with what runs programs that
+   * change no weight
    * @returns the result, and the outputs of each part
    * @throws TrecvitError if the loss or a gradient is not finite; the weights are then unchanged
    */
   async update(
-    plan: (steps: number) => readonly Part[],
+    plan: (
+      steps: number,
+      run: (runs: readonly Run[]) => Promise<Outputs[]>,
+    ) => readonly Part[] | Promise<readonly Part[]>,
   ): Promise<{ readonly result: UpdateResult; readonly outputs: readonly Outputs[] }> {
     return this.#take(async () => {
-      const parts = plan(this.#steps)
+      const parts = await plan(this.#steps, (runs) => this.#run(runs))
       const rate = learningRate(this.#options.schedule, this.#steps)
       const { ema = 0 } = this.#options
       const rates = {
         ...ratesOf(this.#options, rate, this.#steps + 1),
         averaging: Float32Array.of(ema, 1 - Math.fround(ema)),
       }
-      const runs = runsOf(parts, rates)
+      const runs = runsOf(parts, rates, this.training)
       const results: RunResult[] = []
       for (const run of runs) results.push(await this.#device.run(run))
       const outputs = results.map((result) => result.outputs)
@@ -123,12 +123,13 @@ export class Optimizer {
         outputs.push((await this.#device.run(runs.at(-1)!)).outputs)
       }
       const gradientNorm = outputs.at(-1)!['norm']?.[0] ?? NaN
-      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
+      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+        const why = await this.#device.whyNotFinite(runs)
         throw new TrecvitError(
           `Step ${this.#steps + 1} expected a finite loss and gradient, got loss ${loss} and ` +
-            `gradient norm ${gradientNorm}; ${await this.#firstNotFinite(runs)}; the weights are ` +
-            'unchanged',
+            `gradient norm ${gradientNorm}; ${why}; the weights are unchanged`,
         )
+      }
       this.#refresh(outputs.at(-1)!)
       this.#steps++
       parts.forEach(({ keep }, index) => keep?.(results[index]!.after!))
@@ -138,13 +139,11 @@ export class Optimizer {
   }
 
   /**
-   * Runs a program that changes no weight. It reads the averages of weights, if there are some.
+   * Runs programs that change no weight, one after the other. They read the averages of weights, if
+   * there are some.
    */
-  run(run: Run): Promise<Outputs> {
-    return this.#take(async () => {
-      await this.#refreshAverages()
-      return (await this.#device.run(run)).outputs
-    })
+  run(runs: readonly Run[]): Promise<Outputs[]> {
+    return this.#take(() => this.#run(runs))
   }
 
   /**
@@ -201,13 +200,11 @@ export class Optimizer {
     return savedWeights(this.training)
   }
 
-  /** Names the first tensor that is not finite, in the order of the programs. */
-  async #firstNotFinite(runs: readonly Run[]): Promise<string> {
-    for (const run of runs) {
-      const name = await this.#device.firstNotFinite(run)
-      if (name) return `the first tensor that is not finite is "${name}"`
-    }
-    return 'all tensors are finite, but the sum of the losses is not'
+  async #run(runs: readonly Run[]): Promise<Outputs[]> {
+    await this.#refreshAverages()
+    const outputs: Outputs[] = []
+    for (const run of runs) outputs.push((await this.#device.run(run)).outputs)
+    return outputs
   }
 
   async #parameters(averaged: boolean): Promise<Map<string, Float32Array>> {

@@ -37,6 +37,12 @@ export interface OptimizerOptions
    * exports comes from the averages then. By default there are none.
    */
   readonly ema?: number
+  /**
+   * Largest memory of weights, moments and activations, in bytes. It is known before it is
+   * allocated: a step that would need more is refused, with what would fit. By default the 4 GiB
+   * of WebAssembly, or with `open` no limit.
+   */
+  readonly maxBytes?: number
   /** Opens the device with some weights; the CPU by default. */
   readonly open?: (weights: readonly Weight[]) => Promise<Backend>
 }
@@ -61,6 +67,7 @@ const OPTIMIZER: OptionNames<OptimizerOptions> = {
   recompute: 1,
   microBatch: 1,
   ema: 1,
+  maxBytes: 1,
   open: 1,
   beta1: 1,
   beta2: 1,
@@ -98,8 +105,10 @@ export function checkMaskedOptions(options: MaskedTrainerOptions): void {
 
 function checkOptimizerOptions(options: OptimizerOptions): void {
   ratesOf(options, learningRate(options.schedule, 0), 1)
-  const { recompute = 'none', microBatch = 1, ema = 0 } = options
+  const { recompute = 'none', microBatch = 1, ema = 0, maxBytes = 1 } = options
   checkCount('microBatch', microBatch)
+  if (!(maxBytes > 0))
+    throw new TrecvitError(`"maxBytes" expected a positive number, got ${describe(maxBytes)}`)
   if (!(ema >= 0 && ema < 1))
     throw new TrecvitError(`"ema" expected a number from 0 to below 1, got ${describe(ema)}`)
   if (recompute !== 'none' && recompute !== 'layer')

@@ -2,13 +2,19 @@
 import type { Program } from '../program/program.ts'
 import type { Carried } from './carried.ts'
 import type { Outputs, Run } from './device.ts'
+import type { Variant } from './memory.ts'
 import type { Use } from './update.ts'
+import type { Training } from './weights.ts'
 
 /** Clips that are computed together. */
-export interface Part extends Omit<Run, 'record'> {
-  /** Records the program, with the output `loss`. */
-  readonly record: (use: Use) => Program
-  /** Called with the states after a chunk, if the update succeeds. */
+export interface Part extends Pick<Run, 'key' | 'inputs'> {
+  /** States of videos that the clips continue. */
+  readonly before?: Carried
+  /** Size of the clips. */
+  readonly size: { readonly b: number; readonly t: number }
+  /** Records the program, with the output `loss`, or that for another number of clips. */
+  readonly record: (use: Use, variant?: Variant) => Program
+  /** Called with the states after the clips, if the update succeeds. */
   readonly keep?: (after: Carried) => void
 }
 
@@ -17,15 +23,21 @@ export interface Part extends Omit<Run, 'record'> {
  * adds its gradients to those of the others.
  * @param rates inputs of an update
  */
-export function runsOf(parts: readonly Part[], rates: Outputs): Run[] {
-  return parts.map(({ key, record, inputs, chunk }, index) => {
+export function runsOf(
+  parts: readonly Part[],
+  rates: Outputs,
+  { recompute }: Required<Training>,
+): Run[] {
+  return parts.map(({ key, record, inputs, before, keep, size: { b, t } }, index) => {
     const use = parts.length === 1 ? 'update' : 'add'
     const adding = Float32Array.of(index && 1, 1)
     return {
       key: `${use} ${key}`,
       record: () => record(use),
       inputs: { ...inputs, ...(use === 'add' ? { adding } : rates) },
-      ...(chunk && { chunk }),
+      ...(before && { before }),
+      wantsStates: keep !== undefined,
+      shrinkable: { now: { b, recompute }, t, record: (variant) => record(use, variant) },
     }
   })
 }

@@ -14,9 +14,10 @@ import {
 } from './batch.ts'
 import { encodeCheckpoint } from './checkpoint.ts'
 import { type Evaluation, evaluate, type FitOptions, type Progress, run } from './fit.ts'
+import { headInputsOf, withFeatures } from './headInputs.ts'
 import { Optimizer } from './optimizer.ts'
 import { checkTrainerOptions, type TrainerOptions } from './options.ts'
-import { type ClassifierTraining, recordClassifier, recordHeadInputs } from './program.ts'
+import { type ClassifierTraining, recordClassifier } from './program.ts'
 import type { Sample } from './samples.ts'
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts'
 import { TrainingStream } from './stream.ts'
@@ -101,12 +102,14 @@ export class Trainer {
    */
   async classify(clips: Clips): Promise<NdArray<Float32Array>> {
     const { b, t, from, input } = checkClips(this.config, clips)
-    const { logits } = await this.#optimizer.run({
-      key: `classify ${from} ${b} ${t}`,
-      record: () => recordClassifier(this.#training, { b, t }, from),
-      inputs: { [from]: input },
-    })
-    return { data: logits!, shape: [b, this.config.numClasses] }
+    const [outputs] = await this.#optimizer.run([
+      {
+        key: `classify ${from} ${b} ${t}`,
+        record: () => recordClassifier(this.#training, { b, t }, from),
+        inputs: { [from]: input },
+      },
+    ])
+    return { data: outputs!['logits']!, shape: [b, this.config.numClasses] }
   }
 
   /**
@@ -115,14 +118,8 @@ export class Trainer {
    * @param frames [b, t, H, W, 3], bytes
    * @throws TrecvitError if the clips do not fit the model
    */
-  async features(frames: NdArray<Uint8Array>): Promise<NdArray<Float32Array>> {
-    const { b, t, input } = checkClips(this.config, { frames })
-    const outputs = await this.#optimizer.run({
-      key: `features ${b} ${t}`,
-      record: () => recordHeadInputs(this.#training, { b, t }),
-      inputs: { pixels: input },
-    })
-    return { data: outputs['head_input']!, shape: [b, t, this.config.width] }
+  features(frames: NdArray<Uint8Array>): Promise<NdArray<Float32Array>> {
+    return headInputsOf(this.#training, frames, (runs) => this.#optimizer.run(runs))
   }
 
   /**
@@ -210,9 +207,11 @@ export class Trainer {
       throw new TrecvitError('"features" expected a trainer of the head alone; give "frames"')
     const { labelSmoothing, microBatch } = this.#options
     let indices: number[][] = []
-    const { result, outputs } = await this.#optimizer.update(() => {
+    const { result, outputs } = await this.#optimizer.update(async (_, run) => {
+      const isFrozen = this.trainsHeadOnly && !states
+      const given = isFrozen ? await withFeatures(this.#training, batches, run) : batches
       const options = { labelSmoothing, microBatch, ...(states && { states }) }
-      const { parts, clips } = partsOf(this.#training, batches, options)
+      const { parts, clips } = partsOf(this.#training, given, options)
       indices = clips
       return parts
     })

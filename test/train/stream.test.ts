@@ -69,7 +69,10 @@ describe.each([...trainingBackends, trainingTeam])('$name', (backend) => {
         const size = { b, t: 3, continues: before !== null }
         const record = () => recordClassifierStep({ config, ...training }, size, 'pixels', 'return')
         const inputs = { pixels: chunk(from, from + 3).data, targets }
-        return device.run({ key: `${from}`, record, inputs, chunk: { before } })
+        return device.run({
+          ...{ key: `${from}`, record, inputs, wantsStates: true },
+          ...(before && { before }),
+        })
       }
       const { after } = await run(0, null)
       for (const [name, values] of after!) {
