@@ -72,7 +72,7 @@ export class StreamLearner {
     const firsts = new Float32Array(b * t * c)
     for (let i = 0; i < b; i++) setTarget(firsts.subarray(i * t * c, (i * t + 1) * c), 0, FIRST / b)
     const part = {
-      key: `stream ${b} ${t}`,
+      ...{ key: `stream ${b} ${t}`, size: { b, t } },
       record: (use: Use) => recordStreamStep(this.#config, this.#optimizer.training, b, t, use),
       inputs: { pixels, targets, firsts },
     }
