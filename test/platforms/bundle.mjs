@@ -35,11 +35,11 @@ const ALL = [
  * their files
  * @param options.tests stems of files in test/
  * @param options.seconds after which a test has failed
- * @param options.quickGpu leaves out the tests that are slow on a software GPU
+ * @param options.tags expression of vitest for the tags of the tests to run
  */
 export async function bundleTests(
   outfile,
-  { page = false, tests = ALL, seconds = 240, quickGpu = false } = {},
+  { page = false, tests = ALL, seconds = 240, tags = '' } = {},
 ) {
   await mkdir(dirname(outfile), { recursive: true })
   await build({
@@ -48,7 +48,8 @@ export async function bundleTests(
         page
           ? 'globalThis.run = run'
           : `
-        const { passed, failed, skipped } = await run(console.log, ${seconds * 1000}, ${quickGpu})
+        const options = ${JSON.stringify([seconds * 1000, tags])}
+        const { passed, failed, skipped } = await run(console.log, ...options)
         console.log('outcome', JSON.stringify({ passed, failed, skipped }))
         globalThis.process?.exit(failed ? 1 : 0)`
       }`,

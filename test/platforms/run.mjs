@@ -2,11 +2,12 @@
  * Runs the tests that need neither files nor processes, in any runtime; they are bundled once, with
  * the parts of vitest that run anywhere.
  *
- *     node test/platforms/run.mjs [--quick-gpu] <runtime> [test…]
+ *     node test/platforms/run.mjs [--tags EXPRESSION] <runtime> [test…]
  *
  * runtime: `chromium` or `firefox` (browsers.mjs; needs npm install --prefix test/platforms), or a
  * command that runs a module, like `node`, `bun` or `deno run -A` in quotes. Tests are stems of
- * files in test/; by default all. --quick-gpu skips the tests with the tags slow and gpu.
+ * files in test/; by default all. EXPRESSION chooses tests by their tags, as vitest does, for
+ * example '!(slow && gpu)'.
  * The GPU is the one that VK_DRIVER_FILES names; with GPU=required a test that is skipped counts as
  * failed. Ends with `N passed, N failed`.
  */
@@ -20,15 +21,16 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const TEST = 240
 const RUN = 1800
 
-const quickGpu = process.argv[2] === '--quick-gpu'
-const [runtime, ...only] = process.argv.slice(quickGpu ? 3 : 2)
+const hasTags = process.argv[2] === '--tags'
+const tags = hasTags ? process.argv[3] : ''
+const [runtime, ...only] = process.argv.slice(hasTags ? 4 : 2)
 if (!runtime)
   throw new Error('Expected a runtime: chromium, firefox, or a command such as "deno run -A"')
 const page = runtime === 'chromium' || runtime === 'firefox'
 const file = `build/platforms/${page ? `${runtime}.js` : `${process.pid}.mjs`}`
 const outfile = join(root, file)
 const tests = only.length ? only : undefined
-await bundleTests(outfile, { page, seconds: TEST, tests, quickGpu })
+await bundleTests(outfile, { page, seconds: TEST, tests, tags })
 
 const outcome = await Promise.race([
   page ? runInPage(runtime) : inProcess(runtime.split(' ')),
@@ -73,11 +75,11 @@ async function runInPage(name) {
   return inPage(name, (page, version) => {
     console.log(`${name} ${version}`)
     return page.evaluate(
-      async ({ path, timeout, quickGpu }) => {
+      async ({ path, timeout, tags }) => {
         await import(path)
-        return globalThis.run((line) => console.log(line), timeout, quickGpu)
+        return globalThis.run((line) => console.log(line), timeout, tags)
       },
-      { path: `/${file}`, timeout: TEST * 1000, quickGpu },
+      { path: `/${file}`, timeout: TEST * 1000, tags },
     )
   })
 }
