@@ -78,8 +78,13 @@ test('a trained head names the classes', { timeout: 60_000 }, async () => {
   await using builtin = await TRecViT.load('builtin', { device: 'wasm' })
   expect(model.labels).toEqual(labels)
   expect(model.config).toEqual({ ...builtin.config, numClasses: 2 })
-  const { code, stdout } = await run('evaluate', data, '--model', path, '--json')
+  const html = out('report.html')
+  const views = ['--clips', '1', '--views', '3']
+  const args = ['evaluate', data, '--model', path, ...views, '--html', html, '--json']
+  const { code, stdout, stderr } = await run(...args)
   expect(code).toBe(0)
+  expect(stderr).toBe(`Wrote ${html}\n`)
+  expect(readFileSync(html, 'utf8')).toMatch(/<title>Accuracy<\/title>.*100\.0 %/s)
   expect(JSON.parse(stdout)).toMatchObject({
     ...{ videos: 8, top1: 1, top5: 1, errors: [] },
     classes: labels.map((label) => ({ label, videos: 4, top1: 1, answers: { [label]: 4 } })),

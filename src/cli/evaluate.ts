@@ -7,30 +7,16 @@ import { type Labelled, listLabelled } from './labelled.ts'
 import { openModel } from './model.ts'
 import { addModelOptions, integer, type ModelOptions, PAPER } from './options.ts'
 import { showProgress } from './progress.ts'
+import type { Evaluated } from './report/evaluation.ts'
 import { action } from './run.ts'
 import { note, print, table } from './terminal.ts'
 
 interface EvaluateOptions extends ModelOptions {
   readonly stride?: number
   readonly clips?: number
+  readonly views?: '1' | '3'
   readonly protocol?: 'paper'
-}
-
-/** Result for labelled videos. */
-interface Result {
-  readonly videos: number
-  readonly top1: number
-  readonly top5: number
-  readonly classes: readonly {
-    readonly label: string
-    readonly videos: number
-    /** Share of its videos that are classified as this class. */
-    readonly top1: number
-    /** Number of its videos by their most probable class. */
-    readonly answers: Readonly<Record<string, number>>
-  }[]
-  /** Videos that could not be read, and why. */
-  readonly errors: readonly { readonly video: string; readonly error: string }[]
+  readonly html?: string
 }
 
 export function addEvaluate(program: Command): void {
@@ -50,19 +36,22 @@ export function addEvaluate(program: Command): void {
       'clips of each video, spread evenly (default: one of all frames)',
       integer(1),
     )
+    .addOption(new Option('--views <n>', 'mean over 1 or 3 crops of each clip').choices(['1', '3']))
     .addOption(
       new Option(
         '--protocol <name>',
-        'paper: 4 clips in 3 crops, every second frame at 25/s',
+        'paper: the defaults become --clips 4 --views 3 --stride 2, at 25 frames/s',
       ).choices(['paper']),
     )
+    .option('--html <file>', 'draw the accuracy and the confusions of each class on a page')
   addModelOptions(command)
     .addHelpText(
       'after',
       `
 Examples:
   $ trecvit evaluate clips/ --model mine.safetensors
-  $ trecvit evaluate val.csv --model k400 --protocol paper --json`,
+  $ trecvit evaluate val.csv --model k400 --protocol paper --json
+  $ trecvit evaluate clips/ --model mine.safetensors --html report.html`,
     )
     .action(
       action<EvaluateOptions, [string]>(([data], options, signal) =>
@@ -81,6 +70,18 @@ async function evaluate(
   const result = await evaluateAll(model, videos, options, signal)
   if (options.json) print(JSON.stringify(result))
   else show(result)
+  if (options.html !== undefined) {
+    const { evaluationPage } = await import('./report/evaluation.ts')
+    const { writePage } = await import('./report/page.ts')
+    const page = evaluationPage(result, namesOf(model), { data, model: options.model })
+    await writePage(options.html, page, { signal })
+    if (!options.quiet) note(`Wrote ${options.html}`)
+  }
+}
+
+/** Returns the names of all classes; their numbers if they have none. */
+function namesOf({ labels, config }: TRecViT): readonly string[] {
+  return labels ?? Array.from({ length: config.numClasses }, (_, i) => String(i))
 }
 
 async function evaluateAll(
@@ -88,8 +89,8 @@ async function evaluateAll(
   videos: readonly Labelled[],
   options: EvaluateOptions,
   signal: AbortSignal,
-): Promise<Result> {
-  const names = model.labels ?? Array.from({ length: model.config.numClasses }, (_, i) => String(i))
+): Promise<Evaluated> {
+  const names = namesOf(model)
   const unknown = videos.find(({ label }) => !names.includes(label))
   if (unknown)
     throw new TrecvitError(
@@ -100,10 +101,13 @@ async function evaluateAll(
           .join(', ')}` +
         (names.length > 5 ? ' …' : ''),
     )
-  const { stride, clips } = options
-  const reading = options.protocol
-    ? PAPER
-    : { ...(stride !== undefined && { stride }), ...(clips !== undefined && { clips }) }
+  const { stride, clips, views } = options
+  const reading = {
+    ...(options.protocol && PAPER),
+    ...(stride !== undefined && { stride }),
+    ...(clips !== undefined && { clips }),
+    ...(views !== undefined && ({ views: views === '3' ? 3 : 1 } as const)),
+  }
   const progress = await showProgress(options, 'Evaluating', 'videos', videos.length)
   const answers = new Map(names.map((name) => [name, new Map<string, number>()]))
   const errors: { video: string; error: string }[] = []
@@ -141,7 +145,7 @@ async function evaluateAll(
   }
 }
 
-function show({ videos, top1, top5, classes, errors }: Result): void {
+function show({ videos, top1, top5, classes, errors }: Evaluated): void {
   for (const { video, error } of errors) note(`warning: ${video}: ${error}`)
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`
   print(`top-1 ${percent(top1)}, top-5 ${percent(top5)} of ${videos} videos`)
