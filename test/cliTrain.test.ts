@@ -204,14 +204,19 @@ test('an encoder learns without labels, and a head is trained from it', {
   const options = [...size, '--epochs', '10', '--batch', '4', '--augment']
   const losses = await interrupted(encoder, 'pretrain', data, ...options)
   const unbroken = out('encoder2.safetensors')
-  const { stdout } = await run('pretrain', data, ...options, '--json', '-o', unbroken)
+  const html = out('pretrain.html')
+  const more = ['--html', html, '--json']
+  const { stdout } = await run('pretrain', data, ...options, ...more, '-o', unbroken)
+  expect(readFileSync(html, 'utf8').match(/aria-label="(Recon|Loss)/g)).toHaveLength(5)
   expect(lines(stdout).map((line) => JSON.parse(line).loss)).toEqual(losses)
   expect(readFileSync(encoder).equals(readFileSync(unbroken))).toBe(true)
   await using model = await TRecViT.load(readFileSync(encoder), { device: 'wasm' })
   expect(model.config).toMatchObject({ numClasses: 0, poolType: 'gap', framesPerClip: 2 })
   const path = out('from.safetensors')
-  const more = ['--only', 'head', '--epochs', '1', '--from', encoder, '-o', path]
-  expect(await train(...more)).toMatchObject({ code: 0 })
+  const page = out('train.html')
+  const head = ['--only', 'head', '--epochs', '1', '--html', page, '--from', encoder, '-o', path]
+  expect(await train(...head)).toMatchObject({ code: 0 })
+  expect(readFileSync(page, 'utf8')).toContain('aria-label="Accuracy')
 })
 
 test('an encoder is trained further, without the head of its model', {

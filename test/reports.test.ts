@@ -1,6 +1,9 @@
 /** Pages that the commands of training draw. */
 import { describe, expect, test } from 'vitest'
 import { type Evaluated, evaluationPage } from '../src/cli/report/evaluation.ts'
+import { encodePng, pictureSection } from '../src/cli/report/pictures.ts'
+import { type Step, trainingPage } from '../src/cli/report/training.ts'
+import { readFrames, toPixels } from '../src/video/index.ts'
 
 const source = { data: 'clips/', model: 'mine.safetensors' }
 
@@ -49,5 +52,63 @@ describe('an evaluation', () => {
     expect(html).toContain(
       '<tr><th scope="row">class 7</th><td>class 3</td><td class="number">5</td></tr>',
     )
+  })
+})
+
+describe('a training', () => {
+  const facts = { title: 'Training', facts: ['from <builtin>'], videos: 8, total: 6 }
+  const steps: Step[] = [1, 2, 3, 4].map((step) => ({
+    ...{ step, epoch: Math.ceil(step / 2), loss: [8, 4, 2, 0][step - 1]! },
+    ...{ accuracy: step / 4, learningRate: 1e-3, framesPerSecond: 100 },
+  }))
+
+  test('shows curves of loss, accuracy and learning rate', () => {
+    const html = trainingPage(steps, facts)
+    expectSelfContained(html)
+    expect(html).toContain('from &#60;builtin&#62;')
+    expect(texts(html, /dd/)).toEqual(['1.000', '87.5 %', '4', '8', '100'])
+    expect(texts(html, /h2/)).toEqual(['Loss', 'Accuracy', 'Learning rate', 'Epochs'])
+    expect(html).toContain('aria-label="Loss: from 8 to 0 over 4 steps"')
+    // Of steps 1, 2, 3 and 4, and the means 6 and 1 of the epochs at steps 1.5 and 3.5.
+    expect(html).toContain('d="M0 0L333.33 50L666.67 75L1000 100"')
+    expect(html).toContain('d="M166.67 25L833.33 87.5"')
+    expect(texts(html, /td/).slice(0, 6)).toEqual([
+      '6.0000',
+      '37.5 %',
+      '1.00e-3',
+      '1.0000',
+      '87.5 %',
+      '1.00e-3',
+    ])
+  })
+
+  test('of one step, of none and without accuracy is drawn', () => {
+    const { accuracy: _, ...rest } = steps[0]!
+    const html = trainingPage([rest], facts)
+    expect(texts(html, /h2/)).toEqual(['Loss', 'Learning rate', 'Epochs'])
+    expect(html).not.toMatch(/NaN|undefined|Infinity/)
+    expect(trainingPage([], facts)).toContain('<small>of 6</small>')
+  })
+
+  test('of many steps has at most 1000 points a curve', () => {
+    const many = Array.from({ length: 12_345 }, (_, i) => ({ ...steps[0]!, step: i + 1 }))
+    const html = trainingPage(many, facts)
+    expect(html.length).toBeLessThan(200_000)
+  })
+
+  test('shows pictures of clips', async () => {
+    const pixels = Uint8Array.from({ length: 5 * 4 * 6 * 3 }, (_, i) => (i * i * 31) % 256)
+    const frames = { data: pixels, shape: [1, 5, 4, 6, 3] }
+    const html = pictureSection([{ name: '"a"', frames, masked: frames, reconstruction: frames }])
+    expectSelfContained(`<!doctype html>\n<html lang="en">${html}`)
+    expect(html).toContain('aria-label="Visible patches of &#34;a&#34;"')
+    const pictures = [...html.matchAll(/src="data:image\/png;base64,([^"]+)"/g)]
+    expect(pictures).toHaveLength(12)
+    const shown = []
+    for (const [, picture] of pictures.slice(0, 4))
+      for await (const frame of readFrames(Buffer.from(picture!, 'base64')))
+        shown.push(toPixels(frame, { height: 4, width: 6 }))
+    expect(shown).toEqual([0, 1, 3, 4].map((i) => pixels.slice(i * 72, (i + 1) * 72)))
+    expect(encodePng(pixels, 6, 4).subarray(1, 4)).toEqual(Buffer.from('PNG'))
   })
 })

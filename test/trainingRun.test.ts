@@ -22,7 +22,7 @@ function work(before: (step: number) => void = () => {}): Work & { disposed: boo
     for (let step = 1; step <= 4; step++) {
       before(step)
       done = step
-      yield { step, epoch: 1, loss: 1 / step }
+      yield { step, epoch: 1, loss: 1 / step, learningRate: 1, framesPerSecond: 1 }
     }
   }
   return {
@@ -30,6 +30,7 @@ function work(before: (step: number) => void = () => {}): Work & { disposed: boo
     steps: steps(),
     save: async () => Buffer.from(`state ${done}`),
     finish: async () => Buffer.from(`model ${done}`),
+    draw: async (drawn) => `page of ${drawn.length} steps`,
     async dispose() {
       this.disposed = true
     },
@@ -55,6 +56,13 @@ test('Ctrl-C writes the state, and says how to continue', async () => {
   )
   notes.mockRestore()
   expect(text()).toBe('state 2')
+})
+
+test('the page is written at the end', async () => {
+  const html = join(folder, 'page.html')
+  const { signal } = new AbortController()
+  await runTraining({ ...options, html }, signal, async () => work())
+  expect(readFileSync(html, 'utf8')).toBe('page of 4 steps')
 })
 
 test('Ctrl-C in the last step writes the model', async () => {

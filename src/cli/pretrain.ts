@@ -1,14 +1,21 @@
 /** trecvit pretrain: trains an encoder on videos without labels. */
 import { type Command, Option } from 'commander'
+import type { NdArray } from '../base/array.ts'
 import { configOf, type Size, sizeNames } from '../model/config.ts'
 import type { MaskedTrainer } from '../train/index.ts'
 import { describeCheckpoint } from './describe.ts'
 import { type ConfigOptions, heightByWidth, MODEL_HELP } from './options.ts'
+import type { Reconstructed } from './report/pictures.ts'
 import { action } from './run.ts'
 import { note } from './terminal.ts'
 import { importTraining } from './train.ts'
 import { ClipStore, openCache } from './trainingClips.ts'
-import { addTrainingOptions, readingOf, type TrainingOptions } from './trainingOptions.ts'
+import {
+  addTrainingOptions,
+  type Reading,
+  readingOf,
+  type TrainingOptions,
+} from './trainingOptions.ts'
 import { readState, runTraining } from './trainingRun.ts'
 import { listVideos } from './videos.ts'
 import { localSource } from './weights.ts'
@@ -18,6 +25,8 @@ interface PretrainOptions extends TrainingOptions, Omit<ConfigOptions, 'labels' 
   readonly size?: Size
 }
 
+/** Number of clips that --html draws. */
+const DRAWN = 4
 /** Default of the frames of a clip. */
 const FRAMES = 16
 /** Fields of the configuration of an encoder: without head and class token. */
@@ -52,6 +61,7 @@ export function addPretrain(program: Command): void {
     stride: 2,
     lr: '3e-4',
     weightDecay: 0.05,
+    drawn: 'loss, learning rate and reconstructions',
     seed: 'the parameters, of the masks, of the order of the videos and of their variants',
   })
   command
@@ -95,6 +105,24 @@ async function pretrain(
       }),
       save: () => trainer.save(),
       finish: () => trainer.encoder(),
+      draw: async (drawn) => {
+        const { trainingPage } = await import('./report/training.ts')
+        const { PICTURE_STYLE, pictureSection } = await import('./report/pictures.ts')
+        const pictures = []
+        const every = Math.ceil(all.length / DRAWN)
+        for (const { source, name } of all.filter((_, index) => index % every === 0))
+          pictures.push({
+            name,
+            ...(await reconstruct(trainer, await store.read(source), reading)),
+          })
+        return trainingPage(drawn, {
+          title: `Pre-training of ${options.out}`,
+          facts: [options.resume ? 'resumed' : `from ${options.from ?? 'random parameters'}`],
+          ...{ videos: all.length, total: steps },
+          sections: [pictureSection(pictures)],
+          style: PICTURE_STYLE,
+        })
+      },
       dispose: () => trainer.dispose(),
     }
   })
@@ -141,4 +169,16 @@ async function openTrainer(
     ...(await loadParameters(source, config, { signal })),
   ])
   return MaskedTrainer.create(config, decoder, start, settings)
+}
+
+/** Returns pictures of a clip; of an augmented one, the variant of a fixed seed. */
+async function reconstruct(
+  trainer: MaskedTrainer,
+  clip: NdArray<Uint8Array>,
+  { augment: options }: Reading,
+): Promise<Omit<Reconstructed, 'name'>> {
+  const { augment } = await importTraining()
+  const { data, shape } = options ? augment(clip, { ...options, seed: 1 }) : clip
+  const frames = { data, shape: [1, ...shape] }
+  return { frames, ...(await trainer.reconstruct({ frames })) }
 }

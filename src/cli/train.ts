@@ -52,6 +52,7 @@ export function addTrain(program: Command): void {
     stride: 1,
     lr: '1e-4, with --only head 3e-3',
     weightDecay: 0.03,
+    drawn: 'loss, accuracy and learning rate',
     seed: 'new parameters, of the order of the videos and of their variants',
   })
   addConfigOptions(command)
@@ -86,6 +87,18 @@ async function train(data: string, options: TrainOptions, signal: AbortSignal): 
       }),
       save: () => trainer.save(labels),
       finish: async () => training.encodeCheckpoint(config, await trainer.parameters(), labels),
+      draw: async (drawn) => {
+        const { trainingPage } = await import('./report/training.ts')
+        return trainingPage(drawn, {
+          title: `Training of ${options.out}`,
+          facts: [
+            options.resume ? 'resumed' : `from ${options.from}`,
+            options.only === 'head' ? 'the head alone' : 'all parameters',
+            `${labels.length} classes`,
+          ],
+          ...{ videos: videos.length, total: steps },
+        })
+      },
       dispose: () => trainer.dispose(),
     }
   })

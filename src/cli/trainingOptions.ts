@@ -22,6 +22,7 @@ export interface TrainingOptions extends GlobalOptions {
   readonly threads?: number
   /** Gigabytes. */
   readonly cacheSize: number
+  readonly html?: string
   readonly resume?: boolean
   readonly force?: boolean
 }
@@ -34,6 +35,8 @@ export interface TrainingDefaults {
   readonly stride: number
   readonly lr: string
   readonly weightDecay: number
+  /** What --html draws. */
+  readonly drawn: string
   /** What the seed is of. */
   readonly seed: string
 }
@@ -67,6 +70,7 @@ export function addTrainingOptions(command: Command, defaults: TrainingDefaults)
       gigabytes,
       2,
     )
+    .option('--html <file>', `draw ${defaults.drawn} on a page`)
     .option('--resume', 'continue from the file of --out, which Ctrl-C wrote; same options')
     .option('-f, --force', 'replace the file if it exists')
 }

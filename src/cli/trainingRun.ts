@@ -3,15 +3,10 @@ import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { type OutputOptions, writeOutput } from './output.ts'
 import { showProgress } from './progress.ts'
+import { writePage } from './report/page.ts'
+import type { Step } from './report/training.ts'
 import { note, print } from './terminal.ts'
 import type { TrainingOptions } from './trainingOptions.ts'
-
-/** Result of a step. */
-export interface Step {
-  readonly step: number
-  readonly epoch: number
-  readonly loss: number
-}
 
 /** A training that can be saved after each step. */
 export interface Work {
@@ -22,6 +17,8 @@ export interface Work {
   save(): Promise<Uint8Array>
   /** Returns the bytes of the trained model. */
   finish(): Promise<Uint8Array>
+  /** Returns the page that --html writes. */
+  draw(steps: readonly Step[]): Promise<string>
   /** Frees the memory of the training. */
   dispose(): Promise<void>
 }
@@ -44,6 +41,7 @@ export async function runTraining(
 ): Promise<Step | undefined> {
   const replacing: OutputOptions = { replace: true, signal }
   const replace = options.force === true || options.resume === true
+  const steps: Step[] = []
   let last: Step | undefined
   let failure: unknown
   await writeOutput(options.out, { replace, signal }, async (output) => {
@@ -53,6 +51,7 @@ export async function runTraining(
     try {
       for await (const step of work.steps) {
         last = step
+        if (options.html !== undefined) steps.push(step)
         progress.update(step.step)
         if (options.json) print(JSON.stringify(step))
         if (signal.aborted) break
@@ -69,6 +68,10 @@ export async function runTraining(
     const { step = work.total } = last ?? {}
     const isUnfinished = failure !== undefined || (signal.aborted && step < work.total)
     await output.write(await (isUnfinished ? work.save() : work.finish()))
+    if (options.html !== undefined) {
+      await writePage(options.html, await work.draw(steps), { signal })
+      if (!options.quiet) note(`Wrote ${options.html}`)
+    }
     await work.dispose()
     if (isUnfinished && !options.quiet)
       note(

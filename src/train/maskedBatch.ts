@@ -21,7 +21,7 @@ export interface MaskedBatch {
 /** Part of the patches that is hidden. */
 const HIDDEN = 0.9
 /** Added to the standard deviation of a patch. */
-const EPSILON = 1e-6
+export const EPSILON = 1e-6
 
 /** Returns the generator of the masks of a step. */
 export function maskRandom(seed: number, step: number): Random {
@@ -117,15 +117,24 @@ export function targetOf(config: Config, pixels: Uint8Array): Float32Array {
         for (let colour = 0; colour < 3; colour++) {
           const first = ((frame * height + row * py) * width + column * px) * 3 + colour
           const at = (i: number) => pixels[first + (Math.floor(i / px) * width + (i % px)) * 3]!
-          let [sum, squares] = [0, 0]
-          for (let i = 0; i < n; i++) {
-            sum += at(i)
-            squares += at(i) ** 2
-          }
-          const deviation = Math.sqrt((n * squares - sum * sum) / (n * Math.max(1, n - 1))) / 255
+          const { sum, deviation } = statisticsOf(n, at)
           const factor = 1 / (255 * n * (deviation + EPSILON))
           for (let i = 0; i < n; i++) target[to + 3 * i + colour] = (n * at(i) - sum) * factor
           if (colour === 2) to += 3 * n
         }
   return target
+}
+
+/** Sum of n bytes, and their unbiased standard deviation in 0..1. */
+export function statisticsOf(
+  n: number,
+  at: (i: number) => number,
+): { readonly sum: number; readonly deviation: number } {
+  let [sum, squares] = [0, 0]
+  for (let i = 0; i < n; i++) {
+    sum += at(i)
+    squares += at(i) ** 2
+  }
+  const deviation = Math.sqrt((n * squares - sum * sum) / (n * Math.max(1, n - 1))) / 255
+  return { sum, deviation }
 }

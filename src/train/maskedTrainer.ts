@@ -17,6 +17,7 @@ import { maskedPartsOf } from './maskedParts.ts'
 import { type MaskedTraining, recordMaskedPrediction } from './maskedProgram.ts'
 import { Optimizer, type UpdateResult } from './optimizer.ts'
 import { checkMaskedOptions, type MaskedTrainerOptions } from './options.ts'
+import { drawReconstruction } from './reconstruct.ts'
 import type { Clip } from './samples.ts'
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts'
 import { type Parameters, trainingWeights } from './weights.ts'
@@ -108,10 +109,7 @@ export class MaskedTrainer {
    */
   async predict({
     frames,
-    visible = drawVisible(
-      ...([this.config, frames.shape[0] ?? 0] as const),
-      maskRandom(this.#options.seed ?? 1, this.steps),
-    ),
+    visible = this.#visible(frames),
   }: MaskedBatch): Promise<NdArray<Float32Array>> {
     const { size, inputs } = maskedInputs(this.config, { frames, visible })
     const { b, t, v } = size
@@ -125,6 +123,28 @@ export class MaskedTrainer {
     const { prediction } = outputs!
     const g = patchesOf(this.config)
     return { data: prediction!, shape: [b, t, g, prediction!.length / (b * t * g)] }
+  }
+
+  /**
+   * Returns pictures of what `predict` returns: the frames with hidden patches in grey, and with
+   * predicted patches, which have the mean and the contrast of the original.
+   * @returns bytes [b, t, H, W, 3]
+   * @throws TrecvitError if the batch does not fit the model
+   * @example
+   * const { masked, reconstruction } = await trainer.reconstruct({ frames })
+   */
+  async reconstruct({
+    frames,
+    visible = this.#visible(frames),
+  }: MaskedBatch): Promise<{ masked: NdArray<Uint8Array>; reconstruction: NdArray<Uint8Array> }> {
+    const { data } = await this.predict({ frames, visible })
+    const { pixels, masked } = maskedInputs(this.config, { frames, visible }).inputs
+    const drawn = drawReconstruction(this.config, pixels, data, masked)
+    const { shape } = frames
+    return {
+      masked: { data: drawn.masked, shape },
+      reconstruction: { data: drawn.reconstruction, shape },
+    }
   }
 
   /**
@@ -197,6 +217,10 @@ export class MaskedTrainer {
   /** Disposes of the trainer at the end of a scope, with `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose()
+  }
+
+  #visible({ shape: [b = 0] }: NdArray<Uint8Array>): number[][] {
+    return drawVisible(this.config, b, maskRandom(this.#options.seed ?? 1, this.steps))
   }
 
   get #training(): MaskedTraining {

@@ -25,6 +25,7 @@ import { MaskedTrainer } from '../../src/train/maskedTrainer.ts'
 import type { UpdateResult } from '../../src/train/optimizer.ts'
 import type { MaskedTrainerOptions } from '../../src/train/options.ts'
 import { Random } from '../../src/train/random.ts'
+import { drawReconstruction } from '../../src/train/reconstruct.ts'
 import { Trainer } from '../../src/train/trainer.ts'
 import {
   deviceWeights,
@@ -195,6 +196,25 @@ describe('a masked trainer', () => {
       const target = targetOf(config, new Uint8Array(40 * 56 * 3).fill(value))
       expect(target.every((each) => each === 0)).toBe(true)
     }
+  })
+
+  test('draws the hidden patches of frames, and what is predicted of them', async () => {
+    const goldens = await Goldens.open('grad_mae.npz')
+    const { frames, visible } = batchOf(goldens)
+    const { pixels, masked } = maskedInputs(config, { frames, visible }).inputs
+    // A perfect prediction is the input.
+    const drawn = drawReconstruction(config, pixels, targetOf(config, pixels), masked)
+    expect(drawn.reconstruction).toEqual(pixels)
+    await using own = await create()
+    const result = await own.reconstruct({ frames, visible })
+    expect(result.masked).toEqual({ data: drawn.masked, shape: frames.shape })
+    const grey = drawn.masked.filter((value, i) => value === 128 && pixels[i] !== 128)
+    expect(grey.length / pixels.length).toBeCloseTo(31 / 35, 1)
+    // The same where patches are visible, and different where they are hidden.
+    const seen = drawn.masked.map((value, i) => +(value === pixels[i]))
+    const same = result.reconstruction.data.map((value, i) => +(value === pixels[i]))
+    expect(seen.every((is, i) => !is || pixels[i] === 128 || same[i])).toBe(true)
+    expect(same).not.toEqual(seen.fill(1))
   })
 
   test('continues from a snapshot with the same bits', async () => {
