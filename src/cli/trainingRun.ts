@@ -2,11 +2,11 @@
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { type OutputOptions, writeOutput } from './output.ts'
-import { showProgress } from './progress.ts'
 import { writePage } from './report/page.ts'
 import type { Step } from './report/training.ts'
 import { note, print } from './terminal.ts'
 import type { TrainingOptions } from './trainingOptions.ts'
+import { TrainingProgress } from './trainingProgress.ts'
 
 /** A training that can be saved after each step. */
 export interface Work {
@@ -46,13 +46,13 @@ export async function runTraining(
   let failure: unknown
   await writeOutput(options.out, { replace, signal }, async (output) => {
     const work = await start()
-    const progress = await showProgress(options, 'Training', 'steps', work.total)
+    const progress = new TrainingProgress(options, work.total)
     let saved = performance.now()
     try {
       for await (const step of work.steps) {
         last = step
         if (options.html !== undefined) steps.push(step)
-        progress.update(step.step)
+        progress.update(step)
         if (options.json) print(JSON.stringify(step))
         if (signal.aborted) break
         if (performance.now() - saved < interval || step.step === work.total) continue
