@@ -3,7 +3,7 @@
  * not every runtime has.
  */
 
-import { augmented, learned } from './learns.mjs'
+import { augmented, learned, pretrained } from './learns.mjs'
 
 /**
  * The built-in model and the golden ones: file, what its tensors do not tell, and the format of the
@@ -35,7 +35,7 @@ const RELAXED_BOUND = 2e-5
  * @param options.load further options of TRecViT.load
  * @param options.training further options of a trainer
  * @param options.gpu whether to try WebGPU, too
- * @returns a SHA-256 of the logits of every model, of a trained one's parameters and of augmented
+ * @returns a SHA-256 of the logits of every model, of the parameters of trained ones and of augmented
  * clips, which must not depend on threads, chunks or revectorisation; how the CPU was used; for
  * each build of the kernels and for the GPU, the largest difference of the logits, relative to the
  * largest, or why there is no GPU
@@ -114,8 +114,10 @@ export async function answers(
       gpu = false
     }
   }
-  const parameters = await learned(configOf, train, { threads, options: training })
-  hashes.trained = hex(await crypto.subtle.digest('SHA-256', parameters))
+  for (const [name, learn] of Object.entries({ trained: learned, pretrained })) {
+    const parameters = await learn(configOf, train, { threads, options: training })
+    hashes[name] = hex(await crypto.subtle.digest('SHA-256', parameters))
+  }
   hashes.augmented = hex(await crypto.subtle.digest('SHA-256', augmented(train)))
   return {
     hashes,

@@ -10,16 +10,37 @@ const [CLIPS, FRAMES, SIDE, CLASSES, STEPS] = [3, 4, 48, 3, 4]
  * @param options.options further options of a trainer
  * @returns the parameters after some steps, one after the other. They must not depend on threads
  */
-export async function learned(configOf, train, { threads, options = {} }) {
-  const config = configOf('mu', {
+export function learned(configOf, train, options) {
+  const config = smallConfig(configOf)
+  const start = train.initialise(config, 1)
+  return parametersOf(batchOf(), options, (given) => train.Trainer.create(config, start, given))
+}
+
+/**
+ * Trains a small masked auto-encoder on noise, in micro-batches of two sizes.
+ * @returns as `learned`, the averages of the parameters
+ */
+export function pretrained(configOf, train, options) {
+  const config = smallConfig(configOf)
+  const decoder = { width: 24, depth: 1, mlpDim: 48, numHeads: 2 }
+  const start = train.initialiseMasked(config, decoder, 1)
+  const { frames } = batchOf()
+  return parametersOf({ frames }, options, (given) =>
+    train.MaskedTrainer.create(config, decoder, start, { ...given, microBatch: 2, ema: 0.5 }),
+  )
+}
+
+function smallConfig(configOf) {
+  return configOf('mu', {
     ...{ width: 48, depth: 2, mlpDim: 96, numHeads: 3, numClasses: CLASSES, repSize: 40 },
     ...{ imageSize: [SIDE, SIDE], framesPerClip: FRAMES },
   })
-  const start = train.initialise(config, 1)
-  const batch = batchOf()
+}
+
+async function parametersOf(batch, { threads, options = {} }, create) {
   let want
   for (const count of threads) {
-    const trainer = await train.Trainer.create(config, start, {
+    const trainer = await create({
       schedule: { peak: 1e-3, warmup: 1, steps: STEPS },
       threads: count,
       ...options,
