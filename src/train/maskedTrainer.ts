@@ -1,3 +1,4 @@
+import type { Device } from '../backend/backend.ts'
 import { checkCount, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { type Config, encoderOf } from '../model/config.ts'
@@ -79,6 +80,11 @@ export class MaskedTrainer {
     const recipe = { beta2: 0.95, weightDecay: 0.05, clip: 0 }
     const optimizer = await Optimizer.open(weights, parameters, { ...recipe, ...options })
     return new MaskedTrainer(own, decoder, optimizer, options)
+  }
+
+  /** The device that computes, and the build of its kernels. */
+  get device(): Device {
+    return this.#optimizer.device
   }
 
   /** Number of updates so far. */

@@ -1,3 +1,4 @@
+import type { Device } from '../backend/backend.ts'
 import { TrecvitError } from '../base/error.ts'
 import { Turns } from '../base/turns.ts'
 import { sizeOf, type Weight } from '../program/program.ts'
@@ -82,6 +83,11 @@ export class Optimizer {
     const training = { weights, trained, recompute, averages: ema !== undefined }
     const device = await openDevice(training, parameters, options)
     return new Optimizer(device, training, parameters, options)
+  }
+
+  /** The device that computes. */
+  get device(): Device {
+    return this.#device.backend.device
   }
 
   /** Number of updates so far. */

@@ -10,7 +10,12 @@ import { learningRate, type Schedule } from './schedule.ts'
 /** Options of every trainer. */
 export interface OptimizerOptions
   extends AdamOptions,
-    Pick<CpuOptions, 'threads' | 'workerUrl' | 'wasmModule'> {
+    Pick<CpuOptions, 'threads' | 'workerUrl' | 'wasmModule' | 'experimentalRevectorize'> {
+  /**
+   * Whether the CPU uses only kernels whose results are bit-identical in every runtime; true by
+   * default. With false it may round a multiply-add once instead of twice, which is faster.
+   */
+  readonly deterministic?: boolean
   /** The learning rate over the steps. */
   readonly schedule: Schedule
   /**
@@ -68,6 +73,8 @@ const OPTIMIZER: OptionNames<OptimizerOptions> = {
   microBatch: 1,
   ema: 1,
   maxBytes: 1,
+  deterministic: 1,
+  experimentalRevectorize: 1,
   open: 1,
   beta1: 1,
   beta2: 1,

@@ -1,3 +1,4 @@
+import type { Device } from '../backend/backend.ts'
 import { checkCount, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { type Config, checkConfig, encoderOf, hasClassHead } from '../model/config.ts'
@@ -63,6 +64,11 @@ export class Trainer {
     const weights = trainingWeights(encoderOf(config), parametersOf(config), weightTable(config))
     const optimizer = await Optimizer.open(weights, parameters, options)
     return new Trainer(config, optimizer, options)
+  }
+
+  /** The device that computes, and the build of its kernels. */
+  get device(): Device {
+    return this.#optimizer.device
   }
 
   /** Number of updates so far. */

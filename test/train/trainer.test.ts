@@ -1,5 +1,6 @@
 /** Whole runs of the optimiser, against the golden data. */
 import { describe, expect, test } from 'vitest'
+import { cpuCapabilities } from '../../src/backend/wasm/capabilities.ts'
 import type { Config } from '../../src/model/config.ts'
 import { initialise } from '../../src/train/initialise.ts'
 import type { TrainerOptions } from '../../src/train/options.ts'
@@ -223,6 +224,25 @@ describe('a trainer', () => {
     // No step is made at the end of the schedule, where the rate is 0.
     expect(rates.slice(1).every((rate) => rate > 0)).toBe(true)
     expect((await learner.evaluate(samples, { batch: 2 })).count).toBe(5)
+  })
+
+  test('takes a faster build if it need not be deterministic', async () => {
+    const { fuses, revectorizes } = cpuCapabilities()
+    const goldens = await Goldens.open('readout_steps.npz')
+    const losses = []
+    for (const [options, kernels] of [
+      [{}, 'simd'],
+      [{ deterministic: false }, fuses ? 'relaxed' : 'simd'],
+      [{ experimentalRevectorize: true }, revectorizes ? 'wide' : 'simd'],
+    ] as const) {
+      await using one = await Trainer.create(config, initialise(config, 1), {
+        ...{ ...recipe, ...options, threads: 1 },
+      })
+      expect(one.device).toMatchObject({ backend: 'wasm', kernels, threads: 1 })
+      losses.push((await one.step(batchOf(goldens, 0))).loss)
+    }
+    expect(losses[1]).toBeCloseTo(losses[0]!, 5)
+    expect(losses[2]).toBe(losses[0])
   })
 
   test('refuses features if more than the head is trained', async () => {
