@@ -35,10 +35,10 @@ const RELAXED_BOUND = 2e-5
  * @param options.load further options of TRecViT.load
  * @param options.training further options of a trainer
  * @param options.gpu whether to try WebGPU, too
- * @returns a SHA-256 of the logits of every model, of the parameters of trained ones and of augmented
- * clips, which must not depend on threads, chunks or revectorisation; how the CPU was used; for
- * each build of the kernels and for the GPU, the largest difference of the logits, relative to the
- * largest, or why there is no GPU
+ * @returns a SHA-256 of the logits of every model, of the parameters of trained ones and of
+ * augmented clips, which must not depend on threads, chunks or revectorisation; how the CPU was
+ * used; for each build of the kernels and for the GPU, the largest difference of the logits,
+ * relative to the largest, or why there is no GPU
  */
 export async function answers(
   { TRecViT, configOf, train },
