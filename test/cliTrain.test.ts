@@ -141,7 +141,8 @@ async function interrupted(path: string, ...args: string[]) {
 test('a training that Ctrl-C ended is continued to the same bits', {
   timeout: 60_000,
 }, async () => {
-  const args = ['train', data, '--only', 'head', '--frames', '6', '--epochs', '100', '--batch', '2']
+  const base = ['train', data, '--only', 'head', '--frames', '6', '--epochs', '100']
+  const args = [...base, '--batch', '2', '--ema', '0.9']
   const path = out('stopped.safetensors')
   const losses = await interrupted(path, ...args)
   const unbroken = await run(...args, '--json', '-o', out('unbroken.safetensors'))

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, expect, test, vi } from 'vitest'
 import { TrecvitError } from '../src/base/error.ts'
-import type { TrainingOptions } from '../src/cli/trainingOptions.ts'
+import { optimizerOf, type TrainingOptions } from '../src/cli/trainingOptions.ts'
 import { readState, resumeCommand, runTraining, type Work } from '../src/cli/trainingRun.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'trecvit-run-'))
@@ -111,4 +111,16 @@ test('the command to continue is quoted for a shell', () => {
   expect(resumeCommand(['train', "it's here/", '-f', '-o', 'a.safetensors', '--resume'])).toBe(
     `trecvit train 'it'\\''s here/' -o a.safetensors --resume`,
   )
+})
+
+test('options of the command are those of the optimiser', () => {
+  const schedule = { peak: 1e-3, warmup: 2, steps: 24 }
+  const given = { weightDecay: 0.03, microBatch: 3, recompute: true, ema: 0.9, threads: 2 }
+  expect(optimizerOf({ ...options, ...given }, schedule)).toEqual({
+    ...{ schedule, weightDecay: 0.03, microBatch: 3, recompute: 'layer', ema: 0.9, threads: 2 },
+  })
+  expect(optimizerOf({ ...options, weightDecay: 0 }, schedule)).toEqual({
+    schedule,
+    weightDecay: 0,
+  })
 })

@@ -12,6 +12,7 @@ import { importTraining } from './train.ts'
 import { ClipStore, openCache } from './trainingClips.ts'
 import {
   addTrainingOptions,
+  optimizerOf,
   type Reading,
   readingOf,
   type TrainingOptions,
@@ -145,12 +146,8 @@ async function openTrainer(
   options: PretrainOptions,
   signal: AbortSignal,
 ): Promise<MaskedTrainer> {
-  const { seed, frames = FRAMES, lr: peak = 3e-4, weightDecay, threads } = options
-  const settings = {
-    schedule: { peak, warmup: Math.ceil(steps / 12), steps },
-    ...{ weightDecay, seed },
-    ...(threads !== undefined && { threads }),
-  }
+  const { seed, frames = FRAMES, lr: peak = 3e-4 } = options
+  const settings = { ...optimizerOf(options, { peak, steps }), seed }
   if (options.resume) return MaskedTrainer.resume(await readState(options.out), settings)
   const { size = 'Ti' } = options
   if (options.from === undefined) {

@@ -13,6 +13,7 @@ import { note } from './terminal.ts'
 import { ClipStore, encoderFingerprint, openCache } from './trainingClips.ts'
 import {
   addTrainingOptions,
+  optimizerOf,
   type Reading,
   readingOf,
   type TrainingOptions,
@@ -119,14 +120,10 @@ async function openTrainer(
 ): Promise<{ trainer: Trainer; config: Config }> {
   const headOnly = options.only === 'head'
   const isEncoder = (name: string) => !name.startsWith('decoder/')
+  const peak = options.lr ?? (headOnly ? RATES.head : RATES.all)
   const settings = {
-    schedule: {
-      peak: options.lr ?? (headOnly ? RATES.head : RATES.all),
-      ...{ warmup: Math.ceil(steps / 12), steps },
-    },
-    weightDecay: options.weightDecay,
+    ...optimizerOf(options, { peak, steps }),
     labelSmoothing: options.labelSmoothing,
-    ...(options.threads !== undefined && { threads: options.threads }),
     ...(headOnly && { trains: (name: string) => !isEncoder(name) }),
   }
   const { resume, out } = options

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
 import type { Config } from '../model/config.ts'
-import type { Augmentation } from '../train/index.ts'
+import type { Augmentation, TrainerOptions } from '../train/index.ts'
 import type { ClipChoice } from './clipReader.ts'
 import { integer, positive } from './options.ts'
 import type { GlobalOptions } from './run.ts'
@@ -16,6 +16,9 @@ export interface TrainingOptions extends GlobalOptions {
   readonly stride: readonly [number, number]
   readonly lr?: number
   readonly weightDecay: number
+  readonly microBatch?: number
+  readonly recompute?: boolean
+  readonly ema?: number
   readonly seed: number
   readonly augment?: boolean
   readonly flip?: boolean
@@ -60,6 +63,9 @@ export function addTrainingOptions(command: Command, defaults: TrainingDefaults)
     )
     .option('--lr <n>', `largest learning rate (default: ${defaults.lr})`, positive)
     .option('--weight-decay <n>', 'weight decay of the matrices', Number, defaults.weightDecay)
+    .option('--micro-batch <n>', 'videos that are computed at once, for less memory', integer(1))
+    .option('--recompute', 'compute each layer again for its gradients, for less memory')
+    .option('--ema <n>', 'decay of an average of the weights, which is written, like 0.999', Number)
     .option('--seed <n>', `of ${defaults.seed}`, integer(0, 2 ** 32 - 1), 1)
     .option('--augment', 'vary scale, place, colours and first frame of each clip in each epoch')
     .option('--flip', 'augment, and mirror half of the clips; not for classes with a direction')
@@ -73,6 +79,21 @@ export function addTrainingOptions(command: Command, defaults: TrainingDefaults)
     .option('--html <file>', `draw ${defaults.drawn} on a page`)
     .option('--resume', 'continue from the file of --out, which Ctrl-C wrote; same options')
     .option('-f, --force', 'replace the file if it exists')
+}
+
+/** Returns the options of a trainer: AdamW with a warm-up over a twelfth of the steps. */
+export function optimizerOf(
+  { weightDecay, microBatch, recompute, ema, threads }: TrainingOptions,
+  { peak, steps }: { readonly peak: number; readonly steps: number },
+): TrainerOptions {
+  return {
+    schedule: { peak, warmup: Math.ceil(steps / 12), steps },
+    weightDecay,
+    ...(microBatch !== undefined && { microBatch }),
+    ...(recompute && { recompute: 'layer' }),
+    ...(ema !== undefined && { ema }),
+    ...(threads !== undefined && { threads }),
+  }
 }
 
 /** Part of the size of an augmented clip that the model sees: 224 of 256 pixels. */
