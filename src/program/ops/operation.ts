@@ -50,7 +50,9 @@ export type Fail = (expected: string) => never
 /**
  * Description of an operation. These follow from it: the types of its steps, the method of the
  * recorder, the entry in the WebAssembly table, the `Args` class in AssemblyScript, `struct Params`
- * in WGSL, and the section in docs/operations.md.
+ * in WGSL, and the section in docs/operations.md. A new operation has five files: its description,
+ * its kernels assembly/<op>.ts and gpu/<op>.wgsl, its formula in test/reference.ts, and
+ * test/<op>.test.ts.
  *
  * Axes are sizes or products of sizes, as in `b t n 2·e`. A letter has one value per step: the
  * first tensor with this letter sets it, and all others must agree. Two axes mean rows (all axes
