@@ -2,7 +2,7 @@ import type { Backend, Inputs, Replay, StreamState } from '../backend/backend.ts
 import { Lru } from '../base/lru.ts'
 import { outputsOf, type Program, type Weight } from '../program/program.ts'
 import { type Carried, carriedInputs, statesAfter, statesBefore } from './carried.ts'
-import { bytesOfProgram, checkMemory, type Shrinkable } from './memory.ts'
+import { checkMemory, type Shrinkable } from './memory.ts'
 import { recordValues } from './program.ts'
 
 /** A program on the device, with the states of its clips. */
@@ -10,6 +10,11 @@ interface Prepared {
   readonly program: Program
   readonly replay: Replay
   readonly state: StreamState
+}
+
+/** A prepared program that is kept. */
+interface Admitted extends Prepared {
+  readonly bytes: number
 }
 
 /** What to run. */
@@ -54,10 +59,10 @@ export class TrainingDevice {
   readonly #room: number
   /** Bytes of the prepared programs. */
   #held = 0
-  readonly #prepared = new Lru<string, Promise<Prepared>>(MOST_PROGRAMS, (prepared) => {
+  readonly #prepared = new Lru<string, Promise<Admitted>>(MOST_PROGRAMS, (prepared) => {
     prepared.then(
       (one) => {
-        this.#held -= bytesOfProgram(one.program, this.backend.device)
+        this.#held -= one.bytes
         free(one)
       },
       () => {},
@@ -133,16 +138,15 @@ export class TrainingDevice {
   }
 
   /** Prepares a program, in place of all others if it does not fit beside them. */
-  async #admit(program: Program, shrinkable: Shrinkable | undefined): Promise<Prepared> {
+  async #admit(program: Program, shrinkable: Shrinkable | undefined): Promise<Admitted> {
     const { device } = this.backend
-    checkMemory(program, device, this.#room, this.#maxBytes, shrinkable)
-    const bytes = bytesOfProgram(program, device)
+    const bytes = checkMemory(program, device, this.#room, this.#maxBytes, shrinkable)
     if (this.#held + bytes > this.#room) this.#prepared.clear()
     // What was dropped is freed in turns of its own.
     await Promise.resolve()
     const prepared = await this.#prepare(program)
     this.#held += bytes
-    return prepared
+    return { ...prepared, bytes }
   }
 
   async #prepare(program: Program): Promise<Prepared> {

@@ -50,7 +50,7 @@ export interface Shrinkable {
 }
 
 /**
- * Checks the memory of a program.
+ * Checks the memory of a program, and returns its bytes.
  * @param room bytes that it may take
  * @param total bytes that all may take, with those of the weights
  * @throws TrecvitError with what would fit
@@ -61,9 +61,9 @@ export function checkMemory(
   room: number,
   total: number,
   shrinkable?: Shrinkable,
-): void {
+): number {
   const bytes = bytesOfProgram(program, target)
-  if (bytes <= room) return
+  if (bytes <= room) return bytes
   const what = shrinkable
     ? `A step with ${shrinkable.now.b} × ${shrinkable.t} frames at once`
     : 'A program for these clips'
