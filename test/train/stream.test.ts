@@ -49,7 +49,8 @@ function transposed(past: Float32Array): Float32Array {
 }
 
 describe.each([...trainingBackends, trainingTeam])('$name', (backend) => {
-  const tags = tagsOf(backend)
+  // A GPU takes seconds to compile the programs of an encoder.
+  const tags = [...tagsOf(backend), ...(backend.name.startsWith('webgpu') ? ['slow'] : [])]
 
   test.each(['none', 'layer'] as const)(
     'gradients of a second chunk, recompute "%s"',

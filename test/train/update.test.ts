@@ -43,9 +43,10 @@ function expectNear(got: Parameters, want: Parameters) {
 }
 
 describe.each(trainingBackends)('$name', (backend) => {
-  const tags = tagsOf(backend)
   // A GPU takes seconds to compile the programs of an encoder.
-  const some = backend.name.startsWith('webgpu') ? { trains: isHead } : {}
+  const isGpu = backend.name.startsWith('webgpu')
+  const some = isGpu ? { trains: isHead } : {}
+  const tags = [...tagsOf(backend), ...(isGpu ? ['slow'] : [])]
 
   test('micro-batches give the gradient of the whole batch', { tags }, async () => {
     const all = batch(5, 2)
