@@ -37,6 +37,7 @@ describe('an evaluation', () => {
     expect(texts(html, /td class="number"/)).toEqual(['2', '50.0 %', '2', '100.0 %'])
     expect(html).toContain('<th scope="col">&#60;wave&#62;</th><th scope="col">wave</th>')
     expect(texts(html, /td[^>]* style="--share/)).toEqual(['', '1', '1', '2', '', ''])
+    expect(html).toContain('<td class="strong-dark" style="--share:0.500;--some:1">1</td>')
     expect(texts(html, /li/)).toEqual(['&#34;x&#34;.mp4: It has no frames'])
   })
 

@@ -204,17 +204,18 @@ describe('a masked trainer', () => {
     const { pixels, masked } = maskedInputs(config, { frames, visible }).inputs
     // A perfect prediction is the input.
     const drawn = drawReconstruction(config, pixels, targetOf(config, pixels), masked)
-    expect(drawn.reconstruction).toEqual(pixels)
+    expect(drawn.reconstruction.every((value, i) => value === pixels[i])).toBe(true)
     await using own = await create()
     const result = await own.reconstruct({ frames, visible })
-    expect(result.masked).toEqual({ data: drawn.masked, shape: frames.shape })
+    expect(result.masked.shape).toEqual(frames.shape)
+    expect(result.masked.data.every((value, i) => value === drawn.masked[i])).toBe(true)
     const grey = drawn.masked.filter((value, i) => value === 128 && pixels[i] !== 128)
     expect(grey.length / pixels.length).toBeCloseTo(31 / 35, 1)
     // The same where patches are visible, and different where they are hidden.
     const seen = drawn.masked.map((value, i) => +(value === pixels[i]))
     const same = result.reconstruction.data.map((value, i) => +(value === pixels[i]))
     expect(seen.every((is, i) => !is || pixels[i] === 128 || same[i])).toBe(true)
-    expect(same).not.toEqual(seen.fill(1))
+    expect(same.includes(0)).toBe(true)
   })
 
   test('continues from a snapshot with the same bits', async () => {

@@ -34,7 +34,7 @@ const STYLE = `
 .classes th[scope=row] { color: var(--ink); max-width: 16em; }
 .classes th[scope=row] { overflow-wrap: break-word; }
 .classes .number { text-align: right; white-space: nowrap; }
-.classes .share { width: 45%; min-width: 64px; }
+.classes .share { width: 32%; min-width: 64px; }
 .bar { height: 10px; border-radius: 5px; background: var(--pale); overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--accent); border-radius: 5px; }
 .classes tr:last-child > * { border-bottom: 0; }
