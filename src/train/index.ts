@@ -27,6 +27,7 @@ export { type DecoderConfig, decoderFor, initialiseMasked } from './maskedModel.
 export { MaskedTrainer } from './maskedTrainer.ts'
 export type { UpdateResult } from './optimizer.ts'
 export type { MaskedTrainerOptions, TrainerOptions } from './options.ts'
+export type { BatchSize } from './program.ts'
 export type { Clip, Sample } from './samples.ts'
 export type { Schedule } from './schedule.ts'
 export { type ChunkBatch, TrainingStream } from './stream.ts'

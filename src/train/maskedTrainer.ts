@@ -139,10 +139,12 @@ export class MaskedTrainer {
    * @example
    * const { masked, reconstruction } = await trainer.reconstruct({ frames })
    */
-  async reconstruct({
-    frames,
-    visible = this.#visible(frames),
-  }: MaskedBatch): Promise<{ masked: NdArray<Uint8Array>; reconstruction: NdArray<Uint8Array> }> {
+  async reconstruct({ frames, visible = this.#visible(frames) }: MaskedBatch): Promise<{
+    /** The frames, with hidden patches in grey. */
+    masked: NdArray<Uint8Array>
+    /** The frames, with predicted patches in place of the hidden ones. */
+    reconstruction: NdArray<Uint8Array>
+  }> {
     const { data } = await this.predict({ frames, visible })
     const { pixels, masked } = maskedInputs(this.config, { frames, visible }).inputs
     const drawn = drawReconstruction(this.config, pixels, data, masked)
