@@ -69,7 +69,7 @@ describe('a lesson', () => {
     lesson.rename(lesson.actions[0]!.id, 'wave')
     recorded(lesson, 0)
     const again = new Lesson()
-    again.recall(structuredClone(lesson.keep()))
+    again.recall(structuredClone(lesson.keep('encoder')))
     expect(again.views.map(({ label, recordings }) => [label, recordings.length])).toEqual([
       ['wave', 1],
       ['Action 2', 0],

@@ -3,6 +3,7 @@ import { type Class, type FrameLike, TrecvitError } from 'trecvit'
 import type { Engine } from './engine.ts'
 import type { Insight } from './insight.ts'
 import { begin, type Opened, peek, type Source } from './opened.ts'
+import { Pace } from './pace.ts'
 import { pictureOf, pixelsOf } from './picture.ts'
 import { Snapshots } from './snapshots.ts'
 import { inTurn, post, queue } from './turns.ts'
@@ -128,20 +129,16 @@ export class Player {
     if (this.#playing || !this.#opened) return
     const mine = ++this.#plays
     this.#setPlaying(true)
-    let begun: { readonly at: number; readonly time: number } | undefined
+    const pace = new Pace()
     let seeks = this.#seeks
     while (this.#playing && mine === this.#plays) {
       const time = await inTurn(async () =>
         this.#playing && mine === this.#plays ? this.step() : null,
       )
       if (time === null || time === undefined) return
-      if (seeks !== this.#seeks) begun = undefined
+      if (seeks !== this.#seeks) pace.restart()
       seeks = this.#seeks
-      begun ??= { at: performance.now(), time }
-      const wait = begun.at + 1000 * (time - begun.time) - performance.now()
-      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-      // Playback is too slow to catch up, so the pace starts again here.
-      else begun = { at: performance.now(), time }
+      await pace.wait(time)
     }
   }
 

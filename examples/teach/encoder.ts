@@ -10,7 +10,8 @@ const LOAD = 0.7
 /** Frames that its speed is measured with. */
 const TRIALS = 6
 
-const isHead = (name: string): boolean => name.startsWith('decoder/')
+/** Whether a parameter is of the head. */
+export const isHead = (name: string): boolean => name.startsWith('decoder/')
 
 export class Encoder {
   readonly #model: TRecViT
@@ -50,6 +51,11 @@ export class Encoder {
       await model.dispose()
       throw error
     }
+  }
+
+  /** Identifies its weights. Features of other weights mean something else. */
+  get fingerprint(): string {
+    return this.#model.fingerprint
   }
 
   get about(): string {

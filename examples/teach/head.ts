@@ -1,6 +1,7 @@
 /** A head over frozen features: learns actions, and recognises them. */
 import { type Config, TrecvitError } from 'trecvit'
 import { initialise, type Parameters, type Sample, Trainer } from 'trecvit/train'
+import { isHead } from './encoder.ts'
 import { featuresOf, type Rows, windowsOf } from './windows.ts'
 
 const EPOCHS = 30
@@ -9,8 +10,6 @@ const PEAK = 3e-3
 const LABEL_SMOOTHING = 0.05
 /** Heads of wider encoders are trained with several threads. */
 const WIDE = 256
-
-const isHead = (name: string): boolean => name.startsWith('decoder/')
 
 /** Progress of an epoch. */
 export interface EpochResult {

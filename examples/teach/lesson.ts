@@ -22,6 +22,8 @@ export interface Learnt extends LearntView {
 
 /** A lesson as the browser keeps it. */
 export interface KeptLesson {
+  /** Of the encoder that the features are from. */
+  readonly fingerprint: string
   readonly nextId: number
   readonly actions: readonly Action[]
   readonly learnt: Learnt | null
@@ -68,13 +70,13 @@ export class Lesson {
     this.find(id).recordings.push({ ...recording, id: this.#nextId++ })
   }
 
-  unrecord(id: number, recording: number): void {
+  removeRecording(id: number, recording: number): void {
     const action = this.find(id)
     action.recordings = action.recordings.filter((one) => one.id !== recording)
   }
 
   /** Removes the recordings of all actions. Their names stay. */
-  unrecordAll(): void {
+  removeRecordings(): void {
     for (const action of this.actions) action.recordings = []
     this.learnt = null
   }
@@ -109,8 +111,8 @@ export class Lesson {
     }))
   }
 
-  keep(): KeptLesson {
-    return { nextId: this.#nextId, actions: this.actions, learnt: this.learnt }
+  keep(fingerprint: string): KeptLesson {
+    return { fingerprint, nextId: this.#nextId, actions: this.actions, learnt: this.learnt }
   }
 
   recall({ nextId, actions, learnt }: KeptLesson): void {

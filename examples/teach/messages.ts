@@ -57,7 +57,6 @@ export type Request =
   | { readonly type: 'learn' }
   /** Plays a clip and recognises it. */
   | { readonly type: 'play'; readonly file: File }
-  | { readonly type: 'stop' }
   /** Uses another encoder; null is the built-in one. The recordings are removed. */
   | { readonly type: 'encoder'; readonly file: File | null }
   | { readonly type: 'download' }
@@ -106,6 +105,5 @@ export type Reply =
     }
   /** Learning has ended; null if it was cancelled or has failed. */
   | { readonly type: 'learned'; readonly seconds: number | null }
-  | { readonly type: 'ended' }
   | { readonly type: 'file'; readonly name: string; readonly file: Blob }
   | { readonly type: 'note' | 'error'; readonly text: string }

@@ -61,8 +61,6 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       learning.end(data.seconds)
       if (data.seconds !== null && !hasLearnt) reveal()
       return
-    case 'ended':
-      return
     case 'file':
       return save(data.file, data.name)
     case 'note':

@@ -29,9 +29,19 @@ export class Teacher {
   async begin(): Promise<void> {
     const file = await recall<File>('encoder').catch(() => undefined)
     const kept = await recall<KeptLesson>('lesson').catch(() => undefined)
-    await this.#open(file ?? null)
+    await this.#open(file ?? null).catch((error: unknown) => {
+      post({ type: 'error', text: sentenceOf(error) })
+      return this.#open(null)
+    })
     if (kept) {
       this.lesson.recall(kept)
+      if (kept.fingerprint !== this.encoder.fingerprint) {
+        this.lesson.removeRecordings()
+        post({
+          type: 'note',
+          text: 'The encoder has changed since your last visit. Record the actions again.',
+        })
+      }
       const { learnt } = this.lesson
       if (learnt)
         this.#head = await Head.open(
@@ -48,7 +58,7 @@ export class Teacher {
     await this.#open(file)
     this.#stopLearning()
     await before?.dispose()
-    this.lesson.unrecordAll()
+    this.lesson.removeRecordings()
     await this.#setHead(null)
     await this.#keep('encoder', file ?? undefined)
     await this.changed()
@@ -57,7 +67,7 @@ export class Teacher {
   /** Called after a change of the lesson: keeps and shows it. */
   async changed(): Promise<void> {
     this.show()
-    await this.#keep('lesson', this.lesson.keep())
+    await this.#keep('lesson', this.lesson.keep(this.encoder.fingerprint))
   }
 
   /** Called after a change of the recordings: learns again, if it has learnt or is learning. */
@@ -101,6 +111,7 @@ export class Teacher {
       )
       this.lesson.learnt = { ...view, parameters: await head.parameters() }
       await this.#setHead(head)
+      if (learning.signal.aborted) return
       this.#learning = undefined
       await this.changed()
       post({ type: 'learned', seconds: (performance.now() - start) / 1000 })

@@ -2,6 +2,7 @@
  * The worker of the page, with the encoder and the head, so the page never blocks. Pictures are
  * queued; learning runs between them.
  */
+import { Pace } from '../demo/pace.ts'
 import { pictureOf, pixelsOf } from '../demo/picture.ts'
 import { inTurn, postErrors, queue } from '../demo/turns.ts'
 import type { Request } from './messages.ts'
@@ -42,7 +43,7 @@ async function seePicture(bitmap: ImageBitmap, time: number): Promise<void> {
 async function play(file: File): Promise<void> {
   const { frames } = await openClip(file, teacher.encoder)
   const mine = await queue(() => watch(false))
-  let begun: { readonly at: number; readonly time: number } | undefined
+  const pace = new Pace()
   for await (const frame of frames) {
     if (mine !== sources) return
     const { time } = frame
@@ -52,13 +53,8 @@ async function play(file: File): Promise<void> {
       const probs = await watcher!.see(frame, bitmap, time, teacher.head)
       post({ type: 'frame', bitmap, from: 'clip', probs }, [bitmap])
     })
-    begun ??= { at: performance.now(), time }
-    const wait = begun.at + 1000 * (time - begun.time) - performance.now()
-    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-    // Playback is too slow to catch up, so the pace starts again here.
-    else begun = { at: performance.now(), time }
+    await pace.wait(time)
   }
-  if (mine === sources) post({ type: 'ended' })
 }
 
 /** Reads clips one after the other. One that cannot be read is reported, and the next is read. */
@@ -107,7 +103,8 @@ globalThis.onmessage = ({ data }: MessageEvent<Request>) => {
     case 'rename':
       return change(() => {
         lesson.rename(data.action, data.name)
-        return teacher.changed()
+        // The next letter does not wait until this one is kept.
+        void teacher.changed()
       })
     case 'removeAction':
       return change(() => {
@@ -116,7 +113,7 @@ globalThis.onmessage = ({ data }: MessageEvent<Request>) => {
       })
     case 'removeRecording':
       return change(() => {
-        lesson.unrecord(data.action, data.recording)
+        lesson.removeRecording(data.action, data.recording)
         return teacher.changedRecordings()
       })
     case 'clips':
@@ -133,8 +130,6 @@ globalThis.onmessage = ({ data }: MessageEvent<Request>) => {
       return change(() => void teacher.learn())
     case 'play':
       return void postErrors(play(data.file))
-    case 'stop':
-      return void inTurn(() => watch(null))
     case 'encoder':
       return change(async () => {
         await queue(() => watch(null))

@@ -164,10 +164,7 @@ export const cameraChecks = {
     await page.focus('#actions .name')
     await page.keyboard.type('sideways')
     await page.keyboard.press('Tab')
-    assert.match(
-      await page.evaluate(() => document.activeElement.getAttribute('aria-label')),
-      /^Record sideways$/,
-    )
+    await until(page, () => document.activeElement.getAttribute('aria-label') === 'Record sideways')
     await page.keyboard.press('Enter')
     await until(page, () => document.querySelector('.recording #frame.red'))
     await count(page, 1)
@@ -270,11 +267,31 @@ export const cameraChecks = {
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390)
     await page.setViewportSize(before)
   },
+  async 'recordings of an encoder that has changed are not used'(page) {
+    await page.evaluate(
+      () =>
+        new Promise((done) => {
+          indexedDB.open('trecvit-teach').onsuccess = ({ target }) => {
+            const store = target.result.transaction('lesson', 'readwrite').objectStore('lesson')
+            store.get('lesson').onsuccess = ({ target: { result } }) => {
+              store.put({ ...result, fingerprint: 'another' }, 'lesson').onsuccess = done
+            }
+          }
+        }),
+    )
+    await page.reload()
+    await showsMessage(page, /^The encoder has changed since your last visit\./)
+    await count(page, 0)
+    assert.equal(await page.inputValue('#actions .name'), 'sideways')
+    assert.equal(await state(page), 'Record at least 2 actions first.')
+    await page.setInputFiles(fileOf(0), panned)
+    await count(page, 1)
+  },
   async 'a file that is no checkpoint is one sentence, and the encoder stays'(page) {
     await drop(page, 'main', notes, 'broken.npz')
     await page.click('#yes')
     await showsMessage(page, /broken\.npz.* is a file of unknown kind/)
-    await count(page, 4)
+    await count(page, 1)
   },
   async 'a dropped checkpoint is another encoder, and is kept'(page) {
     await drop(page, 'main', own, 'small.npz')
