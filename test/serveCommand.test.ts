@@ -102,7 +102,7 @@ describe('trecvit serve', () => {
     child.kill('SIGTERM')
     expect(await ended).toMatchObject({
       code: 130,
-      stderr: expect.stringMatching(/^warning: everybody who reaches 0\.0\.0\.0 [^\n]+\n$/),
+      stderr: expect.stringMatching(/^warning: everybody who can reach 0\.0\.0\.0 [^\n]+\n$/),
     })
   })
 

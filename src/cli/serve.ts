@@ -114,7 +114,7 @@ Examples:
   $ trecvit serve
   $ trecvit serve --model trecvit_b.npz --device auto --max-streams 4
   $ trecvit serve --model builtin --model actions=trecvit_b.npz
-  $ trecvit serve --host 0.0.0.0 --port 8080        # for everybody who reaches this machine
+  $ trecvit serve --host 0.0.0.0 --port 8080        # for everybody who can reach this machine
   $ curl --data-binary @clip.mp4 -H 'Content-Type: video/mp4' \\
       http://127.0.0.1:8000/v2/models/builtin/classify
   $ curl http://127.0.0.1:8000/v2/models/builtin
