@@ -26,7 +26,7 @@ const groups = {
   Deploy: ['devices', 'browser', 'edge', 'serving', 'security'],
   Numbers: ['accuracy', 'speed'],
   Help: ['troubleshooting', 'glossary'],
-  Inside: ['model', 'architecture', 'lifecycle', 'operations', 'adding-an-operation'],
+  Inside: ['model', 'architecture', 'lifecycle', 'variants', 'operations', 'adding-an-operation'],
 }
 
 const docs = new URL('../', import.meta.url)
