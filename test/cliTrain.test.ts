@@ -221,7 +221,7 @@ test('an encoder learns without labels, and a head is trained from it', {
 })
 
 test('an encoder is trained further, without the head of its model', {
-  timeout: 60_000,
+  ...{ tags: 'slow', timeout: 60_000 },
 }, async () => {
   const path = out('further.safetensors')
   const options = ['--frames', '2', '--epochs', '1', '--lr', '1e-9', '--from', 'builtin']
