@@ -46,3 +46,19 @@ export function addOperations(added: object): readonly Op[] {
 export function descriptionOf({ op }: Pick<Step, 'op'>): Description {
   return descriptions[op]
 }
+
+/**
+ * Returns the arguments of a method of the recorder by name: required inputs and weights, then
+ * parameters, then an object with the optional ones.
+ */
+export function argumentsByName(
+  { inputs, weights = {}, params = [] }: Description,
+  args: readonly unknown[],
+): Record<string, unknown> {
+  const axes = { ...inputs, ...weights } as Readonly<Record<string, string>>
+  const required = Object.keys(axes).filter((role) => !axes[role]!.endsWith('?'))
+  const order = [...required, ...params]
+  const given: Record<string, unknown> = { ...(args[order.length] as object) }
+  order.forEach((role, index) => (given[role] = args[index]))
+  return given
+}

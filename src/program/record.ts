@@ -1,6 +1,6 @@
 import { TrecvitError } from '../base/error.ts'
 import { frameRowsOf, type Letters, match, shapeOf } from './axes.ts'
-import { type AnyStep, type Description, descriptionOf, OPS } from './describe.ts'
+import { type AnyStep, argumentsByName, descriptionOf, OPS } from './describe.ts'
 import type * as operations from './ops/index.ts'
 import type { Fail, Operation, OutputsOf } from './ops/operation.ts'
 import type { Op, Program, Step } from './program.ts'
@@ -130,7 +130,7 @@ export class Recorder {
     if (this.#names.has(name)) fail('a name of its own')
     const described = descriptionOf({ op })
     const { inputs, weights = {}, states = {} } = described
-    const given = givenOf(described, args)
+    const given = argumentsByName(described, args)
     const letters: Letters = { b: this.b, t: this.t }
     const step = { op, name, inputs: {}, weights: {}, states: {}, params: {} } as Open
     for (const [role, axes] of Object.entries({ ...weights, ...inputs } as Axes)) {
@@ -202,19 +202,6 @@ function checkRange({ buffer }: Tensor, what: string, all: number, from: number,
     throw new TrecvitError(
       `"${buffer.name}" expected ${what} within its ${all} ${what}, got ${count} from ${from} on`,
     )
-}
-
-/** Returns the arguments of a method by name. */
-function givenOf(
-  { inputs, weights = {}, params = [] }: Description,
-  args: readonly unknown[],
-): Record<string, unknown> {
-  const axes = { ...inputs, ...weights } as Axes
-  const required = Object.keys(axes).filter((role) => !axes[role]!.endsWith('?'))
-  const order = [...required, ...params]
-  const given: Record<string, unknown> = { ...(args[order.length] as object) }
-  order.forEach((role, index) => (given[role] = args[index]))
-  return given
 }
 
 /** A step that is being recorded. */
