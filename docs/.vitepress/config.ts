@@ -18,6 +18,7 @@ const groups = {
     'teach',
     'pretraining',
     'training-commands',
+    'motion',
     'command-line',
     'checkpoints',
     'weights',

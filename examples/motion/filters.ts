@@ -1,6 +1,6 @@
 /**
  * A start of the patch embedding: oriented band-pass filters in pairs, a quarter of a wave apart.
- * With random kernels the loss stays at that of guessing for long.
+ * They have no mean: with filters that keep the brightness of a patch the loss hardly falls.
  */
 import type { Config } from '../../src/model/config.ts'
 import type { Parameters } from '../../src/train/index.ts'

@@ -1,7 +1,6 @@
 /**
  * npm run train:builtin -- [--steps n] [--peak rate] [--seed n] [--from file|scratch] [--out file]:
- * trains the built-in model on drawn streams, with the deterministic build. Every runtime and
- * number of threads gives the same file.
+ * trains the built-in model on drawn streams, with the deterministic build.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
@@ -36,8 +35,8 @@ const SIZES = [
 
 const { values } = parseArgs({
   options: {
-    steps: { type: 'string', default: '1200' },
-    peak: { type: 'string', default: '5e-4' },
+    steps: { type: 'string', default: '600' },
+    peak: { type: 'string', default: '3e-4' },
     seed: { type: 'string', default: '1' },
     from: { type: 'string', default: 'models/motion.safetensors' },
     out: { type: 'string', default: 'build/motion.safetensors' },
