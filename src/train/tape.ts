@@ -138,11 +138,11 @@ export class Tape {
   #inAllTokens(output: Tensor, { of, gradient }: Piece): Tensor {
     if (rowsOf(of) === rowsOf(output)) return gradient
     const [b, t, n] = output.shape
-    const [, , count] = of.shape
-    if (of.offset !== output.offset || count !== 1)
+    const [videos, frames, count] = of.shape
+    if (of.offset !== output.offset || videos !== b || frames !== t || count !== 1)
       throw new TrecvitError(
         `The gradient of "${output.buffer.name}" [${output.shape}] expected a step that reads ` +
-          `all tokens or the first, got [${of.shape}]`,
+          `all tokens, or the first of each frame, got [${of.shape}]`,
       )
     const dy = { ...gradient, shape: [b!, t!, 1, columnsOf(of)] }
     return this.ops.poolGradient(`gradient/${output.buffer.name}/token${++this.#sums}`, dy, n!, 1)

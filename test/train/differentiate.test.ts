@@ -4,7 +4,10 @@ import { configOf, encoderOf } from '../../src/model/config.ts'
 import { parametersOf, weightTable } from '../../src/model/weights.ts'
 import { plan } from '../../src/program/plan.ts'
 import { inputsOf, outputsOf, sizeOf } from '../../src/program/program.ts'
+import { differentiate } from '../../src/train/differentiate.ts'
 import { recordClassifierStep } from '../../src/train/program.ts'
+import { TrainingRecorder } from '../../src/train/recorder.ts'
+import { withAxes } from '../../src/train/views.ts'
 import {
   deviceWeights,
   splitWeight,
@@ -88,6 +91,19 @@ test('blocks that are computed again need a fraction of the memory', () => {
     return plan(program).bytes
   }
   expect(bytes('layer')).toBeLessThan(0.4 * bytes('none'))
+})
+
+test('a step that reads the first frame alone is refused', () => {
+  const kernel = { name: 'kernel', kind: 'matrix', blocks: 1, rows: 4, columns: 8 } as const
+  const ops = new TrainingRecorder(1, 3, new Map([[kernel.name, kernel]]))
+  const y = ops.linear('y', ops.input('x', [1, 3, 1, 4]), 'kernel')
+  // The frames as tokens: the first token is then the first frame.
+  const first = ops.token(withAxes(y, [1, 1, 3]), 0)
+  const gradient = ops.input('gradient', first.shape)
+  expect(() => differentiate(ops, [{ of: first, gradient }], () => true)).toThrow(
+    'The gradient of "y" [1,3,1,8] expected a step that reads all tokens, or the first of each ' +
+      'frame, got [1,1,1,8]',
+  )
 })
 
 afterAll(() => console.log(reports.join('\n')))
