@@ -34,8 +34,8 @@ describe.each([
     const pixels = (from: number, to: number) =>
       video.subarray(from * frameSizeOf(config), to * frameSizeOf(config))
     const open = () => model.session({ b: 1, recent: 'all', encoded: true })
-    // A software GPU needs seconds for each model.
-    const isSlow = name.startsWith('webgpu') && golden.name !== 'small'
+    // A software GPU and the reference need seconds for each model.
+    const isSlow = !name.startsWith('wasm') && golden.name !== 'small'
     const tags = [...tagsOf({ name }), ...(isSlow ? ['slow'] : [])]
     const seen = (want: string) => goldens.names.includes(want)
 

@@ -11,7 +11,7 @@ import { dense, layerNorm } from '../src/model/layers.ts'
 import { TensorTable, type WeightSource } from '../src/model/tensorTable.ts'
 import { outputsOf, type Program, sizeOf, type Tensor } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
-import { backends } from './backends.ts'
+import { backends, tagsOfModel } from './backends.ts'
 import { noise } from './ops.ts'
 import { ReferenceBackend } from './reference.ts'
 
@@ -146,8 +146,9 @@ test('has the shapes of the paper for 8 points', () => {
 /** Enough points that a GPU uses the same kernels for one frame and for several. */
 const points = Array.from({ length: 9 }, (_, i) => [0.75 * (i % 4), i / 4] as const)
 
-describe.each(backends)('$name', ({ create, unit }) => {
-  test('tracks equal the float64 ones, as one chunk and frame by frame', async () => {
+describe.each(backends)('$name', ({ create, unit, name }) => {
+  const tags = tagsOfModel({ name })
+  test('tracks equal the float64 ones, as one chunk and frame by frame', { tags }, async () => {
     const config: EncoderConfig = {
       ...tapnext(points.length),
       width: 32,

@@ -22,7 +22,7 @@ import { StreamSource } from './stream.ts'
 const { values } = parseArgs({
   options: {
     steps: { type: 'string', default: '1000' },
-    finetune: { type: 'string', default: '600' },
+    'fine-tune': { type: 'string', default: '600' },
     readout: { type: 'string', default: '60' },
     visible: { type: 'string', default: '4' },
     batch: { type: 'string', default: '32' },
@@ -42,8 +42,8 @@ const start = startWithFilters(initialise(SMALL, seed), SMALL, seed)
 const learnt = await pretrain(Number(values.steps))
 await readOut('read-out of the random encoder', start)
 await readOut('read-out of the pre-trained encoder', learnt)
-await learn('all parameters from the pre-trained encoder', learnt, Number(values.finetune))
-await learn('all parameters from random ones', start, Number(values.finetune))
+await learn('all parameters from the pre-trained encoder', learnt, Number(values['fine-tune']))
+await learn('all parameters from random ones', start, Number(values['fine-tune']))
 
 /** Trains a masked auto-encoder, and returns the parameters with its encoder. */
 async function pretrain(steps: number): Promise<Parameters> {
