@@ -1,6 +1,7 @@
 /**
  * A file on an HTTP server with Range requests. A broken connection is opened again.
  */
+import { pause } from '../base/abort.ts'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import {
@@ -153,12 +154,4 @@ async function next(body: Body, url: URL, signal: AbortSignal | undefined): Prom
 
 function drop(body: Body): void {
   body.reader.cancel().catch(() => {})
-}
-
-async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  await new Promise<void>((resolve) => {
-    setTimeout(resolve, milliseconds)
-    signal?.addEventListener('abort', () => resolve(), { once: true })
-  })
-  signal?.throwIfAborted()
 }

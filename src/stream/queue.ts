@@ -1,3 +1,4 @@
+import { onAbort } from '../base/abort.ts'
 import { TrecvitError } from '../base/error.ts'
 import type { Job } from './job.ts'
 
@@ -32,10 +33,11 @@ export class Queue {
   /**
    * Adds a job at the end.
    * @param signal removes the job from the queue while it waits
+   * @returns a function that detaches the job from the signal; to be called when the job is done
    * @throws TrecvitError if the limit is reached
    * @throws the reason of a signal that is already aborted
    */
-  add(job: Job, signal?: AbortSignal): void {
+  add(job: Job, signal?: AbortSignal): () => void {
     signal?.throwIfAborted()
     if (this.#jobs.length && this.#bytes + job.bytes > MOST_BYTES) {
       throw new TrecvitError(
@@ -45,9 +47,7 @@ export class Queue {
     }
     this.#jobs.push(job)
     this.#bytes += job.bytes
-    signal?.addEventListener('abort', () => this.#remove(job) && job.reject(signal.reason), {
-      once: true,
-    })
+    return onAbort(signal, () => this.#remove(job) && job.reject(signal!.reason))
   }
 
   /** Adds jobs at the front. */

@@ -59,14 +59,16 @@ export class Runner {
   /**
    * Adds a job at the end of the queue.
    * @param signal removes the job from the queue while it waits
+   * @returns a function that detaches the job from the signal; to be called when the job is done
    * @throws TrecvitError if the runner is closed, the model was disposed of or the queue is full
    * @throws the reason of a signal that is already aborted
    */
-  add(job: Job, signal?: AbortSignal): void {
+  add(job: Job, signal?: AbortSignal): () => void {
     if (this.#closing) throw new TrecvitError('The stream was disposed of; open another one')
     if (this.#engines.closed) throw disposedError()
-    this.#queue.add(job, signal)
+    const ignoreAbort = this.#queue.add(job, signal)
     if (!this.#running) void this.#run()
+    return ignoreAbort
   }
 
   /** Adds a job at the front of the queue. Called by a job. */

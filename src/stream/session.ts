@@ -196,7 +196,14 @@ export class Session {
   /** Adds the job of a task. */
   #enqueue<T, R>(task: Task<T, R>): Promise<R> {
     return new Promise((resolve, reject) => {
-      this.#runner.add(jobOf(task, resolve, reject), task.signal)
+      const settled =
+        <V>(settle: (value: V) => void) =>
+        (value: V): void => {
+          ignoreAbort()
+          settle(value)
+        }
+      const job = jobOf(task, settled<R>(resolve), settled(reject))
+      const ignoreAbort = this.#runner.add(job, task.signal)
     })
   }
 

@@ -1,6 +1,7 @@
 /**
  * Opens a video from any source. Formats are recognised by their content.
  */
+import { onAbort } from '../base/abort.ts'
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions, type OptionNames } from '../base/options.ts'
 import { quote } from '../base/quote.ts'
@@ -96,8 +97,10 @@ export async function openVideo(
   checkChoice('onError', onError, ON_ERROR)
   checkChoice('pixelAspect', pixelAspect, ['ignore', 'apply'])
   const stop = new AbortController()
-  const onAbort = (): void => stop.abort(signal?.reason)
-  signal?.addEventListener('abort', onAbort, { once: true, signal: stop.signal })
+  onAbort(
+    stop.signal,
+    onAbort(signal, () => stop.abort(signal?.reason)),
+  )
   try {
     const reading = await read(source, options, fps, stop.signal)
     return makeVideo(pixelAspect === 'apply' ? widened(reading) : reading, stop)

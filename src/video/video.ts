@@ -1,6 +1,7 @@
 /**
  * An opened video: its properties, and its pictures in order.
  */
+import { onAbort } from '../base/abort.ts'
 import { TrecvitError } from '../base/error.ts'
 import type { Frame, Rotation } from './frame.ts'
 import { iterate } from './iterate.ts'
@@ -99,7 +100,7 @@ export function makeVideo(reading: Reading, stop: AbortController): Video {
     await reading.release()
   }
   // An abort also frees a video that no loop reads.
-  stop.signal.addEventListener('abort', () => void free().catch(() => {}), { once: true })
+  onAbort(stop.signal, () => void free().catch(() => {}))
   const close = async (): Promise<void> => {
     closed = true
     await free()

@@ -1,6 +1,7 @@
 /**
  * A download that can be resumed and is verified before use.
  */
+import { pause } from '../base/abort.ts'
 import { TrecvitError } from '../base/error.ts'
 import {
   BrokenConnection,
@@ -191,20 +192,4 @@ async function checkSum(url: URL, part: Part, origin: Origin): Promise<void> {
   throw new TrecvitError(
     `The download of ${show(url)} does not match the server's checksum and was dropped: try again`,
   )
-}
-
-/** Waits. Throws the reason of the signal once it is aborted. */
-export async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, milliseconds)
-    signal?.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        resolve()
-      },
-      { once: true },
-    )
-  })
-  signal?.throwIfAborted()
 }

@@ -1,10 +1,11 @@
 /**
  * Weights by name in Node, Deno and Bun, cached in the cache folder.
  */
+import { pause } from '../base/abort.ts'
 import { TrecvitError } from '../base/error.ts'
 import { BrokenConnection } from '../checkpoint/httpRequest.ts'
 import { cacheFolder, type Form, find, keep } from './cache.ts'
-import { type DownloadOptions, download, pause } from './download.ts'
+import { type DownloadOptions, download } from './download.ts'
 import { addressOf, type Weights } from './known.ts'
 import { claim, underWay } from './parts.ts'
 

@@ -2,6 +2,7 @@
  * The video track of a file: its packets, and its properties before decoding.
  */
 import { Input, type InputVideoTrack, MATROSKA, MP4, QTFF, type Source, WEBM } from 'mediabunny'
+import { onAbort } from '../../base/abort.ts'
 import { TrecvitError } from '../../base/error.ts'
 import { asBytes } from '../../base/realm.ts'
 import { describeCodec } from '../codec/codec.ts'
@@ -68,11 +69,14 @@ export async function inputPart(
   known?: Known,
 ): Promise<Part> {
   const input = new Input({ source, formats: [MP4, QTFF, WEBM, MATROSKA] })
-  const dispose = (): void => input.dispose()
-  signal.addEventListener('abort', dispose)
+  const ignoreAbort = onAbort(signal, () => input.dispose())
+  const dispose = (): void => {
+    ignoreAbort()
+    input.dispose()
+  }
   try {
     signal.throwIfAborted()
-    return await readPart(media, input, signal, known)
+    return { ...(await readPart(media, input, signal, known)), dispose }
   } catch (error) {
     dispose()
     signal.throwIfAborted()
@@ -85,7 +89,7 @@ async function readPart(
   input: Input,
   signal: AbortSignal,
   known?: Known,
-): Promise<Part> {
+): Promise<Omit<Part, 'dispose'>> {
   const name = capital(media.name)
   const video =
     (await input.getPrimaryVideoTrack()) ?? (await refuseTracks(input, name, media.head))
@@ -138,7 +142,6 @@ async function readPart(
       if (known?.cut) throw new TrecvitError(`${name} ${known.cut}`)
       return { warning, next }
     },
-    dispose: () => input.dispose(),
   }
 }
 

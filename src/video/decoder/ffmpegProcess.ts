@@ -3,6 +3,7 @@
  */
 import type { ChildProcessByStdio } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
+import { onAbort } from '../../base/abort.ts'
 import { TrecvitError } from '../../base/error.ts'
 import { builtinModule } from '../../platform/platform.ts'
 import { checkSize, frameBytes, type Plane, splitPlanes } from '../frame.ts'
@@ -41,6 +42,7 @@ export class FfmpegProcess {
   readonly #signal: AbortSignal
   readonly #ended: Promise<number | null>
   readonly #kill: () => void
+  readonly #ignoreAbort: () => void
   #first: Picture | null = null
   #isClosing = false
   #feedFault: unknown
@@ -49,7 +51,7 @@ export class FfmpegProcess {
     this.#child = child
     this.#signal = signal
     this.#kill = () => void child.kill('SIGKILL')
-    signal.addEventListener('abort', this.#kill)
+    this.#ignoreAbort = onAbort(signal, this.#kill)
     if (signal.aborted) this.#kill()
     this.#ended = new Promise((resolve) => child.once('close', resolve))
     this.log = new FfmpegLog(child.stderr)
@@ -114,7 +116,7 @@ export class FfmpegProcess {
 
   /** Ends the process. */
   async close(): Promise<void> {
-    this.#signal.removeEventListener('abort', this.#kill)
+    this.#ignoreAbort()
     this.#kill()
     await this.#wait()
   }

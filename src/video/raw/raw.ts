@@ -1,6 +1,7 @@
 /**
  * Reads uncompressed pictures: y4m, and raw RGB bytes without a header.
  */
+import { onAbort } from '../../base/abort.ts'
 import { TrecvitError } from '../../base/error.ts'
 import type { RawFormat } from '../choices.ts'
 import { checkSize, type Frame, RGB, splitPlanes } from '../frame.ts'
@@ -15,7 +16,7 @@ import { readY4mFrame, readY4mHeader } from './y4m.ts'
 export async function openY4m(media: Media, signal: AbortSignal): Promise<Reading> {
   const reader = new ByteReader(await media.stream(), media.size)
   const release = (): Promise<void> => reader.cancel()
-  signal.addEventListener('abort', release)
+  onAbort(signal, () => void release())
   const header = await readY4mHeader(reader, media.name).catch(async (error: unknown) => {
     await release()
     throw error
@@ -58,7 +59,7 @@ export async function openRaw(
   const bytes = width * height * 3
   const reader = new ByteReader(await media.stream(), media.size)
   const release = (): Promise<void> => reader.cancel()
-  signal.addEventListener('abort', release)
+  onAbort(signal, () => void release())
   let count = 0
   async function next(): Promise<Frame | null> {
     const data = await reader.take(bytes).catch(rethrow(signal))

@@ -100,6 +100,11 @@ export class ByteReader {
     return text === '' ? null : text
   }
 
+  /** Settles when the stream ends, is cancelled or fails. */
+  get closed(): Promise<unknown> {
+    return this.#reader.closed
+  }
+
   /** Ends the stream, and any pending read. Never throws. */
   async cancel(): Promise<void> {
     await this.#reader.cancel().catch(() => {})

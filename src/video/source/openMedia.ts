@@ -3,6 +3,7 @@
  * by a file name.
  */
 import { BlobSource, BufferSource, CustomSource, ReadableStreamSource } from 'mediabunny'
+import { onAbort } from '../../base/abort.ts'
 import { TrecvitError } from '../../base/error.ts'
 import { quote } from '../../base/quote.ts'
 import { asBytes, asUrl, isBlob, isStream, readBlob } from '../../base/realm.ts'
@@ -130,7 +131,8 @@ async function openStream(
 ): Promise<Media> {
   const reader = new ByteReader(stream)
   // This also ends a pending read.
-  signal?.addEventListener('abort', () => void reader.cancel(), { once: true })
+  const ignoreAbort = onAbort(signal, () => void reader.cancel())
+  void reader.closed.then(ignoreAbort, ignoreAbort)
   const first = new Uint8Array(HEAD)
   const head = first.subarray(0, await reader.fill(first))
   const { bytes, isIndexLast } = await readPrefix(reader, head)

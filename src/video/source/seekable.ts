@@ -2,6 +2,7 @@
  * Videos with random access: files, and servers that support Range requests.
  */
 import { CustomSource } from 'mediabunny'
+import { onAbort } from '../../base/abort.ts'
 import { HEAD, type Media } from './media.ts'
 
 /** Bytes of known size. */
@@ -23,11 +24,11 @@ export async function seekable(bytes: Bytes, signal: AbortSignal | undefined): P
   const close = async (): Promise<void> => {
     if (isClosed) return
     isClosed = true
-    signal?.removeEventListener('abort', abandon)
+    ignoreAbort()
     await bytes.close()
   }
   const abandon = (): void => void close().catch(() => {})
-  signal?.addEventListener('abort', abandon)
+  const ignoreAbort = onAbort(signal, abandon)
   const read = async (offset: number, length: number): Promise<Uint8Array> => {
     signal?.throwIfAborted()
     const fits = Math.min(length, size - offset)
