@@ -1,8 +1,9 @@
 /** Many videos: folders, patterns, lists, rows, completed and failed videos. */
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { csvLine, parseCsv, parseJsonLines } from '../src/cli/csv.ts'
 import { workOnMany } from '../src/cli/many.ts'
@@ -47,6 +48,16 @@ describe('videos are named by', () => {
       single: false,
       sources: [paths[2], paths[1], paths[0]],
     })
+  })
+
+  test('paths of which each file counts once', async () => {
+    const own = relative('.', clips)
+    const { sources } = await found([own, clips, `./${own}/a.y4m`, pathToFileURL(paths[1]!).href])
+    expect(sources.map((source) => basename(source))).toEqual(
+      names.map((n) => `${basename(n)}.y4m`),
+    )
+    const url = 'https://example.org/a.mp4'
+    expect((await found([url, '-', url, '-'])).sources).toEqual([url, '-'])
   })
 
   test('existing files and URLs are not patterns', async () => {
@@ -194,6 +205,9 @@ describe('classify', () => {
     const text = read('more.csv')
     expect((await classify(...args)).stdout).toBe('')
     expect(read('more.csv')).toBe(text)
+    const again = await classify('clips/', './late.y4m', ...args.slice(2))
+    expect(again.stderr).toBe('5 of 5 videos were done before\n')
+    expect(read('more.csv')).toBe(text)
   })
 
   test('writes segments as rows, and as WebVTT', async () => {
@@ -279,7 +293,7 @@ describe('features', () => {
     await features(paths[2]!, '-o', 'alone.npy')
     expect(read('alone.npy')).toBe(read('features/below/c.npy'))
     rmSync(join(folder, 'features', 'b.npy'))
-    expect(await features(...args, '--continue')).toMatchObject({
+    expect(await features('clips', ...args.slice(1), '--continue')).toMatchObject({
       code: 0,
       stdout: 'features/b.npy: float32 [7, 5, 8]\n',
       stderr: '3 of 4 videos were done before\n',

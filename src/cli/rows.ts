@@ -5,6 +5,7 @@ import { quote } from '../base/quote.ts'
 import { csvLine, parseCsv, parseJsonLines, type Row } from './csv.ts'
 import { OutputError, writeOutput } from './output.ts'
 import { print } from './terminal.ts'
+import { keyOf } from './videos.ts'
 
 /** Options of the commands that write rows. */
 export interface RowOptions {
@@ -21,8 +22,8 @@ class RowFile {
   readonly #kind: Kind
   readonly #columns: readonly string[]
   #file: FileHandle | undefined
-  /** Videos in the file whose rows have no error. */
-  #done = new Set<unknown>()
+  /** Keys of the videos in the file whose rows have no error. */
+  #done = new Set<string>()
 
   constructor(path: string, kind: Kind, columns: readonly string[]) {
     this.#path = path
@@ -44,7 +45,7 @@ class RowFile {
   }
 
   has(video: string): boolean {
-    return this.#done.has(video)
+    return this.#done.has(keyOf(video))
   }
 
   /** Writes all rows of a video with one call, so that an interruption leaves no part of them. */
@@ -82,11 +83,12 @@ class RowFile {
           'this command has written',
       )
     }
-    const failed = new Set(rows.flatMap((row) => (row['error'] ? [row['video']] : [])))
+    const videoOf = (row: Row): string => keyOf(row['video'] as string)
+    const failed = new Set(rows.flatMap((row) => (row['error'] ? [videoOf(row)] : [])))
     // An interrupted write may have left only some rows of the last video.
-    if (text !== '' && !text.endsWith('\n') && rows.length) failed.add(rows.at(-1)!['video'])
-    const kept = rows.filter((row) => !failed.has(row['video']))
-    this.#done = new Set(kept.map((row) => row['video']))
+    if (text !== '' && !text.endsWith('\n') && rows.length) failed.add(videoOf(rows.at(-1)!))
+    const kept = rows.filter((row) => !failed.has(videoOf(row)))
+    this.#done = new Set(kept.map(videoOf))
     return kept
   }
 }

@@ -1,4 +1,6 @@
 /** Lists the videos in the arguments of a command: files, folders, patterns, lists, URLs. */
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 
@@ -36,10 +38,17 @@ export async function listVideos(sources: readonly string[], list?: string): Pro
   for (const source of named) {
     const videos = await expand(source)
     isExpanded ||= videos !== null
-    for (const video of videos ?? [{ source, name: stem(source) }]) found.set(video.source, video)
+    for (const video of videos ?? [{ source, name: stem(source) }])
+      found.set(keyOf(video.source), video)
   }
   if (found.size === 0) throw new TrecvitError('There is no video in the arguments')
   return { all: [...found.values()], single: named.length === 1 && !isExpanded }
+}
+
+/** Returns a text that is the same for all paths of a file, relative or absolute. */
+export function keyOf(source: string): string {
+  if (/^file:\/\//i.test(source)) return fileURLToPath(source)
+  return source === '-' || ADDRESS.test(source) ? source : resolve(source)
 }
 
 /** Reads the lines of a text file. Skips empty lines and those that begin with #. */
