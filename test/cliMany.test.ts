@@ -68,13 +68,22 @@ describe('videos are named by', () => {
     expect(await found(['-'])).toMatchObject({ single: true, sources: ['-'] })
     // A folder of pictures is a single video.
     mkdirSync(join(folder, 'pictures'))
+    writeFileSync(join(folder, 'pictures', '1.png'), 'a picture')
     expect(await found([join(folder, 'pictures')])).toMatchObject({ single: true })
   })
 
   test('errors are one sentence', async () => {
     await expect(listVideos([`${clips}/*.mov`])).rejects.toThrow(/The pattern ".*" matches no file/)
-    await expect(listVideos([], join(folder, 'none.txt'))).rejects.toThrow(/The list .*ENOENT/)
+    await expect(listVideos([], join(folder, 'none.txt'))).rejects.toThrow(
+      /none\.txt" cannot be read \(ENOENT\); give as "--list" a text file with one path a line$/,
+    )
     await expect(listVideos([])).rejects.toThrow('There is no video')
+    await expect(listVideos([], paths[0]!)).rejects.toThrow(/a\.y4m" is a video, not a list of /)
+    await expect(listVideos([], model)).rejects.toThrow(/tiny\.npz" is not a text file; give as /)
+    mkdirSync(join(folder, 'empty', 'below'), { recursive: true })
+    await expect(listVideos([join(folder, 'empty')])).rejects.toThrow(
+      /^The folder ".*empty" has no videos and no pictures \(PNG, JPEG\)$/,
+    )
     const videos = await listVideos([paths[0]!, join(clips, 'below')])
     expect(() => outputsFor('--vtt', 'x.vtt', videos)).toThrow('"--vtt" of several videos')
     expect([...outputsFor('--vtt', 'v/{name}.vtt', videos).values()]).toEqual([

@@ -66,6 +66,16 @@ describe('videos and their classes are listed', () => {
       'expected a folder for each class',
     )
     await expect(listLabelled(join(folder, 'none'))).rejects.toThrow('cannot be read (ENOENT)')
+    const expected = /; give a folder with a folder of videos for each class, or a text file of /
+    const bytes = Uint8Array.of(0, 0, 0, 32, 102)
+    for (const [name, reason] of [
+      ['clip.mp4', /^"[^"]*clip.mp4" is a video, not a list of videos;/],
+      ['clip.bin', /^"[^"]*clip.bin" is not a text file;/],
+    ] as const) {
+      const given = listLabelled(file(name, bytes))
+      await expect(given).rejects.toThrow(reason)
+      await expect(given).rejects.toThrow(expected)
+    }
   })
 })
 

@@ -1,6 +1,7 @@
 /** Lists videos with their classes: a folder for each class, or a table of paths and classes. */
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
+import { readLines } from './listFile.ts'
 import { listVideos } from './videos.ts'
 
 /** A video and its class. */
@@ -10,6 +11,9 @@ export interface Labelled {
   /** Name of the class. */
   readonly label: string
 }
+
+const EXPECTED =
+  'a folder with a folder of videos for each class, or a text file of lines with a path and a class'
 
 /**
  * Lists videos with their classes.
@@ -21,11 +25,9 @@ export interface Labelled {
 export async function listLabelled(from: string): Promise<Labelled[]> {
   const { stat } = await import('node:fs/promises')
   const found = await stat(from).catch((cause: NodeJS.ErrnoException) => {
-    throw new TrecvitError(
-      `${quote(from)} cannot be read (${cause.code}); give a folder with a folder for each ` +
-        'class, or a file of lines with a path and a class',
-      { cause },
-    )
+    throw new TrecvitError(`${quote(from)} cannot be read (${cause.code}); give ${EXPECTED}`, {
+      cause,
+    })
   })
   return found.isDirectory() ? listFolder(from) : listTable(from)
 }
@@ -51,11 +53,9 @@ async function listFolder(folder: string): Promise<Labelled[]> {
 }
 
 async function listTable(path: string): Promise<Labelled[]> {
-  const { readFile } = await import('node:fs/promises')
   const { dirname, resolve } = await import('node:path')
-  const lines = (await readFile(path, 'utf8')).split(/\r?\n/)
-  return lines.flatMap((line, index): Labelled[] => {
-    const text = line.trim()
+  const lines = await readLines(path, EXPECTED)
+  return lines.flatMap((text, index): Labelled[] => {
     if (text === '' || text.startsWith('#')) return []
     const [, source, label] = /^(.+?)\s*[,\s]\s*([^,\s]+)$/.exec(text) ?? []
     if (!source || !label)

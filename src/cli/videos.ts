@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
+import { linesOf, readLines, VIDEO } from './listFile.ts'
 
 /** A video in the list. */
 export interface Listed {
@@ -19,7 +20,6 @@ export interface Videos {
   readonly single: boolean
 }
 
-const VIDEO = /\.(mp4|m4v|mov|qt|3gp|mkv|webm|y4m|avi|ts|mts|m2ts|mpg|mpeg|vob|flv|gif)$/i
 const ADDRESS = /^[a-z][a-z\d+.-]+:\/\//i
 const PATTERN = /[*?[\]{}]/
 
@@ -53,20 +53,12 @@ export function keyOf(source: string): string {
 
 /** Reads the lines of a text file. Skips empty lines and those that begin with #. */
 async function readList(path: string): Promise<string[]> {
-  const { readFile } = await import('node:fs/promises')
   const { text } = await import('node:stream/consumers')
-  const reading = path === '-' ? text(process.stdin) : readFile(path, 'utf8')
-  const lines = await reading.catch((error: NodeJS.ErrnoException) => {
-    throw new TrecvitError(
-      `The list ${quote(path)} cannot be read (${error.code ?? error.message}); ` +
-        'give a text file with one path a line',
-      { cause: error },
-    )
-  })
-  return lines
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'))
+  const lines =
+    path === '-'
+      ? linesOf(await text(process.stdin))
+      : await readLines(path, 'as "--list" a text file with one path a line')
+  return lines.filter((line) => line !== '' && !line.startsWith('#'))
 }
 
 /** Returns the videos of a folder or a pattern, or null for a single video. */
@@ -76,7 +68,15 @@ async function expand(source: string): Promise<Listed[] | null> {
   const found = await stat(source).catch(() => null)
   if (found?.isDirectory()) {
     const paths = (await search('**/*', source)).filter((path) => VIDEO.test(path))
-    if (paths.length === 0) return null
+    if (paths.length === 0) {
+      const { listImages } = await import('../video/picture/imageList.ts')
+      await listImages(source).catch((cause: unknown) => {
+        if (!(cause instanceof TrecvitError)) throw cause
+        const kinds = 'no videos and no pictures (PNG, JPEG)'
+        throw new TrecvitError(`The folder ${quote(source)} has ${kinds}`, { cause })
+      })
+      return null
+    }
     const { join } = await import('node:path')
     return paths.map((path) => ({ source: join(source, path), name: withoutExtension(path) }))
   }
