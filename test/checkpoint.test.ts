@@ -50,6 +50,11 @@ describe('the kind of a file', () => {
       text('version https://git-lfs.github.com/spec/v1\noid sha256:'),
       /a Git LFS pointer/,
     ],
+    [
+      'ONNX',
+      text('\x08\x09\x12\x07trecvit\x1a\x050.1.0'),
+      /an ONNX file for other runtimes, not an .npz or .safetensors .*: give the one that it was /,
+    ],
     ['a page', text('\n <html><body>'), /an HTML or XML page/],
     ['JSON', text('{"error": "no such file"}'), /a JSON text/],
     ['one byte', text('P'), /unknown kind \(it begins with 50\)/],

@@ -96,14 +96,20 @@ async function openFormat(source: Source, signal: AbortSignal | undefined): Prom
     )
   }
   throw new TrecvitError(
-    `Checkpoint ${quote(source.name)} is ${kindOf(text)}, not an .npz or .safetensors checkpoint`,
+    `Checkpoint ${quote(source.name)} is ${kindOf(text)}, not an .npz or .safetensors checkpoint` +
+      (ONNX.test(text) ? ': give the one that it was converted from' : ''),
   )
 }
+
+/** The version of the format, then a field of the model with a length. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the first bytes of the file
+const ONNX = /^\x08[\x01-\x1f][\x12\x1a\x22\x32\x3a\x42]/
 
 /** Other formats that are passed by mistake, with the first bytes of each. */
 const kinds: readonly (readonly [RegExp, string])[] = [
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the first bytes of the file
   [/^\x80[\x02-\x05]/, 'a Python pickle'],
+  [ONNX, 'an ONNX file for other runtimes'],
   [/^\x93NUMPY/, 'a single .npy array'],
   [/^\x89HDF/, 'an HDF5 file'],
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the first bytes of the file
