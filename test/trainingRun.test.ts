@@ -101,6 +101,17 @@ test('a file is replaced by --resume alone or --force', async () => {
   await runTraining({ ...options, resume: true }, signal, async () => work())
 })
 
+test('a name of another format is refused before the training begins', async () => {
+  const onnx = join(folder, 'new.onnx')
+  const { signal } = new AbortController()
+  const begin = vi.fn(async () => work())
+  await expect(runTraining({ ...options, out: onnx }, signal, begin)).rejects.toThrow(
+    /^"--out" expected a name that ends in \.safetensors, got ".*new\.onnx"; "trecvit convert" /,
+  )
+  expect(begin).not.toHaveBeenCalled()
+  expect(existsSync(onnx)).toBe(false)
+})
+
 test('a state that is missing is named', async () => {
   await expect(readState(out)).rejects.toThrow(
     /out.safetensors" cannot be read to resume from \(ENOENT\); "--resume" continues from the file/,

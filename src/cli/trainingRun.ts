@@ -31,7 +31,8 @@ const SAVE_INTERVAL = 10 * 60_000
  * @param start opens the training; called before the file is written
  * @param interval milliseconds between two saves
  * @returns the last step
- * @throws TrecvitError if the file cannot be written; any error of the steps
+ * @throws TrecvitError if the name does not end in .safetensors, or the file cannot be written
+ * @throws any error of the steps
  */
 export async function runTraining(
   options: TrainingOptions,
@@ -39,6 +40,11 @@ export async function runTraining(
   start: () => Promise<Work>,
   interval: number = SAVE_INTERVAL,
 ): Promise<Step | undefined> {
+  if (!options.out.endsWith('.safetensors'))
+    throw new TrecvitError(
+      `"--out" expected a name that ends in .safetensors, got ${quote(options.out)}; "trecvit ` +
+        'convert" writes other formats from it',
+    )
   const replacing: OutputOptions = { replace: true, signal }
   const replace = options.force === true || options.resume === true
   const steps: Step[] = []
