@@ -86,7 +86,8 @@ test('pull keeps float32, or a small form alone; models lists, checks and remove
   expect((await json(...classify))['top']).toHaveLength(3)
   expect((await run(...classify, '--dtype', 'f32')).stderr).toMatch(/not on this machine yet/)
   expect(await json('pull', 'k400')).toMatchObject({ form: 'f32', bytes: bytes.length })
-  expect(await json('pull', 'k400')).toMatchObject({ downloaded: false })
+  expect(await json('pull', 'k400', '-y')).toMatchObject({ downloaded: false })
+  expect(await json('pull', 'k400', '--yes')).toMatchObject({ downloaded: false })
   await json('pull', 'k400', '--dtype', 'f16')
   expect(server.requests).toHaveLength(2)
 

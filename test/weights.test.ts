@@ -193,6 +193,22 @@ describe('an error is one sentence, and keeps the received bytes', () => {
     expect(server.requests).toHaveLength(2)
   })
 
+  test.each(['HTTP 404', 'a page', 'offline'])(
+    '%s: nothing is left if nothing came',
+    async (what) => {
+      server.faults.answer = (_, response) =>
+        void response.writeHead(what === 'a page' ? 200 : 404).end('<!DOCTYPE html><html></html>')
+      if (what === 'offline') await server.close()
+      await expectFailure(/HTTP 404|an HTML or XML page|cannot be reached/)
+      expect(await files()).toEqual([])
+      // A part without bytes of a process that was ended at once.
+      const part = await claim(k400)
+      expect(await partOf(k400)).toBeUndefined()
+      await part.release()
+      expect(await files()).toEqual([])
+    },
+  )
+
   test('a page instead of the file', async () => {
     server.faults.bytes = Buffer.from('<!DOCTYPE html><html><body>Sign in</body></html>')
     await expectFailure(/is an HTML or XML page, not an \.npz file: check the address/)
@@ -203,12 +219,13 @@ describe('an error is one sentence, and keeps the received bytes', () => {
   test('an empty file', async () => {
     server.faults.answer = (_, response) => void response.writeHead(200).end()
     await expectFailure(/is empty \(0 bytes\)/)
+    expect(await files()).toEqual([])
   })
 
   test('a wrong checksum: the bytes are dropped', async () => {
     server.faults.hash = 'crc32c=AAAAAA=='
     await expectFailure(/does not match the server's checksum and was dropped: try again/)
-    expect(await partOf(k400)).toBe(0)
+    expect(await files()).toEqual([])
     server.faults.hash = undefined
     expect(await isWhole(await fetchIt())).toBe(true)
   })

@@ -32,6 +32,7 @@ export function addPull(program: Command): void {
         .choices(['f32', 'f16', 'int8'])
         .default('f32'),
     )
+    .option('-y, --yes', 'accepted as by other commands; pull downloads without asking')
     .addHelpText(
       'after',
       `

@@ -27,7 +27,7 @@ const ABANDONED_AFTER = 10_000
 export interface OwnPart extends Part {
   /** Path of the file with the bytes received so far. */
   readonly data: string
-  /** Keeps it, so that a later download can resume it. */
+  /** Keeps it, so that a later download can resume it. Removes it if it has no bytes. */
   release(): Promise<void>
   remove(): Promise<void>
 }
@@ -38,10 +38,10 @@ export async function underWay(weights: Weights): Promise<number | undefined> {
   return parts.find(({ touched }) => Date.now() - touched < ABANDONED_AFTER)?.bytes
 }
 
-/** Returns the size of the largest part in bytes, or undefined. */
+/** Returns the size of the largest part in bytes, or undefined if none has any. */
 export async function partOf(weights: Weights): Promise<number | undefined> {
   const sizes = (await partsOf(weights)).map(({ bytes }) => bytes)
-  return sizes.length > 0 ? Math.max(...sizes) : undefined
+  return Math.max(0, ...sizes) || undefined
 }
 
 /**
@@ -106,6 +106,10 @@ async function openPart(weights: Weights, place: string): Promise<OwnPart> {
     clearInterval(timer)
     await file.close()
   }
+  const remove = async (): Promise<void> => {
+    await close()
+    await fs.rm(place, { recursive: true, force: true })
+  }
   return {
     data,
     get size() {
@@ -131,14 +135,12 @@ async function openPart(weights: Weights, place: string): Promise<OwnPart> {
     },
     read: (sink) => readFile(data, sink),
     async release() {
+      if (size === 0) return remove()
       await close()
       // Makes it old, so that it can be taken over at once.
       await touch(place, new Date(0))
     },
-    async remove() {
-      await close()
-      await fs.rm(place, { recursive: true, force: true })
-    },
+    remove,
   }
 }
 
