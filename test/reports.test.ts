@@ -1,5 +1,6 @@
 /** Pages that the commands of training draw. */
 import { describe, expect, test } from 'vitest'
+import { accuracyLine } from '../src/cli/evaluate.ts'
 import { type Evaluated, evaluationPage } from '../src/cli/report/evaluation.ts'
 import { encodePng, pictureSection } from '../src/cli/report/pictures.ts'
 import { type Step, trainingPage } from '../src/cli/report/training.ts'
@@ -30,8 +31,8 @@ describe('an evaluation', () => {
   test('shows accuracy, classes, confusions and errors, escaped', () => {
     const html = evaluationPage(result, ['<wave>', 'wave', 'a & b', 'unused'], source)
     expectSelfContained(html)
-    expect(texts(html, /dd/)).toEqual(['75.0 %', '100.0 %', '75.0 %', '2', '1'])
-    expect(texts(html, /small/)).toEqual(['3 of 4', '4 of 4', 'of 4 in the model', 'videos'])
+    expect(texts(html, /dd/)).toEqual(['75.0 %', '75.0 %', '2', '1'])
+    expect(texts(html, /small/)).toEqual(['3 of 4', 'of 4 in the model', 'videos'])
     const rows = texts(html, /th scope="row"/)
     expect(rows).toEqual(['a &#38; b', '&#60;wave&#62;', 'a &#38; b', '&#60;wave&#62;'])
     expect(texts(html, /td class="number"/)).toEqual(['2', '50.0 %', '2', '100.0 %'])
@@ -39,6 +40,14 @@ describe('an evaluation', () => {
     expect(texts(html, /td[^>]* style="--share/)).toEqual(['', '1', '1', '2', '', ''])
     expect(html).toContain('<td class="strong-dark" style="--share:0.500;--some:1">1</td>')
     expect(texts(html, /li/)).toEqual(['&#34;x&#34;.mp4: It has no frames'])
+  })
+
+  test('has no top-5 of at most five classes, where it is always 100 %', () => {
+    expect(accuracyLine(result, 5)).toBe('top-1 75.0 % of 4 videos')
+    expect(accuracyLine(result, 6)).toBe('top-1 75.0 %, top-5 100.0 % of 4 videos')
+    const html = evaluationPage(result, ['<wave>', 'wave', 'a & b', 'unused', 'fifth'], source)
+    expect(html).toContain('Top-1')
+    expect(html).not.toContain('Top-5')
   })
 
   test('of many classes lists the most frequent confusions', () => {
@@ -50,6 +59,8 @@ describe('an evaluation', () => {
     const html = evaluationPage({ ...result, classes, errors: [] }, names, source)
     expect(html).not.toContain('class="matrix"')
     expect(html).not.toContain('Not read')
+    expect(texts(html, /dd/).slice(0, 2)).toEqual(['75.0 %', '100.0 %'])
+    expect(texts(html, /small/).slice(0, 2)).toEqual(['3 of 4', '4 of 4'])
     expect(html).toContain(
       '<tr><th scope="row">class 7</th><td>class 3</td><td class="number">5</td></tr>',
     )

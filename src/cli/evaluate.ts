@@ -69,7 +69,7 @@ async function evaluate(
   await using model = await openModel(options, signal)
   const result = await evaluateAll(model, videos, options, signal)
   if (options.json) print(JSON.stringify(result))
-  else show(result)
+  else show(result, namesOf(model).length)
   if (options.html !== undefined) {
     const { evaluationPage } = await import('./report/evaluation.ts')
     const { writePage } = await import('./report/page.ts')
@@ -145,10 +145,22 @@ async function evaluateAll(
   }
 }
 
-function show({ videos, top1, top5, classes, errors }: Evaluated): void {
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+
+/**
+ * Returns the line with the accuracy.
+ * @param classCount number of classes of the model
+ */
+export function accuracyLine({ videos, top1, top5 }: Evaluated, classCount: number): string {
+  // Of at most five classes, the true one is always among the five most probable.
+  const five = classCount > 5 ? `, top-5 ${percent(top5)}` : ''
+  return `top-1 ${percent(top1)}${five} of ${videos} videos`
+}
+
+function show(result: Evaluated, classCount: number): void {
+  const { classes, errors } = result
   for (const { video, error } of errors) note(`warning: ${video}: ${error}`)
-  const percent = (share: number) => `${(100 * share).toFixed(1)} %`
-  print(`top-1 ${percent(top1)}, top-5 ${percent(top5)} of ${videos} videos`)
+  print(accuracyLine(result, classCount))
   print('')
   print(
     table([

@@ -75,7 +75,10 @@ export function evaluationPage(
   const { videos, top1, top5, classes, errors } = result
   const tiles = tilesOf([
     { name: 'Top-1', value: percent(top1), note: `${Math.round(top1 * videos)} of ${videos}` },
-    { name: 'Top-5', value: percent(top5), note: `${Math.round(top5 * videos)} of ${videos}` },
+    // Of at most five classes, the true one is always among the five most probable.
+    ...(names.length > 5
+      ? [{ name: 'Top-5', value: percent(top5), note: `${Math.round(top5 * videos)} of ${videos}` }]
+      : []),
     { name: 'Mean of classes', value: percent(mean(classes.map((own) => own.top1))) },
     { name: 'Classes', value: String(classes.length), note: `of ${names.length} in the model` },
     ...(errors.length ? [{ name: 'Not read', value: String(errors.length), note: 'videos' }] : []),
