@@ -1,6 +1,7 @@
 /** The command line: help, inspect, doctor, and TRECVIT_DEBUG. */
 import { readFileSync, rmSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { decoders } from '../src/cli/doctor.ts'
 import {
   file,
   folder,
@@ -141,6 +142,33 @@ test('doctor: every check passes, and the built-in model has the expected answer
     name: 'built-in model',
     state: 'ok',
     detail: expect.stringContaining('bit-exact'),
+  })
+})
+
+test('doctor: the advice for a missing decoder is of that decoder alone', async () => {
+  vi.stubEnv('PATH', '/nowhere')
+  const findings = await decoders(new AbortController().signal)
+  vi.unstubAllEnvs()
+  expect(findings.find(({ name }) => name === 'decoder ffmpeg')).toMatchObject({
+    detail: expect.stringMatching(
+      /^ffmpeg is not installed; install ffmpeg, for example with [^;]*$/,
+    ),
+  })
+})
+
+test.each([
+  [['clasify'], "unknown command 'clasify'; did you mean classify?"],
+  [['classify', '--vt', '2'], "unknown option '--vt'; did you mean --vtt?"],
+  [['pull', '--ye', 'k400'], "unknown option '--ye'; did you mean --yes?"],
+  [
+    ['classify', '--top-k', 'x'],
+    "option '-k, --top-k <n>' argument 'x' is invalid. Expected an integer, at least 1",
+  ],
+])('%j is refused in one sentence with one bracket', async (args, sentence) => {
+  expect(await run(...args)).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: `trecvit: ${sentence} (--help shows what is possible)\n`,
   })
 })
 

@@ -2,7 +2,7 @@
  * trecvit doctor: checks the parts of this machine and gives advice for those that do not work.
  */
 import type { Command } from 'commander'
-import { TrecvitError } from '../base/error.ts'
+import { messageOf, TrecvitError } from '../base/error.ts'
 import { availableThreads } from '../platform/worker.ts'
 import { action, type GlobalOptions } from './run.ts'
 import { bytes, paint, print, table } from './terminal.ts'
@@ -183,7 +183,7 @@ async function gpu(): Promise<Finding> {
 }
 
 /** Decodes the clip of the package with each decoder. One working decoder is enough. */
-async function decoders(signal: AbortSignal): Promise<Finding[]> {
+export async function decoders(signal: AbortSignal): Promise<Finding[]> {
   const { sampleClip } = await import('../files.ts')
   const { openVideo } = await import('../video/index.ts')
   const findings: Finding[] = []
@@ -210,7 +210,9 @@ async function decoders(signal: AbortSignal): Promise<Finding[]> {
       })
     } catch (error) {
       if (!(error instanceof TrecvitError)) throw error
-      findings.push({ name, state: 'missing', detail: `${error.message}; ${advice}` })
+      // The message of the video advises on all decoders, that of the decoder tells its fault.
+      const reason = error.cause instanceof AggregateError ? error.cause.errors[0] : error
+      findings.push({ name, state: 'missing', detail: `${messageOf(reason)}; ${advice}` })
     }
   }
   if (findings.some(({ state }) => state === 'ok')) return findings

@@ -37,7 +37,9 @@ const program = new Command('trecvit')
         `${text
           .replace(/^error: /, 'trecvit: ')
           .trim()
-          .replace(/\s*\n\s*/g, ' ')} (--help shows what is possible)\n`,
+          .replace(/\s*\n\s*/g, ' ')
+          .replace(/ \(Did you mean (.*)\?\)$/, '; did you mean $1?')
+          .replace(/\.$/, '')} (--help shows what is possible)\n`,
       ),
   })
   .exitOverride()
