@@ -71,14 +71,14 @@ describe('a training', () => {
   const facts = { title: 'Training', facts: ['from <builtin>'], videos: 8, total: 6 }
   const steps: Step[] = [1, 2, 3, 4].map((step) => ({
     ...{ step, epoch: Math.ceil(step / 2), loss: [8, 4, 2, 0][step - 1]! },
-    ...{ accuracy: step / 4, learningRate: 1e-3, framesPerSecond: 100 },
+    ...{ accuracy: step / 4, learningRate: 1e-3, framesPerSecond: 18_456 },
   }))
 
   test('shows curves of loss, accuracy and learning rate', () => {
     const html = trainingPage(steps, facts)
     expectSelfContained(html)
     expect(html).toContain('from &#60;builtin&#62;')
-    expect(texts(html, /dd/)).toEqual(['1.000', '87.5 %', '4', '8', '100'])
+    expect(texts(html, /dd/)).toEqual(['1.000', '87.5 %', '4', '8', '18,500'])
     expect(texts(html, /h2/)).toEqual(['Loss', 'Accuracy', 'Learning rate', 'Epochs'])
     expect(html).toContain('aria-label="Loss: from 8 to 0 over 4 steps"')
     // Of steps 1, 2, 3 and 4, and the means 6 and 1 of the epochs at steps 1.5 and 3.5.

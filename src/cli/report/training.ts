@@ -79,8 +79,13 @@ function tilesFor(steps: readonly Step[], { videos, total }: TrainingFacts): Til
         ]),
     { name: 'Steps', value: String(steps.at(-1)!.step), note: `of ${total}` },
     { name: 'Videos', value: String(videos) },
-    { name: 'Frames a second', value: (steps.length / seconds).toPrecision(3), note: 'mean' },
+    { name: 'Frames a second', value: rate(steps.length / seconds), note: 'mean' },
   ]
+}
+
+/** Returns a number of three digits, without an exponent. */
+function rate(value: number): string {
+  return Number(value.toPrecision(3)).toLocaleString('en')
 }
 
 interface Epoch {
