@@ -151,11 +151,11 @@ describe('bad input gets one sentence', () => {
       [['classify', '--labels', file('two.txt', 'one\ntwo')], /10 names/],
       [['classify', '--labels', join(folder, 'nowhere.txt')], /cannot be read/],
       [['features', tour, '-o', join(folder, 'out.txt')], /\.npy or \.npz/],
-      [['features', tour, '-o', join(folder, 'nowhere', 'out.npy')], /cannot be written/],
+      [['features', tour, '-o', join(model, 'out.npy')], /cannot be written/],
       [['convert', model, join(folder, 'out.npz')], /\.safetensors/],
       [['stream', '--average', '100000'], /average/],
       [['stream', '--reset-every', '7'], /"--reset-every" expected at least the 8 frames/],
-      [['stream', '--snapshot', join(folder, 'nowhere', 'state')], /cannot be written/],
+      [['stream', '--snapshot', join(model, 'state')], /cannot be written/],
       [['stream', '--snapshot-form', 'f16'], /"--snapshot-form" expected "--snapshot <file>"/],
     )
   })

@@ -221,8 +221,9 @@ describe('classify', () => {
 
   test('writes segments as rows, and as WebVTT', async () => {
     const each = ['--window', '2', '--csv', '-', '--segments', '--vtt', 'vtt/{name}.vtt']
-    const { code, stdout } = await classify(clips, ...each)
+    const { code, stdout } = await classify(clips, ...each, '--jsonl', 'none/before/x.jsonl')
     expect(code).toBe(0)
+    expect(parseJsonLines(read('none/before/x.jsonl'))).toHaveLength(parseCsv(stdout).length)
     const one = JSON.parse((await classify(paths[3]!, '--window', '2', '--json')).stdout)
     const rows = parseCsv(stdout).filter(({ video }) => video === paths[3])
     expect(rows.map(({ start, end, index }) => [start, end, index].map(Number))).toEqual(

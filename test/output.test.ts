@@ -138,6 +138,14 @@ describe('a file', () => {
     await expect(write('.')).rejects.toThrow(/is a directory/)
   })
 
+  test('has its folder made, if there is none', async () => {
+    await write('one/two/new')
+    expect(readdirSync(join(place, 'one/two'))).toEqual(['new'])
+    await expect(write('one/two/new/deeper')).rejects.toThrow(
+      /deeper" cannot be written \(E\w+\); check that its folder may be written to/,
+    )
+  })
+
   test('stays as it was when the work fails', async () => {
     writeFileSync(join(place, 'old'), 'old')
     const work = writeOutput(join(place, 'old'), { replace: true, signal }, async (output) => {

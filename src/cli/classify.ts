@@ -181,9 +181,6 @@ async function classify(
 }
 
 async function writeText(path: string, text: string, signal: AbortSignal): Promise<void> {
-  const { mkdir } = await import('node:fs/promises')
-  const { dirname } = await import('node:path')
-  await mkdir(dirname(path), { recursive: true })
   await writeOutput(path, { replace: true, signal }, (output) =>
     output.write(new TextEncoder().encode(text)),
   )

@@ -111,8 +111,6 @@ async function features(
 
   async function many({ all }: Videos): Promise<void> {
     const { existsSync } = await import('node:fs')
-    const { mkdir } = await import('node:fs/promises')
-    const { dirname } = await import('node:path')
     await workOnMany(
       all,
       {
@@ -121,10 +119,7 @@ async function features(
           options.continue === true &&
           existsSync(outputs.get(video)!) &&
           (rows.isEmpty || rows.has(video.source)),
-        async run(video) {
-          await mkdir(dirname(outputs.get(video)!), { recursive: true })
-          return (await one(video, { ...options, quiet: true })).broken
-        },
+        run: async (video) => (await one(video, { ...options, quiet: true })).broken,
         failed: (video, error) => rows.write(video.source, [{ video: video.source, error }]),
       },
       options,

@@ -25,10 +25,10 @@ export interface OutputOptions {
 }
 
 /**
- * Writes a file. If the work fails, the temporary file is removed and an existing file is
- * unchanged. A symbolic link is followed: its target is replaced, not the link. Devices, named
- * pipes, standard output and mounted files cannot be replaced. They receive the complete contents
- * at the end.
+ * Writes a file, and makes its folder. If the work fails, the temporary file is removed and an
+ * existing file is unchanged. A symbolic link is followed: its target is replaced, not the link.
+ * Devices, named pipes, standard output and mounted files cannot be replaced. They receive the
+ * complete contents at the end.
  * @throws TrecvitError if the file exists and may not be replaced
  * @throws OutputError if the file cannot be written
  * @throws any error of the work
@@ -40,10 +40,11 @@ export async function writeOutput(
 ): Promise<void> {
   const fs = await import('node:fs/promises')
   const { tmpdir } = await import('node:os')
+  const { dirname } = await import('node:path')
   const refuse = (error: NodeJS.ErrnoException): never => {
     if (error.code === 'ABORT_ERR') signal.throwIfAborted()
     const reason = error.code ?? error.message
-    const advice = 'check that its folder exists, may be written to and has room'
+    const advice = 'check that its folder may be written to and has room'
     throw new OutputError(`"${path}" cannot be written (${reason}); ${advice}`, { cause: error })
   }
   const target = await followLinks(path).catch(refuse)
@@ -67,6 +68,10 @@ export async function writeOutput(
   let temporary = special ? `${tmpdir()}/trecvit-${name}` : `${target}.${name}`
   const create = (): Promise<FileHandle> => fs.open(temporary, 'wx', special ? 0o600 : stat?.mode)
   const file = await create().catch(async (error: NodeJS.ErrnoException) => {
+    if (!stat && error.code === 'ENOENT') {
+      await fs.mkdir(dirname(target), { recursive: true }).catch(refuse)
+      return create().catch(refuse)
+    }
     if (!stat || special) return refuse(error)
     // No permission to create files in the folder, but perhaps to write the existing file.
     await openExisting(stat)
