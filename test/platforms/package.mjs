@@ -95,14 +95,18 @@ writeFileSync(
   join(folder, 'use.ts'),
   `import { TRecViT, type VideoSource } from 'trecvit'
 import { openVideo, sample } from 'trecvit/video'
-import { TrainingRecorder } from 'trecvit/train'
+import { type Sample, Trainer } from 'trecvit/train'
 const model: TRecViT = await TRecViT.load('builtin')
 const stream = model.stream()
 for await (const { top } of stream.run(sample(await openVideo('clip.mp4'), { fps: 12.5 })))
   top[0]?.label satisfies string | null | undefined
 export const run = async (video: VideoSource) => model.timeline(video)
 export const frame = (shown: VideoFrame | HTMLVideoElement) => stream.push(shown)
-export const recorder = new TrainingRecorder(1, 1, new Map())
+export async function train(bytes: Uint8Array, samples: Sample[]) {
+  const trainer = await Trainer.resume(bytes, { schedule: { peak: 1e-3, warmup: 10, steps: 100 } })
+  for await (const { loss } of trainer.fit(samples, { epochs: 1 })) loss satisfies number
+  return trainer.model()
+}
 `,
 )
 for (const compiler of ['typescript-oldest/bin/tsc', '../../../node_modules/typescript/bin/tsc'])
