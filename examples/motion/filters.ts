@@ -77,7 +77,7 @@ function delays({ conv1dTemporalWidth: k, lruWidth: e }: Config, random: Random)
   return kernel
 }
 
-/** A smooth wave of period 1, close to a cosine: parabolas, so that every engine agrees. */
+/** A smooth wave of period 1, close to a cosine: parabolas, so that every runtime agrees. */
 function wave(turns: number): number {
   const place = turns - Math.floor(turns)
   const x = 4 * Math.abs(place - 0.5) - 1

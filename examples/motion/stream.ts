@@ -41,7 +41,7 @@ export interface StreamSourceOptions {
 
 /**
  * Draws streams without end. A scene is drawn once for several streams, which show other parts of
- * it. Only + − × ÷ and √ of float64, rounding and integers are used: every engine draws the same
+ * it. Only + − × ÷ and √ of float64, rounding and integers are used: every runtime draws the same
  * pixels.
  * @example
  * const source = new StreamSource(1)

@@ -6,7 +6,7 @@ import { take } from './parts.ts'
 import { type ClassifierTraining, recordHeadInputs } from './program.ts'
 
 /**
- * Computes the input of the head [b, t, d], two frames after two: the activations of all frames
+ * Computes the input of the head [b, t, d], two frames at a time: the activations of all frames
  * would take more memory than the training of the head.
  * @param frames [b, t, H, W, 3]
  * @param run runs programs one after the other

@@ -78,7 +78,7 @@ export function curveOf(
 ): string {
   const finite = values.filter((value) => Number.isFinite(value))
   if (finite.length === 0) return ''
-  const [least, most] = range ?? [Math.min(...pairs(finite)), Math.max(...pairs(finite))]
+  const [least, most] = range ?? extremes(finite)
   const ticks = ticksOf(least, most)
   const [low, high] = [Math.min(least, ticks[0]!), Math.max(most, ticks.at(-1)!)]
   const first = steps[0]!
@@ -172,8 +172,8 @@ function stepLabels(first: number, last: number): string {
     .join('')
 }
 
-/** Pairs of extremes, so that long arrays are not arguments of one call. */
-function pairs(values: readonly number[]): [number, number] {
+/** Returns the least and the greatest value. Math.min with an array spread fails if it is long. */
+function extremes(values: readonly number[]): [number, number] {
   return values.reduce<[number, number]>(
     ([least, most], value) => [Math.min(least, value), Math.max(most, value)],
     [Infinity, -Infinity],
