@@ -54,7 +54,7 @@ test.each([
   { decoder: 'ffmpeg', here: hasFfmpeg, times: 1 },
   { decoder: 'wasm', here: hasWasm, times: 1 },
 ] as const)('$decoder', async ({ decoder, here, times }) => {
-  if (!here) return
+  if (!here()) return
   const { copied, planes } = await copiesOf(clip, { decoder, decoderUrl })
   expect(planes).toBeGreaterThan(20 * packets)
   // Packets are also copied. They are small compared with planes.

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import type { NdArray } from '../src/base/array.ts'
 import { type LoadOptions, type ModelEvents, TRecViT, TrecvitError } from '../src/index.ts'
-import { decoderUrl, media } from './clips.ts'
+import { decoderUrl, hasWasm, media } from './clips.ts'
 import { fragileGpu, watchedWorkers } from './faults.ts'
 import { goldenUrl } from './goldens.ts'
 import { gpu } from './gpu.ts'
@@ -121,7 +121,8 @@ test('a listener that throws does not stop the stream', async () => {
   expect(devices.length).toBe(2)
 })
 
-test('damage of a video is a warning, unless the call has its own onWarning', async () => {
+const damage = 'damage of a video is a warning, unless the call has its own onWarning'
+test.skipIf(!hasWasm())(damage, async () => {
   const { model, warnings } = await listen({ threads: 1 })
   const damaged = new Uint8Array(readFileSync(media('mpeg4.avi')))
   damaged.fill(0x55, 9000, 9400)
