@@ -1,4 +1,5 @@
 /** Text, JSON and rows of trecvit classify. */
+import type { TrecvitError } from '../base/error.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import type { Result } from './classifyVideo.ts'
 import type { Row } from './csv.ts'
@@ -17,7 +18,14 @@ export function csvColumns({ segments }: { readonly segments?: boolean }): reado
 /** Returns the rows of a video: one, or one per segment. Includes the reason of an early end. */
 export function rowsOf(
   video: string,
-  { top, count, segments, broken }: Result,
+  {
+    top,
+    count,
+    segments,
+    broken,
+  }: Pick<Result, 'top' | 'count' | 'segments'> & {
+    readonly broken: Pick<TrecvitError, 'message'> | null
+  },
   options: { readonly segments?: boolean },
 ): Row[] {
   const error = broken ? { error: broken.message } : {}

@@ -153,7 +153,7 @@ async function features(
 }
 
 /** @throws the reason of the signal if it is aborted; then no file is written */
-async function writeFeatures(
+export async function writeFeatures(
   model: TRecViT,
   source: string,
   path: string,

@@ -13,6 +13,7 @@ import { addDoctor } from './doctor.ts'
 import { addEvaluate } from './evaluate.ts'
 import { addFeatures } from './features.ts'
 import { addInspect } from './inspect.ts'
+import { addJobs } from './jobs.ts'
 import { addModels } from './models.ts'
 import { addPretrain } from './pretrain.ts'
 import { addPull } from './pull.ts'
@@ -56,6 +57,7 @@ for (const add of [
   addPull,
   addModels,
   addServe,
+  addJobs,
   addBench,
   addDoctor,
 ])

@@ -103,6 +103,11 @@ export function addModelOptions(command: Command): Command {
 
 /** Adds --device, --dtype, --threads, --deterministic and --experimental-revectorize. */
 export function addDeviceOptions(command: Command): Command {
+  return addFormatOptions(addMachineOptions(command))
+}
+
+/** Adds --device, --threads and --experimental-revectorize. */
+export function addMachineOptions(command: Command): Command {
   return command
     .addOption(
       new Option(
@@ -112,6 +117,20 @@ export function addDeviceOptions(command: Command): Command {
         .choices(['auto', 'webgpu', 'wasm'])
         .default('wasm'),
     )
+    .option(
+      '--threads <n>',
+      'threads on the CPU, 1 to 64 (default: the number of cores, at most 8)',
+      integer(1, 64),
+    )
+    .option(
+      '--experimental-revectorize',
+      'let V8 merge pairs of SIMD operations (Node 24 and later); up to twice as fast',
+    )
+}
+
+/** Adds --dtype and --deterministic. */
+export function addFormatOptions(command: Command): Command {
+  return command
     .addOption(
       new Option(
         '--dtype <name>',
@@ -120,17 +139,8 @@ export function addDeviceOptions(command: Command): Command {
       ).choices(['f32', 'f16', 'int8']),
     )
     .option(
-      '--threads <n>',
-      'threads on the CPU, 1 to 64 (default: the number of cores, at most 8)',
-      integer(1, 64),
-    )
-    .option(
       '--deterministic',
       'use only CPU kernels with bit-identical answers in every runtime; a little slower',
-    )
-    .option(
-      '--experimental-revectorize',
-      'let V8 merge pairs of SIMD operations (Node 24 and later); up to twice as fast',
     )
 }
 

@@ -35,10 +35,21 @@ export interface TimelineOptions extends RunOptions, Omit<ReadOptions, keyof Run
 }
 
 /** A segment that is being built. */
-interface Open extends Pick<Segment, 'start' | 'first' | 'label' | 'index'> {
+export interface OpenSegment extends Pick<Segment, 'start' | 'first' | 'label' | 'index'> {
   sum: number
   count: number
   last: number
+}
+
+/** State of a timeline, as JSON keeps it. */
+export interface TimelineState {
+  readonly segments: readonly Segment[]
+  readonly open: OpenSegment | undefined
+  readonly partial: Pick<FrameAnswer, 'top'> | undefined
+  readonly count: number
+  readonly start: number
+  readonly time: number
+  readonly gap: number | undefined
 }
 
 /** Frame rate assumed for frames without a time. */
@@ -51,15 +62,39 @@ const FPS = 25
  * ends before its first full answer, its last answer is its only segment.
  */
 export class Timeline {
-  readonly #segments: Segment[] = []
-  #open: Open | undefined
+  readonly #segments: Segment[]
+  #open: OpenSegment | undefined
   /** The last answer, while all are partial. */
-  #partial: FrameAnswer | undefined
+  #partial: Pick<FrameAnswer, 'top'> | undefined
   /** Frames so far. */
-  #count = 0
-  #start = 0
-  #time = 0
+  #count: number
+  #start: number
+  #time: number
   #gap: number | undefined
+
+  /** @param state state of the timeline that this one continues */
+  constructor(state?: TimelineState) {
+    this.#segments = [...(state?.segments ?? [])]
+    this.#open = state?.open && { ...state.open }
+    this.#partial = state?.partial
+    this.#count = state?.count ?? 0
+    this.#start = state?.start ?? 0
+    this.#time = state?.time ?? 0
+    this.#gap = state?.gap
+  }
+
+  /** Copy of the state after the frames so far. */
+  get state(): TimelineState {
+    return {
+      segments: [...this.#segments],
+      open: this.#open && { ...this.#open },
+      partial: this.#partial && { top: this.#partial.top },
+      count: this.#count,
+      start: this.#start,
+      time: this.#time,
+      gap: this.#gap,
+    }
+  }
 
   /** @param time seconds of the frame */
   add(answer: FrameAnswer, time: number = this.#count / FPS): void {
@@ -81,7 +116,7 @@ export class Timeline {
     return this.#open ? [...this.#segments, closed(this.#open, end)] : []
   }
 
-  #extend({ top }: FrameAnswer, frame: number, time: number): void {
+  #extend({ top }: Pick<FrameAnswer, 'top'>, frame: number, time: number): void {
     const { label, index, prob } = top[0]!
     if (this.#open && this.#open.index !== index) {
       this.#segments.push(closed(this.#open, time))
@@ -94,7 +129,7 @@ export class Timeline {
   }
 }
 
-function closed({ sum, count, ...segment }: Open, end: number): Segment {
+function closed({ sum, count, ...segment }: OpenSegment, end: number): Segment {
   return { ...segment, end, prob: sum / count }
 }
 

@@ -1,0 +1,71 @@
+/** Keeps how far a job has come in Redis, so that another worker can go on from there. */
+import type { Archive } from './archive.ts'
+
+/** Least time between two saved states, in milliseconds. */
+const INTERVAL = 2000
+/** Largest share of the time that saving may take. */
+const SHARE = 0.03
+/** Time after which a saved state expires, in milliseconds. */
+const EXPIRY = 24 * 3600 * 1000
+
+/** How far a job has come. */
+export interface Saved<State> {
+  /** Frames that are done. */
+  readonly frames: number
+  readonly state: State
+  /** The stream after these frames. */
+  readonly snapshot: Uint8Array
+}
+
+/** Keeps the states of one job. */
+export class Keeper<State> {
+  /** Where to continue, or null. */
+  readonly from: Saved<State> | null
+  readonly #archive: Pick<Archive, 'save'>
+  readonly #id: string
+  readonly #onError: (error: unknown) => void
+  #next = performance.now() + INTERVAL
+  #saving = false
+
+  /** @param saved what `Archive.state` returned */
+  constructor(
+    archive: Pick<Archive, 'save'>,
+    id: string,
+    saved: Readonly<Record<string, Buffer>>,
+    onError: (error: unknown) => void,
+  ) {
+    this.#archive = archive
+    this.#id = id
+    this.#onError = onError
+    const { progress, snapshot } = saved
+    const parsed = progress && (JSON.parse(progress.toString()) as Omit<Saved<State>, 'snapshot'>)
+    // A copy: the slice() of a Buffer would be a view.
+    this.from = parsed && snapshot ? { ...parsed, snapshot: new Uint8Array(snapshot) } : null
+  }
+
+  /** Whether the state should be saved now. */
+  get isDue(): boolean {
+    return !this.#saving && performance.now() >= this.#next
+  }
+
+  /**
+   * Saves the state after so many frames. An error is reported, and not thrown: the job goes on
+   * without.
+   */
+  async save(frames: number, state: State, snapshot: Promise<Uint8Array>): Promise<void> {
+    this.#saving = true
+    const start = performance.now()
+    try {
+      const fields = {
+        progress: JSON.stringify({ frames, state }),
+        snapshot: Buffer.from(await snapshot),
+      }
+      await this.#archive.save(this.#id, fields, EXPIRY)
+    } catch (error) {
+      this.#onError(error)
+    }
+    const now = performance.now()
+    this.#next = now + Math.max(INTERVAL, (now - start) / SHARE)
+    this.#saving = false
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * `trecvit jobs` with workers and a Redis that are killed. 400 clips over three workers: each has
+ * one result, equal to that of one undisturbed process. A long video goes on in the next worker. A
+ * Redis that is down, lost, full or locked is one sentence each. Needs a build and redis-server.
+ *
+ *     node test/fleet/archive.mjs [SEED]
+ */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Redis } from 'ioredis'
+import { blocksOf } from '../../.ci/markdown.mjs'
+import { freePort, startRedis } from './redis.mjs'
+
+const CLIPS = 400
+const WORKERS = 3
+const KILLS = 7
+const LONG = 3000
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const script = join(root, 'dist/cli/index.js')
+const folder = mkdtempSync(join(tmpdir(), 'trecvit-fleet-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+
+let seed = Number(process.argv[2] ?? 1)
+/** Returns a number from 0 to n - 1. */
+const random = (n) => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 8) % n
+
+let passed = 0
+let failed = 0
+async function check(name, work) {
+  const start = performance.now()
+  const seconds = () => `${((performance.now() - start) / 1000).toFixed(1)} s`
+  try {
+    const note = await work()
+    passed++
+    console.log(`ok    ${name}${note ? `: ${note}` : ''} (${seconds()})`)
+  } catch (error) {
+    failed++
+    console.log(`FAIL  ${name} (${seconds()})\n${error.stack}`)
+  }
+}
+
+const running = new Set()
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
+
+/** Starts `trecvit`. `child.ended` resolves with its code and output. */
+function start(...args) {
+  const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  running.add(child)
+  child.text = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'])
+    child[name].on('data', (part) => (child.text[name] += part))
+  child.ended = new Promise((resolve) =>
+    child.on('close', (code) => {
+      running.delete(child)
+      resolve({ code, ...child.text })
+    }),
+  )
+  return child
+}
+const run = (...args) => start(...args).ended
+/** Waits until a condition holds. */
+async function until(what, condition, seconds = 120) {
+  const end = Date.now() + 1000 * seconds
+  for (let found; !found; await sleep(20)) {
+    found = await condition()
+    if (!found && Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`)
+    if (found) return found
+  }
+}
+
+/** Returns a y4m video of drifting noise, 32×32. */
+function y4m(frames, from) {
+  const size = 32 * 32 * 1.5
+  const parts = [Buffer.from('YUV4MPEG2 W32 H32 F25:1 C420jpeg\n')]
+  let state = from
+  const noise = Uint8Array.from(
+    { length: 4 * size },
+    () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24,
+  )
+  for (let frame = 0; frame < frames; frame++) {
+    const at = (frame * 7) % (3 * size)
+    parts.push(Buffer.from('FRAME\n'), noise.subarray(at, at + size))
+  }
+  return Buffer.concat(parts)
+}
+const clips = join(folder, 'clips')
+mkdirSync(clips)
+for (let i = 0; i < CLIPS; i++) writeFileSync(join(clips, `${i}.y4m`), y4m(6, i + 1))
+const long = join(folder, 'long.y4m')
+writeFileSync(long, y4m(LONG, 1))
+
+const model = ['--deterministic', '--frames-per-clip', '4']
+const machine = ['--threads', '1', '--lease', '2']
+const rowsOf = (text) => text.trim().split('\n').sort()
+const reference = async (...videos) =>
+  rowsOf((await run('classify', ...videos, '--jsonl', '-', '--threads', '1', ...model)).stdout)
+
+const redis = await startRedis('--appendfsync', 'always')
+const client = new Redis(redis.url, { maxRetriesPerRequest: null })
+client.on('error', () => {})
+/** Returns the arguments of a command for a queue. */
+const jobs = (command, name, ...args) => [
+  'jobs',
+  command,
+  '--queue',
+  redis.url,
+  '--name',
+  name,
+  ...args,
+]
+const done = (name) => client.hlen(`trecvit:${name}:results`)
+
+await check('400 clips, workers killed, Redis killed', async () => {
+  const wanted = await reference(clips)
+  const { stdout } = await run(...jobs('submit', 'clips', clips, ...model))
+  assert.equal(stdout, `${CLIPS} new jobs\n`)
+  assert.match((await run(...jobs('submit', 'clips', clips, ...model))).stdout, /^0 new jobs/)
+
+  const workers = Array.from({ length: WORKERS }, () => start(...jobs('work', 'clips', ...machine)))
+  // Every worker is killed at least once; the moments are numbers of results.
+  const moments = Array.from({ length: KILLS }, () => 10 + random(CLIPS - 60)).sort((a, b) => a - b)
+  const restart = 100 + random(200)
+  let isRestarted = false
+  for (const [i, moment] of moments.entries()) {
+    if (!isRestarted && restart < moment) {
+      await until(`${restart} results`, async () => (await done('clips')) >= restart)
+      await redis.kill()
+      await sleep(500)
+      await redis.start()
+      isRestarted = true
+    }
+    await until(`${moment} results`, async () => (await done('clips')) >= moment)
+    await sleep(random(50))
+    const slot = i < WORKERS ? i : random(WORKERS)
+    workers[slot].kill('SIGKILL')
+    workers[slot] = start(...jobs('work', 'clips', ...machine))
+  }
+  assert(isRestarted)
+  await until('all results', async () => (await done('clips')) === CLIPS)
+  await sleep(1000)
+  const collected = await run(...jobs('collect', 'clips'))
+  assert.deepEqual({ code: collected.code, stderr: collected.stderr }, { code: 0, stderr: '' })
+  const rows = collected.stdout.trim().split('\n')
+  assert.equal(rows.length, CLIPS)
+  assert.deepEqual(
+    rows.map((row) => JSON.parse(row).video),
+    rows.map((row) => JSON.parse(row).video).sort(),
+  )
+  assert.deepEqual([...rows].sort(), wanted)
+  const status = JSON.parse((await run(...jobs('status', 'clips', '--json'))).stdout)
+  const { waiting, active, retrying, failed: lost } = status
+  assert.deepEqual([waiting, active, retrying, lost], [0, 0, 0, 0])
+  for (const worker of workers) worker.kill('SIGTERM')
+  const ends = await Promise.all(workers.map(({ ended }) => ended))
+  for (const { code } of ends) assert.equal(code, 130)
+  return `${KILLS} workers killed`
+})
+
+await check('a long video goes on in the next worker', async () => {
+  const wanted = await reference(long)
+  await run(...jobs('submit', 'long', long, ...model))
+  const saved = async () => (await client.keys('trecvit:long:saved:*'))[0]
+  const first = start(...jobs('work', 'long', ...machine))
+  const key = await until('a saved state', saved)
+  first.kill('SIGKILL')
+  const at = JSON.parse(await client.hget(key, 'progress')).frames
+  const second = start(...jobs('work', 'long', ...machine))
+  const goesOn = /long\.y4m: goes on from frame (\d+)\n/
+  const frame = await until('the second worker', () => goesOn.exec(second.text.stderr))
+  assert.equal(Number(frame[1]), at)
+  const progress = async () => JSON.parse(await client.hget(key, 'progress')).frames
+  await until('progress of the second worker', async () => (await progress()) > at)
+  const asked = performance.now()
+  second.kill('SIGTERM')
+  assert.equal((await second.ended).code, 130)
+  const leaving = (performance.now() - asked) / 1000
+  assert(leaving < 5, `the worker needed ${leaving} s to leave`)
+  const third = await run(...jobs('work', 'long', ...machine, '--drain'))
+  const later = Number(goesOn.exec(third.stderr)[1])
+  assert(later > at && later < LONG, `frame ${later}`)
+  assert.deepEqual(rowsOf((await run(...jobs('collect', 'long'))).stdout), wanted)
+  assert.equal(await saved(), undefined)
+  return `from frames ${at} and ${later} of ${LONG}`
+})
+
+await check('a video that cannot be read is parked, and retried', async () => {
+  const bad = join(folder, 'bad.y4m')
+  writeFileSync(bad, 'YUV4MPEG2 W8 H8\n')
+  await run(...jobs('submit', 'bad', bad, ...model))
+  await run(...jobs('work', 'bad', ...machine, '--drain'))
+  const [single] = (await reference(bad, join(clips, '0.y4m'))).filter((row) => /bad/.test(row))
+  const { code, stdout, stderr } = await run(...jobs('collect', 'bad'))
+  assert.equal(stdout.trim(), single)
+  assert.equal(code, 1)
+  assert.match(stderr, /^trecvit: 1 of 1 videos have errors, in their rows\n$/)
+  assert.equal(
+    (await run(...jobs('failed', 'bad'))).stdout,
+    `${bad}: ${JSON.parse(single).error}\n`,
+  )
+  assert.match((await run(...jobs('submit', 'bad', bad, ...model))).stdout, /; 1 failed before /)
+  assert.equal((await run(...jobs('retry', 'bad'))).stdout, '1 job waits again\n')
+  writeFileSync(bad, readFileSync(join(clips, '0.y4m')))
+  await run(...jobs('work', 'bad', ...machine, '--drain'))
+  assert.deepEqual(rowsOf((await run(...jobs('collect', 'bad'))).stdout), await reference(bad))
+  await run(...jobs('clear', 'bad'))
+  assert.deepEqual(await client.keys('trecvit:bad:*'), [])
+})
+
+const refusal = async (...args) => {
+  const { code, stderr } = await run(...args)
+  assert.equal(code, 1)
+  assert.equal(stderr.trim().split('\n').length, 1, stderr)
+  return stderr
+}
+
+await check('Redis that is down, locked, full or no Redis: one sentence each', async () => {
+  const down = await freePort()
+  assert.equal(
+    await refusal('jobs', 'work', '--queue', `redis://127.0.0.1:${down}`),
+    `trecvit: Redis at 127.0.0.1:${down} cannot be reached (ECONNREFUSED); check its address, ` +
+      'and that redis-server runs there\n',
+  )
+  assert.match(
+    await refusal('jobs', 'status', '--queue', 'http://:secret@localhost:80'),
+    /^trecvit: "--queue" expected an address like redis:.*, got "http:\/\/:…@localhost:80"\n$/,
+  )
+  const locked = await startRedis('--requirepass', 'secret')
+  const address = `127.0.0.1:${locked.port}`
+  assert.match(
+    await refusal('jobs', 'status', '--queue', locked.url),
+    /needs a password \(NOAUTH\)/,
+  )
+  const wrong = `redis://:wrong@${address}`
+  assert.equal(
+    await refusal('jobs', 'work', '--queue', wrong),
+    `trecvit: Redis at ${address} refuses the password (WRONGPASS); give it as ` +
+      'redis://:password@host:port, or redis://user:password@host:port\n',
+  )
+  await locked.kill()
+})
+
+await check('a full Redis loses nothing', async () => {
+  await run(...jobs('submit', 'full', join(clips, '1.y4m'), ...model))
+  const wanted = await reference(join(clips, '1.y4m'))
+  const used = /used_memory:(\d+)/.exec(await client.info('memory'))[1]
+  const worker = start(...jobs('work', 'full', ...machine))
+  await until('a worker', () => /Working on/.test(worker.text.stderr))
+  await until('the result', async () => (await done('full')) === 1)
+  await client.config('SET', 'maxmemory', used)
+  assert.match(
+    await refusal(...jobs('submit', 'full', join(clips, '2.y4m'), ...model)),
+    /^trecvit: Redis at .* is full \(OOM\); raise its "maxmemory", or remove what is not needed\n$/,
+  )
+  await client.config('SET', 'maxmemory', '0')
+  await run(...jobs('submit', 'full', join(clips, '2.y4m'), ...model))
+  await until('the other result', async () => (await done('full')) === 2)
+  worker.kill('SIGTERM')
+  await worker.ended
+  const rows = rowsOf((await run(...jobs('collect', 'full'))).stdout)
+  assert.deepEqual(rows, [...wanted, ...(await reference(join(clips, '2.y4m')))])
+})
+
+await check('the commands of docs/archives.md', async () => {
+  const port = await freePort()
+  const home = mkdtempSync(join(folder, 'docs-'))
+  cpSync(clips, join(home, 'clips'), {
+    recursive: true,
+    filter: (path) => !/\d\d/.test(basename(path)),
+  })
+  const page = readFileSync(join(root, 'docs/archives.md'), 'utf8')
+  const code = blocksOf(page)
+    .filter(({ marks }) => marks.includes('ci'))
+    .map((block) => block.code)
+    .join('\n')
+    .replaceAll('redis-server', `redis-server --port ${port}`)
+    .replaceAll('6379', port)
+  const tool = `trecvit() { '${process.execPath}' '${script}' "$@"; }`
+  const end = `trap 'redis-cli -p ${port} shutdown nosave' EXIT`
+  const shell = spawn('bash', ['-euo', 'pipefail', '-c', `${tool}\n${end}\n${code}`], {
+    cwd: home,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let errors = ''
+  shell.stderr.on('data', (part) => (errors += part))
+  assert.equal(await new Promise((resolve) => shell.on('close', resolve)), 0, errors)
+  assert.deepEqual(
+    rowsOf(readFileSync(join(home, 'results.jsonl'), 'utf8')).length,
+    readdirSync(join(home, 'clips')).length,
+  )
+  assert.equal(readFileSync(join(home, 'vectors.csv'), 'utf8').split('\n').length, 12)
+  assert.deepEqual(
+    readdirSync(join(home, 'out')).sort(),
+    [...'0123456789'].map((n) => `${n}.npy`),
+  )
+})
+
+client.disconnect()
+await redis.kill()
+console.log(`${passed} passed, ${failed} failed`)
+process.exit(failed ? 1 : 0)
