@@ -185,6 +185,13 @@ await build({
     external(/motion\.ts$/, '../motion.js'),
   ],
 })
+// The client is one file, without chunks of the core.
+await build({
+  ...modules,
+  splitting: false,
+  entryPoints: ['src/client/index.ts'],
+  outdir: 'dist/client',
+})
 await copyFile('build/trecvit.wasm', 'dist/trecvit.wasm')
 if (withTraining) await copyFile('build/train/trecvit.wasm', 'dist/train/trecvit.wasm')
 await copyFile('build/worker.txt', 'dist/worker.js')

@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url'
 import type { Hono } from 'hono'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import { type Bindings, createApp, type ServeOptions } from '../src/cli/serve/app.ts'
+import { MemoryStore } from '../src/cli/serve/sequences/memoryStore.ts'
+import { Sequences, type SequencesOptions } from '../src/cli/serve/sequences/sequences.ts'
 import { openVideos, type Videos } from '../src/cli/serve/videos.ts'
 import { type FrameAnswer, TRecViT } from '../src/index.ts'
 import { file, folder, tinyNpz } from './commandLine.ts'
@@ -43,11 +45,18 @@ afterAll(async () => {
 
 afterEach(() => expect(unexpected.splice(0)).toEqual([]))
 
+/** Returns streams with ids in memory. */
+export function sequencesOf(options: Partial<SequencesOptions> = {}): Sequences {
+  const onError = (error: unknown): void => void unexpected.push(error)
+  return new Sequences({ store: new MemoryStore(4), timeout: 1000, onError, ...options })
+}
+
 /** Returns its routes. */
 export function appOf(options: Partial<ServeOptions> = {}): Hono<{ Bindings: Bindings }> {
   return createApp({
     models: new Map([['tiny', model]]),
     videos,
+    sequences: sequencesOf(),
     version: '1.2.3',
     maxBody: 1e6,
     maxStreams: 4,

@@ -36,6 +36,9 @@ const PACKAGES = ['hono', '@hono/node-server', 'ws', 'piscina', 'prom-client'] a
 
 /** Timeout for decoding a frame, in milliseconds. It normally takes less than a second. */
 const TASK_TIMEOUT = 30_000
+/** Timeout for the states of streams, and for saving them at the end, in milliseconds. */
+const STATE_TIMEOUT = 10_000
+const SAVE_TIMEOUT = 2000
 
 export function addServe(program: Command): void {
   const command = program
@@ -161,6 +164,8 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   const { openPool } = await import('./serve/pool.ts')
   const { openVideos } = await import('./serve/videos.ts')
   const { largestSnapshot } = await import('./serve/follow.ts')
+  const { MemoryStore } = await import('./serve/sequences/memoryStore.ts')
+  const { Sequences } = await import('./serve/sequences/sequences.ts')
   const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { version: string }
   const { host, port, token, maxStreams, decoder } = options
   const limits = { maxBody: options.maxBody * 1e6, timeout: options.timeout * 1000 }
@@ -168,6 +173,8 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   // At most two tasks per slot: a frame of a stream, and a body or video of a request.
   const pool = openPool({ waiting: 2 * maxStreams, timeout: TASK_TIMEOUT }, onError)
   const videos = openVideos(maxStreams, decoder, onError)
+  const store = new MemoryStore(maxStreams)
+  const sequences = new Sequences({ store, timeout: STATE_TIMEOUT, onError })
   const app = createApp({
     models,
     version,
@@ -182,6 +189,7 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
     tasks: pool.tasks,
     waitingTasks: () => pool.waiting,
     videos,
+    sequences,
     processMetrics: true,
     ...(token !== undefined && { token }),
     onAnswer: (answer) => log(answer, options),
@@ -198,7 +206,9 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   announce(options, sources, models, address)
   if (!signal.aborted)
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  await sequences.saveAll(SAVE_TIMEOUT)
   await close()
+  await sequences.end(SAVE_TIMEOUT)
   await Promise.all([pool.end(), videos.end()])
 }
 

@@ -44,6 +44,7 @@ for (const path of [
   'dist/train/index.js',
   'dist/train/trecvit.wasm',
   'dist/worker.js',
+  'dist/client/index.js',
   'dist/decoder.wasm',
   'dist/decoder.LICENSE',
   'dist/decoder.NOTICE',

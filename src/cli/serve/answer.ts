@@ -16,11 +16,13 @@ export type OutputTensor = {
 
 /**
  * Returns the body of a response. If bytes follow the JSON, also returns the length of the JSON.
+ * @param parameters of the response
  */
 export function encodeInfer(
   model: string,
   id: string | undefined,
   tensors: readonly OutputTensor[],
+  parameters?: Readonly<Record<string, unknown>>,
 ): { body: Uint8Array<ArrayBuffer>; jsonLength: number | null } {
   const parts: Uint8Array[] = []
   const outputs = tensors.map(({ name, binary, shape, datatype, data }) => {
@@ -33,7 +35,7 @@ export function encodeInfer(
     return { name, datatype, shape, parameters: { binary_data_size: bytes.length } }
   })
   const json = new TextEncoder().encode(
-    JSON.stringify({ model_name: model, ...(id !== undefined && { id }), outputs }),
+    JSON.stringify({ model_name: model, id, parameters, outputs }),
   )
   return { body: concat([json, ...parts]), jsonLength: parts.length ? json.length : null }
 }

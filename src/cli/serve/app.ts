@@ -15,7 +15,9 @@ import { allowHosts } from './hosts.ts'
 import { Metrics } from './metrics.ts'
 import { listRoutes, openApi } from './openApi.ts'
 import { allowOrigins } from './origins.ts'
-import { type Bindings, MODEL_PATHS, modelRoutes, type Served, SHUTDOWN } from './routes.ts'
+import { type Bindings, MODEL_PATHS, modelRoutes, SHUTDOWN } from './routes.ts'
+import type { Sequences } from './sequences/sequences.ts'
+import type { Served } from './served.ts'
 import { Slots } from './slots.ts'
 import { UNEXPECTED } from './socket.ts'
 import { tasks as ownTasks, type Tasks } from './tasks.ts'
@@ -50,6 +52,8 @@ export interface ServeOptions {
   readonly tasks?: Tasks
   /** Decodes the videos of requests. */
   readonly videos: Videos
+  /** Streams with ids. */
+  readonly sequences: Sequences
   /** Number of tasks that wait for a thread. */
   readonly waitingTasks?: () => number
   /** Whether the metrics include those of the process. */
@@ -93,7 +97,7 @@ function routeOf(c: Context): string {
 }
 
 export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
-  const { version, maxBody, maxStreams, timeout, closing, page, videos } = options
+  const { version, maxBody, maxStreams, timeout, closing, page, videos, sequences } = options
   const { tasks = ownTasks, waitingTasks = () => 0 } = options
   const names = [...options.models.keys()]
   const streams = new Slots(maxStreams)
@@ -113,6 +117,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
       ),
       streams: streams.taken,
       queues: { requests: requests.waiting, tasks: waitingTasks() },
+      sequences: { open: sequences.open, ...sequences.counts },
     }),
     options.processMetrics ?? false,
   )
@@ -120,7 +125,8 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
   for (const [name, model] of options.models) {
     const health = new Health(model)
     const onFrame = (seconds: number) => metrics.streamed(name, seconds)
-    models.set(name, { name, health, shared: { model, maxFrame: maxBody, tasks, health, onFrame } })
+    const shared = { model, name, sequences, maxFrame: maxBody, tasks, health, onFrame }
+    models.set(name, { name, health, shared })
   }
   closing.addEventListener('abort', () => {
     requests.close(new HTTPException(503, { message: SHUTDOWN }))
@@ -188,7 +194,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
     return c.body(text, 200, { 'Content-Type': type })
   })
   const limits = { maxBody, maxStreams, timeout }
-  const served = { models, ...limits, closing, metrics, streams, requests, videos }
+  const served = { models, ...limits, closing, metrics, streams, requests, videos, sequences }
   for (const path of MODEL_PATHS) app.route(path, modelRoutes(served))
   app.route('/weights', weightsRoutes())
 

@@ -5,12 +5,14 @@ import type { NdArray } from '../../base/array.ts'
 import { topsOf } from '../../model/heads/classification.ts'
 import { sessionsOf } from '../../model/sessions.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
+import type { Session } from '../../stream/session.ts'
 import { labelOf } from '../terminal.ts'
 import type { OutputTensor } from './answer.ts'
 import type { InferRequest } from './tensors.ts'
 
 /**
  * @param onFrames called with the number of frames of each completed chunk
+ * @param session of one video that the frames continue; by default each video starts from a reset
  * @throws the reason of the signal if it is aborted; checked between chunks
  */
 export async function infer(
@@ -18,6 +20,7 @@ export async function infer(
   { frames, topK, outputs }: InferRequest,
   signal: AbortSignal,
   onFrames: (count: number) => void,
+  session?: Session,
 ): Promise<OutputTensor[]> {
   const { numClasses: c } = model.config
   const b = frames.shape[0]!
@@ -25,21 +28,21 @@ export async function infer(
   const probs = new Float32Array(b * c)
   // One video after another, so that more videos need no more memory.
   const sessions = sessionsOf(model)
-  const session = sessions.open({ b: 1, recent: 'all', encoded: false })
+  const used = session ?? sessions.open({ b: 1, recent: 'all', encoded: false })
   try {
     for (let video = 0; video < b; video++) {
-      if (video) await session.reset()
-      let before = 0
-      for await (const chunk of sessions.feed(session, pixelsOf(frames, video))) {
+      if (video) await used.reset()
+      let before = used.frame
+      for await (const chunk of sessions.feed(used, pixelsOf(frames, video))) {
         signal.throwIfAborted()
-        onFrames(session.frame - before)
-        before = session.frame
+        onFrames(used.frame - before)
+        before = used.frame
         logits.set(chunk['logits']!.subarray(-c), video * c)
         probs.set(chunk['probs']!.subarray(-c), video * c)
       }
     }
   } finally {
-    await session.dispose()
+    if (!session) await used.dispose()
   }
   return outputs.map(({ name, binary }) => {
     if (name === 'logits') return { name, binary, datatype: 'FP32', shape: [b, c], data: logits }

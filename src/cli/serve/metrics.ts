@@ -3,6 +3,8 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Device } from '../../backend/backend.ts'
+import { addSequenceMetrics } from './sequences/metrics.ts'
+import type { Counts } from './sequences/sequences.ts'
 
 /** Upper bounds of latency buckets in seconds: from a frame of a small model to a long video. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -19,6 +21,8 @@ export interface Snapshot {
   readonly streams: number
   /** Length of each queue. */
   readonly queues: Readonly<Record<string, number>>
+  /** Streams with ids. */
+  readonly sequences: Counts & { readonly open: number }
 }
 
 /** Metrics of one server, in its own registry. */
@@ -89,6 +93,7 @@ export class Metrics {
         for (const [queue, depth] of Object.entries(now().queues)) this.set({ queue }, depth)
       },
     })
+    addSequenceMetrics(this.#registry, () => now().sequences)
     new Gauge({
       name: 'trecvit_device_info',
       help: 'The device that new streams run on; always 1.',

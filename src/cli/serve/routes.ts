@@ -7,14 +7,15 @@ import { quote } from '../../base/quote.ts'
 import { encodeInfer } from './answer.ts'
 import { bodyParts, readBody } from './body.ts'
 import { classify, readQuery } from './classify.ts'
+import { compute } from './compute.ts'
 import { Deadline } from './deadline.ts'
-import { type Channel, follow, type Shared } from './follow.ts'
-import type { Health } from './health.ts'
-import { infer } from './infer.ts'
+import { type Channel, follow } from './follow.ts'
 import type { Metrics } from './metrics.ts'
+import type { Sequences } from './sequences/sequences.ts'
+import type { Served } from './served.ts'
 import type { Slots } from './slots.ts'
 import { tasks as ownTasks } from './tasks.ts'
-import { type InferRequest, JSON_LENGTH, outputNames } from './tensors.ts'
+import { JSON_LENGTH, outputNames } from './tensors.ts'
 import type { Videos } from './videos.ts'
 
 /** Connection data that the server passes with a request. */
@@ -25,13 +26,6 @@ export interface Bindings {
    * Upgrades the request to a WebSocket. Then calls `run`, or `cancel` if the handshake fails.
    */
   readonly accept?: (socket: { run(channel: Channel): Promise<void>; cancel(): void }) => void
-}
-
-/** A model with its shared data. */
-export interface Served {
-  readonly name: string
-  readonly shared: Shared
-  readonly health: Health
 }
 
 /** Hono environment of the routes. */
@@ -52,6 +46,7 @@ export interface ModelRoutes {
   readonly streams: Slots
   readonly requests: Slots
   readonly videos: Videos
+  readonly sequences: Sequences
 }
 
 /** The only version of each model. */
@@ -124,13 +119,13 @@ export function modelRoutes(server: ModelRoutes): Hono<ModelEnv> {
       const { parse } = body.length <= SMALL ? ownTasks : tasks
       const jsonHeader = c.req.header(JSON_LENGTH)
       const request = await parse({ body, jsonLength: jsonHeader, config: model.config })
-      const answer = await deadline.unless(
-        compute(c.var.served, request, deadline.signal),
+      const { outputs, parameters } = await deadline.unless(
+        compute(server, c.var.served, request, deadline.signal),
         504,
         `The answer takes longer than ${seconds} s; ` +
           'send fewer frames at once, or start the server with a larger "--timeout"',
       )
-      const { body: encoded, jsonLength } = encodeInfer(name, request.id, answer)
+      const { body: encoded, jsonLength } = encodeInfer(name, request.id, outputs, parameters)
       if (jsonLength === null) return c.body(encoded, 200, { 'Content-Type': 'application/json' })
       return c.body(encoded, 200, {
         'Content-Type': 'application/octet-stream',
@@ -206,16 +201,6 @@ export function modelRoutes(server: ModelRoutes): Hono<ModelEnv> {
         'try again later, or start the server with a larger "--max-streams"',
     )
     return await work(deadline)
-  }
-
-  function compute({ name, shared, health }: Served, request: InferRequest, signal: AbortSignal) {
-    return health.watch(
-      infer(shared.model, request, signal, (count) => {
-        health.answered()
-        metrics.inferred(name, count)
-      }),
-      signal,
-    )
   }
 }
 

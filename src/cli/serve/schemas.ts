@@ -45,7 +45,14 @@ export const schemas: Readonly<Record<string, Schema>> = {
       id: string,
       parameters: {
         type: 'object',
-        properties: { topK: { type: 'integer', minimum: 1 }, binary_data_output: boolean },
+        properties: {
+          topK: { type: 'integer', minimum: 1 },
+          binary_data_output: boolean,
+          sequence_id: { anyOf: [{ type: 'string', maxLength: 128 }, count] },
+          sequence_key: { type: 'string', maxLength: 128 },
+          sequence_start: boolean,
+          sequence_end: boolean,
+        },
       },
       inputs: {
         type: 'array',
@@ -84,7 +91,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
         }),
       ),
     },
-    { id: string },
+    { id: string, parameters: record({ sequence_id: string, sequence_frame: count }) },
   ),
   Class: record(found),
   Segment: record({ start: number, end: number, first: count, last: count, ...found }),

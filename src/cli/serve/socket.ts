@@ -17,8 +17,9 @@
 import type { WebSocket } from 'ws'
 import { TrecvitError } from '../../base/error.ts'
 import { yieldToEventLoop } from '../../platform/platform.ts'
-import { type Channel, TooLarge } from './follow.ts'
+import type { Channel } from './follow.ts'
 import { UnavailableError } from './health.ts'
+import { TooLarge } from './opening.ts'
 import type { ReadAhead } from './readAhead.ts'
 
 /** Largest number of waiting messages of one socket. */

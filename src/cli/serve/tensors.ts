@@ -7,6 +7,8 @@ import { TrecvitError } from '../../base/error.ts'
 import type { Config } from '../../model/config.ts'
 import { sizeOf } from '../../program/program.ts'
 import { isInteger, type Json, parseJson, recordOf, shown } from './json.ts'
+import { readSequence } from './opening.ts'
+import type { SequenceRequest } from './sequences/request.ts'
 
 /** Header with the length of the JSON in a body where tensors follow. */
 export const JSON_LENGTH = 'Inference-Header-Content-Length'
@@ -26,6 +28,8 @@ export interface InferRequest {
   readonly topK: number
   /** Outputs in the requested order. */
   readonly outputs: readonly { readonly name: OutputName; readonly binary: boolean }[]
+  /** The stream that the frames start or continue; null for none. */
+  readonly sequence: SequenceRequest | null
 }
 
 /**
@@ -59,6 +63,7 @@ export function parseInfer(
       frames: { data: body, shape: [1, t, ...frame] },
       topK: Math.min(5, numClasses),
       outputs: outputNames.map((name) => ({ name, binary: false })),
+      sequence: null,
     }
   }
 
@@ -79,19 +84,43 @@ export function parseInfer(
       '"inputs" expected a list of one tensor, "frames", ' +
         `got ${Array.isArray(inputs) ? `${inputs.length} of them` : shown(inputs)}`,
     )
+  const frames = framesOf(recordOf(inputs[0], 'The input'), frame, body, split)
   return {
     id,
-    frames: framesOf(recordOf(inputs[0], 'The input'), frame, body, split),
+    frames,
     topK,
     outputs: outputsOf(request['outputs'] ?? [], binary),
+    sequence: sequenceOf(parameters, frames),
   }
 }
 
+function sequenceOf(parameters: Json, { shape }: NdArray): SequenceRequest | null {
+  const {
+    sequence_id: id,
+    sequence_key: key,
+    sequence_start: start,
+    sequence_end: end = false,
+  } = parameters
+  const asked = readSequence(id, key, start)
+  if (typeof end !== 'boolean')
+    throw new TrecvitError(`"sequence_end" expected true or false, got ${shown(end)}`)
+  if (asked && shape[0] !== 1)
+    throw new TrecvitError(`A request with "sequence_id" expected one video, got ${shape[0]}`)
+  return asked && { ...asked, end }
+}
+
 /** Supported parameters of a request. */
-const PARAMETERS = ['topK', 'binary_data_output']
+const PARAMETERS = [
+  'topK',
+  'binary_data_output',
+  'sequence_id',
+  'sequence_key',
+  'sequence_start',
+  'sequence_end',
+]
 
 /**
- * Checks the names of parameters. Parameters for other servers (timeout, priority, sequence_id) are
+ * Checks the names of parameters. Parameters for other servers (timeout, priority) are
  * ignored. A name that is almost one of this server is treated as a typing error.
  */
 function checkNames(parameters: Json): void {

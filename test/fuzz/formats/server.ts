@@ -3,6 +3,8 @@
 import { TrecvitError } from '../../../src/base/error.ts'
 import { createApp } from '../../../src/cli/serve/app.ts'
 import type { Channel } from '../../../src/cli/serve/follow.ts'
+import { MemoryStore } from '../../../src/cli/serve/sequences/memoryStore.ts'
+import { Sequences } from '../../../src/cli/serve/sequences/sequences.ts'
 import { openVideos } from '../../../src/cli/serve/videos.ts'
 import type { Format } from '../format.ts'
 import { frameOf, model } from '../model.ts'
@@ -20,6 +22,11 @@ const app = createApp({
   origins: [],
   page: null,
   videos: openVideos(1, 'wasm', (error) => unexpected.push(error)),
+  sequences: new Sequences({
+    store: new MemoryStore(4),
+    timeout: 1000,
+    onError: (error) => unexpected.push(error),
+  }),
   closing: new AbortController().signal,
   onError: (error) => unexpected.push(error),
 })

@@ -1,0 +1,50 @@
+/** Metrics of the streams with ids. */
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Counts } from './sequences.ts'
+
+/** @param now returns the current counts; called for every scrape */
+export function addSequenceMetrics(
+  registry: Registry,
+  now: () => Counts & { readonly open: number },
+): void {
+  const registers = [registry]
+  new Gauge({
+    name: 'trecvit_sequences',
+    help: 'Streams with ids that are open.',
+    registers,
+    collect() {
+      this.set(now().open)
+    },
+  })
+  new Counter({
+    name: 'trecvit_state_saves_total',
+    help:
+      'Saved states, by reason: cost (3 % of the time of a stream), bound (64 frames or 16 MiB), ' +
+      'request, shutdown.',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [reason, count] of Object.entries(now().saves)) this.inc({ reason }, count)
+    },
+  })
+  const counters = {
+    bytes: ['trecvit_state_saved_bytes_total', 'Bytes of saved states.'],
+    seconds: ['trecvit_state_save_seconds_total', 'Time of all saves: snapshot and write.'],
+    refused: [
+      'trecvit_state_refused_writes_total',
+      'Writes that were refused because the stream had gone on elsewhere.',
+    ],
+    failed: ['trecvit_state_failed_writes_total', 'Writes that failed.'],
+  } as const
+  for (const [key, [name, help]] of Object.entries(counters))
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(now()[key as keyof typeof counters])
+      },
+    })
+}
