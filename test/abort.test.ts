@@ -60,6 +60,8 @@ const sources: readonly [string, number, () => VideoSource, object, boolean][] =
 ]
 
 describe.each(sources)('videos from %s leave no listener', (_, count, source, options, isHere) => {
+  // In npm test those without a decoder.
+  const tags = count === COUNT ? [] : ['slow']
   async function each(use: (open: () => Promise<Video>, round: number) => Promise<void>) {
     const { signal } = new AbortController()
     const warnings: Error[] = []
@@ -83,7 +85,7 @@ describe.each(sources)('videos from %s leave no listener', (_, count, source, op
     expect(warnings).toEqual([])
   }
 
-  test.skipIf(!isHere)('when they are read', () =>
+  test.skipIf(!isHere)('when they are read', { tags }, () =>
     each(async (open) => {
       let frames = 0
       for await (const _frame of await open()) frames++
@@ -91,7 +93,7 @@ describe.each(sources)('videos from %s leave no listener', (_, count, source, op
     }),
   )
 
-  test.skipIf(!isHere)('when they are closed early', () =>
+  test.skipIf(!isHere)('when they are closed early', { tags }, () =>
     each(async (open, round) => {
       const video = await open()
       if (round % 2 === 0) for await (const _frame of video) break
@@ -99,7 +101,7 @@ describe.each(sources)('videos from %s leave no listener', (_, count, source, op
     }),
   )
 
-  test.skipIf(!isHere)('when the loop fails', () =>
+  test.skipIf(!isHere)('when the loop fails', { tags }, () =>
     each(async (open) => {
       const read = async (): Promise<void> => {
         for await (const _frame of await open()) throw new Error('not today')

@@ -23,7 +23,7 @@ test.each([
   [1, 3, 12],
   [5, 3, 6],
   [7, 1, 5],
-] as const)('%i clips in %i views', async (clips, views, framesPerClip) => {
+] as const)('%i clips in %i views', { tags: 'slow' }, async (clips, views, framesPerClip) => {
   await using model = await TRecViT.load(goldenUrl('small.npz'), {
     device: 'wasm',
     config: { framesPerClip },

@@ -61,7 +61,7 @@ test('kernels: every step of the model, under a roof of the same run', {
   expect(rate).toBeCloseTo(Number(row['GFLOP/s']), 5)
 })
 
-test('frame: time, frames a second, and every step', async () => {
+test('frame: time, frames a second, and every step', { tags: 'slow' }, async () => {
   const { monitor, shares } = monitored()
   const report = await frame({ size: 'Ti', seconds: '0.1' }, monitor)
   expectProgress(shares)

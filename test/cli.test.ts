@@ -23,7 +23,9 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('help', () => {
-  test('every command has help with examples; exit codes are listed', async () => {
+  test('every command has help with examples; exit codes are listed', {
+    tags: 'slow',
+  }, async () => {
     const { code, stdout } = await run('--help')
     expect(code).toBe(0)
     for (const word of [
@@ -145,7 +147,9 @@ test('doctor: every check passes, and the built-in model has the expected answer
   })
 })
 
-test('doctor: the advice for a missing decoder is of that decoder alone', async () => {
+test('doctor: the advice for a missing decoder is of that decoder alone', {
+  tags: 'slow',
+}, async () => {
   vi.stubEnv('PATH', '/nowhere')
   const findings = await decoders(new AbortController().signal)
   vi.unstubAllEnvs()

@@ -107,7 +107,9 @@ describe('convert', () => {
     },
   )
 
-  test('.onnx has inputs, outputs, labels, and refuses what it cannot hold', async () => {
+  test('.onnx has inputs, outputs, labels, and refuses what it cannot hold', {
+    tags: 'slow',
+  }, async () => {
     const to = join(folder, 'tiny.onnx')
     const report = await json(['convert', model, to, '--graph', 'clip', '--frames', '2'])
     expect(report).toMatchObject({ dtype: 'f32', graph: 'clip', frames: 2 })
@@ -139,7 +141,7 @@ describe('convert', () => {
     expect(await run('convert', model, to, '--graph', 'whole')).toMatchObject({ code: 2 })
   })
 
-  test('float16 rounds to the nearest', async () => {
+  test('float16 rounds to the nearest', { tags: 'slow' }, async () => {
     const to = join(folder, 'half.safetensors')
     await json(['convert', model, to, '--dtype', 'f16'])
     const [before, after] = [await openCheckpoint(model), await openCheckpoint(to)]

@@ -62,7 +62,12 @@ async function refused(...cases: Refusal[]): Promise<void> {
 describe('bad input gets one sentence', () => {
   const kernel = 'decoder/cls_head/kernel'
   const wholeModel = () => readFileSync(model)
-  test.each<[string, () => Uint8Array | undefined, RegExp]>([
+  // In npm test one command with each kind of model and video.
+  const badModel = (make: () => Uint8Array | undefined) => {
+    const bytes = make()
+    return bytes ? file('bad.npz', bytes) : join(folder, 'nowhere.npz')
+  }
+  const models: readonly [string, () => Uint8Array | undefined, RegExp][] = [
     ['missing', () => undefined, /no file/i],
     ['empty', () => new Uint8Array(0), /empty/],
     ['cut short', () => wholeModel().subarray(0, -300), /cut short|damaged|truncated/i],
@@ -88,17 +93,30 @@ describe('bad input gets one sentence', () => {
       /no tensor "decoder\/cls_head\/kernel"/,
     ],
     ['with one too many', () => tinyNpz('encoder/extra', (tensor) => tensor), /encoder\/extra/],
-  ])('a model that is %s', async (_, make, message) => {
-    const bytes = make()
-    const path = bytes ? file('bad.npz', bytes) : join(folder, 'nowhere.npz')
-    await refused(
-      [['stream', '-', '--raw', '20x20', '--model', path], message, frames(2)],
-      [['convert', path, join(folder, 'out.safetensors')], message],
-      [['features', tour, '--model', path, '-o', join(folder, 'out.npy')], message],
-    )
+  ]
+  test.each(models)('stream with a model that is %s', async (_, make, message) => {
+    const path = badModel(make)
+    await refused([['stream', '-', '--raw', '20x20', '--model', path], message, frames(2)])
   })
+  test.each(models)(
+    'convert and features with a model that is %s',
+    {
+      tags: 'slow',
+    },
+    async (_, make, message) => {
+      const path = badModel(make)
+      await refused(
+        [['convert', path, join(folder, 'out.safetensors')], message],
+        [['features', tour, '--model', path, '-o', join(folder, 'out.npy')], message],
+      )
+    },
+  )
 
-  test.each<[string, () => Promise<Uint8Array> | Uint8Array | undefined, RegExp]>([
+  const badVideo = async (make: () => Promise<Uint8Array> | Uint8Array | undefined) => {
+    const bytes = await make()
+    return bytes ? file('bad.mp4', bytes) : join(folder, 'nowhere.mp4')
+  }
+  const videos: readonly [string, () => Promise<Uint8Array> | Uint8Array | undefined, RegExp][] = [
     ['missing', () => undefined, /no file/i],
     ['empty', () => new Uint8Array(0), /empty/],
     [
@@ -113,17 +131,25 @@ describe('bad input gets one sentence', () => {
       /no video of a known kind/,
     ],
     ['y4m without a whole frame', () => y4m(1, 33, 17).subarray(0, -5), /cut short/],
-  ])('a video that is %s', async (_, make, message) => {
-    const bytes = await make()
-    const path = bytes ? file('bad.mp4', bytes) : join(folder, 'nowhere.mp4')
-    await refused(
-      [['classify', path, '--model', model], message],
-      [['features', path, '--model', model, '-o', join(folder, 'out.npy')], message],
-      [['features', path, '--model', model, '-o', join(folder, 'out.npz')], message],
-    )
+  ]
+  test.each(videos)('classify with a video that is %s', async (_, make, message) => {
+    await refused([['classify', await badVideo(make), '--model', model], message])
   })
+  test.each(videos)(
+    'features with a video that is %s',
+    {
+      tags: 'slow',
+    },
+    async (_, make, message) => {
+      const path = await badVideo(make)
+      await refused(
+        [['features', path, '--model', model, '-o', join(folder, 'out.npy')], message],
+        [['features', path, '--model', model, '-o', join(folder, 'out.npz')], message],
+      )
+    },
+  )
 
-  test('raw pictures of a wrong size', async () => {
+  test('raw pictures of a wrong size', { tags: 'slow' }, async () => {
     const refusal = /cut short.*20x20/
     await refused([['classify', '-', '--raw', '20x20', '--model', model], refusal, noise(1000)])
     // After complete pictures, the result for these is kept.
@@ -242,7 +268,7 @@ describe('early ends', () => {
 
   const interrupt = (child: ChildProcess) => void child.kill('SIGINT')
 
-  test('Ctrl-C ends a stream with whole lines and its snapshot', async () => {
+  test('Ctrl-C ends a stream with whole lines and its snapshot', { tags: 'slow' }, async () => {
     const state = join(folder, 'interrupted')
     const { code, stdout, stderr } = await endless(
       raw('--model', model, '--snapshot', state),

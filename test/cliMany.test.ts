@@ -146,7 +146,9 @@ describe('classify', () => {
     await library.dispose()
   })
 
-  test('--jobs gives the rows of one job, also of a video that fails', async () => {
+  test('--jobs gives the rows of one job, also of a video that fails', {
+    tags: 'slow',
+  }, async () => {
     const bad = file('bad.y4m', 'YUV4MPEG2 W8 H8\n')
     const rowsBy = async (jobs: string) => {
       const args = [paths[3]!, bad, ...paths.slice(0, 3), '--jobs', jobs]
@@ -194,7 +196,7 @@ describe('classify', () => {
     expect(most).toBe(Math.min(jobs, paths.length))
   })
 
-  test('--continue keeps finished rows and retries failed ones', async () => {
+  test('--continue keeps finished rows and retries failed ones', { tags: 'slow' }, async () => {
     const late = join(folder, 'late.y4m')
     await classify(paths[0]!, paths[1]!, late, '--csv', 'more.csv', '--jsonl', 'more.jsonl')
     const before = parseJsonLines(read('more.jsonl')).filter(({ error }) => !error)
@@ -219,7 +221,7 @@ describe('classify', () => {
     expect(read('more.csv')).toBe(text)
   })
 
-  test('writes segments as rows, and as WebVTT', async () => {
+  test('writes segments as rows, and as WebVTT', { tags: 'slow' }, async () => {
     const each = ['--window', '2', '--csv', '-', '--segments', '--vtt', 'vtt/{name}.vtt']
     const { code, stdout } = await classify(clips, ...each, '--jsonl', 'none/before/x.jsonl')
     expect(code).toBe(0)
@@ -236,7 +238,9 @@ describe('classify', () => {
     expect(single.stdout).toBe(read('vtt/below/d.vtt'))
   })
 
-  test('--protocol paper: four clips, three views, every second frame at 25 a second', async () => {
+  test('--protocol paper: four clips, three views, every second frame at 25 a second', {
+    tags: 'slow',
+  }, async () => {
     const got = JSON.parse((await classify(paths[3]!, '--protocol', 'paper', '--json')).stdout)
     const library = await TRecViT.load(model, { config: { framesPerClip: 6 } })
     const options = { clips: 4, views: 3, stride: 2, fps: 25 } as const
@@ -284,7 +288,7 @@ describe('classify', () => {
 })
 
 describe('features', () => {
-  test('writes a file for each video, and skips existing ones', async () => {
+  test('writes a file for each video, and skips existing ones', { tags: 'slow' }, async () => {
     const features = (...args: string[]) => run('features', '--model', model, ...args)
     const args = [clips, '-o', 'features/{name}.npy', '--csv', 'features.csv']
     const { code, stdout } = await features(...args)

@@ -57,7 +57,9 @@ describe('stream', () => {
     expect(lines(stdout)[59]).toContain('pan right')
   })
 
-  test('averages half a clip by default, and restarts with --reset-every', async () => {
+  test('averages half a clip by default, and restarts with --reset-every', {
+    tags: 'slow',
+  }, async () => {
     const read = async (...args: string[]) =>
       lines((await pipe(frames(12), ...raw('--model', model, ...args))).stdout).map((line) =>
         JSON.parse(line),
@@ -76,7 +78,7 @@ describe('stream', () => {
     expect(parts[9].probs).not.toEqual(whole[9].probs)
   })
 
-  test('--events gives the events of the library', async () => {
+  test('--events gives the events of the library', { tags: 'slow' }, async () => {
     const options = [
       '--events',
       '--frames',
@@ -106,7 +108,9 @@ describe('stream', () => {
     for (const line of text) expect(line).toMatch(/^ +\d+\.\d\d s {2}(enter|leave) .*% {2}[a-z ]+$/)
   })
 
-  test('thresholds of events are refused without --events, or out of range', async () => {
+  test('thresholds of events are refused without --events, or out of range', {
+    tags: 'slow',
+  }, async () => {
     expect(await run('stream', tour, '--enter', '0.6')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('expected "--events" beside them'),

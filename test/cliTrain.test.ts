@@ -149,6 +149,7 @@ async function interrupted(path: string, ...args: string[]) {
 }
 
 test('a training that Ctrl-C ended is continued to the same bits', {
+  tags: 'slow',
   timeout: 60_000,
 }, async () => {
   const base = ['train', data, '--only', 'head', '--frames', '6', '--epochs', '100']
@@ -208,6 +209,7 @@ describe.skipIf(!hasFfmpeg())('motion', () => {
 })
 
 test('an encoder learns without labels, and a head is trained from it', {
+  tags: 'slow',
   timeout: 60_000,
 }, async () => {
   const encoder = out('encoder.safetensors')
@@ -249,7 +251,10 @@ test('an encoder is trained further, without the head of its model', {
   expect(both).toMatchObject({ code: 2 })
 })
 
-test('augmented clips differ in each epoch and by the seed', { timeout: 60_000 }, async () => {
+test('augmented clips differ in each epoch and by the seed', {
+  tags: 'slow',
+  timeout: 60_000,
+}, async () => {
   const losses = async (...args: string[]) => {
     const more = ['--frames', '2', '--lr', '1e-9', '--epochs', '3', '--batch', '4']
     const base = ['train', data, '--only', 'head', ...more, '--json']
@@ -262,7 +267,7 @@ test('augmented clips differ in each epoch and by the seed', { timeout: 60_000 }
   expect(await losses('--flip', '--stride', '1-2', '--seed', '2')).not.toEqual(augmented)
 })
 
-test('a range of strides is refused without --augment', async () => {
+test('a range of strides is refused without --augment', { tags: 'slow' }, async () => {
   const path = out('strides.safetensors')
   expect((await train('--stride', '1-3', '-o', path)).stderr).toMatch(
     /"--stride" of 1-3 expected --augment, which draws from the range; give one number/,

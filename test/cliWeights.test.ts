@@ -74,7 +74,9 @@ test('--yes downloads once; later runs send no request', async () => {
   expect(server.requests).toHaveLength(1)
 })
 
-test('pull keeps float32, or a small form alone; models lists, checks and removes', async () => {
+test('pull keeps float32, or a small form alone; models lists, checks and removes', {
+  tags: 'slow',
+}, async () => {
   expect(await json('pull', 'k400', '--dtype', 'int8')).toMatchObject({
     name: 'k400',
     form: 'int8',
@@ -120,7 +122,7 @@ test('pull keeps float32, or a small form alone; models lists, checks and remove
     expect((await run(...args)).code).toBe(2)
 })
 
-test('two processes can download at once', async () => {
+test('two processes can download at once', { tags: 'slow' }, async () => {
   const outcomes = await Promise.all([1, 2, 3].map(() => run('pull', 'k400')))
   for (const { code } of outcomes) expect(code).toBe(0)
   expect(readdirSync(cache).sort()).toEqual([RECORD, FILE])
@@ -142,25 +144,33 @@ test('after Ctrl-C the next pull resumes the download', async () => {
   expect(server.requests[1]).toMatchObject({ range: 'bytes=2000-', ifRange: '"one"' })
 })
 
-test.skipIf(!existsSync('/usr/bin/script'))('at a terminal it asks for confirmation', () => {
-  const answer = (text: string): string => {
-    const command = `${process.execPath} dist/cli/index.js inspect k400`
-    const args = ['-qec', command, '/dev/null']
-    const env = { ...process.env, ...environment(), TRECVIT_MIRROR: 'http://127.0.0.1:1/w' }
-    try {
-      return execFileSync('/usr/bin/script', args, { env, input: text, encoding: 'utf8' })
-    } catch (error) {
-      return (error as { stdout: string }).stdout
+test.skipIf(!existsSync('/usr/bin/script'))(
+  'at a terminal it asks for confirmation',
+  { tags: 'slow' },
+  () => {
+    const answer = (text: string): string => {
+      const command = `${process.execPath} dist/cli/index.js inspect k400`
+      const args = ['-qec', command, '/dev/null']
+      const env = { ...process.env, ...environment(), TRECVIT_MIRROR: 'http://127.0.0.1:1/w' }
+      try {
+        return execFileSync('/usr/bin/script', args, { env, input: text, encoding: 'utf8' })
+      } catch (error) {
+        return (error as { stdout: string }).stdout
+      }
     }
-  }
-  const no = answer('n\n')
-  expect(no).toMatch(/Download "k400" \(547 MB, CC-BY 4\.0\) from 127\.0\.0\.1:1 to .*\? \[y\/N\]/)
-  expect(no).toMatch(/The weights "k400" were not downloaded: run "trecvit pull k400"/)
-  expect(answer('\n')).toMatch(/were not downloaded/)
-  expect(answer('y\n')).toMatch(/Weights "k400" could not be downloaded: URL .* cannot be reached/)
-})
+    const no = answer('n\n')
+    expect(no).toMatch(
+      /Download "k400" \(547 MB, CC-BY 4\.0\) from 127\.0\.0\.1:1 to .*\? \[y\/N\]/,
+    )
+    expect(no).toMatch(/The weights "k400" were not downloaded: run "trecvit pull k400"/)
+    expect(answer('\n')).toMatch(/were not downloaded/)
+    expect(answer('y\n')).toMatch(
+      /Weights "k400" could not be downloaded: URL .* cannot be reached/,
+    )
+  },
+)
 
-test('a server hands them to its page: a list, whole files, ranges', async () => {
+test('a server hands them to its page: a list, whole files, ranges', { tags: 'slow' }, async () => {
   await run('pull', 'k400')
   vi.stubEnv('TRECVIT_CACHE', cache)
   const app = weightsRoutes()

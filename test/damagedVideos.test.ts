@@ -78,6 +78,7 @@ describe('damage', () => {
 
   test(
     'is skipped with a warning with "skip", as by ffmpeg',
+    { tags: 'slow' },
     both(async (decoder) => {
       const { md5, times } = await read(clean, { decoder })
       const skipped = await read(damaged, { decoder, onError: 'skip' })
@@ -99,6 +100,7 @@ describe('damage', () => {
 
   test(
     'calls onWarning of readFrames',
+    { tags: 'slow' },
     both(async (decoder) => {
       const warnings: string[] = []
       const onWarning = (warning: string): void => void warnings.push(warning)
@@ -109,7 +111,7 @@ describe('damage', () => {
     }),
   )
 
-  test('of an MP4 is skipped by FFmpeg', async () => {
+  test('of an MP4 is skipped by FFmpeg', { tags: 'slow' }, async () => {
     const whole = new Uint8Array(readFileSync(media('h264.mp4')))
     const broken = whole.slice()
     // The seventh packet.

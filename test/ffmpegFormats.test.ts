@@ -80,11 +80,14 @@ describe.skipIf(!hasFfmpeg())('frames and times are those of ffmpeg', () => {
 })
 
 describe.each(demuxedByFfmpeg)('%s', (name) => {
+  // In npm test one clip.
+  const tags = name === demuxedByFfmpeg[0] ? [] : ['slow']
   const bytes = new Uint8Array(readFileSync(media(name)))
   const { sha256, count } = expected[name]!
 
   test(
     'gives its frames from bytes, a Blob and a path',
+    { tags },
     both(async (decoder) => {
       for (const source of [bytes, new Blob([bytes]), media(name)])
         expect(await hashesOf(await openVideo(source, { decoder, decoderUrl }))).toMatchObject({
@@ -96,6 +99,7 @@ describe.each(demuxedByFfmpeg)('%s', (name) => {
 
   test(
     'gives them from a stream in small pieces',
+    { tags },
     both(async (decoder) => {
       const video = await openVideo(trickle(bytes), { decoder, decoderUrl })
       expect(await hashesOf(video)).toMatchObject({ sha256, count })
@@ -104,6 +108,7 @@ describe.each(demuxedByFfmpeg)('%s', (name) => {
 
   test(
     'can be left early, closed unread and aborted',
+    { tags },
     both(async (decoder) => {
       for await (const _ of await openVideo(bytes, { decoder, decoderUrl })) break
       await (await openVideo(bytes, { decoder, decoderUrl })).close()
@@ -130,7 +135,7 @@ describe('pixels that are not square', () => {
     ['wide.ts', '-c:v mpeg2video -q 4 -aspect 16:9'],
     ['wide.mp4', '-c:v libx264 -aspect 16:9'],
     ['wide.mkv', '-c:v libx264 -aspect 16:9'],
-  ])('are ignored, or widen the picture: %s', async (name, options) => {
+  ])('are ignored, or widen the picture: %s', { tags: 'slow' }, async (name, options) => {
     const path = make(name, options)
     for (const decoder of DECODERS) {
       const plain = await openVideo(path, { decoder, decoderUrl })
@@ -152,21 +157,29 @@ describe('pixels that are not square', () => {
   })
 })
 
-test.skipIf(!hasFfmpeg())('a transport stream may begin between key frames', async () => {
-  const path = make('late.ts', '-c:v libx264 -g 6 -bf 0')
-  const bytes = readFileSync(path)
-  const third = Math.floor(bytes.length / 3)
-  writeFileSync(path, bytes.subarray(third - (third % 188)))
-  const { md5 } = listed(path, 'yuv420p', 'quiet')
-  expect(md5.length).toBeGreaterThan(4)
-  for (const decoder of DECODERS)
-    expect(await read(path, { decoder })).toMatchObject({ md5, warnings: [] })
-})
+test.skipIf(!hasFfmpeg())(
+  'a transport stream may begin between key frames',
+  { tags: 'slow' },
+  async () => {
+    const path = make('late.ts', '-c:v libx264 -g 6 -bf 0')
+    const bytes = readFileSync(path)
+    const third = Math.floor(bytes.length / 3)
+    writeFileSync(path, bytes.subarray(third - (third % 188)))
+    const { md5 } = listed(path, 'yuv420p', 'quiet')
+    expect(md5.length).toBeGreaterThan(4)
+    for (const decoder of DECODERS)
+      expect(await read(path, { decoder })).toMatchObject({ md5, warnings: [] })
+  },
+)
 
-test.skipIf(!hasFfmpeg())('a title that looks like an error of ffmpeg is ignored', async () => {
-  const path = make('title.avi', '-c:v mpeg4 -metadata title=[error]')
-  expect((await read(path, { decoder: 'ffmpeg' })).md5).toEqual(listed(path, 'yuv420p').md5)
-})
+test.skipIf(!hasFfmpeg())(
+  'a title that looks like an error of ffmpeg is ignored',
+  { tags: 'slow' },
+  async () => {
+    const path = make('title.avi', '-c:v mpeg4 -metadata title=[error]')
+    expect((await read(path, { decoder: 'ffmpeg' })).md5).toEqual(listed(path, 'yuv420p').md5)
+  },
+)
 
 describe('mirrored video', () => {
   test('is mirrored back by toPixels, at each turn', () => {

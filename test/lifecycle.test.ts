@@ -94,7 +94,7 @@ describe('a model that has ended', () => {
     await expect(stream.dispose()).resolves.toBeUndefined()
   })
 
-  test('ends all threads, whatever they were doing', async () => {
+  test('ends all threads, whatever they were doing', { tags: 'slow' }, async () => {
     const workers = watchedWorkers()
     try {
       for (const turns of [0, 1, 5, 50]) {

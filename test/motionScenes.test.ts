@@ -122,7 +122,7 @@ test('static: nothing moves; shake: the content returns', () => {
   expect(Math.abs(shifts.reduce((a, b) => a + b, 0))).toBeLessThan(16)
 })
 
-test('the loss of a model falls while it learns from streams', async () => {
+test('the loss of a model falls while it learns from streams', { tags: 'slow' }, async () => {
   const start = startWithFilters(initialise(SMALL, 1), SMALL, 1)
   const schedule = { peak: 3e-3, warmup: 2, steps: 20 }
   const learner = await StreamLearner.create(SMALL, start, { schedule, threads: 1 })

@@ -175,7 +175,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-test('the unchanged model passes', async () => {
+test('the unchanged model passes', { tags: 'slow' }, async () => {
   expect(await worstRatio(NO_EDIT)).toBeLessThanOrEqual(1)
 })
 

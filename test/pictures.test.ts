@@ -181,7 +181,7 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8])('EXIF orientation %d', (orientation) => 
   })
 })
 
-test.skipIf(!hasFfmpeg())('ffmpeg turns the same way', async () => {
+test.skipIf(!hasFfmpeg())('ffmpeg turns the same way', { tags: 'slow' }, async () => {
   for (let orientation = 1; orientation <= 8; orientation++) {
     const path = join(folder, `ffmpeg${orientation}.jpg`)
     writeFileSync(path, jpegTurned(exif(orientation, 'MM')))

@@ -11,7 +11,9 @@ const clip = new URL('../models/lake.mp4', import.meta.url)
 /** Number of frames to skip after a change: a result covers 8 frames. */
 const WINDOW = 8
 
-test('each movement is named in all its frames, and the clip is small', async () => {
+test('each movement is named in all its frames, and the clip is small', {
+  tags: 'slow',
+}, async () => {
   const model = await TRecViT.load('builtin')
   const found: (string | null)[] = []
   const video = await openVideo(clip)

@@ -93,7 +93,7 @@ describe('trecvit serve', () => {
     expect(await ended).toEqual({ code: 130, stdout: line, stderr: '' })
   })
 
-  test('--json; listening on all addresses gives a warning', async () => {
+  test('--json; listening on all addresses gives a warning', { tags: 'slow' }, async () => {
     const { line, ended, child } = await serve('--model', model, '--json', '--host', '0.0.0.0')
     expect(JSON.parse(line)).toMatchObject({
       address: expect.stringMatching(/^http:\/\/0\.0\.0\.0:\d+\/$/),
@@ -106,7 +106,9 @@ describe('trecvit serve', () => {
     })
   })
 
-  test('several models; --access-log: standard output holds lines of JSON only', async () => {
+  test('several models; --access-log: standard output holds lines of JSON only', {
+    tags: 'slow',
+  }, async () => {
     const { ended, child, address, line } = await serve(
       ...['--model', model, '--model', 'motion=builtin', '--json', '--access-log'],
     )
@@ -191,7 +193,7 @@ describe('trecvit serve', () => {
     }
   })
 
-  test('--allow-host and a token, which the environment may hold', async () => {
+  test('--allow-host and a token, which the environment may hold', { tags: 'slow' }, async () => {
     const server = (child = start(
       ['serve', '--port', '0', '--model', model, '--allow-host', 'A.example', 'b.example'],
       { TRECVIT_TOKEN: 'secret' },
@@ -237,7 +239,7 @@ describe('trecvit serve', () => {
     expect(lines.map((line) => JSON.parse(line).frame)).toEqual(lines.map((_, frame) => frame))
   })
 
-  test('with TRECVIT_DEBUG every answer is a line', async () => {
+  test('with TRECVIT_DEBUG every answer is a line', { tags: 'slow' }, async () => {
     const server = (child = start(['serve', '--port', '0', '--model', model], {
       TRECVIT_DEBUG: '1',
     }))
@@ -264,7 +266,7 @@ describe('docs/serving.md', () => {
     ([, block]) => block!,
   )
 
-  test.skipIf(!hasFfmpeg())('its commands work', async () => {
+  test.skipIf(!hasFfmpeg())('its commands work', { tags: 'slow' }, async () => {
     expect(first).toBe('npx trecvit serve\n')
     const rest = second!.split(/\n(?! )/).filter((command) => command !== '')
     const { address, ended, child } = await serve()

@@ -46,7 +46,9 @@ describe.each(models)("$name has the bits of the caller's thread", async ({ name
   }
   const want = await answers(backends[0]!.create)
 
-  test.each(threadedBackends)('$name', async ({ create }) => {
+  // In npm test one model.
+  const tags = name === 'small' ? [] : ['slow']
+  test.each(threadedBackends)('$name', { tags }, async ({ create }) => {
     const got = await answers(create)
     got.outputs.forEach((outputs, chunk) =>
       Object.entries(outputs).forEach(([output, values]) =>
@@ -87,7 +89,7 @@ function spent(): number {
 }
 
 describe('the event loop', () => {
-  test('is occupied for less than 4 ms by a frame', async () => {
+  test('is occupied for less than 4 ms by a frame', { tags: 'slow' }, async () => {
     const config = configOf('S', { depth: 4 })
     const engine = await createRandomModel(config, 1, { threads: 2 })
     const pixels = randomFrame(config, 0)
@@ -121,7 +123,7 @@ describe('the event loop', () => {
   })
 })
 
-test('streams of one model alternate, and models run concurrently', async () => {
+test('streams of one model alternate, and models run concurrently', { tags: 'slow' }, async () => {
   const [one, other] = [
     await TRecViT.load('builtin', { device: 'wasm', threads: 2 }),
     await TRecViT.load('builtin', { device: 'wasm', threads: 3 }),
@@ -265,34 +267,31 @@ describe('without', () => {
     return { device: model.device, logits: [...logits.data] }
   }
 
-  test(
-    "shared memory there is one thread, in a worker; without workers, the caller's own; " +
-      'the bits are the same',
-    async () => {
-      const want = await answer()
-      expect(want.device).toMatchObject({ threads: 2, reason: null })
-      vi.resetModules()
-      vi.stubGlobal('SharedArrayBuffer', undefined)
-      const alone = await answer()
-      expect(alone.device).toMatchObject({
-        threads: 1,
-        reason: expect.stringMatching(
-          /^one thread: memory cannot be shared here; a page needs cross-origin isolation/,
-        ) as string,
-      })
-      expect(alone.logits).toEqual(want.logits)
-      vi.resetModules()
-      vi.stubGlobal('process', { ...process, getBuiltinModule: undefined })
-      const here = await answer()
-      expect(here.device).toMatchObject({
-        threads: 1,
-        reason: expect.stringMatching(
-          /^the calling thread only: workers are refused \(there are no workers here\)/,
-        ) as string,
-      })
-      expect(here.logits).toEqual(want.logits)
-    },
-  )
+  test("shared memory there is one thread, in a worker; without workers, the caller's own; " +
+    'the bits are the same', { tags: 'slow' }, async () => {
+    const want = await answer()
+    expect(want.device).toMatchObject({ threads: 2, reason: null })
+    vi.resetModules()
+    vi.stubGlobal('SharedArrayBuffer', undefined)
+    const alone = await answer()
+    expect(alone.device).toMatchObject({
+      threads: 1,
+      reason: expect.stringMatching(
+        /^one thread: memory cannot be shared here; a page needs cross-origin isolation/,
+      ) as string,
+    })
+    expect(alone.logits).toEqual(want.logits)
+    vi.resetModules()
+    vi.stubGlobal('process', { ...process, getBuiltinModule: undefined })
+    const here = await answer()
+    expect(here.device).toMatchObject({
+      threads: 1,
+      reason: expect.stringMatching(
+        /^the calling thread only: workers are refused \(there are no workers here\)/,
+      ) as string,
+    })
+    expect(here.logits).toEqual(want.logits)
+  })
 })
 
 test('a process with a model that was not disposed of ends by itself', () => {

@@ -8,13 +8,19 @@ import { decoders, errorOf } from './clipReads.ts'
 import { decoderUrl, demuxedByFfmpeg, expected, hashesOf, media } from './clips.ts'
 import { joined } from './joined.ts'
 
+/** Clips that npm test decodes. */
+const QUICK = ['h264.mp4', 'hevc10.mp4', 'vp8.webm', 'vfr.mp4', 'palette.gif']
+
 describe.each(decoders)('$decoder', ({ decoder, name, here, cannot }) => {
   const options = { decoder, decoderUrl }
+  // In npm test a few clips, and the other tests with one decoder.
+  const tags = decoder === 'native' ? [] : ['slow']
   for (const [clip, { format, count, sha256, first }] of Object.entries(expected)) {
     if (clip.endsWith('.png') || (cannot as readonly string[]).includes(clip)) continue
     if (decoder === 'native' && (demuxedByFfmpeg as readonly string[]).includes(clip)) continue
     test.skipIf(!here)(
       `${clip}: every plane of ${count} frames is ffmpeg's, byte for byte`,
+      { tags: QUICK.includes(clip) ? [] : ['slow'] },
       async () => {
         const video = await openVideo(media(clip), options)
         expect(video.info.decoder).toBe(name)
@@ -28,15 +34,20 @@ describe.each(decoders)('$decoder', ({ decoder, name, here, cannot }) => {
     )
   }
 
-  test.skipIf(!here)('clips that it cannot decode are refused in one sentence', async () => {
-    for (const clip of cannot)
-      expect(await errorOf(media(clip), options)).toMatch(
-        /^\S+ \(.*\) cannot be decoded \(.*\): convert it with ffmpeg -i INPUT .*$/,
-      )
-  })
+  test.skipIf(!here)(
+    'clips that it cannot decode are refused in one sentence',
+    { tags },
+    async () => {
+      for (const clip of cannot)
+        expect(await errorOf(media(clip), options)).toMatch(
+          /^\S+ \(.*\) cannot be decoded \(.*\): convert it with ffmpeg -i INPUT .*$/,
+        )
+    },
+  )
 
   test.skipIf(!here)(
     'times: a variable rate, B-frames, hidden frames and an edit list',
+    { tags },
     async () => {
       const times = async (clip: string): Promise<number[]> =>
         (await hashesOf(await openVideo(media(clip), options))).times.map((t) =>
@@ -51,6 +62,7 @@ describe.each(decoders)('$decoder', ({ decoder, name, here, cannot }) => {
 
   test.skipIf(!here)(
     'a change of size in the middle is refused, after the frames before it',
+    { tags },
     async () => {
       const video = await openVideo(media('resize.webm'), options)
       let frames = 0
@@ -64,7 +76,7 @@ describe.each(decoders)('$decoder', ({ decoder, name, here, cannot }) => {
     },
   )
 
-  test.skipIf(!here)('damage that the decoder reports is an error', async () => {
+  test.skipIf(!here)('damage that the decoder reports is an error', { tags }, async () => {
     const bytes = readFileSync(media('tour.mp4'))
     bytes.fill(0, 45_000, 51_000)
     expect(await errorOf(bytes, options)).toMatch(
@@ -77,6 +89,7 @@ describe.each(decoders)('$decoder', ({ decoder, name, here, cannot }) => {
 
   test.skipIf(!here)(
     'a file that ends inside its frames is an error, after the frames that are there',
+    { tags },
     async () => {
       const video = await openVideo(media('truncated.mp4'), options)
       await expect(hashesOf(video)).rejects.toThrow(
@@ -89,7 +102,7 @@ describe.each(decoders)('$decoder', ({ decoder, name, here, cannot }) => {
     },
   )
 
-  test.skipIf(!here)('leaving the loop, close and abort free everything', async () => {
+  test.skipIf(!here)('leaving the loop, close and abort free everything', { tags }, async () => {
     const expectFree = (): Promise<void> =>
       vi.waitFor(() => expect(process.getActiveResourcesInfo()).not.toContain('ProcessWrap'))
     for await (const frame of await openVideo(media('tour.mp4'), options))

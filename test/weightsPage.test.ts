@@ -95,7 +95,7 @@ test('is stored in pieces, under a lock, and not requested again', async () => {
   expect(locks).toEqual(Array(2).fill('trecvit trecvit_B_k400.npz'))
 })
 
-test('continues with the pieces of a closed page', async () => {
+test('continues with the pieces of a closed page', { tags: 'slow' }, async () => {
   server.faults.stallAfter = 40 * MB
   const abort = new AbortController()
   const onProgress = (done: number): void => {
@@ -111,7 +111,9 @@ test('continues with the pieces of a closed page', async () => {
   expect(server.requests[1]).toMatchObject({ range: `bytes=${start}-`, ifRange: '"one"' })
 })
 
-test('a browser without room, an address that it may not read, a wrong checksum', async () => {
+test('a browser without room, an address that it may not read, a wrong checksum', {
+  tags: 'slow',
+}, async () => {
   await root.getDirectoryHandle('trecvit-trecvit_B_k400.npz')
   folder().room = 1000
   await expectFailure(

@@ -183,7 +183,7 @@ describe('a masked trainer', () => {
     expect(seen.size).toBe(35)
   })
 
-  test('computes blocks again with the same bits', async () => {
+  test('computes blocks again with the same bits', { tags: 'slow' }, async () => {
     await using one = await create()
     await using other = await create({ recompute: 'layer' })
     const batch = { frames: frames() }
@@ -253,7 +253,7 @@ describe('a masked trainer', () => {
     expect(loss).toBeGreaterThan(0)
   })
 
-  test('learns from clips of two lengths', async () => {
+  test('learns from clips of two lengths', { tags: 'slow' }, async () => {
     const start = initialiseMasked(config, decoder, 1)
     await using trainer = await MaskedTrainer.create(config, decoder, start, {
       schedule: { peak: 3e-3, warmup: 5, steps: 60 },

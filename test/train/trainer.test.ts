@@ -89,7 +89,9 @@ describe('a trainer', () => {
     expect(await one.classify({ features })).toEqual(await other.classify({ frames }))
   })
 
-  test('that was saved and continued gives the bits of one that was not', async () => {
+  test('that was saved and continued gives the bits of one that was not', {
+    tags: 'slow',
+  }, async () => {
     const goldens = await Goldens.open('train_steps.npz')
     const tok = goldenConfig('tok')
     const open = () =>
@@ -156,7 +158,7 @@ describe('a trainer', () => {
     await expect(one.fit([], { epochs: 1 }).next()).rejects.toThrow('"samples" expected')
   })
 
-  test('that computes blocks again gives the same bits', async () => {
+  test('that computes blocks again gives the same bits', { tags: 'slow' }, async () => {
     const goldens = await Goldens.open('train_steps.npz')
     const mlp = goldenConfig('mlp')
     const tok = goldenConfig('tok')
