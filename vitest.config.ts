@@ -31,10 +31,18 @@ const ALONE = new RegExp(
     String.raw`/(commandLine|faults|madeClips|serving|smallStream|sockets)\.ts`,
 )
 
+/**
+ * Text of test files that may have slow tests: their own, or those that these helpers tag. The
+ * others are not imported by `npm run test:slow`.
+ */
+const SLOW = /\bslow\b|\/(backends|bits|ops)\.ts'/
+const onlySlow = process.argv.includes('slow')
+
 const files: { alone: string[]; together: string[] } = { alone: [], together: [] }
 for (const name of await readdir('test', { recursive: true }))
   if (name.endsWith('.test.ts')) {
     const text = await readFile(join('test', name), 'utf8')
+    if (onlySlow && !SLOW.test(text)) continue
     files[ALONE.test(text) ? 'alone' : 'together'].push(`test/${name}`)
   }
 

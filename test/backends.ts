@@ -8,6 +8,10 @@ import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import type { Weight } from '../src/program/program.ts'
 import { adapter, adapterName, full, openDevice } from './gpu.ts'
 
+/** Whether the runtime is Node. */
+export const isNode: boolean =
+  'process' in globalThis && !('Deno' in globalThis) && !('Bun' in globalThis)
+
 /** A backend under test and its precision. */
 export interface BackendUnderTest {
   readonly name: string
@@ -42,8 +46,8 @@ export const backends: readonly BackendUnderTest[] = [
  * runtime, wide builds need Node.
  */
 export async function runnable(): Promise<Build[]> {
-  const node = 'process' in globalThis && !('Deno' in globalThis) && !('Bun' in globalThis)
-  const builds: Build[] = ['simd', 'relaxed', ...(node ? (['wide', 'wide-relaxed'] as const) : [])]
+  const wide = isNode ? (['wide', 'wide-relaxed'] as const) : []
+  const builds: Build[] = ['simd', 'relaxed', ...wide]
   const known = await Promise.all(
     builds.map((build) =>
       compile(build, true).then(

@@ -6,9 +6,9 @@ import { afterAll, describe, expect, test } from 'vitest'
 import type { NdArray } from '../src/base/array.ts'
 import { frameSizeOf } from '../src/model/config.ts'
 import { TRecViT } from '../src/model/trecvit.ts'
-import { outputsOf } from '../src/program/program.ts'
+import { outputsOf, type Weight } from '../src/program/program.ts'
 import type { Outputs, Session } from '../src/stream/session.ts'
-import { backends, tagsOf } from './backends.ts'
+import { backends, isNode, tagsOf } from './backends.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
 import { loadModel, models } from './models.ts'
 import { probes } from './probes.ts'
@@ -19,10 +19,16 @@ type Traced = NdArray<Float32Array>
 const reports: string[] = []
 afterAll(() => console.log(reports.join('\n')))
 
-describe.each([
-  { name: 'reference', create: async (weights) => new ReferenceBackend(weights) },
+/** Part of these tests, in plain JavaScript: one runtime compares it with the golden arrays. */
+const reference = {
+  name: 'reference',
+  create: async (weights: readonly Weight[]) => new ReferenceBackend(weights),
+}
+
+describe.each<Pick<(typeof backends)[number], 'name' | 'create'>>([
+  ...(isNode ? [reference] : []),
   ...backends,
-] as Pick<(typeof backends)[number], 'name' | 'create'>[])('$name', ({ name, create }) => {
+])('$name', ({ name, create }) => {
   describe.each(models)('$name', async (golden) => {
     const goldens = await Goldens.open(`${golden.name}_io.npz`)
     const model = await loadModel(create, golden.name, golden.given)
@@ -34,8 +40,11 @@ describe.each([
     const pixels = (from: number, to: number) =>
       video.subarray(from * frameSizeOf(config), to * frameSizeOf(config))
     const open = () => model.session({ b: 1, recent: 'all', encoded: true })
-    // A software GPU and the reference need seconds for each model.
-    const isSlow = !name.startsWith('wasm') && golden.name !== 'small'
+    // Each takes seconds: the reference, "mu", and models on a software GPU.
+    const isSlow =
+      name === 'reference' ||
+      golden.name === 'mu' ||
+      (!name.startsWith('wasm') && golden.name !== 'small')
     const tags = [...tagsOf({ name }), ...(isSlow ? ['slow'] : [])]
     const seen = (want: string) => goldens.names.includes(want)
 
