@@ -1,7 +1,6 @@
 /** trecvit evaluate: accuracy of a model on labelled videos. */
 import { type Command, Option } from 'commander'
 import { TrecvitError } from '../base/error.ts'
-import { quote } from '../base/quote.ts'
 import type { TRecViT } from '../model/trecvit.ts'
 import { type Labelled, listLabelled } from './labelled.ts'
 import { openModel } from './model.ts'
@@ -9,6 +8,7 @@ import { addModelOptions, integer, type ModelOptions, PAPER } from './options.ts
 import { showProgress } from './progress.ts'
 import type { Evaluated } from './report/evaluation.ts'
 import { action } from './run.ts'
+import { checkLabels, namesOf, Tally } from './tally.ts'
 import { note, print, table } from './terminal.ts'
 
 interface EvaluateOptions extends ModelOptions {
@@ -79,11 +79,6 @@ async function evaluate(
   }
 }
 
-/** Returns the names of all classes; their numbers if they have none. */
-function namesOf({ labels, config }: TRecViT): readonly string[] {
-  return labels ?? Array.from({ length: config.numClasses }, (_, i) => String(i))
-}
-
 async function evaluateAll(
   model: TRecViT,
   videos: readonly Labelled[],
@@ -91,16 +86,7 @@ async function evaluateAll(
   signal: AbortSignal,
 ): Promise<Evaluated> {
   const names = namesOf(model)
-  const unknown = videos.find(({ label }) => !names.includes(label))
-  if (unknown)
-    throw new TrecvitError(
-      `${quote(unknown.source)} has the class ${quote(unknown.label)}, which the model does not ` +
-        `have; its classes are ${names
-          .slice(0, 5)
-          .map((name) => quote(name))
-          .join(', ')}` +
-        (names.length > 5 ? ' …' : ''),
-    )
+  checkLabels(videos, names)
   const { stride, clips, views } = options
   const reading = {
     ...(options.protocol && PAPER),
@@ -109,40 +95,24 @@ async function evaluateAll(
     ...(views !== undefined && ({ views: views === '3' ? 3 : 1 } as const)),
   }
   const progress = await showProgress(options, 'Evaluating', 'videos', videos.length)
-  const answers = new Map(names.map((name) => [name, new Map<string, number>()]))
-  const errors: { video: string; error: string }[] = []
-  let [hits1, hits5, done] = [0, 0, 0]
+  const tally = new Tally(names)
+  let done = 0
   try {
     for (const { source, label } of videos) {
       signal.throwIfAborted()
       try {
         const { top } = await model.classify(source, { ...reading, topK: 5, signal })
-        const found = top.map(({ index }) => names[index]!)
-        hits1 += +(found[0] === label)
-        hits5 += +found.includes(label)
-        const counts = answers.get(label)!
-        counts.set(found[0]!, (counts.get(found[0]!) ?? 0) + 1)
+        tally.add(label, top)
       } catch (error) {
         if (!(error instanceof TrecvitError)) throw error
-        errors.push({ video: source, error: error.message })
+        tally.fail(source, error.message)
       }
       progress.update(++done)
     }
   } finally {
     progress.stop()
   }
-  const counted = videos.length - errors.length
-  if (counted === 0) throw new TrecvitError(errors[0]!.error)
-  return {
-    ...{ videos: counted, top1: hits1 / counted, top5: hits5 / counted, errors },
-    classes: [...answers].flatMap(([label, counts]) => {
-      const count = [...counts.values()].reduce((sum, value) => sum + value, 0)
-      const top1 = (counts.get(label) ?? 0) / count
-      return count === 0
-        ? []
-        : [{ label, videos: count, top1, answers: Object.fromEntries(counts) }]
-    }),
-  }
+  return tally.result()
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`

@@ -31,12 +31,24 @@ export function pool(
  * so it is written again at the end.
  */
 export class NpyWriter implements FeatureWriter {
+  readonly #rowShape: readonly number[]
   readonly #header: Uint8Array
-  #count = 0
+  #count: number
 
-  /** @param rowShape shape of the features of a frame */
-  constructor(rowShape: readonly number[]) {
+  /**
+   * @param rowShape shape of the features of a frame
+   * @param count frames that the file has already
+   */
+  constructor(rowShape: readonly number[], count = 0) {
+    this.#rowShape = rowShape
     this.#header = encodeNpy(new Float32Array(0), [0, ...rowShape])
+    this.#count = count
+  }
+
+  /** Returns the size of a file with so many frames, in bytes. */
+  sizeOf(frames: number): number {
+    const row = this.#rowShape.reduce((product, side) => product * side, 4)
+    return frames === 0 ? 0 : this.#header.length + frames * row
   }
 
   async add(output: Output, values: Float32Array): Promise<void> {

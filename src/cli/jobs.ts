@@ -3,6 +3,7 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { CollectOptions } from './jobs/collect.ts'
+import type { Address } from './jobs/metrics.ts'
 import type { StatusOptions } from './jobs/status.ts'
 import type { SubmitOptions } from './jobs/submit.ts'
 import type { ArchiveOptions } from './jobs/types.ts'
@@ -184,6 +185,11 @@ function addWork(jobs: Command): void {
       10,
     )
     .option('--drain', 'end when no job is left')
+    .option(
+      '--metrics <[host:]port>',
+      'serve /metrics for Prometheus there (default host: 127.0.0.1)',
+      address,
+    )
     .option('-y, --yes', 'download weights that have a name without asking')
   addMachineOptions(addQueueOptions(command))
     .addHelpText(
@@ -214,6 +220,13 @@ function addQueueOptions(command: Command): Command {
         .makeOptionMandatory(),
     )
     .option('--name <name>', 'name of the queue', queueName, 'videos')
+}
+
+function address(text: string): Address {
+  const [, host = '127.0.0.1', port] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? []
+  if (port === undefined || Number(port) > 65535)
+    throw new InvalidArgumentError('Expected a port, or host:port, like 9100 or 0.0.0.0:9100.')
+  return { host, port: Number(port) }
 }
 
 function queueName(text: string): string {

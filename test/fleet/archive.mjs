@@ -3,7 +3,7 @@
  * one result, equal to that of one undisturbed process. A long video goes on in the next worker. A
  * Redis that is down, lost, full or locked is one sentence each. Needs a build and redis-server.
  *
- *     node test/fleet/archive.mjs [SEED]
+ *     node test/fleet/archive.mjs [SEED [PATTERN OF NAMES]]
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -27,7 +27,7 @@ import { freePort, startRedis } from './redis.mjs'
 const CLIPS = 400
 const WORKERS = 3
 const KILLS = 7
-const LONG = 3000
+const LONG = 2000
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const script = join(root, 'dist/cli/index.js')
 const folder = mkdtempSync(join(tmpdir(), 'trecvit-fleet-'))
@@ -40,6 +40,7 @@ const random = (n) => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>
 let passed = 0
 let failed = 0
 async function check(name, work) {
+  if (!new RegExp(process.argv[3] ?? '').test(name)) return
   const start = performance.now()
   const seconds = () => `${((performance.now() - start) / 1000).toFixed(1)} s`
   try {
@@ -169,20 +170,31 @@ await check('400 clips, workers killed, Redis killed', async () => {
   return `${KILLS} workers killed`
 })
 
-await check('a long video goes on in the next worker', async () => {
+const goesOn = /long\.y4m: goes on from frame (\d+)\n/
+/** Waits for a saved state of a queue after a frame. Returns its frame. */
+const savedAfter = (name, frame) =>
+  until(`a state after frame ${frame}`, async () => {
+    const [key] = await client.keys(`trecvit:${name}:saved:*`)
+    const text = key && (await client.hget(key, 'progress'))
+    const { frames } = JSON.parse(text ?? '{"frames":0}')
+    return frames > frame ? frames : 0
+  })
+
+await check('a long video goes on: while Redis is lost, after SIGKILL and SIGTERM', async () => {
   const wanted = await reference(long)
   await run(...jobs('submit', 'long', long, ...model))
-  const saved = async () => (await client.keys('trecvit:long:saved:*'))[0]
   const first = start(...jobs('work', 'long', ...machine))
-  const key = await until('a saved state', saved)
+  await savedAfter('long', 0)
+  await redis.kill()
+  await until('the loss', () => /Redis at .* is lost; the worker goes on/.test(first.text.stderr))
+  await redis.start()
+  await until('the way back', () => /Redis at .* is back/.test(first.text.stderr))
+  const at = await savedAfter('long', await savedAfter('long', 0))
   first.kill('SIGKILL')
-  const at = JSON.parse(await client.hget(key, 'progress')).frames
   const second = start(...jobs('work', 'long', ...machine))
-  const goesOn = /long\.y4m: goes on from frame (\d+)\n/
   const frame = await until('the second worker', () => goesOn.exec(second.text.stderr))
-  assert.equal(Number(frame[1]), at)
-  const progress = async () => JSON.parse(await client.hget(key, 'progress')).frames
-  await until('progress of the second worker', async () => (await progress()) > at)
+  assert(Number(frame[1]) >= at)
+  await savedAfter('long', Number(frame[1]))
   const asked = performance.now()
   second.kill('SIGTERM')
   assert.equal((await second.ended).code, 130)
@@ -192,8 +204,61 @@ await check('a long video goes on in the next worker', async () => {
   const later = Number(goesOn.exec(third.stderr)[1])
   assert(later > at && later < LONG, `frame ${later}`)
   assert.deepEqual(rowsOf((await run(...jobs('collect', 'long'))).stdout), wanted)
-  assert.equal(await saved(), undefined)
-  return `from frames ${at} and ${later} of ${LONG}`
+  assert.deepEqual(await client.keys('trecvit:long:saved:*'), [])
+  return `from frames ${frame[1]} and ${later} of ${LONG}`
+})
+
+await check('features of a long video go on in the same file', async () => {
+  const [wanted, output] = [join(folder, 'wanted.npy'), join(folder, 'out', '{name}.npy')]
+  const task = ['--pool', 'gap', ...model]
+  await run('features', long, '-o', wanted, '--threads', '1', '--quiet', ...task)
+  await run(...jobs('submit', 'features', long, '--task', 'features', '-o', output, ...task))
+  const first = start(...jobs('work', 'features', ...machine))
+  await savedAfter('features', 0)
+  first.kill('SIGKILL')
+  const { stderr } = await run(...jobs('work', 'features', ...machine, '--drain'))
+  assert.match(stderr, goesOn)
+  assert.deepEqual(readdirSync(join(folder, 'out')), ['long.npy'])
+  assert.deepEqual(readFileSync(join(folder, 'out', 'long.npy')), readFileSync(wanted))
+  const { stdout } = await run(...jobs('collect', 'features'))
+  const row = { video: long, output: join(folder, 'out', 'long.npy'), frames: LONG }
+  assert.deepEqual(JSON.parse(stdout), row)
+})
+
+await check('evaluation is that of trecvit evaluate; parts of a video say so', async () => {
+  for (const [i, label] of ['static', 'pan left', 'static'].entries()) {
+    mkdirSync(join(folder, 'labelled', label), { recursive: true })
+    cpSync(join(clips, `${i}.y4m`), join(folder, 'labelled', label, `${i}.y4m`))
+  }
+  const data = join(folder, 'labelled')
+  await run(...jobs('submit', 'labelled', data, '--task', 'evaluate', ...model))
+  const tour = join(root, 'models/tour.mp4')
+  const parts = ['--fps', '10', '--independent-segments', '5', ...model]
+  await run(...jobs('submit', 'parts', tour, ...parts))
+  for (const name of ['labelled', 'parts']) await run(...jobs('work', name, ...machine, '--drain'))
+  const wanted = await run('evaluate', data, '--json', '--threads', '1', ...model)
+  assert.deepEqual(
+    JSON.parse((await run(...jobs('collect', 'labelled', '--json'))).stdout),
+    JSON.parse(wanted.stdout),
+  )
+  const { stdout, stderr } = await run(...jobs('collect', 'labelled'))
+  assert.deepEqual(
+    rowsOf(stdout).map((row) => JSON.parse(row).class),
+    ['pan left', 'static', 'static'],
+  )
+  assert.match(stderr, /^top-1 \d+\.\d %, top-5 .* of 3 videos\n$/)
+  const rows = (await run(...jobs('collect', 'parts'))).stdout.trim().split('\n').map(JSON.parse)
+  assert.deepEqual(
+    rows.map(({ from, to, frames, independentSegments: s }) => [from, to, frames, s]),
+    [
+      [0, 5, 50, 5],
+      [5, 10, 50, 5],
+      [10, 15, 31, 5],
+    ],
+  )
+  const [single] = await reference(tour, '--fps', '10', '--frames', '50')
+  assert.deepEqual(rows[0].top, JSON.parse(single).top)
+  assert.equal(rows[1].segments[0].start, 5)
 })
 
 await check('a video that cannot be read is parked, and retried', async () => {
@@ -217,6 +282,24 @@ await check('a video that cannot be read is parked, and retried', async () => {
   assert.deepEqual(rowsOf((await run(...jobs('collect', 'bad'))).stdout), await reference(bad))
   await run(...jobs('clear', 'bad'))
   assert.deepEqual(await client.keys('trecvit:bad:*'), [])
+})
+
+await check('the fleet can be watched: --wait, --watch, metrics', async () => {
+  const port = await freePort()
+  const worker = start(...jobs('work', 'watched', ...machine, '--metrics', `${port}`))
+  await until('a worker', () => /is empty; waiting for/.test(worker.text.stderr))
+  const given = [1, 2, 3].map((i) => join(clips, `${i}.y4m`))
+  const { stdout } = await run(...jobs('submit', 'watched', ...given, '--wait', '--json', ...model))
+  const lines = stdout.trim().split('\n').map(JSON.parse)
+  assert.deepEqual(lines[0], { new: 3, waiting: 0, failed: 0, done: 0, unreadable: 0 })
+  assert.equal(lines.at(-1).done, 3)
+  assert.equal(lines.at(-1).workers, 1)
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  assert.match(text, /^trecvit_jobs_total\{outcome="done"\} 3$/m)
+  assert.match(text, /^trecvit_job_frames_total 18$/m)
+  assert.match(text, /^trecvit_queue_jobs\{state="done"\} 3$/m)
+  worker.kill('SIGTERM')
+  assert.equal((await worker.ended).code, 130)
 })
 
 const refusal = async (...args) => {
@@ -250,6 +333,20 @@ await check('Redis that is down, locked, full or no Redis: one sentence each', a
       'redis://:password@host:port, or redis://user:password@host:port\n',
   )
   await locked.kill()
+  const passing = await startRedis()
+  await run('jobs', 'submit', '--queue', passing.url, join(clips, '1.y4m'))
+  const watching = start('jobs', 'status', '--queue', passing.url, '--watch', '--json')
+  await until('the first line', () => watching.text.stdout !== '')
+  await passing.kill()
+  const { code, stderr } = await watching.ended
+  assert.deepEqual(
+    [code, stderr],
+    [
+      1,
+      `trecvit: Redis at 127.0.0.1:${passing.port} was lost and did not come back; what was ` +
+        'stored is kept, so run the command again\n',
+    ],
+  )
 })
 
 await check('a full Redis loses nothing', async () => {

@@ -3,17 +3,18 @@ import { TrecvitError } from '../../base/error.ts'
 import type { Class } from '../../model/heads/classification.ts'
 import { type Segment, Timeline, type TimelineState } from '../../model/timeline.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
-import { overlap } from '../../stream/overlap.ts'
 import type { Frame } from '../../video/frame.ts'
 import { type ClassifyVideoOptions, hasTimeline } from '../classifyVideo.ts'
 import { type InputVideo, openInput } from '../input.ts'
 import type { Keeper } from './keeper.ts'
+import { pushAll } from './pushAll.ts'
+import type { Settings } from './settings.ts'
+import type { JobData } from './types.ts'
 
 /** Result of a job. */
 export interface Classified {
   readonly top: readonly Class[]
-  /** Number of frames. */
-  readonly count: number
+  readonly frames: number
   /** Empty with clips and views. */
   readonly segments: readonly Segment[]
   /** Why the video ended early. */
@@ -26,14 +27,6 @@ export interface ClassifyState {
   readonly top: readonly Class[]
 }
 
-/** The video of a job. */
-export interface ClassifyInput {
-  readonly source: string
-  /** The part of the video, in seconds; all of it by default. */
-  readonly part?: readonly [from: number, to: number]
-  readonly reading: ClassifyVideoOptions
-}
-
 /**
  * Classifies a video as "trecvit classify" does.
  * @returns null if the signal was aborted; the keeper then has the state, if there is one
@@ -41,7 +34,8 @@ export interface ClassifyInput {
  */
 export async function classifyJob(
   model: TRecViT,
-  { source, part, reading }: ClassifyInput,
+  { video: source, part }: JobData,
+  { task, reading }: Settings,
   keeper: Keeper<ClassifyState>,
   signal: AbortSignal,
 ): Promise<Classified | null> {
@@ -54,8 +48,12 @@ export async function classifyJob(
     if (signal.aborted) return null
     const broken = video.broken()
     if (!found && !part) throw new TrecvitError('The video has no frames')
-    const result = found ?? { top: [], count: 0, segments: [] }
-    return { ...result, ...(broken && { error: broken.message }) }
+    const result = found ?? { top: [], frames: 0, segments: [] }
+    return {
+      ...result,
+      ...(task === 'evaluate' && { segments: [] }),
+      ...(broken && { error: broken.message }),
+    }
   } finally {
     await video.close()
   }
@@ -75,40 +73,21 @@ async function follow(
     : model.stream({ average: { frames: window }, topK })
   const timeline = new Timeline(from?.state.timeline)
   let top = from?.state.top
-  let pushed = from?.frames ?? 0
-  let count = pushed
-  // A snapshot is taken between two frames. It is saved once the frames before it are answered.
-  let taken: { after: number; snapshot: Promise<Uint8Array> } | undefined
-  const save = (): Promise<void> => {
-    const { snapshot } = taken!
-    taken = undefined
-    return keeper.save(count, { timeline: timeline.state, top: top! }, snapshot)
-  }
-  const take = (): void => {
-    taken = { after: pushed, snapshot: stream.snapshot() }
-    taken.snapshot.catch(() => {})
-  }
-  await overlap(
-    after(video.frames, count),
-    (frame) => {
-      if (!taken && keeper.isDue) take()
-      if (taken?.after === count) void save()
-      pushed++
-      return stream.push(frame)
+  const frames = await pushAll(
+    stream,
+    video.frames,
+    keeper,
+    {
+      use(answer, { time }) {
+        timeline.add(answer, time)
+        top = answer.overall.top
+      },
+      state: () => ({ timeline: timeline.state, top: top! }),
     },
-    (answer, { time }) => {
-      timeline.add(answer, time)
-      top = answer.overall.top
-      count++
-      if (taken?.after === count) void save()
-    },
+    signal,
   )
   if (!top) return null
-  if (signal.aborted) {
-    take()
-    await save()
-  }
-  return { top, count, segments: timeline.segments(video.info.fps) }
+  return { top, frames, segments: timeline.segments(video.info.fps) }
 }
 
 async function meanOfClips(
@@ -123,7 +102,7 @@ async function meanOfClips(
     ...(clips !== undefined && { clips }),
     ...(views !== undefined && { views }),
   })
-  return { top, count: frames, segments: [] }
+  return { top, frames, segments: [] }
 }
 
 /** Yields the frames of a part of the video. Seconds count from its first frame. */
@@ -138,10 +117,4 @@ async function* within(
     if (time >= to) return
     if (time >= from) yield frame
   }
-}
-
-/** Yields the frames after the first `count`. */
-async function* after(frames: AsyncIterable<Frame>, count: number): AsyncGenerator<Frame> {
-  let seen = 0
-  for await (const frame of frames) if (seen++ >= count) yield frame
 }

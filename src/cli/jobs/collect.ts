@@ -2,8 +2,12 @@
 import { TrecvitError } from '../../base/error.ts'
 import { csvColumns, rowsOf } from '../classifyOutput.ts'
 import type { Row } from '../csv.ts'
+import { accuracyLine } from '../evaluate.ts'
+import type { Evaluated } from '../report/evaluation.ts'
 import { type RowOptions, Rows } from '../rows.ts'
 import type { GlobalOptions } from '../run.ts'
+import { Tally } from '../tally.ts'
+import { note, print } from '../terminal.ts'
 import { Archive } from './archive.ts'
 import type { Classified } from './classifyJob.ts'
 import type { Encoded } from './featuresJob.ts'
@@ -22,31 +26,46 @@ export async function collect(options: CollectOptions, signal: AbortSignal): Pro
   const archive = await Archive.open(options, { attempts: 10 })
   try {
     const settings = await archive.needSettings()
+    const isEvaluation = settings.task === 'evaluate'
     const isDefault = options.jsonl === undefined && options.csv === undefined
     const rows = await Rows.open(
-      isDefault ? { jsonl: '-' } : options,
+      isDefault && !(isEvaluation && options.json) ? { jsonl: '-' } : options,
       columnsOf(settings, options),
       signal,
     )
     const failed = new Map((await archive.failed()).map(({ id, error }) => [id, error]))
     const entries = await entriesOf(archive)
+    const tally = new Tally(settings.classes)
     let [missing, errors] = [0, 0]
     try {
       for await (const [entry, result] of resultsOf<Classified | Encoded>(archive, entries)) {
         if (signal.aborted) return
-        const error = failed.get(entry.id)
-        if (result) await rows.write(entry.video, rowsFor(entry, result, settings, options))
-        else if (error) await rows.write(entry.video, [{ ...headOf(entry, settings), error }])
-        else missing++
-        if (error || result?.error) errors++
+        const error = result?.error ?? failed.get(entry.id)
+        if (error) tally.fail(entry.video, error)
+        else if (result && 'top' in result && isEvaluation) tally.add(entry.class!, result.top)
+        const found = result
+          ? rowsFor(entry, result, settings, options)
+          : error
+            ? [{ ...headOf(entry, settings), error }]
+            : []
+        if (found.length) await rows.write(entry.video, found)
+        if (!result && !error) missing++
+        if (error) errors++
       }
     } finally {
       await rows.close()
     }
+    if (isEvaluation) showAccuracy(tally.result(), settings.classes.length, options)
     report(entries.length, missing, errors)
   } finally {
     await archive.close()
   }
+}
+
+/** Prints the accuracy: as "trecvit evaluate --json", or one line beside the rows. */
+function showAccuracy(result: Evaluated, classCount: number, { json, quiet }: GlobalOptions): void {
+  if (json) print(JSON.stringify(result))
+  else if (!quiet) note(accuracyLine(result, classCount))
 }
 
 /** @throws TrecvitError if a video has an error or no result */
@@ -91,5 +110,11 @@ function rowsFor(
     return [{ ...head, output, frames, ...(error !== undefined && { error }) }]
   }
   const broken = error === undefined ? null : { message: error }
-  return rowsOf(entry.video, { ...result, broken }, options).map((row) => ({ ...head, ...row }))
+  // The duration of a file may be rounded up, so that its last part has no frames.
+  if (entry.part && result.frames === 0 && !broken) return []
+  const { top, frames: count, segments } = result
+  return rowsOf(entry.video, { top, count, segments, broken }, options).map((row) => ({
+    ...head,
+    ...row,
+  }))
 }

@@ -2,7 +2,7 @@
 import type { Archive } from './archive.ts'
 
 /** Least time between two saved states, in milliseconds. */
-const INTERVAL = 2000
+const INTERVAL = 1000
 /** Largest share of the time that saving may take. */
 const SHARE = 0.03
 /** Time after which a saved state expires, in milliseconds. */
@@ -20,7 +20,7 @@ export interface Saved<State> {
 /** Keeps the states of one job. */
 export class Keeper<State> {
   /** Where to continue, or null. */
-  readonly from: Saved<State> | null
+  from: Saved<State> | null
   readonly #archive: Pick<Archive, 'save'>
   readonly #id: string
   readonly #onError: (error: unknown) => void

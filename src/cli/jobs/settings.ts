@@ -7,6 +7,7 @@ import { windowOf } from '../../model/config.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import type { ClassifyVideoOptions } from '../classifyVideo.ts'
 import { type ConfigOptions, type ModelOptions, PAPER, type VideoOptions } from '../options.ts'
+import { namesOf } from '../tally.ts'
 
 /** What the jobs compute. */
 export type Task = 'classify' | 'features' | 'evaluate'
@@ -22,8 +23,8 @@ export interface Settings {
   readonly model: JobModel
   /** Fingerprint of the model. */
   readonly fingerprint: string
-  /** Names of the classes in order; null for a model without names. */
-  readonly classes: readonly string[] | null
+  /** Names of the classes in order; their numbers for a model without names. */
+  readonly classes: readonly string[]
   /** Options for reading and classifying a video. */
   readonly reading: ClassifyVideoOptions
   /** How features are pooled. */
@@ -92,7 +93,7 @@ export function settingsOf(options: TaskOptions, model: TRecViT): Settings {
       ...{ imageSize, framesPerClip, dtype, deterministic },
     }),
     fingerprint: model.fingerprint,
-    classes: model.labels,
+    classes: namesOf(model),
     reading: defined({
       ...{ fps, stride, frames, decoder, onError, pixelAspect, raw, rate, topK, window, clips },
       views: views && ((views === '3' ? 3 : 1) as 1 | 3),

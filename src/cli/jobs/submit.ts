@@ -5,6 +5,7 @@ import { quote } from '../../base/quote.ts'
 import { listLabelled } from '../labelled.ts'
 import { openModel } from '../model.ts'
 import { showProgress } from '../progress.ts'
+import { checkLabels, namesOf } from '../tally.ts'
 import { note, print } from '../terminal.ts'
 import { keyOf, type Listed, listVideos, outputsFor } from '../videos.ts'
 import { Archive } from './archive.ts'
@@ -31,6 +32,9 @@ interface Given extends Pick<Listed, 'source'> {
   readonly class?: string
   readonly output?: string
 }
+
+/** Part of a video in seconds, or null for all of it. */
+type Part = readonly [from: number, to: number] | null
 
 /** Videos that are read and added at a time. */
 const AT_A_TIME = 8
@@ -86,7 +90,7 @@ async function settingsFor(
 ): Promise<Settings> {
   await using model = await openModel({ ...options, device: 'wasm', threads: 1 }, signal)
   const { task, pool } = options
-  const { config, labels } = model
+  const { config } = model
   if (task !== 'features' && config.numClasses === 0)
     throw new TrecvitError(
       `"--task ${task}" expected a model with a class head; use "--task features"`,
@@ -95,13 +99,10 @@ async function settingsFor(
     throw new TrecvitError(
       '"--pool tok" expected a model with a class token, this one has none; use "--pool gap"',
     )
-  const names = labels ?? Array.from({ length: config.numClasses }, (_, i) => String(i))
-  const unknown = videos.find((video) => video.class !== undefined && !names.includes(video.class))
-  if (unknown)
-    throw new TrecvitError(
-      `${quote(unknown.source)} has the class ${quote(unknown.class!)}, which the model does not ` +
-        'have; "trecvit inspect" lists its classes',
-    )
+  const labelled = videos.flatMap(({ source, class: label }) =>
+    label === undefined ? [] : [{ source, label }],
+  )
+  checkLabels(labelled, namesOf(model))
   return settingsOf(options, model)
 }
 
@@ -121,15 +122,17 @@ async function addAll(
   const addOne = async ({ source, class: label, output }: Given): Promise<void> => {
     const video = keyOf(source)
     let content: string
+    let parts: readonly Part[]
     try {
       content = await contentOf(video, signal)
+      parts = await partsOf(video, settings, signal)
     } catch (error) {
       if (signal.aborted) return
       errors++
       progress.stop()
       return note(messageOf(error))
     }
-    for (const part of await partsOf(video, settings, signal)) {
+    for (const part of parts) {
       const place = part ? [content, hash, part] : [content, hash, output]
       const id = hashOf(JSON.stringify(place)).slice(0, 40).replace(/^/, 'v')
       const entry: Entry = { id, video, ...(label !== undefined && { class: label }) }
@@ -163,7 +166,7 @@ async function partsOf(
   video: string,
   { independentSegments: length, reading }: Settings,
   signal: AbortSignal,
-): Promise<(readonly [from: number, to: number] | null)[]> {
+): Promise<readonly Part[]> {
   if (length === undefined) return [null]
   const { openInput } = await import('../input.ts')
   const input = await openInput(video, reading, signal)

@@ -1,18 +1,18 @@
 /** trecvit jobs work: computes the jobs of a queue. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Job, WaitingError, Worker } from 'bullmq'
-import { messageOf, TrecvitError } from '../../base/error.ts'
+import { type Job, Worker } from 'bullmq'
+import { TrecvitError } from '../../base/error.ts'
 import { quote } from '../../base/quote.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import { deviceOf, openModel } from '../model.ts'
 import type { ModelOptions } from '../options.ts'
-import { isConnectionError, isFull } from '../redis.ts'
+import { needPackages } from '../packages.ts'
+import { isConnectionError } from '../redis.ts'
 import type { GlobalOptions } from '../run.ts'
 import { note } from '../terminal.ts'
 import { Archive, PREFIX } from './archive.ts'
-import { classifyJob } from './classifyJob.ts'
-import { featuresJob } from './featuresJob.ts'
-import { Keeper } from './keeper.ts'
+import { type Context, compute } from './compute.ts'
+import type { Address, WorkerMetrics } from './metrics.ts'
 import { type Settings, settingsHash } from './settings.ts'
 import type { ArchiveOptions, JobData } from './types.ts'
 
@@ -25,6 +25,7 @@ export interface WorkOptions
   /** Seconds after which the jobs of a lost worker go to another. */
   readonly lease: number
   readonly drain?: boolean
+  readonly metrics?: Address
 }
 
 /** Milliseconds between two looks at an empty queue. */
@@ -112,58 +113,22 @@ async function run(
   const ending = new AbortController()
   const stop = AbortSignal.any([signal, ending.signal])
   let problem: TrecvitError | null = null
-  let isFullNow = false
-
-  /** Stores a result. Waits while Redis is full. */
-  const finish = async (id: string, result: unknown): Promise<void> => {
-    for (;;) {
-      try {
-        await archive.finish(id, result)
-        isFullNow = false
-        return
-      } catch (error) {
-        if (!isFull(error) || signal.aborted) throw error
-        if (!isFullNow) log(`${messageOf(error)}; the worker waits`)
-        isFullNow = true
-        await sleep(INTERVAL, undefined, { signal }).catch(() => {})
-      }
-    }
+  const metrics = await metricsFor(archive, options)
+  const context: Context = {
+    ...{ archive, settings, model, log, signal: stop },
+    ended: (...job) => metrics?.ended(...job),
   }
-
-  const compute = async (job: Job<JobData>, token?: string): Promise<void> => {
-    const { id = '', data } = job
-    const { video } = data
-    const giveBack = async (): Promise<never> => {
-      await job.moveToWait(token)
-      throw new WaitingError()
-    }
-    if (data.settings !== hash) {
+  const process = async (job: Job<JobData>, token?: string): Promise<void> => {
+    if (job.data.settings !== hash) {
       problem = new TrecvitError(
         `The queue ${quote(archive.name)} was filled again with other options; ` +
           'start the worker again',
       )
       ending.abort()
     }
-    if (stop.aborted) return giveBack()
-    const { isDone, saved } = await archive.state(id)
-    if (isDone) return
-    const keeper = new Keeper<never>(archive, id, saved, (error) => {
-      if (!isConnectionError(error)) log(`warning: ${video}: ${messageOf(error)}`)
-    })
-    if (keeper.from) log(`${video}: goes on from frame ${keeper.from.frames}`)
-    try {
-      const result = await (settings.task === 'features'
-        ? featuresJob(model, data, settings, keeper, stop)
-        : classifyJob(model, { ...data, source: video, reading: settings.reading }, keeper, stop))
-      if (!result) return giveBack()
-      await finish(id, result)
-    } catch (error) {
-      if (stop.aborted && !(error instanceof WaitingError)) return giveBack()
-      throw error
-    }
+    return compute(context, job, token)
   }
-
-  const worker = new Worker<JobData>(archive.name, compute, {
+  const worker = new Worker<JobData>(archive.name, process, {
     connection: archive.redis,
     prefix: PREFIX,
     concurrency: options.jobs,
@@ -187,7 +152,21 @@ async function run(
   if (!stop.aborted)
     await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }))
   await Promise.race([worker.close(), sleep(LEAVING)])
+  metrics?.close()
   return problem
+}
+
+/** Serves metrics, if they are wanted. */
+async function metricsFor(
+  archive: Archive,
+  { metrics: address }: WorkOptions,
+): Promise<WorkerMetrics | null> {
+  if (!address) return null
+  await needPackages('jobs', ['prom-client'])
+  const { WorkerMetrics } = await import('./metrics.ts')
+  const metrics = new WorkerMetrics(() => archive.counts())
+  await metrics.listen(address)
+  return metrics
 }
 
 /** Resolves when no job waits or runs. */

@@ -1,0 +1,84 @@
+/** Computes one job. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Job, WaitingError } from 'bullmq'
+import { messageOf } from '../../base/error.ts'
+import type { TRecViT } from '../../model/trecvit.ts'
+import { isConnectionError, isFull } from '../redis.ts'
+import type { Archive } from './archive.ts'
+import { type Classified, classifyJob } from './classifyJob.ts'
+import { type Encoded, featuresJob } from './featuresJob.ts'
+import { Keeper } from './keeper.ts'
+import type { Outcome } from './metrics.ts'
+import type { Settings } from './settings.ts'
+import type { JobData } from './types.ts'
+
+/** Milliseconds between two attempts to store a result in a Redis that is full. */
+const PAUSE = 500
+
+/** What jobs are computed with. */
+export interface Context {
+  readonly archive: Archive
+  readonly settings: Settings
+  readonly model: TRecViT
+  /** When aborted, jobs are given back. */
+  readonly signal: AbortSignal
+  log(text: string): void
+  ended(outcome: Outcome, seconds: number, frames: number): void
+}
+
+/**
+ * Computes a job and stores its result, unless it has one.
+ * @throws WaitingError if the job was given back
+ * @throws Error why the job has failed
+ */
+export async function compute(context: Context, job: Job<JobData>, token?: string): Promise<void> {
+  const { archive, settings, model, signal, log } = context
+  const { id = '', data } = job
+  const start = performance.now()
+  const ended = (outcome: Outcome, frames = 0): void =>
+    context.ended(outcome, (performance.now() - start) / 1000, frames)
+  const giveBack = async (): Promise<never> => {
+    ended('given_back')
+    await job.moveToWait(token)
+    throw new WaitingError()
+  }
+  if (signal.aborted) return giveBack()
+  const { isDone, saved } = await archive.state(id)
+  if (isDone) return
+  const keeper = new Keeper<never>(archive, id, saved, (error) => {
+    if (!isConnectionError(error)) log(`warning: ${data.video}: ${messageOf(error)}`)
+  })
+  if (keeper.from) log(`${data.video}: goes on from frame ${keeper.from.frames}`)
+  let result: Classified | Encoded | null
+  try {
+    const input = { ...data, id }
+    result = await (settings.task === 'features'
+      ? featuresJob(model, input, settings, keeper, signal)
+      : classifyJob(model, input, settings, keeper, signal))
+  } catch (error) {
+    if (signal.aborted) return giveBack()
+    ended('failed')
+    throw error
+  }
+  if (!result) return giveBack()
+  await finish(context, id, result)
+  ended('done', result.frames)
+}
+
+/** Stores a result. Waits while Redis is full. */
+async function finish(
+  { archive, signal, log }: Context,
+  id: string,
+  result: Classified | Encoded,
+): Promise<void> {
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      return await archive.finish(id, result)
+    } catch (error) {
+      if (!isFull(error) || signal.aborted) throw error
+      if (isFirst) log(`${messageOf(error)}; the worker waits`)
+      await sleep(PAUSE, undefined, { signal }).catch(() => {})
+    }
+  }
+}
