@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { LABELS, type Label } from '../examples/motion/camera.ts'
 import { startWithFilters } from '../examples/motion/filters.ts'
 import { StreamLearner } from '../examples/motion/learner.ts'
+import { showsClearly } from '../examples/motion/sensor.ts'
 import { SMALL } from '../examples/motion/small.ts'
 import { type Stream, StreamSource } from '../examples/motion/stream.ts'
 import { initialise } from '../src/train/index.ts'
@@ -120,6 +121,21 @@ test('static: nothing moves; shake: the content returns', () => {
   }
   const shifts = Array.from({ length: 16 }, () => shiftAt(source.draw(3, 9), 16, 16)[0])
   expect(Math.abs(shifts.reduce((a, b) => a + b, 0))).toBeLessThan(16)
+})
+
+test('a clear picture has edges in both directions nearly everywhere', () => {
+  const picture = (value: (x: number, y: number) => number) =>
+    Uint8Array.from({ length: 3 * VIEW * VIEW }, (_, i) =>
+      value(Math.floor(i / 3) % VIEW, Math.floor(i / 3 / VIEW)),
+    )
+  const squares = (x: number, y: number) => 40 * (((x >> 2) + (y >> 2)) % 2)
+  const stripes = picture((x) => squares(x, 0))
+  const halfEmpty = picture((x, y) => (x < VIEW / 2 ? squares(x, y) : 0))
+  expect(showsClearly(picture(squares), VIEW)).toBe(true)
+  expect(showsClearly(stripes, VIEW)).toBe(false)
+  expect(showsClearly(halfEmpty, VIEW)).toBe(false)
+  const source = new StreamSource(7, { view: VIEW, perScene: 8, scenes: 2, plain: true })
+  for (let i = 0; i < 20; i++) expect(showsClearly(source.draw(1).frames, VIEW)).toBe(true)
 })
 
 test('the loss of a model falls while it learns from streams', { tags: 'slow' }, async () => {

@@ -25,7 +25,7 @@ const { values } = parseArgs({
     'fine-tune': { type: 'string', default: '600' },
     readout: { type: 'string', default: '60' },
     visible: { type: 'string', default: '4' },
-    batch: { type: 'string', default: '32' },
+    batch: { type: 'string', default: '20' },
     seed: { type: 'string', default: '1' },
     threads: { type: 'string', default: '1' },
     out: { type: 'string', default: 'build/pretrain.csv' },
@@ -33,6 +33,7 @@ const { values } = parseArgs({
 })
 const [batch, seed, threads] = [Number(values.batch), Number(values.seed), Number(values.threads)]
 const view = { view: SMALL.imageSize[0], plain: true }
+const shared = { ...view, perScene: 64, scenes: 64 }
 const held = heldOut(view)
 const lines = ['run,step,cpu_seconds,loss,held_out']
 const begin = process.cpuUsage()
@@ -54,7 +55,7 @@ async function pretrain(steps: number): Promise<Parameters> {
     clip: 1,
     threads,
   })
-  const source = new StreamSource(seed + 1, { ...view, perScene: 8 })
+  const source = new StreamSource(seed + 1, shared)
   const random = new Random(seed)
   const patches = (SMALL.imageSize[0] / SMALL.patchSize[0]) ** 2
   const mask = () =>
@@ -83,7 +84,7 @@ async function readOut(name: string, parameters: Parameters): Promise<void> {
   let last = 0
   for await (const { loss } of trainer.fit(clips, { epochs: Number(values.readout), batch: 32 }))
     last = loss
-  log(name, trainer.steps, last, (await trainer.evaluate(held, { batch: 40 })).top1)
+  log(name, trainer.steps, last, (await trainer.evaluate(held, { batch: 20 })).top1)
   await trainer.dispose()
 }
 
@@ -94,11 +95,11 @@ async function learn(name: string, parameters: Parameters, steps: number): Promi
     labelSmoothing: 0.05,
     threads,
   })
-  const source = new StreamSource(seed + 2, { ...view, perScene: 8 })
+  const source = new StreamSource(seed + 2, shared)
   for (let step = 1; step <= steps; step++) {
     const { loss } = await trainer.step(batchOf(source, batch))
     if (step % 100 && step < steps) continue
-    log(name, step, loss, (await trainer.evaluate(held, { batch: 40 })).top1)
+    log(name, step, loss, (await trainer.evaluate(held, { batch: 20 })).top1)
     await writeFile(values.out, `${lines.join('\n')}\n`)
   }
   await trainer.dispose()

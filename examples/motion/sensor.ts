@@ -10,6 +10,9 @@ const TILES = 4
 /** The least difference of values over so many pixels that is an edge. */
 const [EDGE, REACH] = [6, 4]
 
+/** The curve of a clear picture. */
+const IDENTITY = Uint8Array.from({ length: 256 }, (_, i) => i)
+
 /** The look of a stream: drawn once, applied to each of its frames. All of it is in integers. */
 export class Sensor {
   readonly #random: Random
@@ -64,30 +67,11 @@ export class Sensor {
     if (this.#threshold) this.#skipBlocks(frame)
   }
 
-  /**
-   * Whether a frame would show the motion: at least a quarter of its tiles have edges that are
-   * stronger than the noise.
-   */
+  /** Whether a frame would show the motion: at least a quarter of its tiles have edges. */
   shows(frame: Uint8Array): boolean {
-    const view = this.#view
-    const tile = view / TILES
-    const curve = this.#curve[1]!
-    const least = EDGE + (this.#noise ? this.#noise.reduce((a, b) => Math.max(a, b), 0) : 0)
-    let tiles = 0
-    for (let top = 0; top < view; top += tile)
-      for (let left = 0; left < view; left += tile) {
-        let edges = 0
-        for (let y = top; y < top + tile - REACH; y += 2)
-          for (let x = left; x < left + tile - REACH; x += 2) {
-            const at = 3 * (y * view + x) + 1
-            const here = curve[frame[at]!]!
-            const across = Math.abs(here - curve[frame[at + 3 * REACH]!]!)
-            const down = Math.abs(here - curve[frame[at + 3 * REACH * view]!]!)
-            edges += +(across >= least || down >= least)
-          }
-        tiles += +(edges >= 3)
-      }
-    return tiles >= TILES ** 2 / 4
+    const noise = this.#noise ? this.#noise.reduce((a, b) => Math.max(a, b), 0) : 0
+    const { either } = tilesWithEdges(frame, this.#view, this.#curve[1]!, EDGE + noise)
+    return either >= TILES ** 2 / 4
   }
 
   /** Keeps blocks of the frame before that have hardly changed, as video encoders do. */
@@ -112,6 +96,43 @@ export class Sensor {
         }
       }
   }
+}
+
+/** Whether a clear frame shows the motion: most of its tiles have edges in both directions. */
+export function showsClearly(frame: Uint8Array, view: number): boolean {
+  return tilesWithEdges(frame, view, IDENTITY, EDGE).both >= 0.75 * TILES ** 2
+}
+
+/**
+ * Counts the tiles of a frame with edges of a direction, and with edges of both directions.
+ * @param curve of the values that are compared
+ * @param least difference that is an edge
+ */
+function tilesWithEdges(
+  frame: Uint8Array,
+  view: number,
+  curve: Uint8Array,
+  least: number,
+): { either: number; both: number } {
+  const tile = view / TILES
+  let [either, both] = [0, 0]
+  for (let top = 0; top < view; top += tile)
+    for (let left = 0; left < view; left += tile) {
+      let [edges, vertical, level] = [0, 0, 0]
+      for (let y = top; y < top + tile - REACH; y += 2)
+        for (let x = left; x < left + tile - REACH; x += 2) {
+          const at = 3 * (y * view + x) + 1
+          const here = curve[frame[at]!]!
+          const across = Math.abs(here - curve[frame[at + 3 * REACH]!]!) >= least
+          const down = Math.abs(here - curve[frame[at + 3 * REACH * view]!]!) >= least
+          edges += +(across || down)
+          vertical += +across
+          level += +down
+        }
+      either += +(edges >= 3)
+      both += +(vertical >= 3 && level >= 3)
+    }
+  return { either, both }
 }
 
 /** Returns tables of contrast and brightness of the three colours: often low, often dark. */

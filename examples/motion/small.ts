@@ -6,7 +6,7 @@ import { LABELS } from './camera.ts'
 import { StreamSource, type StreamSourceOptions } from './stream.ts'
 
 /** Frames of a clip. */
-const FRAMES = 8
+const FRAMES = 16
 
 /** 48 × 48 pixels, 9 patches, 2 layers of width 48. */
 export const SMALL: Config = configOf('mu', {
@@ -22,7 +22,7 @@ export const SMALL: Config = configOf('mu', {
   poolType: 'gap',
 })
 
-/** Draws clips of random classes. */
+/** Draws clips of all classes in turn. */
 export function batchOf(
   source: StreamSource,
   count: number,

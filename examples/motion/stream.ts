@@ -2,7 +2,7 @@
 import { Random } from '../../src/train/random.ts'
 import { Camera, drawMove, LABELS, type Move, type Pose } from './camera.ts'
 import { between, direction, SIZE } from './paint.ts'
-import { Sensor } from './sensor.ts'
+import { Sensor, showsClearly } from './sensor.ts'
 import { drawTexture, type Texture } from './texture.ts'
 
 /** Side of the frames of the built-in model, in pixels. */
@@ -32,10 +32,18 @@ interface Subject {
   readonly tint: readonly number[]
 }
 
+/** What a stream shows first, and how. */
+interface Look {
+  readonly texture: Texture
+  readonly pose: Pose
+  readonly sensor: Sensor | undefined
+}
+
 /** Options of a source of streams. */
 export interface StreamSourceOptions {
   readonly view?: number
   readonly perScene?: number
+  readonly scenes?: number
   readonly plain?: boolean
 }
 
@@ -52,23 +60,27 @@ export class StreamSource {
   readonly #view: number
   readonly #plain: boolean
   readonly #perScene: number
-  #texture: Texture | undefined
+  readonly #most: number
+  /** The newest scenes, the newest one last. */
+  readonly #textures: Texture[] = []
   #left = 0
 
   /**
    * @param seed an integer, 0 to 2³² − 1
    * @param options.view side of a frame in pixels, at least 32
-   * @param options.perScene streams that share a scene
+   * @param options.perScene streams for which one new scene is drawn
+   * @param options.scenes how many of the newest scenes are kept; a stream shows one of them
    * @param options.plain clear pictures: no blur, noise, compression or moving subjects
    */
   constructor(
     seed: number,
-    { view = VIEW, perScene = 4, plain = false }: StreamSourceOptions = {},
+    { view = VIEW, perScene = 4, scenes = 1, plain = false }: StreamSourceOptions = {},
   ) {
     this.#random = new Random(seed)
     this.#view = view
     this.#plain = plain
     this.#perScene = perScene
+    this.#most = scenes
   }
 
   /**
@@ -79,14 +91,14 @@ export class StreamSource {
   draw(count: number, label?: number): Stream {
     const random = this.#random
     if (this.#left-- <= 0) {
-      this.#texture = drawTexture(random)
+      this.#drawScene()
       this.#left = this.#perScene - 1
     }
     const quantum = !this.#plain && random.uniform() < 0.35 ? between(random, 0.0005, 0.006) : 0
     const blur = !this.#plain && random.uniform() < 0.25 ? 1 + random.below(2) : 0
     const size = this.#view * this.#view * 3
     const frames = new Uint8Array(count * size)
-    const { pose, sensor } = this.#look(random, blur, frames.subarray(0, size))
+    const { texture, pose, sensor } = this.#look(random, blur, frames.subarray(0, size))
     const camera = new Camera(random, pose, quantum)
     const labels = new Uint8Array(count)
     const ages = new Uint8Array(count)
@@ -105,23 +117,43 @@ export class StreamSource {
         subject.y += subject.velocity[1]
       }
       const frame = frames.subarray(i * size, (i + 1) * size)
-      render(this.#texture!, camera.pose, subjects, blur, frame, this.#view)
-      if (!this.#plain) sensor.apply(frame)
+      render(texture, camera.pose, subjects, blur, frame, this.#view)
+      sensor?.apply(frame)
       labels[i] = LABELS.indexOf(move.label)
       ages[i] = Math.min(255, age)
     }
     return { frames, labels, ages }
   }
 
-  /** Draws a pose and a sensor which show something. */
-  #look(random: Random, blur: number, frame: Uint8Array): { pose: Pose; sensor: Sensor } {
+  /** Chooses a scene, a pose and a sensor which show something. */
+  #look(random: Random, blur: number, frame: Uint8Array): Look {
+    let texture = this.#chooseScene()
     for (let tries = 0; ; tries++) {
-      if (tries % 8 === 7) this.#texture = drawTexture(random)
+      if (tries % 8 === 7) texture = this.#isFull ? this.#chooseScene() : this.#drawScene()
       const pose = drawPose(random)
-      const sensor = new Sensor(random, this.#view)
-      render(this.#texture!, pose, [], blur, frame, this.#view)
-      if (sensor.shows(frame) || tries === 64) return { pose, sensor }
+      const sensor = this.#plain ? undefined : new Sensor(random, this.#view)
+      render(texture, pose, [], blur, frame, this.#view)
+      const shows = sensor ? sensor.shows(frame) : showsClearly(frame, this.#view)
+      if (shows || tries === 64) return { texture, pose, sensor }
     }
+  }
+
+  /** Whether there are several scenes to choose from. */
+  get #isFull(): boolean {
+    return this.#most > 1 && this.#textures.length === this.#most
+  }
+
+  #chooseScene(): Texture {
+    const { length } = this.#textures
+    return this.#textures[length > 1 ? this.#random.below(length) : 0]!
+  }
+
+  /** Draws a scene, which takes the place of the oldest one. */
+  #drawScene(): Texture {
+    const texture = drawTexture(this.#random)
+    this.#textures.push(texture)
+    if (this.#textures.length > this.#most) this.#textures.shift()
+    return texture
   }
 }
 
