@@ -16,8 +16,11 @@ import {
 } from '../src/cli/jobs/settings.ts'
 import { byVideo } from '../src/cli/jobs/types.ts'
 import { checkRedisUrl, isConnectionError, isFull, redisError } from '../src/cli/redis.ts'
+import { TRecViT } from '../src/index.ts'
+import { type ClipAnswer, type ClipOptions, classifyClips } from '../src/model/clips.ts'
+import { sessionsOf } from '../src/model/sessions.ts'
 import { Timeline } from '../src/model/timeline.ts'
-import { file, folder, outcome, start } from './commandLine.ts'
+import { builtin, file, folder, noise, outcome, start } from './commandLine.ts'
 
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -165,6 +168,26 @@ describe('a job that goes on', () => {
     }
     const whole = await fileOf(0)
     for (let cut = 1; cut < rows.length; cut++) expect(await fileOf(cut)).toEqual(whole)
+  })
+
+  test('has the same clips, after each batch of them', async () => {
+    await using model = await TRecViT.load(builtin, {
+      ...{ device: 'wasm', threads: 1, deterministic: true, config: { framesPerClip: 2 } },
+    })
+    const frames = { data: noise(12 * 96 * 96 * 3), shape: [12, 96, 96, 3] }
+    const kept: (readonly ClipAnswer[])[] = []
+    const run = (answers: readonly ClipAnswer[], onAnswers?: ClipOptions['onAnswers']) =>
+      classifyClips(sessionsOf(model), frames, {
+        ...{ clips: 40, views: 1, answers, ...(onAnswers && { onAnswers }) },
+      })
+    const whole = await run([], (answers) => kept.push([...answers]))
+    expect(kept.length).toBeGreaterThan(1)
+    expect(kept.at(-1)!.length).toBe(40)
+    for (const answers of kept.slice(0, -1)) {
+      let computed = 0
+      expect(await run(answers, () => computed++)).toEqual(whole)
+      expect(computed).toBe(kept.length - kept.indexOf(answers) - 1)
+    }
   })
 
   test('is kept without stopping it, and less often if it takes long', async () => {

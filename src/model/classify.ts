@@ -89,19 +89,22 @@ export async function classify(
     answers = found.answers
     frames = found.length * answers.length
   }
-  const mean = (name: keyof ClipAnswer): Float32Array =>
-    Float32Array.from({ length: c }, (_, index) => {
-      let sum = 0
-      for (const answer of answers) sum += answer[name][index]!
-      return sum / answers.length
-    })
-  const probs = mean('probs')
+  const probs = meanOf(answers, 'probs')
   return {
     top: topsOf(probs, c, labels, topK)[0]!,
-    logits: { data: mean('logits'), shape: [c] },
+    logits: { data: meanOf(answers, 'logits'), shape: [c] },
     probs: { data: probs, shape: [c] },
     frames,
     clips: clips ?? 1,
     views,
   }
+}
+
+/** Returns the mean of the logits or the probabilities, [c]. */
+export function meanOf(answers: readonly ClipAnswer[], name: keyof ClipAnswer): Float32Array {
+  return answers[0]![name].map((_, index) => {
+    let sum = 0
+    for (const answer of answers) sum += answer[name][index]!
+    return sum / answers.length
+  })
 }

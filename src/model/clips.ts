@@ -22,6 +22,10 @@ export interface ClipOptions extends RunOptions, Omit<ReadOptions, keyof RunOpti
   /** Clips of framesPerClip frames; without it, one clip of all frames. */
   readonly clips: number | undefined
   readonly views: 1 | 3
+  /** Answers of an earlier run, which are not computed again. */
+  readonly answers?: readonly ClipAnswer[]
+  /** Called with all answers so far, after each batch. */
+  readonly onAnswers?: (answers: readonly ClipAnswer[], frames: number) => void
 }
 
 /** Largest number of bytes of pixels held while clips are chosen. A longer video needs a stride. */
@@ -37,7 +41,7 @@ const GPU_BATCH = 16
 export async function classifyClips(
   sessions: Sessions,
   source: FrameSource,
-  { clips, views, onProgress, ...options }: ClipOptions,
+  { clips, views, onProgress, answers: before = [], onAnswers, ...options }: ClipOptions,
 ): Promise<{ length: number; answers: ClipAnswer[] }> {
   const { config, engines } = sessions
   const size = frameSizeOf(config)
@@ -52,8 +56,8 @@ export async function classifyClips(
   const rows = chunkOf(tokensOf(config))
   const most = engines.current.kind === 'webgpu' ? GPU_BATCH : rows
   const b = Math.ceil(runs.length / Math.ceil(runs.length / most))
-  const answers: ClipAnswer[] = []
-  for (let at = 0; at < runs.length; at += b) {
+  const answers = [...before]
+  for (let at = answers.length; at < runs.length; at += b) {
     const batch = runs.slice(at, at + b)
     const session = sessions.open({ b: batch.length, recent: 'all', encoded: false })
     const inChunk = Math.max(1, Math.floor(rows / batch.length))
@@ -71,6 +75,7 @@ export async function classifyClips(
     } finally {
       await session.dispose()
     }
+    onAnswers?.(answers, answers.length * length)
   }
   return { length, answers }
 }

@@ -9,6 +9,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -301,6 +302,24 @@ await check('the fleet can be watched: --wait, --watch, metrics', async () => {
   worker.kill('SIGTERM')
   assert.equal((await worker.ended).code, 130)
 })
+
+const runtimes = join(root, 'test/platforms/node_modules')
+const others = {
+  Deno: [join(runtimes, '@deno/linux-x64-glibc/deno'), 'run', '-A'],
+  Bun: [join(runtimes, '@oven/bun-linux-x64/bin/bun')],
+}
+for (const [name, [program, ...args]] of Object.entries(others).filter(([, [p]]) => existsSync(p)))
+  await check(`a worker in ${name}`, async () => {
+    const clip = join(clips, '3.y4m')
+    await run(...jobs('submit', name, clip, ...model))
+    const work = jobs('work', name, ...machine, '--drain')
+    const child = spawn(program, [...args, script, ...work], { stdio: 'ignore' })
+    assert.equal(await new Promise((resolve) => child.on('close', resolve)), 0)
+    assert.deepEqual(
+      rowsOf((await run(...jobs('collect', name))).stdout),
+      await reference(clip),
+    )
+  })
 
 const refusal = async (...args) => {
   const { code, stderr } = await run(...args)

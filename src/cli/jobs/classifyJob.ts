@@ -1,6 +1,9 @@
 /** Classifies the video of a job, and goes on where another worker has stopped. */
 import { TrecvitError } from '../../base/error.ts'
-import type { Class } from '../../model/heads/classification.ts'
+import { meanOf } from '../../model/classify.ts'
+import { classifyClips } from '../../model/clips.ts'
+import { type Class, topsOf } from '../../model/heads/classification.ts'
+import { sessionsOf } from '../../model/sessions.ts'
 import { type Segment, Timeline, type TimelineState } from '../../model/timeline.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
 import type { Frame } from '../../video/frame.ts'
@@ -21,6 +24,14 @@ export interface Classified {
   readonly error?: string
 }
 
+/** State of a job with clips or crops. */
+export interface ClipState {
+  readonly answers: readonly {
+    readonly logits: readonly number[]
+    readonly probs: readonly number[]
+  }[]
+}
+
 /** State of a job beside its stream. */
 export interface ClassifyState {
   readonly timeline: TimelineState
@@ -36,7 +47,7 @@ export async function classifyJob(
   model: TRecViT,
   { video: source, part }: JobData,
   { task, reading }: Settings,
-  keeper: Keeper<ClassifyState>,
+  keeper: Keeper<never>,
   signal: AbortSignal,
 ): Promise<Classified | null> {
   const video = await openInput(source, reading, signal)
@@ -44,7 +55,7 @@ export async function classifyJob(
     const frames = part ? within(video.frames, part) : video.frames
     const found = hasTimeline(reading)
       ? await follow(model, { ...video, frames }, reading, keeper, signal)
-      : await meanOfClips(model, video, reading, signal)
+      : await meanOfClips(model, video, reading, keeper, signal)
     if (signal.aborted) return null
     const broken = video.broken()
     if (!found && !part) throw new TrecvitError('The video has no frames')
@@ -90,19 +101,34 @@ async function follow(
   return { top, frames, segments: timeline.segments(video.info.fps) }
 }
 
+/** Classifies clips and crops, from those on that another worker has answered. */
 async function meanOfClips(
   model: TRecViT,
   video: InputVideo,
-  { topK, clips, views }: ClassifyVideoOptions,
+  { topK, clips, views = 1 }: ClassifyVideoOptions,
+  keeper: Keeper<ClipState>,
   signal: AbortSignal,
 ): Promise<Classified> {
-  const { top, frames } = await model.classify(video.frames, {
-    topK,
-    signal,
-    ...(clips !== undefined && { clips }),
-    ...(views !== undefined && { views }),
+  if (clips === undefined && views === 1) {
+    const { top, frames } = await model.classify(video.frames, { topK, signal })
+    return { top, frames, segments: [] }
+  }
+  const before = keeper.from?.state.answers.map(({ logits, probs }) => ({
+    logits: Float32Array.from(logits),
+    probs: Float32Array.from(probs),
+  }))
+  const { answers, length } = await classifyClips(sessionsOf(model), video.frames, {
+    ...{ clips, views, signal },
+    ...(before && { answers: before }),
+    onAnswers(all, frames) {
+      if (!keeper.isDue) return
+      const state = all.map(({ logits, probs }) => ({ logits: [...logits], probs: [...probs] }))
+      void keeper.save(frames, { answers: state }, Promise.resolve(new Uint8Array()))
+    },
   })
-  return { top, frames, segments: [] }
+  const { labels, config } = model
+  const top = topsOf(meanOf(answers, 'probs'), config.numClasses, labels, topK)[0]!
+  return { top, frames: length * answers.length, segments: [] }
 }
 
 /** Yields the frames of a part of the video. Seconds count from its first frame. */

@@ -1,0 +1,168 @@
+/**
+ * What a queue costs, and how two workers share a machine. Every round runs in turn one worker, two
+ * workers, and `trecvit classify` without a queue, with one thread each, over the same clips. Counts
+ * the time between the first tenth and the last tenth of the results, so that starting is left out:
+ * wall time, and processor time of workers and Redis, which other work on the machine disturbs less.
+ * Needs a build and redis-server.
+ *
+ *     node bench/fleet/archive.mjs [ROUNDS [CLIPS]]
+ */
+import { spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Redis } from 'ioredis'
+import { startRedis } from '../../test/fleet/redis.mjs'
+
+const ROUNDS = Number(process.argv[2] ?? 5)
+const CLIPS = Number(process.argv[3] ?? 300)
+const FRAMES = 16
+/** Jobs without work. */
+const QUEUED = 5000
+/** Ticks of /proc/PID/stat per second. */
+const TICKS = 100
+const script = fileURLToPath(new URL('../../dist/cli/index.js', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'trecvit-bench-'))
+const running = new Set()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const clips = join(folder, 'clips')
+mkdirSync(clips)
+let seed = 1
+for (let i = 0; i < CLIPS; i++) {
+  const parts = [Buffer.from('YUV4MPEG2 W96 H96 F25:1 C420jpeg\n')]
+  for (let frame = 0; frame < FRAMES; frame++) {
+    const next = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24
+    parts.push(Buffer.from('FRAME\n'), Uint8Array.from({ length: 96 * 96 * 1.5 }, next))
+  }
+  writeFileSync(join(clips, `${i}.y4m`), Buffer.concat(parts))
+}
+
+function start(...args) {
+  const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'ignore'] })
+  running.add(child)
+  child.ended = new Promise((resolve) =>
+    child.on('close', () => {
+      running.delete(child)
+      resolve()
+    }),
+  )
+  return child
+}
+
+const redis = await startRedis('--appendfsync', 'always')
+const client = new Redis(redis.url)
+
+/** Seconds of processor time of processes. */
+function processorTime(children) {
+  let ticks = 0
+  for (const { pid } of children) {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+    ticks += Number(fields[11]) + Number(fields[12])
+  }
+  return ticks / TICKS
+}
+async function redisTime() {
+  const text = await client.info('cpu')
+  const of = (name) => Number(new RegExp(`^${name}:(\\S+)`, 'm').exec(text)[1])
+  return of('used_cpu_sys') + of('used_cpu_user')
+}
+
+/** Measures the middle of some work. `count` returns the finished clips. */
+async function measure(children, count, total = CLIPS) {
+  const at = async (least) => {
+    let done = 0
+    while ((done = await count()) < least) await sleep(20)
+    const time = performance.now() / 1000
+    return { done, time, own: processorTime(children), redis: await redisTime() }
+  }
+  const first = await at(total / 10)
+  const last = await at(0.9 * total)
+  const clipsDone = last.done - first.done
+  const perClip = (name) => (1000 * (last[name] - first[name])) / clipsDone
+  return { wall: perClip('time'), own: perClip('own'), redis: perClip('redis') }
+}
+
+async function fleet(workers) {
+  const name = `bench${Math.random().toString(36).slice(2)}`
+  const queue = ['--queue', redis.url, '--name', name]
+  await start('jobs', 'submit', clips, ...queue).ended
+  const children = Array.from({ length: workers }, () =>
+    start('jobs', 'work', '--threads', '1', ...queue),
+  )
+  const found = await measure(children, () => client.hlen(`trecvit:${name}:results`))
+  for (const child of children) child.kill('SIGTERM')
+  await Promise.all(children.map(({ ended }) => ended))
+  return found
+}
+
+/** Measures jobs that another worker has done already: nothing but the queue. */
+async function queueOnly() {
+  const name = `bench${Math.random().toString(36).slice(2)}`
+  const queue = ['--queue', redis.url, '--name', name]
+  await start('jobs', 'submit', clips, ...queue).ended
+  const [job, ...more] = await client.lrange(`trecvit:${name}:wait`, 0, -1)
+  const fields = await client.hgetall(`trecvit:${name}:${job}`)
+  // More jobs than clips, as copies of one: a job takes little time.
+  const ids = Array.from({ length: QUEUED }, (_, i) => `v${i}`)
+  const all = client.pipeline()
+  for (const id of ids) {
+    all.hset(`trecvit:${name}:${id}`, fields).hset(`trecvit:${name}:results`, id, '{}')
+    all.lpush(`trecvit:${name}:wait`, id)
+  }
+  for (const id of [job, ...more]) all.hset(`trecvit:${name}:results`, id, '{}')
+  await all.exec()
+  const child = start('jobs', 'work', '--threads', '1', ...queue)
+  const total = QUEUED + CLIPS
+  const count = async () => total - (await client.llen(`trecvit:${name}:wait`))
+  const found = await measure([child], count, total)
+  child.kill('SIGTERM')
+  await child.ended
+  return found
+}
+
+async function classify() {
+  const child = start('classify', clips, '--jsonl', '-', '--threads', '1')
+  let done = 0
+  child.stdout.on('data', (part) => {
+    for (const byte of part) done += byte === 10
+  })
+  const found = await measure([child], async () => done)
+  child.kill('SIGTERM')
+  await child.ended
+  return found
+}
+
+const runs = { 'one worker': [], 'two workers': [], 'no queue': [], 'no work': [] }
+for (let round = 0; round < ROUNDS; round++) {
+  runs['one worker'].push(await fleet(1))
+  runs['two workers'].push(await fleet(2))
+  runs['no queue'].push(await classify())
+  runs['no work'].push(await queueOnly())
+}
+client.disconnect()
+await redis.kill()
+
+const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]
+const ratio = (work) => median(Array.from({ length: ROUNDS }, (_, i) => work(i)))
+const [one, two, none, empty] = Object.values(runs)
+console.log(`${CLIPS} clips of ${FRAMES} frames, medians of ${ROUNDS} rounds, ms a clip`)
+for (const [name, found] of Object.entries(runs)) {
+  const of = (field) => median(found.map((run) => run[field])).toFixed(2)
+  console.log(`${name}: wall ${of('wall')}, processor ${of('own')}, Redis ${of('redis')}`)
+}
+const speedUp = ratio((i) => one[i].wall / two[i].wall)
+const share = ratio((i) => (2 * one[i].own) / two[i].own)
+const cost = ratio((i) => empty[i].own + empty[i].redis)
+const wall = ratio((i) => empty[i].wall)
+console.log(`two workers: ${speedUp.toFixed(2)} times the clips of one by wall time,`)
+console.log(`  ${share.toFixed(2)} times by processor time, with a core for each`)
+console.log(`the queue: ${cost.toFixed(2)} ms of processor time a job, with Redis`)
+console.log(`  ${wall.toFixed(2)} ms of wall time`)
+const beside = ratio((i) => one[i].own + one[i].redis - none[i].own)
+console.log(`a worker and Redis beside no queue: ${beside.toFixed(2)} ms of processor time a clip`)
