@@ -125,7 +125,7 @@ const jobs = (command, name, ...args) => [
 ]
 const done = (name) => client.hlen(`trecvit:${name}:results`)
 
-await check('400 clips, workers killed, Redis killed', async () => {
+await check('400 clips, workers killed and paused, Redis killed', async () => {
   const wanted = await reference(clips)
   const { stdout } = await run(...jobs('submit', 'clips', clips, ...model))
   assert.equal(stdout, `${CLIPS} new jobs\n`)
@@ -147,6 +147,12 @@ await check('400 clips, workers killed, Redis killed', async () => {
     await until(`${moment} results`, async () => (await done('clips')) >= moment)
     await sleep(random(50))
     const slot = i < WORKERS ? i : random(WORKERS)
+    // Another one sleeps so long that its jobs go to others, and then finishes them, too.
+    if (i === 1) {
+      const asleep = workers.at(-1)
+      asleep.kill('SIGSTOP')
+      setTimeout(() => asleep.kill('SIGCONT'), 5000)
+    }
     workers[slot].kill('SIGKILL')
     workers[slot] = start(...jobs('work', 'clips', ...machine))
   }
@@ -168,7 +174,7 @@ await check('400 clips, workers killed, Redis killed', async () => {
   for (const worker of workers) worker.kill('SIGTERM')
   const ends = await Promise.all(workers.map(({ ended }) => ended))
   for (const { code } of ends) assert.equal(code, 130)
-  return `${KILLS} workers killed`
+  return `${KILLS} workers killed, one paused`
 })
 
 const goesOn = /long\.y4m: goes on from frame (\d+)\n/
@@ -315,10 +321,7 @@ for (const [name, [program, ...args]] of Object.entries(others).filter(([, [p]])
     const work = jobs('work', name, ...machine, '--drain')
     const child = spawn(program, [...args, script, ...work], { stdio: 'ignore' })
     assert.equal(await new Promise((resolve) => child.on('close', resolve)), 0)
-    assert.deepEqual(
-      rowsOf((await run(...jobs('collect', name))).stdout),
-      await reference(clip),
-    )
+    assert.deepEqual(rowsOf((await run(...jobs('collect', name))).stdout), await reference(clip))
   })
 
 const refusal = async (...args) => {
@@ -351,7 +354,15 @@ await check('Redis that is down, locked, full or no Redis: one sentence each', a
     `trecvit: Redis at ${address} refuses the password (WRONGPASS); give it as ` +
       'redis://:password@host:port, or redis://user:password@host:port\n',
   )
+  const asked = start(...['jobs', 'work', '--queue', `redis://:secret@${address}`])
+  await until('a worker', () => /is empty; waiting for/.test(asked.text.stderr))
   await locked.kill()
+  await until('the loss', () => /Redis at .* is lost/.test(asked.text.stderr))
+  await sleep(600)
+  const since = performance.now()
+  asked.kill('SIGTERM')
+  assert.equal((await asked.ended).code, 130)
+  assert(performance.now() - since < 8000)
   const passing = await startRedis()
   await run('jobs', 'submit', '--queue', passing.url, join(clips, '1.y4m'))
   const watching = start('jobs', 'status', '--queue', passing.url, '--watch', '--json')

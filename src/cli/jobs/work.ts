@@ -31,7 +31,7 @@ export interface WorkOptions
 /** Milliseconds between two looks at an empty queue. */
 const INTERVAL = 500
 /** Milliseconds that a worker has to leave. */
-const LEAVING = 5000
+const LEAVING = 3000
 /** Times that a job may lose its worker before it is parked: it may be what kills them. */
 const MOST_LOSSES = 25
 
@@ -47,6 +47,9 @@ export async function work(options: WorkOptions, signal: AbortSignal): Promise<v
           : `Redis at ${host} is lost; the worker goes on, and connects again`,
       ),
   })
+  // Without this, commands would wait for a Redis that is lost.
+  const disconnect = (): void => archive.redis.disconnect()
+  signal.addEventListener('abort', () => setTimeout(disconnect, LEAVING).unref())
   try {
     const settings = await settingsWhenThere(archive, log, signal)
     if (!settings) return
