@@ -47,9 +47,6 @@ export async function work(options: WorkOptions, signal: AbortSignal): Promise<v
           : `Redis at ${host} is lost; the worker goes on, and connects again`,
       ),
   })
-  // Without this, commands would wait for a Redis that is lost.
-  const disconnect = (): void => archive.redis.disconnect()
-  signal.addEventListener('abort', () => setTimeout(disconnect, LEAVING).unref())
   try {
     const settings = await settingsWhenThere(archive, log, signal)
     if (!settings) return
@@ -68,8 +65,12 @@ async function settingsWhenThere(
   log: (text: string) => void,
   signal: AbortSignal,
 ): Promise<Settings | null> {
+  const aborted = new Promise<null>((resolve) =>
+    signal.addEventListener('abort', () => resolve(null), { once: true }),
+  )
   for (let isFirst = true; !signal.aborted; isFirst = false) {
-    const settings = await archive.settings()
+    // A Redis that is lost does not reply.
+    const settings = await Promise.race([archive.settings(), aborted])
     if (settings) return settings
     if (isFirst) log(`The queue ${quote(archive.name)} is empty; waiting for "trecvit jobs submit"`)
     await sleep(INTERVAL, undefined, { signal }).catch(() => {})
