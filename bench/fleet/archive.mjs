@@ -1,9 +1,9 @@
 /**
  * What a queue costs, and how two workers share a machine. Each round runs in turn one worker, two
  * workers, and `trecvit classify` without a queue, with one thread each, over the same clips. It
- * counts the time between the first tenth and the last tenth of the results, so that starting is
- * left out: wall time, and processor time of workers and Redis, which other work on the machine
- * disturbs less. Needs a build and redis-server.
+ * counts the time between the first tenth and the last tenth of the results, without the start:
+ * wall time, and processor time of workers and Redis, which other work on the machine disturbs
+ * less. Needs a build and redis-server.
  *
  *     node bench/fleet/archive.mjs [ROUNDS [CLIPS]]
  */
