@@ -219,12 +219,13 @@ describe('against a faulty server', () => {
     ['an abrupt end', (socket: WebSocket) => socket.terminate()],
     ['an internal error', (socket: WebSocket) => socket.close(1011)],
     ['silence', () => {}],
-  ])('after %s it reconnects, and gives each answer once', async (_, fault) => {
+  ])('after %s it reconnects, and gives each answer once', async (name, fault) => {
     const client = await serve((socket, message) => {
       if (message instanceof Buffer) fault(socket)
       else socket.send('{"next":0}')
     }, good(0))
-    const stream = client.openStream('tiny', { sequenceId: 'x', ...SIZE, timeout: 100 })
+    const timeout = name === 'silence' ? 400 : 10_000
+    const stream = client.openStream('tiny', { sequenceId: 'x', ...SIZE, timeout })
     const answers = []
     for await (const { frame } of stream.run(frames.slice(0, 5))) answers.push(frame)
     expect(answers).toEqual([0, 1, 2, 3, 4])

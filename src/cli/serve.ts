@@ -15,9 +15,10 @@ import { action, report } from './run.ts'
 import { announce } from './serve/announce.ts'
 import type { Answered } from './serve/app.ts'
 import { modelSource, type NamedSource, openModels } from './serve/models.ts'
+import { addStateOptions, type StateOptions } from './serve/sequences/options.ts'
 import { note, print } from './terminal.ts'
 
-interface ServeOptions extends Omit<ModelOptions, 'model'> {
+interface ServeOptions extends Omit<ModelOptions, 'model'>, StateOptions {
   readonly model?: readonly NamedSource[]
   readonly decoder: 'wasm' | 'ffmpeg'
   readonly accessLog?: boolean
@@ -36,9 +37,6 @@ const PACKAGES = ['hono', '@hono/node-server', 'ws', 'piscina', 'prom-client'] a
 
 /** Timeout for decoding a frame, in milliseconds. It normally takes less than a second. */
 const TASK_TIMEOUT = 30_000
-/** Timeout for the states of streams, and for saving them at the end, in milliseconds. */
-const STATE_TIMEOUT = 10_000
-const SAVE_TIMEOUT = 2000
 
 export function addServe(program: Command): void {
   const command = program
@@ -109,7 +107,7 @@ export function addServe(program: Command): void {
       `${MODEL_HELP}; repeat it for several models (default: "builtin")`,
       modelSource,
     )
-  addDeviceOptions(addConfigOptions(command))
+  addDeviceOptions(addConfigOptions(addStateOptions(command)))
     .addHelpText(
       'after',
       `
@@ -153,7 +151,8 @@ function bearerToken(text: string): string {
 }
 
 async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
-  await needPackages('serve', PACKAGES)
+  const redis = options.state === undefined ? [] : ['ioredis']
+  await needPackages('serve', [...PACKAGES, ...redis])
   const { computeWorker, manifest } = await import('../files.ts')
   const { model: sources = [{ name: 'builtin', source: 'builtin' }] } = options
   const models = await openModels(sources, options, signal, computeWorker)
@@ -164,8 +163,7 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   const { openPool } = await import('./serve/pool.ts')
   const { openVideos } = await import('./serve/videos.ts')
   const { largestSnapshot } = await import('./serve/follow.ts')
-  const { MemoryStore } = await import('./serve/sequences/memoryStore.ts')
-  const { Sequences } = await import('./serve/sequences/sequences.ts')
+  const { openSequences, SAVE_TIMEOUT } = await import('./serve/sequences/open.ts')
   const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { version: string }
   const { host, port, token, maxStreams, decoder } = options
   const limits = { maxBody: options.maxBody * 1e6, timeout: options.timeout * 1000 }
@@ -173,8 +171,7 @@ async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> 
   // At most two tasks per slot: a frame of a stream, and a body or video of a request.
   const pool = openPool({ waiting: 2 * maxStreams, timeout: TASK_TIMEOUT }, onError)
   const videos = openVideos(maxStreams, decoder, onError)
-  const store = new MemoryStore(maxStreams)
-  const sequences = new Sequences({ store, timeout: STATE_TIMEOUT, onError })
+  const sequences = await openSequences(options, maxStreams, onError)
   const app = createApp({
     models,
     version,

@@ -44,5 +44,13 @@ export async function startRedis(...more) {
     rmSync(folder, { recursive: true, force: true })
   })
   await start()
-  return { url: `redis://127.0.0.1:${port}`, port, start, kill }
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    start,
+    kill,
+    get pid() {
+      return child.pid
+    },
+  }
 }

@@ -1,7 +1,7 @@
 /**
- * The files of examples/deploy. nginx and Caddy forward requests, videos and WebSockets to
+ * The files of examples/deploy. nginx, Caddy and HAProxy forward requests, videos and WebSockets to
  * `trecvit serve`, with TLS. systemd accepts the unit. The container and the unit install the
- * packages that `trecvit serve` needs. Needs a build, nginx, caddy and openssl.
+ * packages that `trecvit serve` needs. Needs a build, nginx, caddy, haproxy and openssl.
  *
  *     node test/platforms/deploy.mjs
  */
@@ -86,6 +86,8 @@ function send(port, path, { method = 'GET', headers = {}, body } = {}) {
       },
     )
     sent.on('error', reject)
+    // A body that was refused may still be on its way when its connection is closed.
+    sent.on('socket', (socket) => socket.on('error', () => {}))
     sent.end(body)
   })
 }
@@ -172,6 +174,22 @@ await check('Caddy', async () => {
   caddy.kill('SIGTERM')
 })
 
+await check('HAProxy', async () => {
+  const port = await freePort()
+  const config = adapt(recipe('haproxy.cfg'), {
+    'bind :8080': `bind 127.0.0.1:${port} ssl crt ${folder}/both.pem`,
+    '127.0.0.1:8001': upstream,
+    '    server b 127.0.0.1:8002\n': '',
+  })
+  writeFileSync(join(folder, 'both.pem'), readFileSync(certificate, 'utf8') + readFileSync(key))
+  const file = join(folder, 'haproxy.cfg')
+  writeFileSync(file, config)
+  execFileSync('haproxy', ['-c', '-f', file], { stdio: 'pipe' })
+  const haproxy = start('haproxy', '-f', file)
+  await checkProxy(port)
+  haproxy.kill('SIGTERM')
+})
+
 await check('the systemd unit', async () => {
   const unit = adapt(recipe('trecvit.service'), {
     '/usr/bin/node': process.execPath,
@@ -186,9 +204,8 @@ await check('the container and the unit install what "serve" needs', async () =>
   const { version, peerDependencies: peers } = JSON.parse(
     readFileSync(join(root, 'package.json'), 'utf8'),
   )
-  const wanted = ['hono', '@hono/node-server', 'ws', 'piscina', 'prom-client'].map(
-    (name) => `${name}@${/\d+/.exec(peers[name])[0]}`,
-  )
+  const packages = ['hono', '@hono/node-server', 'ws', 'piscina', 'prom-client', 'ioredis']
+  const wanted = packages.map((name) => `${name}@${/\d+/.exec(peers[name])[0]}`)
   for (const file of ['Containerfile', 'trecvit.service'])
     for (const name of [`./trecvit-${version}.tgz`, ...wanted])
       assert(recipe(file).includes(name), `${file} lacks ${name}`)

@@ -117,7 +117,7 @@ export function createApp(options: ServeOptions): Hono<{ Bindings: Bindings }> {
       ),
       streams: streams.taken,
       queues: { requests: requests.waiting, tasks: waitingTasks() },
-      sequences: { open: sequences.open, ...sequences.counts },
+      sequences,
     }),
     options.processMetrics ?? false,
   )

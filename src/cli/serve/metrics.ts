@@ -3,8 +3,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Device } from '../../backend/backend.ts'
-import { addSequenceMetrics } from './sequences/metrics.ts'
-import type { Counts } from './sequences/sequences.ts'
+import { addSequenceMetrics, type SequenceState } from './sequences/metrics.ts'
 
 /** Upper bounds of latency buckets in seconds: from a frame of a small model to a long video. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -22,7 +21,7 @@ export interface Snapshot {
   /** Length of each queue. */
   readonly queues: Readonly<Record<string, number>>
   /** Streams with ids. */
-  readonly sequences: Counts & { readonly open: number }
+  readonly sequences: SequenceState
 }
 
 /** Metrics of one server, in its own registry. */

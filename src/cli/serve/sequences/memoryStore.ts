@@ -15,6 +15,7 @@ const ASK_AGAIN = 1000
 
 export class MemoryStore implements StateStore {
   readonly isShared = false
+  readonly isUp = true
   readonly #most: number
   /** By id, the one that was used last at the end. */
   readonly #entries = new Map<string, Entry>()

@@ -1,13 +1,26 @@
 /** Metrics of the streams with ids. */
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { Counts } from './sequences.ts'
+import type { Counts } from './counts.ts'
 
-/** @param now returns the current counts; called for every scrape */
-export function addSequenceMetrics(
-  registry: Registry,
-  now: () => Counts & { readonly open: number },
-): void {
+/** The streams with ids of a server. */
+export interface SequenceState {
+  readonly open: number
+  /** Whether states can be saved. */
+  readonly isUp: boolean
+  readonly counts: Counts
+}
+
+/** @param now returns the current state; called for every scrape */
+export function addSequenceMetrics(registry: Registry, now: () => SequenceState): void {
   const registers = [registry]
+  new Gauge({
+    name: 'trecvit_state_store_up',
+    help: 'Whether the states of streams can be saved: 1 or 0.',
+    registers,
+    collect() {
+      this.set(now().isUp ? 1 : 0)
+    },
+  })
   new Gauge({
     name: 'trecvit_sequences',
     help: 'Streams with ids that are open.',
@@ -25,17 +38,17 @@ export function addSequenceMetrics(
     registers,
     collect() {
       this.reset()
-      for (const [reason, count] of Object.entries(now().saves)) this.inc({ reason }, count)
+      for (const [reason, count] of Object.entries(now().counts.saves)) this.inc({ reason }, count)
     },
   })
   const counters = {
     bytes: ['trecvit_state_saved_bytes_total', 'Bytes of saved states.'],
     seconds: ['trecvit_state_save_seconds_total', 'Time of all saves: snapshot and write.'],
-    refused: [
+    refusedWrites: [
       'trecvit_state_refused_writes_total',
       'Writes that were refused because the stream had gone on elsewhere.',
     ],
-    failed: ['trecvit_state_failed_writes_total', 'Writes that failed.'],
+    failedWrites: ['trecvit_state_failed_writes_total', 'Writes that failed.'],
   } as const
   for (const [key, [name, help]] of Object.entries(counters))
     new Counter({
@@ -44,7 +57,7 @@ export function addSequenceMetrics(
       registers,
       collect() {
         this.reset()
-        this.inc(now()[key as keyof typeof counters])
+        this.inc(now().counts[key as keyof typeof counters])
       },
     })
 }

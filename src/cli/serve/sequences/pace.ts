@@ -10,10 +10,10 @@ const LEAST_FRAMES = 8
 /** Frames and bytes of frames after which a state is saved anyway: the client keeps them. */
 const MOST_FRAMES = 64
 const MOST_BYTES = 2 ** 24
-/** Costs from which the lowest is taken. Others include the time of streams that ran meanwhile. */
-const COSTS = 16
-/** Frames after which the time of older frames counts half. */
-const HALVED = 64
+/** Recent measurements of which the lowest counts: the others include what else the machine did. */
+const RECENT = 16
+/** Frames of one measurement. */
+const FRAMES = 32
 
 /** Why a state is saved. */
 export type Reason = 'cost' | 'bound' | 'request' | 'shutdown'
@@ -24,6 +24,7 @@ export class Pace {
   #since = 0
   #busy = 0
   #frames = 0
+  readonly #frameTimes: number[] = []
   readonly #costs: number[] = []
 
   /** Begins a frame. Call the returned function at its end. */
@@ -35,24 +36,29 @@ export class Pace {
       // Frames of several streams overlap: the time of a frame is busy time by number of frames.
       this.#busy += now - this.#since
       this.#since = now
-      if (++this.#frames < 2 * HALVED) return
-      this.#frames /= 2
-      this.#busy /= 2
+      if (++this.#frames < FRAMES) return
+      add(this.#frameTimes, this.#busy / this.#frames)
+      this.#busy = this.#frames = 0
     }
   }
 
   /** Records the milliseconds of a save. */
   saved(cost: number): void {
-    this.#costs.push(cost)
-    if (this.#costs.length > COSTS) this.#costs.shift()
+    add(this.#costs, cost)
   }
 
   /** Returns why a stream is to be saved after so many frames and bytes, or null. */
   isDue(frames: number, bytes: number): 'cost' | 'bound' | null {
-    const frameTime = this.#busy / Math.max(1, this.#frames)
-    // Before the first save its cost is unknown; the bound then applies.
-    const cost = this.#costs.length ? Math.min(...this.#costs) : Infinity
-    if (frames >= LEAST_FRAMES && frames * frameTime * SHARE >= cost) return 'cost'
+    // Without a measurement the bound applies.
+    const isKnown = this.#frameTimes.length > 0 && this.#costs.length > 0
+    const time = frames * Math.min(...this.#frameTimes)
+    if (isKnown && frames >= LEAST_FRAMES && SHARE * time >= Math.min(...this.#costs)) return 'cost'
     return frames >= MOST_FRAMES || bytes >= MOST_BYTES ? 'bound' : null
   }
+}
+
+/** Adds a measurement, and drops the oldest. */
+function add(measurements: number[], value: number): void {
+  measurements.push(value)
+  if (measurements.length > RECENT) measurements.shift()
 }

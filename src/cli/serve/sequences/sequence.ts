@@ -12,6 +12,7 @@ import { TrecvitError } from '../../../base/error.ts'
 import type { ClassStream } from '../../../model/classStream.ts'
 import type { StateDType } from '../../../stream/snapshotHeader.ts'
 import { isInteger, shown } from '../json.ts'
+import type { Counts } from './counts.ts'
 import type { Pace, Reason } from './pace.ts'
 import { type Owned, TakenOverError } from './store.ts'
 
@@ -22,10 +23,7 @@ const RETRY = 1000
 export interface SequenceShared {
   readonly pace: Pace
   readonly dtype: StateDType
-  /** Called after each save. */
-  readonly onSave: (reason: Reason, bytes: number, seconds: number) => void
-  /** Called if a save fails. */
-  readonly onFailure: (error: unknown) => void
+  readonly counts: Counts
 }
 
 /** The connection of a sequence. */
@@ -138,17 +136,17 @@ export class Sequence {
   }
 
   async #write({ frame, reason, snapshot }: Saving): Promise<void> {
-    const { pace, onSave, onFailure } = this.#shared
+    const { pace, counts } = this.#shared
     try {
       const { bytes, milliseconds } = await snapshot
       const start = performance.now()
       await this.#owned.save(frame, bytes)
       const cost = milliseconds + performance.now() - start
       pace.saved(cost)
-      onSave(reason, bytes.length, cost / 1000)
+      counts.saved(reason, bytes.length, cost / 1000)
       this.#saved = frame
     } catch (error) {
-      onFailure(error)
+      counts.failed(error)
       if (error instanceof TakenOverError) {
         this.#isOver = true
         return this.#client.fail(error)

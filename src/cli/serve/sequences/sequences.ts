@@ -9,9 +9,10 @@ import type { TRecViT } from '../../../model/trecvit.ts'
 import type { Average } from '../../../program/program.ts'
 import type { StateDType } from '../../../stream/snapshotHeader.ts'
 import { UnavailableError } from '../health.ts'
-import { Pace, type Reason } from './pace.ts'
+import { Counts } from './counts.ts'
+import { Pace } from './pace.ts'
 import { type Client, Sequence } from './sequence.ts'
-import { type Owned, type StateStore, TakenOverError } from './store.ts'
+import type { Owned, StateStore } from './store.ts'
 
 /** Options of the streams with ids. */
 export interface SequencesOptions {
@@ -22,17 +23,6 @@ export interface SequencesOptions {
   readonly timeout: number
   /** Called with unhandled errors. */
   readonly onError: (error: unknown) => void
-}
-
-/** Counts of the streams with ids, since the start of the server. */
-export interface Counts {
-  readonly saves: Record<Reason, number>
-  bytes: number
-  seconds: number
-  /** Writes that were refused because the stream had gone on elsewhere. */
-  refused: number
-  /** Writes that failed. */
-  failed: number
 }
 
 /** A stream that is asked for. */
@@ -47,13 +37,7 @@ export interface Asked {
 const ASK_AGAIN = 250
 
 export class Sequences {
-  readonly counts: Counts = {
-    saves: { cost: 0, bound: 0, request: 0, shutdown: 0 },
-    bytes: 0,
-    seconds: 0,
-    refused: 0,
-    failed: 0,
-  }
+  readonly counts: Counts
   readonly #options: SequencesOptions
   readonly #paces = new Map<string, Pace>()
   readonly #open = new Set<Sequence>()
@@ -61,6 +45,7 @@ export class Sequences {
 
   constructor(options: SequencesOptions) {
     this.#options = options
+    this.counts = new Counts(options.onError)
   }
 
   /** Number of streams with ids that are open. */
@@ -71,6 +56,11 @@ export class Sequences {
   /** Number format of saved states. */
   get dtype(): StateDType {
     return this.#options.dtype ?? 'f32'
+  }
+
+  /** Whether states can be saved now. */
+  get isUp(): boolean {
+    return this.#options.store.isUp
   }
 
   /** Returns what measures the frames of a model. */
@@ -140,8 +130,7 @@ export class Sequences {
       const shared = {
         pace,
         dtype: this.dtype,
-        onSave: this.#count,
-        onFailure: this.failed,
+        counts: this.counts,
       }
       const sequence = new Sequence(stream, owned, shared, client)
       this.#open.add(sequence)
@@ -159,7 +148,7 @@ export class Sequences {
   async save(owned: Owned, frame: number, state: Uint8Array): Promise<void> {
     const start = performance.now()
     await this.inTime(owned.save(frame, state))
-    this.#count('request', state.length, (performance.now() - start) / 1000)
+    this.counts.saved('request', state.length, (performance.now() - start) / 1000)
   }
 
   /** Ends the connection of a stream: frees it, and lets another connection go on. */
@@ -173,7 +162,7 @@ export class Sequences {
   release(owned: { release(): Promise<void> }): void {
     const work = owned
       .release()
-      .catch(this.failed)
+      .catch((error: unknown) => this.counts.failed(error))
       .finally(() => this.#releases.delete(work))
     this.#releases.add(work)
   }
@@ -190,21 +179,6 @@ export class Sequences {
   async end(milliseconds: number): Promise<void> {
     await within(milliseconds, [...this.#releases])
     await this.#options.store.close()
-  }
-
-  /** Counts a write that failed, and reports it, if it is no refusal. */
-  readonly failed = (error: unknown): void => {
-    if (error instanceof TakenOverError) this.counts.refused++
-    else {
-      this.counts.failed++
-      this.#options.onError(error)
-    }
-  }
-
-  readonly #count = (reason: Reason, bytes: number, seconds: number): void => {
-    this.counts.saves[reason]++
-    this.counts.bytes += bytes
-    this.counts.seconds += seconds
   }
 
   /**

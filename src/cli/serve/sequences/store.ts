@@ -46,6 +46,8 @@ export type Refusal =
 export interface StateStore {
   /** Whether other servers have the same store. */
   readonly isShared: boolean
+  /** Whether it can be reached now. */
+  readonly isUp: boolean
   open(claim: Claim): Promise<Owned | Refusal>
   close(): Promise<void>
 }
