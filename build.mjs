@@ -169,6 +169,8 @@ await build({
     // The command line imports it on demand: a build with --inference has no such file.
     external(/^\.\.\/train\/index\.ts$/, '../train/index.js'),
     external(/\/npz\.ts$/, './weights/npz.js'),
+    external(/^\.\/int8\.ts$/, './weights/int8.js'),
+    external(/^\.\/halves\.ts$/, './weights/halves.js'),
   ],
   external: ['node:*', ...Object.keys({ ...dependencies, ...peerDependencies })],
 })
@@ -177,7 +179,12 @@ await build({
 // class, for `instanceof`.
 await build({
   ...modules,
-  entryPoints: ['src/weights/index.ts', 'src/checkpoint/npz.ts'],
+  entryPoints: [
+    'src/weights/index.ts',
+    'src/checkpoint/npz.ts',
+    'src/backend/webgpu/int8.ts',
+    'src/backend/webgpu/halves.ts',
+  ],
   entryNames: '[name]',
   outdir: 'dist/weights',
   plugins: [

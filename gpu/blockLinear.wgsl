@@ -11,7 +11,7 @@
 // With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/products.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> x: array<Quad>;
 @group(0) @binding(3) var<storage, read> kernel: array<Four>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 

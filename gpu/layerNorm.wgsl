@@ -10,7 +10,7 @@
 // sums of the invocations. There are two passes, μ first and then σ², because E[x²] − μ² loses its
 // digits when |μ| ≫ σ.
 
-// With lib/rows.wgsl, lib/frames.wgsl, lib/quads.wgsl.
+// With lib/rows.wgsl, lib/frames.wgsl, lib/quads.wgsl, lib/storeQuads.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/norms.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;

@@ -11,14 +11,16 @@
 //
 // Entry point `main`: the tile of lib/tile.wgsl, which also describes the layout of the kernel.
 //
-// Entry point `few`: for a few rows (the head, or one token of each frame). Most of the time is
-// spent reading the kernel once. So k is split between 32 slices of a workgroup, which has 32
-// columns and 4 rows. The sums of the slices are added in workgroup memory.
+// Entry point `few`: for a few rows (the head, or one token of each frame), in lib/few.wgsl.
+//
+// Int8: x is quantised (quantize.wgsl), kernel and x are packed integers, and their sums are exact.
+// lib/kernel.int8.wgsl multiplies them by their scales.
 
-// With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.wgsl, lib/exponential.wgsl, lib/activations.wgsl.
+// With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.wgsl, lib/few.wgsl, lib/exponential.wgsl,
+// lib/activations.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/products.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> x: array<Quad>;
 @group(0) @binding(3) var<storage, read> multiply: array<vec4f>;
 @group(0) @binding(4) var<storage, read> add: array<vec4f>;
 @group(0) @binding(5) var<storage, read> kernel: array<Four>;
@@ -30,58 +32,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   tile(group, local);
 }
 
-/** The sums of slices: [4 rows, 32 slices of k, 8 vec4 of columns]. */
-var<workgroup> slices: array<vec4f, 1024>;
-
-@compute @workgroup_size(256)
-fn few(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
-  let row = group.y * 4u;
-  let column = group.x * 8u;
-  var a0 = vec4f();
-  var a1 = vec4f();
-  var a2 = vec4f();
-  var a3 = vec4f();
-  let columns = (p.n + 3u) / 4u;
-  let last = min(column + local % 8u, columns - 1u);
-  for (var k = (local / 8u) * 4u; k < p.k; k += 128u) {
-    let w0 = numbers(kernel[k * columns + last]);
-    let w1 = numbers(kernel[kernelRow(k + 1u) * columns + last]);
-    let w2 = numbers(kernel[kernelRow(k + 2u) * columns + last]);
-    let w3 = numbers(kernel[kernelRow(k + 3u) * columns + last]);
-    var v = xAt(xRow(0u, row) + k, k);
-    a0 = a0 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-    v = xAt(xRow(0u, row + 1u) + k, k);
-    a1 = a1 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-    v = xAt(xRow(0u, row + 2u) + k, k);
-    a2 = a2 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-    v = xAt(xRow(0u, row + 3u) + k, k);
-    a3 = a3 + v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
-  }
-  slices[local] = a0;
-  slices[local + 256u] = a1;
-  slices[local + 512u] = a2;
-  slices[local + 768u] = a3;
-  workgroupBarrier();
-  if (local < 32u) {
-    let base = (local / 8u) * 256u + local % 8u;
-    var sum = vec4f();
-    for (var slice = 0u; slice < 256u; slice += 8u) {
-      sum += slices[base + slice];
-    }
-    finish(0u, row + local / 8u, (column + local % 8u) * 4u, sum);
-  }
-}
-
 /**
  * The epilogue: bias, activation, product, sum and table, for the columns column..column+3, as far
  * as they exist. If ALIGNED, the rows of multiply and add begin at multiples of 4 elements, and so
  * does n.
  */
-fn finish(_block: u32, row: u32, column: u32, sum: vec4f) {
+fn finish(_block: u32, row: u32, column: u32, sum: Quad) {
   if (row >= p.rows || column >= p.n) {
     return;
   }
-  var v = sum;
+  var v = scaled(row, column, sum);
   if (p.biased == 1u) {
     v += bias[column >> 2u];
   }

@@ -7,7 +7,7 @@
 // Work: a workgroup for each row. lib/quads.wgsl keeps the row in registers, lib/rows.wgsl adds the
 // sums of the invocations.
 
-// With lib/rows.wgsl, lib/frames.wgsl, lib/quads.wgsl.
+// With lib/rows.wgsl, lib/frames.wgsl, lib/quads.wgsl, lib/storeQuads.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/norms.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;

@@ -4,13 +4,12 @@
  * build.mjs puts it into build/shaders.txt, and that of training into build/train.
  */
 import { readdir, readFile } from 'node:fs/promises'
-import { descriptionOf, OPS } from '../src/program/describe.ts'
-import type { Op } from '../src/program/program.ts'
+import { descriptionOf, type KernelOp, OPS } from '../src/program/describe.ts'
 import { TRAINING_OPS } from '../src/train/operations.ts'
 import { expand } from './template.ts'
 
 /** The fields of `struct Params` of an operation, in the order of `Call.params`. */
-export function fieldsOf(op: Op): string[] {
+export function fieldsOf(op: KernelOp): string[] {
   const { inputs, outputs, fields, gpu } = descriptionOf({ op })
   const views = [
     ...Object.keys(outputs).flatMap((out) => [`${out}Offset`, `${out}Stride`]),
@@ -20,20 +19,35 @@ export function fieldsOf(op: Op): string[] {
 }
 
 /** The declaration of the numbers `p` of an operation. */
-export function paramsOf(op: Op): string {
+export function paramsOf(op: KernelOp): string {
   const fields = fieldsOf(op).map((field) => `  ${field}: u32,\n`)
   return `struct Params {\n${fields.join('')}}\n\n@group(0) @binding(0) var<uniform> p: Params;\n`
 }
 
-/** Arguments of the templates in gpu/lib, by file: what each means stands in its first lines. */
-export const ARGUMENTS = {
-  tile: { sizes: 'p', x: 'x', kernel: 'kernel', epilogue: 'finish' },
-  quads: { sizes: 'p', x: 'x', out: 'out', epilogue: 'scaled' },
+const floats = {
+  ...{ sizes: 'p', x: 'x', kernel: 'kernel', epilogue: 'finish' },
+  ...{ times: '$1 * $2', turns: 'QUADS', turn: 'i', part: '$1' },
+}
+const int8 = { ...floats, times: 'products($1, $2)' }
+/** Without packed dot products, a turn multiplies one byte of each number. */
+const bytes = { ...floats, turns: '4u * QUADS', turn: '(i / 4u)', part: 'byteOf($1, i)' }
+
+/**
+ * Arguments of the templates in gpu/lib, by file: what each means stands in its first lines. The
+ * part of a file is `<file>` or `<file>.<variant>`.
+ */
+export const ARGUMENTS: Readonly<
+  Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>
+> = {
+  tile: { tile: floats, 'tile.int8': int8, 'tile.bytes': bytes },
+  few: { few: floats, 'few.int8': int8 },
+  quads: { quads: { sizes: 'p', x: 'x' } },
+  storeQuads: { storeQuads: { sizes: 'p', out: 'out', epilogue: 'scaled' } },
 }
 
 /** The text of build/shaders.txt. */
 export function shaders(): Promise<string> {
-  return shadersOf('gpu', OPS)
+  return shadersOf('gpu', [...OPS, 'quantize'])
 }
 
 /** The text of build/train/shaders.txt. Its kernels may call the parts of gpu/lib, too. */
@@ -41,19 +55,22 @@ export function trainingShaders(): Promise<string> {
   return shadersOf('gpu/train', TRAINING_OPS)
 }
 
-async function shadersOf(folder: string, ops: readonly Op[]): Promise<string> {
+async function shadersOf(folder: string, ops: readonly KernelOp[]): Promise<string> {
   const read = (name: string) => readFile(`${folder}/${name}.wgsl`, 'utf8')
   const files = await readdir(`${folder}/lib`).catch(() => [])
   const parts = files
     .map((file) => file.slice(0, -'.wgsl'.length))
     .sort()
-    .map(async (name) => {
-      const names = ARGUMENTS[name as keyof typeof ARGUMENTS] ?? {}
-      return [name, '', expand(await read(`lib/${name}`), names)]
-    })
+    .flatMap((name) =>
+      Object.entries(ARGUMENTS[name] ?? { [name]: {} }).map(async ([part, names]) => [
+        part,
+        '',
+        expand(await read(`lib/${name}`), names),
+      ]),
+    )
   const kernels = ops.map(async (op) => {
     const code = await read(op)
-    const line = /^\/\/ With (.*)\.$/m.exec(code)?.[1] ?? ''
+    const line = /^\/\/ With (lib[\s\S]*?\.wgsl)\.$/m.exec(code)?.[1] ?? ''
     const called = [...line.matchAll(/lib\/(\w+)\.wgsl/g)].map(([, name]) => name)
     return [op, called.join(' '), `${code}\n${paramsOf(op)}`]
   })

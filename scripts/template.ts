@@ -1,14 +1,18 @@
 /**
  * Expands a template of gpu/lib. `$for N { .. $}` is its inside N times, with 0 to N - 1 for `$i`;
- * every other `$name` is an argument: a name in the WGSL of the operation that calls it.
+ * every other `$name` is an argument: a name in the WGSL of the operation that calls it, or an
+ * expression of `$1` and `$2`, which are the operands in `$name(a, b)`.
  */
 export function expand(template: string, names: Readonly<Record<string, string>>): string {
   return template
     .replace(/\$for (\d+) ?{(.*?)\$}/gs, (_, count: string, body: string) =>
       Array.from({ length: +count }, (_, i) => body.replaceAll('$i', `${i}`)).join(''),
     )
-    .replace(/\$(\w+)/g, (argument, name: string) => {
-      if (!names[name]) throw new Error(`A template has the unknown argument "${argument}"`)
-      return names[name]
+    .replace(/\$(\w+)(\([^()]*\))?/g, (argument, name: string, operands = '') => {
+      const by = names[name]
+      if (!by) throw new Error(`A template has the unknown argument "${argument}"`)
+      if (!by.includes('$1')) return by + operands
+      const [first, second] = operands.slice(1, -1).split(', ')
+      return by.replace('$1', first).replace('$2', second)
     })
 }

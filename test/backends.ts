@@ -6,7 +6,7 @@ import { ThreadPool } from '../src/backend/wasm/threadPool.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import type { Weight } from '../src/program/program.ts'
-import { adapter, adapterName, full, openDevice } from './gpu.ts'
+import { adapter, adapterName, full, openDevice, wgsl } from './gpu.ts'
 
 /** Whether the runtime is Node. */
 export const isNode: boolean =
@@ -81,7 +81,7 @@ async function gpuBackends(
       unit: (software ? 1 : 5) * 2 ** -24,
       smallest: 2 ** -126,
       finiteOnly: !software,
-      create: (weights) => WebGpuBackend.create(device, weights),
+      create: (weights) => WebGpuBackend.create(device, weights, 'f32', { wgsl }),
     },
   ]
 }

@@ -5,7 +5,7 @@
  * drivers are selected per process.
  */
 
-import { deviceDescriptor } from '../src/platform/gpu.ts'
+import { deviceDescriptor, wgslOf } from '../src/platform/gpu.ts'
 
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
 
@@ -49,6 +49,9 @@ export const full: GPUDeviceDescriptor | null = adapter && deviceDescriptor(adap
 
 /** The entry point of WebGPU with this adapter, or null. */
 export const gpu: GPU | null = adapter && entries[entries.length - 1]!
+
+/** Language features of WGSL that kernels use. */
+export const wgsl: readonly string[] = gpu ? wgslOf(gpu) : []
 
 /** Name of the adapter for titles and reports. */
 export const adapterName: string = nameOf(adapter)

@@ -4,11 +4,11 @@
  */
 import { describe, expect, test } from 'vitest'
 import { LEVELS, quantize } from '../src/base/int8.ts'
-import { type Activation, scalesOf } from '../src/program/program.ts'
 import { backends, optionsOf, threadedBackends, threadPool } from './backends.ts'
 import { Goldens } from './goldens.ts'
+import { exact, problem } from './int8Products.ts'
 import { loadModel, models } from './models.ts'
-import { expectSame, noise, type OpCase, rowsWeight, runOp } from './ops.ts'
+import { expectSame, noise, type OpCase, runOp } from './ops.ts'
 
 const cpu = backends.filter(({ name }) => name.startsWith('wasm'))
 
@@ -37,69 +37,6 @@ describe('quantize', () => {
     expect([...scales]).toEqual([0, NaN, Infinity])
   })
 })
-
-interface Problem {
-  readonly rows: number
-  readonly k: number
-  readonly n: number
-  readonly x?: Float32Array
-  readonly bias?: boolean
-  readonly activation?: Activation
-}
-
-function problem({
-  rows,
-  k,
-  n,
-  x = noise(rows * k, 1),
-  bias = false,
-  activation = 'none',
-}: Problem): OpCase {
-  const { values, scales } = quantize(noise(k * n, 2), n)
-  return {
-    name: [`${rows}×${k}×${n}`, bias && 'bias', activation !== 'none' && activation]
-      .filter(Boolean)
-      .join(', '),
-    inputs: { x: { shape: [1, 1, rows, k], values: x } },
-    weights: {
-      kernel: { kind: 'int8', blocks: 1, rows: k, columns: n, values },
-      [scalesOf('kernel')]: rowsWeight(1, n, scales),
-      ...(bias && { bias: rowsWeight(1, n, noise(n, 3)) }),
-    },
-    record: (ops, inputs) =>
-      ops.linear('op', inputs['x']!, 'kernel', { activation, ...(bias && { bias: 'bias' }) }),
-    bound: () => [],
-  }
-}
-
-/**
- * Returns the exact result of every build: the steps of the kernels with the same rounding.
- */
-function exact({ inputs, weights }: OpCase): Float32Array {
-  const { shape, values: x } = inputs['x']!
-  const [, , rows, k] = shape as [number, number, number, number]
-  const kernel = weights!['kernel']!
-  const [scales, bias] = [weights![scalesOf('kernel')]!.values, weights!['bias']?.values]
-  const n = kernel.columns
-  const out = new Float32Array(rows * n)
-  for (let i = 0; i < rows; i++) {
-    const row = [...x.subarray(i * k, (i + 1) * k)]
-    const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    const inverse = largest > Math.fround(1e-36) ? Math.fround(127 / largest) : 0
-    const whole = row.map((value) => nearestEven(Math.fround(value * inverse)) || 0)
-    for (let j = 0; j < n; j++) {
-      const sum = whole.reduce((total, value, l) => total + value * kernel.values[l * n + j]!, 0)
-      const factor = Math.fround(Math.fround(largest / 127) * scales[j]!)
-      out[i * n + j] = Math.fround(Math.fround(Math.fround(sum) * factor) + (bias?.[j] ?? 0))
-    }
-  }
-  return out
-}
-
-function nearestEven(value: number): number {
-  const near = Math.round(value)
-  return Math.abs(value % 1) === 0.5 && near % 2 !== 0 ? near - 1 : near
-}
 
 const cases = [
   ...Array.from({ length: 18 }, (_, k) => problem({ rows: 3, k: k + 1, n: 9 })),

@@ -4,8 +4,8 @@
  */
 import { afterAll, describe, expect, test } from 'vitest'
 import { sourceOf } from '../src/backend/webgpu/sources.ts'
-import { deviceDescriptor } from '../src/platform/gpu.ts'
-import { OPS } from '../src/program/describe.ts'
+import { deviceDescriptor, wgslOf } from '../src/platform/gpu.ts'
+import { type KernelOp, OPS } from '../src/program/describe.ts'
 import { addTrainingShaders } from '../src/train/gpu.ts'
 import { TRAINING_OPS } from '../src/train/operations.ts'
 
@@ -14,6 +14,7 @@ addTrainingShaders()
 const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
 const entry = navigator?.gpu ?? (await import('webgpu')).create(['backend=null'])
 const adapter = await entry.requestAdapter()
+const packedDots = wgslOf(entry)
 const subgroups = adapter?.features.has('subgroups') ?? false
 const device = adapter && (await adapter.requestDevice(deviceDescriptor(adapter)))
 /**
@@ -28,58 +29,63 @@ const NUMBERS: Record<string, readonly number[]> = {
 // Keeps the entry point referenced: objects of Dawn must not be used after it is collected.
 afterAll(() => void entry)
 
-test('a compiler is available, and in Node it supports subgroups', () => {
+test('a compiler is available, and in Node it supports subgroups and packed dot products', () => {
   expect(device).toBeTruthy()
-  if (!navigator?.gpu) expect(subgroups).toBe(true)
+  if (!navigator?.gpu) expect([subgroups, packedDots.length]).toEqual([true, 1])
 })
 
 describe.skipIf(!device)('without an error or a warning', () => {
-  const variants = (['f32', 'f16'] as const).flatMap((dtype) =>
-    (subgroups ? [false, true] : [false]).map((withSubgroups) => ({ dtype, withSubgroups })),
-  )
-  test.each(variants)(
-    'matrices in $dtype, with subgroups: $withSubgroups',
-    async ({ dtype, withSubgroups }) => {
-      const faults: string[] = []
-      for (const op of [...OPS, ...TRAINING_OPS]) {
-        const code = sourceOf(op, withSubgroups, dtype)
-        device!.pushErrorScope('validation')
-        const module = device!.createShaderModule({ label: op, code })
-        for (const { type, lineNum, linePos, message } of (await module.getCompilationInfo())
-          .messages)
-          faults.push(`${op}:${lineNum}:${linePos} ${type}: ${message}`)
-        const error = await device!.popErrorScope()
-        if (error) {
-          faults.push(`${op}: ${error.message}`)
-          continue
-        }
-        const found = (pattern: RegExp) => [...code.matchAll(pattern)].map(([, name]) => name!)
-        const entries = found(/@compute @workgroup_size\(\w+\)\s+fn (\w+)/g)
-        if (!entries.length) faults.push(`${op}: no entry point`)
-        // Both values of every switch: code that a constant removes is not checked.
-        const switches = found(/^override (\w+): bool/gm)
-        const numbers = found(/^override (\w+): u32 = \d+u?;/gm)
-        faults.push(
-          ...numbers
-            .filter((name) => !NUMBERS[name])
-            .map((name) => `${op}: which values of ${name}?`),
-        )
-        for (const entryPoint of entries) {
-          for (const constants of combinations(switches, numbers)) {
-            await device!
-              .createComputePipelineAsync({
-                layout: 'auto',
-                compute: { module, entryPoint, constants },
-              })
-              .catch((cause: Error) =>
-                faults.push(`${op}/${entryPoint} ${JSON.stringify(constants)}: ${cause.message}`),
-              )
-          }
+  const ops: readonly KernelOp[] = [...OPS, 'quantize', ...TRAINING_OPS]
+  const variants = [
+    ...(['f32', 'f16'] as const).flatMap((dtype) =>
+      [[], ...(subgroups ? [['subgroups']] : [])].map((features) => ({ dtype, features, ops })),
+    ),
+    ...[[], ...(packedDots.length ? [packedDots] : [])].map((features) => ({
+      dtype: 'int8' as const,
+      features,
+      ops: ['linear'] as const,
+    })),
+  ]
+  test.each(variants)('matrices in $dtype, with $features', async ({ dtype, features, ops }) => {
+    const faults: string[] = []
+    for (const op of ops) {
+      const code = sourceOf(op, features, dtype)
+      device!.pushErrorScope('validation')
+      const module = device!.createShaderModule({ label: op, code })
+      for (const { type, lineNum, linePos, message } of (await module.getCompilationInfo())
+        .messages)
+        faults.push(`${op}:${lineNum}:${linePos} ${type}: ${message}`)
+      const error = await device!.popErrorScope()
+      if (error) {
+        faults.push(`${op}: ${error.message}`)
+        continue
+      }
+      const found = (pattern: RegExp) => [...code.matchAll(pattern)].map(([, name]) => name!)
+      const entries = found(/@compute @workgroup_size\(\w+\)\s+fn (\w+)/g)
+      if (!entries.length) faults.push(`${op}: no entry point`)
+      // Both values of every switch: code that a constant removes is not checked.
+      const switches = found(/^override (\w+): bool/gm)
+      const numbers = found(/^override (\w+): u32 = \d+u?;/gm)
+      faults.push(
+        ...numbers
+          .filter((name) => !NUMBERS[name])
+          .map((name) => `${op}: which values of ${name}?`),
+      )
+      for (const entryPoint of entries) {
+        for (const constants of combinations(switches, numbers)) {
+          await device!
+            .createComputePipelineAsync({
+              layout: 'auto',
+              compute: { module, entryPoint, constants },
+            })
+            .catch((cause: Error) =>
+              faults.push(`${op}/${entryPoint} ${JSON.stringify(constants)}: ${cause.message}`),
+            )
         }
       }
-      expect(faults).toEqual([])
-    },
-  )
+    }
+    expect(faults).toEqual([])
+  })
 })
 
 /** Returns all combinations of switches and numbers. */

@@ -3,9 +3,11 @@
  * prevents use of the device.
  */
 import { describe, expect, test } from 'vitest'
+import type { MatrixDType } from '../src/backend/backend.ts'
 import { GPU_BOUND, selfTest } from '../src/backend/selfTest.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { encode } from '../src/backend/webgpu/encode.ts'
+import { lower } from '../src/backend/webgpu/int8.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import { checkpointBytes, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { TRecViT } from '../src/index.ts'
@@ -17,22 +19,25 @@ import { withMembers } from './faults.ts'
 import { full, gpu, openDevice } from './gpu.ts'
 
 /** Returns the variants of a program on a device with this many bytes of workgroup memory. */
-function variantsOf({ steps }: Program, room: number): string[] {
-  return steps.map((step) => {
-    const { op, entry, constants } = encode(step, 'f32', room)
-    return JSON.stringify([op, entry, constants])
+function variantsOf(program: Program, room: number): string[] {
+  return lower(program).program.steps.map((step) => {
+    const { op, dtype, entry, constants } = encode(step, 'f32', room)
+    return JSON.stringify([op, dtype, entry, constants])
   })
 }
 
 /** Returns the variants that the self-test runs for a model. */
-function testedOf(config: Config, room: number): string[] {
-  const [many, few] = smallPrograms(config, 'f32')
+function testedOf(config: Config, dtype: MatrixDType, room: number): string[] {
+  const [many, few] = smallPrograms(config, dtype)
   return [...variantsOf(many, room), ...variantsOf(many, 0), ...variantsOf(few, room)]
 }
 
 /** Returns programs of all kinds, from one row of a head to many tiles of each product. */
-function programsOf(config: Config): Program[] {
-  const usual: ProgramOptions = { b: 1, t: 1, pixels: 'u8', recent: 'window', encoded: false }
+function programsOf(config: Config, dtype: MatrixDType): Program[] {
+  const usual: ProgramOptions = {
+    ...{ b: 1, t: 1, pixels: 'u8', recent: 'window', encoded: false },
+    dtype,
+  }
   const others: Partial<ProgramOptions>[] = [
     { pixels: 'f32', encoded: true },
     { recent: 'halfLife' },
@@ -74,11 +79,13 @@ describe('the self-test runs every variant that a model chooses', () => {
   ]
 
   test.each(configs)('$title', ({ config }) => {
-    const programs = programsOf(config)
-    for (const room of [32768, 16384]) {
-      const chosen = new Set(programs.flatMap((program) => variantsOf(program, room)))
-      const tested = new Set(testedOf(config, room))
-      expect([...chosen].filter((variant) => !tested.has(variant))).toEqual([])
+    for (const dtype of ['f32', 'int8'] as const) {
+      const programs = programsOf(config, dtype)
+      for (const room of [32768, 16384]) {
+        const chosen = new Set(programs.flatMap((program) => variantsOf(program, room)))
+        const tested = new Set(testedOf(config, dtype, room))
+        expect([...chosen].filter((variant) => !tested.has(variant))).toEqual([])
+      }
     }
   })
 
@@ -168,8 +175,9 @@ describe.skipIf(!gpu)('a fault in one variant on a GPU', { tags: ['gpu', 'slow']
     ['the tile of 128', { INVOCATIONS: 128 }],
     ['products whose k is no multiple of a stage', { INVOCATIONS: 128, WHOLE: 0 }],
     ['products of rows at any address', { INVOCATIONS: 64, ALIGNED: 0 }],
-  ])('%s', async (_, constants) => {
-    const wrong = await selfTest(smallPrograms(config, 'f32'), GPU_BOUND, (weights) =>
+    ['the tile of 64 with int8 matrices', { INVOCATIONS: 64 }, 'int8'],
+  ] as [string, Record<string, number>, 'int8'?][])('%s', async (_, constants, dtype) => {
+    const wrong = await selfTest(smallPrograms(config, dtype ?? 'f32'), GPU_BOUND, (weights) =>
       WebGpuBackend.create(faulty(device, constants, shortSum), weights),
     )
     expect(wrong).toMatch(/^it computes "\S+" with an error of/)

@@ -26,13 +26,7 @@ function weightsOf(d: number): Record<string, WeightInput> {
 }
 
 /** Records every operation on `some`, which are tokens of x. */
-function record(
-  ops: Recorder,
-  path: string,
-  some: Tensor,
-  x: Tensor,
-  cpu: boolean,
-): Record<string, Tensor> {
+function record(ops: Recorder, path: string, some: Tensor, x: Tensor): Record<string, Tensor> {
   const linear = { bias: 'bias', add: some } as const
   const past = ops.conv1d(`${path}/past`, some, 'taps', 'bias')
   const gates = ops.blockLinear(`${path}/gates`, some, 'blocks', 'biases')
@@ -49,7 +43,7 @@ function record(
     query: ops.attention(`${path}/query`, some, x, x, 2),
     keys: ops.attention(`${path}/keys`, past, some, some, 2),
     pool: ops.pool(`${path}/pool`, some),
-    ...(cpu && { int8: ops.linear(`${path}/int8`, some, 'int8', { add: some }) }),
+    int8: ops.linear(`${path}/int8`, some, 'int8', { add: some }),
   }
 }
 
@@ -61,15 +55,12 @@ describe.each([...backends, threadPool])('tokens of every frame on $name', (back
     { from: 9, count: 1, d: 8 },
     { from: 0, count: 10, d: 8 },
   ])('$count from $from on, $d columns', optionsOf(backend), async ({ from, count, d }) => {
-    const cpu = backend.name.startsWith('wasm')
-    const weights = Object.entries(weightsOf(d))
-      .map(([name, weight]) => ({ name, ...weight }))
-      .filter(({ name }) => cpu || !name.startsWith('int8'))
+    const weights = Object.entries(weightsOf(d)).map(([name, weight]) => ({ name, ...weight }))
     const ops = new Recorder(b, t, new Map(weights.map((weight) => [weight.name, weight])))
     const x = ops.input('x', [b, t, n, d])
     const dense = ops.input('dense', [b, t, count, d])
-    const views = record(ops, 'view', ops.tokens(x, from, count), x, cpu)
-    const copies = record(ops, 'copy', dense, x, cpu)
+    const views = record(ops, 'view', ops.tokens(x, from, count), x)
+    const copies = record(ops, 'copy', dense, x)
     const named = (path: string, of: object) =>
       Object.fromEntries(Object.entries(of).map(([op, tensor]) => [`${path}/${op}`, tensor]))
     const program = ops.end({ ...named('view', views), ...named('copy', copies) })

@@ -1,8 +1,15 @@
 // Matrices in float16: `Four` is four columns of a row in memory, numbers() their values. Unpacking
 // needs no device feature, not even shader-f16.
 
+/** Four numbers of a row of x, or four sums. */
+alias Quad = vec4f;
 alias Four = vec2u;
 
 fn numbers(four: Four) -> vec4f {
   return vec4f(unpack2x16float(four.x), unpack2x16float(four.y));
+}
+
+/** The product in a row and four columns. Only int8 has scales. */
+fn scaled(_row: u32, _column: u32, sum: Quad) -> vec4f {
+  return sum;
 }

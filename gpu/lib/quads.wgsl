@@ -1,11 +1,8 @@
-// Loads and stores of a row, four columns at a time. This is a template: scripts/shaders.ts gives
-// its arguments.
+// Loads of a row, four columns at a time. This is a template: scripts/shaders.ts gives its
+// arguments.
 //
-//     $sizes     the uniform with d, frameRows, and the views of x and out
+//     $sizes     the uniform with d, frameRows, and the view of x
 //     $x         the buffer of x [rows, d]: array<vec4f>
-//     $out       the buffer of out [rows, d]: array<f32>
-//     $epilogue  the function (quad: u32, v: vec4f) -> vec4f, applied to four columns of the
-//                normalised row
 //
 // Calls lib/frames.wgsl.
 //
@@ -33,24 +30,4 @@ fn xAt(row: u32, quad: u32) -> vec4f {
 /** v, with zeros in the columns beyond the end of the row. */
 fn inside(quad: u32, v: vec4f) -> vec4f {
   return select(vec4f(), v, 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u($sizes.d));
-}
-
-/** Applies the epilogue to four columns and stores them, as far as they exist. */
-fn store(row: u32, quad: u32, v: vec4f) {
-  let column = 4u * quad;
-  if (column >= $sizes.d) {
-    return;
-  }
-  let value = $epilogue(quad, v);
-  let at = $sizes.outOffset + row * $sizes.outStride + column;
-  $out[at] = value.x;
-  if (ALIGNED || column + 1u < $sizes.d) {
-    $out[at + 1u] = value.y;
-  }
-  if (ALIGNED || column + 2u < $sizes.d) {
-    $out[at + 2u] = value.z;
-  }
-  if (ALIGNED || column + 3u < $sizes.d) {
-    $out[at + 3u] = value.w;
-  }
 }

@@ -6,16 +6,22 @@
 // loops, scripts/shaders.ts gives its arguments.
 //
 //     $sizes     the uniform with rows, k, n, frameRows and the view of x
-//     $x         the buffer of x: array<vec4f>
-//     $kernel    the buffer of the kernel: array<Four> (lib/kernel.wgsl)
-//     $epilogue  the function (block: u32, row: u32, column: u32, sum: vec4f), called with four
+//     $x         the buffer of x: array<Quad>
+//     $kernel    the buffer of the kernel: array<Four>
+//     $times     a number of x times four columns of the kernel
+//     $turns     number of turns of the inner loop, for QUADS quads
+//     $turn      the quad of turn i
+//     $part      the part of four numbers that turn i multiplies
+//     $epilogue  the function (block: u32, row: u32, column: u32, sum: Quad), called with four
 //                finished sums
 //
-// Calls lib/kernel.wgsl and lib/frames.wgsl.
+// Calls lib/kernel.wgsl, which has the types Four and Quad, and lib/frames.wgsl.
 //
-// Shapes: x [rows, blocks·k] with a stride; kernel [blocks, k, ⌈n/4⌉] of four numbers each
-// (lib/kernel.wgsl), zero where there is no column. Sums are float32. Each vec4 of sums is passed
-// to the epilogue once.
+// Shapes: x [rows, blocks·k] with a stride; kernel [blocks, k, ⌈n/4⌉] of four numbers each, zero
+// where there is no column. Each vec4 of sums is passed to the epilogue once.
+//
+// Number formats: with float32 and float16 kernels, numbers of x and sums are float32. With int8 a
+// number of x is four packed integers, k counts these, and sums are int32 (lib/kernel.int8.wgsl).
 //
 // Tiling: a frame has few rows. 197 rows are 5 tiles of 40, with 3 rows to spare. If each
 // invocation read all k, most of a large GPU would be idle. So k is split between slices of 16
@@ -64,7 +70,7 @@ override KERNEL_BEGIN: u32 = STAGE * X_STRIDE;
 override STAGED: u32 = KERNEL_BEGIN + SLICES * PART;
 
 /** A stage of x, [STAGE quads, 40 rows], then of the kernel. In the end, the sums of slices. */
-var<workgroup> staged: array<vec4f, STAGED>;
+var<workgroup> staged: array<Quad, STAGED>;
 
 fn tile(group: vec3u, local: u32) {
   let block = group.z;
@@ -85,8 +91,8 @@ fn tile(group: vec3u, local: u32) {
   let kernelBegin = KERNEL_BEGIN + slice * PART + acrossOf(local);
 
   $for 10 {
-    var a$i = vec4f();
-    var b$i = vec4f();
+    var a$i = Quad();
+    var b$i = Quad();
   $}
   // The first stage.
   {
@@ -98,7 +104,7 @@ fn tile(group: vec3u, local: u32) {
       let kernel$i = $kernel[kernelFrom + kernelRow(kernelK + $i * KERNEL_STEP) * columns];
     $}
     $for 5 {
-      staged[xTo + $i * STEP] = select(vec4f(), x$i, inside);
+      staged[xTo + $i * STEP] = select(Quad(), x$i, inside);
     $}
     $for 4 {
       staged[KERNEL_BEGIN + local + $i * INVOCATIONS] = numbers(kernel$i);
@@ -116,23 +122,23 @@ fn tile(group: vec3u, local: u32) {
       let kernel$i = $kernel[kernelFrom + kernelRow(next + kernelK + $i * KERNEL_STEP) * columns];
     $}
     workgroupBarrier();
-    for (var i = 0u; i < QUADS; i++) {
-      let w = kernelBegin + i * 32u;
-      let x = xBegin + i * X_STRIDE;
+    for (var i = 0u; i < $turns; i++) {
+      let w = kernelBegin + $turn * 32u;
+      let x = xBegin + $turn * X_STRIDE;
       $for 4 {
-        let wa$i = staged[w + $i * 8u];
-        let wb$i = staged[w + $i * 8u + 4u];
+        let wa$i = $part(staged[w + $i * 8u]);
+        let wb$i = $part(staged[w + $i * 8u + 4u]);
       $}
-      var v: vec4f;
+      var v: Quad;
       $for 10 {
-        v = staged[x + $i * 4u];
-        a$i = a$i + v.x * wa0 + v.y * wa1 + v.z * wa2 + v.w * wa3;
-        b$i = b$i + v.x * wb0 + v.y * wb1 + v.z * wb2 + v.w * wb3;
+        v = $part(staged[x + $i * 4u]);
+        a$i = a$i + $times(v.x, wa0) + $times(v.y, wa1) + $times(v.z, wa2) + $times(v.w, wa3);
+        b$i = b$i + $times(v.x, wb0) + $times(v.y, wb1) + $times(v.z, wb2) + $times(v.w, wb3);
       $}
     }
     workgroupBarrier();
     $for 5 {
-      staged[xTo + $i * STEP] = select(vec4f(), x$i, inside);
+      staged[xTo + $i * STEP] = select(Quad(), x$i, inside);
     $}
     $for 4 {
       staged[KERNEL_BEGIN + local + $i * INVOCATIONS] = numbers(kernel$i);
@@ -144,7 +150,7 @@ fn tile(group: vec3u, local: u32) {
 
   meet(block, row, column, 0u, 8u, local, a0, b0, a1, b1, a2, b2, a3, b3);
   meet(block, row, column, 4u, 8u, local, a4, b4, a5, b5, a6, b6, a7, b7);
-  meet(block, row, column, 8u, 4u, local, a8, b8, a9, b9, vec4f(), vec4f(), vec4f(), vec4f());
+  meet(block, row, column, 8u, 4u, local, a8, b8, a9, b9, Quad(), Quad(), Quad(), Quad());
 }
 
 /** Where a row of x begins in a block of columns. Rows beyond the last one repeat it. */
@@ -164,7 +170,7 @@ fn xFrom(block: u32, row: u32, quad: u32) -> u32 {
 }
 
 /** A quad of x, k elements after `begin`. */
-fn xNext(begin: u32, k: u32, quad: u32) -> vec4f {
+fn xNext(begin: u32, k: u32, quad: u32) -> Quad {
   if (ALIGNED) {
     return $x[begin + (k >> 2u)];
   }
@@ -172,17 +178,17 @@ fn xNext(begin: u32, k: u32, quad: u32) -> vec4f {
 }
 
 /** Four elements of x; zeros beyond the last k of the block. */
-fn xAt(at: u32, k: u32) -> vec4f {
+fn xAt(at: u32, k: u32) -> Quad {
   if (ALIGNED) {
     return $x[at >> 2u];
   }
-  let v = vec4f(
+  let v = Quad(
     $x[at >> 2u][at & 3u],
     $x[(at + 1u) >> 2u][(at + 1u) & 3u],
     $x[(at + 2u) >> 2u][(at + 2u) & 3u],
     $x[(at + 3u) >> 2u][(at + 3u) & 3u],
   );
-  return select(vec4f(), v, k + vec4u(0u, 1u, 2u, 3u) < vec4u($sizes.k));
+  return select(Quad(), v, k + vec4u(0u, 1u, 2u, 3u) < vec4u($sizes.k));
 }
 
 /** The first row that an invocation computes: 0 to 3. */
@@ -211,7 +217,7 @@ fn kernelRow(k: u32) -> u32 {
  */
 fn meet(
   block: u32, row: u32, column: u32, first: u32, parts: u32, local: u32,
-  a0: vec4f, b0: vec4f, a1: vec4f, b1: vec4f, a2: vec4f, b2: vec4f, a3: vec4f, b3: vec4f,
+  a0: Quad, b0: Quad, a1: Quad, b1: Quad, a2: Quad, b2: Quad, a3: Quad, b3: Quad,
 ) {
   workgroupBarrier();
   $for 4 {
@@ -221,7 +227,7 @@ fn meet(
   workgroupBarrier();
   let within = local % SLICE;
   for (var part = local / SLICE; part < parts; part += SLICES) {
-    var sum = vec4f();
+    var sum = Quad();
     for (var slice = 0u; slice < SLICES; slice++) {
       sum += staged[part * INVOCATIONS + slice * SLICE + within];
     }

@@ -29,7 +29,10 @@ export interface GpuCapabilities {
   readonly architecture: string
   /** As in GPUAdapterInfo; may be empty. */
   readonly description: string
-  /** Optional features in use: `subgroups`, `timestamp-query`. */
+  /**
+   * Optional features in use: `subgroups`, `timestamp-query`, and of WGSL
+   * `packed_4x8_integer_dot_product`, which int8 kernels use.
+   */
   readonly features: readonly string[]
   /** Limits of the device, in bytes. */
   readonly limits: {
@@ -109,7 +112,7 @@ export interface Backend {
   /**
    * Writes the elements from `first` on of a row-major array [blocks, rows, width] to columns
    * at..at+width−1 of a weight.
-   * @param values Int8Array for a weight of kind int8
+   * @param values Int8Array for a weight of kind int8, then all of the array
    */
   write(
     weight: Weight,

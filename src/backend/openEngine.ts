@@ -58,21 +58,19 @@ export async function openGpuEngine(
   hardwareOnly: boolean,
   signal: AbortSignal,
 ): Promise<Engine> {
-  if (dtype === 'int8')
-    throw new TrecvitError("WebGPU does not support dtype 'int8'; use 'f32' or 'f16'")
   const opened = await openGpu(gpu)
   if ('reason' in opened) throw new TrecvitError(`There is no WebGPU device: ${opened.reason}`)
-  const { device, isSoftware, toggles } = opened
+  const { device, isSoftware } = opened
   let backend: Backend | undefined
   try {
     if (hardwareOnly && isSoftware)
       throw new TrecvitError('it is a software renderer; the WebAssembly backend is faster')
     const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
     const wrong = await selfTest(smallPrograms, GPU_BOUND, (weights) =>
-      WebGpuBackend.create(device, weights, dtype),
+      WebGpuBackend.create(device, weights, dtype, opened),
     )
     if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
-    backend = await WebGpuBackend.create(device, weights, dtype, toggles)
+    backend = await WebGpuBackend.create(device, weights, dtype, opened)
     await fill(backend, signal)
     return new Engine(backend, opened)
   } catch (error) {

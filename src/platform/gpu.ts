@@ -17,11 +17,21 @@ export type OpenedGpu =
        */
       readonly kept: readonly [GPU, GPUAdapter]
       readonly toggles: readonly string[] | null
+      /** Language features of WGSL that kernels use. */
+      readonly wgsl: readonly string[]
     }
   | { readonly reason: string }
 
 /** Optional features that kernels and profiles use. */
 export const OPTIONAL: readonly GPUFeatureName[] = ['subgroups', 'timestamp-query']
+
+/** The language feature of WGSL that int8 kernels use. */
+const DOTS = 'packed_4x8_integer_dot_product'
+
+/** Returns the language features of WGSL that kernels use. */
+export function wgslOf({ wgslLanguageFeatures }: GPU): string[] {
+  return wgslLanguageFeatures?.has(DOTS) ? [DOTS] : []
+}
 
 /**
  * Toggles of Dawn. Kernels write workgroup memory before they read it, so Dawn need not clear it.
@@ -46,7 +56,13 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
     if (adapter.info.device === 'null-backend')
       return { reason: 'WebGPU has no adapter that computes' }
     const device = await adapter.requestDevice(deviceDescriptor(adapter))
-    return { device, isSoftware: adapter.info.isFallbackAdapter, kept: [entry, adapter], toggles }
+    return {
+      device,
+      isSoftware: adapter.info.isFallbackAdapter,
+      kept: [entry, adapter],
+      toggles,
+      wgsl: wgslOf(entry),
+    }
   } catch (error) {
     return { reason: `WebGPU refuses: ${error instanceof Error ? error.message : String(error)}` }
   }

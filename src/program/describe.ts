@@ -1,6 +1,7 @@
 import * as operations from './ops/index.ts'
 import type { Operation, Parts, StepWith } from './ops/operation.ts'
-import type { Op, Step } from './program.ts'
+import { quantize } from './ops/quantize.ts'
+import type { Op } from './program.ts'
 import type { State, Tensor, Weight } from './tensor.ts'
 
 /** The description of any operation. */
@@ -17,16 +18,19 @@ interface AnyParts extends Parts {
   readonly params: Readonly<Record<string, unknown>>
 }
 
-const descriptions = { ...operations } as unknown as Record<Op, Description>
+const descriptions = { ...operations, quantize } as unknown as Record<KernelOp, Description>
 
 /** Names of the operations of inference, sorted. */
-export const OPS: readonly Op[] = (Object.keys(descriptions) as Op[]).sort()
+export const OPS: readonly Op[] = (Object.keys(operations) as Op[]).sort()
 
-/** Names by code in the WebAssembly table. `quantize` is not part of any program. */
-const codes: (Op | 'quantize')[] = [...OPS, 'quantize']
+/** An operation, or what backends add before products with int8 kernels: no program names it. */
+export type KernelOp = Op | 'quantize'
+
+/** Names by code in the WebAssembly table. */
+const codes: KernelOp[] = [...OPS, 'quantize']
 
 /** Returns the code of an operation in the WebAssembly table. */
-export function codeOf(op: Op | 'quantize'): number {
+export function codeOf(op: KernelOp): number {
   return codes.indexOf(op)
 }
 
@@ -43,7 +47,7 @@ export function addOperations(added: object): readonly Op[] {
 }
 
 /** Returns the description of the operation of a step. */
-export function descriptionOf({ op }: Pick<Step, 'op'>): Description {
+export function descriptionOf({ op }: { readonly op: KernelOp }): Description {
   return descriptions[op]
 }
 

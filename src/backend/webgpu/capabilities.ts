@@ -7,15 +7,18 @@ type Info = GPUAdapterInfo & { readonly subgroupMatrixConfigs?: GpuCapabilities[
 /**
  * Describes a device. The record decides the variants of kernels: the parts of a shader
  * (sources.ts), its constants and its entry point (program/ops/products.ts).
+ * @param wgsl language features, which belong to the entry point
  */
-export function capabilitiesOf(device: GPUDevice): GpuCapabilities {
+export function capabilitiesOf(device: GPUDevice, wgsl: readonly string[]): GpuCapabilities {
   const info: Info = device.adapterInfo
+  const relevant = relevantOf(device)
   const { vendor, architecture, description, subgroupMinSize: least, subgroupMaxSize: most } = info
   return {
     vendor,
     architecture,
     description,
-    ...relevantOf(device),
+    ...relevant,
+    features: [...relevant.features, ...wgsl],
     subgroupSizes: least && most ? [least, most] : null,
     matrixShapes: info.subgroupMatrixConfigs ?? [],
   }

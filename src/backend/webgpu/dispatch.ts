@@ -1,7 +1,7 @@
-import type { Program, Step } from '../../program/program.ts'
+import type { Step } from '../../program/program.ts'
 import type { Activations } from './activations.ts'
 import type { Call } from './encode.ts'
-import { Pipelines } from './pipelines.ts'
+import type { Lowered } from './int8.ts'
 import type { Resources } from './resources.ts'
 import type { WebGpuState } from './state.ts'
 import { COPY_DST, UNIFORM } from './usage.ts'
@@ -12,8 +12,9 @@ import { COPY_DST, UNIFORM } from './usage.ts'
  */
 const PARAMS = 256
 
-/** A step with its pipeline, bindings and workgroups, ready to be encoded. */
+/** A call with its pipeline and bindings, ready to be encoded. */
 export interface Dispatch {
+  /** The step of the program that it belongs to. */
   readonly step: Step
   readonly pipeline: GPUComputePipeline
   readonly group: GPUBindGroup
@@ -24,8 +25,8 @@ export interface Dispatch {
 
 /** Returns the dispatches of a program, and the buffer with their parameters. */
 export function bind(
-  { device, weights, none }: Resources,
-  { steps, states }: Program,
+  { device, weights, none, pipelines: kept }: Resources,
+  { program: { states }, origins }: Lowered,
   calls: readonly Call[],
   pipelines: readonly GPUComputePipeline[],
   activations: Activations,
@@ -44,14 +45,14 @@ export function bind(
     return 'buffer' in bound ? activations.bufferOf(bound) : weights.get(bound.name)!
   }
   const dispatches = calls.map((call, index): Dispatch => {
-    const step = steps[index]!
+    const step = origins[index]!
     const resources = [
       { buffer: params, offset: PARAMS * index, size: PARAMS },
       ...call.bindings.map((bound) => ({ buffer: bufferOf(bound) })),
     ]
     const group = device.createBindGroup({
       label: step.name,
-      layout: Pipelines.of(device).layout(call),
+      layout: kept.layout(call),
       entries: resources.map((resource, binding) => ({ binding, resource })),
     })
     return {

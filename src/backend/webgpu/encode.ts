@@ -1,8 +1,7 @@
-import { type AnyStep, descriptionOf } from '../../program/describe.ts'
+import { type AnyStep, descriptionOf, type KernelOp } from '../../program/describe.ts'
 import { quads, spread } from '../../program/ops/launch.ts'
 import {
   frameStrideOf,
-  type Op,
   type State,
   type Step,
   type Tensor,
@@ -13,8 +12,8 @@ import type { MatrixDType } from '../backend.ts'
 /** One step as a compute dispatch. */
 export interface Call {
   /** The file of the kernel, gpu/<op>.wgsl. */
-  readonly op: Op
-  /** Number format of the matrices; f32 if the step has none. */
+  readonly op: KernelOp
+  /** Number format of its matrix; f32 if the step has none. */
   readonly dtype: MatrixDType
   /** Entry point of the kernel. */
   readonly entry: 'main' | 'few'
@@ -40,7 +39,8 @@ export interface Call {
 
 /**
  * Returns the dispatch of a step.
- * @param dtype number format of the matrices
+ * @param step a step of a lowered program
+ * @param dtype number format of the matrices that are not int8
  * @param room bytes of workgroup memory of the device
  */
 export function encode(step: Step, dtype: MatrixDType, room: number): Call {
@@ -65,10 +65,15 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
       ...results,
       ...tensors,
       ...Object.keys(described.weights ?? {}).map((role) => weights[role]),
+      ...(weights['scales'] ? [weights['scales']] : []),
     ],
     written: [...results, ...writes.map((role) => weights[role])],
     state: Object.values(states)[0],
-    dtype: Object.values(weights).some(({ kind }) => kind === 'matrix') ? dtype : 'f32',
+    dtype: weights['scales']
+      ? 'int8'
+      : dtype === 'f16' && Object.values(weights).some(({ kind }) => kind === 'matrix')
+        ? 'f16'
+        : 'f32',
     constants: Object.fromEntries(constants.map(([name, value]) => [name, Number(value)])),
   }
 }
@@ -78,7 +83,9 @@ export function elementBytes({ kind }: Weight, dtype: MatrixDType): 2 | 4 {
   return kind === 'matrix' && dtype === 'f16' ? 2 : 4
 }
 
-/** Bytes of a weight on the GPU, row-major. */
+/** Bytes of a weight on the GPU, row-major. Each number of an int8 matrix has four of its rows. */
 export function weightBytes(weight: Weight, dtype: MatrixDType): number {
-  return elementBytes(weight, dtype) * weight.blocks * weight.rows * quads(weight.columns)
+  const { kind, blocks, columns } = weight
+  const rows = kind === 'int8' ? Math.ceil(weight.rows / 4) : weight.rows
+  return elementBytes(weight, dtype) * blocks * rows * quads(columns)
 }

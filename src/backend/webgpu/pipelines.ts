@@ -1,4 +1,3 @@
-import type { Op } from '../../program/program.ts'
 import type { GpuCapabilities } from '../backend.ts'
 import { capabilitiesOf } from './capabilities.ts'
 import type { Call } from './encode.ts'
@@ -23,19 +22,22 @@ export class Pipelines {
   readonly streamLayout: GPUBindGroupLayout
   readonly #device: GPUDevice
   readonly #modules = new Map<string, GPUShaderModule>()
-  readonly #layouts = new Map<Op, Layout>()
+  readonly #layouts = new Map<string, Layout>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
 
-  private constructor(device: GPUDevice) {
+  private constructor(device: GPUDevice, wgsl: readonly string[]) {
     this.#device = device
-    this.capabilities = capabilitiesOf(device)
+    this.capabilities = capabilitiesOf(device, wgsl)
     this.streamLayout = layoutOf(device, ['uniform', 'storage'])
   }
 
-  /** Returns the pipelines of a device. */
-  static of(device: GPUDevice): Pipelines {
+  /**
+   * Returns the pipelines of a device.
+   * @param wgsl language features of its entry point that kernels may use; the first call decides
+   */
+  static of(device: GPUDevice, wgsl: readonly string[] = []): Pipelines {
     let found = pipelines.get(device)
-    if (!found) pipelines.set(device, (found = new Pipelines(device)))
+    if (!found) pipelines.set(device, (found = new Pipelines(device, wgsl)))
     return found
   }
 
@@ -60,7 +62,7 @@ export class Pipelines {
           source,
           (module = this.#device.createShaderModule({
             label: op,
-            code: sourceOf(op, this.capabilities.features.includes('subgroups'), dtype),
+            code: sourceOf(op, this.capabilities.features, dtype),
           })),
         )
       found = this.#device.createComputePipelineAsync({
@@ -74,7 +76,9 @@ export class Pipelines {
   }
 
   #layout({ op, bindings, written, state }: Call): Layout {
-    let found = this.#layouts.get(op)
+    // Kernels of an operation differ in their bindings only if they are int8.
+    const key = op + bindings.length
+    let found = this.#layouts.get(key)
     if (!found) {
       const step = layoutOf(this.#device, [
         'uniform',
@@ -83,7 +87,7 @@ export class Pipelines {
       const pipeline = this.#device.createPipelineLayout({
         bindGroupLayouts: state ? [step, this.streamLayout] : [step],
       })
-      this.#layouts.set(op, (found = { step, pipeline }))
+      this.#layouts.set(key, (found = { step, pipeline }))
     }
     return found
   }

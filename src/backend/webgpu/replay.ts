@@ -5,7 +5,6 @@ import { Activations } from './activations.ts'
 import { bind, type Dispatch, encodeTo } from './dispatch.ts'
 import { encode } from './encode.ts'
 import { Pace } from './pace.ts'
-import { Pipelines } from './pipelines.ts'
 import type { Resources } from './resources.ts'
 import type { WebGpuState } from './state.ts'
 import type { Run } from './submits.ts'
@@ -46,13 +45,15 @@ export class WebGpuReplay implements Replay {
     program: Program,
     room?: number,
   ): Promise<WebGpuReplay> {
-    const { device, dtype } = resources
-    const found = Pipelines.of(device)
-    room ??= found.capabilities.limits.maxComputeWorkgroupStorageSize
-    const calls = program.steps.map((step) => encode(step, dtype, room))
-    const pipelines = await Promise.all(calls.map((call) => found.pipeline(call)))
-    const activations = await Activations.create(device, program)
-    const { dispatches, params } = bind(resources, program, calls, pipelines, activations)
+    const { device, dtype, int8, pipelines: kept } = resources
+    const { limits } = kept.capabilities
+    const lowered = int8?.lower(program) ?? { program, origins: program.steps }
+    const calls = lowered.program.steps.map((step) =>
+      encode(step, dtype, room ?? limits.maxComputeWorkgroupStorageSize),
+    )
+    const pipelines = await Promise.all(calls.map((call) => kept.pipeline(call)))
+    const activations = await Activations.create(device, lowered.program)
+    const { dispatches, params } = bind(resources, lowered, calls, pipelines, activations)
     return new WebGpuReplay(resources, program, activations, dispatches, params)
   }
 
@@ -111,11 +112,13 @@ export class WebGpuReplay implements Replay {
   async #watched(stream: WebGpuState, watch: Watch, run: Run): Promise<void> {
     const timer = new Timer(this.#resources.device)
     try {
-      for (const dispatch of this.#dispatches) {
+      for (const step of this.#program.steps) {
         const times = await run(timer.spans, (encoder) =>
-          timer.pass(encoder, (pass) => encodeTo(pass, dispatch, stream)),
+          timer.pass(encoder, (pass) => {
+            for (const dispatch of this.#dispatches)
+              if (dispatch.step === step) encodeTo(pass, dispatch, stream)
+          }),
         )
-        const { step } = dispatch
         await watch(step, timer.milliseconds(times), async (output) => {
           const [values] = await run([this.#activations.spanOf(output)], () => {})
           return rowsFrom(output, values!)

@@ -1,10 +1,14 @@
 import type { MatrixDType } from '../backend.ts'
+import type { Pipelines } from './pipelines.ts'
 import type { Submits } from './submits.ts'
 
 /** A device with the weights of a model on it, shared by replays and states. */
 export interface Resources {
   readonly device: GPUDevice
+  readonly pipelines: Pipelines
   readonly submits: Submits
+  /** Set if there are int8 matrices. */
+  readonly int8: typeof import('./int8.ts') | undefined
   /** Number format of the matrices among the weights. */
   readonly dtype: MatrixDType
   /** Buffer of each weight by name. */

@@ -1,5 +1,5 @@
 import shaders from '../../../build/shaders.txt'
-import type { Op } from '../../program/program.ts'
+import type { KernelOp } from '../../program/describe.ts'
 import type { MatrixDType } from '../backend.ts'
 
 /** For each file of gpu/: the names of the parts in gpu/lib that it calls, and its WGSL. */
@@ -16,15 +16,22 @@ export function addShaders(text: string): void {
 /**
  * Returns the shader of an operation, with the parts that it calls. Declarations may have any
  * order; directives, which only `rows` has, come first.
- * @param subgroups whether the device has the feature `subgroups`, which `rows` uses for sums
- * @param dtype number format of the matrices
+ * @param features of the device and of WGSL: `rows` uses subgroups for sums, int8 products use
+ * packed dot products
+ * @param dtype number format of the matrix
  */
-export function sourceOf(op: Op, subgroups: boolean, dtype: MatrixDType): string {
+export function sourceOf(op: KernelOp, features: readonly string[], dtype: MatrixDType): string {
+  const packed = features.includes('packed_4x8_integer_dot_product')
   const variants: Record<string, string> = {
-    ...(subgroups && { rows: 'rows.subgroups' }),
+    ...(features.includes('subgroups') && { rows: 'rows.subgroups' }),
     ...(dtype === 'f16' && { kernel: 'kernel.half' }),
+    ...(dtype === 'int8' && {
+      kernel: `kernel.int8 dots${packed ? '.packed' : ''}`,
+      tile: packed ? 'tile.int8' : 'tile.bytes',
+      few: 'few.int8',
+    }),
   }
   const { calls, code } = sources.get(op)!
-  const parts = calls ? calls.split(' ') : []
-  return [...parts.map((part) => sources.get(variants[part] ?? part)!.code), code].join('\n')
+  const parts = calls ? calls.split(' ').flatMap((part) => (variants[part] ?? part).split(' ')) : []
+  return [...parts.map((part) => sources.get(part)!.code), code].join('\n')
 }

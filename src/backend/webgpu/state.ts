@@ -7,7 +7,6 @@ import {
 } from '../../program/program.ts'
 import type { StreamState } from '../backend.ts'
 import { allocate } from './allocate.ts'
-import { Pipelines } from './pipelines.ts'
 import type { Resources } from './resources.ts'
 import type { Submits } from './submits.ts'
 import { COPY_DST, UNIFORM } from './usage.ts'
@@ -24,7 +23,7 @@ export class WebGpuState implements StreamState {
   readonly #frame: GPUBuffer
 
   private constructor(
-    { device, submits }: Resources,
+    { device, submits, pipelines: { streamLayout: layout } }: Resources,
     bytes: readonly number[],
     buffers: readonly GPUBuffer[],
     averageFrames: number,
@@ -35,7 +34,6 @@ export class WebGpuState implements StreamState {
     this.#buffers = buffers
     this.#frame = device.createBuffer({ label: 'frame', size: 8, usage: UNIFORM | COPY_DST })
     device.queue.writeBuffer(this.#frame, 4, Float32Array.of(averageFrames))
-    const { streamLayout: layout } = Pipelines.of(device)
     this.groups = buffers.map((buffer) =>
       device.createBindGroup({
         layout,

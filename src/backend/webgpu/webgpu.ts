@@ -1,10 +1,10 @@
 import { adapterName } from '../../platform/gpu.ts'
 import { quads } from '../../program/ops/launch.ts'
 import type { Average, Program, State, Weight } from '../../program/program.ts'
-import type { Backend, Device, MatrixDType, Replay, StreamState } from '../backend.ts'
+import type { Backend, Device, GpuUse, MatrixDType, Replay, StreamState } from '../backend.ts'
 import { allocate } from './allocate.ts'
 import { elementBytes, weightBytes } from './encode.ts'
-import { Halves } from './halves.ts'
+import type { Halves } from './halves.ts'
 import { Pipelines } from './pipelines.ts'
 import { WebGpuReplay } from './replay.ts'
 import type { Resources } from './resources.ts'
@@ -22,36 +22,44 @@ export class WebGpuBackend implements Backend {
   readonly device: Device
   lossReason: string | null = null
   readonly #resources: Resources
-  readonly #halves: Halves
+  readonly #halves: Halves | undefined
   #written = 0
 
-  private constructor(resources: Resources, toggles: readonly string[] | null) {
-    const { device } = resources
+  private constructor(
+    resources: Resources,
+    toggles: readonly string[] | null,
+    halves: Halves | undefined,
+  ) {
+    const { device, pipelines } = resources
     this.device = {
       backend: 'webgpu',
       kernels: adapterName(device.adapterInfo),
       threads: 1,
       reason: null,
-      gpu: { ...Pipelines.of(device).capabilities, toggles },
+      gpu: { ...pipelines.capabilities, toggles },
     }
     void device.lost.then(({ message, reason }) => (this.lossReason ??= message || reason))
     this.#resources = resources
-    this.#halves = new Halves(device.queue)
+    this.#halves = halves
   }
 
   /**
    * Allocates a buffer for each weight; they are zero until written. The caller still owns the
    * device, and may share it.
    * @param dtype number format of the matrices among the weights
-   * @param toggles toggles that Dawn was started with, if known
+   * @param opened toggles that Dawn was started with, if known, and language features of WGSL
    * @throws TrecvitError if the weights do not fit
    */
   static async create(
     device: GPUDevice,
     weights: readonly Weight[],
     dtype: MatrixDType = 'f32',
-    toggles: readonly string[] | null = null,
+    { toggles = null, wgsl = [] }: Partial<GpuUse> & { readonly wgsl?: readonly string[] } = {},
   ): Promise<WebGpuBackend> {
+    // Formats that not every model has are imported on demand.
+    const int8 = weights.some(({ kind }) => kind === 'int8') ? await import('./int8.ts') : undefined
+    const halves =
+      dtype === 'f16' ? new (await import('./halves.ts')).Halves(device.queue) : undefined
     const wanted = weights.map((weight) => ({
       name: weight.name,
       bytes: weightBytes(weight, dtype),
@@ -64,20 +72,29 @@ export class WebGpuBackend implements Backend {
     )
     const resources: Resources = {
       device,
+      pipelines: Pipelines.of(device, wgsl),
       submits: new Submits(device),
       dtype,
+      int8,
       weights: new Map(weights.map(({ name }, index) => [name, buffers[index]!])),
       none: none!,
     }
-    return new WebGpuBackend(resources, toggles)
+    return new WebGpuBackend(resources, toggles, halves)
   }
 
   /**
    * Writes values without a copy, because weights stay row-major: in one call if the part is as
    * wide as the weight, else row by row.
    */
-  write(weight: Weight, values: Float32Array, first: number, width: number, at: number): void {
-    const { device, dtype, weights } = this.#resources
+  write(
+    weight: Weight,
+    given: Float32Array | Int8Array,
+    first: number,
+    width: number,
+    at: number,
+  ): void {
+    const { device, dtype, weights, int8 } = this.#resources
+    const values = given instanceof Int8Array ? int8!.packed(given, width) : given
     const buffer = weights.get(weight.name)!
     const half = elementBytes(weight, dtype) === 2
     const columns = quads(weight.columns)
@@ -86,7 +103,8 @@ export class WebGpuBackend implements Backend {
       const index = first + from
       const count = Math.min(line - (index % line), values.length - from)
       const to = Math.floor(index / line) * columns + at + (index % line)
-      if (half) this.#halves.write(buffer, to, values.subarray(from, from + count))
+      if (half)
+        this.#halves!.write(buffer, to, (values as Float32Array).subarray(from, from + count))
       else
         device.queue.writeBuffer(buffer, 4 * to, values as Float32Array<ArrayBuffer>, from, count)
       from += count

@@ -1,5 +1,5 @@
 import { frameStrideOf, type Tensor } from '../tensor.ts'
-import type { Fail, Groups, Sizes } from './operation.ts'
+import type { Fail, Groups, Operation, Sizes } from './operation.ts'
 
 /** Rows of the largest tile of any build (TILE in assembly/lib/target.ts). */
 export const TILE = 6
@@ -39,6 +39,18 @@ export function aligned(
     tensor ? [tensor.offset, tensor.stride, frameStrideOf(tensor)] : [],
   )
   return [...views, ...sizes].every((value) => value % 4 === 0)
+}
+
+/** Parts of an operation on rows. */
+export interface Rows {
+  readonly inputs: { readonly x: Tensor }
+}
+
+/** Launch of a kernel with one workgroup per row, which lib/quads.wgsl loads. */
+export const alignedRows: Operation<Rows, []>['gpu'] & object = {
+  fields: ['rows'],
+  groups: perRow,
+  constants: ({ inputs: { x }, sizes }) => ({ ALIGNED: aligned([x], [sizes.d!]) }),
 }
 
 /** Rounds columns up to a multiple of 4: GPU kernels load weights as vec4. */

@@ -1,10 +1,6 @@
 import type { Tensor, Weight } from '../tensor.ts'
-import { aligned, perRow } from './launch.ts'
-import type { Operation, StepWith } from './operation.ts'
-
-interface Rows {
-  readonly inputs: { readonly x: Tensor }
-}
+import { alignedRows, perRow, type Rows } from './launch.ts'
+import type { Operation } from './operation.ts'
 
 interface RmsNorm extends Rows {
   readonly weights: { readonly scale: Weight }
@@ -12,12 +8,6 @@ interface RmsNorm extends Rows {
 
 interface LayerNorm extends Rows {
   readonly weights: { readonly scale: Weight; readonly bias: Weight }
-}
-
-const alignedRows = {
-  fields: ['rows'],
-  groups: perRow,
-  constants: ({ inputs: { x }, sizes }: StepWith<Rows>) => ({ ALIGNED: aligned([x], [sizes.d!]) }),
 }
 
 /** out = x / √(mean(x²) + 1e-6) · (1 + scale), row by row. */

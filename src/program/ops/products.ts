@@ -96,9 +96,13 @@ export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: Lin
   gpu: {
     fields: ['biased', 'multiplied', 'added'],
     groups: (sizes) => tiles(sizes, isFew(sizes) ? 4 : 40),
-    constants({ inputs: { x, multiply, add }, sizes }, room) {
-      const ALIGNED = aligned([x, multiply, add], [sizes.k!, sizes.n!])
-      return { ALIGNED, ...(isFew(sizes) ? { WHOLE: sizes.k! % 4 === 0 } : tileOf(sizes, room)) }
+    constants({ inputs: { x, multiply, add }, weights, sizes }, room) {
+      const { k, n } = sizes as { k: number; n: number }
+      const tile = isFew(sizes) ? { WHOLE: k % 4 === 0 } : tileOf(sizes, room)
+      // Rows of packed integers are padded with zeros.
+      return weights.scales
+        ? { ...tile, ALIGNED: aligned([multiply, add], [n]), WHOLE: false }
+        : { ...tile, ALIGNED: aligned([x, multiply, add], [k, n]) }
     },
     entry: (sizes) => (isFew(sizes) ? 'few' : 'main'),
   },
