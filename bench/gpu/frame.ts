@@ -1,11 +1,14 @@
 /**
  * Measures what each kind of step costs within a frame: the GPU's time of the pass of a frame, and
  * how much shorter the pass is without these steps. Steps in a pass of their own would seem about 7
- * µs longer. Options: --size B --rounds 15
+ * µs longer. Options: --size B --rounds 15 --dtype f32,int8
  */
+import type { MatrixDType } from '../../src/backend/backend.ts'
 import { encode, weightBytes } from '../../src/backend/webgpu/encode.ts'
+import { lower } from '../../src/backend/webgpu/int8.ts'
 import { Pipelines } from '../../src/backend/webgpu/pipelines.ts'
-import { type Options, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
+import { type Options, oneOf, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
+import { dtypes } from '../../src/bench/lib/randomModel.ts'
 import type { Report, Table } from '../../src/bench/lib/report.ts'
 import { kindOf } from '../../src/bench/lib/steps.ts'
 import { configOf, type Size } from '../../src/model/config.ts'
@@ -19,6 +22,7 @@ import { Gpu } from './gpu.ts'
 const defaults = {
   size: 'B',
   rounds: 15,
+  dtype: 'f32,int8',
   toggles: 'disable_workgroup_init,disable_robustness,skip_validation',
 }
 
@@ -28,15 +32,17 @@ interface Dispatch {
 }
 
 export async function bench(options: Options): Promise<Report> {
-  const { size, rounds, toggles } = settingsOf(options, defaults)
+  const { size, rounds, dtype, toggles } = settingsOf(options, defaults)
   const gpu = await Gpu.open(toggles)
   const tables: Table[] = []
-  for (const name of sizesOf(size)) tables.push(await costs(gpu, name, rounds))
+  for (const name of sizesOf(size))
+    for (const format of dtype.split(','))
+      tables.push(await costs(gpu, name, oneOf('dtype', format, dtypes), rounds))
   return { bench: 'gpu frame', facts: gpu.facts, tables, verdict: null }
 }
 
-async function costs(gpu: Gpu, size: Size, rounds: number): Promise<Table> {
-  const dispatches = await frame(gpu, size)
+async function costs(gpu: Gpu, size: Size, dtype: MatrixDType, rounds: number): Promise<Table> {
+  const dispatches = await frame(gpu, size, dtype)
   const kinds = [...new Set(dispatches.map(({ step }) => kindOf(step)))]
   const steps = new Map(
     kinds.map((kind) => [kind, dispatches.filter(({ step }) => kindOf(step) === kind)]),
@@ -60,25 +66,32 @@ async function costs(gpu: Gpu, size: Size, rounds: number): Promise<Table> {
     }
   })
   return {
-    title: `A frame of ${size}, float32: the pass takes ${whole.toFixed(3)} ms; of it`,
+    title: `A frame of ${size}, ${dtype}: the pass takes ${whole.toFixed(3)} ms; of it`,
     rows: rows.sort((one, other) => other.ms - one.ms),
   }
 }
 
 /** Returns the dispatches of a frame that is not the first, with random weights. */
-async function frame(gpu: Gpu, size: Size): Promise<Dispatch[]> {
+async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch[]> {
   const { device } = gpu
-  const kernels = Pipelines.of(device)
+  const kernels = Pipelines.of(device, gpu.wgsl)
   const config = configOf(size)
-  const program = recordModel(config, { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false })
+  const options = { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false } as const
+  const { program, origins } = lower(recordModel(config, { ...options, dtype }))
   // Values stay bounded: a matrix keeps the size of its operand, and a decay, which must not be
   // positive, is 0.
   const spreadOf = ({ kind, name, rows }: Weight) =>
-    name.endsWith('decay') ? 0 : kind === 'matrix' ? Math.sqrt(3 / rows) : 0.1
+    name.endsWith('decay')
+      ? 0
+      : kind === 'matrix'
+        ? Math.sqrt(3 / rows)
+        : name.endsWith('kernel/scale')
+          ? 1e-3
+          : 0.1
   const weights = new Map(
-    weightTable(config).map((weight) => [
+    weightTable(config, dtype).map((weight) => [
       weight.name,
-      gpu.buffer(weightBytes(weight, 'f32'), spreadOf(weight)),
+      gpu.buffer(weightBytes(weight, dtype), spreadOf(weight)),
     ]),
   )
   const { of, bytes } = planSlots(program)
@@ -96,8 +109,8 @@ async function frame(gpu: Gpu, size: Size): Promise<Dispatch[]> {
     }),
   )
   const dispatches: Dispatch[] = []
-  for (const step of program.steps) {
-    const call = encode(step, 'f32', device.limits.maxComputeWorkgroupStorageSize)
+  for (const [index, step] of program.steps.entries()) {
+    const call = encode(step, dtype, device.limits.maxComputeWorkgroupStorageSize)
     const pipeline = await kernels.pipeline(call)
     const buffers = call.bindings.map((bound) =>
       !bound ? none : 'buffer' in bound ? slots[of.get(bound.buffer)!]! : weights.get(bound.name)!,
@@ -110,7 +123,7 @@ async function frame(gpu: Gpu, size: Size): Promise<Dispatch[]> {
     })
     const state = call.state && states[program.states.indexOf(call.state)]!
     dispatches.push({
-      step,
+      step: origins[index]!,
       encode: (pass) => {
         pass.setPipeline(pipeline)
         pass.setBindGroup(0, group)

@@ -1,7 +1,7 @@
 import { create } from 'webgpu'
 import { median } from '../../src/bench/lib/stats.ts'
 import { noise } from '../../src/bench/lib/weights.ts'
-import { deviceDescriptor, OPTIONAL } from '../../src/platform/gpu.ts'
+import { deviceDescriptor, OPTIONAL, wgslOf } from '../../src/platform/gpu.ts'
 
 const [UNIFORM, STORAGE, COPY_SRC, COPY_DST, MAP_READ, QUERY_RESOLVE] = [
   0x40, 0x80, 0x04, 0x08, 0x01, 0x200,
@@ -13,13 +13,16 @@ const kept: unknown[] = []
 /** The first GPU of this machine, without Dawn's checks, and a clock for its passes. */
 export class Gpu {
   readonly device: GPUDevice
+  /** Language features of WGSL that kernels use. */
+  readonly wgsl: readonly string[]
   readonly facts: Readonly<Record<string, string>>
   readonly #queries: GPUQuerySet
   readonly #resolved: GPUBuffer
   readonly #staging: GPUBuffer
 
-  private constructor(device: GPUDevice, facts: Record<string, string>) {
+  private constructor(device: GPUDevice, wgsl: readonly string[], facts: Record<string, string>) {
     this.device = device
+    this.wgsl = wgsl
     this.facts = facts
     this.#queries = device.createQuerySet({ type: 'timestamp', count: 2 })
     this.#resolved = device.createBuffer({ size: 16, usage: QUERY_RESOLVE | COPY_SRC })
@@ -44,7 +47,7 @@ export class Gpu {
       features: OPTIONAL.filter((feature) => adapter.features.has(feature)).join(' '),
     }
     kept.push(entry, adapter)
-    return new Gpu(device, facts)
+    return new Gpu(device, wgslOf(entry as GPU), facts)
   }
 
   /** Creates a storage buffer, filled with noise of this spread if it is not 0. */

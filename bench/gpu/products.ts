@@ -3,7 +3,9 @@
  * frame and of a chunk of eight: results, and speed on the GPU with weights that come from memory.
  * Options: --rounds 7 --only unrolled
  */
+import activations from '../../gpu/lib/activations.wgsl'
 import exponential from '../../gpu/lib/exponential.wgsl'
+import fewRows from '../../gpu/lib/few.wgsl'
 import frames from '../../gpu/lib/frames.wgsl'
 import kernel from '../../gpu/lib/kernel.wgsl'
 import shipped from '../../gpu/lib/tile.wgsl'
@@ -68,7 +70,7 @@ export async function bench(options: Options): Promise<Report> {
   for (const [rows, k, n] of SHAPES) {
     const job = await products(gpu, pool, 1e6 * megabytes, rows, k, n)
     const shippedForm = (INVOCATIONS: number) =>
-      job(`gpu/lib/tile.wgsl, ${INVOCATIONS} invocations`, expand(shipped, ARGUMENTS.tile), {
+      job(`gpu/lib/tile.wgsl, ${INVOCATIONS} invocations`, expand(shipped, ARGUMENTS.tile!.tile!), {
         tileRows: 40,
         tileColumns: 32,
         constants: { INVOCATIONS, ALIGNED: 1, WHOLE: 1 },
@@ -188,7 +190,10 @@ async function products(
       ? linear.replace(/var<storage, read> (x|kernel):/g, 'var<storage, read_write> $1:')
       : linear
     const module = device.createShaderModule({
-      code: [kernel, frames, tile, exponential, operation, paramsOf('linear')].join('\n'),
+      code: [
+        ...[kernel, frames, tile, expand(fewRows, ARGUMENTS['few']!['few']!)],
+        ...[exponential, activations, operation, paramsOf('linear')],
+      ].join('\n'),
     })
     const pipeline = await device.createComputePipelineAsync({
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),

@@ -4,6 +4,7 @@
  * --size Ti,S,B --seconds 1
  * --toggles "disable_workgroup_init disable_workgroup_init,disable_robustness"
  */
+import type { MatrixDType } from '../../src/backend/backend.ts'
 import { WebGpuBackend } from '../../src/backend/webgpu/webgpu.ts'
 import { type Options, settingsOf } from '../../src/bench/lib/options.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
@@ -40,7 +41,7 @@ export async function bench(options: Options): Promise<Report> {
   let facts: Report['facts'] = {}
   for (const set of toggles.split(' ')) {
     for (const size of sizes.split(',') as Size[]) {
-      for (const dtype of ['f32', 'f16'] as const) {
+      for (const dtype of ['f32', 'f16', 'int8'] as const) {
         const label = `${size} ${dtype}, ${set}`
         try {
           const gpu = await Gpu.open(set)
@@ -48,7 +49,7 @@ export async function bench(options: Options): Promise<Report> {
           facts = gpu.facts
           const config = configOf(size)
           const start = performance.now()
-          const backend = await WebGpuBackend.create(device, weightTable(config), dtype)
+          const backend = await WebGpuBackend.create(device, weightTable(config, dtype), dtype, gpu)
           await loadWeights(randomCheckpoint(config, 1), config, backend, { dtype })
           await device.queue.onSubmittedWorkDone()
           const loaded = performance.now() - start
@@ -58,7 +59,7 @@ export async function bench(options: Options): Promise<Report> {
               b,
               t,
               'load ms': loaded,
-              ...(await speed(backend, config, b, t, seconds)),
+              ...(await speed(backend, config, dtype, b, t, seconds)),
             })
           backend.dispose()
           device.destroy()
@@ -87,11 +88,13 @@ export async function bench(options: Options): Promise<Report> {
 async function speed(
   backend: WebGpuBackend,
   config: Config,
+  dtype: MatrixDType,
   b: number,
   t: number,
   seconds: number,
 ): Promise<Record<string, number>> {
-  const program = recordModel(config, { b, t, pixels: 'u8', recent: 'all', encoded: false })
+  const options = { b, t, pixels: 'u8', recent: 'all', encoded: false } as const
+  const program = recordModel(config, { ...options, dtype })
   const start = performance.now()
   const replay = await backend.prepare(program)
   const prepared = performance.now() - start
