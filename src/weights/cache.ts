@@ -2,7 +2,7 @@
  * Weights in the user's cache folder, in Node, Deno and Bun. An incomplete file is in the folder of
  * its download. It is renamed to its final name once it is complete.
  */
-import { TrecvitError } from '../base/error.ts'
+import { messageOf, TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { builtinModule, environment, importOptional } from '../platform/platform.ts'
 import type { Weights } from './known.ts'
@@ -35,19 +35,26 @@ export const crypto: typeof import('node:crypto') = builtinModule('node:crypto')
 /**
  * Returns the cache folder: TRECVIT_CACHE, or by default the system's cache folder of this user. It
  * may not exist yet.
- * @throws TrecvitError if the package env-paths, which locates it, is not installed
+ * @throws TrecvitError if the package env-paths, which locates it, is not installed or lacks
+ * permissions
  */
 export async function cacheFolder(): Promise<string> {
   const own = environment('TRECVIT_CACHE')
   if (own) return path.resolve(own)
-  const { default: paths } = (await importOptional('env-paths').catch((cause) => {
+  try {
+    const { default: paths } = (await importOptional('env-paths')) as typeof import('env-paths')
+    return paths('trecvit', { suffix: '' }).cache
+  } catch (cause) {
+    // Deno may forbid to read the package, the environment or the home folder.
+    const isMissing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND'
     throw new TrecvitError(
-      'The cache folder of this system is not known without the package "env-paths": install ' +
-        'it, or set TRECVIT_CACHE to a folder',
+      isMissing
+        ? 'The cache folder of this system is not known without the package "env-paths": ' +
+            'install it, or set TRECVIT_CACHE to a folder'
+        : `The cache folder of this system cannot be found (${messageOf(cause)})`,
       { cause },
     )
-  })) as typeof import('env-paths')
-  return paths('trecvit', { suffix: '' }).cache
+  }
 }
 
 /** Returns the path of the file in this format. It may not exist. */

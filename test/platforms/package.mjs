@@ -25,6 +25,19 @@ import { programs } from './runtimes.mjs'
  */
 const CORE = 45 * 1024
 const KERNELS = 60 * 1024
+/** Flags of TypeScript that --strict does not contain. */
+const STRICTEST = [
+  '--exactOptionalPropertyTypes',
+  '--noUncheckedIndexedAccess',
+  '--noPropertyAccessFromIndexSignature',
+  '--noImplicitOverride',
+  '--noImplicitReturns',
+  '--noFallthroughCasesInSwitch',
+  '--noUnusedLocals',
+  '--noUnusedParameters',
+  '--isolatedModules',
+  '--verbatimModuleSyntax',
+]
 /** Bytes of node_modules after `npm install trecvit`. */
 const INSTALLED = 25e6
 
@@ -95,9 +108,11 @@ console.log('are the types wrong: no')
 writeFileSync(
   join(folder, 'use.ts'),
   `import { TRecViT, type VideoSource } from 'trecvit'
+import motion from 'trecvit/motion'
 import { openVideo, sample } from 'trecvit/video'
 import { type Sample, Trainer } from 'trecvit/train'
-const model: TRecViT = await TRecViT.load('builtin')
+const model: TRecViT = await TRecViT.load(motion)
+model.on('warning', (text) => text satisfies string)
 const stream = model.stream()
 for await (const { top } of stream.run(sample(await openVideo('clip.mp4'), { fps: 12.5 })))
   top[0]?.label satisfies string | null | undefined
@@ -120,7 +135,7 @@ for (const compiler of ['typescript-oldest/bin/tsc', '../../../node_modules/type
       process.execPath,
       [
         fileURLToPath(new URL(`node_modules/${compiler}`, import.meta.url)),
-        ...['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false'],
+        ...['--noEmit', '--strict', '--skipLibCheck', 'false', ...STRICTEST],
         ...['--target', 'es2022', '--lib', 'es2023,dom,dom.iterable'],
         ...['--module', module, '--moduleResolution', resolution, 'use.ts'],
       ],
@@ -278,6 +293,24 @@ execFileSync(deno, [...flags, '--node-modules-dir=manual', 'deno.ts'], {
   stdio: 'pipe',
 })
 console.log('Deno runs it by its npm: specifier')
+// Without permissions, which an error must name. Only what is imported may be read.
+writeFileSync(
+  join(folder, 'denied.ts'),
+  `
+  import { TRecViT } from 'npm:trecvit'
+  const clip = 'node_modules/trecvit/models/tour.mp4'
+  const model = await TRecViT.load('builtin', { device: 'wasm', threads: 1 })
+  for (const work of [() => model.classify(clip), () => TRecViT.load('k400')]) {
+    const error = await work().catch((error) => error)
+    if (error.name !== 'TrecvitError') throw error
+    if (!/\\(Requires \\w+ access to .*--allow-/.test(error.message)) throw error
+  }`,
+)
+execFileSync(deno, ['run', '--no-prompt', '--node-modules-dir=manual', 'denied.ts'], {
+  cwd: folder,
+  stdio: 'pipe',
+})
+console.log('Deno without permissions: the errors name them')
 renameSync(modules, join(folder, 'all'))
 execFileSync('mkdir', [modules])
 renameSync(join(folder, 'all/trecvit'), home)
