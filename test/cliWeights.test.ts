@@ -55,7 +55,7 @@ test('without a terminal the error names the command that downloads the weights'
       stdout: '',
       stderr:
         'trecvit: The weights "k400" are not on this machine yet: run "trecvit pull k400" ' +
-        '(547 MB, CC-BY 4.0), or add --yes\n',
+        `(547 MB, CC-BY 4.0, from ${new URL(server.mirror).host}), or add --yes\n`,
     })
   expect(server.requests).toEqual([])
 })

@@ -60,7 +60,8 @@ export async function downloadWeights(
 /** @throws TrecvitError unless the user confirms at a terminal */
 async function confirm(weights: Weights, signal: AbortSignal): Promise<void> {
   const { name } = weights
-  const advice = `run "trecvit pull ${name}" (${termsOf(weights)}), or add --yes`
+  const { host } = addressOf(weights)
+  const advice = `run "trecvit pull ${name}" (${termsOf(weights)}, from ${host}), or add --yes`
   if (!(process.stdin.isTTY && process.stderr.isTTY))
     throw new TrecvitError(`The weights "${name}" are not on this machine yet: ${advice}`)
   const { cacheFolder } = await import('../weights/cache.ts')
@@ -71,9 +72,8 @@ async function confirm(weights: Weights, signal: AbortSignal): Promise<void> {
     output: process.stderr,
     terminal: false,
   })
-  const question =
-    `Download "${name}" (${termsOf(weights)}) from ${addressOf(weights).host} ` +
-    `to ${await cacheFolder()}? [y/N] `
+  const place = await cacheFolder()
+  const question = `Download "${name}" (${termsOf(weights)}) from ${host} to ${place}? [y/N] `
   const ended = once(prompt, 'close').then(() => '')
   const answer = await Promise.race([prompt.question(question, { signal }), ended])
   prompt.close()
