@@ -59,7 +59,10 @@ test('the code has the options that differ from the defaults', () => {
   const model = { kind: 'kinetics', name: 'Kinetics-400' } as const
   const live = codeOf({ source: 'camera', model, settings, rate: 0 })
   expect(live).toContain("TRecViT.load('k400')")
-  expect(live).toContain('getUserMedia')
+  expect(live).toContain('await camera()\n')
+  const screen = codeOf({ source: 'screen', model, settings, rate: 5 })
+  expect(screen).toContain("import { screenCapture } from 'trecvit/video'\n")
+  expect(screen).toContain('await screenCapture({ video: { frameRate: 5 } })\n')
 })
 
 const sure = (label: string, prob = 1): Class[] => [{ label, index: 0, prob }]

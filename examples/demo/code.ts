@@ -30,13 +30,13 @@ export function codeOf({ source, model, settings, rate }: Shown): string {
   const load = `TRecViT.load(${from}${options.length ? `, { ${options.join(', ')} }` : ''})`
   const lines = [
     `import { TRecViT } from 'trecvit'`,
-    ...(isLive ? [] : [`import { openVideo, sample } from 'trecvit/video'`]),
+    `import { ${isLive ? opener(source) : 'openVideo, sample'} } from 'trecvit/video'`,
     '',
     `const model = await ${load}`,
     `const stream = model.stream({ average: { frames: ${WINDOW} } })`,
     '',
-    ...(isLive ? live(source) : video(source, rate)),
-    `  if (frame + 1 < ${WINDOW}) continue // the average is not full yet`,
+    ...(isLive ? live(source, rate) : video(source, rate)),
+    '  if (partial) continue // the average is not full yet',
     '  console.log(top[0].label, top[0].prob)',
     '}',
   ]
@@ -52,21 +52,16 @@ function video(source: SourceKind, rate: number): string[] {
           `const [file] = document.querySelector('input[type=file]').files`,
           'const video = await openVideo(file)',
         ]),
-    `for await (const { frame, top } of stream.run(${frames})) {`,
+    `for await (const { top, partial } of stream.run(${frames})) {`,
   ]
 }
 
-function live(source: SourceKind): string[] {
-  const method =
-    source === 'camera' ? 'getUserMedia({ video: true })' : 'getDisplayMedia({ video: true })'
+const opener = (source: SourceKind): string => (source === 'camera' ? 'camera' : 'screenCapture')
+
+function live(source: SourceKind, rate: number): string[] {
+  const options = rate ? `{ video: { frameRate: ${rate} } }` : ''
   return [
-    `const video = document.createElement('video')`,
-    `video.srcObject = await navigator.mediaDevices.${method}`,
-    'await video.play()',
-    'const { videoWidth: width, videoHeight: height } = video',
-    `const picture = new OffscreenCanvas(width, height).getContext('2d')`,
-    'for (;;) {',
-    '  picture.drawImage(video, 0, 0)',
-    '  const { frame, top } = await stream.push(picture.getImageData(0, 0, width, height))',
+    `const view = await ${opener(source)}(${options})`,
+    'for await (const { top, partial } of stream.run(view)) {',
   ]
 }
