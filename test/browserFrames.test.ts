@@ -1,6 +1,8 @@
 /** Browser pictures in a stream. Fakes replace the browser's classes. */
+import { VideoSample } from 'mediabunny'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type FrameLike, TRecViT, TrecvitError } from '../src/index.ts'
+import { timeOf } from '../src/stream/timeOf.ts'
 import { type Frame, type FrameFormat, planeShapes, RGB } from '../src/video/frame.ts'
 import { toPixels } from '../src/video/pixels/pixels.ts'
 import { makeFrame } from './clips.ts'
@@ -175,6 +177,28 @@ describe('planes of a VideoFrame', () => {
     expect(await logitsOf([frame])).toEqual(await logitsOf([rgba]))
     frame.close()
   })
+})
+
+test('a VideoSample of mediabunny: the pixels and the time of the decoded frame', async () => {
+  // Of raw bytes, mediabunny accepts even sides only.
+  const tags = { matrix: 'bt709', fullRange: false } as const
+  const frame = { ...makeFrame('yuv420p', 80, 66, samples(1)), ...tags }
+  const bytes = Buffer.concat(frame.planes.map(({ data }) => data))
+  const sample = new VideoSample(bytes, {
+    format: 'I420',
+    codedWidth: frame.width,
+    codedHeight: frame.height,
+    timestamp: 1.5,
+    colorSpace: tags,
+  })
+  expect(timeOf(sample)).toBe(1.5)
+  const [want] = await logitsOf([frame])
+  const stream = model.stream()
+  const answer = stream.push(sample)
+  sample.close()
+  expect([...(await answer).logits.data]).toEqual(want)
+  await stream.dispose()
+  expect(await errorOf(sample)).toMatch(/^The VideoSample is closed/)
 })
 
 test('frames of every kind are answered in the order in which they were pushed', async () => {
