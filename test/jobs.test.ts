@@ -199,14 +199,23 @@ describe('a job that goes on', () => {
         kept.push([id, fields])
       },
     }
-    const keeper = new Keeper<string>(archive, 'job', {}, (error) => errors.push(error))
+    const keeper = new Keeper<string>(
+      archive,
+      'job',
+      {},
+      {
+        interval: 1000,
+        onError: (error) => errors.push(error),
+      },
+    )
     expect(keeper).toMatchObject({ from: null, isDue: false })
     const saving = keeper.save(7, 'state', sleep(1, Uint8Array.of(1, 2)))
     expect(keeper.isDue).toBe(false)
     await saving
     const [[id, fields]] = kept as [[string, Record<string, Buffer>]]
     expect(id).toBe('job')
-    const next = new Keeper<string>(archive, id, { ...fields }, () => {})
+    const next = new Keeper<string>(archive, id, { ...fields }, { interval: 0, onError() {} })
+    expect(next.isDue).toBe(true)
     expect(next.from).toEqual({ frames: 7, state: 'state', snapshot: Uint8Array.of(1, 2) })
     await keeper.save(8, 'state', Promise.resolve(new Uint8Array()))
     expect(errors).toEqual([new Error('full')])

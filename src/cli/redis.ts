@@ -7,7 +7,7 @@ import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 
 /** Timeout of an attempt to connect, in milliseconds. */
-const CONNECT_TIMEOUT = 5000
+const CONNECT_TIMEOUT = 10_000
 /** Longest pause between two attempts to connect again, in milliseconds. */
 const LONGEST_PAUSE = 1000
 

@@ -21,6 +21,8 @@ export interface Context {
   readonly archive: Archive
   readonly settings: Settings
   readonly model: TRecViT
+  /** Least time between two saved states of a job, in milliseconds. */
+  readonly interval: number
   /** When aborted, jobs are given back. */
   readonly signal: AbortSignal
   log(text: string): void
@@ -46,8 +48,11 @@ export async function compute(context: Context, job: Job<JobData>, token?: strin
   if (signal.aborted) return giveBack()
   const { isDone, saved } = await archive.state(id)
   if (isDone) return
-  const keeper = new Keeper<never>(archive, id, saved, (error) => {
-    if (!isConnectionError(error)) log(`warning: ${data.video}: ${messageOf(error)}`)
+  const keeper = new Keeper<never>(archive, id, saved, {
+    interval: context.interval,
+    onError(error) {
+      if (!isConnectionError(error)) log(`warning: ${data.video}: ${messageOf(error)}`)
+    },
   })
   if (keeper.from) log(`${data.video}: goes on from frame ${keeper.from.frames}`)
   let result: Classified | Encoded | null

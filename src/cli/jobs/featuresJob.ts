@@ -1,5 +1,5 @@
 /** Writes the features of the video of a job, and goes on where another worker has stopped. */
-import { type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises'
+import { constants, type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { TrecvitError } from '../../base/error.ts'
 import { tokensOf } from '../../model/config.ts'
@@ -46,7 +46,7 @@ export async function featuresJob(
   if (size < new NpyWriter(rowShape).sizeOf(keeper.from?.frames ?? 0)) keeper.from = null
   const { from } = keeper
   const video = await openInput(source, reading, signal)
-  const file = await openPart(path, from !== null)
+  const file = await openPart(path)
   try {
     await using stream = from ? await model.resumeFeatures(from.snapshot) : model.featureStream()
     const writer = new NpyWriter(rowShape, from?.frames)
@@ -73,10 +73,14 @@ export async function featuresJob(
   }
 }
 
-async function openPart(path: string, isThere: boolean): Promise<FileHandle> {
+/**
+ * Opens a file, and keeps what it has: a worker that was believed dead may still write its rows,
+ * which are the same.
+ */
+async function openPart(path: string): Promise<FileHandle> {
   const refused = (error: NodeJS.ErrnoException): never => refuse(path, error)
   await mkdir(dirname(path), { recursive: true }).catch(refused)
-  return open(path, isThere ? 'r+' : 'w').catch(refused)
+  return open(path, constants.O_RDWR | constants.O_CREAT).catch(refused)
 }
 
 /** Returns an output that appends from a position on, or overwrites. */

@@ -1,8 +1,6 @@
 /** Keeps how far a job has come in Redis, so that another worker can go on from there. */
 import type { Archive } from './archive.ts'
 
-/** Least time between two saved states, in milliseconds. */
-const INTERVAL = 1000
 /** Largest share of the time that saving may take. */
 const SHARE = 0.03
 /** Time after which a saved state expires, in milliseconds. */
@@ -17,14 +15,22 @@ export interface Saved<State> {
   readonly snapshot: Uint8Array
 }
 
+/** Options of a keeper. */
+export interface KeeperOptions {
+  /** Least time between two saved states, in milliseconds. */
+  readonly interval: number
+  /** Called if a state cannot be saved. The job goes on without. */
+  onError(error: unknown): void
+}
+
 /** Keeps the states of one job. */
 export class Keeper<State> {
   /** Where to continue, or null. */
   from: Saved<State> | null
   readonly #archive: Pick<Archive, 'save'>
   readonly #id: string
-  readonly #onError: (error: unknown) => void
-  #next = performance.now() + INTERVAL
+  readonly #options: KeeperOptions
+  #next: number
   #saving = false
 
   /** @param saved what `Archive.state` returned */
@@ -32,11 +38,12 @@ export class Keeper<State> {
     archive: Pick<Archive, 'save'>,
     id: string,
     saved: Readonly<Record<string, Buffer>>,
-    onError: (error: unknown) => void,
+    options: KeeperOptions,
   ) {
     this.#archive = archive
     this.#id = id
-    this.#onError = onError
+    this.#options = options
+    this.#next = performance.now() + options.interval
     const { progress, snapshot } = saved
     const parsed = progress && (JSON.parse(progress.toString()) as Omit<Saved<State>, 'snapshot'>)
     // A copy: the slice() of a Buffer would be a view.
@@ -49,8 +56,7 @@ export class Keeper<State> {
   }
 
   /**
-   * Saves the state after so many frames. An error is reported, and not thrown: the job goes on
-   * without.
+   * Saves the state after so many frames. An error is reported, and not thrown.
    */
   async save(frames: number, state: State, snapshot: Promise<Uint8Array>): Promise<void> {
     this.#saving = true
@@ -62,10 +68,10 @@ export class Keeper<State> {
       }
       await this.#archive.save(this.#id, fields, EXPIRY)
     } catch (error) {
-      this.#onError(error)
+      this.#options.onError(error)
     }
     const now = performance.now()
-    this.#next = now + Math.max(INTERVAL, (now - start) / SHARE)
+    this.#next = now + Math.max(this.#options.interval, (now - start) / SHARE)
     this.#saving = false
   }
 }

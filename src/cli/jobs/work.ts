@@ -32,6 +32,8 @@ export interface WorkOptions
 const INTERVAL = 500
 /** Milliseconds that a worker has to leave. */
 const LEAVING = 3000
+/** Least time between two saved states of a job, in leases. */
+const SAVE_EVERY = 0.1
 /** Times that a job may lose its worker before it is parked: it may be what kills them. */
 const MOST_LOSSES = 25
 
@@ -120,6 +122,7 @@ async function run(
   const metrics = await metricsFor(archive, options)
   const context: Context = {
     ...{ archive, settings, model, log, signal: stop },
+    interval: SAVE_EVERY * 1000 * options.lease,
     ended: (...job) => metrics?.ended(...job),
   }
   const process = async (job: Job<JobData>, token?: string): Promise<void> => {
