@@ -9,9 +9,9 @@
  */
 const costs = {
   /** Processor time in milliseconds of a frame, a save in the server, and a save in Redis. */
-  frame: 1.6,
-  save: 1.3,
-  redis: 1.3,
+  frame: 1.7,
+  save: 1.35,
+  redis: 1,
   /** Milliseconds that a server needs to load a state. */
   load: 4,
   /** Bytes of a state. */
@@ -36,7 +36,8 @@ const quantile = (values, q) => values.sort((a, b) => a - b)[Math.floor(q * (val
 
 function simulate(count) {
   const { frame, save, redis, load, state, fps, load_factor: factor } = costs
-  const interval = Math.min(MOST, Math.max(LEAST, Math.ceil(save / (SHARE * frame))))
+  const due = Math.ceil((save + redis) / (SHARE * frame))
+  const interval = Math.min(MOST, Math.max(LEAST, due))
   const perFrame = frame + save / interval
   const servers = Math.max(2, Math.ceil((count * fps * perFrame) / (1000 * factor)))
   const period = 1000 / fps

@@ -4,7 +4,9 @@ import type { Line } from './connection.ts'
 export interface RemoteClass {
   /** Null if the model has no labels. */
   readonly label: string | null
+  /** Index of the class. */
   readonly index: number
+  /** Probability, 0 to 1. */
   readonly prob: number
 }
 

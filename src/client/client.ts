@@ -1,11 +1,11 @@
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
 import type { WebSocketClass } from './connection.ts'
+import type { ModelMetadata } from './metadata.ts'
 import { checkStreamOptions, type RemoteStreamOptions } from './options.ts'
 import { ResponseError, send, type Target } from './request.ts'
 import { RemoteStream } from './stream.ts'
 import {
-  type Datatype,
   decodeTensors,
   encodeTensor,
   type InputTensor,
@@ -23,23 +23,6 @@ export interface ClientOptions {
   readonly WebSocket?: WebSocketClass
 }
 
-/** A model as its server describes it. */
-export interface ModelMetadata {
-  readonly name: string
-  readonly platform: string
-  readonly versions?: readonly string[]
-  readonly inputs: readonly TensorMetadata[]
-  readonly outputs: readonly TensorMetadata[]
-}
-
-/** An input or output of a model. */
-export interface TensorMetadata {
-  readonly name: string
-  readonly datatype: Datatype
-  /** Sizes of the axes; -1 for any. */
-  readonly shape: readonly number[]
-}
-
 /** Options of one inference request. */
 export interface InferOptions {
   /** Names of the outputs to send; all by default. */
@@ -55,6 +38,7 @@ export interface InferOptions {
    * take about four times the bytes.
    */
   readonly binary?: boolean
+  /** Aborts the request. */
   readonly signal?: AbortSignal
 }
 
@@ -62,7 +46,9 @@ export interface InferOptions {
 export interface InferResult {
   /** Name of the model. */
   readonly model: string
+  /** The id of the request. */
   readonly id: string | undefined
+  /** What else the server tells; for a stream with an id its number of frames. */
   readonly parameters: Readonly<Record<string, unknown>>
   /** The tensors by their names. */
   readonly outputs: Readonly<Record<string, OutputTensor>>

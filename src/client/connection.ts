@@ -3,12 +3,19 @@ import { messageOf } from '../base/error.ts'
 
 /** The part of a WebSocket that is used: of browsers, Node, Deno, Bun, and the package "ws". */
 export interface WebSocketLike {
+  /** Set to 'arraybuffer'. */
   binaryType: string
+  /** Called when the connection is open. */
   onopen: ((event: never) => void) | null
+  /** Called with each message. */
   onmessage: ((event: never) => void) | null
+  /** Called at the end, with a close code. */
   onclose: ((event: never) => void) | null
+  /** Called with an error, before `onclose`. */
   onerror: ((event: never) => void) | null
+  /** Sends a message. */
   send(data: string | Uint8Array<ArrayBuffer>): void
+  /** Closes the connection. */
   close(code?: number): void
 }
 

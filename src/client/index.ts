@@ -14,11 +14,10 @@ export {
   type ClientOptions,
   type InferOptions,
   type InferResult,
-  type ModelMetadata,
-  type TensorMetadata,
 } from './client.ts'
 export type { WebSocketClass, WebSocketLike } from './connection.ts'
-export type { RemoteStreamOptions } from './options.ts'
+export type { ModelMetadata, TensorMetadata } from './metadata.ts'
+export type { RemoteAverage, RemoteStreamOptions } from './options.ts'
 export { ResponseError } from './request.ts'
 export type { RemoteStream } from './stream.ts'
 export type { Datatype, InputTensor, OutputTensor, TensorData } from './tensors.ts'

@@ -1,6 +1,18 @@
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions, type OptionNames } from '../base/options.ts'
 
+/** Frames that an answer covers. */
+export type RemoteAverage =
+  | 'all'
+  | {
+      /** Number of frames, 1 to 4096. */
+      readonly frames: number
+    }
+  | {
+      /** Frames after which the weight of a frame halves, up to 1e5. */
+      readonly halfLife: number
+    }
+
 /** Options of a stream at a server. */
 export interface RemoteStreamOptions {
   /** Name of the stream, the same on every server: 1 to 128 characters. */
@@ -10,7 +22,7 @@ export interface RemoteStreamOptions {
   /** Height of raw RGB frames. */
   readonly height?: number
   /** Frames that an answer covers, as for `model.stream`. Not with `resume`. */
-  readonly average?: 'all' | { readonly frames: number } | { readonly halfLife: number }
+  readonly average?: RemoteAverage
   /** Number of classes in `top`, 5 by default. */
   readonly topK?: number
   /**

@@ -47,6 +47,7 @@ export interface InputTensor {
 
 /** A tensor that a server has sent. */
 export interface OutputTensor {
+  /** Number format of the values. */
   readonly datatype: Datatype
   /** Sizes of the axes, the outermost first. */
   readonly shape: readonly number[]
