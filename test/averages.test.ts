@@ -86,7 +86,10 @@ describe('on the CPU', () => {
   })
 })
 
-test('on a GPU, 700 averages leave no buffer behind and record two programs', async () => {
+test('on a GPU, 700 averages leave no buffer behind and record two programs', {
+  tags: 'slow',
+  timeout: 120_000,
+}, async () => {
   const entry = create(['backend=null'])
   let alive = 0
   const counted = {
@@ -121,7 +124,7 @@ test('on a GPU, 700 averages leave no buffer behind and record two programs', as
   for (const average of many) await answers(model, average)
   expect(alive).toBe(after)
   expect(vi.mocked(recordModel).mock.calls.length).toBeLessThanOrEqual(4)
-}, 120_000)
+})
 
 describe.each([
   ['wasm', true],

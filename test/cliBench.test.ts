@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { format, parseReports } from '../src/bench/lib/report.ts'
 import { file, outcome, run, start } from './commandLine.ts'
 
-test('bench: a report on the terminal, JSON and a page in files', async () => {
+test('bench: a report on the terminal, JSON and a page in files', { tags: 'slow' }, async () => {
   const [out, html] = [file('bench.json'), file('bench.html')]
   const { code, stdout, stderr } = await run(
     'bench',

@@ -79,7 +79,7 @@ describe('videos and their classes are listed', () => {
   })
 })
 
-test('a trained head names the classes', { timeout: 60_000 }, async () => {
+test('a trained head names the classes', { tags: 'slow', timeout: 60_000 }, async () => {
   const path = out('mine.safetensors')
   const trained = await train('--only', 'head', '--epochs', '40', '-o', path)
   expect(trained).toMatchObject({ code: 0 })
@@ -127,7 +127,7 @@ test('the same seed gives the same file, and --json a line a step', {
   expect(files[0]!.equals(files[1]!)).toBe(true)
 })
 
-test('a model of the same classes keeps its head', { timeout: 60_000 }, async () => {
+test('a model of the same classes keeps its head', { tags: 'slow', timeout: 60_000 }, async () => {
   const path = out('more.safetensors')
   const { code, stdout } = await train(
     ...['--from', out('mine.safetensors'), '--only', 'head', '--epochs', '1', '--json', '-o', path],
@@ -163,7 +163,7 @@ test('a training that Ctrl-C ended is continued to the same bits', {
   expect(finished.stderr).toMatch(/expected bytes from "save", got a model without moments/)
 })
 
-test('a state of other classes is not continued', { timeout: 60_000 }, async () => {
+test('a state of other classes is not continued', { tags: 'slow', timeout: 60_000 }, async () => {
   const { stderr } = await run('train', file('list.csv'), '-o', out('mine.safetensors'), '--resume')
   expect(stderr).toMatch(/mine.safetensors" has other classes than the videos/)
 })

@@ -146,6 +146,7 @@ describe.each(models)('$name', async ({ name, given }) => {
 
   test.each([...cpu.filter((backend) => !backend.name.includes('relaxed')), ...threadedBackends])(
     'bit-identical on $name, for any split into chunks',
+    { tags: name === 'small' ? [] : ['slow'] },
     async ({ create }) => {
       expectSame('logits', await logitsOf(create, 'int8', [1, 2, 1]), want)
     },

@@ -23,6 +23,9 @@ async function framesOf(file: Buffer): Promise<number> {
   return frames
 }
 
+/** Frames of the clip as it is. */
+const frames = framesOf(whole)
+
 // mediabunny 1.61 loops forever in the last 8 bytes of a segment if no header fits.
 describe.each([
   ['an unknown element', 'ccda'],
@@ -35,7 +38,7 @@ describe.each([
     'of which %i bytes are in the segment',
     async (length) => {
       const element = Buffer.concat([Buffer.from(hex, 'hex'), Buffer.alloc(90)])
-      expect(await framesOf(clipEndingWith(element, length))).toBe(await framesOf(whole))
+      expect(await framesOf(clipEndingWith(element, length))).toBe(await frames)
     },
   )
 })

@@ -259,7 +259,9 @@ describe('refused, with the reason', () => {
       await expectRefusal(sample.slice(0, length))
   })
 
-  test('flipped bits and random headers are read or refused with one sentence', async () => {
+  test('flipped bits and random headers are read or refused with one sentence', {
+    tags: 'slow',
+  }, async () => {
     const flip = fc.nat(8 * sample.length - 1)
     await fc.assert(
       fc.asyncProperty(fc.array(flip, { minLength: 1, maxLength: 5 }), async (flips) => {

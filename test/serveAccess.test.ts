@@ -261,50 +261,47 @@ describe('readiness', () => {
     for (const spy of spies) spy.mockRestore()
   })
 
-  test(
-    'a thread that dies costs no answer; threads that die again and again make the server ' +
-      'unready until they work',
-    async () => {
-      const workers = watchedWorkers()
-      try {
-        await using crashing = await TRecViT.load(file('mortal.npz', tinyNpz()), {
-          device: 'wasm',
-          deterministic: true,
-          threads: 2,
-        })
-        const app = appOf({ models: new Map([['tiny', crashing]]) })
-        const logits = async () =>
-          outputsOf(
-            (await (await app.request(infer, post(body))).json()) as Record<string, unknown>,
-          )['logits']
-        const want = await logits()
-        workers.kill('terminated')
-        expect(await logits()).toEqual(want)
-        expect(await requestJson(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
-        expect(await (await app.request('/metrics')).text()).toMatch(
-          /^trecvit_device_losses_total\{model="tiny"\} 1$/m,
-        )
+  test('a thread that dies costs no answer; threads that die again and again make the server ' +
+    'unready until they work', { tags: 'slow' }, async () => {
+    const workers = watchedWorkers()
+    try {
+      await using crashing = await TRecViT.load(file('mortal.npz', tinyNpz()), {
+        device: 'wasm',
+        deterministic: true,
+        threads: 2,
+      })
+      const app = appOf({ models: new Map([['tiny', crashing]]) })
+      const logits = async () =>
+        outputsOf((await (await app.request(infer, post(body))).json()) as Record<string, unknown>)[
+          'logits'
+        ]
+      const want = await logits()
+      workers.kill('terminated')
+      expect(await logits()).toEqual(want)
+      expect(await requestJson(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+      expect(await (await app.request('/metrics')).text()).toMatch(
+        /^trecvit_device_losses_total\{model="tiny"\} 1$/m,
+      )
 
-        workers.crashInRun(true)
-        const refused = await app.request(infer, post(body))
-        expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
-          503,
-          '1',
-          { error: expect.stringMatching(/CPU backend failed/) },
-        ])
-        expect(await requestJson(app, '/v2/health/ready')).toEqual({
-          status: 503,
-          ready: false,
-          error: expect.stringMatching(/CPU backend failed/),
-        })
-        workers.crashInRun(false)
-        expect(await requestJson(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
-        expect(await logits()).toEqual(want)
-      } finally {
-        workers.restore()
-      }
-    },
-  )
+      workers.crashInRun(true)
+      const refused = await app.request(infer, post(body))
+      expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
+        503,
+        '1',
+        { error: expect.stringMatching(/CPU backend failed/) },
+      ])
+      expect(await requestJson(app, '/v2/health/ready')).toEqual({
+        status: 503,
+        ready: false,
+        error: expect.stringMatching(/CPU backend failed/),
+      })
+      workers.crashInRun(false)
+      expect(await requestJson(app, '/v2/health/ready')).toEqual({ status: 200, ready: true })
+      expect(await logits()).toEqual(want)
+    } finally {
+      workers.restore()
+    }
+  })
 
   test('stays true after wrong input and closed connections', async () => {
     const app = appOf()

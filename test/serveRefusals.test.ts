@@ -129,7 +129,9 @@ describe('infer', () => {
     })
   })
 
-  test('any JSON, and any change of a good request, gets an answer or a sentence', async () => {
+  test('any JSON, and any change of a good request, gets an answer or a sentence', {
+    tags: 'slow',
+  }, async () => {
     const app = appOf()
     const good = request([...one], undefined, {
       id: 'x',

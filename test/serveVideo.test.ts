@@ -93,7 +93,7 @@ describe('a video', () => {
       })
   })
 
-  test.skipIf(!hasWasm())('may be H.264 with its index at the end', async () => {
+  test.skipIf(!hasWasm())('may be H.264 with its index at the end', { tags: 'slow' }, async () => {
     for (const name of ['h264.mp4', 'vp8.webm', 'picture.jpg']) {
       const bytes = media(name)
       const want = await expected(await pixelsOf(bytes))

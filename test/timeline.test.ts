@@ -191,7 +191,7 @@ describe('events', () => {
   })
 })
 
-describe('of a real video', () => {
+describe('of a real video', { tags: 'slow' }, () => {
   const tour = new URL('../models/tour.mp4', import.meta.url)
   let model: TRecViT
 

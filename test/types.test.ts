@@ -76,6 +76,6 @@ test('the package is built', () => expect(existsSync(join(root, 'dist/index.d.ts
 test.each<[string, string[], string[], string]>([
   ['page', ['es2022', 'dom'], [], use + gpu],
   ['server', ['es2022'], ['node'], use + device],
-])('no error of a %s: lib %s, types %s', (name, lib, types, text) => {
+])('no error of a %s: lib %s, types %s', { tags: 'slow' }, (name, lib, types, text) => {
   expect(check(name, lib, types, text)).toBe('')
 })

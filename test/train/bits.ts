@@ -6,7 +6,7 @@ import { trainingBackends } from './backends.ts'
 
 /** Registers a test: results are bit-identical in both exact builds and on 1 to 4 threads. */
 export function testBits(op: OpCase): void {
-  test(`has the same bits everywhere: ${op.name}`, async () => {
+  test(`has the same bits everywhere: ${op.name}`, { tags: 'slow' }, async () => {
     const exact = trainingBackends.filter(({ name }) => /^wasm( wide)?$/.test(name))
     const threads = [1, 2, 4].map(
       (threads): BackendUnderTest['create'] =>
