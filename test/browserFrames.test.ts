@@ -3,6 +3,7 @@ import { VideoSample } from 'mediabunny'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type FrameLike, TRecViT, TrecvitError } from '../src/index.ts'
 import { timeOf } from '../src/stream/timeOf.ts'
+import { camera, screenCapture } from '../src/video/browser/camera.ts'
 import { type Frame, type FrameFormat, planeShapes, RGB } from '../src/video/frame.ts'
 import { toPixels } from '../src/video/pixels/pixels.ts'
 import { makeFrame } from './clips.ts'
@@ -200,6 +201,44 @@ test('a VideoSample of mediabunny: the pixels and the time of the decoded frame'
   await stream.dispose()
   expect(await errorOf(sample)).toMatch(/^The VideoSample is closed/)
 })
+
+test.each([
+  ['camera', camera, 'getUserMedia', { width: 640, height: 480 }],
+  ['screenCapture', screenCapture, 'getDisplayMedia', true],
+] as const)(
+  '%s: newest frame, count of dropped ones, and the source is stopped',
+  async (...row) => {
+    const [, start, method, constraints] = row
+    const track = {
+      [Symbol.toStringTag]: 'MediaStreamTrack',
+      kind: 'video',
+      readyState: 'live',
+      stop: () => (track.readyState = 'ended'),
+    }
+    const request = vi.fn(async () => ({ getTracks: () => [track], getVideoTracks: () => [track] }))
+    vi.stubGlobal('navigator', { mediaDevices: { [method]: request } })
+    const shown = Array.from({ length: 3 }, (_, i) =>
+      Object.assign(videoFrame('I420', picture('yuv420p', 1 + i)), { timestamp: i * 40_000 }),
+    )
+    class Processor {
+      readonly readable = new ReadableStream({
+        start: (controller) => shown.forEach((frame) => controller.enqueue(frame)),
+      })
+    }
+    vi.stubGlobal('MediaStreamTrackProcessor', Processor)
+
+    const view = await start()
+    expect(request).toHaveBeenCalledWith({ video: constraints })
+    const got: Frame[] = []
+    // The others arrive while the first one is copied.
+    for await (const frame of view) if (got.push(frame) === 2) break
+    expect(got.map(({ time }) => time)).toEqual([0, 0.08])
+    expect(array(got[1]!)).toEqual(array(picture('yuv420p', 3)))
+    expect(view.dropped).toBe(1)
+    expect(track.readyState).toBe('ended')
+    await vi.waitFor(() => expect(open).toBe(0))
+  },
+)
 
 test('frames of every kind are answered in the order in which they were pushed', async () => {
   const kinds = (seed: number): FrameLike[] => [
