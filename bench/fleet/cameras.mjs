@@ -9,9 +9,9 @@
  */
 const costs = {
   /** Processor time in milliseconds of a frame, a save in the server, and a save in Redis. */
-  frame: 1.7,
-  save: 1.35,
-  redis: 1,
+  frame: 1.4,
+  save: 0.85,
+  redis: 0.7,
   /** Milliseconds that a server needs to load a state. */
   load: 4,
   /** Bytes of a state. */

@@ -54,10 +54,10 @@ async function check(name, work) {
   }
 }
 
-/** Waits up to two minutes for a condition. */
+/** Waits up to five minutes for a condition. */
 async function until(holds, what) {
   for (let tries = 0; !(await holds()); tries++) {
-    if (tries === 2400) throw new Error(`${what} does not come true`)
+    if (tries === 6000) throw new Error(`${what} does not come true`)
     await sleep(50)
   }
 }
