@@ -1,6 +1,9 @@
 /** One WebSocket of a stream. It reports its end once, with a reason. */
 import { messageOf } from '../base/error.ts'
 
+/** `Uint8Array<ArrayBuffer>`, in words that TypeScript before 5.7 knows, too. */
+type Bytes = ReturnType<Uint8ArrayConstructor['from']>
+
 /** The part of a WebSocket that is used: of browsers, Node, Deno, Bun, and the package "ws". */
 export interface WebSocketLike {
   /** Set to 'arraybuffer'. */
@@ -14,7 +17,7 @@ export interface WebSocketLike {
   /** Called with an error, before `onclose`. */
   onerror: ((event: never) => void) | null
   /** Sends a message. */
-  send(data: string | Uint8Array<ArrayBuffer>): void
+  send(data: string | Bytes): void
   /** Closes the connection. */
   close(code?: number): void
 }
@@ -73,7 +76,7 @@ export class Connection {
     this.watch()
   }
 
-  send(message: string | Uint8Array<ArrayBuffer>): void {
+  send(message: string | Bytes): void {
     this.#socket.send(message)
     this.watch()
   }

@@ -111,6 +111,7 @@ writeFileSync(
 import motion from 'trecvit/motion'
 import { openVideo, sample } from 'trecvit/video'
 import { type Sample, Trainer } from 'trecvit/train'
+import { Client } from 'trecvit/client'
 const model: TRecViT = await TRecViT.load(motion)
 model.on('warning', (text) => text satisfies string)
 const stream = model.stream()
@@ -122,6 +123,11 @@ export async function train(bytes: Uint8Array, samples: Sample[]) {
   const trainer = await Trainer.resume(bytes, { schedule: { peak: 1e-3, warmup: 10, steps: 100 } })
   for await (const { loss } of trainer.fit(samples, { epochs: 1 })) loss satisfies number
   return trainer.model()
+}
+export async function remote(frames: AsyncIterable<Uint8Array>) {
+  const client = new Client('http://127.0.0.1:8000')
+  const camera = client.openStream('builtin', { sequenceId: 'cam-7', width: 96, height: 96 })
+  for await (const { frame, label } of camera.run(frames)) [frame, label] satisfies unknown[]
 }
 `,
 )
