@@ -128,7 +128,9 @@ describe('inspect', () => {
   })
 })
 
-test('doctor: every check passes, and the built-in model has the expected answer', async () => {
+test('doctor: every check passes, and the built-in model has the expected answer', {
+  tags: 'slow',
+}, async () => {
   // Drivers print messages on standard error when a GPU is requested.
   const { code, stdout } = await run('doctor', '--json')
   expect(code).toBe(0)

@@ -53,7 +53,7 @@ test.each([
   { decoder: 'native', here: hasNative, times: 0 },
   { decoder: 'ffmpeg', here: hasFfmpeg, times: 1 },
   { decoder: 'wasm', here: hasWasm, times: 1 },
-] as const)('$decoder', async ({ decoder, here, times }) => {
+] as const)('$decoder', { tags: 'slow' }, async ({ decoder, here, times }) => {
   if (!here()) return
   const { copied, planes } = await copiesOf(clip, { decoder, decoderUrl })
   expect(planes).toBeGreaterThan(20 * packets)

@@ -68,7 +68,7 @@ test.each([
   { microBatch: 2 },
   { ema: 0.9 },
   { trains: isHead },
-] as const)('is what the CPU takes, with %o', async (options) => {
+] as const)('is what the CPU takes, with %o', { tags: 'slow' }, async (options) => {
   const { trainer, taken } = await measured(options)
   await trainer.step(batch(4, 4))
   const { total } = trainingMemory(tok, { b: 4, t: 4 }, { ...options, threads: 1 })
