@@ -16,7 +16,7 @@ test('a seed gives the same streams everywhere', () => {
     hash.update(frames).update(labels).update(ages)
   }
   expect(hash.digest('hex')).toBe(
-    'e2b305e6f28ba7028a926500b66069d8d0dcc478691e6c8ac868b2dcb75fb70d',
+    '55d458ed8bf8b109bf71557027d2fc76817f3955a8af6a1d43d887d23df2c171',
   )
   expect(new StreamSource(2).draw(1).frames).not.toEqual(new StreamSource(1).draw(1).frames)
 })
@@ -136,6 +136,17 @@ test('a clear picture has edges in both directions nearly everywhere', () => {
   expect(showsClearly(halfEmpty, VIEW)).toBe(false)
   const source = new StreamSource(7, { view: VIEW, perScene: 8, scenes: 2, plain: true })
   for (let i = 0; i < 20; i++) expect(showsClearly(source.draw(1).frames, VIEW)).toBe(true)
+})
+
+test('what shows one colour is static', () => {
+  const source = new StreamSource(9, { view: 32, perScene: 60 })
+  const isOneColour = ({ frames }: Stream) => frames.every((value, i) => value === frames[i % 3])
+  const blank = Array.from({ length: 240 }, () => source.draw(4)).filter(isOneColour)
+  expect(blank.length).toBeGreaterThan(0)
+  for (const { labels, ages } of blank) {
+    expect([...labels]).toEqual([0, 0, 0, 0])
+    expect([...ages]).toEqual([0, 1, 2, 3])
+  }
 })
 
 test('the loss of a model falls while it learns from streams', { tags: 'slow' }, async () => {

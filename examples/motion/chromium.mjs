@@ -53,6 +53,7 @@ const browser = spawn(
   { stdio: 'ignore', detached: true },
 )
 browser.on('exit', () => close('Chromium has ended'))
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => close('Stopped'))
 const failure = await closed
 browser.removeAllListeners('exit')
 try {

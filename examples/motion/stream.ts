@@ -1,7 +1,7 @@
 /** Streams and clips of drawn scenes: frames, and what the camera does in each. */
 import { Random } from '../../src/train/random.ts'
 import { Camera, drawMove, LABELS, type Move, type Pose } from './camera.ts'
-import { between, direction, SIZE } from './paint.ts'
+import { between, colour, direction, SIZE } from './paint.ts'
 import { Sensor, showsClearly } from './sensor.ts'
 import { drawTexture, type Texture } from './texture.ts'
 
@@ -9,6 +9,9 @@ import { drawTexture, type Texture } from './texture.ts'
 export const VIEW = 96
 /** Texels of a view that are a pixel of such a frame. */
 const DENSITY = { least: 0.7, most: 3 }
+
+/** Share of streams of one colour. What the camera does there cannot be seen: it is static. */
+const BLANK = 0.04
 
 /** Frames, and the class of the camera's motion in each. */
 export interface Stream {
@@ -86,10 +89,13 @@ export class StreamSource {
   /**
    * Draws a stream.
    * @param count frames
-   * @param label the class of all its frames; without it, the motion changes every 12 to 44 frames
+   * @param label the class of all its frames; without it, the motion changes every 12 to 44 frames,
+   * and some streams show one colour
    */
   draw(count: number, label?: number): Stream {
     const random = this.#random
+    if (!this.#plain && label === undefined && random.uniform() < BLANK)
+      return this.#drawBlank(count)
     if (this.#left-- <= 0) {
       this.#drawScene()
       this.#left = this.#perScene - 1
@@ -123,6 +129,21 @@ export class StreamSource {
       ages[i] = Math.min(255, age)
     }
     return { frames, labels, ages }
+  }
+
+  /** Draws a stream of one colour, with the noise of a sensor. */
+  #drawBlank(count: number): Stream {
+    const random = this.#random
+    const shown = colour(random).map(Math.round)
+    const size = this.#view * this.#view * 3
+    const frames = Uint8Array.from({ length: count * size }, (_, i) => shown[i % 3]!)
+    const sensor = new Sensor(random, this.#view)
+    for (let i = 0; i < count; i++) sensor.apply(frames.subarray(i * size, (i + 1) * size))
+    return {
+      frames,
+      labels: new Uint8Array(count),
+      ages: Uint8Array.from({ length: count }, (_, i) => Math.min(255, i)),
+    }
   }
 
   /** Chooses a scene, a pose and a sensor which show something. */
