@@ -24,7 +24,7 @@ const groups = {
     'weights',
     'onnx',
   ],
-  Deploy: ['devices', 'browser', 'edge', 'serving', 'live-streams', 'security'],
+  Deploy: ['devices', 'browser', 'edge', 'serving', 'live-streams', 'live-messages', 'security'],
   Numbers: ['accuracy', 'speed'],
   Help: ['troubleshooting', 'glossary'],
   Inside: ['model', 'architecture', 'lifecycle', 'variants', 'operations', 'adding-an-operation'],
