@@ -164,7 +164,8 @@ test('a training that Ctrl-C ended is continued to the same bits', {
 })
 
 test('a state of other classes is not continued', { tags: 'slow', timeout: 60_000 }, async () => {
-  const { stderr } = await run('train', file('list.csv'), '-o', out('mine.safetensors'), '--resume')
+  const others = file('others.csv', 'actions/dark/0.y4m 1\nactions/bright/0.y4m 0\n')
+  const { stderr } = await run('train', others, '-o', out('mine.safetensors'), '--resume')
   expect(stderr).toMatch(/mine.safetensors" has other classes than the videos/)
 })
 
