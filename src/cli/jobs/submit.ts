@@ -134,7 +134,7 @@ async function addAll(
     }
     for (const part of parts) {
       const place = part ? [content, hash, part] : [content, hash, output]
-      const id = hashOf(JSON.stringify(place)).slice(0, 40).replace(/^/, 'v')
+      const id = `v${hashOf(JSON.stringify(place)).slice(0, 40)}`
       const entry: Entry = { id, video, ...(label !== undefined && { class: label }) }
       const data: JobData = { video, settings: hash, ...(output !== undefined && { output }) }
       const key = part ? `${video}#t=${part.join(',')}` : video

@@ -18,11 +18,11 @@ export interface SequenceRequest extends Asked {
 }
 
 /**
- * Runs work with the state of a stream, which nobody else has meanwhile.
+ * Runs work with the state of a stream. No other request or connection owns the stream meanwhile.
  * @param work runs the frames of the request in a session of one video
  * @returns the result, and the number of frames of the stream
  * @throws TrecvitError if the stream is unknown, open elsewhere, or has another average than "all"
- * @throws UnavailableError if another request went on meanwhile, or the state cannot be saved
+ * @throws UnavailableError if another request took the stream over, or the state cannot be saved
  */
 export async function withSequence<T>(
   sequences: Sequences,
