@@ -23,6 +23,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { blocksOf } from '../../.ci/markdown.mjs'
+import { check as checkAlways, counts } from './checks.mjs'
 import { freePort, startRedis } from './redis.mjs'
 
 const CLIPS = 400
@@ -38,20 +39,9 @@ let seed = Number(process.argv[2] ?? 1)
 /** Returns a number from 0 to n - 1. */
 const random = (n) => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 8) % n
 
-let passed = 0
-let failed = 0
+/** Runs a check, if its name fits the second argument. */
 async function check(name, work) {
-  if (!new RegExp(process.argv[3] ?? '').test(name)) return
-  const start = performance.now()
-  const seconds = () => `${((performance.now() - start) / 1000).toFixed(1)} s`
-  try {
-    const note = await work()
-    passed++
-    console.log(`ok    ${name}${note ? `: ${note}` : ''} (${seconds()})`)
-  } catch (error) {
-    failed++
-    console.log(`FAIL  ${name} (${seconds()})\n${error.stack}`)
-  }
+  if (new RegExp(process.argv[3] ?? '').test(name)) await checkAlways(name, work)
 }
 
 const running = new Set()
@@ -442,5 +432,5 @@ await check('the commands of docs/archives.md', async () => {
 
 client.disconnect()
 await redis.kill()
-console.log(`${passed} passed, ${failed} failed`)
-process.exit(failed ? 1 : 0)
+console.log(`${counts.passed} passed, ${counts.failed} failed`)
+process.exit(counts.failed ? 1 : 0)

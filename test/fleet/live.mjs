@@ -17,6 +17,7 @@ import { Redis } from 'ioredis'
 import { WebSocket } from 'ws'
 import { Client } from '../../dist/client/index.js'
 import { TRecViT } from '../../dist/index.js'
+import { check, counts } from './checks.mjs'
 import { freePort, startRedis } from './redis.mjs'
 
 const STREAMS = 20
@@ -38,21 +39,6 @@ const children = new Set()
 let seed = Number(process.argv[2] ?? 1)
 /** Returns a number from 0 to n - 1. */
 const random = (n) => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 8) % n
-
-let passed = 0
-let failed = 0
-async function check(name, work) {
-  const start = performance.now()
-  const seconds = () => `${((performance.now() - start) / 1000).toFixed(1)} s`
-  try {
-    const note = await work()
-    passed++
-    console.log(`ok    ${name}${note ? `: ${note}` : ''} (${seconds()})`)
-  } catch (error) {
-    failed++
-    console.log(`FAIL  ${name} (${seconds()})\n${error.stack}`)
-  }
-}
 
 /** Waits up to five minutes for a condition. */
 async function until(holds, what) {
@@ -287,6 +273,6 @@ await check('frames are answered while Redis is full or lost, and saved later', 
   admin.disconnect()
 })
 
-if (failed) console.log(proxy.stderr, ...servers.map(({ stderr }) => stderr))
-console.log(`${passed} passed, ${failed} failed`)
-process.exit(failed ? 1 : 0)
+if (counts.failed) console.log(proxy.stderr, ...servers.map(({ stderr }) => stderr))
+console.log(`${counts.passed} passed, ${counts.failed} failed`)
+process.exit(counts.failed ? 1 : 0)
