@@ -26,6 +26,8 @@ import {
 export const PREFIX = 'trecvit'
 /** Attempts of a job before it is parked, with pauses of 1 s and 2 s between them. */
 const ATTEMPTS = 3
+/** Attempts to connect again after Redis was lost, one after a second at most. */
+const RECONNECTS = 10
 
 /** The jobs of a name, and their results. */
 export class Archive {
@@ -46,9 +48,15 @@ export class Archive {
     this.queue.on('error', () => {})
   }
 
-  /** @throws TrecvitError if Redis cannot be reached */
-  static async open(options: ArchiveOptions, redisOptions: RedisOptions = {}): Promise<Archive> {
-    return new Archive(options, await openRedis(options.queue, redisOptions))
+  /**
+   * A command fails if a lost Redis is not back after a few attempts. A worker has no limit.
+   * @throws TrecvitError if Redis cannot be reached
+   */
+  static async open(
+    options: ArchiveOptions,
+    { attempts = RECONNECTS, ...rest }: RedisOptions = {},
+  ): Promise<Archive> {
+    return new Archive(options, await openRedis(options.queue, { attempts, ...rest }))
   }
 
   /** Returns the settings of all jobs, or null before the first submission. */

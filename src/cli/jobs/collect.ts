@@ -23,7 +23,7 @@ export interface CollectOptions
 }
 
 export async function collect(options: CollectOptions, signal: AbortSignal): Promise<void> {
-  const archive = await Archive.open(options, { attempts: 10 })
+  const archive = await Archive.open(options)
   try {
     const settings = await archive.needSettings()
     const isEvaluation = settings.task === 'evaluate'

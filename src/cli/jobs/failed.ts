@@ -32,7 +32,7 @@ async function withArchive(
   options: ArchiveOptions,
   work: (archive: Archive) => Promise<void>,
 ): Promise<void> {
-  const archive = await Archive.open(options, { attempts: 10 })
+  const archive = await Archive.open(options)
   try {
     await work(archive)
   } finally {

@@ -26,7 +26,7 @@ const INTERVAL = 1000
 const WINDOW = 60
 
 export async function status(options: StatusOptions, signal: AbortSignal): Promise<void> {
-  const archive = await Archive.open(options, { attempts: 10 })
+  const archive = await Archive.open(options)
   try {
     if (options.watch) return await follow(archive, options, signal)
     const found = await statusOf(archive)

@@ -38,8 +38,6 @@ type Part = readonly [from: number, to: number] | null
 
 /** Videos that are read and added at a time. */
 const AT_A_TIME = 8
-/** Retries of Redis, one after a second at most, before a command fails. */
-const ATTEMPTS = 10
 
 export async function submit(
   sources: readonly string[],
@@ -47,7 +45,7 @@ export async function submit(
   signal: AbortSignal,
 ): Promise<void> {
   checkTask(options)
-  const archive = await Archive.open(options, { attempts: ATTEMPTS })
+  const archive = await Archive.open(options)
   try {
     const videos = await listGiven(sources, options)
     const settings = await settingsFor(options, videos, signal)

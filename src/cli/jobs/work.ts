@@ -42,6 +42,7 @@ export async function work(options: WorkOptions, signal: AbortSignal): Promise<v
     if (!options.quiet) note(text)
   }
   const archive = await Archive.open(options, {
+    attempts: Infinity,
     onChange: (isConnected, host) =>
       log(
         isConnected
