@@ -1,12 +1,14 @@
 /**
  * The files of examples/deploy. nginx, Caddy and HAProxy forward requests, videos and WebSockets to
- * `trecvit serve`, with TLS. systemd accepts the unit. The container and the unit install the
- * packages that `trecvit serve` needs. Needs a build, nginx, caddy, haproxy and openssl.
+ * `trecvit serve`, with TLS. systemd accepts the units, and Redis its settings; the command of a
+ * worker's unit runs with them. The Containerfile has no fault that dockerfile-utils finds. The
+ * container and the units install the packages that their commands need. Needs a build, nginx,
+ * caddy, haproxy, openssl and redis-server.
  *
  *     node test/platforms/deploy.mjs
  */
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { createServer } from 'node:net'
@@ -14,6 +16,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { validate } from 'dockerfile-utils'
+import { Redis } from 'ioredis'
 import { WebSocket } from 'ws'
 
 const HOST = 'trecvit.example.com'
@@ -190,24 +194,79 @@ await check('HAProxy', async () => {
   haproxy.kill('SIGTERM')
 })
 
-await check('the systemd unit', async () => {
-  const unit = adapt(recipe('trecvit.service'), {
+/** Writes a unit with the paths of this machine. */
+function unitOf(name) {
+  const unit = adapt(recipe(name), {
     '/usr/bin/node': process.execPath,
     '/opt/trecvit/node_modules/trecvit/': root,
   })
-  const file = join(folder, 'trecvit.service')
+  const file = join(folder, name)
   writeFileSync(file, unit)
-  execFileSync('systemd-analyze', ['verify', file], { stdio: 'pipe' })
+  return { file, unit }
+}
+
+for (const name of ['trecvit.service', 'trecvit-worker@.service'])
+  await check(`systemd accepts ${name}`, () => {
+    // Without the option, an unknown key is a warning.
+    const options = ['verify', '--recursive-errors=yes', unitOf(name).file]
+    const { status, stderr } = spawnSync('systemd-analyze', options, { encoding: 'utf8' })
+    assert.deepEqual([status, stderr], [0, ''])
+  })
+
+await check('a worker, as its unit starts it, with Redis by redis.conf', async () => {
+  const port = await freePort()
+  const own = join(folder, 'redis.conf')
+  writeFileSync(own, recipe('redis.conf'))
+  const debian = readFileSync('/etc/redis/redis.conf', 'utf8')
+  const file = join(folder, 'all.conf')
+  writeFileSync(file, `${debian}\ninclude ${own}\n`)
+  const place = ['--port', port, '--dir', folder, '--pidfile', join(folder, 'redis.pid')]
+  const redis = start('redis-server', file, ...place, '--daemonize', 'no', '--logfile', '')
+  let log = ''
+  for await (const part of redis.stdout) if (/Ready to accept/.test((log += part))) break
+  const client = new Redis(port)
+  const { unit } = unitOf('trecvit-worker@.service')
+  const [program, ...args] = /^ExecStart=(.*)$/m.exec(unit)[1].split(' ')
+  const env = { ...process.env, TRECVIT_QUEUE: `redis://127.0.0.1:${port}` }
+  const worker = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  const ended = new Promise((resolve) => worker.on('exit', resolve))
+  try {
+    for (const [name, value] of [
+      ['appendonly', 'yes'],
+      ['appendfsync', 'always'],
+      ['save', ''],
+      ['maxmemory-policy', 'noeviction'],
+      ['maxmemory', `${4 * 2 ** 30}`],
+    ])
+      assert.deepEqual(await client.config('GET', name), [name, value])
+    const said = await new Promise((resolve) => worker.stderr.once('data', resolve))
+    assert.match(String(said), /^The queue "videos" is empty; waiting for "trecvit jobs submit"$/m)
+    worker.kill('SIGTERM')
+    assert.equal(await ended, Number(/^SuccessExitStatus=(.*)$/m.exec(unit)[1]))
+  } finally {
+    worker.kill('SIGKILL')
+    client.disconnect()
+    redis.kill('SIGTERM')
+  }
 })
 
-await check('the container and the unit install what "serve" needs', async () => {
+await check('the Containerfile', () => assert.deepEqual(validate(recipe('Containerfile')), []))
+
+await check('the container and the units install what their commands need', () => {
   const { version, peerDependencies: peers } = JSON.parse(
     readFileSync(join(root, 'package.json'), 'utf8'),
   )
-  const packages = ['hono', '@hono/node-server', 'ws', 'piscina', 'prom-client', 'ioredis']
-  const wanted = packages.map((name) => `${name}@${/\d+/.exec(peers[name])[0]}`)
-  for (const file of ['Containerfile', 'trecvit.service'])
-    for (const name of [`./trecvit-${version}.tgz`, ...wanted])
+  const serving = ['hono', '@hono/node-server', 'ws', 'piscina', 'prom-client', 'ioredis']
+  const working = ['bullmq', 'ioredis', 'prom-client']
+  for (const [file, packages] of [
+    ['trecvit.service', serving],
+    ['trecvit-worker@.service', working],
+    ['Containerfile', [...serving, ...working]],
+  ])
+    for (const name of [
+      `./trecvit-${version}.tgz`,
+      ...packages.map((name) => ` ${name}@${/\d+/.exec(peers[name])[0]}`),
+    ])
       assert(recipe(file).includes(name), `${file} lacks ${name}`)
 })
 
