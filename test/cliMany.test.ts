@@ -198,7 +198,7 @@ describe('classify', () => {
 
   test('--continue keeps finished rows and retries failed ones', { tags: 'slow' }, async () => {
     const late = join(folder, 'late.y4m')
-    // One job: the last complete row, which is not kept after a power failure, is that of the error.
+    // With one job the last complete row, which is lost after a power failure, is the error's.
     const outputs = ['--csv', 'more.csv', '--jsonl', 'more.jsonl']
     await classify(paths[0]!, paths[1]!, late, ...outputs, '--jobs', '1')
     const before = parseJsonLines(read('more.jsonl')).filter(({ error }) => !error)
