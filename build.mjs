@@ -6,11 +6,12 @@
 //   gpu                     ──▶ build/shaders.txt
 //   assembly, build/*.ts    ──▶ build/*.wasm          compiled only if a source has changed
 //   src                     ──▶ dist/*.js             wasm and shaders are inlined
-//                               dist/*.d.ts
+//                               dist/*.d.ts           built only if a source has changed
 //
 // build/train has the same files with the operations of training added.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { chmod, copyFile, mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 import { tile } from './assembly/lib/tile.mjs'
@@ -48,16 +49,27 @@ async function load(path) {
   return import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`)
 }
 
-/** Returns the hash of the sources of kernels. It is stored beside them in build/. */
-async function sourceHash(folders, generated) {
+/** Returns the paths of all files in a folder, in the order of their names. */
+async function filesIn(folder, recursive = false) {
+  const entries = await readdir(folder, { recursive, withFileTypes: true }).catch(() => [])
+  return entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => `${parentPath}/${name}`)
+    .sort()
+}
+
+/** Returns the hash of files. It is stored in build/. */
+async function hashOf(files) {
   const hash = createHash('sha256')
-  const files = []
-  for (const folder of folders)
-    for (const file of (await readdir(folder)).sort())
-      if (file.endsWith('.ts')) files.push(`${folder}/${file}`)
-  files.push('build/tile.ts', ...generated, 'asconfig.json', 'package-lock.json')
   for (const file of files) hash.update(await readFile(file))
   return hash.digest('hex')
+}
+
+/** Returns the hash of the sources of kernels. */
+async function sourceHash(folders, generated) {
+  const files = (await Promise.all(folders.map((folder) => filesIn(folder)))).flat()
+  const sources = files.filter((file) => file.endsWith('.ts'))
+  return hashOf([...sources, 'build/tile.ts', ...generated, 'asconfig.json', 'package-lock.json'])
 }
 
 /**
@@ -99,7 +111,6 @@ const modules = {
   sourcemap: true,
 }
 
-await rm('dist', { recursive: true, force: true })
 await mkdir('build/train', { recursive: true })
 await writeFile('build/tile.ts', tile)
 const { assembly, trainingAssembly, trainingEntry } = await load('scripts/assembly.ts')
@@ -131,6 +142,22 @@ for (const { entry, folder, hash } of builds)
     const outFile = `${folder}/${file}`
     if (!(await isBuilt(outFile, hash))) stale.push({ entry, target, outFile, hash })
   }
+const distHash = await hashOf([
+  ...(await filesIn('src', true)),
+  ...(await filesIn('build/decoder')),
+  ...['build/operations.ts', 'build/shaders.txt', 'build/train/shaders.txt'],
+  ...['build.mjs', 'package.json', 'package-lock.json', 'tsconfig.json'],
+  'models/motion.safetensors',
+])
+/** Hashes of what dist/ was built from: one file beside the kernels of each kind. */
+const stamps = builds.map(({ folder, hash }) => [`${folder}/dist.sha256`, `${distHash} ${hash}`])
+const kept = await Promise.all(stamps.map(([file]) => readFile(file, 'utf8').catch(() => '')))
+const isCurrent = stamps.every(([, stamp], index) => stamp === kept[index])
+if (isCurrent && !stale.length && existsSync('dist/index.js')) process.exit()
+
+// Without its hash, what an interrupted build leaves is built again.
+for (const folder of ['build', 'build/train']) await rm(`${folder}/dist.sha256`, { force: true })
+await rm('dist', { recursive: true, force: true })
 await Promise.all([...stale.map(compile), run('node_modules/typescript/bin/tsc')])
 await build({
   entryPoints: ['src/backend/wasm/worker.ts'],
@@ -206,3 +233,4 @@ await chmod('dist/cli/index.js', 0o755)
 // The optional decoder, if it was built (npm run build:decoder).
 for (const file of await readdir('build/decoder').catch(() => []))
   await copyFile(`build/decoder/${file}`, `dist/${file}`)
+for (const [file, stamp] of stamps) await writeFile(file, stamp)
