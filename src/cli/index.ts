@@ -23,49 +23,52 @@ import { addStream } from './stream.ts'
 import { printBytes } from './terminal.ts'
 import { addTrain } from './train.ts'
 
-const program = new Command('trecvit')
-  .description(
-    'Runs TRecViT, a causal recurrent video transformer: names what a video shows, frame by frame.',
-  )
-  .version((JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version)
-  .option('--json', 'write JSON to standard output')
-  .option('-q, --quiet', 'no progress, warnings or confirmations')
-  .configureHelp({ showGlobalOptions: true })
-  .configureOutput({
-    writeOut: (text) => printBytes(Buffer.from(text)),
-    outputError: (text, write) =>
-      write(
-        `${text
-          .replace(/^error: /, 'trecvit: ')
-          .trim()
-          .replace(/\s*\n\s*/g, ' ')
-          .replace(/ \(Did you mean (.*)\?\)$/, '; did you mean $1?')
-          .replace(/\.$/, '')} (--help shows what is possible)\n`,
-      ),
-  })
-  .exitOverride()
+/** Returns the program. Reads its version from package.json, which Deno may deny. */
+function createProgram(): Command {
+  const program = new Command('trecvit')
+    .description(
+      'Runs TRecViT, a causal recurrent video transformer: names what a video shows, ' +
+        'frame by frame.',
+    )
+    .version((JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version)
+    .option('--json', 'write JSON to standard output')
+    .option('-q, --quiet', 'no progress, warnings or confirmations')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => printBytes(Buffer.from(text)),
+      outputError: (text, write) =>
+        write(
+          `${text
+            .replace(/^error: /, 'trecvit: ')
+            .trim()
+            .replace(/\s*\n\s*/g, ' ')
+            .replace(/ \(Did you mean (.*)\?\)$/, '; did you mean $1?')
+            .replace(/\.$/, '')} (--help shows what is possible)\n`,
+        ),
+    })
+    .exitOverride()
 
-for (const add of [
-  addClassify,
-  addStream,
-  addFeatures,
-  addTrain,
-  addPretrain,
-  addEvaluate,
-  addInspect,
-  addConvert,
-  addPull,
-  addModels,
-  addServe,
-  addJobs,
-  addBench,
-  addDoctor,
-])
-  add(program)
+  for (const add of [
+    addClassify,
+    addStream,
+    addFeatures,
+    addTrain,
+    addPretrain,
+    addEvaluate,
+    addInspect,
+    addConvert,
+    addPull,
+    addModels,
+    addServe,
+    addJobs,
+    addBench,
+    addDoctor,
+  ])
+    add(program)
 
-program.addHelpText(
-  'after',
-  `
+  program.addHelpText(
+    'after',
+    `
 Examples:
   $ trecvit classify                     # the built-in model on its own clip
   $ trecvit classify clip.mp4 --json
@@ -88,7 +91,9 @@ Environment:
                   (default: the user's cache folder)
   TRECVIT_MIRROR  address of a folder to download weights from
   NO_COLOR        no colours; FORCE_COLOR: colours in pipes too`,
-)
+  )
+  return program
+}
 
 // While a command runs, run.ts has its own listener. This one is for the output of --help.
 process.stdout.on('error', (error) => {
@@ -104,7 +109,7 @@ process.on('exit', () => {
 })
 
 try {
-  await program.parseAsync()
+  await createProgram().parseAsync()
 } catch (error) {
   process.exitCode =
     error instanceof CommanderError

@@ -2,7 +2,7 @@
  * Runs a command: handles Ctrl-C, closed pipes, errors and exit codes.
  */
 import type { Command } from 'commander'
-import { TrecvitError } from '../base/error.ts'
+import { messageOf, TrecvitError } from '../base/error.ts'
 import { environment } from '../platform/platform.ts'
 import { OutputError } from './output.ts'
 import { note } from './terminal.ts'
@@ -87,12 +87,22 @@ export function outputFailed({ code, message }: NodeJS.ErrnoException): number {
 const TOO_MANY_FILES =
   'Too many files are open (EMFILE): close some, or raise the limit with ulimit -n'
 
+/** Returns the sentence for an error that the user can mend; undefined for any other error. */
+function adviceOn(error: unknown): string | undefined {
+  if (error instanceof TrecvitError) return error.message
+  const { code, name, message } = (error ?? {}) as NodeJS.ErrnoException
+  if (code === 'EMFILE' || code === 'ENFILE') return TOO_MANY_FILES
+  // Deno's own message names the permission, its object and its flag.
+  if (name === 'NotCapable')
+    return `Deno lacks a permission (${message}); "deno run --allow-all" grants all of them`
+  return undefined
+}
+
 /** Reports an error in one sentence. Returns the exit code. */
 export function report(error: unknown): number {
-  const isLimit = ['EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException | null)?.code ?? '')
-  const expected = error instanceof TrecvitError || isLimit
-  const message = isLimit ? TOO_MANY_FILES : error instanceof Error ? error.message : String(error)
-  const sentence = message.replace(/\s*\n\s*/g, ' ')
+  const advice = adviceOn(error)
+  const expected = advice !== undefined
+  const sentence = (advice ?? messageOf(error)).replace(/\s*\n\s*/g, ' ')
   if (expected) note(`trecvit: ${sentence}`)
   else
     note(

@@ -316,6 +316,14 @@ execFileSync(deno, ['run', '--no-prompt', '--node-modules-dir=manual', 'denied.t
   cwd: folder,
   stdio: 'pipe',
 })
+for (const allowed of [[], ['--allow-read']]) {
+  const { status, stderr } = spawnSync(deno, ['run', '--no-prompt', ...allowed, script, 'doctor'], {
+    cwd: folder,
+    encoding: 'utf8',
+  })
+  assert.equal(status, 1)
+  assert.match(stderr, /^trecvit: Deno lacks .* --allow-\w+ flag.*--allow-all.*\n$/)
+}
 console.log('Deno without permissions: the errors name them')
 renameSync(modules, join(folder, 'all'))
 execFileSync('mkdir', [modules])
