@@ -129,11 +129,19 @@ test('all datatypes arrive as they were sent', async () => {
     Object.entries(tensors).map(([datatype, data]) => [datatype, { data, datatype, shape: [2] }]),
   )
   for (const binary of [true, false]) {
-    // JSON has no integers beyond 2^53.
-    const { UINT64: _, INT64: __, ...exact } = inputs
+    // JSON has no integers beyond 2^53, and no half precision.
+    const { UINT64: _, INT64: __, FP16: ___, ...exact } = inputs
     const sent = (binary ? inputs : exact) as never
     expect((await client.infer('echo', sent, { binary })).outputs).toEqual(sent)
   }
+  for (const [datatype, data, shown] of [
+    ['UINT64', BigUint64Array.of(2n ** 63n), '9223372036854775808'],
+    ['FP16', Uint16Array.of(1), '1'],
+    ['FP32', Float32Array.of(NaN), 'NaN'],
+  ] as const)
+    await expect(
+      client.infer('echo', { x: { data, datatype, shape: [1] } }, { binary: false }),
+    ).rejects.toThrow(`Input "x" expected values that JSON has, got ${datatype} ${shown}; send`)
 })
 
 test('responses that contradict themselves are refused', async () => {
@@ -151,5 +159,13 @@ test('responses that contradict themselves are refused', async () => {
   await expect(answer(output('BYTES', size(6)), 6)).rejects.toThrow(/expected 2 values .* 6 bytes/)
   await expect(answer(output('FP8', { data: [1, 2] }), 0)).rejects.toThrow(/datatype "FP8"/)
   await expect(answer(output('FP32', { data: [1] }), 0)).rejects.toThrow(/got 1$/)
+  for (const [datatype, value] of [
+    ['FP32', null],
+    ['FP16', 1.5],
+    ['INT64', 2 ** 53],
+  ] as const)
+    await expect(answer(output(datatype, { data: [1, value] }), 0)).rejects.toThrow(
+      `Output "y" of the server has ${datatype} values that JSON does not have; ask for bytes`,
+    )
   await expect(clientOfResponse('no').infer('x', {})).rejects.toThrow(/with JSON, got 2 bytes/)
 })

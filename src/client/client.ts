@@ -35,7 +35,8 @@ export interface InferOptions {
   readonly version?: string
   /**
    * Whether tensors are sent as bytes (extension binary_tensor_data), by default true. As JSON they
-   * take about four times the bytes.
+   * take about four times the bytes, and there is no FP16 or NaN. Set it to false for a server
+   * without the extension.
    */
   readonly binary?: boolean
   /** Aborts the request. */
@@ -127,8 +128,8 @@ export class Client {
    * Runs a model once.
    * @param inputs tensors by their names, as `metadata` lists them
    * @throws ResponseError with the sentence of the server, if it refuses
-   * @throws TrecvitError if an input has another size than its shape, or the server cannot be
-   * reached
+   * @throws TrecvitError if an input has another size than its shape or no form in JSON, or the
+   * server cannot be reached
    * @throws the reason of the signal, if it is aborted
    */
   async infer(

@@ -80,6 +80,12 @@ const ARRAYS = {
   FP64: Float64Array,
 } as const
 
+/** Datatypes without numbers in JSON: their arrays have the bits. */
+const BITS: readonly Datatype[] = ['FP16', 'BF16']
+
+/** An element of an array. */
+type Value = number | bigint | string
+
 /** Datatype by the name of the class of an array. */
 const DATATYPES: Readonly<Record<string, Datatype>> = {
   Uint8Array: 'UINT8',
@@ -98,7 +104,8 @@ const DATATYPES: Readonly<Record<string, Datatype>> = {
 /**
  * Encodes an input.
  * @param binary whether the values follow the JSON as bytes
- * @throws TrecvitError if it has another number of values than its shape, or another kind
+ * @throws TrecvitError if it has another number of values than its shape, or another kind, or
+ * values that JSON does not have and has to
  */
 export function encodeTensor(
   name: string,
@@ -123,15 +130,26 @@ export function encodeTensor(
     )
   const json = { name, datatype: datatype!, shape }
   if (!binary) {
-    const values = Array.from<unknown, unknown>(data as ArrayLike<unknown>, (value) =>
-      typeof value === 'bigint' ? Number(value) : value,
-    )
+    const values = Array.from(data as ArrayLike<Value>, (value) => toJson(name, datatype!, value))
     return { json: { ...json, data: values }, bytes: null }
   }
   const bytes = ArrayBuffer.isView(data)
     ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     : encodeTexts(data)
   return { json: { ...json, parameters: { binary_data_size: bytes.length } }, bytes }
+}
+
+/** Returns a value as JSON has it. */
+function toJson(name: string, datatype: Datatype, value: Value): boolean | number | string {
+  if (typeof value === 'string') return value
+  if (datatype === 'BOOL') return value !== 0
+  const number = Number(value)
+  const isExact = typeof value === 'bigint' ? Number.isSafeInteger(number) : Number.isFinite(value)
+  if (isExact && !BITS.includes(datatype)) return number
+  throw new TrecvitError(
+    `Input "${name}" expected values that JSON has, got ${datatype} ${value}; ` +
+      'send bytes, without "binary: false"',
+  )
 }
 
 /** Whether an array has elements of the size and kind of a datatype. */
@@ -175,7 +193,9 @@ export function decodeTensors(
       const flat = (Array.isArray(data) ? data : []).flat(Infinity) as never[]
       if (flat.length !== sizeOf(shape))
         fail(`expected ${sizeOf(shape)} values for shape [${shape}], got ${flat.length}`)
-      return [name, { datatype, shape, data: fromJson(datatype, flat) }] as const
+      const values = fromJson(datatype, flat)
+      if (!values) fail(`has ${datatype} values that JSON does not have; ask for bytes`)
+      return [name, { datatype, shape, data: values! }] as const
     }
     if (at + length > bytes.length) fail(`expected ${length} bytes, got ${bytes.length - at}`)
     const part = bytes.slice(at, at + length)
@@ -193,11 +213,15 @@ export function decodeTensors(
   return Object.fromEntries(outputs)
 }
 
-function fromJson(datatype: Datatype, values: never[]): TensorData | string[] {
+/** Returns the values of a list in JSON; null if they are not exact there. */
+function fromJson(datatype: Datatype, values: never[]): TensorData | string[] | null {
   if (datatype === 'BYTES') return values.map(String)
   if (datatype === 'INT64' || datatype === 'UINT64')
-    return ARRAYS[datatype].from(values.map((value) => BigInt(value)))
-  return ARRAYS[datatype].from(values)
+    return values.every(Number.isSafeInteger)
+      ? ARRAYS[datatype].from(values.map((value) => BigInt(value)))
+      : null
+  const isKnown = (value: unknown): boolean => /^(number|boolean)$/.test(typeof value)
+  return values.every(isKnown) && !BITS.includes(datatype) ? ARRAYS[datatype].from(values) : null
 }
 
 /** Decodes texts; null if a length points beyond the end. */
