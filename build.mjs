@@ -8,7 +8,8 @@
 //   src                     ──▶ dist/*.js             wasm and shaders are inlined
 //                               dist/*.d.ts           built only if a source has changed
 //
-// build/train has the same files with the operations of training added.
+// build/train has the same files with the operations of training added, build/matrix the shaders of
+// matrix units.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -100,6 +101,16 @@ const external = (filter, path) => ({
   setup: (bundle) => bundle.onResolve({ filter }, () => ({ path, external: true })),
 })
 
+/** A plugin that minifies texts of shaders. */
+const minifiedShaders = {
+  name: 'shaders',
+  setup: (bundle) =>
+    bundle.onLoad({ filter: /shaders\.txt$/ }, async ({ path }) => ({
+      contents: (await readFile(path, 'utf8')).split('\f').map(minified).join('\f'),
+      loader: 'text',
+    })),
+}
+
 /** Options of esbuild for modules. */
 const modules = {
   bundle: true,
@@ -111,15 +122,16 @@ const modules = {
   sourcemap: true,
 }
 
-await mkdir('build/train', { recursive: true })
+for (const part of ['train', 'matrix']) await mkdir(`build/${part}`, { recursive: true })
 await writeFile('build/tile.ts', tile)
 const { assembly, trainingAssembly, trainingEntry } = await load('scripts/assembly.ts')
 await writeFile('build/operations.ts', assembly)
 await writeFile('build/train/operations.ts', trainingAssembly)
 await writeFile('build/train/index.ts', await trainingEntry())
-const { shaders, trainingShaders } = await load('scripts/shaders.ts')
+const { shaders, matrixShaders, trainingShaders } = await load('scripts/shaders.ts')
 await writeFile('build/shaders.txt', await shaders())
 await writeFile('build/train/shaders.txt', await trainingShaders())
+await writeFile('build/matrix/shaders.txt', await matrixShaders())
 await writeFile('docs/operations.md', await (await load('scripts/reference.ts')).reference())
 const { targets } = JSON.parse(await readFile('asconfig.json', 'utf8'))
 const inference = ['build/operations.ts']
@@ -184,20 +196,15 @@ await build({
   outdir: 'dist',
   loader: { '.wasm': 'binary', '.safetensors': 'binary', '.txt': 'text' },
   plugins: [
-    {
-      name: 'shaders',
-      setup: (bundle) =>
-        bundle.onLoad({ filter: /shaders\.txt$/ }, async ({ path }) => ({
-          contents: (await readFile(path, 'utf8')).split('\f').map(minified).join('\f'),
-          loader: 'text',
-        })),
-    },
+    minifiedShaders,
     external(/weights\/index\.ts$/, './weights/index.js'),
     // The command line imports it on demand: a build with --inference has no such file.
     external(/^\.\.\/train\/index\.ts$/, '../train/index.js'),
     external(/\/npz\.ts$/, './weights/npz.js'),
     external(/^\.\/int8\.ts$/, './weights/int8.js'),
     external(/^\.\/halves\.ts$/, './weights/halves.js'),
+    external(/\/matrix\.ts$/, './weights/matrix.js'),
+    external(/^\.\/timer\.ts$/, './weights/timer.js'),
   ],
   external: ['node:*', ...Object.keys({ ...dependencies, ...peerDependencies })],
 })
@@ -211,10 +218,13 @@ await build({
     'src/checkpoint/npz.ts',
     'src/backend/webgpu/int8.ts',
     'src/backend/webgpu/halves.ts',
+    'src/backend/webgpu/matrix.ts',
+    'src/backend/webgpu/timer.ts',
   ],
   entryNames: '[name]',
   outdir: 'dist/weights',
   plugins: [
+    minifiedShaders,
     external(/\/(base\/error|platform\/platform)\.ts$/, '../shared.js'),
     external(/motion\.ts$/, '../motion.js'),
   ],

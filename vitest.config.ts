@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { assembly, trainingAssembly } from './scripts/assembly.ts'
-import { shaders, trainingShaders } from './scripts/shaders.ts'
+import { matrixShaders, shaders, trainingShaders } from './scripts/shaders.ts'
 
 /** @throws Error if kernels are older than their source: the tests would run something else */
 async function checkKernels(wasm: string): Promise<void> {
@@ -58,6 +58,8 @@ export default defineConfig({
           return `export default ${JSON.stringify(await shaders())}`
         if (id.endsWith('build/train/shaders.txt'))
           return `export default ${JSON.stringify(await trainingShaders())}`
+        if (id.endsWith('build/matrix/shaders.txt'))
+          return `export default ${JSON.stringify(await matrixShaders())}`
         if (/\.(wgsl|txt)$/.test(id))
           return `export default ${JSON.stringify(await readFile(id, 'utf8'))}`
         if (!/\.(wasm|safetensors)$/.test(id)) return null

@@ -15,11 +15,6 @@
 @group(0) @binding(3) var<storage, read> kernel: array<Four>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 
-@compute @workgroup_size(INVOCATIONS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
-  tile(group, local);
-}
-
 /** The epilogue: adds the bias and stores the columns column..column+3, as far as they exist. */
 fn finish(block: u32, row: u32, column: u32, sum: vec4f) {
   if (row >= p.rows || column >= p.n) {

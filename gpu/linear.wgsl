@@ -27,11 +27,6 @@
 @group(0) @binding(6) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(7) var<storage, read> table: array<vec4f>;
 
-@compute @workgroup_size(INVOCATIONS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
-  tile(group, local);
-}
-
 /**
  * The epilogue: bias, activation, product, sum and table, for the columns column..column+3, as far
  * as they exist. If ALIGNED, the rows of multiply and add begin at multiples of 4 elements, and so

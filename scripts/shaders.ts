@@ -1,7 +1,8 @@
 /**
  * Writes the kernels of gpu/ as one text, which src/backend/webgpu/sources.ts takes apart: of each
  * file its name, the files of gpu/lib that it calls, and its WGSL with its parameters declared.
- * build.mjs puts it into build/shaders.txt, and that of training into build/train.
+ * build.mjs puts it into build/shaders.txt, that of training into build/train, and that of matrix
+ * units into build/matrix.
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { descriptionOf, type KernelOp, OPS } from '../src/program/describe.ts'
@@ -41,6 +42,7 @@ export const ARGUMENTS: Readonly<
 > = {
   tile: { tile: floats, 'tile.int8': int8, 'tile.bytes': bytes },
   few: { few: floats, 'few.int8': int8 },
+  matrix: { matrix: floats },
   quads: { quads: { sizes: 'p', x: 'x' } },
   storeQuads: { storeQuads: { sizes: 'p', out: 'out', epilogue: 'scaled' } },
 }
@@ -48,6 +50,11 @@ export const ARGUMENTS: Readonly<
 /** The text of build/shaders.txt. */
 export function shaders(): Promise<string> {
   return shadersOf('gpu', [...OPS, 'quantize'])
+}
+
+/** The text of build/matrix/shaders.txt: parts for matrix units, in place of those of gpu/lib. */
+export function matrixShaders(): Promise<string> {
+  return shadersOf('gpu/matrix', [])
 }
 
 /** The text of build/train/shaders.txt. Its kernels may call the parts of gpu/lib, too. */

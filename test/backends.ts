@@ -17,6 +17,8 @@ export interface BackendUnderTest {
   readonly name: string
   /** Relative error of one operation: half the distance from 1 to the next number. */
   readonly unit: number
+  /** Largest errors of a number of x that is rounded before a product, or undefined for none. */
+  readonly rounding?: { readonly relative: number; readonly absolute: number }
   /** Smallest positive number. Smaller results may become 0. */
   readonly smallest: number
   /**

@@ -1,133 +1,23 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import type { Activation, Tensor } from '../src/program/program.ts'
 import { backends, fullBackends } from './backends.ts'
 import { type Golden, Goldens } from './goldens.ts'
-import { gamma, noise, type OpCase, rowsWeight, runOp, testOp, type WeightInput } from './ops.ts'
-import { gelu } from './reference.ts'
-
-interface Problem {
-  readonly name?: string
-  readonly rows: number
-  readonly k: number
-  readonly n: number
-  readonly bias?: boolean
-  readonly activation?: Activation
-  readonly activated?: number
-  readonly multiply?: boolean
-  readonly add?: boolean
-  /** Rows of the table. */
-  readonly table?: number
-  /** Largest value of x. */
-  readonly scale?: number
-  readonly x?: Float32Array
-  readonly kernel?: Float32Array
-}
-
-function problem(p: Problem): OpCase {
-  const { rows, k, n, activation = 'none', activated = activation === 'none' ? 0 : n } = p
-  const x = p.x ?? noise(rows * k, 1, p.scale)
-  const kernel = p.kernel ?? noise(k * n, 2)
-  const bias = p.bias ? noise(n, 3) : undefined
-  const multiply = p.multiply ? noise(rows * n, 4) : undefined
-  const add = p.add ? noise(rows * n, 5) : undefined
-  const table = p.table ? noise(p.table * n, 6) : undefined
-  const shape = [1, 1, rows, n]
-  const parts = [
-    bias && 'bias',
-    activation !== 'none' && `${activation} ${activated}`,
-    multiply && 'multiply',
-    add && 'add',
-    table && `table ${p.table}`,
-  ]
-  return {
-    name: [p.name, `${rows}×${k}×${n}`, ...parts].filter(Boolean).join(', '),
-    inputs: {
-      x: { shape: [1, 1, rows, k], values: x },
-      ...(multiply && { multiply: { shape, values: multiply } }),
-      ...(add && { add: { shape, values: add } }),
-    },
-    weights: {
-      kernel: matrix(k, n, kernel),
-      ...(bias && { bias: rowsWeight(1, n, bias) }),
-      ...(table && { table: rowsWeight(p.table!, n, table) }),
-    },
-    record: (ops, inputs) =>
-      ops.linear('op', inputs['x'] as Tensor, 'kernel', {
-        activation,
-        activated,
-        ...(bias && { bias: 'bias' }),
-        ...(table && { table: 'table' }),
-        ...(multiply && { multiply: inputs['multiply'] as Tensor }),
-        ...(add && { add: inputs['add'] as Tensor }),
-      }),
-    // The error of each element: that of the sum, then what each later operation adds or
-    // multiplies.
-    bound: (precision, want) =>
-      want.map((_, at) => {
-        const { unit, smallest } = precision
-        const [i, j] = [Math.floor(at / n), at % n]
-        let z = bias?.[j] ?? 0
-        let size = Math.abs(z)
-        for (let l = 0; l < k; l++) {
-          z += x[i * k + l]! * kernel[l * n + j]!
-          size += Math.abs(x[i * k + l]! * kernel[l * n + j]!)
-        }
-        let error = gamma(k + 1, precision) * size + k * smallest
-        if (j < activated) [z, error] = activate(activation, z, error, unit)
-        if (multiply) {
-          z *= multiply[at]!
-          error = error * Math.abs(multiply[at]!) + unit * Math.abs(z)
-        }
-        for (const term of [add?.[at], table?.[(i % (p.table ?? 1)) * n + j]]) {
-          if (term === undefined) continue
-          z += term
-          error += unit * (Math.abs(z) + error)
-        }
-        return error
-      }),
-  }
-}
-
-/**
- * Returns f(z) and its error. The slope of gelu is at most 1.13, that of tanh 1. In gelu the
- * argument of the exponential has 7 roundings and the exponential 4 units; a sum and a quotient
- * follow. The exponential ends at the smallest normal number, and gelu at x = −64. tanh has 6
- * units.
- */
-function activate(
-  activation: Activation,
-  z: number,
-  error: number,
-  unit: number,
-): [number, number] {
-  if (activation === 'tanh') return [Math.tanh(z), error + 7 * unit * Math.abs(Math.tanh(z))]
-  const argument = 2 * Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3)
-  return [
-    gelu(z),
-    1.13 * error +
-      (gelu(z) && (7 * Math.abs(argument) + 7) * unit * Math.abs(gelu(z))) +
-      Math.min(Math.abs(z), 64) * 2 ** -126,
-  ]
-}
-
-function matrix(rows: number, columns: number, values: Float32Array): WeightInput {
-  return { kind: 'matrix', blocks: 1, rows, columns, values }
-}
+import { noise, rowsWeight, runOp, testOp } from './ops.ts'
+import { linearCase, matrix } from './products.ts'
 
 const sizes = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17]
 const both = [false, true]
 
 testOp('around tiles of 5 × 8 and blocks of 100 and 200 rows and 768 k', [
-  ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((rows) => problem({ rows, k: 13, n: 11 })),
-  ...sizes.map((k) => problem({ rows: 3, k, n: 9 })),
-  ...sizes.map((n) => problem({ rows: 6, k: 5, n })),
+  ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((rows) => linearCase({ rows, k: 13, n: 11 })),
+  ...sizes.map((k) => linearCase({ rows: 3, k, n: 9 })),
+  ...sizes.map((n) => linearCase({ rows: 6, k: 5, n })),
   ...[99, 100, 101, 102, 103, 197, 198, 199, 200, 201, 204, 205, 396, 400, 401].map((rows) =>
-    problem({ rows, k: 3, n: 9, bias: true, table: 197 }),
+    linearCase({ rows, k: 3, n: 9, bias: true, table: 197 }),
   ),
   ...[511, 512, 513, 767, 768, 769, 1023, 1024, 1025].map((k) =>
-    problem({ rows: 6, k, n: 18, bias: true, activation: 'tanh' }),
+    linearCase({ rows: 6, k, n: 18, bias: true, activation: 'tanh' }),
   ),
-  problem({
+  linearCase({
     rows: 203,
     k: 1030,
     n: 12,
@@ -143,14 +33,14 @@ testOp('around tiles of 5 × 8 and blocks of 100 and 200 rows and 768 k', [
 testOp(
   'sizes around 8 rows, tiles of 40 × 32 and stages of 32 or 64 k',
   [
-    ...[3, 4, 5, 8, 9, 39, 40, 41, 81].map((rows) => problem({ rows, k: 20, n: 8, bias: true })),
+    ...[3, 4, 5, 8, 9, 39, 40, 41, 81].map((rows) => linearCase({ rows, k: 20, n: 8, bias: true })),
     ...[4, 12, 16, 20, 28, 32, 36, 60, 64, 68, 128, 132].flatMap((k) =>
-      [2, 20].map((rows) => problem({ rows, k, n: 12 })),
+      [2, 20].map((rows) => linearCase({ rows, k, n: 12 })),
     ),
     ...[28, 32, 36, 60, 63, 64, 65, 68, 132].flatMap((n) =>
-      [2, 20].map((rows) => problem({ rows, k: 8, n, bias: true, add: true, table: 3 })),
+      [2, 20].map((rows) => linearCase({ rows, k: 8, n, bias: true, add: true, table: 3 })),
     ),
-    problem({
+    linearCase({
       rows: 50,
       k: 72,
       n: 72,
@@ -172,7 +62,7 @@ testOp(
       both.flatMap((add) =>
         [0, 1, 3, 7].flatMap((table) =>
           (['none', 'gelu', 'tanh'] as const).map((activation) =>
-            problem({ rows: 7, k: 6, n: 11, bias, multiply, add, table, activation }),
+            linearCase({ rows: 7, k: 6, n: 11, bias, multiply, add, table, activation }),
           ),
         ),
       ),
@@ -184,7 +74,7 @@ testOp(
   'the last activated column at any place in a panel',
   (['gelu', 'tanh'] as const).flatMap((activation) =>
     Array.from({ length: 20 }, (_, activated) =>
-      problem({ rows: 2, k: 3, n: 19, bias: true, activation, activated }),
+      linearCase({ rows: 2, k: 3, n: 19, bias: true, activation, activated }),
     ),
   ),
 )
@@ -236,8 +126,8 @@ const line = Float32Array.of(
   NaN,
 )
 testOp('extreme values', [
-  problem({ name: 'zeros', rows: 3, k: 9, n: 9, x: new Float32Array(27), bias: true }),
-  problem({
+  linearCase({ name: 'zeros', rows: 3, k: 9, n: 9, x: new Float32Array(27), bias: true }),
+  linearCase({
     name: 'denormals',
     rows: 3,
     k: 9,
@@ -245,7 +135,7 @@ testOp('extreme values', [
     scale: 1e-39,
     kernel: new Float32Array(81).fill(1),
   }),
-  problem({
+  linearCase({
     name: 'products below the smallest number',
     rows: 3,
     k: 9,
@@ -253,8 +143,8 @@ testOp('extreme values', [
     scale: 1e-30,
     kernel: noise(81, 7, 1e-15),
   }),
-  problem({ name: 'large', rows: 3, k: 9, n: 9, scale: 1e18, kernel: noise(81, 7, 1e18) }),
-  problem({
+  linearCase({ name: 'large', rows: 3, k: 9, n: 9, scale: 1e18, kernel: noise(81, 7, 1e18) }),
+  linearCase({
     name: 'overflow',
     rows: 3,
     k: 9,
@@ -262,7 +152,7 @@ testOp('extreme values', [
     x: noise(27, 1).map((value) => 1e30 * (1 + Math.abs(value))),
     kernel: noise(81, 7).map((_, i) => (i % 9 < 4 ? 1e30 : -1e30)),
   }),
-  problem({
+  linearCase({
     name: 'cancellation',
     rows: 2,
     k: 8,
@@ -270,7 +160,7 @@ testOp('extreme values', [
     x: Float32Array.of(1e8, 1, -1e8, 1, 1e7, 3, -1e7, 1, 1, 1e8, 1, -1e8, 1, 1, 1, 1),
     kernel: new Float32Array(72).fill(1),
   }),
-  problem({
+  linearCase({
     name: 'NaN and infinity stay in their rows',
     rows: 7,
     k: 5,
@@ -279,7 +169,7 @@ testOp('extreme values', [
     bias: true,
   }),
   ...(['gelu', 'tanh'] as const).map((activation) =>
-    problem({
+    linearCase({
       name: 'extreme',
       rows: line.length,
       k: 1,
@@ -295,7 +185,7 @@ testOp(
   'activations over a wide range',
   (['gelu', 'tanh'] as const).flatMap((activation) =>
     [1, 15, 100].map((scale) =>
-      problem({
+      linearCase({
         name: `up to ±${scale}`,
         rows: 3000,
         k: 1,
@@ -327,7 +217,7 @@ describe.each(backends)('goldens on $name', async ({ create }) => {
         ['d', { bias: 'bias' }],
       ] as const) {
         const { output } = await runOp(create, {
-          ...problem({ rows, k, n, x: a.values, kernel: b.values }),
+          ...linearCase({ rows, k, n, x: a.values, kernel: b.values }),
           weights: { kernel: matrix(k, n, b.values), bias: rowsWeight(1, n, bias.values) },
           record: (ops, { x }) => ops.linear('op', x!, 'kernel', options),
         })
@@ -341,7 +231,7 @@ describe.each(backends)('goldens on $name', async ({ create }) => {
     for (const activation of ['gelu', 'tanh'] as const) {
       const { output } = await runOp(
         create,
-        problem({ rows: x.length, k: 1, n: 1, x, kernel: Float32Array.of(1), activation }),
+        linearCase({ rows: x.length, k: 1, n: 1, x, kernel: Float32Array.of(1), activation }),
       )
       functions.expect(`${name}/${activation}`, output)
     }

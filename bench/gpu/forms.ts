@@ -183,7 +183,8 @@ fn xAt(at: u32, k: u32) -> vec4f {
 fn kernelRow(k: u32) -> u32 {
   return k;
 }
-fn tile(group: vec3u, local: u32) {
+@compute @workgroup_size(INVOCATIONS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let row = group.y * ${rows * down}u;
   let column = group.x * ${columns}u;
   let columns = (p.n + 3u) / 4u;

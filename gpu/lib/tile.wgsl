@@ -72,7 +72,8 @@ override STAGED: u32 = KERNEL_BEGIN + SLICES * PART;
 /** A stage of x, [STAGE quads, 40 rows], then of the kernel. In the end, the sums of slices. */
 var<workgroup> staged: array<Quad, STAGED>;
 
-fn tile(group: vec3u, local: u32) {
+@compute @workgroup_size(INVOCATIONS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let block = group.z;
   let row = group.y * 40u;
   let column = group.x * 8u;

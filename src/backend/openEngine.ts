@@ -8,6 +8,7 @@ import { chooseBuild } from './wasm/builds.ts'
 import { cpuCapabilities } from './wasm/capabilities.ts'
 import { type CpuOptions, openMachine } from './wasm/open.ts'
 import { WasmBackend } from './wasm/wasm.ts'
+import type { Chosen } from './webgpu/matrix.ts'
 
 /** How the engines of a model are opened. */
 export interface EngineOptions {
@@ -20,6 +21,8 @@ export interface EngineOptions {
   readonly smallPrograms: SmallPrograms
   readonly cpu?: CpuOptions
   readonly gpu?: GPU | undefined
+  /** Use matrix units of the GPU, if it has some that pass a self-test. */
+  readonly matrices?: boolean
 }
 
 /**
@@ -54,11 +57,12 @@ export async function openCpuEngine(
  * @throws TrecvitError if there is none, it fails the self-test, or the weights do not fit
  */
 export async function openGpuEngine(
-  { weights, dtype, fill, smallPrograms, gpu }: EngineOptions,
+  { weights, dtype, fill, smallPrograms, gpu, matrices }: EngineOptions,
   hardwareOnly: boolean,
   signal: AbortSignal,
 ): Promise<Engine> {
-  const opened = await openGpu(gpu)
+  const matrix = matrices ? await import('./webgpu/matrix.ts') : undefined
+  const opened = await openGpu(gpu, matrix?.NEEDED)
   if ('reason' in opened) throw new TrecvitError(`There is no WebGPU device: ${opened.reason}`)
   const { device, isSoftware } = opened
   let backend: Backend | undefined
@@ -66,11 +70,14 @@ export async function openGpuEngine(
     if (hardwareOnly && isSoftware)
       throw new TrecvitError('it is a software renderer; the WebAssembly backend is faster')
     const { WebGpuBackend } = await import('./webgpu/webgpu.ts')
-    const wrong = await selfTest(smallPrograms, GPU_BOUND, (weights) =>
-      WebGpuBackend.create(device, weights, dtype, opened),
-    )
+    const test = (bound: number, chosen?: Chosen) =>
+      selfTest(smallPrograms, bound, (weights) =>
+        WebGpuBackend.create(device, weights, dtype, { ...opened, ...chosen }),
+      )
+    const wrong = await test(GPU_BOUND)
     if (wrong) throw new TrecvitError(`it failed the self-test: ${wrong}`)
-    backend = await WebGpuBackend.create(device, weights, dtype, opened)
+    const chosen = await matrix?.choose(device, opened.kept[1], dtype, test)
+    backend = await WebGpuBackend.create(device, weights, dtype, { ...opened, ...chosen })
     await fill(backend, signal)
     return new Engine(backend, opened)
   } catch (error) {

@@ -24,7 +24,8 @@ export interface Opened extends Loaded {
 /** See TRecViT.load. */
 export async function openModel(source: ModelSource, options: LoadOptions): Promise<Opened> {
   checkLoadOptions(options)
-  const { device = 'auto', gpu, config: given, labels: names, onProgress, signal, ...cpu } = options
+  const { device = 'auto', gpu, gpuMatrix, ...others } = options
+  const { config: given, labels: names, onProgress, signal, ...cpu } = others
   const from = await openNamed(source, options)
   const official = await openOfficial(from, signal ? { signal } : {})
   const { checkpoint } = official
@@ -55,6 +56,7 @@ export async function openModel(source: ModelSource, options: LoadOptions): Prom
       smallPrograms: smallPrograms(config, dtype),
       cpu,
       gpu,
+      matrices: gpuMatrix === 'auto',
     })
     opened = undefined
     const { fingerprint, warnings } = loaded!

@@ -37,6 +37,13 @@ export interface LoadOptions extends CpuOptions {
   /** WebGPU entry point, by default `navigator.gpu` or that of the package `webgpu`. */
   readonly gpu?: GPU
   /**
+   * Matrix units of the GPU: 'off' by default, because they need an experimental feature of
+   * WebGPU, `chromium-experimental-subgroup-matrix`. 'auto' uses them with dtype 'f16' if the
+   * adapter has the feature and the kernels pass a self-test; otherwise `device.reason` says why
+   * not. Without `gpu`, 'auto' also starts the package `webgpu` with the toggles for it.
+   */
+  readonly gpuMatrix?: 'auto' | 'off'
+  /**
    * Fields that the file does not determine (framesPerClip, imageSize), or numClasses 0 to ignore
    * its head.
    */
@@ -67,6 +74,7 @@ const LOAD_OPTIONS: OptionNames<LoadOptions> = {
   onProgress: 1,
   signal: 1,
   gpu: 1,
+  gpuMatrix: 1,
   workerUrl: 1,
   wasmModule: 1,
   experimentalRevectorize: 1,
@@ -80,11 +88,13 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = { onProgress: 1, signal: 1 }
  */
 export function checkLoadOptions(options: LoadOptions): void {
   checkOptions('load', options, LOAD_OPTIONS)
-  const { device = 'auto', dtype, threads } = options
+  const { device = 'auto', dtype, gpuMatrix = 'off', threads } = options
   if (device !== 'auto' && device !== 'webgpu' && device !== 'wasm')
     throw new TrecvitError(`"device" expected 'auto', 'webgpu' or 'wasm', got ${describe(device)}`)
   if (dtype !== undefined && dtype !== 'f32' && dtype !== 'f16' && dtype !== 'int8')
     throw new TrecvitError(`"dtype" expected 'f32', 'f16' or 'int8', got ${describe(dtype)}`)
+  if (gpuMatrix !== 'auto' && gpuMatrix !== 'off')
+    throw new TrecvitError(`"gpuMatrix" expected 'auto' or 'off', got ${describe(gpuMatrix)}`)
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64))
     throw new TrecvitError(`"threads" expected an integer from 1 to 64, got ${describe(threads)}`)
 }

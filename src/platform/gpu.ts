@@ -17,7 +17,7 @@ export type OpenedGpu =
        */
       readonly kept: readonly [GPU, GPUAdapter]
       readonly toggles: readonly string[] | null
-      /** Language features of WGSL that kernels use. */
+      /** Features of WGSL that kernels use. */
       readonly wgsl: readonly string[]
     }
   | { readonly reason: string }
@@ -39,13 +39,20 @@ export function wgslOf({ wgslLanguageFeatures }: GPU): string[] {
  */
 const TOGGLES = ['disable_workgroup_init']
 
+/** What experimental kernels need: toggles of Dawn, and optional features of WebGPU. */
+interface Also {
+  readonly toggles: readonly string[]
+  readonly features: readonly string[]
+}
+
 /**
  * Requests a device with the adapter's largest buffers and its optional features.
  * @param gpu the entry point to use instead of the runtime's own, for example `create([...])` of
  * npm `webgpu`
+ * @param also further toggles, and features to request if the adapter has them
  */
-export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
-  const { entry, toggles } = gpu ? { entry: gpu, toggles: null } : await entryPoint()
+export async function openGpu(gpu?: GPU, also?: Also): Promise<OpenedGpu> {
+  const { entry, toggles } = gpu ? { entry: gpu, toggles: null } : await entryPoint(also?.toggles)
   if (!entry) return { reason: 'this runtime has neither WebGPU nor the package "webgpu"' }
   try {
     const request = (): Promise<GPUAdapter | null> =>
@@ -55,13 +62,14 @@ export async function openGpu(gpu?: GPU): Promise<OpenedGpu> {
     // Dawn's null backend only compiles. It computes nothing.
     if (adapter.info.device === 'null-backend')
       return { reason: 'WebGPU has no adapter that computes' }
-    const device = await adapter.requestDevice(deviceDescriptor(adapter))
+    const features = also?.features.filter((name) => adapter.features.has(name)) ?? []
+    const device = await adapter.requestDevice(deviceDescriptor(adapter, features))
     return {
       device,
       isSoftware: adapter.info.isFallbackAdapter,
       kept: [entry, adapter],
       toggles,
-      wgsl: wgslOf(entry),
+      wgsl: [...wgslOf(entry), ...features],
     }
   } catch (error) {
     return { reason: `WebGPU refuses: ${error instanceof Error ? error.message : String(error)}` }
@@ -91,13 +99,20 @@ export function relevantOf({ limits, features }: Pick<GPUAdapter, 'limits' | 'fe
 /**
  * Returns the descriptor to request a device with: the largest buffers and workgroup memory of the
  * adapter, and the optional features.
+ * @param also further features of the adapter
  */
-export function deviceDescriptor(adapter: GPUAdapter): GPUDeviceDescriptor {
+export function deviceDescriptor(
+  adapter: GPUAdapter,
+  also: readonly string[] = [],
+): GPUDeviceDescriptor {
   const { limits, features } = relevantOf(adapter)
-  return { requiredLimits: limits, requiredFeatures: features }
+  return {
+    requiredLimits: limits,
+    requiredFeatures: [...features, ...(also as GPUFeatureName[])],
+  }
 }
 
-async function entryPoint(): Promise<{
+async function entryPoint(also: readonly string[] = []): Promise<{
   entry: GPU | undefined
   toggles: readonly string[] | null
 }> {
@@ -105,7 +120,8 @@ async function entryPoint(): Promise<{
   if (navigator?.gpu) return { entry: navigator.gpu, toggles: null }
   try {
     const { create } = (await importOptional('webgpu')) as typeof import('webgpu')
-    return { entry: create([`enable-dawn-features=${TOGGLES.join(',')}`]) as GPU, toggles: TOGGLES }
+    const toggles = [...TOGGLES, ...also]
+    return { entry: create([`enable-dawn-features=${toggles.join(',')}`]) as GPU, toggles }
   } catch {
     return { entry: undefined, toggles: null }
   }

@@ -9,6 +9,13 @@ import {
 } from '../../program/program.ts'
 import type { MatrixDType } from '../backend.ts'
 
+/** Parts of a shader that replace others, by name. */
+export interface MatrixParts {
+  /** Directives and constants, the first lines of the shader. They tell the variants apart. */
+  readonly head: string
+  readonly parts: Readonly<Record<string, string>>
+}
+
 /** One step as a compute dispatch. */
 export interface Call {
   /** The file of the kernel, gpu/<op>.wgsl. */
@@ -35,6 +42,8 @@ export interface Call {
   readonly state: State | undefined
   /** Number of workgroups in x, y and z. */
   readonly groups: readonly [number, number, number]
+  /** Set if matrix units compute it. */
+  readonly matrix?: MatrixParts
 }
 
 /**

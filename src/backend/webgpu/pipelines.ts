@@ -51,18 +51,18 @@ export class Pipelines {
    * @throws Error with the message of the driver if it refuses the kernel
    */
   pipeline(call: Call): Promise<GPUComputePipeline> {
-    const { op, dtype, entry, constants } = call
-    const key = JSON.stringify([op, dtype, entry, constants])
+    const { op, dtype, entry, constants, matrix } = call
+    const key = JSON.stringify([op, dtype, entry, constants, matrix?.head])
     let found = this.#pipelines.get(key)
     if (!found) {
-      const source = `${op} ${dtype}`
+      const source = `${op} ${dtype} ${matrix?.head}`
       let module = this.#modules.get(source)
       if (!module)
         this.#modules.set(
           source,
           (module = this.#device.createShaderModule({
             label: op,
-            code: sourceOf(op, this.capabilities.features, dtype),
+            code: sourceOf(op, this.capabilities.features, dtype, matrix),
           })),
         )
       found = this.#device.createComputePipelineAsync({

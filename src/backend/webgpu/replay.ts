@@ -8,7 +8,6 @@ import { Pace } from './pace.ts'
 import type { Resources } from './resources.ts'
 import type { WebGpuState } from './state.ts'
 import type { Run } from './submits.ts'
-import { Timer } from './timer.ts'
 
 /**
  * A program as pipelines, bind groups and buffers, all created once. A chunk is one command buffer
@@ -45,12 +44,13 @@ export class WebGpuReplay implements Replay {
     program: Program,
     room?: number,
   ): Promise<WebGpuReplay> {
-    const { device, dtype, int8, pipelines: kept } = resources
+    const { device, dtype, int8, matrices, pipelines: kept } = resources
     const { limits } = kept.capabilities
     const lowered = int8?.lower(program) ?? { program, origins: program.steps }
-    const calls = lowered.program.steps.map((step) =>
-      encode(step, dtype, room ?? limits.maxComputeWorkgroupStorageSize),
-    )
+    const calls = lowered.program.steps.map((step) => {
+      const call = encode(step, dtype, room ?? limits.maxComputeWorkgroupStorageSize)
+      return matrices?.replace(call, step.sizes) ?? call
+    })
     const pipelines = await Promise.all(calls.map((call) => kept.pipeline(call)))
     const activations = await Activations.create(device, lowered.program)
     const { dispatches, params } = bind(resources, lowered, calls, pipelines, activations)
@@ -110,6 +110,7 @@ export class WebGpuReplay implements Replay {
 
   /** Runs each step in its own submit and reports its outputs. */
   async #watched(stream: WebGpuState, watch: Watch, run: Run): Promise<void> {
+    const { Timer } = await import('./timer.ts')
     const timer = new Timer(this.#resources.device)
     try {
       for (const step of this.#program.steps) {

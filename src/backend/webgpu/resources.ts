@@ -1,4 +1,5 @@
 import type { MatrixDType } from '../backend.ts'
+import type { Matrices } from './matrix.ts'
 import type { Pipelines } from './pipelines.ts'
 import type { Submits } from './submits.ts'
 
@@ -9,6 +10,8 @@ export interface Resources {
   readonly submits: Submits
   /** Set if there are int8 matrices. */
   readonly int8: typeof import('./int8.ts') | undefined
+  /** Set if matrix units are used. */
+  readonly matrices: Matrices | undefined
   /** Number format of the matrices among the weights. */
   readonly dtype: MatrixDType
   /** Buffer of each weight by name. */

@@ -1,6 +1,7 @@
 import shaders from '../../../build/shaders.txt'
 import type { KernelOp } from '../../program/describe.ts'
 import type { MatrixDType } from '../backend.ts'
+import type { MatrixParts } from './encode.ts'
 
 /** For each file of gpu/: the names of the parts in gpu/lib that it calls, and its WGSL. */
 const sources = new Map<string, { readonly calls: string; readonly code: string }>()
@@ -19,8 +20,14 @@ export function addShaders(text: string): void {
  * @param features of the device and of WGSL: `rows` uses subgroups for sums, int8 products use
  * packed dot products
  * @param dtype number format of the matrix
+ * @param matrix parts for matrix units, in place of others
  */
-export function sourceOf(op: KernelOp, features: readonly string[], dtype: MatrixDType): string {
+export function sourceOf(
+  op: KernelOp,
+  features: readonly string[],
+  dtype: MatrixDType,
+  matrix?: MatrixParts,
+): string {
   const packed = features.includes('packed_4x8_integer_dot_product')
   const variants: Record<string, string> = {
     ...(features.includes('subgroups') && { rows: 'rows.subgroups' }),
@@ -33,5 +40,6 @@ export function sourceOf(op: KernelOp, features: readonly string[], dtype: Matri
   }
   const { calls, code } = sources.get(op)!
   const parts = calls ? calls.split(' ').flatMap((part) => (variants[part] ?? part).split(' ')) : []
-  return [...parts.map((part) => sources.get(part)!.code), code].join('\n')
+  const codes = parts.map((part) => matrix?.parts[part] ?? sources.get(part)!.code)
+  return [...(matrix ? [matrix.head] : []), ...codes, code].join('\n')
 }

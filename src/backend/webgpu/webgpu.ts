@@ -5,6 +5,7 @@ import type { Backend, Device, GpuUse, MatrixDType, Replay, StreamState } from '
 import { allocate } from './allocate.ts'
 import { elementBytes, weightBytes } from './encode.ts'
 import type { Halves } from './halves.ts'
+import type { Chosen } from './matrix.ts'
 import { Pipelines } from './pipelines.ts'
 import { WebGpuReplay } from './replay.ts'
 import type { Resources } from './resources.ts'
@@ -17,6 +18,12 @@ import { Submits } from './submits.ts'
  */
 const FLUSH = 1 << 25
 
+/** How a device was opened. */
+interface Opened extends Partial<GpuUse>, Partial<Chosen> {
+  /** Features of WGSL that kernels may use. */
+  readonly wgsl?: readonly string[]
+}
+
 /** A GPU, through WebGPU. It computes in float32. Matrices may be stored in float16. */
 export class WebGpuBackend implements Backend {
   readonly device: Device
@@ -27,16 +34,17 @@ export class WebGpuBackend implements Backend {
 
   private constructor(
     resources: Resources,
-    toggles: readonly string[] | null,
+    { toggles = null, reason = null }: Opened,
     halves: Halves | undefined,
   ) {
-    const { device, pipelines } = resources
+    const { device, pipelines, matrices } = resources
+    const name = adapterName(device.adapterInfo)
     this.device = {
       backend: 'webgpu',
-      kernels: adapterName(device.adapterInfo),
+      kernels: matrices ? `${name}, ${matrices.name}` : name,
       threads: 1,
-      reason: null,
-      gpu: { ...pipelines.capabilities, toggles },
+      reason,
+      gpu: { ...pipelines.capabilities, ...matrices?.capabilities, toggles },
     }
     void device.lost.then(({ message, reason }) => (this.lossReason ??= message || reason))
     this.#resources = resources
@@ -47,22 +55,23 @@ export class WebGpuBackend implements Backend {
    * Allocates a buffer for each weight; they are zero until written. The caller still owns the
    * device, and may share it.
    * @param dtype number format of the matrices among the weights
-   * @param opened toggles that Dawn was started with, if known, and language features of WGSL
+   * @param opened how the device was opened, and which matrix units are used
    * @throws TrecvitError if the weights do not fit
    */
   static async create(
     device: GPUDevice,
     weights: readonly Weight[],
     dtype: MatrixDType = 'f32',
-    { toggles = null, wgsl = [] }: Partial<GpuUse> & { readonly wgsl?: readonly string[] } = {},
+    opened: Opened = {},
   ): Promise<WebGpuBackend> {
+    const { wgsl = [], matrices } = opened
     // Formats that not every model has are imported on demand.
     const int8 = weights.some(({ kind }) => kind === 'int8') ? await import('./int8.ts') : undefined
     const halves =
       dtype === 'f16' ? new (await import('./halves.ts')).Halves(device.queue) : undefined
     const wanted = weights.map((weight) => ({
       name: weight.name,
-      bytes: weightBytes(weight, dtype),
+      bytes: weightBytes(weight, dtype) + (matrices?.spareOf(weight, dtype) ?? 0),
     }))
     const [none, ...buffers] = await allocate(
       device,
@@ -76,10 +85,11 @@ export class WebGpuBackend implements Backend {
       submits: new Submits(device),
       dtype,
       int8,
+      matrices,
       weights: new Map(weights.map(({ name }, index) => [name, buffers[index]!])),
       none: none!,
     }
-    return new WebGpuBackend(resources, toggles, halves)
+    return new WebGpuBackend(resources, opened, halves)
   }
 
   /**

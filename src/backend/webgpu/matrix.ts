@@ -1,0 +1,181 @@
+/**
+ * Products by matrix units of a GPU (gpu/matrix/lib/matrix.wgsl). They need the experimental
+ * feature `chromium-experimental-subgroup-matrix`. This file is imported on demand.
+ */
+import shaders from '../../../build/matrix/shaders.txt'
+import { quads } from '../../program/ops/launch.ts'
+import type { Sizes } from '../../program/ops/operation.ts'
+import type { Weight } from '../../program/program.ts'
+import type { GpuCapabilities, MatrixDType } from '../backend.ts'
+import type { Call, MatrixParts } from './encode.ts'
+
+/** The matrix units to use, or why there are none. */
+export interface Chosen {
+  readonly matrices?: Matrices
+  readonly reason: string | null
+}
+
+/** A matrix [M, K] times a matrix [K, N], by a subgroup of `subgroup` invocations. */
+export interface MatrixShape {
+  readonly M: number
+  readonly N: number
+  readonly K: number
+  readonly subgroup: number
+  /** Whether kernels must ask for subgroups of this size, because the GPU has several sizes. */
+  readonly sized: boolean
+}
+
+const MATRICES = 'chromium-experimental-subgroup-matrix'
+const SIZED = 'subgroup-size-control'
+
+/** What to open a GPU with. `subgroups` is always requested. */
+export const NEEDED: { readonly features: readonly string[]; readonly toggles: readonly string[] } =
+  {
+    features: [MATRICES, 'shader-f16', SIZED],
+    toggles: ['allow_unsafe_apis', 'use_vulkan_memory_model', 'vulkan_enable_f16_on_nvidia'],
+  }
+
+/**
+ * Largest error of the small model in the self-test: that of `dtype: 'f16'`. Numbers of x are
+ * rounded to float16 as the matrices are. A wrong kernel is more than 0.1 off.
+ */
+const BOUND = 1e-2
+
+/** The tile that a workgroup computes. */
+interface Tile {
+  /** A multiple of M. K·rows is at least 8 times the size of a subgroup, so that all load x. */
+  readonly rows: number
+  /** A multiple of N. */
+  readonly columns: number
+  /** Subgroups of a workgroup, which share k. */
+  readonly subgroups: number
+}
+
+/**
+ * Returns the tile of a shape. A subgroup keeps the sums of its tile in registers: at most four
+ * matrices across.
+ */
+function tileOf({ N, K, subgroup }: MatrixShape): Tile {
+  return {
+    rows: Math.max(32, (8 * subgroup) / K),
+    columns: Math.min(64, 4 * N),
+    subgroups: 4,
+  }
+}
+
+const [, , kernel] = shaders.split('\f') as [string, string, string]
+
+/**
+ * Chooses matrix units.
+ * @param adapter the adapter of the device: in Dawn only its information has the shapes
+ * @param test the self-test, which returns what is wrong or null
+ */
+export async function choose(
+  device: GPUDevice,
+  adapter: GPUAdapter,
+  dtype: MatrixDType,
+  test: (bound: number, chosen: Chosen) => Promise<string | null>,
+): Promise<Chosen> {
+  const none = (why: string): Chosen => ({ reason: `matrix units are not used: ${why}` })
+  if (dtype !== 'f16') return none(`their kernels are for dtype 'f16'`)
+  const shape = shapeOf(device, adapter)
+  if (typeof shape === 'string') return none(shape)
+  const matrices = new Matrices(shape)
+  const chosen: Chosen = { matrices, reason: null }
+  if (matrices.memory > device.limits.maxComputeWorkgroupStorageSize)
+    return none(`they need ${matrices.memory} bytes of workgroup memory`)
+  const wrong = await test(BOUND, chosen).catch((error: Error) => error.message)
+  return wrong ? none(`they failed the self-test: ${wrong}`) : chosen
+}
+
+/** Returns the largest shape of a device with float16 factors and float32 sums, or why none. */
+function shapeOf({ features }: GPUDevice, { info }: GPUAdapter): MatrixShape | string {
+  for (const feature of [MATRICES, 'shader-f16', 'subgroups'])
+    if (!features.has(feature as GPUFeatureName)) return `the device has no feature "${feature}"`
+  const {
+    subgroupMatrixConfigs: configs = [],
+    subgroupMinSize: subgroup,
+    subgroupMaxSize: largest,
+  } = info as GPUAdapterInfo & {
+    readonly subgroupMatrixConfigs?: GpuCapabilities['matrixShapes']
+  }
+  const sized = subgroup !== largest
+  if (sized && !features.has(SIZED as GPUFeatureName))
+    return `subgroups have ${subgroup} to ${largest} invocations`
+  const [best] = [...configs]
+    .filter(
+      ({ M, N, K, componentType, resultComponentType }) =>
+        componentType === 'f16' &&
+        resultComponentType === 'f32' &&
+        [M, N, K].every((size) => size === 8 || size === 16 || size === 32),
+    )
+    .sort((one, other) => other.M * other.N * other.K - one.M * one.N * one.K)
+  if (!best) return 'the device multiplies no float16 matrices with float32 sums'
+  const { M, N, K } = best
+  return { M, N, K, subgroup, sized }
+}
+
+/** Matrix units with one shape. */
+export class Matrices {
+  readonly shape: MatrixShape
+  /** The shape, as text for users. */
+  readonly name: string
+  /** What a description of the GPU adds. */
+  readonly capabilities: Pick<GpuCapabilities, 'matrixShapes'>
+  /** Bytes of workgroup memory of a kernel. */
+  readonly memory: number
+  readonly #tile: Tile
+  readonly #stage: number
+  readonly #parts: MatrixParts
+
+  constructor(shape: MatrixShape, tile: Tile = tileOf(shape)) {
+    const { M, N, K, subgroup, sized } = shape
+    const { rows, columns, subgroups } = tile
+    this.shape = shape
+    this.name = `matrices ${M}×${N}×${K}`
+    const types = { componentType: 'f16', resultComponentType: 'f32' }
+    this.capabilities = { matrixShapes: [{ M, N, K, ...types }] }
+    this.#tile = tile
+    this.#stage = subgroups * K
+    this.memory = Math.max(rows * (2 * this.#stage + 16), 4 * subgroups * M * columns)
+    const constants = {
+      ...{ M, N, K, SUBGROUP: subgroup },
+      ...{ SUBGROUPS: subgroups, DOWN: rows / M, ACROSS: columns / N },
+    }
+    const extensions = ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix']
+    const head = [
+      ...[...extensions, ...(sized ? ['subgroup_size_control'] : [])].map(
+        (extension) => `enable ${extension};`,
+      ),
+      ...Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`),
+    ].join('\n')
+    const code = sized ? kernel.replace('@compute', '@compute @subgroup_size(SUBGROUP)') : kernel
+    this.#parts = { head, parts: { tile: code, few: '' } }
+  }
+
+  /**
+   * Returns the call of a product by matrix units, or undefined if it stays as it is: for few rows,
+   * and if rows of its kernel do not begin at multiples of 16 bytes.
+   */
+  replace(call: Call, { rows, n, blocks }: Sizes): Call | undefined {
+    const { op, dtype, entry, constants } = call
+    const isProduct = op === 'linear' || op === 'blockLinear'
+    if (!isProduct || dtype !== 'f16' || entry !== 'main' || n! % 8) return undefined
+    return {
+      ...call,
+      constants: { ALIGNED: constants['ALIGNED']! },
+      groups: [Math.ceil(n! / this.#tile.columns), Math.ceil(rows! / this.#tile.rows), blocks!],
+      matrix: this.#parts,
+    }
+  }
+
+  /**
+   * Returns the zeros after a weight, in bytes. Tiles read up to a whole stage of k and a whole
+   * tile of columns. Implementations may also require that the row after the last one exists.
+   */
+  spareOf({ kind, rows, columns }: Weight, dtype: MatrixDType): number {
+    if (kind !== 'matrix' || dtype !== 'f16') return 0
+    const beyond = Math.ceil(rows / this.#stage) * this.#stage - rows + 1
+    return 2 * (beyond * quads(columns) + this.#tile.columns)
+  }
+}

@@ -1,0 +1,278 @@
+/**
+ * Products by matrix units: their kernels compared with the reference, whole models with the
+ * goldens, faults that must be found, and shapes of other GPUs that must compile.
+ */
+import { describe, expect, test } from 'vitest'
+import { encode } from '../src/backend/webgpu/encode.ts'
+import { choose, Matrices, type MatrixShape } from '../src/backend/webgpu/matrix.ts'
+import { sourceOf } from '../src/backend/webgpu/sources.ts'
+import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
+import { type LoadOptions, TRecViT } from '../src/index.ts'
+import { type Config, configOf, sizeNames } from '../src/model/config.ts'
+import { recordModel } from '../src/model/graph.ts'
+import { smallPrograms } from '../src/model/smallModel.ts'
+import type { Program } from '../src/program/program.ts'
+import type { BackendUnderTest } from './backends.ts'
+import { withMembers } from './faults.ts'
+import { Goldens, goldenUrl } from './goldens.ts'
+import { gpu, openDevice, startDawn } from './matrices.ts'
+import { models } from './models.ts'
+import { runOp, testOp } from './ops.ts'
+import { blockLinearCase, linearCase } from './products.ts'
+import { ReferenceBackend } from './reference.ts'
+
+const tags = ['gpu', 'slow']
+/** Largest error of the logits with float16 matrices, relative to the largest logit. */
+const HALF_BOUND = 1e-2
+const OFF: LoadOptions = { gpuMatrix: 'off' }
+
+/** Shapes of GPUs: lavapipe, Apple, NVIDIA, Intel. */
+const SHAPES: readonly MatrixShape[] = [
+  { M: 8, N: 8, K: 8, subgroup: 8, sized: false },
+  { M: 8, N: 8, K: 8, subgroup: 32, sized: false },
+  { M: 16, N: 16, K: 16, subgroup: 32, sized: false },
+  { M: 8, N: 16, K: 16, subgroup: 16, sized: true },
+]
+
+describe('the self-test runs every variant that a model chooses', () => {
+  const matrices = new Matrices(SHAPES[0]!)
+  const variantsOf = ({ steps }: Program, room = 32768) =>
+    steps.map((step) => {
+      const call = encode(step, 'f16', room)
+      const { op, entry, constants, matrix } = matrices.replace(call, step.sizes) ?? call
+      return JSON.stringify([op, entry, constants, matrix !== undefined])
+    })
+  const changes: readonly Partial<Config>[] = [
+    {},
+    { numClasses: 174, poolType: 'gap' },
+    { useMlp: true, patchSize: [8, 8], imageSize: [256, 256] },
+    { width: 200, numHeads: 5, lruWidth: 300, mlpDim: 250 },
+  ]
+  test.each(sizeNames.flatMap((size) => changes.map((change) => ({ size, change }))))(
+    '$size $change',
+    ({ size, change }) => {
+      const config = configOf(size, { ...change, depth: 1 })
+      const [many, few] = smallPrograms(config, 'f16')
+      const tested = new Set([...variantsOf(many), ...variantsOf(many, 0), ...variantsOf(few)])
+      for (const [b, t] of [
+        [1, 1],
+        [1, 8],
+        [9, 1],
+        [400, 2],
+      ] as const) {
+        const options = { b, t, pixels: 'u8', recent: 'window', encoded: b > 1 } as const
+        const chosen = variantsOf(recordModel(config, { ...options, dtype: 'f16' }))
+        expect(chosen.filter((variant) => !tested.has(variant))).toEqual([])
+      }
+    },
+  )
+})
+
+describe('kernels compile without an error or a warning', async () => {
+  const entry = 'process' in globalThis ? await startDawn('backend=null') : undefined
+  const { device } = entry ? await openDevice(entry) : ({} as never)
+  test.skipIf(!entry).each(SHAPES)('$M×$N×$K in subgroups of $subgroup', async (shape) => {
+    // All lanes of the largest subgroup that the null backend might have.
+    const matrices = new Matrices(shape, {
+      rows: 32,
+      columns: 4 * shape.N,
+      subgroups: 128 / shape.subgroup,
+    })
+    for (const op of ['linear', 'blockLinear'] as const) {
+      const call = { op, dtype: 'f16', entry: 'main', constants: {} } as never
+      const { matrix } = matrices.replace(call, { rows: 9, n: 8, blocks: 1 })!
+      const code = sourceOf(op, [], 'f16', matrix)
+      device.pushErrorScope('validation')
+      const module = device.createShaderModule({ label: op, code })
+      const { messages } = await module.getCompilationInfo()
+      expect(messages.map(({ message }) => message).join()).toBe('')
+      for (const ALIGNED of [0, 1])
+        await device.createComputePipelineAsync({
+          layout: 'auto',
+          compute: { module, entryPoint: 'main', constants: { ALIGNED } },
+        })
+      expect(await device.popErrorScope()).toBeNull()
+    }
+  })
+})
+
+test('"gpuMatrix" is checked', async () => {
+  await expect(TRecViT.load('builtin', { gpuMatrix: 'on' as 'off' })).rejects.toThrow(
+    '"gpuMatrix" expected \'auto\' or \'off\', got "on"',
+  )
+})
+
+/** Returns a device with a fault in the kernels of matrix units. */
+function faulty(device: GPUDevice, part: string, by: string): GPUDevice {
+  return withMembers(device, {
+    createShaderModule: ({ code, ...rest }: GPUShaderModuleDescriptor) => {
+      if (code.includes('subgroup_matrix')) expect(code).toContain(part)
+      return device.createShaderModule({ ...rest, code: code.replace(part, by) })
+    },
+  })
+}
+
+/** The sums of one subgroup are not added. */
+const SUM_MISSING = ['part = 0u; part < SUBGROUPS', 'part = 1u; part < SUBGROUPS'] as const
+
+/** Faults in the kernel: the name, a part of the code, and what replaces it. */
+const faults: readonly [string, string, string][] = [
+  [
+    'the right operand in columns',
+    'subgroupMatrixLoad<Right, row_major>',
+    'subgroupMatrixLoad<Right, col_major>',
+  ],
+  [
+    'the left operand in columns',
+    'subgroupMatrixLoad<Left, row_major>',
+    'subgroupMatrixLoad<Left, col_major>',
+  ],
+  [
+    'no barrier before the sums of the subgroups are added',
+    'workgroupBarrier();\n    for (var quad',
+    'for (var quad',
+  ],
+  ['no barrier before a stage is multiplied', 'workgroupBarrier();\n    // After', '// After'],
+  [
+    'the sums of one subgroup missing',
+    'part = 0u; part < SUBGROUPS',
+    'part = 1u; part < SUBGROUPS',
+  ],
+  ['another row in place of the last', 'let last = min(row,', 'let last = min(row + 1u,'],
+  ['a number beyond k', '< vec4u(p.k)', '< vec4u(p.k + 1u)'],
+]
+
+describe.skipIf(!gpu)('on a GPU', { tags }, async () => {
+  const { device, adapter } = gpu ? await openDevice(gpu) : ({} as never)
+  const opened = gpu ? await choose(device, adapter, 'f16', async () => null) : { reason: '' }
+  const on = (given: GPUDevice, matrices = opened.matrices!): BackendUnderTest => ({
+    name: 'f16 matrices',
+    unit: 2 ** -24,
+    smallest: 2 ** -126,
+    finiteOnly: true,
+    // WGSL rounds to float16 either way; numbers below the smallest normal one may become zero.
+    rounding: { relative: 2 ** -10, absolute: 2 ** -14 },
+    create: (weights) => WebGpuBackend.create(given, weights, 'f16', { matrices }),
+  })
+
+  test('there are matrix units', () => expect(opened.reason).toBeNull())
+
+  testOp(
+    'linear: tiles of 32 × 32, stages of 32 k',
+    [
+      ...[9, 31, 32, 33, 65].map((rows) => linearCase({ rows, k: 20, n: 8, half: true })),
+      ...[1, 3, 4, 7, 8, 9, 28, 31, 32, 33, 36, 64, 100].map((k) =>
+        linearCase({ rows: 11, k, n: 16, bias: true, half: true }),
+      ),
+      ...[8, 24, 32, 40, 72].map((n) =>
+        linearCase({ rows: 10, k: 8, n, bias: true, add: true, table: 3, half: true }),
+      ),
+      linearCase({ t: 3, rows: 15, k: 68, n: 40, bias: true, multiply: true, half: true }),
+      ...(['gelu', 'tanh'] as const).map((activation) =>
+        linearCase({
+          ...{ rows: 50, k: 72, n: 72, activation, activated: 36, table: 7, half: true },
+          ...{ bias: true, multiply: true, add: true },
+        }),
+      ),
+      linearCase({ name: 'zeros', rows: 9, k: 9, n: 8, x: new Float32Array(81), half: true }),
+      linearCase({ name: 'subnormals of float16', rows: 9, k: 9, n: 8, scale: 1e-5, half: true }),
+    ],
+    [],
+    on(device),
+  )
+
+  testOp(
+    'blockLinear: tiles of 32 × 32, stages of 32 k',
+    [
+      ...[9, 33, 65].map((rows) => blockLinearCase({ rows, blocks: 2, k: 36, n: 40, half: true })),
+      ...[3, 4, 31, 32, 33].map((k) =>
+        blockLinearCase({ rows: 9, blocks: 3, k, n: 8, half: true }),
+      ),
+    ],
+    [],
+    on(device),
+  )
+
+  test('numbers beyond float16 become the largest one', async () => {
+    const op = linearCase({ rows: 9, k: 4, n: 8, kernel: new Float32Array(32).fill(0.25) })
+    op.inputs['x']!.values.fill(1e6)
+    const { output } = await runOp(on(device).create, op)
+    expect(output).toEqual(new Float32Array(72).fill(65504))
+  })
+
+  test.each(faults)('a planted fault is found: %s', async (_, part, by) => {
+    // A small tile: a software GPU compiles it in a second.
+    const { shape } = opened.matrices!
+    const tile = { rows: 8, columns: 16, subgroups: 4 }
+    const op = blockLinearCase({ rows: 37, blocks: 2, k: 67, n: 40, half: true })
+    const want = await runOp(async (weights) => new ReferenceBackend(weights), op)
+    const excess = async (given: GPUDevice) => {
+      const backend = on(given, new Matrices(shape, tile))
+      const bound = op.bound(backend, want.output, 'out')
+      const { output } = await runOp(backend.create, op)
+      const ratios = output.map((value, at) => Math.abs(value - want.output[at]!) / bound[at]!)
+      return Math.max(...ratios.map((ratio) => (Number.isNaN(ratio) ? Infinity : ratio)))
+    }
+    expect(await excess(device)).toBeLessThanOrEqual(1)
+    expect(await excess(faulty(device, part, by))).toBeGreaterThan(1)
+  })
+
+  /** Loads a golden model and returns its logits of a clip. */
+  async function logitsOf({ name, given }: (typeof models)[number], options: LoadOptions) {
+    await using model = await TRecViT.load(goldenUrl(`${name}.npz`), {
+      ...{ config: given, device: 'webgpu', gpu: gpu!, dtype: 'f16' },
+      ...options,
+    })
+    const { shape, values } = (await Goldens.open(`${name}_io.npz`)).get('video')
+    const video = { data: Uint8Array.from(values), shape }
+    return { device: model.device, logits: (await model.forward(video)).logits.data }
+  }
+
+  test.each(models)('the logits of $name are near the golden ones', async (model) => {
+    const want = (await Goldens.open(`${model.name}_io.npz`)).get('logits').values
+    const { device, logits } = await logitsOf(model, { gpuMatrix: 'auto' })
+    expect(device).toMatchObject({ backend: 'webgpu', reason: null })
+    expect(device.kernels).toMatch(/, matrices \d+×\d+×\d+$/)
+    expect(device.gpu!.matrixShapes).toHaveLength(1)
+    const error = Math.max(...logits.map((value, at) => Math.abs(value - want[at]!)))
+    const relative = error / Math.max(...want.map(Math.abs))
+    console.log(`${model.name}: float16 matrices are ${relative.toExponential(1)} off`)
+    expect(relative).toBeLessThan(HALF_BOUND)
+  })
+
+  test("without the option and with 'off', kernels and logits are the same", async () => {
+    const [without, off] = [await logitsOf(models[1]!, {}), await logitsOf(models[1]!, OFF)]
+    expect(off).toEqual(without)
+    expect(off.device.gpu!.features).not.toContain('chromium-experimental-subgroup-matrix')
+  })
+
+  test('a fault in the kernel keeps the other kernels, and device.reason says why', async () => {
+    const entry = {
+      requestAdapter: async () => {
+        const own = (await gpu!.requestAdapter())!
+        return withMembers(own, {
+          requestDevice: async (descriptor: GPUDeviceDescriptor) =>
+            faulty(await own.requestDevice(descriptor), ...SUM_MISSING),
+        })
+      },
+    } as GPU
+    const [broken, off] = [
+      await logitsOf(models[1]!, { gpu: entry, gpuMatrix: 'auto' }),
+      await logitsOf(models[1]!, OFF),
+    ]
+    expect(broken.device.reason).toMatch(
+      /^matrix units are not used: they failed the self-test: it computes "\S+" with an error of/,
+    )
+    expect(broken.logits).toEqual(off.logits)
+  })
+
+  test("with 'auto' but without the toggles, device.reason names the feature", async () => {
+    const { create } = await import('webgpu')
+    const entry = create(['enable-dawn-features=disable_workgroup_init'])
+    const { device } = await logitsOf(models[1]!, { gpu: entry, gpuMatrix: 'auto' })
+    expect(device.reason).toBe(
+      'matrix units are not used: ' +
+        'the device has no feature "chromium-experimental-subgroup-matrix"',
+    )
+  })
+})
