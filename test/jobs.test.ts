@@ -15,6 +15,7 @@ import {
   type TaskOptions,
 } from '../src/cli/jobs/settings.ts'
 import { byVideo } from '../src/cli/jobs/types.ts'
+import { Warnings } from '../src/cli/jobs/warnings.ts'
 import { checkRedisUrl, isConnectionError, isFull, redisError } from '../src/cli/redis.ts'
 import { TRecViT } from '../src/index.ts'
 import { type ClipAnswer, type ClipOptions, classifyClips } from '../src/model/clips.ts'
@@ -126,6 +127,32 @@ describe('Redis', () => {
     expect(isConnectionError(Object.assign(new Error('x'), { code: 'EPIPE' }))).toBe(true)
     expect(isConnectionError(new Error('Missing lock for job'))).toBe(false)
   })
+})
+
+test('a worker reports a full Redis once, until a result is stored', () => {
+  const said: string[] = []
+  const warnings = new Warnings(
+    (text) => said.push(text),
+    (error) => (redisError('redis://host', error) as Error).message,
+  )
+  const full = new Error("OOM command not allowed when used memory > 'maxmemory'. script: x")
+  for (let i = 0; i < 3; i++) {
+    warnings.report(full)
+    warnings.report(new Error('could not renew lock for job v7'))
+    warnings.report(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }))
+  }
+  warnings.stored()
+  warnings.stored()
+  warnings.report(new Error('Missing lock for job v7. moveToFinished'))
+  warnings.report(new Error('something else'))
+  warnings.report(full)
+  expect(said.map((text) => text.slice(0, 31))).toEqual([
+    'Redis at host:6379 is full (OOM',
+    'warning: A lease has ended befo',
+    'Redis has room again; results a',
+    'warning: something else',
+    'Redis at host:6379 is full (OOM',
+  ])
 })
 
 describe('a job that goes on', () => {

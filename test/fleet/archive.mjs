@@ -396,6 +396,33 @@ await check('a full Redis loses nothing', async () => {
   assert.deepEqual(rows, [...wanted, ...(await reference(join(clips, '2.y4m')))])
 })
 
+await check('a worker goes on while Redis is full, and stores its results later', async () => {
+  const given = [long, ...[4, 5, 6].map((i) => join(clips, `${i}.y4m`))]
+  const wanted = await reference(...given)
+  await must(...jobs('submit', 'waiting', ...given, ...model))
+  const worker = start(...jobs('work', 'waiting', ...machine))
+  await savedAfter('waiting', 0)
+  await client.config('SET', 'maxmemory', '1')
+  const before = await done('waiting')
+  assert(before < given.length, 'the worker was ready before Redis was full')
+  await until('the sentence', () => /is full/.test(worker.text.stderr))
+  // Longer than the lease, which cannot be renewed.
+  await sleep(3000)
+  assert.equal(await done('waiting'), before)
+  await client.config('SET', 'maxmemory', '0')
+  await until('all results', async () => (await done('waiting')) === given.length)
+  await until('the other sentence', () => /has room again/.test(worker.text.stderr))
+  worker.kill('SIGTERM')
+  assert.equal((await worker.ended).code, 130)
+  // One sentence each, and none in the words of Redis or BullMQ.
+  const said = worker.text.stderr.trim().split('\n')
+  const kinds = [/^Working on/, /^Redis at .*is full \(OOM\); .*; the worker waits$/, /^Redis has/]
+  for (const kind of kinds) assert.equal(said.filter((line) => kind.test(line)).length, 1, kind)
+  const others = said.filter((line) => !kinds.some((kind) => kind.test(line)))
+  for (const line of others) assert.match(line, /: goes on from frame|^warning: A lease has ended/)
+  assert.deepEqual(rowsOf((await must(...jobs('collect', 'waiting'))).stdout), wanted)
+})
+
 await check('the commands of docs/archives.md', async () => {
   const port = await freePort()
   const home = mkdtempSync(join(folder, 'docs-'))

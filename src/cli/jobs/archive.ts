@@ -9,7 +9,7 @@
  */
 import { type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { TrecvitError } from '../../base/error.ts'
+import { messageOf, TrecvitError } from '../../base/error.ts'
 import { quote } from '../../base/quote.ts'
 import { openRedis, type RedisOptions, redisError } from '../redis.ts'
 import { changesOf, type Settings } from './settings.ts'
@@ -215,6 +215,11 @@ export class Archive {
     const failed = replies.find(([error]) => error)
     if (failed) throw redisError(this.#url, failed[0])
     return replies.map(([, reply]) => reply)
+  }
+
+  /** Returns the sentence for an error of Redis. */
+  sentenceOf(error: unknown): string {
+    return messageOf(redisError(this.#url, error))
   }
 
   /** Waits for a reply. Errors of Redis become sentences. */

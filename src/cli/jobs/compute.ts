@@ -2,9 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Job, WaitingError } from 'bullmq'
-import { messageOf } from '../../base/error.ts'
 import type { TRecViT } from '../../model/trecvit.ts'
-import { isConnectionError, isFull } from '../redis.ts'
+import { isFull } from '../redis.ts'
 import type { Archive } from './archive.ts'
 import { type Classified, classifyJob } from './classifyJob.ts'
 import { type Encoded, featuresJob } from './featuresJob.ts'
@@ -12,6 +11,7 @@ import { Keeper } from './keeper.ts'
 import type { Outcome } from './metrics.ts'
 import type { Settings } from './settings.ts'
 import type { JobData } from './types.ts'
+import type { Warnings } from './warnings.ts'
 
 /** Milliseconds between two attempts to store a result in a Redis that is full. */
 const PAUSE = 500
@@ -25,6 +25,7 @@ export interface Context {
   readonly interval: number
   /** When aborted, jobs are given back. */
   readonly signal: AbortSignal
+  readonly warnings: Warnings
   log(text: string): void
   ended(outcome: Outcome, seconds: number, frames: number): void
 }
@@ -35,7 +36,7 @@ export interface Context {
  * @throws Error why the job has failed
  */
 export async function compute(context: Context, job: Job<JobData>, token?: string): Promise<void> {
-  const { archive, settings, model, signal, log } = context
+  const { archive, settings, model, signal, warnings, log } = context
   const { id = '', data } = job
   const start = performance.now()
   const ended = (outcome: Outcome, frames = 0): void =>
@@ -50,9 +51,7 @@ export async function compute(context: Context, job: Job<JobData>, token?: strin
   if (isDone) return
   const keeper = new Keeper<never>(archive, id, saved, {
     interval: context.interval,
-    onError(error) {
-      if (!isConnectionError(error)) log(`warning: ${data.video}: ${messageOf(error)}`)
-    },
+    onError: (error) => warnings.report(error),
   })
   if (keeper.from) log(`${data.video}: goes on from frame ${keeper.from.frames}`)
   let result: Classified | Encoded | null
@@ -66,23 +65,25 @@ export async function compute(context: Context, job: Job<JobData>, token?: strin
     ended('failed')
     throw error
   }
-  if (!result) return giveBack()
-  await finish(context, id, result)
+  if (!result || !(await finish(context, id, result))) return giveBack()
   ended('done', result.frames)
 }
 
-/** Stores a result. Waits while Redis is full. */
+/** Stores a result. Waits while Redis is full. Returns false if the signal was aborted before. */
 async function finish(
-  { archive, signal, log }: Context,
+  { archive, signal, warnings }: Context,
   id: string,
   result: Classified | Encoded,
-): Promise<void> {
-  for (let isFirst = true; ; isFirst = false) {
+): Promise<boolean> {
+  for (;;) {
     try {
-      return await archive.finish(id, result)
+      await archive.finish(id, result)
+      warnings.stored()
+      return true
     } catch (error) {
-      if (!isFull(error) || signal.aborted) throw error
-      if (isFirst) log(`${messageOf(error)}; the worker waits`)
+      if (!isFull(error)) throw error
+      if (signal.aborted) return false
+      warnings.report(error)
       await sleep(PAUSE, undefined, { signal }).catch(() => {})
     }
   }

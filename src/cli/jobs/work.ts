@@ -7,7 +7,6 @@ import type { TRecViT } from '../../model/trecvit.ts'
 import { deviceOf, openModel } from '../model.ts'
 import type { ModelOptions } from '../options.ts'
 import { needPackages } from '../packages.ts'
-import { isConnectionError } from '../redis.ts'
 import type { GlobalOptions } from '../run.ts'
 import { note } from '../terminal.ts'
 import { Archive, PREFIX } from './archive.ts'
@@ -15,6 +14,7 @@ import { type Context, compute } from './compute.ts'
 import type { Address, WorkerMetrics } from './metrics.ts'
 import { type Settings, settingsHash } from './settings.ts'
 import type { ArchiveOptions, JobData } from './types.ts'
+import { Warnings } from './warnings.ts'
 
 export interface WorkOptions
   extends ArchiveOptions,
@@ -121,8 +121,9 @@ async function run(
   const stop = AbortSignal.any([signal, ending.signal])
   let problem: TrecvitError | null = null
   const metrics = await metricsFor(archive, options)
+  const warnings = new Warnings(log, (error) => archive.sentenceOf(error))
   const context: Context = {
-    ...{ archive, settings, model, log, signal: stop },
+    ...{ archive, settings, model, warnings, log, signal: stop },
     interval: SAVE_EVERY * 1000 * options.lease,
     ended: (...job) => metrics?.ended(...job),
   }
@@ -148,7 +149,7 @@ async function run(
     metrics: { maxDataPoints: 60 },
   })
   worker.on('error', (error) => {
-    if (!stop.aborted && !isConnectionError(error)) log(`warning: ${error.message}`)
+    if (!stop.aborted) warnings.report(error)
   })
   worker.on('failed', (job, { message }) => {
     const attempts = `attempt ${job?.attemptsMade} of ${job?.opts.attempts}`
