@@ -10,6 +10,7 @@ import { Keeper } from '../src/cli/jobs/keeper.ts'
 import {
   changesOf,
   checkTask,
+  nameOf,
   type Settings,
   settingsHash,
   type TaskOptions,
@@ -56,6 +57,20 @@ describe('the name of a job', () => {
       ...{ decoder: 'auto', onError: 'error', pixelAspect: 'ignore', topK: 5, window: 16 },
     },
   }
+
+  test('follows from the content, the settings and the place of the result', () => {
+    const names = [
+      nameOf('7 abc', 'one'),
+      nameOf('7 abd', 'one'),
+      nameOf('7 abc', 'two'),
+      nameOf('7 abc', 'one', 'out/a.npy'),
+      nameOf('7 abc', 'one', [0, 5]),
+      nameOf('7 abc', 'one', [5, 10]),
+    ]
+    expect(new Set(names).size).toBe(names.length)
+    for (const name of names) expect(name).toMatch(/^v[\da-f]{40}$/)
+    expect(nameOf('7 abc', 'one')).toBe(names[0])
+  })
 
   test('follows from the settings, but not from the place of the model', () => {
     const moved = { ...settings, model: { model: '/b/model.npz' } }

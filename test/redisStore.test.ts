@@ -1,19 +1,9 @@
 /** States of streams in Redis: owners, tokens and leases. Skipped without redis-server. */
-import { execFileSync } from 'node:child_process'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openRedisStore } from '../src/cli/serve/sequences/redisStore.ts'
 import { type Owned, type StateStore, TakenOverError } from '../src/cli/serve/sequences/store.ts'
-import { startRedis } from './fleet/redis.mjs'
-
-const hasRedis = (() => {
-  try {
-    execFileSync('redis-server', ['--version'], { stdio: 'pipe' })
-    return true
-  } catch {
-    return false
-  }
-})()
+import { hasRedis, startRedis } from './fleet/redis.mjs'
 
 describe.runIf(hasRedis)('states in Redis', () => {
   const LEASE = 300

@@ -1,11 +1,14 @@
 /** Starts Redis on a free port of loopback, with its files in a temporary folder. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+
+/** Whether redis-server is installed. */
+export const hasRedis = spawnSync('redis-server', ['--version']).status === 0
 
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1')

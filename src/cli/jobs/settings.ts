@@ -9,6 +9,9 @@ import type { ClassifyVideoOptions } from '../classifyVideo.ts'
 import { type ConfigOptions, type ModelOptions, PAPER, type VideoOptions } from '../options.ts'
 import { namesOf } from '../tally.ts'
 
+/** Part of a video in seconds. */
+export type Part = readonly [from: number, to: number]
+
 /** What the jobs compute. */
 export type Task = 'classify' | 'features' | 'evaluate'
 
@@ -115,6 +118,16 @@ export function settingsHash({ model: { model: _, ...model }, ...settings }: Set
   return hashOf(JSON.stringify({ model, ...settings })).slice(0, 16)
 }
 
+/**
+ * Returns the name of a job: the same for the same content, settings and place of its result.
+ * @param content of the video, from `contentOf`
+ * @param hash of the settings
+ * @param place file of the features, or part of the video; none by default
+ */
+export function nameOf(content: string, hash: string, place?: string | Part): string {
+  return `v${hashOf(JSON.stringify([content, hash, place])).slice(0, 40)}`
+}
+
 /** Returns the names of the settings that differ. */
 export function changesOf(before: Settings, now: Settings): string[] {
   const flat = ({ task, fingerprint, model, classes, reading, ...rest }: Settings) => ({
@@ -131,7 +144,7 @@ export function changesOf(before: Settings, now: Settings): string[] {
 }
 
 /** Returns the SHA-256 as hexadecimal digits. */
-export function hashOf(text: string): string {
+function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 

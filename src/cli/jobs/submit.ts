@@ -12,7 +12,8 @@ import { Archive } from './archive.ts'
 import { contentOf } from './content.ts'
 import {
   checkTask,
-  hashOf,
+  nameOf,
+  type Part,
   type Settings,
   settingsHash,
   settingsOf,
@@ -32,9 +33,6 @@ interface Given extends Pick<Listed, 'source'> {
   readonly class?: string
   readonly output?: string
 }
-
-/** Part of a video in seconds, or null for all of it. */
-type Part = readonly [from: number, to: number] | null
 
 /** Videos that are read and added at a time. */
 const AT_A_TIME = 8
@@ -120,7 +118,7 @@ async function addAll(
   const addOne = async ({ source, class: label, output }: Given): Promise<void> => {
     const video = keyOf(source)
     let content: string
-    let parts: readonly Part[]
+    let parts: readonly (Part | null)[]
     try {
       content = await contentOf(video, signal)
       parts = await partsOf(video, settings, signal)
@@ -131,8 +129,7 @@ async function addAll(
       return note(messageOf(error))
     }
     for (const part of parts) {
-      const place = part ? [content, hash, part] : [content, hash, output]
-      const id = `v${hashOf(JSON.stringify(place)).slice(0, 40)}`
+      const id = nameOf(content, hash, part ?? output)
       const entry: Entry = { id, video, ...(label !== undefined && { class: label }) }
       const data: JobData = { video, settings: hash, ...(output !== undefined && { output }) }
       const key = part ? `${video}#t=${part.join(',')}` : video
@@ -164,7 +161,7 @@ async function partsOf(
   video: string,
   { independentSegments: length, reading }: Settings,
   signal: AbortSignal,
-): Promise<readonly Part[]> {
+): Promise<readonly (Part | null)[]> {
   if (length === undefined) return [null]
   const { openInput } = await import('../input.ts')
   const input = await openInput(video, reading, signal)
