@@ -22,14 +22,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { chromium } from 'playwright-core'
 import { blocksOf, pages } from '../../.ci/markdown.mjs'
-import { paths } from './browsers.mjs'
-import { ISOLATED, serve } from './serve.mjs'
+import { launch, show } from './documentedPage.mjs'
+import { startMirror } from './mirror.mjs'
 
 const SECONDS = 60
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -38,38 +36,10 @@ const node = join(installed, 'node24/bin/node')
 const deno = join(installed, '@deno/linux-x64-glibc/deno')
 const home = mkdtempSync(join(tmpdir(), 'trecvit-docs-'))
 
-/** The built-in model as .npz, with the file name of any weights. */
-const npz = join(home, 'motion.npz')
-const convert = `
-  import { writeFileSync } from 'node:fs'
-  import { encodeNpz } from '${root}src/checkpoint/npy.ts'
-  import { openCheckpoint } from '${root}dist/index.js'
-  const checkpoint = await openCheckpoint('${root}models/motion.safetensors')
-  const arrays = []
-  for (const { name, shape } of checkpoint.tensors.values()) {
-    const data = new Float32Array(shape.reduce((product, side) => product * side, 1))
-    await checkpoint.read(name, (values, at) => data.set(values, at))
-    arrays.push([name, { data, shape }])
-  }
-  writeFileSync('${npz}', encodeNpz(arrays))`
-execFileSync(node, ['--input-type=module', '--eval', convert])
-const mirror = createServer(({ headers }, response) => {
-  const bytes = readFileSync(npz)
-  const [, start = 0] = /^bytes=(\d+)-/.exec(headers.range ?? '') ?? []
-  response.writeHead(headers.range ? 206 : 200, {
-    ETag: '"motion"',
-    'Accept-Ranges': 'bytes',
-    'Access-Control-Allow-Origin': '*',
-    'Content-Length': bytes.length - start,
-    'Content-Range': `bytes ${start}-${bytes.length - 1}/${bytes.length}`,
-  })
-  response.end(bytes.subarray(Number(start)))
-})
-await new Promise((done) => mirror.listen(0, '127.0.0.1', done))
-
+const mirror = await startMirror(home)
 const environment = {
   ...process.env,
-  TRECVIT_MIRROR: `http://127.0.0.1:${mirror.address().port}/`,
+  TRECVIT_MIRROR: mirror.address,
   TRECVIT_CACHE: join(home, 'cache'),
   PATH: [join(home, 'bin'), join(installed, 'node24/bin'), process.env.PATH].join(delimiter),
 }
@@ -128,41 +98,9 @@ function script(code, folder, file, command, args) {
 }
 
 let browser
-/** Resolves with the console and the text of a page, once they contain what is expected. */
 async function page(html, folder, prints) {
-  browser ??= await chromium.launch({
-    executablePath: paths.chromium,
-    args: [
-      '--no-sandbox',
-      '--use-fake-device-for-media-stream',
-      '--use-fake-ui-for-media-stream',
-      '--autoplay-policy=no-user-gesture-required',
-    ],
-  })
-  const icon = '<link rel="icon" href="data:,">'
-  const server = await serve(folder, { headers: ISOLATED, pages: { '/': icon + html } })
-  const tab = await browser.newPage()
-  let printed = ''
-  let fail
-  const failure = new Promise((_, reject) => (fail = reject))
-  tab.on('console', (message) => {
-    printed += `${message.text()}\n`
-    if (message.type() === 'error') fail(new Error(printed))
-  })
-  tab.on('pageerror', (error) => fail(new Error(`${printed}${error.message}`)))
-  try {
-    await Promise.race([failure, tab.goto(server.address)])
-    const text = async () => printed + (await tab.evaluate('document.body.innerText'))
-    const end = Date.now() + SECONDS * 1000
-    while (!(await text()).includes(prints)) {
-      if (Date.now() > end) throw new Error(`not printed after ${SECONDS} s: ${prints}`)
-      await Promise.race([failure, new Promise((done) => setTimeout(done, 100))])
-    }
-    return await text()
-  } finally {
-    await tab.close()
-    server.close()
-  }
+  browser ??= await launch()
+  return show(browser, html, folder, prints, SECONDS)
 }
 
 const imports = JSON.stringify({

@@ -1,7 +1,8 @@
 /**
  * The package as a user gets it: what is in it, what its checkers say, what the core weighs, what
  * it brings along, and whether the command line, the decoder, the server and the page work. Needs
- * all that prepack builds, and npm install --prefix test/platforms.
+ * all that prepack builds, npm install --prefix test/platforms, and npm ci --prefix bench/peers
+ * --ignore-scripts.
  *
  *     node test/platforms/package.mjs
  */
@@ -17,6 +18,7 @@ import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { paths } from './browsers.mjs'
 import { installPacked } from './packed.mjs'
+import { useProject } from './project.mjs'
 import { programs } from './runtimes.mjs'
 
 /**
@@ -280,6 +282,9 @@ await page.waitForFunction(() => globalThis.timeline?.times.length > 3, undefine
 await browser.close()
 server.kill('SIGTERM')
 console.log('the command line, the decoder, the server and its page work')
+
+await useProject(folder)
+console.log('the README alone: Kinetics by name, CSV, subtitles, ONNX and a webcam')
 
 // The core runs without any dependency.
 writeFileSync(
