@@ -28,6 +28,8 @@ export class Player {
   /** Time of the last pushed frame and of the first frame, in seconds. */
   #now = 0
   #first = 0
+  /** Whether the stream began after the first frame: the model or the stream was changed there. */
+  #beganLater = false
   #overall: readonly Class[] = []
 
   constructor(engine: Engine, insight: Insight) {
@@ -79,18 +81,15 @@ export class Player {
   /** Resets the stream. */
   async reset(): Promise<void> {
     await this.#engine.stream.reset()
-    this.#snapshots.clear()
-    this.#insight.forget()
-    post({ type: 'cleared' })
+    this.#forget(this.#now)
   }
 
   /** Called after another model was loaded: begins at the current position. */
   async beginAnew(): Promise<void> {
-    this.#snapshots.clear()
-    this.#insight.forget()
-    post({ type: 'cleared' })
-    if (!this.#source || this.#playing) return
-    await this.#restart(Math.max(this.#first, this.#now - WARM_UP), this.#now)
+    const shows = this.#source && !this.#playing
+    const from = shows ? Math.max(this.#first, this.#now - WARM_UP) : this.#now
+    this.#forget(from)
+    if (shows) await this.#restart(from, this.#now)
   }
 
   /** Pushes the next frame of the file, if there is one. @param shows whether to draw it */
@@ -171,14 +170,18 @@ export class Player {
       const { rate } = this.#source
       return this.#restart(found.time + (rate ? 1 / rate : 2 * TOLERANCE), to)
     }
-    await this.#engine.stream.reset()
     await this.#restart(0, to)
   }
 
   async #restart(from: number, to: number): Promise<void> {
     const opened = await begin(this.#source!, Math.max(0, from - this.#first))
     await this.#close()
-    if (from === 0) await this.#engine.stream.reset()
+    if (from === 0) {
+      await this.#engine.stream.reset()
+      // The snapshots of a stream that began later lack the frames before it.
+      if (this.#beganLater) this.#snapshots.clear()
+      this.#beganLater = false
+    }
     this.#opened = opened
     this.#now = from
     await this.#stepTo(to)
@@ -206,6 +209,14 @@ export class Player {
     this.#engine.watchDevice()
     post({ type: 'answer', frame: index, time, top, milliseconds, bitmap }, bitmap ? [bitmap] : [])
     if (before) await this.#insight.take(before, frame).catch(noLook)
+  }
+
+  /** Drops what belongs to the stream before. @param from time at which the new one begins */
+  #forget(from: number): void {
+    this.#beganLater = from > this.#first
+    this.#snapshots.clear()
+    this.#insight.forget()
+    post({ type: 'cleared' })
   }
 
   #setPlaying(playing: boolean): void {
