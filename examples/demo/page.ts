@@ -108,7 +108,7 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
     case 'profile':
       return inside.showProfile(data.ops)
     case 'opened':
-      sources.opened()
+      sources.opened(data.name)
       timeline.open(data.duration)
       element('frame').style.aspectRatio = `${data.width} / ${data.height}`
       element('about').textContent = `${data.about}.`

@@ -17,8 +17,8 @@ export class Sources {
   readonly #live: Live
   readonly #changed: () => void
   #now: Chosen = { kind: 'sample', file: null, name: '' }
-  /** The next video, until the worker has opened it. */
-  #next: Chosen | undefined
+  /** Videos that the worker has not opened yet, and those that it could not open since. */
+  #asked: Chosen[] = []
 
   /** @param changed called when the source has changed */
   constructor(send: (request: Request, transfer?: Transferable[]) => void, changed: () => void) {
@@ -62,11 +62,14 @@ export class Sources {
     if (this.#now.file) this.#open(this.#now)
   }
 
-  /** Called when the worker has opened the next video. The previous source ends. */
-  opened(): void {
+  /** Called when the worker has opened a video. The previous source ends. */
+  opened(name: string): void {
     this.#live.stop()
-    if (this.#next) this.#settle(this.#next)
-    this.#next = undefined
+    const index = this.#asked.findLastIndex((one) => one.name === name)
+    const now = this.#asked[index]
+    if (!now) return
+    this.#settle(now)
+    this.#asked = this.#asked.slice(index + 1)
   }
 
   answered(): void {
@@ -75,14 +78,14 @@ export class Sources {
 
   #open(next: Chosen): void {
     hideMessage()
-    this.#next = next
+    this.#asked.push(next)
     this.#send({ type: 'open', file: next.file!, name: next.name, rate: rateNow() })
   }
 
   async #goLive(kind: 'camera' | 'screen'): Promise<void> {
     if (!(await this.#live.start(kind, () => rateNow() || 30))) return
     hideMessage()
-    this.#next = undefined
+    this.#asked = []
     this.#send({ type: 'live' })
     this.#settle({ kind, file: null, name: kind === 'camera' ? 'Camera' : 'Screen' })
   }
