@@ -88,7 +88,7 @@ export class Answer {
       const one = sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!
       return one.toFixed(one < 10 ? 1 : 0)
     }
-    fact('latency', `${at(0.5)} ms; 95 % in ${at(0.95)} ms`)
+    fact('latency', `${at(0.5)} ms; 95 % in ${at(0.95)}\u00a0ms`)
     const span = this.#arrivals.at(-1)! - this.#arrivals[0]!
     if (span <= 0) return
     fact('fps', ((1000 * (this.#arrivals.length - 1)) / span).toFixed(1))

@@ -5,7 +5,7 @@ import type { Track } from './track.ts'
 import { nameOf } from './words.ts'
 
 /** Largest number of lines: the classes that reached the highest probabilities. */
-const MOST = 8
+const MOST = 10
 
 export class Chart {
   readonly #element: HTMLElement

@@ -66,8 +66,8 @@ export class Kinetics {
     }
     const digits = rate < LIVE ? (rate < 1 ? 2 : 1) : 0
     element('kineticsSpeed').textContent =
-      `about ${rate.toFixed(digits)} frames a second, from one of its 12 layers` +
-      `${rate < LIVE ? '; video plays slower than it is' : ''}`
+      `about ${rate.toFixed(digits)} frames a second, estimated from one of its 12 layers` +
+      `${rate < LIVE ? '; video plays in slow motion' : ''}`
   }
 
   /** Called when another model is loaded. */
