@@ -7,17 +7,16 @@
  */
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
+import { accessible } from './accessible.mjs'
 import { paths } from './browsers.mjs'
 import { ISOLATED, serve } from './serve.mjs'
 
 const TIMEOUT = 60_000
 
 const folder = fileURLToPath(new URL('../../dist/demo/', import.meta.url))
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const shots = process.argv[2] === '--screenshots' ? process.argv[3] : null
 if (shots) mkdirSync(shots, { recursive: true })
 
@@ -119,15 +118,11 @@ const checks = {
     )
     await until(page, () => document.querySelectorAll('.roofline .roof').length === 3)
   },
-  async 'no serious violation for those who do not see or point'(page) {
-    await page.evaluate(axe)
-    const { violations } = await page.evaluate(() => globalThis.axe.run())
-    assert.deepEqual(
-      violations
-        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-        .map(({ id, nodes }) => `${id}: ${nodes[0].html}`),
-      [],
-    )
+  async 'no violation of accessibility, light and dark'(page) {
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme })
+      await accessible(page, colorScheme)
+    }
   },
   async 'what is no report is one sentence, and the page goes on'(page) {
     for (const [contents, sentence] of [
@@ -137,6 +132,7 @@ const checks = {
       await page.setInputFiles('#open', [json(contents)])
       await showsMessage(page, sentence)
     }
+    await accessible(page, 'an error')
     await page.click('#clear')
     assert.equal(await page.locator('#results').textContent(), '')
     await measure(page, { parts: [] })

@@ -54,7 +54,7 @@ const states = {
       await answered(page, 3)
       await key(page, 'End')
       await showsMessage(page, /^Over all/)
-      await press(page, 0.42)
+      await press(page, 0.46)
       await shows(page, 'label', /roll/)
       await page.click('#closeMessage')
     },
@@ -148,7 +148,7 @@ const states = {
 const chosen = Object.entries({ ...states, ...teachStates }).filter(
   ([name]) => !wanted.length || wanted.includes(name),
 )
-const cached = await serveCached(own, 20_000)
+const cached = await serveCached(own, 120_000)
 
 async function inChromium() {
   const browser = await chromium.launch({

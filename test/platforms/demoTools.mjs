@@ -47,11 +47,15 @@ const pages = { '/': readFileSync(join(folder, 'index.html')) }
 export const server = await serve(folder, { headers: ISOLATED, pages })
 export const plain = await serve(folder, { pages })
 
-/** As trecvit serve with weights in its cache, which come in pieces: see docs/weights.md. */
+/**
+ * As trecvit serve with weights in its cache, which come by ranges and in pieces: see
+ * docs/weights.md.
+ * @param milliseconds for the whole file
+ */
 export async function serveCached(model, milliseconds = 0) {
   const bytes = readFileSync(model)
   const list = [{ name: 'k400', file: 'k400.npz', form: 'f32', bytes: bytes.length }]
-  const weights = createServer(async ({ url }, response) => {
+  const weights = createServer(async ({ url, headers }, response) => {
     if (url === '/weights')
       return response
         .writeHead(200, { ...ISOLATED, 'content-type': 'application/json' })
@@ -63,11 +67,17 @@ export async function serveCached(model, milliseconds = 0) {
         .writeHead(answer.status, { ...ISOLATED, 'content-type': type })
         .end(Buffer.from(await answer.arrayBuffer()))
     }
-    response.writeHead(200, { ...ISOLATED, 'content-length': bytes.length })
-    const piece = Math.ceil(bytes.length / 40)
-    for (let at = 0; at < bytes.length && !response.destroyed; at += piece) {
-      response.write(bytes.subarray(at, at + piece))
-      await new Promise((done) => setTimeout(done, milliseconds / 40))
+    const [, start, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.range)
+    const end = Math.min(Number(last) + 1, bytes.length)
+    response.writeHead(206, {
+      ...ISOLATED,
+      'content-length': end - start,
+      'content-range': `bytes ${start}-${end - 1}/${bytes.length}`,
+    })
+    const piece = Math.ceil(bytes.length / 400)
+    for (let at = Number(start); at < end && !response.destroyed; at += piece) {
+      response.write(bytes.subarray(at, Math.min(at + piece, end)))
+      await new Promise((done) => setTimeout(done, milliseconds / 400))
     }
     response.end()
   })
