@@ -1,30 +1,52 @@
 /**
- * Simulates many cameras over many servers and one Redis, from measured costs (live.mjs). Frames
- * come at fixed intervals; a server answers them in turn and saves states at the pace of the server
+ * Simulates many cameras over many servers and their Redis, from measured costs. Frames come at
+ * fixed intervals. A server computes them in passes: a core one frame after another, a GPU the
+ * frames that wait, up to one of each slot. It saves states at the pace of the server
  * (src/cli/serve/sequences/pace.ts). After a while one server is lost: its cameras go to others,
- * which load the states and compute again what was not saved. Prints the table of
- * docs/live-streams.md.
+ * which load the states and compute again what was not saved. Prints the tables of
+ * docs/live-capacity.md.
  *
- *     node bench/fleet/cameras.mjs [NAME=VALUE ...]
+ *     node bench/fleet/cameras.mjs [cpu|gpu|gpuF16|gpuWithoutSaves [NAME=VALUE ...]]
  */
-const costs = {
-  /** Processor time in milliseconds of a frame, a save in the server, and a save in Redis. */
-  frame: 1.4,
-  save: 0.85,
-  redis: 0.7,
-  /** Milliseconds that a server needs to load a state. */
-  load: 4,
-  /** Bytes of a state. */
-  state: 314_000,
-  fps: 25,
-  /** Share of its time that a server computes. */
-  load_factor: 0.7,
+const machines = {
+  /** The built-in model on one core: live.mjs. */
+  cpu: {
+    /** Milliseconds of a pass, by its number of frames. */
+    passes: [[1, 1.4]],
+    /** Milliseconds of processor time of a save in the server, and in Redis. */
+    save: 0.85,
+    redis: 0.7,
+    /** Milliseconds that a server needs to load a state. */
+    load: 4,
+    /** Bytes of a state. */
+    state: 314_000,
+  },
+  /**
+   * Size B in float32 on an H200. Measured: passes of 1 and 4 streams and of chunks of 8 and 16
+   * frames, with two under way (bench/results/2026-11-28-h200/speed.txt). Assumed: 8 and 16 streams
+   * take what a chunk of as many frames takes; the costs of a save grow with its bytes; it holds up
+   * the passes of its server; and a state is loaded in the time of a save.
+   */
+  gpu: {
+    passes: [
+      [1, 3.88],
+      [4, 10.57],
+      [8, 18.8],
+      [16, 36.2],
+    ],
+    save: 157,
+    redis: 129,
+    load: 157,
+    state: 58_000_000,
+  },
 }
-for (const argument of process.argv.slice(2)) {
-  const [name, value] = argument.split('=')
-  if (!(name in costs && Number(value) > 0)) throw new Error(`unknown ${argument}`)
-  costs[name] = Number(value)
-}
+/** Half the bytes; converting them takes the server the time that writing them saves. */
+machines.gpuF16 = { ...machines.gpu, redis: 65, state: 29_000_000 }
+/** Streams without ids. */
+machines.gpuWithoutSaves = { ...machines.gpu, save: 0, redis: 0, load: 0, state: 0 }
+/** Frames a second of a camera, and share of its time that a server computes and saves. */
+const [FPS, BUSY] = [25, 0.7]
+/** Of pace.ts: largest share of the time, and fewest and most frames between two saves. */
 const [SHARE, LEAST, MOST] = [0.03, 8, 64]
 const SECONDS = 12
 /** Second in which a server is lost. */
@@ -34,67 +56,119 @@ let seed = 1
 const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32
 const quantile = (values, q) => values.sort((a, b) => a - b)[Math.floor(q * (values.length - 1))]
 
-function simulate(count) {
-  const { frame, save, redis, load, state, fps, load_factor: factor } = costs
+/** Returns the milliseconds of a pass of so many frames, between the measured ones. */
+function passOf(passes, frames) {
+  const at = passes.findIndex(([count]) => count >= frames)
+  const [[n, time], [before, timeBefore]] = [passes[at], passes[at - 1] ?? [0, 0]]
+  return timeBefore + ((time - timeBefore) * (frames - before)) / (n - before)
+}
+
+/** A server that computes the frames that wait in passes. */
+class Server {
+  free = 0
+  #waiting = []
+  #first = 0
+
+  constructor(passes, onAnswer) {
+    this.passes = passes
+    this.slots = passes.at(-1)[0]
+    this.onAnswer = onAnswer
+  }
+
+  /** Begins the passes before a time. */
+  advance(now) {
+    while (this.#first < this.#waiting.length) {
+      const start = Math.max(this.free, this.#waiting[this.#first])
+      if (start > now) return
+      let count = 0
+      while (count < this.slots && this.#waiting[this.#first + count] <= start) count++
+      this.free = start + passOf(this.passes, count)
+      for (let i = 0; i < count; i++) this.onAnswer(this.#waiting[this.#first++], this.free)
+    }
+    this.#waiting.length = this.#first = 0
+  }
+
+  push(now) {
+    this.advance(now)
+    this.#waiting.push(now)
+  }
+
+  /** Does other work, after what has begun. */
+  work(now, milliseconds) {
+    this.advance(now)
+    this.free = Math.max(this.free, now) + milliseconds
+  }
+}
+
+function simulate(count, { passes, save, redis, load, state }) {
+  const [slots, whole] = passes.at(-1)
+  const frame = whole / slots
   const due = Math.ceil((save + redis) / (SHARE * frame))
   const interval = Math.min(MOST, Math.max(LEAST, due))
   const perFrame = frame + save / interval
-  const servers = Math.max(2, Math.ceil((count * fps * perFrame) / (1000 * factor)))
-  const period = 1000 / fps
-  /** Times at which each server, and Redis, has done its work. */
-  const free = new Float64Array(servers)
-  let redisFree = 0
-  let redisBusy = 0
-  let isBlocked = false
+  const size = Math.max(2, Math.ceil((count * FPS * perFrame) / (1000 * BUSY)))
+  const period = 1000 / FPS
+  const before = []
+  const onAnswer = (from, to) => to < LOST * 1000 && before.push(to - from)
+  const servers = Array.from({ length: size }, () => new Server(passes, onAnswer))
+  let [redisFree, redisBusy, caughtUp] = [0, 0, 0]
+  const store = (now) => {
+    redisFree = Math.max(redisFree, now) + redis
+    redisBusy += redis
+  }
   const cameras = Array.from({ length: count }, (_, index) => ({
     phase: random() * period,
-    server: index % servers,
+    server: index % size,
     unsaved: Math.floor(random() * interval),
     /** When it finds another server, after the loss. */
     back: 0,
   })).sort((a, b) => a.phase - b.phase)
-  const before = []
-  let caughtUp = 0
   for (let tick = 0; tick < (SECONDS * 1000) / period; tick++)
     for (const camera of cameras) {
       const now = tick * period + camera.phase
-      const isLost = now >= LOST * 1000
-      if (isLost && camera.server === 0) {
+      if (now >= LOST * 1000 && camera.server === 0) {
         // The connection breaks; the next attempt follows within 100 ms.
         camera.back ||= LOST * 1000 + random() * 100
         camera.unsaved++
         if (now < camera.back) continue
-        camera.server = 1 + Math.floor(random() * (servers - 1))
-        redisFree = Math.max(redisFree, now) + redis
-        const start = Math.max(free[camera.server], redisFree)
-        free[camera.server] = start + load + camera.unsaved * frame
-        caughtUp = Math.max(caughtUp, free[camera.server] - LOST * 1000)
+        camera.server = 1 + Math.floor(random() * (size - 1))
+        store(now)
+        const server = servers[camera.server]
+        server.work(Math.max(now, redisFree), load + camera.unsaved * passOf(passes, 1))
+        caughtUp = Math.max(caughtUp, server.free - LOST * 1000)
         continue
       }
-      const { server } = camera
-      free[server] = Math.max(free[server], now) + frame
-      if (!isLost) before.push(free[server] - now)
+      servers[camera.server].push(now)
       if (++camera.unsaved < interval) continue
       // A save that waits for Redis holds no frame back. It counts as saved once it is written.
-      free[server] += save
-      redisFree = Math.max(redisFree, now) + redis
-      redisBusy += redis
-      if (redisFree - now > 1000) isBlocked = true
+      servers[camera.server].work(now, save)
+      store(now)
       camera.unsaved = 0
     }
-  const saves = (count * fps) / interval
+  const saves = (count * FPS) / interval
   return {
     cameras: count,
-    servers,
+    servers: size,
     'frames a save': interval,
+    'saving, % of computing': Math.round((100 * save) / interval / frame),
     'saves/s': Math.round(saves),
     'state traffic MB/s': Math.round((saves * state) / 1e6),
     'Redis memory GB': Number(((count * state) / 1e9).toFixed(2)),
     'Redis busy %': Math.round(redisBusy / SECONDS / 10),
-    'Redis keeps up': isBlocked ? 'no' : 'yes',
     'p99 ms': Number(quantile(before, 0.99).toFixed(1)),
     'caught up after ms': Math.round(caughtUp),
   }
 }
 
-console.table([100, 1000, 3000, 10_000].map(simulate))
+const [only, ...given] = process.argv.slice(2)
+for (const [name, machine] of Object.entries(machines)) {
+  if ((only ?? name) !== name) continue
+  for (const argument of given) {
+    const [key, value] = argument.split('=')
+    if (!(typeof machine[key] === 'number' && Number(value) > 0))
+      throw new Error(`unknown ${argument}`)
+    machine[key] = Number(value)
+  }
+  console.log(name)
+  console.table([100, 1000, 3000, 10_000].map((count) => simulate(count, machine)))
+}
