@@ -158,6 +158,7 @@ const distHash = await hashOf([
   ...(await filesIn('src', true)),
   ...(await filesIn('build/decoder')),
   ...['build/operations.ts', 'build/shaders.txt', 'build/train/shaders.txt'],
+  'build/matrix/shaders.txt',
   ...['build.mjs', 'package.json', 'package-lock.json', 'tsconfig.json'],
   'models/motion.safetensors',
 ])

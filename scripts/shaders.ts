@@ -43,6 +43,8 @@ export const ARGUMENTS: Readonly<
   tile: { tile: floats, 'tile.int8': int8, 'tile.bytes': bytes },
   few: { few: floats, 'few.int8': int8 },
   matrix: { matrix: floats },
+  half: { half: floats },
+  split: { split: floats },
   quads: { quads: { sizes: 'p', x: 'x' } },
   storeQuads: { storeQuads: { sizes: 'p', out: 'out', epilogue: 'scaled' } },
 }

@@ -17,8 +17,11 @@ export interface BackendUnderTest {
   readonly name: string
   /** Relative error of one operation: half the distance from 1 to the next number. */
   readonly unit: number
-  /** Largest errors of a number of x that is rounded before a product, or undefined for none. */
-  readonly rounding?: { readonly relative: number; readonly absolute: number }
+  /**
+   * Set if numbers are rounded before a product: the largest error of a product relative to it, and
+   * the largest absolute errors of numbers of x and of the kernel.
+   */
+  readonly rounding?: { readonly relative: number; readonly x: number; readonly kernel: number }
   /** Smallest positive number. Smaller results may become 0. */
   readonly smallest: number
   /**

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { encode } from '../src/backend/webgpu/encode.ts'
-import { choose, Matrices, type MatrixShape } from '../src/backend/webgpu/matrix.ts'
+import { type Chosen, choose, Matrices, type MatrixShape } from '../src/backend/webgpu/matrix.ts'
 import { sourceOf } from '../src/backend/webgpu/sources.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import { type LoadOptions, TRecViT } from '../src/index.ts'
@@ -22,8 +22,10 @@ import { blockLinearCase, linearCase } from './products.ts'
 import { ReferenceBackend } from './reference.ts'
 
 const tags = ['gpu', 'slow']
-/** Largest error of the logits with float16 matrices, relative to the largest logit. */
-const HALF_BOUND = 1e-2
+const formats = ['f16', 'f32'] as const
+type Format = (typeof formats)[number]
+/** Largest errors of the logits of float32, relative to the largest logit. */
+const BOUNDS: Record<Format, number> = { f16: 1e-2, f32: 2e-4 }
 const OFF: LoadOptions = { gpuMatrix: 'off' }
 
 /** Shapes of GPUs: lavapipe, Apple, NVIDIA, Intel. */
@@ -34,11 +36,11 @@ const SHAPES: readonly MatrixShape[] = [
   { M: 8, N: 16, K: 16, subgroup: 16, sized: true },
 ]
 
-describe('the self-test runs every variant that a model chooses', () => {
-  const matrices = new Matrices(SHAPES[0]!)
+describe.each(formats)('the self-test runs every variant that a model chooses, %s', (dtype) => {
+  const matrices = new Matrices(SHAPES[0]!, dtype)
   const variantsOf = ({ steps }: Program, room = 32768) =>
     steps.map((step) => {
-      const call = encode(step, 'f16', room)
+      const call = encode(step, dtype, room)
       const { op, entry, constants, matrix } = matrices.replace(call, step.sizes) ?? call
       return JSON.stringify([op, entry, constants, matrix !== undefined])
     })
@@ -52,7 +54,7 @@ describe('the self-test runs every variant that a model chooses', () => {
     '$size $change',
     ({ size, change }) => {
       const config = configOf(size, { ...change, depth: 1 })
-      const [many, few] = smallPrograms(config, 'f16')
+      const [many, few] = smallPrograms(config, dtype)
       const tested = new Set([...variantsOf(many), ...variantsOf(many, 0), ...variantsOf(few)])
       for (const [b, t] of [
         [1, 1],
@@ -61,27 +63,28 @@ describe('the self-test runs every variant that a model chooses', () => {
         [400, 2],
       ] as const) {
         const options = { b, t, pixels: 'u8', recent: 'window', encoded: b > 1 } as const
-        const chosen = variantsOf(recordModel(config, { ...options, dtype: 'f16' }))
+        const chosen = variantsOf(recordModel(config, { ...options, dtype }))
         expect(chosen.filter((variant) => !tested.has(variant))).toEqual([])
       }
     },
   )
 })
 
-describe('kernels compile without an error or a warning', async () => {
+describe.each(formats)('kernels in %s compile without an error or a warning', async (dtype) => {
   const entry = 'process' in globalThis ? await startDawn('backend=null') : undefined
   const { device } = entry ? await openDevice(entry) : ({} as never)
   test.skipIf(!entry).each(SHAPES)('$M×$N×$K in subgroups of $subgroup', async (shape) => {
-    // All lanes of the largest subgroup that the null backend might have.
-    const matrices = new Matrices(shape, {
-      rows: 32,
-      columns: 4 * shape.N,
-      subgroups: 128 / shape.subgroup,
+    // The null backend has little workgroup memory, and might have subgroups of 128.
+    const { M, N, K, subgroup, sized } = shape
+    const matrices = new Matrices(shape, dtype, {
+      rows: Math.max(M, (8 * subgroup) / K),
+      columns: Math.max(N, (8 * subgroup) / K),
+      subgroups: sized ? 4 : 128 / subgroup,
     })
     for (const op of ['linear', 'blockLinear'] as const) {
-      const call = { op, dtype: 'f16', entry: 'main', constants: {} } as never
+      const call = { op, dtype, entry: 'main', constants: {} } as never
       const { matrix } = matrices.replace(call, { rows: 9, n: 8, blocks: 1 })!
-      const code = sourceOf(op, [], 'f16', matrix)
+      const code = sourceOf(op, [], dtype, matrix)
       device.pushErrorScope('validation')
       const module = device.createShaderModule({ label: op, code })
       const { messages } = await module.getCompilationInfo()
@@ -115,99 +118,138 @@ function faulty(device: GPUDevice, part: string, by: string): GPUDevice {
 /** The sums of one subgroup are not added. */
 const SUM_MISSING = ['part = 0u; part < SUBGROUPS', 'part = 1u; part < SUBGROUPS'] as const
 
-/** Faults in the kernel: the name, a part of the code, and what replaces it. */
-const faults: readonly [string, string, string][] = [
+/** Faults in the kernels: the format, the name, a part of the code, and what replaces it. */
+const faults: readonly [Format, string, string, string][] = [
+  ...formats.flatMap((format): [Format, string, string, string][] => [
+    [
+      format,
+      'the right operand in columns',
+      'subgroupMatrixLoad<Right, row_major>',
+      'subgroupMatrixLoad<Right, col_major>',
+    ],
+    [
+      format,
+      'no barrier before the sums of the subgroups are added',
+      'workgroupBarrier();\n    for (var quad',
+      'for (var quad',
+    ],
+  ]),
   [
-    'the right operand in columns',
-    'subgroupMatrixLoad<Right, row_major>',
-    'subgroupMatrixLoad<Right, col_major>',
-  ],
-  [
+    'f16',
     'the left operand in columns',
     'subgroupMatrixLoad<Left, row_major>',
     'subgroupMatrixLoad<Left, col_major>',
   ],
   [
-    'no barrier before the sums of the subgroups are added',
-    'workgroupBarrier();\n    for (var quad',
-    'for (var quad',
+    'f16',
+    'no barrier before a stage is multiplied',
+    'workgroupBarrier();\n    // After',
+    '// After',
   ],
-  ['no barrier before a stage is multiplied', 'workgroupBarrier();\n    // After', '// After'],
-  [
-    'the sums of one subgroup missing',
-    'part = 0u; part < SUBGROUPS',
-    'part = 1u; part < SUBGROUPS',
-  ],
-  ['another row in place of the last', 'let last = min(row,', 'let last = min(row + 1u,'],
-  ['a number beyond k', '< vec4u(p.k)', '< vec4u(p.k + 1u)'],
+  ['f16', 'the sums of one subgroup missing', ...SUM_MISSING],
+  ['f16', 'another row in place of the last', 'let last = min(row,', 'let last = min(row + 1u,'],
+  ['f16', 'a number beyond k', '< vec4u(p.k)', '< vec4u(p.k + 1u)'],
+  ['f32', 'the low part of the kernel missing', 'left, rightLow[j]', 'left, Right()'],
+  ['f32', 'the low part of x missing', 'leftLow, right[j]', 'Left(), right[j]'],
+  ['f32', 'rows of the kernel beyond the last', 'min(k, p.k - 1u)', 'min(k + 1u, p.k - 1u)'],
 ]
+
+/** Largest errors of what the kernels round: see half.wgsl and split.wgsl. */
+const ROUNDING: Record<Format, BackendUnderTest['rounding'] & object> = {
+  f16: { relative: 2 ** -10, x: 2 ** -14, kernel: 0 },
+  f32: { relative: 3 * 2 ** -20, x: 2 ** -24, kernel: 2 ** -24 },
+}
 
 describe.skipIf(!gpu)('on a GPU', { tags }, async () => {
   const { device, adapter } = gpu ? await openDevice(gpu) : ({} as never)
-  const opened = gpu ? await choose(device, adapter, 'f16', async () => null) : { reason: '' }
-  const on = (given: GPUDevice, matrices = opened.matrices!): BackendUnderTest => ({
-    name: 'f16 matrices',
+  const chosen = await Promise.all(
+    formats.map(
+      async (format): Promise<[Format, Chosen]> => [
+        format,
+        gpu ? await choose(device, adapter, format, async () => null) : { reason: '' },
+      ],
+    ),
+  )
+  const opened = Object.fromEntries(chosen) as Record<Format, Chosen>
+  // Small tiles, which a software GPU compiles in a second. Models below have the usual ones.
+  const tile = { rows: 16, columns: 16, subgroups: 4 }
+  const small = (format: Format) => new Matrices(opened[format].matrices!.shape, format, tile)
+  const on = (format: Format, given = device): BackendUnderTest => ({
+    name: `${format} matrices`,
     unit: 2 ** -24,
     smallest: 2 ** -126,
     finiteOnly: true,
-    // WGSL rounds to float16 either way; numbers below the smallest normal one may become zero.
-    rounding: { relative: 2 ** -10, absolute: 2 ** -14 },
-    create: (weights) => WebGpuBackend.create(given, weights, 'f16', { matrices }),
+    rounding: ROUNDING[format],
+    create: (weights) => WebGpuBackend.create(given, weights, format, { matrices: small(format) }),
   })
 
-  test('there are matrix units', () => expect(opened.reason).toBeNull())
-
-  testOp(
-    'linear: tiles of 32 × 32, stages of 32 k',
-    [
-      ...[9, 31, 32, 33, 65].map((rows) => linearCase({ rows, k: 20, n: 8, half: true })),
-      ...[1, 3, 4, 7, 8, 9, 28, 31, 32, 33, 36, 64, 100].map((k) =>
-        linearCase({ rows: 11, k, n: 16, bias: true, half: true }),
-      ),
-      ...[8, 24, 32, 40, 72].map((n) =>
-        linearCase({ rows: 10, k: 8, n, bias: true, add: true, table: 3, half: true }),
-      ),
-      linearCase({ t: 3, rows: 15, k: 68, n: 40, bias: true, multiply: true, half: true }),
-      ...(['gelu', 'tanh'] as const).map((activation) =>
-        linearCase({
-          ...{ rows: 50, k: 72, n: 72, activation, activated: 36, table: 7, half: true },
-          ...{ bias: true, multiply: true, add: true },
-        }),
-      ),
-      linearCase({ name: 'zeros', rows: 9, k: 9, n: 8, x: new Float32Array(81), half: true }),
-      linearCase({ name: 'subnormals of float16', rows: 9, k: 9, n: 8, scale: 1e-5, half: true }),
-    ],
-    [],
-    on(device),
+  test.each(formats)('there are matrix units for %s', (format) =>
+    expect(opened[format].reason).toBeNull(),
   )
 
-  testOp(
-    'blockLinear: tiles of 32 × 32, stages of 32 k',
-    [
-      ...[9, 33, 65].map((rows) => blockLinearCase({ rows, blocks: 2, k: 36, n: 40, half: true })),
-      ...[3, 4, 31, 32, 33].map((k) =>
-        blockLinearCase({ rows: 9, blocks: 3, k, n: 8, half: true }),
-      ),
-    ],
-    [],
-    on(device),
-  )
+  describe.each(formats)('%s', (format) => {
+    const half = format === 'f16'
+    testOp(
+      'linear: tiles of 16 × 16, stages of 32 k',
+      [
+        ...[9, 15, 16, 17, 65].map((rows) => linearCase({ rows, k: 20, n: 8, half })),
+        ...[1, 3, 4, 7, 8, 9, 28, 31, 32, 33, 36, 64, 100].map((k) =>
+          linearCase({ rows: 11, k, n: 16, bias: true, half }),
+        ),
+        ...[8, 16, 24, 72, ...(half ? [] : [1, 5, 15, 17])].map((n) =>
+          linearCase({ rows: 10, k: 8, n, bias: true, add: true, table: 3, half }),
+        ),
+        linearCase({ t: 3, rows: 15, k: 68, n: 40, bias: true, multiply: true, half }),
+        ...(['gelu', 'tanh'] as const).map((activation) =>
+          linearCase({
+            ...{ rows: 50, k: 72, n: 72, activation, activated: 36, table: 7, half },
+            ...{ bias: true, multiply: true, add: true },
+          }),
+        ),
+        linearCase({ name: 'zeros', rows: 9, k: 9, n: 8, x: new Float32Array(81), half }),
+        linearCase({ name: 'subnormals of float16', rows: 9, k: 9, n: 8, scale: 1e-5, half }),
+        linearCase({ name: 'large', rows: 9, k: 9, n: 8, scale: 6e4, half }),
+      ],
+      [],
+      on(format),
+    )
 
-  test('numbers beyond float16 become the largest one', async () => {
-    const op = linearCase({ rows: 9, k: 4, n: 8, kernel: new Float32Array(32).fill(0.25) })
-    op.inputs['x']!.values.fill(1e6)
-    const { output } = await runOp(on(device).create, op)
-    expect(output).toEqual(new Float32Array(72).fill(65504))
+    testOp(
+      'blockLinear: tiles of 16 × 16, stages of 32 k',
+      [
+        ...[9, 33, 65].map((rows) => blockLinearCase({ rows, blocks: 2, k: 36, n: 40, half })),
+        ...[3, 4, 31, 32, 33].map((k) => blockLinearCase({ rows: 9, blocks: 3, k, n: 8, half })),
+      ],
+      [],
+      on(format),
+    )
+
+    test('numbers beyond float16 become the largest one', async () => {
+      const op = linearCase({ rows: 9, k: 4, n: 8, kernel: new Float32Array(32).fill(0.25) })
+      op.inputs['x']!.values.fill(1e6)
+      const { output } = await runOp(on(format).create, op)
+      expect(output).toEqual(new Float32Array(72).fill(65504))
+    })
+
+    test.each(models)('the logits of $name are near the golden ones', async (model) => {
+      const want = (await Goldens.open(`${model.name}_io.npz`)).get('logits').values
+      const { device, logits } = await logitsOf(model, { dtype: format, gpuMatrix: 'auto' })
+      expect(device).toMatchObject({ backend: 'webgpu', reason: null })
+      expect(device.kernels).toMatch(/, matrices \d+×\d+×\d+$/)
+      expect(device.gpu!.matrixShapes).toHaveLength(1)
+      const error = Math.max(...logits.map((value, at) => Math.abs(value - want[at]!)))
+      const relative = error / Math.max(...want.map(Math.abs))
+      console.log(`${model.name}: matrices in ${format} are ${relative.toExponential(1)} off`)
+      expect(relative).toBeLessThan(BOUNDS[format])
+    })
   })
 
-  test.each(faults)('a planted fault is found: %s', async (_, part, by) => {
-    // A small tile: a software GPU compiles it in a second.
-    const { shape } = opened.matrices!
-    const tile = { rows: 8, columns: 16, subgroups: 4 }
-    const op = blockLinearCase({ rows: 37, blocks: 2, k: 67, n: 40, half: true })
+  test.each(faults)('a planted fault is found: %s, %s', async (format, _, part, by) => {
+    const half = format === 'f16'
+    const op = blockLinearCase({ rows: 37, blocks: 2, k: 67, n: 40, half })
     const want = await runOp(async (weights) => new ReferenceBackend(weights), op)
     const excess = async (given: GPUDevice) => {
-      const backend = on(given, new Matrices(shape, tile))
+      const backend = on(format, given)
       const bound = op.bound(backend, want.output, 'out')
       const { output } = await runOp(backend.create, op)
       const ratios = output.map((value, at) => Math.abs(value - want.output[at]!) / bound[at]!)
@@ -227,18 +269,6 @@ describe.skipIf(!gpu)('on a GPU', { tags }, async () => {
     const video = { data: Uint8Array.from(values), shape }
     return { device: model.device, logits: (await model.forward(video)).logits.data }
   }
-
-  test.each(models)('the logits of $name are near the golden ones', async (model) => {
-    const want = (await Goldens.open(`${model.name}_io.npz`)).get('logits').values
-    const { device, logits } = await logitsOf(model, { gpuMatrix: 'auto' })
-    expect(device).toMatchObject({ backend: 'webgpu', reason: null })
-    expect(device.kernels).toMatch(/, matrices \d+×\d+×\d+$/)
-    expect(device.gpu!.matrixShapes).toHaveLength(1)
-    const error = Math.max(...logits.map((value, at) => Math.abs(value - want[at]!)))
-    const relative = error / Math.max(...want.map(Math.abs))
-    console.log(`${model.name}: float16 matrices are ${relative.toExponential(1)} off`)
-    expect(relative).toBeLessThan(HALF_BOUND)
-  })
 
   test("without the option and with 'off', kernels and logits are the same", async () => {
     const [without, off] = [await logitsOf(models[1]!, {}), await logitsOf(models[1]!, OFF)]

@@ -77,7 +77,7 @@ export function linearCase(p: LinearProblem): OpCase {
         const { unit } = precision
         const [i, j] = [Math.floor(at / n), at % n]
         let z = bias?.[j] ?? 0
-        const size = { terms: Math.abs(z), products: 0, kernel: 0 }
+        const size = { terms: Math.abs(z), products: 0, x: 0, kernel: 0 }
         for (let l = 0; l < k; l++) {
           z += x[i * k + l]! * kernel[l * n + j]!
           addTo(size, x[i * k + l]!, kernel[l * n + j]!)
@@ -98,27 +98,31 @@ export function linearCase(p: LinearProblem): OpCase {
   }
 }
 
-/** Sums of the absolute values of all terms, of the products among them, and of the kernel. */
+/** Sums of the absolute values of all terms, of the products among them, and of both factors. */
 interface Size {
   terms: number
   products: number
+  x: number
   kernel: number
 }
 
 function addTo(size: Size, x: number, kernel: number): void {
   size.terms += Math.abs(x * kernel)
   size.products += Math.abs(x * kernel)
+  size.x += Math.abs(x)
   size.kernel += Math.abs(kernel)
 }
 
 /** Returns the error of a sum of k products and a bias, of numbers that may be rounded before. */
 function errorOfSum(
   k: number,
-  { terms, products, kernel }: Size,
+  { terms, products, x, kernel }: Size,
   precision: BackendUnderTest,
 ): number {
   const { rounding } = precision
-  const error = rounding ? rounding.relative * products + rounding.absolute * kernel : 0
+  const error = rounding
+    ? rounding.relative * products + rounding.x * kernel + rounding.kernel * x
+    : 0
   return gamma(k + 1, precision) * (terms + error) + k * precision.smallest + error
 }
 
@@ -185,7 +189,7 @@ export function blockLinearCase({ name = '', rows, blocks, k, n, ...given }: Blo
     bound: (precision, want) =>
       want.map((_, at) => {
         const [i, q, o] = [Math.floor(at / (blocks * n)), Math.floor(at / n) % blocks, at % n]
-        const size = { terms: Math.abs(bias[q * n + o]!), products: 0, kernel: 0 }
+        const size = { terms: Math.abs(bias[q * n + o]!), products: 0, x: 0, kernel: 0 }
         for (let l = 0; l < k; l++)
           addTo(size, x[(i * blocks + q) * k + l]!, kernel[(q * k + l) * n + o]!)
         return errorOfSum(k, size, precision)

@@ -35,17 +35,21 @@ export const NEEDED: { readonly features: readonly string[]; readonly toggles: r
     toggles: ['allow_unsafe_apis', 'use_vulkan_memory_model', 'vulkan_enable_f16_on_nvidia'],
   }
 
+/** Number formats of matrices that the units multiply. */
+type Format = 'f16' | 'f32'
+
 /**
- * Largest error of the small model in the self-test: that of `dtype: 'f16'`. Numbers of x are
- * rounded to float16 as the matrices are. A wrong kernel is more than 0.1 off.
+ * Largest errors of the small model in the self-test. With float16 matrices, numbers of x are
+ * rounded to float16, too. With float32 matrices, both are split into two float16 numbers. A wrong
+ * kernel is more than 0.1 off.
  */
-const BOUND = 1e-2
+const BOUNDS: Readonly<Record<Format, number>> = { f16: 1e-2, f32: 2e-4 }
 
 /** The tile that a workgroup computes. */
 interface Tile {
-  /** A multiple of M. K·rows is at least 8 times the size of a subgroup, so that all load x. */
+  /** A multiple of M. K·rows is a multiple of 8 subgroups: each invocation loads as much of x. */
   readonly rows: number
-  /** A multiple of N. */
+  /** A multiple of N. With float32 matrices K·columns is a multiple of 8 subgroups, too. */
   readonly columns: number
   /** Subgroups of a workgroup, which share k. */
   readonly subgroups: number
@@ -53,17 +57,16 @@ interface Tile {
 
 /**
  * Returns the tile of a shape. A subgroup keeps the sums of its tile in registers: at most four
- * matrices across.
+ * matrices across. With float32 matrices it keeps two sums for each.
  */
-function tileOf({ N, K, subgroup }: MatrixShape): Tile {
-  return {
-    rows: Math.max(32, (8 * subgroup) / K),
-    columns: Math.min(64, 4 * N),
-    subgroups: 4,
-  }
+function tileOf({ N, K, subgroup }: MatrixShape, format: Format): Tile {
+  const side = Math.max(32, (8 * subgroup) / K)
+  return { rows: side, columns: format === 'f16' ? Math.min(64, 4 * N) : side, subgroups: 4 }
 }
 
-const [, , kernel] = shaders.split('\f') as [string, string, string]
+const texts = shaders.split('\f')
+/** Returns the code of a file of gpu/matrix/lib. */
+const codeOf = (name: string): string => texts[texts.indexOf(name) + 2]!
 
 /**
  * Chooses matrix units.
@@ -77,14 +80,14 @@ export async function choose(
   test: (bound: number, chosen: Chosen) => Promise<string | null>,
 ): Promise<Chosen> {
   const none = (why: string): Chosen => ({ reason: `matrix units are not used: ${why}` })
-  if (dtype !== 'f16') return none(`their kernels are for dtype 'f16'`)
+  if (dtype === 'int8') return none("their kernels are for dtype 'f32' and 'f16'")
   const shape = shapeOf(device, adapter)
   if (typeof shape === 'string') return none(shape)
-  const matrices = new Matrices(shape)
+  const matrices = new Matrices(shape, dtype)
   const chosen: Chosen = { matrices, reason: null }
   if (matrices.memory > device.limits.maxComputeWorkgroupStorageSize)
     return none(`they need ${matrices.memory} bytes of workgroup memory`)
-  const wrong = await test(BOUND, chosen).catch((error: Error) => error.message)
+  const wrong = await test(BOUNDS[dtype], chosen).catch((error: Error) => error.message)
   return wrong ? none(`they failed the self-test: ${wrong}`) : chosen
 }
 
@@ -115,7 +118,7 @@ function shapeOf({ features }: GPUDevice, { info }: GPUAdapter): MatrixShape | s
   return { M, N, K, subgroup, sized }
 }
 
-/** Matrix units with one shape. */
+/** Matrix units with one shape, for one number format of matrices. */
 export class Matrices {
   readonly shape: MatrixShape
   /** The shape, as text for users. */
@@ -124,20 +127,26 @@ export class Matrices {
   readonly capabilities: Pick<GpuCapabilities, 'matrixShapes'>
   /** Bytes of workgroup memory of a kernel. */
   readonly memory: number
+  readonly #format: Format
   readonly #tile: Tile
   readonly #stage: number
   readonly #parts: MatrixParts
 
-  constructor(shape: MatrixShape, tile: Tile = tileOf(shape)) {
+  constructor(shape: MatrixShape, format: Format, tile: Tile = tileOf(shape, format)) {
     const { M, N, K, subgroup, sized } = shape
     const { rows, columns, subgroups } = tile
     this.shape = shape
     this.name = `matrices ${M}×${N}×${K}`
     const types = { componentType: 'f16', resultComponentType: 'f32' }
     this.capabilities = { matrixShapes: [{ M, N, K, ...types }] }
+    this.#format = format
     this.#tile = tile
-    this.#stage = subgroups * K
-    this.memory = Math.max(rows * (2 * this.#stage + 16), 4 * subgroups * M * columns)
+    const stage = subgroups * K
+    this.#stage = stage
+    const x = rows * (2 * stage + 16)
+    const sums = 4 * subgroups * M * columns
+    this.memory =
+      format === 'f16' ? Math.max(x, sums) : 2 * Math.max(x + stage * (2 * columns + 16), sums)
     const constants = {
       ...{ M, N, K, SUBGROUP: subgroup },
       ...{ SUBGROUPS: subgroups, DOWN: rows / M, ACROSS: columns / N },
@@ -149,18 +158,19 @@ export class Matrices {
       ),
       ...Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`),
     ].join('\n')
-    const code = sized ? kernel.replace('@compute', '@compute @subgroup_size(SUBGROUP)') : kernel
-    this.#parts = { head, parts: { tile: code, few: '' } }
+    const code = codeOf(format === 'f16' ? 'half' : 'split')
+    const main = sized ? code.replace('@compute', '@compute @subgroup_size(SUBGROUP)') : code
+    this.#parts = { head, parts: { tile: `${codeOf('matrix')}\n${main}`, few: '' } }
   }
 
   /**
    * Returns the call of a product by matrix units, or undefined if it stays as it is: for few rows,
-   * and if rows of its kernel do not begin at multiples of 16 bytes.
+   * and if rows of its float16 kernel do not begin at multiples of 16 bytes.
    */
   replace(call: Call, { rows, n, blocks }: Sizes): Call | undefined {
     const { op, dtype, entry, constants } = call
-    const isProduct = op === 'linear' || op === 'blockLinear'
-    if (!isProduct || dtype !== 'f16' || entry !== 'main' || n! % 8) return undefined
+    const isProduct = (op === 'linear' || op === 'blockLinear') && entry === 'main'
+    if (!isProduct || dtype !== this.#format || (dtype === 'f16' && n! % 8)) return undefined
     return {
       ...call,
       constants: { ALIGNED: constants['ALIGNED']! },
