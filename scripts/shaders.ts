@@ -45,6 +45,7 @@ export const ARGUMENTS: Readonly<
   matrix: { matrix: floats },
   half: { half: floats },
   split: { split: floats },
+  integer: { integer: floats },
   quads: { quads: { sizes: 'p', x: 'x' } },
   storeQuads: { storeQuads: { sizes: 'p', out: 'out', epilogue: 'scaled' } },
 }

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { encode } from '../src/backend/webgpu/encode.ts'
+import { lower } from '../src/backend/webgpu/int8.ts'
 import { type Chosen, choose, Matrices, type MatrixShape } from '../src/backend/webgpu/matrix.ts'
 import { sourceOf } from '../src/backend/webgpu/sources.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
@@ -11,24 +12,27 @@ import { type LoadOptions, TRecViT } from '../src/index.ts'
 import { type Config, configOf, sizeNames } from '../src/model/config.ts'
 import { recordModel } from '../src/model/graph.ts'
 import { smallPrograms } from '../src/model/smallModel.ts'
-import type { Program } from '../src/program/program.ts'
+import type { Program, Weight } from '../src/program/program.ts'
 import type { BackendUnderTest } from './backends.ts'
 import { withMembers } from './faults.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
+import { problem } from './int8Products.ts'
 import { gpu, openDevice, startDawn } from './matrices.ts'
 import { models } from './models.ts'
-import { runOp, testOp } from './ops.ts'
+import { expectSame, type OpCase, runOp, testOp } from './ops.ts'
 import { blockLinearCase, linearCase } from './products.ts'
 import { ReferenceBackend } from './reference.ts'
 
 const tags = ['gpu', 'slow']
-const formats = ['f16', 'f32'] as const
+const floats = ['f16', 'f32'] as const
+const formats = [...floats, 'int8'] as const
+type Float = (typeof floats)[number]
 type Format = (typeof formats)[number]
 /** Largest errors of the logits of float32, relative to the largest logit. */
-const BOUNDS: Record<Format, number> = { f16: 1e-2, f32: 2e-4 }
+const BOUNDS: Record<Float, number> = { f16: 1e-2, f32: 2e-4 }
 const OFF: LoadOptions = { gpuMatrix: 'off' }
 
-/** Shapes of GPUs: lavapipe, Apple, NVIDIA, Intel. */
+/** Shapes of GPUs for float16 factors: lavapipe, Apple, NVIDIA, Intel. */
 const SHAPES: readonly MatrixShape[] = [
   { M: 8, N: 8, K: 8, subgroup: 8, sized: false },
   { M: 8, N: 8, K: 8, subgroup: 32, sized: false },
@@ -38,11 +42,12 @@ const SHAPES: readonly MatrixShape[] = [
 
 describe.each(formats)('the self-test runs every variant that a model chooses, %s', (dtype) => {
   const matrices = new Matrices(SHAPES[0]!, dtype)
-  const variantsOf = ({ steps }: Program, room = 32768) =>
-    steps.map((step) => {
+  const variantsOf = (program: Program, room = 32768) =>
+    lower(program).program.steps.map((step) => {
       const call = encode(step, dtype, room)
-      const { op, entry, constants, matrix } = matrices.replace(call, step.sizes) ?? call
-      return JSON.stringify([op, entry, constants, matrix !== undefined])
+      const replaced = matrices.replace(call, step.sizes) ?? call
+      const { op, dtype: format, entry, constants, matrix } = replaced
+      return JSON.stringify([op, format, entry, constants, matrix !== undefined])
     })
   const changes: readonly Partial<Config>[] = [
     {},
@@ -73,15 +78,18 @@ describe.each(formats)('the self-test runs every variant that a model chooses, %
 describe.each(formats)('kernels in %s compile without an error or a warning', async (dtype) => {
   const entry = 'process' in globalThis ? await startDawn('backend=null') : undefined
   const { device } = entry ? await openDevice(entry) : ({} as never)
-  test.skipIf(!entry).each(SHAPES)('$M×$N×$K in subgroups of $subgroup', async (shape) => {
+  const isInt8 = dtype === 'int8'
+  // Of int8 an instruction multiplies twice as many.
+  const shapes = SHAPES.map((shape) => (isInt8 && shape.K === 16 ? { ...shape, K: 32 } : shape))
+  test.skipIf(!entry).each(shapes)('$M×$N×$K in subgroups of $subgroup', async (shape) => {
     // The null backend has little workgroup memory, and might have subgroups of 128.
     const { M, N, K, subgroup, sized } = shape
     const matrices = new Matrices(shape, dtype, {
-      rows: Math.max(M, (8 * subgroup) / K),
-      columns: Math.max(N, (8 * subgroup) / K),
+      rows: Math.max(M, ((isInt8 ? 16 : 8) * subgroup) / K),
+      columns: Math.max(N, ((isInt8 ? 32 : 8) * subgroup) / K),
       subgroups: sized ? 4 : 128 / subgroup,
     })
-    for (const op of ['linear', 'blockLinear'] as const) {
+    for (const op of isInt8 ? (['linear'] as const) : (['linear', 'blockLinear'] as const)) {
       const call = { op, dtype, entry: 'main', constants: {} } as never
       const { matrix } = matrices.replace(call, { rows: 9, n: 8, blocks: 1 })!
       const code = sourceOf(op, [], dtype, matrix)
@@ -118,9 +126,9 @@ function faulty(device: GPUDevice, part: string, by: string): GPUDevice {
 /** The sums of one subgroup are not added. */
 const SUM_MISSING = ['part = 0u; part < SUBGROUPS', 'part = 1u; part < SUBGROUPS'] as const
 
-/** Faults in the kernels: the format, the name, a part of the code, and what replaces it. */
-const faults: readonly [Format, string, string, string][] = [
-  ...formats.flatMap((format): [Format, string, string, string][] => [
+/** Faults in the kernels for floats: format, name, a part of the code, and what replaces it. */
+const faults: readonly [Float, string, string, string][] = [
+  ...floats.flatMap((format): [Float, string, string, string][] => [
     [
       format,
       'the right operand in columns',
@@ -155,7 +163,7 @@ const faults: readonly [Format, string, string, string][] = [
 ]
 
 /** Largest errors of what the kernels round: see half.wgsl and split.wgsl. */
-const ROUNDING: Record<Format, BackendUnderTest['rounding'] & object> = {
+const ROUNDING: Record<Float, BackendUnderTest['rounding'] & object> = {
   f16: { relative: 2 ** -10, x: 2 ** -14, kernel: 0 },
   f32: { relative: 3 * 2 ** -20, x: 2 ** -24, kernel: 2 ** -24 },
 }
@@ -172,11 +180,13 @@ describe.skipIf(!gpu)('on a GPU', { tags }, async () => {
   )
   const opened = Object.fromEntries(chosen) as Record<Format, Chosen>
   // Small tiles, which a software GPU compiles in a second. Models below have the usual ones.
-  const tile = { rows: 16, columns: 16, subgroups: 4 }
-  const small = (format: Format) => new Matrices(opened[format].matrices!.shape, format, tile)
-  const on = (format: Format, given = device): BackendUnderTest => ({
+  const small = (format: Format) =>
+    new Matrices(opened[format].matrices!.shape, format, {
+      ...{ rows: 16, columns: format === 'int8' ? 32 : 16, subgroups: 4 },
+    })
+  const on = (format: Float, given = device): BackendUnderTest => ({
     name: `${format} matrices`,
-    unit: 2 ** -24,
+    unit: (adapter?.info.isFallbackAdapter ? 1 : 5) * 2 ** -24,
     smallest: 2 ** -126,
     finiteOnly: true,
     rounding: ROUNDING[format],
@@ -187,7 +197,7 @@ describe.skipIf(!gpu)('on a GPU', { tags }, async () => {
     expect(opened[format].reason).toBeNull(),
   )
 
-  describe.each(formats)('%s', (format) => {
+  describe.each(floats)('%s', (format) => {
     const half = format === 'f16'
     testOp(
       'linear: tiles of 16 × 16, stages of 32 k',
@@ -257,6 +267,48 @@ describe.skipIf(!gpu)('on a GPU', { tags }, async () => {
     }
     expect(await excess(device)).toBeLessThanOrEqual(1)
     expect(await excess(faulty(device, part, by))).toBeGreaterThan(1)
+  })
+
+  /** Returns the output of a product of integers, by matrix units or by the usual kernel. */
+  const integerProduct = async (op: OpCase, units: boolean, given = device, gap = 0, apart = 0) => {
+    const use = units ? { matrices: small('int8') } : {}
+    const create = (weights: readonly Weight[]) => WebGpuBackend.create(given, weights, 'int8', use)
+    return (await runOp(create, op, gap, apart)).output
+  }
+
+  test.each([
+    ...[9, 15, 16, 17, 33].map((rows) => problem({ rows, k: 70, n: 12, bias: true })),
+    ...[1, 3, 4, 5, 8, 13, 31, 32, 33, 63, 64, 65, 129].map((k) => problem({ rows: 9, k, n: 9 })),
+    ...[1, 31, 32, 33, 70].map((n) => problem({ rows: 9, k: 16, n, bias: true })),
+    problem({ t: 3, rows: 15, k: 260, n: 36, bias: true, add: true, activation: 'gelu' }),
+  ])('int8: $name has the bits of the usual kernel', async (op) => {
+    for (const [gap, apart] of [[0, 0], [5, 0], ...(op.t! > 1 ? [[0, 2]] : [])] as const)
+      expectSame(
+        'the product',
+        await integerProduct(op, true, device, gap, apart),
+        await integerProduct(op, false, device, gap, apart),
+      )
+  })
+
+  test.each([
+    ['the right operand in rows', 'Right, col_major', 'Right, row_major'],
+    ['the left operand in columns', 'Left, row_major', 'Left, col_major'],
+    ['no barrier between the subgroups', 'workgroupBarrier();\n    for (var quad', 'for (var quad'],
+    ['words beyond k', '< vec4u(p.k)', '< vec4u(p.k + 4u)'],
+    ['the last row of the kernel', 'min(k, p.k - 1u)', 'min(k, max(p.k, 2u) - 2u)'],
+  ])('int8: a planted fault is found: %s', async (_, part, by) => {
+    const op = problem({ rows: 37, k: 131, n: 40 })
+    const want = await integerProduct(op, false)
+    expect(await integerProduct(op, true)).toEqual(want)
+    expect(await integerProduct(op, true, faulty(device, part, by))).not.toEqual(want)
+  })
+
+  test.each(models)('int8: the logits of $name are those of the usual kernels', async (model) => {
+    const want = await logitsOf(model, { ...OFF, dtype: 'int8' })
+    const got = await logitsOf(model, { dtype: 'int8', gpuMatrix: 'auto' })
+    expect(got.device).toMatchObject({ backend: 'webgpu', reason: null })
+    expect(got.device.kernels).toMatch(/, matrices \d+×\d+×\d+$/)
+    expectSame('the logits', got.logits, want.logits)
   })
 
   /** Loads a golden model and returns its logits of a clip. */

@@ -1,4 +1,5 @@
 import { create } from 'webgpu'
+import { NEEDED } from '../../src/backend/webgpu/matrix.ts'
 import { median } from '../../src/bench/lib/stats.ts'
 import { noise } from '../../src/bench/lib/weights.ts'
 import { deviceDescriptor, OPTIONAL, wgslOf } from '../../src/platform/gpu.ts'
@@ -13,6 +14,7 @@ const kept: unknown[] = []
 /** The first GPU of this machine, without Dawn's checks, and a clock for its passes. */
 export class Gpu {
   readonly device: GPUDevice
+  readonly adapter: GPUAdapter
   /** Language features of WGSL that kernels use. */
   readonly wgsl: readonly string[]
   readonly facts: Readonly<Record<string, string>>
@@ -20,8 +22,14 @@ export class Gpu {
   readonly #resolved: GPUBuffer
   readonly #staging: GPUBuffer
 
-  private constructor(device: GPUDevice, wgsl: readonly string[], facts: Record<string, string>) {
+  private constructor(
+    device: GPUDevice,
+    adapter: GPUAdapter,
+    wgsl: readonly string[],
+    facts: Record<string, string>,
+  ) {
     this.device = device
+    this.adapter = adapter
     this.wgsl = wgsl
     this.facts = facts
     this.#queries = device.createQuerySet({ type: 'timestamp', count: 2 })
@@ -29,15 +37,20 @@ export class Gpu {
     this.#staging = device.createBuffer({ size: 1 << 26, usage: MAP_READ | COPY_DST })
   }
 
-  /** @param toggles toggles of Dawn, separated by commas */
-  static async open(toggles: string): Promise<Gpu> {
+  /**
+   * @param toggles toggles of Dawn, separated by commas
+   * @param matrices whether matrix units are used, which need further toggles and features
+   */
+  static async open(toggles: string, matrices = false): Promise<Gpu> {
+    const also = matrices ? NEEDED : { toggles: [], features: [] }
     const entry = create([
-      `enable-dawn-features=${toggles}`,
+      `enable-dawn-features=${[toggles, ...also.toggles].join(',')}`,
       'disable-dawn-features=timestamp_quantization',
     ])
     const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' })
     if (!adapter) throw new Error('There is no adapter: set VK_DRIVER_FILES to the driver')
-    const device = await adapter.requestDevice(deviceDescriptor(adapter))
+    const features = also.features.filter((feature) => adapter.features.has(feature))
+    const device = await adapter.requestDevice(deviceDescriptor(adapter, features))
     const facts = {
       date: new Date().toISOString(),
       adapter: adapter.info.description,
@@ -47,7 +60,7 @@ export class Gpu {
       features: OPTIONAL.filter((feature) => adapter.features.has(feature)).join(' '),
     }
     kept.push(entry, adapter)
-    return new Gpu(device, wgslOf(entry as GPU), facts)
+    return new Gpu(device, adapter, wgslOf(entry as GPU), facts)
   }
 
   /** Creates a storage buffer, filled with noise of this spread if it is not 0. */

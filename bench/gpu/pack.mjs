@@ -34,6 +34,7 @@ execFileSync('tar', ['-C', kit, '-cJf', join(kit, 'runtime.tar.xz'), 'node', 'no
 for (const unpacked of ['node', 'node_modules']) await rm(join(kit, unpacked), { recursive: true })
 
 await bundleTests(join(kit, 'tests.mjs'))
+await bundleTests(join(kit, 'matrices.mjs'), { tests: ['matrix'] })
 for (const bench of ['speed', 'frame', 'products']) {
   await build({
     stdin: {

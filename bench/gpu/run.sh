@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Measures speed, then runs the tests, on the GPU of this machine: bash bench/gpu/run.sh RESULTS
 # [options of speed.ts]. Needs build/gpu, which pack.mjs makes. Writes RESULTS/frame.txt, speed.txt,
-# speed.json and, after a minute or more, tests.txt. Set VK_DRIVER_FILES if the loader does not find
-# the driver. To compare forms of the tile: build/gpu/node build/gpu/products.mjs
+# speed.json and, after a minute or more, tests.txt and matrices.txt. Set VK_DRIVER_FILES if the
+# loader does not find the driver. To compare forms of the tile: build/gpu/node
+# build/gpu/products.mjs
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 results=${1:?Expected a folder for the results}
@@ -19,3 +20,4 @@ trap 'kill %1 2>/dev/null' EXIT
 build/gpu/node build/gpu/frame.mjs 2>&1 | tee "$results/frame.txt"
 build/gpu/node build/gpu/speed.mjs --out "$results/speed.json" "$@" 2>&1 | tee "$results/speed.txt"
 build/gpu/node build/gpu/tests.mjs 2>&1 | tee "$results/tests.txt"
+build/gpu/node build/gpu/matrices.mjs 2>&1 | tee "$results/matrices.txt"

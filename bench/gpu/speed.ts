@@ -1,10 +1,12 @@
 /**
  * Measures a stream on a GPU: latency, throughput, chunks (frame.ts measures single steps), for
- * each set of Dawn's toggles and each number format of the matrices.
+ * each set of Dawn's toggles and each number format of the matrices, without matrix units and with
+ * them.
  * --size Ti,S,B --seconds 1
  * --toggles "disable_workgroup_init disable_workgroup_init,disable_robustness"
  */
 import type { MatrixDType } from '../../src/backend/backend.ts'
+import { choose } from '../../src/backend/webgpu/matrix.ts'
 import { WebGpuBackend } from '../../src/backend/webgpu/webgpu.ts'
 import { type Options, settingsOf } from '../../src/bench/lib/options.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
@@ -17,6 +19,11 @@ import { weightTable } from '../../src/model/weights.ts'
 import { flopsOf } from '../../src/program/listing.ts'
 import { sizeOf } from '../../src/program/program.ts'
 import { Gpu } from './gpu.ts'
+
+/** Number formats of matrices, without matrix units and with them. */
+const VARIANTS = [false, true].flatMap((units) =>
+  (['f32', 'f16', 'int8'] as const).map((dtype) => ({ dtype, units })),
+)
 
 /** Frames of a chunk × batch size: a live stream, many live streams, files. */
 const SHAPES = [
@@ -41,15 +48,24 @@ export async function bench(options: Options): Promise<Report> {
   let facts: Report['facts'] = {}
   for (const set of toggles.split(' ')) {
     for (const size of sizes.split(',') as Size[]) {
-      for (const dtype of ['f32', 'f16', 'int8'] as const) {
-        const label = `${size} ${dtype}, ${set}`
+      for (const { dtype, units } of VARIANTS) {
+        const label = `${size} ${dtype}${units ? ' by matrix units' : ''}, ${set}`
         try {
-          const gpu = await Gpu.open(set)
-          const { device } = gpu
+          const gpu = await Gpu.open(set, units)
+          const { device, adapter } = gpu
+          // The tests compare results. Here a GPU without matrix units is no fault.
+          const chosen = units ? await choose(device, adapter, dtype, async () => null) : null
+          if (chosen?.reason) {
+            console.log(`${label}: ${chosen.reason}`)
+            continue
+          }
           facts = gpu.facts
           const config = configOf(size)
           const start = performance.now()
-          const backend = await WebGpuBackend.create(device, weightTable(config, dtype), dtype, gpu)
+          const backend = await WebGpuBackend.create(device, weightTable(config, dtype), dtype, {
+            ...{ wgsl: gpu.wgsl },
+            ...chosen,
+          })
           await loadWeights(randomCheckpoint(config, 1), config, backend, { dtype })
           await device.queue.onSubmittedWorkDone()
           const loaded = performance.now() - start

@@ -38,10 +38,9 @@ export interface LoadOptions extends CpuOptions {
   readonly gpu?: GPU
   /**
    * Matrix units of the GPU: 'off' by default, because they need an experimental feature of
-   * WebGPU, `chromium-experimental-subgroup-matrix`. 'auto' uses them, with dtype 'f32' and
-   * 'f16', if the adapter has the feature and the kernels pass a self-test; otherwise
-   * `device.reason` says why not. Without `gpu`, 'auto' also starts the package `webgpu` with the
-   * toggles for it.
+   * WebGPU, `chromium-experimental-subgroup-matrix`. 'auto' uses them if the adapter has the
+   * feature and the kernels pass a self-test; otherwise `device.reason` says why not. Without
+   * `gpu`, 'auto' also starts the package `webgpu` with the toggles for it.
    */
   readonly gpuMatrix?: 'auto' | 'off'
   /**

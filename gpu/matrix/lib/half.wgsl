@@ -14,6 +14,10 @@
 // 2^-10·Σ|x·kernel| + 2^-14·Σ|kernel|, on top of the roundings of a float32 sum. Numbers beyond
 // 65504 become 65504.
 
+alias Left = subgroup_matrix_left<f16, K, M>;
+alias Right = subgroup_matrix_right<f16, N, K>;
+alias Sums = subgroup_matrix_result<f32, N, M>;
+
 /** A stage of x, [ROWS, X_STRIDE]. In the end, the sums of the subgroups for M rows. */
 var<workgroup> staged: array<vec4u, max(ROWS * X_STRIDE, SUBGROUPS * STRIP)>;
 

@@ -12,7 +12,7 @@
 //     DOWN       matrices [M, N] of a tile, from top to bottom
 //     ACROSS     the same from left to right
 //
-// Calls lib/frames.wgsl.
+// Calls lib/frames.wgsl. The type Quad is that of a kernel in lib.
 //
 // Tiling: a frame has few rows, so subgroups split k. Each computes the whole tile for every
 // SUBGROUPS-th part of K of k, and the sums of the subgroups are added in the end. A stage is one
@@ -39,10 +39,6 @@ const QUADS = COLUMNS / 4u;
 /** vec4 of sums that one subgroup stores at a time: M rows of the tile. */
 const STRIP = M * QUADS;
 
-alias Left = subgroup_matrix_left<f16, K, M>;
-alias Right = subgroup_matrix_right<f16, N, K>;
-alias Sums = subgroup_matrix_result<f32, N, M>;
-
 /** Where a row of x begins in a block of columns. Rows beyond the last one repeat it. */
 fn xRow(block: u32, row: u32) -> u32 {
   let last = min(row, $sizes.rows - 1u);
@@ -51,12 +47,12 @@ fn xRow(block: u32, row: u32) -> u32 {
 }
 
 /** Four numbers of a row of x. Those beyond k are any numbers of the row. */
-fn xNext(begin: u32, k: u32) -> vec4f {
+fn xNext(begin: u32, k: u32) -> Quad {
   let at = begin + select(0u, k, k < $sizes.k);
   if (ALIGNED) {
     return $x[at >> 2u];
   }
-  return vec4f(
+  return Quad(
     $x[at >> 2u][at & 3u],
     $x[(at + 1u) >> 2u][(at + 1u) & 3u],
     $x[(at + 2u) >> 2u][(at + 2u) & 3u],
@@ -64,8 +60,8 @@ fn xNext(begin: u32, k: u32) -> vec4f {
 }
 
 /** Four numbers of a row of x from k on. Those beyond the last one are zero. */
-fn inside(v: vec4f, k: u32) -> vec4f {
-  return select(vec4f(), v, k + vec4u(0u, 1u, 2u, 3u) < vec4u($sizes.k));
+fn inside(v: Quad, k: u32) -> Quad {
+  return select(Quad(), v, k + vec4u(0u, 1u, 2u, 3u) < vec4u($sizes.k));
 }
 
 /** Rounds four numbers to float16. */

@@ -17,6 +17,10 @@
 // off by at most 3·2^-20·Σ|x·w| + 2^-24·Σ(|x| + |w|), on top of the roundings of a float32 sum.
 // Numbers beyond 65504 become 65504.
 
+alias Left = subgroup_matrix_left<f16, K, M>;
+alias Right = subgroup_matrix_right<f16, N, K>;
+alias Sums = subgroup_matrix_result<f32, N, M>;
+
 /** Eights of columns in a tile. */
 const W_EIGHTS = COLUMNS / 8u;
 /** Distance from one row of the kernel in a stage to the next, in vec4u. */

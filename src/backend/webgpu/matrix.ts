@@ -35,21 +35,23 @@ export const NEEDED: { readonly features: readonly string[]; readonly toggles: r
     toggles: ['allow_unsafe_apis', 'use_vulkan_memory_model', 'vulkan_enable_f16_on_nvidia'],
   }
 
-/** Number formats of matrices that the units multiply. */
-type Format = 'f16' | 'f32'
-
 /**
  * Largest errors of the small model in the self-test. With float16 matrices, numbers of x are
- * rounded to float16, too. With float32 matrices, both are split into two float16 numbers. A wrong
- * kernel is more than 0.1 off.
+ * rounded to float16, too. With float32 matrices, both are split into two float16 numbers. With
+ * int8 matrices, one value next to a half costs as much. A wrong kernel is more than 0.1 off.
  */
-const BOUNDS: Readonly<Record<Format, number>> = { f16: 1e-2, f32: 2e-4 }
+const BOUNDS: Readonly<Record<MatrixDType, number>> = { f16: 1e-2, f32: 2e-4, int8: 5e-2 }
+
+/** A file of gpu/matrix/lib for each number format of matrices; formats of factors and sums. */
+const KERNELS: Readonly<
+  Record<MatrixDType, readonly [file: string, factors: string, sums: string]>
+> = { f16: ['half', 'f16', 'f32'], f32: ['split', 'f16', 'f32'], int8: ['integer', 'i8', 'i32'] }
 
 /** The tile that a workgroup computes. */
 interface Tile {
-  /** A multiple of M. K·rows is a multiple of 8 subgroups: each invocation loads as much of x. */
+  /** A multiple of M. Each invocation loads as much of x as the others. */
   readonly rows: number
-  /** A multiple of N. With float32 matrices K·columns is a multiple of 8 subgroups, too. */
+  /** A multiple of N. Each invocation loads as much of the kernel as the others. */
   readonly columns: number
   /** Subgroups of a workgroup, which share k. */
   readonly subgroups: number
@@ -57,10 +59,11 @@ interface Tile {
 
 /**
  * Returns the tile of a shape. A subgroup keeps the sums of its tile in registers: at most four
- * matrices across. With float32 matrices it keeps two sums for each.
+ * matrices across. With float32 matrices it keeps two sums for each. K·rows and K·columns are
+ * multiples of what a subgroup loads: eights of float16, or four int8 of eight columns.
  */
-function tileOf({ N, K, subgroup }: MatrixShape, format: Format): Tile {
-  const side = Math.max(32, (8 * subgroup) / K)
+function tileOf({ N, K, subgroup }: MatrixShape, format: MatrixDType): Tile {
+  const side = Math.max(32, ((format === 'int8' ? 32 : 8) * subgroup) / K)
   return { rows: side, columns: format === 'f16' ? Math.min(64, 4 * N) : side, subgroups: 4 }
 }
 
@@ -80,8 +83,7 @@ export async function choose(
   test: (bound: number, chosen: Chosen) => Promise<string | null>,
 ): Promise<Chosen> {
   const none = (why: string): Chosen => ({ reason: `matrix units are not used: ${why}` })
-  if (dtype === 'int8') return none("their kernels are for dtype 'f32' and 'f16'")
-  const shape = shapeOf(device, adapter)
+  const shape = shapeOf(device, adapter, dtype)
   if (typeof shape === 'string') return none(shape)
   const matrices = new Matrices(shape, dtype)
   const chosen: Chosen = { matrices, reason: null }
@@ -91,8 +93,12 @@ export async function choose(
   return wrong ? none(`they failed the self-test: ${wrong}`) : chosen
 }
 
-/** Returns the largest shape of a device with float16 factors and float32 sums, or why none. */
-function shapeOf({ features }: GPUDevice, { info }: GPUAdapter): MatrixShape | string {
+/** Returns the largest shape of a device for a number format, or why there is none. */
+function shapeOf(
+  { features }: GPUDevice,
+  { info }: GPUAdapter,
+  dtype: MatrixDType,
+): MatrixShape | string {
   for (const feature of [MATRICES, 'shader-f16', 'subgroups'])
     if (!features.has(feature as GPUFeatureName)) return `the device has no feature "${feature}"`
   const {
@@ -105,15 +111,16 @@ function shapeOf({ features }: GPUDevice, { info }: GPUAdapter): MatrixShape | s
   const sized = subgroup !== largest
   if (sized && !features.has(SIZED as GPUFeatureName))
     return `subgroups have ${subgroup} to ${largest} invocations`
+  const [, factors, sums] = KERNELS[dtype]
   const [best] = [...configs]
     .filter(
       ({ M, N, K, componentType, resultComponentType }) =>
-        componentType === 'f16' &&
-        resultComponentType === 'f32' &&
+        componentType === factors &&
+        resultComponentType === sums &&
         [M, N, K].every((size) => size === 8 || size === 16 || size === 32),
     )
     .sort((one, other) => other.M * other.N * other.K - one.M * one.N * one.K)
-  if (!best) return 'the device multiplies no float16 matrices with float32 sums'
+  if (!best) return `the device multiplies no matrices of ${factors} with sums of ${sums}`
   const { M, N, K } = best
   return { M, N, K, subgroup, sized }
 }
@@ -127,26 +134,29 @@ export class Matrices {
   readonly capabilities: Pick<GpuCapabilities, 'matrixShapes'>
   /** Bytes of workgroup memory of a kernel. */
   readonly memory: number
-  readonly #format: Format
+  readonly #format: MatrixDType
   readonly #tile: Tile
   readonly #stage: number
   readonly #parts: MatrixParts
 
-  constructor(shape: MatrixShape, format: Format, tile: Tile = tileOf(shape, format)) {
+  constructor(shape: MatrixShape, format: MatrixDType, tile: Tile = tileOf(shape, format)) {
     const { M, N, K, subgroup, sized } = shape
     const { rows, columns, subgroups } = tile
     this.shape = shape
     this.name = `matrices ${M}×${N}×${K}`
-    const types = { componentType: 'f16', resultComponentType: 'f32' }
-    this.capabilities = { matrixShapes: [{ M, N, K, ...types }] }
+    const [file, componentType, resultComponentType] = KERNELS[format]
+    this.capabilities = { matrixShapes: [{ M, N, K, componentType, resultComponentType }] }
     this.#format = format
     this.#tile = tile
     const stage = subgroups * K
     this.#stage = stage
-    const x = rows * (2 * stage + 16)
     const sums = 4 * subgroups * M * columns
-    this.memory =
-      format === 'f16' ? Math.max(x, sums) : 2 * Math.max(x + stage * (2 * columns + 16), sums)
+    const staged: Record<MatrixDType, number> = {
+      f16: rows * (2 * stage + 16),
+      f32: 2 * (rows * (2 * stage + 16) + stage * (2 * columns + 16)),
+      int8: (rows + columns) * (stage + 16),
+    }
+    this.memory = Math.max(staged[format], format === 'f32' ? 2 * sums : sums)
     const constants = {
       ...{ M, N, K, SUBGROUP: subgroup },
       ...{ SUBGROUPS: subgroups, DOWN: rows / M, ACROSS: columns / N },
@@ -158,9 +168,16 @@ export class Matrices {
       ),
       ...Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`),
     ].join('\n')
-    const code = codeOf(format === 'f16' ? 'half' : 'split')
+    const code = codeOf(file)
     const main = sized ? code.replace('@compute', '@compute @subgroup_size(SUBGROUP)') : code
-    this.#parts = { head, parts: { tile: `${codeOf('matrix')}\n${main}`, few: '' } }
+    const tileCode = `${codeOf('matrix')}\n${main}`
+    this.#parts = {
+      head,
+      parts: {
+        ...{ tile: tileCode, 'tile.int8': tileCode, 'tile.bytes': tileCode },
+        ...{ few: '', 'few.int8': '' },
+      },
+    }
   }
 
   /**
