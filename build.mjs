@@ -206,6 +206,7 @@ await build({
     external(/^\.\/halves\.ts$/, './weights/halves.js'),
     external(/\/matrix\.ts$/, './weights/matrix.js'),
     external(/^\.\/timer\.ts$/, './weights/timer.js'),
+    external(/^\.\/streams\.ts$/, './weights/streams.js'),
   ],
   external: ['node:*', ...Object.keys({ ...dependencies, ...peerDependencies })],
 })
@@ -221,6 +222,7 @@ await build({
     'src/backend/webgpu/halves.ts',
     'src/backend/webgpu/matrix.ts',
     'src/backend/webgpu/timer.ts',
+    'src/backend/webgpu/streams.ts',
   ],
   entryNames: '[name]',
   outdir: 'dist/weights',

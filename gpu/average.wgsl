@@ -6,10 +6,10 @@
 //
 // Shapes: x and out [b, t, c]. The state `past` depends on the mode:
 //
-//     all        [b, 2, c]: a sum and its rounding error, so that an endless sum keeps more digits
-//     window     [b, frames, c]: a ring of frames, added again for each result, oldest first; so
-//                rounding errors do not accumulate
-//     half-life  [b, 2, c]: a sum and its weight
+//     all        [slots, 2, c]: a sum and its rounding error, so that an endless sum keeps digits
+//     window     [slots, frames, c]: a ring of frames, added again for each result, oldest
+//                first; so rounding errors do not accumulate
+//     half-life  [slots, 2, c]: a sum and its weight
 //
 // Work: one invocation for each column of a video, over all frames. No other invocation uses its
 // part of the state, so the state is changed in place.
@@ -17,17 +17,10 @@
 /** Mode: 0 all, 1 window, 2 half-life. */
 override MODE: u32 = 0u;
 
-struct Stream {
-  /** Frames since the reset, before this chunk. */
-  frame: u32,
-  /** Frames of the window (an integer), or half-life in frames. */
-  averageFrames: f32,
-}
-
+// With lib/videos.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/time.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(1) @binding(0) var<uniform> stream: Stream;
 @group(1) @binding(1) var<storage, read_write> past: array<f32>;
 
 @compute @workgroup_size(64)
@@ -38,7 +31,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   }
   let video = index / p.c;
   let column = index % p.c;
-  let at = video * select(2u, u32(stream.averageFrames), MODE == 1u) * p.c + column;
+  let stream = videos[video];
+  let at = stream.slot * select(2u, u32(stream.averageFrames), MODE == 1u) * p.c + column;
   for (var t = 0u; t < p.t; t++) {
     let row = video * p.t + t;
     let value = x[p.xOffset + row * p.xFrame + column];
@@ -47,9 +41,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (MODE == 0u) {
       mean = addExactly(at, value) / f32(seen + 1u);
     } else if (MODE == 1u) {
-      mean = window(at, value, seen);
+      mean = window(at, value, seen, u32(stream.averageFrames));
     } else {
-      mean = fade(at, value);
+      mean = fade(at, value, stream.averageFrames);
     }
     out[p.outOffset + row * p.outStride + column] = mean;
   }
@@ -75,8 +69,7 @@ fn rounded(x: f32) -> f32 {
   return bitcast<f32>(bitcast<u32>(x) ^ p.zero);
 }
 
-fn window(at: u32, value: f32, seen: u32) -> f32 {
-  let frames = u32(stream.averageFrames);
+fn window(at: u32, value: f32, seen: u32, frames: u32) -> f32 {
   let slot = seen % frames;
   past[at + slot * p.c] = value;
   let count = min(frames, seen + 1u);
@@ -87,8 +80,8 @@ fn window(at: u32, value: f32, seen: u32) -> f32 {
   return sum / f32(count);
 }
 
-fn fade(at: u32, value: f32) -> f32 {
-  let decay = exp2(-1.0 / stream.averageFrames);
+fn fade(at: u32, value: f32, halfLife: f32) -> f32 {
+  let decay = exp2(-1.0 / halfLife);
   let sum = past[at] * decay + value;
   let weight = past[at + p.c] * decay + 1.0;
   past[at] = sum;

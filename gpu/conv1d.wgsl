@@ -5,12 +5,13 @@
 // Inputs before the chunk come from `past`.
 //
 // Shapes: x and out [b, t, n, e]; kernel [k, e], whose last row belongs to the current frame; bias
-// [e]. past [b, k−1, n, e], oldest first; afterwards it has the last k−1 inputs.
+// [e]. past [slots, k−1, n, e], oldest first; afterwards it has the last k−1 inputs.
 //
 // Work: one invocation for each channel of a token of a video, over all frames. Neighbouring
 // invocations use neighbouring elements. No other invocation uses its part of the state, so the
 // state is changed in place.
 
+// With lib/videos.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/time.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
@@ -28,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let token = index / p.e % p.n;
   let video = index / p.e / p.n;
   let history = p.k - 1u;
-  let pastFrom = (video * history * p.n + token) * p.e + channel;
+  let pastFrom = (videos[video].slot * history * p.n + token) * p.e + channel;
   let pastStride = p.n * p.e;
   let row = video * p.t * p.n + token;
   let xFrom = p.xOffset + video * p.t * p.xFrame + token * p.xStride + channel;

@@ -28,6 +28,8 @@ export interface ProgramOptions {
    * computes only that row in the last block.
    */
   readonly encoded: boolean
+  /** Number of streams, each of b videos; 1 by default. */
+  readonly streams?: number
 }
 
 /**
@@ -37,11 +39,11 @@ export interface ProgramOptions {
  */
 export function recordModel(
   config: Config,
-  { b, t, pixels: pixelType, recent, dtype, encoded: wantsTokens }: ProgramOptions,
+  { b, t, pixels: pixelType, recent, dtype, encoded: wantsTokens, streams = 1 }: ProgramOptions,
   readOuts: readonly ReadOut[] = readOutsOf(recent),
 ): Program {
   const weights = new Map(weightTable(config, dtype).map((weight) => [weight.name, weight]))
-  const ops = new Recorder(b, t, weights)
+  const ops = new Recorder(b * streams, t, weights, streams)
   const encoder = encoderOf(config)
   const [height, width] = config.imageSize
   const hasHead = hasClassHead(config)

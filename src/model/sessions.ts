@@ -45,9 +45,11 @@ export class Sessions {
 
   /** Returns the program for these options, from the cache if possible. */
   program(options: ProgramOptions): Program {
-    return this.#programs.get(JSON.stringify(options), () =>
-      recordModel(this.config, { ...options, dtype: this.#dtype }),
-    )
+    return this.#programs.get(JSON.stringify(options), () => {
+      const record = (streams: number) =>
+        recordModel(this.config, { ...options, dtype: this.#dtype, streams })
+      return { ...record(1), forStreams: record }
+    })
   }
 
   /**

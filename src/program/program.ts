@@ -51,6 +51,11 @@ export interface Program {
   readonly outputs: Readonly<Record<string, Tensor>>
   /** States, in the order in which a snapshot stores them. */
   readonly states: readonly State[]
+  /**
+   * Records the program for a batch of so many streams. Its steps compute each stream as this
+   * program does, bit by bit. Undefined if it is not for batches of streams.
+   */
+  readonly forStreams?: (streams: number) => Program
 }
 
 /** Returns the kind of program that a stream with this average replays. */

@@ -41,6 +41,7 @@ export interface Recorder extends Methods<typeof operations> {}
 export class Recorder {
   readonly b: number
   readonly t: number
+  readonly #streams: number
   readonly #weights: WeightTable
   readonly #inputs: Record<string, Tensor> = {}
   readonly #steps: Step[] = []
@@ -65,10 +66,13 @@ export class Recorder {
    * @param b batch size
    * @param t frames of each video in a chunk
    * @param weights weights that steps may read
+   * @param streams number of streams that the batch consists of. A stream has the same results in
+   * a batch as alone, so the sizes of one stream decide the variants of kernels
    */
-  constructor(b: number, t: number, weights: WeightTable) {
+  constructor(b: number, t: number, weights: WeightTable, streams: number = 1) {
     this.b = b
     this.t = t
+    this.#streams = streams
     this.#weights = weights
   }
 
@@ -172,6 +176,7 @@ export class Recorder {
     const sizes = {
       ...{ frames: b * t, tokens, rows: sizeOf(shape.slice(0, -1)), count: sizeOf(shape) },
       frameRows: frameRowsOf(described.inputs as Axes, step.inputs, fail),
+      streams: this.#streams,
       ...letters,
     }
     this.#steps.push({ ...step, outputs, sizes } as unknown as Step)

@@ -3,7 +3,7 @@ import type { Activations } from './activations.ts'
 import type { Call } from './encode.ts'
 import type { Lowered } from './int8.ts'
 import type { Resources } from './resources.ts'
-import type { WebGpuState } from './state.ts'
+import type { Slab } from './slab.ts'
 import { COPY_DST, UNIFORM } from './usage.ts'
 
 /**
@@ -18,7 +18,7 @@ export interface Dispatch {
   readonly step: Step
   readonly pipeline: GPUComputePipeline
   readonly group: GPUBindGroup
-  /** Index of the stream's bind group, or −1 if the step has no state. */
+  /** Index of the slab's bind group, or −1 if the step has no state. */
   readonly state: number
   readonly groups: Call['groups']
 }
@@ -70,10 +70,10 @@ export function bind(
 export function encodeTo(
   pass: GPUComputePassEncoder,
   { pipeline, group, state, groups }: Dispatch,
-  stream: WebGpuState,
+  slab: Slab,
 ): void {
   pass.setPipeline(pipeline)
   pass.setBindGroup(0, group)
-  if (state >= 0) pass.setBindGroup(1, stream.groups[state])
+  if (state >= 0) pass.setBindGroup(1, slab.groups[state])
   pass.dispatchWorkgroups(...groups)
 }

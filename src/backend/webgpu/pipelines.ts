@@ -12,8 +12,8 @@ interface Layout {
 
 /**
  * The pipelines of a device, each made once. Group 0 of a kernel belongs to a step of a program. A
- * kernel with a state has a group 1 that belongs to a stream: the number of frames since its reset,
- * and the state. So neither group is made again for the other.
+ * kernel with a state has a group 1 that belongs to a slab: the videos of the batch, and the states
+ * of all its streams. So neither group is made again for the other.
  */
 export class Pipelines {
   /** Capabilities of the device, which decide the variants of kernels. */
@@ -28,7 +28,7 @@ export class Pipelines {
   private constructor(device: GPUDevice, wgsl: readonly string[]) {
     this.#device = device
     this.capabilities = capabilitiesOf(device, wgsl)
-    this.streamLayout = layoutOf(device, ['uniform', 'storage'])
+    this.streamLayout = layoutOf(device, ['read-only-storage', 'storage'])
   }
 
   /**

@@ -2,24 +2,30 @@ import { TrecvitError } from '../../base/error.ts'
 import { columnsOf, type Program, rowsOf, sizeOf, type Tensor } from '../../program/program.ts'
 import type { Inputs, Replay, StreamState, Watch } from '../backend.ts'
 import { Activations } from './activations.ts'
+import type { BatchReplay, StreamBatches } from './batches.ts'
 import { bind, type Dispatch, encodeTo } from './dispatch.ts'
 import { encode } from './encode.ts'
 import { Pace } from './pace.ts'
 import type { Resources } from './resources.ts'
+import type { Position, Slab } from './slab.ts'
 import type { WebGpuState } from './state.ts'
-import type { Run } from './submits.ts'
+import type { Run, Span } from './submits.ts'
+
+type Outputs = Record<string, Float32Array>
 
 /**
- * A program as pipelines, bind groups and buffers, all created once. A chunk is one command buffer
- * with one pass, one submit and one read-back.
+ * A program as pipelines, bind groups and buffers, all created once. A chunk, or a batch of chunks
+ * of several streams, is one command buffer with one pass, one submit and one read-back.
  */
-export class WebGpuReplay implements Replay {
+export class WebGpuReplay implements Replay, BatchReplay {
   readonly #resources: Resources
   readonly #program: Program
   readonly #activations: Activations
   readonly #dispatches: readonly Dispatch[]
   readonly #params: GPUBuffer
   readonly #pace = new Pace()
+  /** Set if chunks of several streams may run as one batch. */
+  readonly #batches: StreamBatches | undefined
 
   private constructor(
     resources: Resources,
@@ -33,6 +39,11 @@ export class WebGpuReplay implements Replay {
     this.#activations = activations
     this.#dispatches = dispatches
     this.#params = params
+    const { forStreams } = program
+    if (forStreams)
+      this.#batches = resources.streams.batchesOf(this, (streams) =>
+        WebGpuReplay.create(resources, forStreams(streams)),
+      )
   }
 
   /**
@@ -73,43 +84,67 @@ export class WebGpuReplay implements Replay {
         `A stream on WebGPU expected at most ${0xffffffff} frames since its reset, got ${end}; ` +
           'reset it',
       )
-    const stream = state as WebGpuState
-    const { submits } = this.#resources
-    const outputs = Object.entries(this.#program.outputs)
-    const spans = outputs.map(([, tensor]) => this.#activations.spanOf(tensor))
-    const send = () => {
-      stream.setFrame(frame)
-      this.#activations.write(inputs)
-    }
-    const values = watch
-      ? // Many submits: no other run may write the activations between them.
-        await submits.alone(async (run) => {
-          await run([], send)
-          await this.#watched(stream, watch, run)
-          return run(spans, () => {})
-        })
-      : await submits.run(
-          spans,
-          (encoder) => {
-            send()
-            const pass = encoder.beginComputePass()
-            for (const dispatch of this.#dispatches) encodeTo(pass, dispatch, stream)
-            pass.end()
-          },
-          this.#pace,
-        )
-    return Object.fromEntries(
-      outputs.map(([name, tensor], index) => [name, rowsFrom(tensor, values[index]!)]),
+    const { batcher } = this.#resources.streams
+    const at: Position = { state: state as WebGpuState, frame }
+    if (!watch && this.#batches) return batcher.run(this.#batches, { ...at, inputs })
+    return batcher.after(at.state, () =>
+      watch ? this.#runWatched(at, inputs, watch) : this.submit([at], inputs),
     )
   }
 
+  async submit(streams: readonly Position[], inputs: Inputs): Promise<Outputs> {
+    const values = await this.#resources.submits.run(
+      this.#spans,
+      (encoder) => {
+        const slab = this.#write(streams, inputs)
+        const pass = encoder.beginComputePass()
+        for (const dispatch of this.#dispatches) encodeTo(pass, dispatch, slab)
+        pass.end()
+      },
+      this.#pace,
+    )
+    return this.#outputsFrom(values)
+  }
+
   dispose(): void {
+    this.#batches?.dispose()
     this.#activations.dispose()
     this.#params.destroy()
   }
 
+  /** The outputs, to be read after a chunk. */
+  get #spans(): Span[] {
+    return Object.values(this.#program.outputs).map((tensor) => this.#activations.spanOf(tensor))
+  }
+
+  /** Writes the streams of a batch and their inputs. Returns their slab. */
+  #write(streams: readonly Position[], inputs: Inputs): Slab {
+    const { slab } = streams[0]!.state
+    slab.setBatch(streams, this.#program.b / streams.length)
+    this.#activations.write(inputs)
+    return slab
+  }
+
+  #outputsFrom(values: readonly ArrayBuffer[]): Outputs {
+    return Object.fromEntries(
+      Object.entries(this.#program.outputs).map(([name, tensor], index) => [
+        name,
+        rowsFrom(tensor, values[index]!),
+      ]),
+    )
+  }
+
+  /** Runs a chunk in many submits. No other run may write the activations between them. */
+  #runWatched(at: Position, inputs: Inputs, watch: Watch): Promise<Outputs> {
+    return this.#resources.submits.alone(async (run) => {
+      await run([], () => void this.#write([at], inputs))
+      await this.#watched(at.state.slab, watch, run)
+      return this.#outputsFrom(await run(this.#spans, () => {}))
+    })
+  }
+
   /** Runs each step in its own submit and reports its outputs. */
-  async #watched(stream: WebGpuState, watch: Watch, run: Run): Promise<void> {
+  async #watched(slab: Slab, watch: Watch, run: Run): Promise<void> {
     const { Timer } = await import('./timer.ts')
     const timer = new Timer(this.#resources.device)
     try {
@@ -117,7 +152,7 @@ export class WebGpuReplay implements Replay {
         const times = await run(timer.spans, (encoder) =>
           timer.pass(encoder, (pass) => {
             for (const dispatch of this.#dispatches)
-              if (dispatch.step === step) encodeTo(pass, dispatch, stream)
+              if (dispatch.step === step) encodeTo(pass, dispatch, slab)
           }),
         )
         await watch(step, timer.milliseconds(times), async (output) => {

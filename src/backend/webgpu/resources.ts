@@ -1,6 +1,7 @@
 import type { MatrixDType } from '../backend.ts'
 import type { Matrices } from './matrix.ts'
 import type { Pipelines } from './pipelines.ts'
+import type { Streams } from './streams.ts'
 import type { Submits } from './submits.ts'
 
 /** A device with the weights of a model on it, shared by replays and states. */
@@ -8,6 +9,7 @@ export interface Resources {
   readonly device: GPUDevice
   readonly pipelines: Pipelines
   readonly submits: Submits
+  readonly streams: Streams
   /** Set if there are int8 matrices. */
   readonly int8: typeof import('./int8.ts') | undefined
   /** Set if matrix units are used. */

@@ -1,97 +1,69 @@
-import {
-  type Average,
-  averageFrames,
-  type State,
-  sizeOf,
-  statesFor,
-} from '../../program/program.ts'
+import { type Average, averageFrames, type State, statesFor } from '../../program/program.ts'
 import type { StreamState } from '../backend.ts'
-import { allocate } from './allocate.ts'
-import type { Resources } from './resources.ts'
+import type { Batcher } from './batcher.ts'
+import type { Slab, Slot } from './slab.ts'
+import type { Slabs } from './slabs.ts'
 import type { Submits } from './submits.ts'
-import { COPY_DST, UNIFORM } from './usage.ts'
 
-/** The states of one stream, one buffer each. Kernels change them in place. */
-export class WebGpuState implements StreamState {
-  /** Group 1 of a kernel for each state, in order: the buffer #frame, and the state. */
-  readonly groups: readonly GPUBindGroup[]
-  readonly #device: GPUDevice
-  readonly #submits: Submits
-  readonly #bytes: readonly number[]
-  readonly #buffers: readonly GPUBuffer[]
-  /** Frames since the reset, u32; then frames of the window, or half-life in frames, f32. */
-  readonly #frame: GPUBuffer
+/** What the states of a backend share. */
+interface Shared {
+  readonly batcher: Batcher
+  readonly slabs: Slabs
+  readonly submits: Submits
+}
 
-  private constructor(
-    { device, submits, pipelines: { streamLayout: layout } }: Resources,
-    bytes: readonly number[],
-    buffers: readonly GPUBuffer[],
-    averageFrames: number,
-  ) {
-    this.#device = device
-    this.#submits = submits
-    this.#bytes = bytes
-    this.#buffers = buffers
-    this.#frame = device.createBuffer({ label: 'frame', size: 8, usage: UNIFORM | COPY_DST })
-    device.queue.writeBuffer(this.#frame, 4, Float32Array.of(averageFrames))
-    this.groups = buffers.map((buffer) =>
-      device.createBindGroup({
-        layout,
-        entries: [
-          { binding: 0, resource: { buffer: this.#frame } },
-          { binding: 1, resource: { buffer } },
-        ],
-      }),
-    )
+/** The states of one stream: a slot of a slab. */
+export class WebGpuState implements StreamState, Slot {
+  readonly slab: Slab
+  readonly slot: number
+  readonly averageFrames: number
+  readonly #resources: Shared
+
+  private constructor(resources: Shared, slab: Slab, slot: number, averageFrames: number) {
+    this.#resources = resources
+    this.slab = slab
+    this.slot = slot
+    this.averageFrames = averageFrames
   }
 
   /** @throws TrecvitError if the states do not fit */
   static async create(
-    resources: Resources,
+    resources: Shared,
     states: readonly State[],
     average: Average,
   ): Promise<WebGpuState> {
-    const sized = statesFor(states, average)
-    const bytes = sized.map(({ shape }) => 4 * sizeOf(shape))
-    const buffers = await allocate(
-      resources.device,
-      'The state of a stream',
-      sized.map(({ name }, index) => ({ name, bytes: bytes[index]! })),
-      'a smaller batch',
-    )
-    return new WebGpuState(resources, bytes, buffers, averageFrames(average))
-  }
-
-  /** Sets the number of frames since the reset for the next submit. */
-  setFrame(frame: number): void {
-    this.#device.queue.writeBuffer(this.#frame, 0, Uint32Array.of(frame))
+    const [slab, slot] = await resources.slabs.take(statesFor(states, average))
+    const state = new WebGpuState(resources, slab, slot, averageFrames(average))
+    try {
+      // A stream that has ended may have left its states in the slot.
+      await slab.clear(slot)
+      return state
+    } catch (error) {
+      state.dispose()
+      throw error
+    }
   }
 
   async read(): Promise<Float32Array[]> {
-    const values = await this.#submits.run(
-      this.#buffers.map((buffer, index) => ({ buffer, offset: 0, bytes: this.#bytes[index]! })),
-      () => {},
+    const { batcher, submits } = this.#resources
+    const values = await batcher.after(this, () =>
+      submits.run(this.slab.spans(this.slot), () => {}),
     )
     return values.map((bytes) => new Float32Array(bytes))
   }
 
   async write(values: readonly Float32Array[]): Promise<void> {
-    await this.#submits.run([], () => {
-      this.#buffers.forEach((buffer, index) => {
-        // Deno panics at an empty array. The past of a convolution with one tap is empty.
-        if (values[index]!.length)
-          this.#device.queue.writeBuffer(buffer, 0, values[index]! as Float32Array<ArrayBuffer>)
-      })
-    })
+    const { batcher, submits } = this.#resources
+    await batcher.after(this, () => submits.run([], () => this.slab.write(this.slot, values)))
   }
 
   async clear(): Promise<void> {
-    await this.#submits.run([], (encoder) => {
-      for (const buffer of this.#buffers) encoder.clearBuffer(buffer)
-    })
+    await this.#resources.batcher.after(this, () => this.slab.clear(this.slot))
   }
 
+  /** Frees the slot. Frames that wait are rejected. */
   dispose(): void {
-    for (const buffer of [...this.#buffers, this.#frame]) buffer.destroy()
+    this.#resources.batcher.drop(this)
+    this.slab.release(this.slot)
   }
 }

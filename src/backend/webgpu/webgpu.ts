@@ -9,7 +9,6 @@ import type { Chosen } from './matrix.ts'
 import { Pipelines } from './pipelines.ts'
 import { WebGpuReplay } from './replay.ts'
 import type { Resources } from './resources.ts'
-import { WebGpuState } from './state.ts'
 import { Submits } from './submits.ts'
 
 /**
@@ -65,7 +64,8 @@ export class WebGpuBackend implements Backend {
     opened: Opened = {},
   ): Promise<WebGpuBackend> {
     const { wgsl = [], matrices } = opened
-    // Formats that not every model has are imported on demand.
+    // A part of the code that the CPU does not need, nor every model on a GPU.
+    const { Streams } = await import('./streams.ts')
     const int8 = weights.some(({ kind }) => kind === 'int8') ? await import('./int8.ts') : undefined
     const halves =
       dtype === 'f16' ? new (await import('./halves.ts')).Halves(device.queue) : undefined
@@ -79,10 +79,13 @@ export class WebGpuBackend implements Backend {
       [{ name: 'none', bytes: 0 }, ...wanted],
       dtype === 'f32' ? "dtype 'f16', which halves them, or a smaller model" : 'a smaller model',
     )
+    const pipelines = Pipelines.of(device, wgsl)
+    const submits = new Submits(device)
     const resources: Resources = {
       device,
-      pipelines: Pipelines.of(device, wgsl),
-      submits: new Submits(device),
+      pipelines,
+      submits,
+      streams: new Streams({ device, submits, layout: pipelines.streamLayout }),
       dtype,
       int8,
       matrices,
@@ -130,7 +133,7 @@ export class WebGpuBackend implements Backend {
   }
 
   createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
-    return WebGpuState.create(this.#resources, states, average)
+    return this.#resources.streams.createState(states, average)
   }
 
   /** Frees the weights. The device is not destroyed. */

@@ -31,7 +31,7 @@ export type OutputsOf<P> = P extends { outputs: infer O } ? O : { readonly out: 
  * Sizes of a step by name: the axis letters, the parameters that are numbers, and sizes of the
  * first output [b, t, tokens, ..]: `frames` = b·t, `tokens`, `rows`, and `count` (its elements).
  * `frameRows` is the number of rows after which an input continues at its next frame: all rows,
- * unless an input has a frame stride.
+ * unless an input has a frame stride. `streams` is the number of streams of the batch.
  */
 export type Sizes = Readonly<Record<string, number>>
 

@@ -140,7 +140,8 @@ function flops({ rows, blocks, k, n }: Sizes): number {
   return 2 * rows! * blocks! * k! * n!
 }
 
-const isFew = ({ rows }: Sizes): boolean => rows! <= FEW
+/** Whether a stream has few rows. A batch of streams is computed as each of them alone. */
+const isFew = ({ rows, streams }: Sizes): boolean => rows! / streams! <= FEW
 
 /** Returns the workgroups for tiles of 32 columns of each block. */
 function tiles({ rows, blocks, n }: Sizes, height = 40): Groups {
@@ -148,7 +149,7 @@ function tiles({ rows, blocks, n }: Sizes, height = 40): Groups {
 }
 
 function tileOf(sizes: Sizes, room: number): { INVOCATIONS: number; WHOLE: boolean } {
-  const [x, y, z] = tiles(sizes)
+  const [x, y, z] = tiles({ ...sizes, rows: sizes.rows! / sizes.streams! })
   const INVOCATIONS = room < TILE_BYTES || x * y * z >= MANY_TILES ? 64 : 128
   return { INVOCATIONS, WHOLE: sizes.k! % (INVOCATIONS / 2) === 0 }
 }
