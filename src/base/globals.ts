@@ -6,6 +6,7 @@ export {}
 
 declare global {
   interface GPU {}
+  interface GPUAdapter {}
   interface GPUDevice {}
   interface MediaTrackConstraints {}
   interface SymbolConstructor {
