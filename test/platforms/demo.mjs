@@ -75,7 +75,7 @@ const pointedChecks = {
     const box = await page.locator('#strip').boundingBox()
     await page.mouse.click(box.x + 0.2 * box.width, box.y + 10)
     await until(page, () => /^3\.0 \//.test(document.getElementById('time').textContent))
-    await page.waitForTimeout(500)
+    await page.locator('#chart .u-over').waitFor()
     const { x, y } = await page.locator('#chart .u-over').boundingBox()
     await page.mouse.click(x + 4, y + 40)
     await until(page, () => /^0\.\d \//.test(document.getElementById('time').textContent))

@@ -29,7 +29,7 @@ import { blocksOf, pages } from '../../.ci/markdown.mjs'
 import { launch, show } from './documentedPage.mjs'
 import { startMirror } from './mirror.mjs'
 
-const SECONDS = 60
+const SECONDS = 180
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const installed = join(root, 'test/platforms/node_modules')
 const node = join(installed, 'node24/bin/node')
