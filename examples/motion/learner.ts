@@ -27,7 +27,7 @@ const WINDOW = 8
 /** Weight of the first frame of a stream in the loss. It shows no motion: the target is static. */
 const FIRST = 0.2
 /** Part of each target that is spread over all classes. */
-const SMOOTHING = 0.05
+const SMOOTHING = 0.01
 
 /** Result of a step. */
 export interface StepResult extends UpdateResult {

@@ -35,10 +35,10 @@ const SIZES = [
 
 const { values } = parseArgs({
   options: {
-    steps: { type: 'string', default: '600' },
-    peak: { type: 'string', default: '3e-4' },
+    steps: { type: 'string', default: '2000' },
+    peak: { type: 'string', default: '4e-4' },
     seed: { type: 'string', default: '1' },
-    from: { type: 'string', default: 'models/motion.safetensors' },
+    from: { type: 'string', default: 'examples/motion/start.safetensors' },
     out: { type: 'string', default: 'build/motion.safetensors' },
     log: { type: 'string', default: 'build/motion.csv' },
     threads: { type: 'string', default: '1' },
