@@ -2,7 +2,7 @@
 import { Worker } from 'bullmq'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Archive, PREFIX } from '../src/cli/jobs/archive.ts'
-import { Keeper } from '../src/cli/jobs/keeper.ts'
+import { Keeper, Pace } from '../src/cli/jobs/keeper.ts'
 import { pushAll } from '../src/cli/jobs/pushAll.ts'
 import { entriesOf, resultsOf } from '../src/cli/jobs/results.ts'
 import type { Settings } from '../src/cli/jobs/settings.ts'
@@ -127,7 +127,7 @@ test('a job that goes on has the answers of an undisturbed one, wherever it was 
     const onError = (error: unknown): never => {
       throw error
     }
-    const keeper = new Keeper<number[][]>(archive, 'job', fields, { interval: 0, onError })
+    const keeper = new Keeper<number[][]>(archive, 'job', fields, { pace: new Pace(0), onError })
     // Whenever it can.
     Object.defineProperty(keeper, 'isDue', { value: true })
     const { from } = keeper

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
 import { NpyWriter } from '../src/cli/featureFiles.ts'
 import { contentOf } from '../src/cli/jobs/content.ts'
-import { Keeper } from '../src/cli/jobs/keeper.ts'
+import { Keeper, Pace } from '../src/cli/jobs/keeper.ts'
 import {
   changesOf,
   checkTask,
@@ -246,7 +246,7 @@ describe('a job that goes on', () => {
       'job',
       {},
       {
-        interval: 1000,
+        pace: new Pace(1000),
         onError: (error) => errors.push(error),
       },
     )
@@ -256,11 +256,24 @@ describe('a job that goes on', () => {
     await saving
     const [[id, fields]] = kept as [[string, Record<string, Buffer>]]
     expect(id).toBe('job')
-    const next = new Keeper<string>(archive, id, { ...fields }, { interval: 0, onError() {} })
+    const next = new Keeper<string>(archive, id, { ...fields }, { pace: new Pace(0), onError() {} })
     expect(next.isDue).toBe(true)
     expect(next.from).toEqual({ frames: 7, state: 'state', snapshot: Uint8Array.of(1, 2) })
     await keeper.save(8, 'state', Promise.resolve(new Uint8Array()))
     expect(errors).toEqual([new Error('full')])
+  })
+
+  test('jobs that follow a save that took long wait longer before they save', async () => {
+    const pace = new Pace(0)
+    const archive = { save: () => sleep(60) }
+    const open = (id: string) => new Keeper<string>(archive, id, {}, { pace, onError() {} })
+    const first = open('first')
+    expect(first.isDue).toBe(true)
+    await first.save(1, 'state', Promise.resolve(new Uint8Array()))
+    expect(pace.pause).toBeGreaterThan(1500)
+    expect(open('second').isDue).toBe(false)
+    pace.saved(0)
+    expect(open('third').isDue).toBe(true)
   })
 })
 

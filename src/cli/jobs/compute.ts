@@ -7,7 +7,7 @@ import { isFull } from '../redis.ts'
 import type { Archive } from './archive.ts'
 import { type Classified, classifyJob } from './classifyJob.ts'
 import { type Encoded, featuresJob } from './featuresJob.ts'
-import { Keeper } from './keeper.ts'
+import { Keeper, type Pace } from './keeper.ts'
 import type { Outcome } from './metrics.ts'
 import type { Settings } from './settings.ts'
 import type { JobData } from './types.ts'
@@ -21,8 +21,7 @@ export interface Context {
   readonly archive: Archive
   readonly settings: Settings
   readonly model: TRecViT
-  /** Least time between two saved states of a job, in milliseconds. */
-  readonly interval: number
+  readonly pace: Pace
   /** When aborted, jobs are given back. */
   readonly signal: AbortSignal
   readonly warnings: Warnings
@@ -50,7 +49,7 @@ export async function compute(context: Context, job: Job<JobData>, token?: strin
   const { isDone, saved } = await archive.state(id)
   if (isDone) return
   const keeper = new Keeper<never>(archive, id, saved, {
-    interval: context.interval,
+    pace: context.pace,
     onError: (error) => warnings.report(error),
   })
   if (keeper.from) log(`${data.video}: goes on from frame ${keeper.from.frames}`)

@@ -15,10 +15,29 @@ export interface Saved<State> {
   readonly snapshot: Uint8Array
 }
 
+/**
+ * How often a worker saves states. It knows the cost from earlier jobs, so that many short jobs do
+ * not pay for a state each.
+ */
+export class Pace {
+  /** Milliseconds between two saved states of a job. */
+  pause: number
+  readonly #least: number
+
+  /** @param least of the pause */
+  constructor(least: number) {
+    this.pause = this.#least = least
+  }
+
+  /** Records the milliseconds of a save. */
+  saved(cost: number): void {
+    this.pause = Math.max(this.#least, cost / SHARE)
+  }
+}
+
 /** Options of a keeper. */
 export interface KeeperOptions {
-  /** Least time between two saved states, in milliseconds. */
-  readonly interval: number
+  readonly pace: Pace
   /** Called if a state cannot be saved. The job goes on without. */
   onError(error: unknown): void
 }
@@ -30,7 +49,8 @@ export class Keeper<State> {
   readonly #archive: Pick<Archive, 'save'>
   readonly #id: string
   readonly #options: KeeperOptions
-  #next: number
+  /** When the job began, or its last save ended. */
+  #last = performance.now()
   #saving = false
 
   /** @param saved what `Archive.state` returned */
@@ -43,7 +63,6 @@ export class Keeper<State> {
     this.#archive = archive
     this.#id = id
     this.#options = options
-    this.#next = performance.now() + options.interval
     const { progress, snapshot } = saved
     const parsed = progress && (JSON.parse(progress.toString()) as Omit<Saved<State>, 'snapshot'>)
     // A copy: the slice() of a Buffer would be a view.
@@ -52,7 +71,7 @@ export class Keeper<State> {
 
   /** Whether the state should be saved now. */
   get isDue(): boolean {
-    return !this.#saving && performance.now() >= this.#next
+    return !this.#saving && performance.now() - this.#last >= this.#options.pace.pause
   }
 
   /**
@@ -70,8 +89,8 @@ export class Keeper<State> {
     } catch (error) {
       this.#options.onError(error)
     }
-    const now = performance.now()
-    this.#next = now + Math.max(this.#options.interval, (now - start) / SHARE)
+    this.#last = performance.now()
+    this.#options.pace.saved(this.#last - start)
     this.#saving = false
   }
 }

@@ -11,6 +11,7 @@ import type { GlobalOptions } from '../run.ts'
 import { note } from '../terminal.ts'
 import { Archive, PREFIX } from './archive.ts'
 import { type Context, compute } from './compute.ts'
+import { Pace } from './keeper.ts'
 import type { Address, WorkerMetrics } from './metrics.ts'
 import { type Settings, settingsHash } from './settings.ts'
 import type { ArchiveOptions, JobData } from './types.ts'
@@ -124,7 +125,7 @@ async function run(
   const warnings = new Warnings(log, (error) => archive.sentenceOf(error))
   const context: Context = {
     ...{ archive, settings, model, warnings, log, signal: stop },
-    interval: SAVE_EVERY * 1000 * options.lease,
+    pace: new Pace(SAVE_EVERY * 1000 * options.lease),
     ended: (...job) => metrics?.ended(...job),
   }
   const process = async (job: Job<JobData>, token?: string): Promise<void> => {
