@@ -78,7 +78,7 @@ export default defineConfig({
       { extends: true, test: { name: 'together', include: files.together, isolate: false } },
     ],
     // A software GPU that compiles beside other tests may need more than a minute.
-    testTimeout: onlySlow ? 180_000 : 60_000,
+    testTimeout: onlySlow ? 360_000 : 60_000,
     hookTimeout: 60_000,
     tags: [
       { name: 'slow', description: 'Not in npm test, but in npm run test:all.' },
