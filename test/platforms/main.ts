@@ -34,14 +34,18 @@ export async function run(
       own.failed++
       print(`FAIL  ${name}\n${errors.map(({ message }) => `      ${message}`).join('\n')}`)
     }
+    let found = 0
     const count = (task: Task, path: string) => {
       const name = `${path} > ${task.name}`
       if (task.type === 'suite') {
         task.tasks.forEach((inner) => count(inner, name))
         // An error of the suite itself, of a hook, or during collection of the tests.
         if (task.result?.errors?.length) fail(name, task.result.errors)
-      } else if (!isChosen(task.tags ?? [])) return
-      else if (task.mode === 'skip' || task.mode === 'todo') own.skipped++
+        return
+      }
+      found++
+      if (!isChosen(task.tags ?? [])) return
+      if (task.mode === 'skip' || task.mode === 'todo') own.skipped++
       else if (task.result?.state === 'pass') own.passed++
       else fail(name, task.result?.errors)
     }
@@ -71,7 +75,7 @@ export async function run(
       suite.tasks.forEach((task) => count(task, file))
       if (suite.result?.errors?.length) fail(file, suite.result.errors)
     }
-    if (own.passed + own.failed + own.skipped === 0) fail(`${file} has no tests`)
+    if (found === 0) fail(`${file} has no tests`)
     print(
       `${own.failed ? 'FAIL ' : 'ok   '} ${file}: ${own.passed} passed, ${own.failed} failed, ` +
         `${own.skipped} skipped (${((performance.now() - start) / 1000).toFixed(1)} s)`,
