@@ -29,7 +29,7 @@ import { freePort, startRedis } from './redis.mjs'
 const CLIPS = 400
 const WORKERS = 3
 const KILLS = 7
-const LONG = 1500
+const LONG = 4000
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const script = join(root, 'dist/cli/index.js')
 const folder = mkdtempSync(join(tmpdir(), 'trecvit-fleet-'))
