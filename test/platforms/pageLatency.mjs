@@ -1,8 +1,9 @@
 /**
  * Latency of the demo page that `trecvit serve` shows, in a Chromium that has not seen it: the
- * first paint within a second, the first answer within two. Needs a build with the page (node
- * examples/demo/build.mjs) and npm install --prefix test/platforms; the machine has nothing else to
- * do.
+ * first paint within a second, the first answer within two, on a machine where Chromium shows an
+ * empty page in 370 ms. A slower machine, as a shared one is in some hours, has as many times that.
+ * Needs a build with the page (node examples/demo/build.mjs) and npm install --prefix
+ * test/platforms; the machine has nothing else to do.
  *
  *     node test/platforms/pageLatency.mjs
  */
@@ -12,6 +13,8 @@ import { chromium } from 'playwright-core'
 import { paths } from './browsers.mjs'
 
 const VISITS = 5
+/** Milliseconds of `showEmpty` on the machine that the limits are for. */
+const REFERENCE = 370
 /** Milliseconds after the navigation, medians of the visits. */
 const PAINT = 1000
 const ANSWER = 2000
@@ -35,29 +38,46 @@ function observe() {
   requestAnimationFrame(shown)
 }
 
+/** Opens an empty page in a new profile, and closes it once it is painted. Returns how long. */
+async function showEmpty() {
+  const start = performance.now()
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  await page.goto('data:text/html,<p>Empty</p>')
+  await page.waitForFunction(() => performance.getEntriesByName('first-contentful-paint').length)
+  await context.close()
+  return performance.now() - start
+}
+
 const browser = await chromium.launch({ executablePath: paths.chromium, args: ['--no-sandbox'] })
 const visits = []
 for (let visit = 0; visit < VISITS; visit++) {
+  const empty = await showEmpty()
   const context = await browser.newContext({ viewport: { width: 390, height: 844 } })
   const page = await context.newPage()
   await page.addInitScript(observe)
   await page.goto(address)
   await page.waitForFunction(() => globalThis.firstAnswer)
-  visits.push(
-    await page.evaluate(() => ({
+  visits.push({
+    empty,
+    ...(await page.evaluate(() => ({
       paint: performance.getEntriesByName('first-contentful-paint')[0].startTime,
       answer: globalThis.firstAnswer,
       label: document.getElementById('label').textContent,
-    })),
-  )
+    }))),
+  })
   await context.close()
 }
 await browser.close()
 
 const median = (of) => visits.map(of).sort((a, b) => a - b)[VISITS >> 1]
-const [paint, answer] = [median((visit) => visit.paint), median((visit) => visit.answer)]
-console.log(
-  `first paint after ${paint.toFixed(0)} ms (at most ${PAINT}), first answer ` +
-    `"${visits[0].label}" after ${answer.toFixed(0)} ms (at most ${ANSWER})`,
+const [empty, paint, answer] = ['empty', 'paint', 'answer'].map((key) =>
+  median((visit) => visit[key]),
 )
-process.exit(paint <= PAINT && answer <= ANSWER ? 0 : 1)
+const slowness = Math.max(1, empty / REFERENCE)
+console.log(
+  `an empty page in ${empty.toFixed(0)} ms; first paint after ${paint.toFixed(0)} ms (at most ` +
+    `${(PAINT * slowness).toFixed(0)}), first answer "${visits[0].label}" after ` +
+    `${answer.toFixed(0)} ms (at most ${(ANSWER * slowness).toFixed(0)})`,
+)
+process.exit(paint <= PAINT * slowness && answer <= ANSWER * slowness ? 0 : 1)
