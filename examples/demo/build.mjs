@@ -13,6 +13,7 @@ await rm(out, { recursive: true, force: true })
 await mkdir(out, { recursive: true })
 await build({
   entryPoints: [
+    { in: here('start.ts'), out: 'start' },
     { in: here('page.ts'), out: 'page' },
     { in: here('worker.ts'), out: 'worker' },
     { in: here('style.css'), out: 'style' },

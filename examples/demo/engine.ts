@@ -1,5 +1,6 @@
 /** The current model and its stream. A new model replaces them only after it is loaded. */
 import { type Stream, TRecViT } from 'trecvit'
+import motion from 'trecvit/motion'
 import { type Origin, type Settings, WINDOW } from './messages.ts'
 import { storedKinetics } from './offer.ts'
 import { post } from './turns.ts'
@@ -164,9 +165,10 @@ export class Engine {
   }
 }
 
-const sourceOf = (origin: Origin): string | URL | File => {
+const sourceOf = (origin: Origin): string | URL | File | Uint8Array => {
   if (origin.kind === 'file') return origin.file
-  if (origin.kind === 'builtin') return 'builtin'
+  // The bytes, not the name, whose table would be another file to wait for.
+  if (origin.kind === 'builtin') return motion
   return origin.url ? new URL(origin.url) : 'k400'
 }
 

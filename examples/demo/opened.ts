@@ -1,4 +1,5 @@
 /** A video and its next frame. */
+import { TrecvitError } from 'trecvit'
 import { type Frame, openVideo, sample, type Video } from 'trecvit/video'
 
 /** A video to play. */
@@ -26,4 +27,17 @@ export async function begin({ file, rate }: Source, start: number): Promise<Open
 /** Returns the next frame, or undefined at the end. */
 export async function peek(opened: Opened): Promise<Frame | undefined> {
   return (opened.next ??= (await opened.frames.next()).value)
+}
+
+/** Opens a video and decodes its first frame. */
+export async function openAtFirst(source: Source): Promise<Opened & { next: Frame }> {
+  const opened = await begin(source, 0)
+  try {
+    const next = await peek(opened)
+    if (!next) throw new TrecvitError(`"${source.name}" has no frames`)
+    return { ...opened, next }
+  } catch (error) {
+    await opened.video.close()
+    throw error
+  }
 }

@@ -12,12 +12,12 @@ import { ModelPanel } from './model.ts'
 import { whatItNames } from './names.ts'
 import { linkOf, onSettings, rateNow, settingsNow, showSettings, takeLink } from './settings.ts'
 import { Sources } from './sources.ts'
+import { worker } from './start.ts'
 import { Tabs } from './tabs.ts'
 import { element, showMessage } from './text.ts'
 import { followTheme } from './theme.ts'
 import { Timeline } from './timeline.ts'
 
-const worker = new Worker('worker.js', { type: 'module' })
 const send = (request: Request, transfer: Transferable[] = []): void =>
   worker.postMessage(request, transfer)
 

@@ -1,8 +1,9 @@
 /** Plays a video through the stream, frame by frame. */
-import { type Class, type FrameLike, TrecvitError } from 'trecvit'
+import type { Class, FrameLike } from 'trecvit'
 import type { Engine } from './engine.ts'
 import type { Insight } from './insight.ts'
-import { begin, type Opened, peek, type Source } from './opened.ts'
+import { WINDOW } from './messages.ts'
+import { begin, type Opened, type openAtFirst, peek, type Source } from './opened.ts'
 import { Pace } from './pace.ts'
 import { pictureOf, pixelsOf } from './picture.ts'
 import { Snapshots } from './snapshots.ts'
@@ -42,16 +43,12 @@ export class Player {
   }
 
   /**
-   * Opens a video. If it cannot be opened, or its first frame not decoded, the current one
-   * continues.
+   * Plays another video from now on. If it could not be opened, the current one continues.
+   * @param opening what `openAtFirst` returned for the source
    */
-  async open(source: Source): Promise<void> {
-    const opened = await begin(source, 0)
-    const first = await peek(opened).catch(async (error) => {
-      await opened.video.close()
-      throw error
-    })
-    if (!first) throw new TrecvitError(`"${source.name}" has no frames`)
+  async open(source: Source, opening: ReturnType<typeof openAtFirst>): Promise<void> {
+    const opened = await opening
+    const first = opened.next
     this.pause()
     await this.#close()
     this.#source = source
@@ -137,7 +134,8 @@ export class Player {
       if (time === null || time === undefined) return
       if (seeks !== this.#seeks) pace.restart()
       seeks = this.#seeks
-      await pace.wait(time)
+      // The first answer comes after these frames, so nothing waits for their times.
+      if (this.#engine.stream.frame >= WINDOW) await pace.wait(time)
     }
   }
 

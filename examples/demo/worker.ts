@@ -8,6 +8,7 @@ import { Insight } from './insight.ts'
 import { forget, keep, kept } from './kept.ts'
 import type { Origin, Request, Settings } from './messages.ts'
 import { findKinetics, removeKinetics } from './offer.ts'
+import { openAtFirst } from './opened.ts'
 import { Player } from './player.ts'
 import { inTurn, post, postError, postErrors, queue, scope, sentenceOf } from './turns.ts'
 import { destroyDevice } from './watchedGpu.ts'
@@ -97,7 +98,10 @@ function afterChange(work: () => Promise<void>): void {
 scope.onmessage = ({ data }: MessageEvent<Request>) => {
   switch (data.type) {
     case 'settings':
-      if (!engine.isReady) return void inTurn(() => begin(data.settings))
+      if (!engine.isReady) {
+        void postKept()
+        return void inTurn(() => begin(data.settings))
+      }
       return afterChange(() => change(data.settings, engine.origin))
     case 'model':
       return afterChange(() => useModel(data.origin, data.keep))
@@ -113,11 +117,15 @@ scope.onmessage = ({ data }: MessageEvent<Request>) => {
       return void postErrors(offerKinetics())
     case 'remove':
       return void postErrors(removeKinetics().then(offerKinetics))
-    case 'open':
+    case 'open': {
+      // While the first model loads, the first frame is decoded.
+      const opening = openAtFirst(data)
+      opening.catch(() => {}) // Thrown where it is awaited.
       return void inTurn(async () => {
-        await player.open(data)
+        await player.open(data, opening)
         void player.play()
       })
+    }
     case 'live':
       return void inTurn(() => player.openLive())
     case 'picture':
@@ -143,5 +151,3 @@ scope.onmessage = ({ data }: MessageEvent<Request>) => {
       return destroyDevice()
   }
 }
-
-void postKept()
