@@ -9,10 +9,6 @@ import { deviceDescriptor, wgslOf } from '../src/platform/gpu.ts'
 
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
 
-/** Turns of the event loop in which Dawn polls, before it polls every millisecond. */
-const POLLS = 10
-const { setImmediate: setImmediateOfRuntime } = globalThis
-
 // Entry points stay referenced: objects of Dawn must not be used after these are collected.
 const entries: GPU[] = []
 // Adapters, too: Deno panics if the info of a device is read after its adapter is collected.
@@ -26,7 +22,6 @@ async function findAdapter(): Promise<GPUAdapter | null> {
   }
   const { existsSync } = await import('node:fs')
   const { create } = await import('webgpu')
-  pollLess()
   process.env['XDG_RUNTIME_DIR'] ??= '/tmp'
   // Without this option SwiftShader needs seconds for each pipeline with workgroup memory. Also,
   // zero-initialised memory would hide reads before writes.
@@ -69,34 +64,6 @@ export async function openDevice(descriptor: GPUDeviceDescriptor = {}): Promise<
     throw new Error(`Uncaptured error of the GPU: ${error.message}`)
   })
   return device
-}
-
-/**
- * Lets Dawn poll less often. While it waits, it polls in every turn of the event loop, which takes
- * half of the processor time of a software GPU. Now each wait polls in a few turns, then every
- * millisecond.
- */
-function pollLess(): void {
-  let turns = 0
-  let polls = 0
-  globalThis.setImmediate = ((call: (...args: unknown[]) => void, ...args: unknown[]) => {
-    // Of the callers in tests only Dawn passes functions that are not JavaScript.
-    if (!/\[native code\]/.test(Function.prototype.toString.call(call)))
-      return setImmediateOfRuntime(call, ...args)
-    polls++
-    const poll = () => {
-      const before = polls
-      call(...args)
-      // Dawn polls again as long as it waits for something.
-      if (polls === before) turns = 0
-    }
-    return turns++ < POLLS ? setImmediateOfRuntime(poll) : setTimeout(poll, 1)
-  }) as typeof setImmediate
-}
-
-/** Lets Dawn poll as in an application, from now on. */
-export function pollAsUsual(): void {
-  globalThis.setImmediate = setImmediateOfRuntime
 }
 
 /** Returns the name of the driver, or the architecture if a browser hides the name. */

@@ -6,7 +6,7 @@ import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import { configOf } from '../src/model/config.ts'
 import { recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
-import { openDevice, pollAsUsual } from './gpu.ts'
+import { openDevice } from './gpu.ts'
 
 /** Delay of a timer in milliseconds. */
 const LATE = 0.7
@@ -67,7 +67,6 @@ for (const under of [1, 2, 3]) {
 
 // Without a pace, all of the time is spent polling.
 test('the event loop is idle while a GPU computes', { tags: 'slow' }, async () => {
-  pollAsUsual()
   const config = configOf('mu', { imageSize: [384, 384] })
   const device = await openDevice()
   const backend = await WebGpuBackend.create(device, weightTable(config))

@@ -5,7 +5,6 @@ import { Activations } from './activations.ts'
 import type { BatchReplay, StreamBatches } from './batches.ts'
 import { bind, type Dispatch, encodeTo } from './dispatch.ts'
 import { encode } from './encode.ts'
-import { Pace } from './pace.ts'
 import type { Resources } from './resources.ts'
 import type { Position, Slab } from './slab.ts'
 import type { WebGpuState } from './state.ts'
@@ -23,7 +22,7 @@ export class WebGpuReplay implements Replay, BatchReplay {
   readonly #activations: Activations
   readonly #dispatches: readonly Dispatch[]
   readonly #params: GPUBuffer
-  readonly #pace = new Pace()
+  readonly #run: Run
   /** Set if chunks of several streams may run as one batch. */
   readonly #batches: StreamBatches | undefined
 
@@ -39,6 +38,7 @@ export class WebGpuReplay implements Replay, BatchReplay {
     this.#activations = activations
     this.#dispatches = dispatches
     this.#params = params
+    this.#run = resources.submits.paced()
     const { forStreams } = program
     if (forStreams)
       this.#batches = resources.streams.batchesOf(this, (streams) =>
@@ -93,16 +93,12 @@ export class WebGpuReplay implements Replay, BatchReplay {
   }
 
   async submit(streams: readonly Position[], inputs: Inputs): Promise<Outputs> {
-    const values = await this.#resources.submits.run(
-      this.#spans,
-      (encoder) => {
-        const slab = this.#write(streams, inputs)
-        const pass = encoder.beginComputePass()
-        for (const dispatch of this.#dispatches) encodeTo(pass, dispatch, slab)
-        pass.end()
-      },
-      this.#pace,
-    )
+    const values = await this.#run(this.#spans, (encoder) => {
+      const slab = this.#write(streams, inputs)
+      const pass = encoder.beginComputePass()
+      for (const dispatch of this.#dispatches) encodeTo(pass, dispatch, slab)
+      pass.end()
+    })
     return this.#outputsFrom(values)
   }
 

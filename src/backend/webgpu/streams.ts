@@ -5,16 +5,19 @@ import { type BatchReplay, StreamBatches } from './batches.ts'
 import type { SlabResources } from './slab.ts'
 import { Slabs } from './slabs.ts'
 import { WebGpuState } from './state.ts'
+import { Submits } from './submits.ts'
+import { waitOf } from './wait.ts'
 
 /** The slots of the streams of a backend, and the batches that they run in. */
 export class Streams {
   readonly batcher: Batcher = new Batcher()
-  readonly #resources: SlabResources
+  readonly submits: Submits
   readonly #slabs: Slabs
 
-  constructor(resources: SlabResources) {
-    this.#resources = resources
-    this.#slabs = new Slabs(resources)
+  constructor(resources: Omit<SlabResources, 'submits'>) {
+    const { device } = resources
+    this.submits = new Submits(device, waitOf(device))
+    this.#slabs = new Slabs({ ...resources, submits: this.submits })
   }
 
   /**
@@ -22,12 +25,8 @@ export class Streams {
    * @throws TrecvitError if they do not fit
    */
   createState(states: readonly State[], average: Average): Promise<WebGpuState> {
-    const { submits } = this.#resources
-    return WebGpuState.create(
-      { batcher: this.batcher, slabs: this.#slabs, submits },
-      states,
-      average,
-    )
+    const { batcher, submits } = this
+    return WebGpuState.create({ batcher, slabs: this.#slabs, submits }, states, average)
   }
 
   /**

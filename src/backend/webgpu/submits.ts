@@ -1,21 +1,6 @@
-import type { Pace } from './pace.ts'
-import { COPY_DST, MAP_READ, READ } from './usage.ts'
-
-const { navigator } = globalThis as { navigator?: { userAgent?: string; gpu?: GPU } }
-
-/**
- * Milliseconds between empty submits while results are awaited. Firefox polls for results every 100
- * ms, and at every submit.
- */
-const POLL_INTERVAL = navigator?.userAgent?.includes('Firefox/') ? 1 : 0
-
-/**
- * Whether mapAsync polls in every turn of the event loop until the results are there, as Dawn does
- * in Node and Bun. Polling occupies a core. Each poll also leaves objects that only a full garbage
- * collection frees: a stream on an H200 paused for 100 ms in every second. So mapAsync is called
- * shortly before the results are due.
- */
-const SPINS = !navigator?.gpu
+import { Pace } from './pace.ts'
+import { COPY_DST, MAP_READ } from './usage.ts'
+import type { Wait } from './wait.ts'
 
 /** Consecutive bytes of a buffer. Both numbers are multiples of 4. */
 export interface Span {
@@ -28,7 +13,6 @@ export interface Span {
 export type Run = (
   spans: readonly Span[],
   encode: (encoder: GPUCommandEncoder) => void,
-  pace?: Pace,
 ) => Promise<ArrayBuffer[]>
 
 /**
@@ -37,13 +21,15 @@ export type Run = (
  */
 export class Submits {
   readonly #device: GPUDevice
+  readonly #wait: Wait
   /** Free staging buffers by size, a power of two. */
   readonly #free = new Map<number, GPUBuffer[]>()
   /** Resolves after the last work in the queue; undefined while no work is `alone`. */
   #lastInQueue: Promise<void> | undefined
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, wait: Wait) {
     this.#device = device
+    this.#wait = wait
   }
 
   /**
@@ -51,12 +37,17 @@ export class Submits {
    * keep their order. While work is `alone`, calls wait, in order.
    * @param spans bytes that are copied back after the work
    * @param encode encodes the work, and may write to buffers
-   * @param pace pace of similar work, to sleep instead of polling
    * @throws Error if the GPU refuses the work, or the error of mapAsync if the device is lost;
    * results are never stale
    */
   run(...args: Parameters<Run>): Promise<ArrayBuffer[]> {
-    return this.#lastInQueue ? this.#queue(() => this.#runNow(...args)) : this.#runNow(...args)
+    return this.#runInOrder(undefined, args)
+  }
+
+  /** Returns `run` for work of similar duration, which is slept through if waiting is busy. */
+  paced(): Run {
+    const pace = this.#wait.isBusy ? new Pace() : undefined
+    return (...args) => this.#runInOrder(pace, args)
   }
 
   /**
@@ -64,7 +55,12 @@ export class Submits {
    * stream would break its order, and one of another stream may share its buffers.
    */
   alone<T>(work: (run: Run) => Promise<T>): Promise<T> {
-    return this.#queue(() => work((...args) => this.#runNow(...args)))
+    return this.#queue(() => work((...args) => this.#runNow(undefined, args)))
+  }
+
+  #runInOrder(pace: Pace | undefined, args: Parameters<Run>): Promise<ArrayBuffer[]> {
+    const run = () => this.#runNow(pace, args)
+    return this.#lastInQueue ? this.#queue(run) : run()
   }
 
   #queue<T>(work: () => Promise<T>): Promise<T> {
@@ -81,7 +77,7 @@ export class Submits {
     return result
   }
 
-  async #runNow(...[spans, encode, pace]: Parameters<Run>): Promise<ArrayBuffer[]> {
+  async #runNow(pace: Pace | undefined, [spans, encode]: Parameters<Run>): Promise<ArrayBuffer[]> {
     const bytes = Math.max(
       4,
       spans.reduce((sum, span) => sum + span.bytes, 0),
@@ -100,13 +96,9 @@ export class Submits {
     }
     this.#device.queue.submit([encoder.finish()])
     const began = performance.now()
-    const paced = SPINS ? pace : undefined
-    const nap = paced?.begin(began)
-    const polling = POLL_INTERVAL
-      ? setInterval(() => this.#device.queue.submit([]), POLL_INTERVAL)
-      : undefined
+    const nap = pace?.begin(began)
     try {
-      const map = () => staging.mapAsync(READ, 0, bytes)
+      const map = () => this.#wait.map(staging, bytes)
       const [refused] = await Promise.all([
         this.#device.popErrorScope(),
         nap ? new Promise((resolve) => setTimeout(resolve, nap)).then(map) : map(),
@@ -116,8 +108,7 @@ export class Submits {
       staging.destroy()
       throw error
     } finally {
-      paced?.end(began, performance.now())
-      clearInterval(polling)
+      pace?.end(began, performance.now())
     }
     const mapped = staging.getMappedRange(0, bytes)
     let from = 0

@@ -9,7 +9,6 @@ import type { Chosen } from './matrix.ts'
 import { Pipelines } from './pipelines.ts'
 import { WebGpuReplay } from './replay.ts'
 import type { Resources } from './resources.ts'
-import { Submits } from './submits.ts'
 
 /**
  * Bytes of weights after which the queue is submitted. Until then implementations hold a copy of
@@ -80,12 +79,12 @@ export class WebGpuBackend implements Backend {
       dtype === 'f32' ? "dtype 'f16', which halves them, or a smaller model" : 'a smaller model',
     )
     const pipelines = Pipelines.of(device, wgsl)
-    const submits = new Submits(device)
+    const streams = new Streams({ device, layout: pipelines.streamLayout })
     const resources: Resources = {
       device,
       pipelines,
-      submits,
-      streams: new Streams({ device, submits, layout: pipelines.streamLayout }),
+      submits: streams.submits,
+      streams,
       dtype,
       int8,
       matrices,
