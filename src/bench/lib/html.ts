@@ -52,7 +52,7 @@ export function sectionsOf(reports: readonly Report[]): string {
                 text: `${name}: ${format(peak)} GFLOP/s, ${format(bandwidth)} GB/s`,
               })),
             ) +
-            '<div class="scroll" tabindex="0" role="region" aria-label="Roofline plot">' +
+            '<div class="scroll" tabindex="0" role="group" aria-label="Roofline plot">' +
             `${rooflinePlot(series)}</div></section>`,
         ]
       : []),
@@ -163,7 +163,7 @@ function tableOf({ title, rows }: Table): string {
     return `<tr>${cells.join('')}</tr>`
   })
   return (
-    `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(title)}"><table>` +
+    `<div class="scroll" tabindex="0" role="group" aria-label="${escapeHtml(title)}"><table>` +
     `<caption>${escapeHtml(title)}</caption><thead><tr>${head.join('')}</tr></thead>` +
     `<tbody>${body.join('')}</tbody></table></div>`
   )
