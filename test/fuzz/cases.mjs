@@ -4,6 +4,9 @@ import { spawn } from 'node:child_process'
 /** Messages of Node, and of the FFmpeg in node-webcodecs, which nothing turns off. */
 const OTHERS = /\(node:\d+\)|--trace-|\[\w+ @ 0x/
 
+/** Milliseconds for a child to start and to make its first files, on a busy machine. */
+const START = 300_000
+
 /** Milliseconds for a case to end when the child is stopped. */
 const GRACE = 2000
 
@@ -11,7 +14,8 @@ const GRACE = 2000
  * Runs cases from one number to another, or until one of them ends the process.
  * @param {string} module of build.mjs
  * @param {{ name: string, seed: string, from: number, to: number, save?: string }} cases
- * @param {number} timeout milliseconds without a line of the child, after which its case hangs
+ * @param {number} timeout milliseconds without another line of the child, after which its case
+ * hangs
  * @param {{
  *   onCase(number: number): void,
  *   onFault(number: number, fault: { kind: string, text: string }): void,
@@ -32,12 +36,12 @@ export function runCases(
   let killed = false
   let text = ''
   let timer
-  const watch = () => {
+  const watch = (limit) => {
     clearTimeout(timer)
     timer = setTimeout(() => {
-      onFault(current, { kind: 'hang', text: `no answer within ${timeout / 1000} s` })
+      onFault(current, { kind: 'hang', text: `no answer within ${limit / 1000} s` })
       kill()
-    }, timeout)
+    }, limit)
   }
   const kill = () => {
     killed = true
@@ -55,7 +59,7 @@ export function runCases(
       onCase(current)
     }
   }
-  watch()
+  watch(START)
   let printed = ''
   child.stderr.on('data', (part) => {
     const before = printed
@@ -64,7 +68,7 @@ export function runCases(
       onFault(current, { kind: 'print', text: `it wrote on the console: ${printed}` })
   })
   child.stdout.on('data', (part) => {
-    watch()
+    watch(timeout)
     const lines = (text + part).split('\n')
     text = lines.pop()
     lines.forEach(read)
