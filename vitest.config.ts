@@ -64,10 +64,9 @@ export default defineConfig({
           return `export default ${JSON.stringify(await readFile(id, 'utf8'))}`
         if (!/\.(wasm|safetensors)$/.test(id)) return null
         if (/\/build\/(train\/)?[\w-]+\.wasm$/.test(id)) await checkKernels(id)
-        const base64 = (await readFile(id)).toString('base64')
         return (
-          `export default Uint8Array.from(atob(${JSON.stringify(base64)}), ` +
-          '(c) => c.charCodeAt(0))'
+          `import { readFileSync } from 'node:fs'\n` +
+          `export default new Uint8Array(readFileSync(${JSON.stringify(id)}))`
         )
       },
     },
