@@ -45,7 +45,7 @@ describe('against the server', () => {
   test('a stream has the answers of the library, and its state is deleted at the end', async () => {
     const sequences = sequencesOf()
     await start({ sequences })
-    const stream = openStream()
+    const stream = openStream({ maxFrames: 128 })
     expect(await stream.opened).toBe(0)
     expect(await answersOf(stream)).toEqual(await expectedOf(frames.length))
     expect(stream.saved).toBeGreaterThanOrEqual(64)
@@ -55,6 +55,15 @@ describe('against the server', () => {
       'Stream "cam-7" failed: Stream "cam-7" is unknown; start it with "sequence_start": true',
     )
   })
+
+  test('a client without room for more frames gets a save, whatever it costs', async () => {
+    await start()
+    const saved = vi.spyOn(Pace.prototype, 'saved').mockImplementation(() => {})
+    const stream = openStream({ maxFrames: 10 })
+    expect(await answersOf(stream, 0, 25)).toEqual(await expectedOf(25))
+    await stream.end()
+    saved.mockRestore()
+  }, 10_000)
 
   test('another client goes on where one has closed', async () => {
     await start()
@@ -251,7 +260,8 @@ describe('against a faulty server', () => {
     await stream.push(frames[0]!)
     const { sequence_key: key } = openings[0]!
     expect(key).toMatch(/^[\da-f]{32}$/)
-    const always = { sequence_id: 'x', sequence_key: key, ...SIZE }
+    const room = { frames: 8192, bytes: 2 ** 26 }
+    const always = { sequence_id: 'x', sequence_key: key, ...SIZE, sequence_room: room }
     const first = { ...always, sequence_start: true, average }
     expect(openings).toEqual([first, first, always])
     await stream.end()

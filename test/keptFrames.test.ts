@@ -10,7 +10,7 @@ const answer = (frame: number): RemoteAnswer => ({
 
 /** Keeps so many frames, all of which are sent to a server that has none. */
 function sent(count: number): { kept: KeptFrames; given: number[] } {
-  const kept = new KeptFrames(100, 1e6)
+  const kept = new KeptFrames({ frames: 100, bytes: 1e6 })
   const given: number[] = []
   for (let i = 0; i < count; i++)
     void kept.push(new Uint8Array(1)).then(({ frame }) => given.push(frame))
@@ -19,7 +19,7 @@ function sent(count: number): { kept: KeptFrames; given: number[] } {
   return { kept, given }
 }
 
-test('an answer that comes twice, too early or without a frame is a fault, and not given', async () => {
+test('an answer that comes twice, too early or for no frame is a fault', async () => {
   const { kept, given } = sent(2)
   expect(kept.answer(answer(0))).toBeNull()
   const fault = (frame: number) => `the server was to answer frame 1, and answered frame ${frame}`
@@ -31,7 +31,7 @@ test('an answer that comes twice, too early or without a frame is a fault, and n
   expect(given).toEqual([0, 1])
 })
 
-test('after a loss answers are expected again from what the server has, and given once', async () => {
+test('after a loss the server answers some frames again, and each is given once', async () => {
   const { kept, given } = sent(3)
   for (const frame of [0, 1]) kept.answer(answer(frame))
   kept.save(1)

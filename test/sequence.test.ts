@@ -27,7 +27,8 @@ async function opened() {
   }
   const sequences = sequencesOf({ store })
   const asked = { id: 'cam-7', key: 'secret', start: true }
-  const options = { average: 'all', topK: 1 } as const
+  const room = { frames: 1000, bytes: 1e9 }
+  const options = { average: 'all', topK: 1, room } as const
   const client = { send: (line: object) => void lines.push(line), fail: () => {} }
   const sequence = await sequences.openStream(model, 'tiny', asked, options, client)
   return { sequences, sequence, lines, written, gate }

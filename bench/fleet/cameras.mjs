@@ -46,7 +46,10 @@ machines.gpuF16 = { ...machines.gpu, redis: 65, state: 29_000_000 }
 machines.gpuWithoutSaves = { ...machines.gpu, save: 0, redis: 0, load: 0, state: 0 }
 /** Frames a second of a camera, and share of its time that a server computes and saves. */
 const [FPS, BUSY] = [25, 0.7]
-/** Of pace.ts: largest share of the time, and fewest and most frames between two saves. */
+/**
+ * Of pace.ts: largest share of the time, fewest frames between two saves, and most of them for
+ * clients that can keep 128 frames.
+ */
 const [SHARE, LEAST, MOST] = [0.03, 8, 64]
 const SECONDS = 12
 /** Second in which a server is lost. */

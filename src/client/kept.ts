@@ -33,9 +33,10 @@ export class KeptFrames {
   readonly #waiting: (() => void)[] = []
   #error: { readonly why: unknown } | undefined
 
-  constructor(maxFrames: number, maxBytes: number) {
-    this.#maxFrames = maxFrames
-    this.#maxBytes = maxBytes
+  /** @param room largest number of frames and of their bytes */
+  constructor(room: { readonly frames: number; readonly bytes: number }) {
+    this.#maxFrames = room.frames
+    this.#maxBytes = room.bytes
   }
 
   /** Number of the next frame to push. */

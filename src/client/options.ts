@@ -30,7 +30,7 @@ export interface RemoteStreamOptions {
    * number of the first frame to push.
    */
   readonly resume?: boolean
-  /** Largest number of frames to keep until the server has saved them, 256 by default. */
+  /** Largest number of frames to keep until the server has saved them, 8,192 by default. */
   readonly maxFrames?: number
   /** Largest number of bytes of these frames, 64 MiB by default. */
   readonly maxBytes?: number
@@ -66,4 +66,13 @@ export function checkStreamOptions(options: RemoteStreamOptions): void {
     const value = options[name] ?? 1
     if (!(value >= 1)) throw new TrecvitError(`"${name}" expected a number from 1, got ${value}`)
   }
+}
+
+/** Returns how many frames and bytes a stream keeps until they are saved, as integers. */
+export function roomOf({ maxFrames = 8192, maxBytes = 2 ** 26 }: RemoteStreamOptions): {
+  frames: number
+  bytes: number
+} {
+  const whole = (most: number): number => Math.min(Math.floor(most), Number.MAX_SAFE_INTEGER)
+  return { frames: whole(maxFrames), bytes: whole(maxBytes) }
 }

@@ -6,7 +6,7 @@ import { Connection, type Line, type Loss, type WebSocketLike } from './connecti
 import { Deferred } from './deferred.ts'
 import { KeptFrames } from './kept.ts'
 import { newKey } from './key.ts'
-import type { RemoteStreamOptions } from './options.ts'
+import { type RemoteStreamOptions, roomOf } from './options.ts'
 import { answersOf } from './run.ts'
 
 /** How a stream connects. */
@@ -55,7 +55,7 @@ export class RemoteStream {
   constructor(options: RemoteStreamOptions, dialler: Dialler) {
     this.#options = options
     this.#dialler = dialler
-    this.#frames = new KeptFrames(options.maxFrames ?? 256, options.maxBytes ?? 2 ** 26)
+    this.#frames = new KeptFrames(roomOf(options))
     this.opened = this.#opened.promise
     const { signal } = options
     signal?.addEventListener('abort', this.#abort, { once: true })
@@ -143,6 +143,7 @@ export class RemoteStream {
     const isStart = !this.#wasOpened && !resume
     const opening = {
       ...{ sequence_id: sequenceId, sequence_key: this.#key, width, height, topK },
+      sequence_room: roomOf(this.#options),
       ...(isStart && { sequence_start: true, average }),
     }
     this.#isReady = this.#isGoalSent = false

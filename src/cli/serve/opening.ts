@@ -5,6 +5,7 @@ import type { Average } from '../../program/program.ts'
 import { averageOf } from '../../stream/snapshotHeader.ts'
 import { checkSize } from '../../video/frame.ts'
 import { isInteger, type Json, parseJson, recordOf, shown } from './json.ts'
+import { LEAST_ROOM, type Room } from './sequences/pace.ts'
 import type { Asked } from './sequences/sequences.ts'
 
 /** Error: a message is larger than the limit. */
@@ -26,6 +27,8 @@ export interface Opening {
   readonly live: boolean
   /** The stream to start or to go on with; null for one without an id. */
   readonly sequence: Asked | null
+  /** Frames that the client can keep until the server has saved them. */
+  readonly room: Room
 }
 
 /** Largest number of characters in a text message. */
@@ -56,13 +59,14 @@ export function readOpening(
     sequence_id: id,
     sequence_key: key,
     sequence_start: start,
+    sequence_room: room,
     ...unknown
   } = objectOf(message, 'The first message')
   const [odd] = Object.keys(unknown)
   if (odd !== undefined)
     throw new TrecvitError(
       'The first message expected "width", "height", "average", "topK", "resume", "live", ' +
-        `"sequence_id", "sequence_start" and "sequence_key", got ${shown(odd)}`,
+        `"sequence_id", "sequence_start", "sequence_key" and "sequence_room", got ${shown(odd)}`,
     )
   const average = averageOf(wanted === undefined ? { frames: windowOf(config) } : wanted)
   if (!average)
@@ -88,7 +92,20 @@ export function readOpening(
       `"average" cannot be given ${resume ? 'with "resume"' : 'without "sequence_start"'}: ` +
         `the stream continues with the average of its ${resume ? 'snapshot' : 'start'}`,
     )
-  return { size: sizeOfFrames(width, height, maxFrame), average, topK, resume, live, sequence }
+  return {
+    size: sizeOfFrames(width, height, maxFrame),
+    ...{ average, topK, resume, live, sequence },
+    room: roomOf(room),
+  }
+}
+
+function roomOf(room: unknown): Room {
+  if (room === undefined) return LEAST_ROOM
+  const { frames, bytes } = Object(room) as Json
+  if (isInteger(frames, 1) && isInteger(bytes, 1)) return { frames, bytes }
+  throw new TrecvitError(
+    `"sequence_room" expected {"frames":1 or more,"bytes":1 or more}, got ${shown(room)}`,
+  )
 }
 
 /**

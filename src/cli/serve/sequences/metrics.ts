@@ -32,7 +32,7 @@ export function addSequenceMetrics(registry: Registry, now: () => SequenceState)
   new Counter({
     name: 'trecvit_state_saves_total',
     help:
-      'Saved states, by reason: cost (3 % of the time of a stream), bound (64 frames or 16 MiB), ' +
+      'Saved states, by reason: cost (3 % of the time of a stream), bound (room of the client), ' +
       'request, shutdown.',
     labelNames: ['reason'],
     registers,

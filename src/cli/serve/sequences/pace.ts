@@ -1,19 +1,28 @@
 /**
  * When the state of a stream is saved: as often as its cost allows. A save follows after so many
- * frames that it takes at most SHARE of their time.
+ * frames that it takes at most SHARE of their time. The client keeps the frames until then, so a
+ * state is saved earlier when the client has no room for more.
  */
 
 /** Largest share of the time of a stream for saving its state. */
 const SHARE = 0.03
 /** Frames between two saves at least: the messages of a save cost something, too. */
 const LEAST_FRAMES = 8
-/** Frames and bytes of frames after which a state is saved anyway: the client keeps them. */
-const MOST_FRAMES = 64
-const MOST_BYTES = 2 ** 24
+/** Part of a client's room after which a state is saved anyway. The save needs the other part. */
+const FULL = 0.5
 /** Recent measurements of which the lowest counts: the others include what else the machine did. */
 const RECENT = 16
 /** Frames of one measurement. */
 const FRAMES = 32
+
+/** Frames, and bytes of frames, that a client can keep until they are saved. */
+export interface Room {
+  readonly frames: number
+  readonly bytes: number
+}
+
+/** Room of a client that does not tell it. */
+export const LEAST_ROOM: Room = { frames: 128, bytes: 2 ** 25 }
 
 /** Why a state is saved. */
 export type Reason = 'cost' | 'bound' | 'request' | 'shutdown'
@@ -48,12 +57,12 @@ export class Pace {
   }
 
   /** Returns why a stream is to be saved after so many frames and bytes, or null. */
-  isDue(frames: number, bytes: number): 'cost' | 'bound' | null {
-    // Without a measurement the bound applies.
+  isDue(frames: number, bytes: number, room: Room): 'cost' | 'bound' | null {
+    // Without a measurement only the room counts.
     const isKnown = this.#frameTimes.length > 0 && this.#costs.length > 0
     const time = frames * Math.min(...this.#frameTimes)
     if (isKnown && frames >= LEAST_FRAMES && SHARE * time >= Math.min(...this.#costs)) return 'cost'
-    return frames >= MOST_FRAMES || bytes >= MOST_BYTES ? 'bound' : null
+    return frames >= FULL * room.frames || bytes >= FULL * room.bytes ? 'bound' : null
   }
 }
 

@@ -13,7 +13,7 @@ import type { ClassStream } from '../../../model/classStream.ts'
 import type { StateDType } from '../../../stream/snapshotHeader.ts'
 import { isInteger, shown } from '../json.ts'
 import type { Counts } from './counts.ts'
-import type { Pace, Reason } from './pace.ts'
+import type { Pace, Reason, Room } from './pace.ts'
 import { type Owned, TakenOverError } from './store.ts'
 
 /** Milliseconds after which a save that failed is tried again. */
@@ -47,6 +47,7 @@ export class Sequence {
   readonly #owned: Owned
   readonly #shared: SequenceShared
   readonly #client: Client
+  readonly #room: Room
   /** Number of frames that were pushed, that the latest snapshot contains, and that are saved. */
   #frame: number
   #begun: number
@@ -59,11 +60,19 @@ export class Sequence {
   #isOver = false
   readonly #flushing: { readonly frame: number; readonly done: () => void }[] = []
 
-  constructor(stream: ClassStream, owned: Owned, shared: SequenceShared, client: Client) {
+  /** @param room frames that the client can keep until they are saved */
+  constructor(
+    stream: ClassStream,
+    owned: Owned,
+    shared: SequenceShared,
+    client: Client,
+    room: Room,
+  ) {
     this.stream = stream
     this.#owned = owned
     this.#shared = shared
     this.#client = client
+    this.#room = room
     this.#frame = this.#begun = this.#saved = owned.frame
   }
 
@@ -72,7 +81,8 @@ export class Sequence {
     this.#frame++
     this.#bytes += bytes
     if (this.#saving || this.#retry) return
-    const reason = this.#shared.pace.isDue(this.#frame - this.#begun, this.#bytes)
+    const { pace } = this.#shared
+    const reason = pace.isDue(this.#frame - this.#begun, this.#bytes, this.#room)
     if (reason) this.save(reason)
   }
 

@@ -10,7 +10,7 @@ import type { Average } from '../../../program/program.ts'
 import type { StateDType } from '../../../stream/snapshotHeader.ts'
 import { UnavailableError } from '../health.ts'
 import { Counts } from './counts.ts'
-import { Pace } from './pace.ts'
+import { Pace, type Room } from './pace.ts'
 import { type Client, Sequence } from './sequence.ts'
 import type { Owned, StateStore } from './store.ts'
 
@@ -111,12 +111,12 @@ export class Sequences {
     model: TRecViT,
     name: string,
     asked: Asked,
-    options: { readonly average: Average; readonly topK: number },
+    options: { readonly average: Average; readonly topK: number; readonly room: Room },
     client: Client,
   ): Promise<Sequence> {
     const owned = await this.claim(model, name, asked)
     try {
-      const { average, topK } = options
+      const { average, topK, room } = options
       const stream = await (owned.state
         ? model.resume(owned.state, { topK })
         : model.stream({ average, topK }))
@@ -132,7 +132,7 @@ export class Sequences {
         dtype: this.dtype,
         counts: this.counts,
       }
-      const sequence = new Sequence(stream, owned, shared, client)
+      const sequence = new Sequence(stream, owned, shared, client, room)
       this.#open.add(sequence)
       return sequence
     } catch (error) {
