@@ -98,7 +98,7 @@ export class Answer {
 /** Shows a fact under its name, or hides both if the text is empty. */
 export function fact(id: string, text: string): void {
   element(id).textContent = text
-  element(id).parentElement!.hidden = false
+  element(id).parentElement!.hidden = !text
 }
 
 // ---- memory, if the browser can measure it

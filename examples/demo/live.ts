@@ -1,95 +1,90 @@
 /**
- * Pictures of a camera or of the screen. The next one is captured after the answer to the one
- * before.
+ * Frames of the camera or of the screen, as the library gives them: the newest one after each
+ * answer. They are copies, which nobody closes; their bytes move to the worker.
  */
+import type { Camera, Frame } from 'trecvit/video'
 
-const REFUSED: Readonly<Record<string, string>> = {
-  NotAllowedError: 'was not allowed; allow it in the address bar and try again, or open a file',
-  NotFoundError: 'was not found; connect one and try again, or open a file',
-  NotReadableError: 'is in use by another program; close that and try again',
-}
+/** Tolerance of the time of a frame, in seconds. */
+const TOLERANCE = 2e-3
 
 export class Live {
-  readonly #give: (bitmap: ImageBitmap, time: number) => void
+  readonly #give: (frame: Frame, transfer: Transferable[]) => void
   readonly #fail: (why: string) => void
-  readonly #video = document.createElement('video')
-  #stream: MediaStream | undefined
-  #rate: () => number = () => 30
-  #begun = 0
-  #last = 0
-  #waiting = false
+  #view: Camera | undefined
+  #wake = (): void => {}
+  #given = 0
   /** Whether pictures are of the user, who expects a mirror. Cameras of desktops do not say it. */
   facesUser = false
 
   /**
-   * @param give receives a picture and its time in seconds @param fail receives the reason if there
-   * are no pictures
+   * @param give receives a frame and its buffers @param fail receives the reason if there are no
+   * frames
    */
-  constructor(give: (bitmap: ImageBitmap, time: number) => void, fail: (why: string) => void) {
+  constructor(give: (frame: Frame, transfer: Transferable[]) => void, fail: (why: string) => void) {
     this.#give = give
     this.#fail = fail
-    this.#video.muted = true
-    this.#video.playsInline = true
   }
 
-  /** Asks for permission. Returns false if it is refused. */
+  /** Frames that were given, and frames that were dropped because the answers took longer. */
+  get counts(): { readonly given: number; readonly dropped: number } {
+    return { given: this.#given, dropped: this.#view?.dropped ?? 0 }
+  }
+
+  /**
+   * Asks for permission. Returns false if it is refused.
+   * @param rate returns the largest number of frames per second, or 0 for no limit
+   */
   async start(kind: 'camera' | 'screen', rate: () => number): Promise<boolean> {
-    const name = kind === 'camera' ? 'The camera' : 'The screen'
+    let view: Camera
     try {
-      const { mediaDevices } = navigator
-      if (!mediaDevices) throw new TypeError('this needs a page with https, or on localhost')
-      const stream =
-        kind === 'camera'
-          ? await mediaDevices.getUserMedia({ video: { width: 640, height: 480 } })
-          : await mediaDevices.getDisplayMedia({ video: true })
-      this.stop()
-      this.#stream = stream
-      const track = stream.getVideoTracks()[0]!
-      this.facesUser = kind === 'camera' && track.getSettings().facingMode !== 'environment'
-      track.onended = () => {
-        this.stop()
-        this.#fail(`${name} has been switched off.`)
-      }
-      this.#video.srcObject = stream
-      await this.#video.play()
+      // Loaded here, because most visits need no camera. The worker has already fetched it.
+      const { camera, screenCapture } = await import('trecvit/video')
+      view = await (kind === 'camera' ? camera() : screenCapture())
     } catch (error) {
-      const { name: kindOfError, message } = error as Error
-      this.#fail(`${name} ${REFUSED[kindOfError] ?? `cannot be used (${message})`}.`)
+      this.#fail((error as Error).message)
       return false
     }
-    this.#rate = rate
-    this.#begun = this.#last = performance.now()
-    this.#waiting = false
-    void this.#next(this.#stream)
+    this.stop()
+    this.#view = view
+    this.#given = 0
+    const [track] = view.stream.getVideoTracks()
+    this.facesUser = kind === 'camera' && track!.getSettings().facingMode !== 'environment'
+    void this.#follow(view, kind, rate)
     return true
   }
 
-  /** Called after the answer to the last picture. */
+  /** Called after the answer to the last frame. */
   answered(): void {
-    this.#waiting = false
+    this.#wake()
   }
 
   stop(): void {
-    for (const track of this.#stream?.getTracks() ?? []) track.stop()
-    this.#stream = undefined
-    this.#video.srcObject = null
+    void this.#view?.close()
+    this.#view = undefined
+    this.#wake()
   }
 
-  async #next(stream: MediaStream): Promise<void> {
-    while (this.#stream === stream) {
-      const now = performance.now()
-      if (
-        !this.#waiting &&
-        now - this.#last >= 1000 / this.#rate() - 2 &&
-        this.#video.readyState >= 2
-      ) {
-        this.#waiting = true
-        this.#last = now
-        const bitmap = await createImageBitmap(this.#video)
-        if (this.#stream === stream) this.#give(bitmap, (now - this.#begun) / 1000)
-        else bitmap.close()
+  async #follow(view: Camera, kind: string, rate: () => number): Promise<void> {
+    let why = `The ${kind} has been switched off.`
+    let due = 0
+    try {
+      for await (const frame of view) {
+        if (frame.time < due - TOLERANCE) continue
+        if (rate()) due = nextTick(due, frame.time, 1 / rate())
+        this.#given++
+        const answered = new Promise<void>((resolve) => (this.#wake = resolve))
+        this.#give(frame, [...new Set(frame.planes.map(({ data }) => data.buffer as ArrayBuffer))])
+        await answered
       }
-      await new Promise((resolve) => setTimeout(resolve, 4))
+    } catch (error) {
+      why = (error as Error).message
     }
+    if (this.#view !== view) return
+    this.stop()
+    this.#fail(why)
   }
 }
+
+/** Returns the time of the next frame. Ticks are regular, and a missed one is skipped. */
+const nextTick = (due: number, now: number, interval: number): number =>
+  (now < due + interval ? due : now) + interval

@@ -1,5 +1,6 @@
 /** Messages between the page and its worker. */
 import type { Class, Device } from 'trecvit'
+import type { Frame } from 'trecvit/video'
 
 /** Frames that the label covers. There is no label before that. */
 export const WINDOW = 8
@@ -56,9 +57,9 @@ export type Request =
       readonly name: string
       readonly rate: number
     }
-  /** From now on the page sends pictures. */
+  /** From now on the page sends frames. The answer to one asks for the next. */
   | { readonly type: 'live' }
-  | { readonly type: 'picture'; readonly bitmap: ImageBitmap; readonly time: number }
+  | { readonly type: 'frame'; readonly frame: Frame }
   | { readonly type: 'play' | 'pause' | 'step' | 'reset' | 'lose' | 'profile' }
   /** Seeks to a time in seconds. Frames since the last snapshot before it are computed. */
   | { readonly type: 'seek'; readonly time: number }
@@ -119,6 +120,7 @@ export type Reply =
       /** Mean over the last frames. */
       readonly top: readonly Class[]
       readonly milliseconds: number
+      /** The picture. The page closes it. */
       readonly bitmap: ImageBitmap | null
     }
   /**

@@ -1,4 +1,4 @@
-/** Converts between frames of a video and pictures of a page, in a worker. */
+/** Converts frames of a video to pictures of a page, in a worker. */
 import { type Frame, toPixels } from 'trecvit/video'
 
 /** Longer side of pictures on the page, in pixels. */
@@ -18,16 +18,4 @@ export async function pictureOf(frame: Frame): Promise<ImageBitmap> {
     rgba[to + 2] = rgb[from + 2]!
   }
   return createImageBitmap(new ImageData(rgba, width, height))
-}
-
-let canvas: OffscreenCanvas | undefined
-
-/** Returns the pixels of a picture for the model. */
-export function pixelsOf(bitmap: ImageBitmap): ImageData {
-  const { width, height } = bitmap
-  if (canvas?.width !== width || canvas.height !== height)
-    canvas = new OffscreenCanvas(width, height)
-  const context = canvas.getContext('2d', { willReadFrequently: true })!
-  context.drawImage(bitmap, 0, 0)
-  return context.getImageData(0, 0, width, height)
 }

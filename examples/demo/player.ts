@@ -1,11 +1,12 @@
 /** Plays a video through the stream, frame by frame. */
-import type { Class, FrameLike } from 'trecvit'
+import type { Class } from 'trecvit'
+import type { Frame } from 'trecvit/video'
 import type { Engine } from './engine.ts'
 import type { Insight } from './insight.ts'
 import { WINDOW } from './messages.ts'
 import { begin, type Opened, type openAtFirst, peek, type Source } from './opened.ts'
 import { Pace } from './pace.ts'
-import { pictureOf, pixelsOf } from './picture.ts'
+import { pictureOf } from './picture.ts'
 import { Snapshots } from './snapshots.ts'
 import { inTurn, post, queue } from './turns.ts'
 
@@ -67,7 +68,7 @@ export class Player {
     })
   }
 
-  /** From now on the page sends pictures. */
+  /** From now on the page sends frames. */
   async openLive(): Promise<void> {
     this.pause()
     this.#source = undefined
@@ -104,7 +105,7 @@ export class Player {
       }
       opened.next = undefined
       const { time } = frame
-      await this.#push(frame, time, shows ? await pictureOf(frame) : null)
+      await this.#push(frame, shows ? await pictureOf(frame) : null)
       await this.#snapshots.take(time, this.#engine.stream)
       return time
     } catch (error) {
@@ -113,10 +114,9 @@ export class Player {
     }
   }
 
-  /** Pushes a picture of the page. It is dropped if a file was opened meanwhile. */
-  async pushPicture(bitmap: ImageBitmap, time: number): Promise<void> {
-    if (this.#source) return bitmap.close()
-    await this.#push(pixelsOf(bitmap), time, bitmap)
+  /** Pushes a frame of the page. It is dropped if a file was opened meanwhile. */
+  async pushLive(frame: Frame): Promise<void> {
+    if (!this.#source) await this.#push(frame, await pictureOf(frame))
   }
 
   /** Plays at the video's own pace, or as fast as possible if that is slower. */
@@ -195,8 +195,9 @@ export class Player {
     }
   }
 
-  async #push(frame: FrameLike, time: number, bitmap: ImageBitmap | null): Promise<void> {
+  async #push(frame: Frame, bitmap: ImageBitmap | null): Promise<void> {
     const { stream } = this.#engine
+    const { time } = frame
     const looks = bitmap !== null && this.#insight.wants(this.#playing || !this.#source)
     const before = looks ? await stream.snapshot().catch(noLook) : undefined
     const start = performance.now()

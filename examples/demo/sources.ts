@@ -1,4 +1,5 @@
 /** The panel that chooses the source: the sample, a file, the camera or the screen. */
+import { fact } from './answer.ts'
 import type { SourceKind } from './code.ts'
 import { Live } from './live.ts'
 import type { Request } from './messages.ts'
@@ -25,7 +26,10 @@ export class Sources {
     this.#send = send
     this.#changed = changed
     this.#live = new Live(
-      (bitmap, time) => send({ type: 'picture', bitmap, time }, [bitmap]),
+      (frame, transfer) => {
+        send({ type: 'frame', frame }, transfer)
+        this.#showDropped()
+      },
       (why) => showMessage(why, true),
     )
     element('sample').onclick = () => void this.openSample()
@@ -76,6 +80,11 @@ export class Sources {
     this.#live.answered()
   }
 
+  #showDropped(): void {
+    const { given, dropped } = this.#live.counts
+    fact('dropped', `${dropped} of ${given + dropped}`)
+  }
+
   #open(next: Chosen): void {
     hideMessage()
     this.#asked.push(next)
@@ -83,7 +92,7 @@ export class Sources {
   }
 
   async #goLive(kind: 'camera' | 'screen'): Promise<void> {
-    if (!(await this.#live.start(kind, () => rateNow() || 30))) return
+    if (!(await this.#live.start(kind, rateNow))) return
     hideMessage()
     this.#asked = []
     this.#send({ type: 'live' })
@@ -93,6 +102,7 @@ export class Sources {
   #settle(now: Chosen): void {
     this.#now = now
     document.title = `${now.name} — trecvit`
+    if (now.file) fact('dropped', '')
     for (const id of ['sample', 'camera', 'screen'])
       element(id).setAttribute('aria-pressed', String(now.kind === id))
     element('openFile').classList.toggle('chosen', now.kind === 'file')

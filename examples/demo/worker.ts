@@ -128,8 +128,8 @@ scope.onmessage = ({ data }: MessageEvent<Request>) => {
     }
     case 'live':
       return void inTurn(() => player.openLive())
-    case 'picture':
-      return void inTurn(() => player.pushPicture(data.bitmap, data.time))
+    case 'frame':
+      return void inTurn(() => player.pushLive(data.frame))
     case 'play':
       return void player.play()
     case 'pause':

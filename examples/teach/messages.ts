@@ -1,4 +1,5 @@
 /** Messages between the page and its worker. */
+import type { Frame } from 'trecvit/video'
 
 /** Number of actions that can be taught. */
 export const FEWEST = 2
@@ -47,9 +48,9 @@ export type Request =
   | { readonly type: 'removeRecording'; readonly action: number; readonly recording: number }
   /** Reads clips as recordings of an action. */
   | { readonly type: 'clips'; readonly action: number; readonly files: readonly File[] }
-  /** From now on the page sends pictures of a camera, or no longer. */
+  /** From now on the page sends frames of a camera, or no longer. */
   | { readonly type: 'live'; readonly on: boolean }
-  | { readonly type: 'picture'; readonly bitmap: ImageBitmap; readonly time: number }
+  | { readonly type: 'frame'; readonly frame: Frame }
   /** Records the next seconds of the camera; null cancels it. */
   | { readonly type: 'record'; readonly action: number | null }
   /** Adds the last seconds to the recordings of the right action. */
@@ -81,6 +82,7 @@ export type Reply =
   /** A frame with the probabilities of the learnt actions, or null before a full window. */
   | {
       readonly type: 'frame'
+      /** The picture. The page closes it. */
       readonly bitmap: ImageBitmap
       readonly from: 'camera' | 'clip'
       readonly probs: Float32Array | null

@@ -27,7 +27,7 @@ export class Recorder {
     this.#cards = cards
     this.#answers = answers
     this.#live = new Live(
-      (bitmap, time) => send({ type: 'picture', bitmap, time }, [bitmap]),
+      (frame, transfer) => send({ type: 'frame', frame }, transfer),
       (why) => {
         this.off()
         showMessage(why, true)
@@ -84,7 +84,7 @@ export class Recorder {
     return this.#action !== null
   }
 
-  /** Called when a picture of the camera is shown: the next one may come. */
+  /** Called when a frame of the camera is shown: the next one may come. */
   answered(): void {
     this.#live.answered()
     element('frame').classList.toggle('mirrored', this.#live.facesUser)

@@ -1,5 +1,6 @@
 /** Follows the frames of a camera or a clip: recognises and records them. */
-import type { FeatureStream, FrameLike } from 'trecvit'
+import type { FeatureStream } from 'trecvit'
+import type { Frame } from 'trecvit/video'
 import type { Encoder } from './encoder.ts'
 import type { Head } from './head.ts'
 import type { Recording } from './lesson.ts'
@@ -35,12 +36,8 @@ export class Watcher {
    * @param bitmap the same frame, as it is shown
    * @returns the probabilities of the head, or null before a full window
    */
-  async see(
-    frame: FrameLike,
-    bitmap: ImageBitmap,
-    time: number,
-    head: Head | null,
-  ): Promise<Float32Array | null> {
+  async see(frame: Frame, bitmap: ImageBitmap, head: Head | null): Promise<Float32Array | null> {
+    const { time } = frame
     const seen = { time, row: await this.#encoder.encode(this.#stream, frame) }
     const { window } = this.#encoder
     this.#seen.push(seen)

@@ -2,8 +2,9 @@
  * The worker of the page, with the encoder and the head, so the page never blocks. Pictures are
  * queued; learning runs between them.
  */
+import type { Frame } from 'trecvit/video'
 import { Pace } from '../demo/pace.ts'
-import { pictureOf, pixelsOf } from '../demo/picture.ts'
+import { pictureOf } from '../demo/picture.ts'
 import { inTurn, postErrors, queue } from '../demo/turns.ts'
 import type { Request } from './messages.ts'
 import { post } from './post.ts'
@@ -27,9 +28,10 @@ async function watch(isCamera: boolean | null): Promise<number> {
   return mine
 }
 
-async function seePicture(bitmap: ImageBitmap, time: number): Promise<void> {
-  if (!watcher) return bitmap.close()
-  const probs = await watcher.see(pixelsOf(bitmap), bitmap, time, teacher.head)
+async function seeFrame(frame: Frame): Promise<void> {
+  if (!watcher) return
+  const bitmap = await pictureOf(frame)
+  const probs = await watcher.see(frame, bitmap, teacher.head)
   post({ type: 'frame', bitmap, from: 'camera', probs }, [bitmap])
   const { recording } = watcher
   if (!recording) return
@@ -50,7 +52,7 @@ async function play(file: File): Promise<void> {
     await queue(async () => {
       if (mine !== sources) return
       const bitmap = await pictureOf(frame)
-      const probs = await watcher!.see(frame, bitmap, time, teacher.head)
+      const probs = await watcher!.see(frame, bitmap, teacher.head)
       post({ type: 'frame', bitmap, from: 'clip', probs }, [bitmap])
     })
     await pace.wait(time)
@@ -120,8 +122,8 @@ globalThis.onmessage = ({ data }: MessageEvent<Request>) => {
       return change(() => readClips(data.action, data.files))
     case 'live':
       return void inTurn(() => watch(data.on ? true : null))
-    case 'picture':
-      return void inTurn(() => seePicture(data.bitmap, data.time))
+    case 'frame':
+      return void inTurn(() => seeFrame(data.frame))
     case 'record':
       return watcher?.record(data.action)
     case 'correct':

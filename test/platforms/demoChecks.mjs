@@ -329,6 +329,75 @@ export const furtherChecks = {
   },
 }
 
+/** With a fake camera. Each check goes on where the one before left off. */
+export const cameraChecks = {
+  async 'a camera is classified live'(page) {
+    await page.evaluate(() => {
+      // Only the page has its camera.
+      const { mediaDevices } = navigator
+      const ask = mediaDevices.getUserMedia.bind(mediaDevices)
+      mediaDevices.getUserMedia = async (video) => (window.view = await ask(video))
+    })
+    await page.click('#camera')
+    await until(
+      page,
+      () => document.title.startsWith('Camera') && globalThis.timeline.times.length > 20,
+    )
+    await shows(page, 'label', /\w/)
+    assert(Number(await text(page, 'fps')) > 0)
+    assert.equal(await page.evaluate(() => document.getElementById('camera').ariaPressed), 'true')
+  },
+  async 'frames that come during an answer are dropped and counted'(page) {
+    await page.evaluate(() => {
+      const post = Worker.prototype.postMessage
+      Worker.prototype.postMessage = function (message, transfer) {
+        if (message.type === 'frame')
+          setTimeout(() => post.call(this, message, transfer), 40 + window.late)
+        else post.call(this, message, transfer)
+      }
+      window.late = 300
+    })
+    await until(page, () => {
+      const [dropped, all] = document.getElementById('dropped').textContent.split(' of ')
+      return dropped / all > 0.75
+    })
+    await page.evaluate(() => (window.late = 0))
+  },
+  async 'at most so many frames a second as are asked for'(page) {
+    await openTab(page, 'engine')
+    await setRate(page, '2')
+    const counted = await times(page)
+    await until(page, (count) => globalThis.timeline.times.length > count + 4, counted.length)
+    const [, ...last] = (await times(page)).slice(-4)
+    assert(
+      last.slice(1).every((time, index) => time - last[index] > 0.45),
+      `the last frames are of ${last} s`,
+    )
+    await setRate(page, '')
+  },
+  async 'a camera that is switched off is one sentence'(page) {
+    await page.evaluate(() => {
+      const [track] = window.view.getTracks()
+      track.stop()
+      // Only the browser itself reports the end.
+      track.dispatchEvent(new Event('ended'))
+    })
+    await showsMessage(page, /^The camera has been switched off\.$/)
+    await page.click('#sample')
+    await until(page, () => document.title.startsWith('Sample'))
+    await plays(page)
+    await pause(page)
+    assert(await page.evaluate(() => document.getElementById('dropped').parentElement.hidden))
+  },
+}
+
+const setRate = (page, value) =>
+  page.evaluate((value) => {
+    const field = document.querySelector('[name=rate]')
+    field.value = value
+    field.dispatchEvent(new Event('change', { bubbles: true }))
+  }, value)
+
 export async function withoutGpu(page) {
   await openTab(page, 'engine')
   await page.selectOption('[name=device]', 'webgpu')

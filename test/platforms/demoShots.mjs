@@ -66,6 +66,15 @@ const states = {
       await showsMessage(page, /^The camera/)
     },
   },
+  live: {
+    address: server.address,
+    async reach(page) {
+      await plays(page)
+      await page.click('#camera')
+      await until(page, () => document.title.startsWith('Camera'))
+      await shows(page, 'label', /^(static|pan|tilt)/)
+    },
+  },
   file: {
     async reach(page) {
       await plays(page)

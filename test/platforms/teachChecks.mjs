@@ -322,6 +322,9 @@ async function drop(page, selector, path, name) {
 export async function refusedCamera(page) {
   await ready(page)
   await page.click(recordOf(0))
-  await showsMessage(page, /^The camera (was not allowed|was not found)/)
+  await showsMessage(
+    page,
+    /^The camera (is not allowed for this page: allow it|was not found: connect one)/,
+  )
   assert.equal(await page.locator('.recording').count(), 0)
 }

@@ -30,10 +30,13 @@ async function learn(page) {
   await until(page, () => /^Learned in/.test(document.getElementById('ready').textContent))
 }
 
-/** Stops the pictures of the camera, so that the page stays as it is. */
+/** Stops the frames of the camera, so that the page stays as it is. */
 const freeze = (page) =>
   page.evaluate(() => {
-    globalThis.createImageBitmap = () => new Promise(() => {})
+    const post = Worker.prototype.postMessage
+    Worker.prototype.postMessage = function (message, transfer) {
+      if (message.type !== 'frame') post.call(this, message, transfer)
+    }
   })
 
 async function live(page) {
