@@ -3,6 +3,7 @@ import { TrecvitError } from '../base/error.ts'
 import { yieldToEventLoop } from '../platform/platform.ts'
 import { type FrameSource, framesOf } from '../stream/frames.ts'
 import { isPicture, loadPictures, type Pixels, toInput } from '../stream/input.ts'
+import { overlap } from '../stream/overlap.ts'
 import type { Outputs } from '../stream/session.ts'
 import type { ReadOptions } from '../video/read.ts'
 import { type Config, frameSizeOf, tokensOf } from './config.ts'
@@ -63,14 +64,16 @@ export async function classifyClips(
     const inChunk = Math.max(1, Math.floor(rows / batch.length))
     try {
       let last: Outputs = {}
-      for (let frame = 0, step: number; frame < length; frame += step) {
-        // Two programs serve every length: whole chunks, then single frames.
-        step = length - frame >= inChunk ? inChunk : 1
-        last = (await session.advance(batchPart(batch, frame * size, step * size), step)).outputs
-        options.signal?.throwIfAborted()
-        await yieldToEventLoop()
-        onProgress?.(at * length + (frame + step) * batch.length, runs.length * length)
-      }
+      await overlap(
+        chunksOf(length, inChunk),
+        ([from, t]) => session.advance(batchPart(batch, from * size, t * size), t),
+        async ({ outputs }, [from, t]) => {
+          last = outputs
+          options.signal?.throwIfAborted()
+          await yieldToEventLoop()
+          onProgress?.(at * length + (from + t) * batch.length, runs.length * length)
+        },
+      )
       batch.forEach((_, i) => answers.push(answerOf(last, i, batch.length, config.numClasses)))
     } finally {
       await session.dispose()
@@ -78,6 +81,15 @@ export async function classifyClips(
     onAnswers?.(answers, answers.length * length)
   }
   return { length, answers }
+}
+
+/** Yields the first frame and the number of frames of each chunk. */
+function* chunksOf(length: number, inChunk: number): Generator<readonly [number, number]> {
+  for (let from = 0, t: number; from < length; from += t) {
+    // Two programs serve every length: whole chunks, then single frames.
+    t = length - from >= inChunk ? inChunk : 1
+    yield [from, t]
+  }
 }
 
 /** Returns the answer to the last frame of one video of a batch. The outputs are [b, t, c]. */

@@ -3,6 +3,7 @@ import { disposedError, type Engines } from '../backend/engines.ts'
 import { Lru } from '../base/lru.ts'
 import { yieldToEventLoop } from '../platform/platform.ts'
 import { type Average, kindOf, type Program } from '../program/program.ts'
+import { ahead } from '../stream/ahead.ts'
 import { type Outputs, Session } from '../stream/session.ts'
 import { type Config, frameSizeOf, tokensOf } from './config.ts'
 import { type ProgramOptions, recordModel } from './graph.ts'
@@ -68,25 +69,34 @@ export class Sessions {
   }
 
   /**
-   * Feeds frames [t, H, W, 3] to a session of one video in chunks of a suitable size. The event
-   * loop gets a turn between chunks.
+   * Feeds frames [t, H, W, 3] to a session of one video in chunks of a suitable size. A chunk is
+   * begun before the outputs of the one before are there. The event loop gets a turn between
+   * chunks.
    */
   async *feed(
     session: Session,
     pixels: Uint8Array | Float32Array,
   ): AsyncGenerator<Outputs, void, undefined> {
+    for await (const { outputs } of ahead(this.#chunks(session, pixels))) {
+      yield outputs
+      await yieldToEventLoop()
+    }
+  }
+
+  *#chunks(
+    session: Session,
+    pixels: Uint8Array | Float32Array,
+  ): Generator<ReturnType<Session['advance']>> {
     const size = frameSizeOf(this.config)
     const most = chunkOf(tokensOf(this.config))
     for (let left = pixels.length / size; left > 0; ) {
       // Two programs suffice for every length: full chunks, then single frames.
       const t = left >= most ? most : 1
-      const { outputs } = await session.advance(
-        pixels.subarray(pixels.length - left * size, pixels.length - (left - t) * size),
-        t,
-      )
-      yield outputs
+      const end = pixels.length - (left - t) * size
+      const chunk = session.advance(pixels.subarray(end - t * size, end), t)
+      chunk.catch(() => {})
+      yield chunk
       left -= t
-      await yieldToEventLoop()
     }
   }
 }

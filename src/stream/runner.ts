@@ -24,7 +24,7 @@ interface UnderWay {
  *
  *   1. ensurePlacement: an engine, and the state of the session on it (recovery.ts)
  *   2. issue: start jobs, as many as may be under way
- *   3. finish: await the oldest job and use its result
+ *   3. finish: await the oldest job and use its result, or a new job, which may be issued before
  *
  * When a device is lost, one of the steps throws. `recover` then returns all jobs without a result
  * to the queue and replaces the engine (recovery.ts), and the steps start again. So each job has
@@ -39,6 +39,8 @@ export class Runner {
   #running = false
   #closing: Promise<void> | undefined
   #closed = (): void => {}
+  /** Called when a job was added while others are under way. */
+  #added = (): void => {}
 
   constructor(engines: EngineSource, history: History, recovery: Recovery) {
     this.#engines = engines
@@ -67,7 +69,8 @@ export class Runner {
     if (this.#closing) throw new TrecvitError('The stream was disposed of; open another one')
     if (this.#engines.closed) throw disposedError()
     const ignoreAbort = this.#queue.add(job, signal)
-    if (!this.#running) void this.#run()
+    if (this.#running) this.#added()
+    else void this.#run()
     return ignoreAbort
   }
 
@@ -128,11 +131,13 @@ export class Runner {
     }
   }
 
-  /** Waits for the oldest job under way. */
+  /** Waits for the oldest job under way, or for another job to issue before it is done. */
   async #finish({ engine }: Placement): Promise<void> {
     const oldest = this.#underWay[0]
     if (!oldest) return
-    const result = await oldest.result
+    const added = new Promise<void>((resolve) => (this.#added = resolve))
+    const result = await Promise.race([oldest.result, added])
+    if (!result) return
     throwIfLost(engine)
     this.#underWay.shift()
     this.#recovery.resetLosses()
