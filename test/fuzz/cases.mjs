@@ -4,8 +4,8 @@ import { spawn } from 'node:child_process'
 /** Messages of Node, and of the FFmpeg in node-webcodecs, which nothing turns off. */
 const OTHERS = /\(node:\d+\)|--trace-|\[\w+ @ 0x/
 
-/** Milliseconds for a child to start and to make its first files, on a busy machine. */
-const START = 300_000
+/** Time of a case that a child may take to start and to make its first files. */
+const START = 5
 
 /** Milliseconds for a case to end when the child is stopped. */
 const GRACE = 2000
@@ -59,7 +59,7 @@ export function runCases(
       onCase(current)
     }
   }
-  watch(START)
+  watch(START * timeout)
   let printed = ''
   child.stderr.on('data', (part) => {
     const before = printed
