@@ -13,7 +13,7 @@ import { paths } from './browsers.mjs'
 import { ISOLATED, serve } from './serve.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const TIMEOUT = 60_000
+const TIMEOUT = 180_000
 const [, written] = /```html chromium\n(.*?)```/s.exec(
   readFileSync(`${root}docs/camera.md`, 'utf8'),
 )

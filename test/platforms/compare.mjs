@@ -14,7 +14,7 @@ import { accessible } from './accessible.mjs'
 import { paths } from './browsers.mjs'
 import { ISOLATED, serve } from './serve.mjs'
 
-const TIMEOUT = 60_000
+const TIMEOUT = 180_000
 
 const folder = fileURLToPath(new URL('../../dist/demo/', import.meta.url))
 const shots = process.argv[2] === '--screenshots' ? process.argv[3] : null

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ISOLATED, serve } from './serve.mjs'
 
-const TIMEOUT = 60_000
+const TIMEOUT = 180_000
 
 export const root = fileURLToPath(new URL('../../', import.meta.url))
 export const folder = join(root, 'dist/demo')
