@@ -9,6 +9,7 @@ import { TrecvitError } from '../src/base/error.ts'
 import { configOf } from '../src/model/config.ts'
 import { type ProgramOptions, recordModel } from '../src/model/graph.ts'
 import { weightTable } from '../src/model/weights.ts'
+import { openGpu } from '../src/platform/gpu.ts'
 import { environment } from '../src/platform/platform.ts'
 import { bytesOf, planSlots } from '../src/program/plan.ts'
 import {
@@ -33,6 +34,17 @@ if (!adapter)
 test('CI has an adapter', () => {
   if (environment('CI')) expect(adapter).not.toBeNull()
 })
+
+if (adapter)
+  test('models share the entry point, and each has its own device', { tags: 'gpu' }, async () => {
+    const [one, two] = [await openGpu(), await openGpu()]
+    if ('reason' in one || 'reason' in two) throw new Error('There is no device')
+    expect(two.kept[0]).toBe(one.kept[0])
+    one.device.destroy()
+    await one.device.lost
+    await two.device.queue.onSubmittedWorkDone()
+    two.device.destroy()
+  })
 
 const config = configOf('mu', { imageSize: [32, 48], numClasses: 11, repSize: 20, useMlp: true })
 const window = { frames: 3 }

@@ -39,6 +39,12 @@ export function wgslOf({ wgslLanguageFeatures }: GPU): string[] {
  */
 const TOGGLES = ['disable_workgroup_init']
 
+/**
+ * Entry points of Dawn that have an adapter, by toggles. Models share them, as they share
+ * `navigator.gpu`: another one would load the drivers again, which takes up to seconds.
+ */
+const entries = new Map<string, GPU>()
+
 /** What experimental kernels need: toggles of Dawn, and optional features of WebGPU. */
 interface Also {
   readonly toggles: readonly string[]
@@ -62,6 +68,7 @@ export async function openGpu(gpu?: GPU, also?: Also): Promise<OpenedGpu> {
     // Dawn's null backend only compiles. It computes nothing.
     if (adapter.info.device === 'null-backend')
       return { reason: 'WebGPU has no adapter that computes' }
+    if (toggles) entries.set(String(toggles), entry)
     const features = also?.features.filter((name) => adapter.features.has(name)) ?? []
     const device = await adapter.requestDevice(deviceDescriptor(adapter, features))
     return {
@@ -121,7 +128,9 @@ async function entryPoint(also: readonly string[] = []): Promise<{
   try {
     const { create } = (await importOptional('webgpu')) as typeof import('webgpu')
     const toggles = [...TOGGLES, ...also]
-    return { entry: create([`enable-dawn-features=${toggles.join(',')}`]) as GPU, toggles }
+    const names = String(toggles)
+    const entry = entries.get(names) ?? (create([`enable-dawn-features=${names}`]) as GPU)
+    return { entry, toggles }
   } catch {
     return { entry: undefined, toggles: null }
   }

@@ -25,6 +25,7 @@ const ALL = [
   'half',
   'shaders',
   'webgpu',
+  'chooseWait',
   'failover',
 ]
 

@@ -2,11 +2,12 @@
 import type { Average, State } from '../../program/program.ts'
 import { Batcher } from './batcher.ts'
 import { type BatchReplay, StreamBatches } from './batches.ts'
+import { waitOf } from './chooseWait.ts'
 import type { SlabResources } from './slab.ts'
 import { Slabs } from './slabs.ts'
 import { WebGpuState } from './state.ts'
 import { Submits } from './submits.ts'
-import { waitOf } from './wait.ts'
+import type { Wait } from './wait.ts'
 
 /** The slots of the streams of a backend, and the batches that they run in. */
 export class Streams {
@@ -14,10 +15,14 @@ export class Streams {
   readonly submits: Submits
   readonly #slabs: Slabs
 
-  constructor(resources: Omit<SlabResources, 'submits'>) {
-    const { device } = resources
-    this.submits = new Submits(device, waitOf(device))
+  private constructor(resources: Omit<SlabResources, 'submits'>, wait: Wait) {
+    this.submits = new Submits(resources.device, wait)
     this.#slabs = new Slabs({ ...resources, submits: this.submits })
+  }
+
+  /** Chooses how to wait for results of the device. */
+  static async open(resources: Omit<SlabResources, 'submits'>): Promise<Streams> {
+    return new Streams(resources, await waitOf(resources.device))
   }
 
   /**

@@ -46,7 +46,7 @@ export class Submits {
 
   /** Returns `run` for work of similar duration, which is slept through if waiting is busy. */
   paced(): Run {
-    const pace = this.#wait.isBusy ? new Pace() : undefined
+    const pace = this.#wait.sleepsBefore ? new Pace() : undefined
     return (...args) => this.#runInOrder(pace, args)
   }
 

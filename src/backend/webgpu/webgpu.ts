@@ -65,6 +65,8 @@ export class WebGpuBackend implements Backend {
     const { wgsl = [], matrices } = opened
     // A part of the code that the CPU does not need, nor every model on a GPU.
     const { Streams } = await import('./streams.ts')
+    const pipelines = Pipelines.of(device, wgsl)
+    const streams = await Streams.open({ device, layout: pipelines.streamLayout })
     const int8 = weights.some(({ kind }) => kind === 'int8') ? await import('./int8.ts') : undefined
     const halves =
       dtype === 'f16' ? new (await import('./halves.ts')).Halves(device.queue) : undefined
@@ -78,8 +80,6 @@ export class WebGpuBackend implements Backend {
       [{ name: 'none', bytes: 0 }, ...wanted],
       dtype === 'f32' ? "dtype 'f16', which halves them, or a smaller model" : 'a smaller model',
     )
-    const pipelines = Pipelines.of(device, wgsl)
-    const streams = new Streams({ device, layout: pipelines.streamLayout })
     const resources: Resources = {
       device,
       pipelines,
