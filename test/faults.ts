@@ -61,6 +61,27 @@ export function realGpu(change: (device: GPUDevice) => void = () => {}): {
   }
 }
 
+/**
+ * Returns a GPU, and the number of streams of every batch that it ran.
+ * @param limits lower limits
+ */
+export function watchedGpu(limits: Partial<GPUSupportedLimits> = {}): {
+  gpu: GPU
+  sizes: number[]
+} {
+  const sizes: number[] = []
+  const { gpu } = realGpu((device) => {
+    Object.defineProperty(device, 'limits', { value: withMembers(device.limits, limits) })
+    const { queue } = device
+    const write = queue.writeBuffer.bind(queue)
+    queue.writeBuffer = (buffer, offset, data, ...part) => {
+      if (buffer.label === 'videos') sizes.push((data as Uint32Array).length / 3)
+      return write(buffer, offset, data as Uint32Array<ArrayBuffer>, ...part)
+    }
+  })
+  return { gpu, sizes }
+}
+
 /** The real device that all devices of `fragileGpu` share, and its compiled kernels. */
 let sharedDevice: Promise<GPUDevice> | undefined
 const pipelines = new Map<string, Promise<GPUComputePipeline>>()

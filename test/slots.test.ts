@@ -8,7 +8,7 @@ import type { NdArray } from '../src/base/array.ts'
 import { checkpointBytes, noise, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { configOf, type FrameAnswer, TRecViT } from '../src/index.ts'
 import { recordModel } from '../src/model/graph.ts'
-import { fragileGpu, realGpu, withMembers } from './faults.ts'
+import { fragileGpu, watchedGpu } from './faults.ts'
 import { gpu } from './gpu.ts'
 
 const STREAMS = 32
@@ -154,24 +154,6 @@ describe('a batch of streams chooses the kernels of one stream', () => {
     }
   })
 })
-
-/**
- * Returns a GPU, and the number of streams of every batch that it ran.
- * @param limits lower limits
- */
-function watchedGpu(limits: Partial<GPUSupportedLimits> = {}): { gpu: GPU; sizes: number[] } {
-  const sizes: number[] = []
-  const { gpu } = realGpu((device) => {
-    Object.defineProperty(device, 'limits', { value: withMembers(device.limits, limits) })
-    const { queue } = device
-    const write = queue.writeBuffer.bind(queue)
-    queue.writeBuffer = (buffer, offset, data, ...part) => {
-      if (buffer.label === 'videos') sizes.push((data as Uint32Array).length / 3)
-      return write(buffer, offset, data as Uint32Array<ArrayBuffer>, ...part)
-    }
-  })
-  return { gpu, sizes }
-}
 
 describe.skipIf(!gpu)('on a GPU', { tags: ['slow', 'gpu'], timeout: 300_000 }, () => {
   // On a busy machine a software GPU is slow, and a slow GPU gets small batches.

@@ -27,6 +27,7 @@ const ALL = [
   'webgpu',
   'chooseWait',
   'failover',
+  'gpuStreams',
 ]
 
 /**
