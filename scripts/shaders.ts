@@ -1,11 +1,18 @@
 /**
  * Writes the kernels of gpu/ as one text, which src/backend/webgpu/sources.ts takes apart: of each
  * file its name, the files of gpu/lib that it calls, and its WGSL with its parameters declared.
- * build.mjs puts it into build/shaders.txt, that of training into build/train, and that of matrix
- * units into build/matrix.
+ * build.mjs puts it into build/shaders.txt, that of training into build/train, that of matrix units
+ * into build/matrix, and that of fused steps into build/fused.
  */
 import { readdir, readFile } from 'node:fs/promises'
-import { descriptionOf, type KernelOp, OPS } from '../src/program/describe.ts'
+import {
+  addDescriptions,
+  descriptionOf,
+  type FusedOp,
+  type KernelOp,
+  OPS,
+} from '../src/program/describe.ts'
+import * as fused from '../src/program/ops/fused.ts'
 import { TRAINING_OPS } from '../src/train/operations.ts'
 import { expand } from './template.ts'
 
@@ -58,6 +65,12 @@ export function shaders(): Promise<string> {
 /** The text of build/matrix/shaders.txt: parts for matrix units, in place of those of gpu/lib. */
 export function matrixShaders(): Promise<string> {
   return shadersOf('gpu/matrix', [])
+}
+
+/** The text of build/fused/shaders.txt. Its kernels call the parts of gpu/lib. */
+export function fusedShaders(): Promise<string> {
+  addDescriptions(fused)
+  return shadersOf('gpu/fused', Object.keys(fused) as FusedOp[])
 }
 
 /** The text of build/train/shaders.txt. Its kernels may call the parts of gpu/lib, too. */

@@ -126,7 +126,7 @@ function errorOfSum(
   return gamma(k + 1, precision) * (terms + error) + k * precision.smallest + error
 }
 
-const rounded = (values: Float32Array, half = false): Float32Array =>
+export const rounded = (values: Float32Array, half = false): Float32Array =>
   half ? values.map((value) => f16ToF32(f32ToF16(value))) : values
 
 /**
