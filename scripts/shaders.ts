@@ -35,6 +35,14 @@ export function paramsOf(op: KernelOp): string {
 const floats = {
   ...{ sizes: 'p', x: 'x', kernel: 'kernel', epilogue: 'finish' },
   ...{ times: '$1 * $2', turns: 'QUADS', turn: 'i', part: '$1' },
+  ...{ begin: '', columns: '', given: '$1' },
+}
+/** Normalises the rows of x (gpu/fused/normLinear.wgsl). */
+const norm = {
+  ...floats,
+  begin: 'combine($1, $2);',
+  columns: 'let scale = scaleAt($1, $2); let shift = shiftAt($1, $2);',
+  given: 'normalised($1, $2, scale, shift)',
 }
 const int8 = { ...floats, times: 'products($1, $2)' }
 /** Without packed dot products, a turn multiplies one byte of each number. */
@@ -47,7 +55,7 @@ const bytes = { ...floats, turns: '4u * QUADS', turn: '(i / 4u)', part: 'byteOf(
 export const ARGUMENTS: Readonly<
   Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>
 > = {
-  tile: { tile: floats, 'tile.int8': int8, 'tile.bytes': bytes },
+  tile: { tile: floats, 'tile.int8': int8, 'tile.bytes': bytes, 'tile.norm': norm },
   few: { few: floats, 'few.int8': int8 },
   matrix: { matrix: floats },
   half: { half: floats },
@@ -94,7 +102,7 @@ async function shadersOf(folder: string, ops: readonly KernelOp[]): Promise<stri
   const kernels = ops.map(async (op) => {
     const code = await read(op)
     const line = /^\/\/ With (lib[\s\S]*?\.wgsl)\.$/m.exec(code)?.[1] ?? ''
-    const called = [...line.matchAll(/lib\/(\w+)\.wgsl/g)].map(([, name]) => name)
+    const called = [...line.matchAll(/lib\/([\w.]+)\.wgsl/g)].map(([, name]) => name)
     return [op, called.join(' '), `${code}\n${paramsOf(op)}`]
   })
   return (await Promise.all([...parts, ...kernels])).flat().join('\f')

@@ -135,7 +135,7 @@ export const rounded = (values: Float32Array, half = false): Float32Array =>
  * follow. The exponential ends at the smallest normal number, and gelu at x = −64. tanh has 6
  * units.
  */
-function activate(
+export function activate(
   activation: Activation,
   z: number,
   error: number,

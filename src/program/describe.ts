@@ -23,10 +23,10 @@ const descriptions = { ...operations, quantize } as unknown as Record<KernelOp, 
 /** Names of the operations of inference, sorted. */
 export const OPS: readonly Op[] = (Object.keys(operations) as Op[]).sort()
 
-/** Operations that a GPU computes in place of several steps (ops/fused.ts): no program names them. */
-export type FusedOp = 'recurrence'
+/** Operations that a GPU computes in place of several steps (ops/fused.ts). */
+export type FusedOp = 'recurrence' | 'normLinear'
 
-/** An operation, or one that backends add: `quantize` comes before products with int8 kernels. */
+/** An operation, or one that backends add: no program names it. */
 export type KernelOp = Op | 'quantize' | FusedOp
 
 /** Names by code in the WebAssembly table. */

@@ -62,7 +62,7 @@ export class WebGpuReplay implements Replay, BatchReplay {
     const { device, dtype, int8, fusions, matrices, pipelines: kept } = resources
     const { limits } = kept.capabilities
     const capabilities = isPlain ? undefined : kept.capabilities
-    const lowered = fusions.lower(program, int8, capabilities)
+    const lowered = fusions.lower(program, int8, capabilities, !!matrices)
     const calls = lowered.program.steps.map((step) => {
       const call = encode(step, dtype, room ?? limits.maxComputeWorkgroupStorageSize)
       return matrices?.replace(call, step.sizes) ?? call

@@ -3,7 +3,18 @@
  * backend/webgpu/fusions.ts adds their steps.
  */
 import type { State, Tensor, Weight } from '../tensor.ts'
+import { tileOf, tiles } from './launch.ts'
 import type { Operation } from './operation.ts'
+
+interface NormLinear {
+  readonly inputs: { readonly x: Tensor }
+  readonly weights: {
+    readonly kernel: Weight
+    readonly bias?: Weight
+    readonly scale: Weight
+    readonly shift?: Weight
+  }
+}
 
 interface Recurrence {
   readonly inputs: { readonly z: Tensor }
@@ -18,5 +29,22 @@ export const recurrence: Operation<Recurrence, []> = {
   states: { past: 'b history n e', s: 'b n e' },
   outputs: { out: 'b t n e' },
   fields: ['rows', 'n', 'e', 'k', 'heads', 'yOffset'],
+  flops: ({ rows, e, k, heads }) => 2 * rows! * e! * (k! + (2 * e!) / heads!),
   gpu: { groups: ({ rows, heads }) => [Math.ceil(rows! / 16), heads!, 1] },
+}
+
+/**
+ * rmsNorm or layerNorm (`centred`), then linear. Each row of x ends with the moments that linear
+ * stores.
+ */
+export const normLinear: Operation<NormLinear, []> = {
+  inputs: { x: 'rows k' },
+  weights: { kernel: '1 k n', bias: 'n?', scale: 'k', shift: 'k?' },
+  outputs: { out: 'rows n' },
+  fields: ['frameRows', 'rows', 'k', 'n', 'activation', 'activated', 'biased'],
+  flops: ({ rows, k, n }) => 2 * rows! * k! * n!,
+  gpu: {
+    groups: tiles,
+    constants: ({ sizes }, room) => ({ ...tileOf(sizes, room), CENTRED: sizes.centred! }),
+  },
 }
