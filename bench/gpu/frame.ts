@@ -103,8 +103,9 @@ async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch
   const { of, bytes } = planSlots(program)
   const slots = bytes.map((slot) => gpu.buffer(slot))
   const none = gpu.buffer(16)
-  // Frames since the reset, and frames of a window or half-life. No step here reads the latter.
-  const count = gpu.uniform([1, 0])
+  // One video: slot 0, at frame 1, with an average that no step here reads.
+  const videos = gpu.buffer(12)
+  device.queue.writeBuffer(videos, 0, Uint32Array.of(0, 1, 0))
   const states = new Map(
     program.states.map((state) => [state, gpu.buffer(4 * sizeOf(state.shape))]),
   )
@@ -112,7 +113,7 @@ async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch
     device.createBindGroup({
       layout: kernels.streamLayout(of.length),
       entries: [
-        { buffer: count, size: 8 },
+        { buffer: videos, size: 12 },
         ...of.map((state) => ({ buffer: states.get(state)! })),
       ].map((resource, binding) => ({ binding, resource })),
     })
