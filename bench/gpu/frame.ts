@@ -5,10 +5,8 @@
  */
 import type { MatrixDType } from '../../src/backend/backend.ts'
 import { encode, weightBytes } from '../../src/backend/webgpu/encode.ts'
-import { lower, operations, shaders } from '../../src/backend/webgpu/fusions.ts'
-import * as int8 from '../../src/backend/webgpu/int8.ts'
+import { lower } from '../../src/backend/webgpu/int8.ts'
 import { Pipelines } from '../../src/backend/webgpu/pipelines.ts'
-import { addShaders } from '../../src/backend/webgpu/sources.ts'
 import { type Options, oneOf, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
 import { dtypes } from '../../src/bench/lib/randomModel.ts'
 import type { Report, Table } from '../../src/bench/lib/report.ts'
@@ -16,10 +14,9 @@ import { kindOf } from '../../src/bench/lib/steps.ts'
 import { configOf, type Size } from '../../src/model/config.ts'
 import { recordModel } from '../../src/model/graph.ts'
 import { weightTable } from '../../src/model/weights.ts'
-import { addDescriptions } from '../../src/program/describe.ts'
 import { flopsOf } from '../../src/program/listing.ts'
 import { planSlots } from '../../src/program/plan.ts'
-import { type State, type Step, sizeOf, type Weight } from '../../src/program/program.ts'
+import { type Step, sizeOf, type Weight } from '../../src/program/program.ts'
 import { Gpu } from './gpu.ts'
 
 const defaults = {
@@ -80,10 +77,7 @@ async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch
   const kernels = Pipelines.of(device, gpu.wgsl)
   const config = configOf(size)
   const options = { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false } as const
-  addShaders(shaders)
-  addDescriptions(operations)
-  const recorded = recordModel(config, { ...options, dtype })
-  const { program, origins } = lower(recorded, int8, kernels.capabilities)
+  const { program, origins } = lower(recordModel(config, { ...options, dtype }))
   // Values stay bounded: a matrix keeps the size of its operand, and a decay, which must not be
   // positive, is 0.
   const spreadOf = ({ kind, name, rows }: Weight) =>
@@ -103,20 +97,17 @@ async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch
   const { of, bytes } = planSlots(program)
   const slots = bytes.map((slot) => gpu.buffer(slot))
   const none = gpu.buffer(16)
-  // One video: slot 0, at frame 1, with an average that no step here reads.
-  const videos = gpu.buffer(12)
-  device.queue.writeBuffer(videos, 0, Uint32Array.of(0, 1, 0))
-  const states = new Map(
-    program.states.map((state) => [state, gpu.buffer(4 * sizeOf(state.shape))]),
-  )
-  const stateGroup = (of: readonly State[]) =>
+  // Frames since the reset, and frames of a window or half-life. No step here reads the latter.
+  const count = gpu.uniform([1, 0])
+  const states = program.states.map((state) =>
     device.createBindGroup({
-      layout: kernels.streamLayout(of.length),
+      layout: kernels.streamLayout,
       entries: [
-        { buffer: videos, size: 12 },
-        ...of.map((state) => ({ buffer: states.get(state)! })),
-      ].map((resource, binding) => ({ binding, resource })),
-    })
+        { binding: 0, resource: { buffer: count, size: 8 } },
+        { binding: 1, resource: { buffer: gpu.buffer(4 * sizeOf(state.shape)) } },
+      ],
+    }),
+  )
   const dispatches: Dispatch[] = []
   for (const [index, step] of program.steps.entries()) {
     const call = encode(step, dtype, device.limits.maxComputeWorkgroupStorageSize)
@@ -130,13 +121,13 @@ async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch
         (resource, binding) => ({ binding, resource }),
       ),
     })
-    const stateBuffers = call.states.length ? stateGroup(call.states) : undefined
+    const state = call.state && states[program.states.indexOf(call.state)]!
     dispatches.push({
       step: origins[index]!,
       encode: (pass) => {
         pass.setPipeline(pipeline)
         pass.setBindGroup(0, group)
-        if (stateBuffers) pass.setBindGroup(1, stateBuffers)
+        if (state) pass.setBindGroup(1, state)
         pass.dispatchWorkgroups(...call.groups)
       },
     })

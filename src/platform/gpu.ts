@@ -89,21 +89,16 @@ export function adapterName({ vendor, architecture, description }: GPUAdapterInf
 }
 
 /** Names of the limits that kernels depend on. */
-const LIMITS = [
-  'maxBufferSize',
-  'maxStorageBufferBindingSize',
-  'maxComputeWorkgroupStorageSize',
-  'maxStorageBuffersPerShaderStage',
-] as const
-type Limit = (typeof LIMITS)[number]
+type Limit = 'maxBufferSize' | 'maxStorageBufferBindingSize' | 'maxComputeWorkgroupStorageSize'
 
 /** Returns the limits and optional features of an adapter or a device that kernels depend on. */
 export function relevantOf({ limits, features }: Pick<GPUAdapter, 'limits' | 'features'>): {
   limits: Record<Limit, number>
   features: GPUFeatureName[]
 } {
+  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = limits
   return {
-    limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])) as Record<Limit, number>,
+    limits: { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize },
     features: OPTIONAL.filter((feature) => features.has(feature)),
   }
 }

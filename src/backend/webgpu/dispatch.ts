@@ -18,8 +18,8 @@ export interface Dispatch {
   readonly step: Step
   readonly pipeline: GPUComputePipeline
   readonly group: GPUBindGroup
-  /** Indexes of its states in the slab. */
-  readonly states: readonly number[]
+  /** Index of the slab's bind group, or −1 if the step has no state. */
+  readonly state: number
   readonly groups: Call['groups']
 }
 
@@ -59,7 +59,7 @@ export function bind(
       step,
       pipeline: pipelines[index]!,
       group,
-      states: call.states.map((state) => states.indexOf(state)),
+      state: call.state ? states.indexOf(call.state) : -1,
       groups: call.groups,
     }
   })
@@ -69,11 +69,11 @@ export function bind(
 /** Encodes a dispatch into a pass. */
 export function encodeTo(
   pass: GPUComputePassEncoder,
-  { pipeline, group, states, groups }: Dispatch,
+  { pipeline, group, state, groups }: Dispatch,
   slab: Slab,
 ): void {
   pass.setPipeline(pipeline)
   pass.setBindGroup(0, group)
-  if (states.length) pass.setBindGroup(1, slab.group(states))
+  if (state >= 0) pass.setBindGroup(1, slab.groups[state])
   pass.dispatchWorkgroups(...groups)
 }
