@@ -237,7 +237,11 @@ await check('Redis that is down or locked at the start is one sentence', async (
 
 await check('frames are answered while Redis is full or lost, and saved later', async () => {
   const server = await serve(await freePort(), redis.url)
-  const stream = clientOf(server.port).openStream('builtin', { sequenceId: 'alone', ...SIZE })
+  const stream = clientOf(server.port).openStream('builtin', {
+    sequenceId: 'alone',
+    maxFrames: 128, // The server has to save when half of them are not saved.
+    ...SIZE,
+  })
   await stream.opened
   const push = async (count) => {
     for (let i = 0; i < count; i++) {
