@@ -97,13 +97,14 @@ async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch
   const { of, bytes } = planSlots(program)
   const slots = bytes.map((slot) => gpu.buffer(slot))
   const none = gpu.buffer(16)
-  // Frames since the reset, and frames of a window or half-life. No step here reads the latter.
-  const count = gpu.uniform([1, 0])
+  // One video: slot 0, at frame 1, with an average that no step here reads.
+  const videos = gpu.buffer(12)
+  device.queue.writeBuffer(videos, 0, Uint32Array.of(0, 1, 0))
   const states = program.states.map((state) =>
     device.createBindGroup({
       layout: kernels.streamLayout,
       entries: [
-        { binding: 0, resource: { buffer: count, size: 8 } },
+        { binding: 0, resource: { buffer: videos, size: 12 } },
         { binding: 1, resource: { buffer: gpu.buffer(4 * sizeOf(state.shape)) } },
       ],
     }),

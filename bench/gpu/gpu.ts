@@ -51,6 +51,10 @@ export class Gpu {
     if (!adapter) throw new Error('There is no adapter: set VK_DRIVER_FILES to the driver')
     const features = also.features.filter((feature) => adapter.features.has(feature))
     const device = await adapter.requestDevice(deviceDescriptor(adapter, features))
+    // Work that the GPU refuses takes no time.
+    device.addEventListener('uncapturederror', ({ error }) => {
+      throw new Error(`The GPU refused: ${error.message}`)
+    })
     const facts = {
       date: new Date().toISOString(),
       adapter: adapter.info.description,
