@@ -88,6 +88,9 @@ async function offerKinetics(): Promise<void> {
   post({ type: 'estimate', rate })
 }
 
+/** Whether a video plays once it is open: not if it was paused meanwhile. */
+let autoplay = true
+
 /** The latest change of the model. The next one waits for it. */
 let changing: Promise<unknown> = Promise.resolve()
 
@@ -121,9 +124,11 @@ scope.onmessage = ({ data }: MessageEvent<Request>) => {
       // While the first model loads, the first frame is decoded.
       const opening = openAtFirst(data)
       opening.catch(() => {}) // Thrown where it is awaited.
+      autoplay = true
       return void inTurn(async () => {
         await player.open(data, opening)
-        void player.play()
+        if (autoplay) void player.play()
+        else await player.step()
       })
     }
     case 'live':
@@ -131,10 +136,13 @@ scope.onmessage = ({ data }: MessageEvent<Request>) => {
     case 'frame':
       return void inTurn(() => player.pushLive(data.frame))
     case 'play':
+      autoplay = true
       return void player.play()
     case 'pause':
+      autoplay = false
       return player.pause()
     case 'step':
+      autoplay = false
       player.pause()
       return void inTurn(() => player.step())
     case 'reset':

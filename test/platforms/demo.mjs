@@ -90,10 +90,19 @@ const pointedChecks = {
         globalThis.timeline.times.length > 2 &&
         Math.abs(globalThis.timeline.times.at(-1) - globalThis.timeline.times.at(-2) - 0.2) < 0.02,
     )
-    await page.fill('[name=rate]', '')
-    await page.locator('[name=rate]').press('Tab')
-    await plays(page)
-    await pause(page)
+  },
+  async 'a pause while a video opens: its first frame, and it does not play'(page) {
+    // In one task, so the worker has not opened the video yet.
+    await page.evaluate(() => {
+      const rate = document.querySelector('[name=rate]')
+      rate.value = ''
+      rate.dispatchEvent(new Event('change', { bubbles: true }))
+      document.getElementById('play').click()
+    })
+    await until(page, () => globalThis.timeline.times.length === 1)
+    await page.waitForTimeout(500)
+    assert.deepEqual(await times(page), [0])
+    assert.equal(await text(page, 'play'), 'Play')
   },
   async 'a model and its labels, dropped together'(page) {
     await page.evaluate(
