@@ -13,6 +13,9 @@ export const paths = {
   firefox: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
 }
 
+/** Settings of Firefox. */
+export const withWebgpu = { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true }
+
 const launch = {
   chromium: () =>
     chromium.launch({
@@ -27,9 +30,16 @@ const launch = {
     firefox.launch({
       channel: 'moz-firefox',
       executablePath: paths.firefox,
-      firefoxUserPrefs: { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true },
+      firefoxUserPrefs: withWebgpu,
     }),
 }
+
+/** Serves the working tree, and an empty page at its root. */
+export const serveTree = () =>
+  serve(root, {
+    headers: ISOLATED,
+    pages: { '/': '<!doctype html><title>empty</title><link rel="icon" href="data:,">' },
+  })
 
 /**
  * Opens an empty page, of which the working tree is the root.
@@ -37,10 +47,7 @@ const launch = {
  * @param use gets playwright's page and the version of the browser; when it is done, both end
  */
 export async function inPage(name, use) {
-  const server = await serve(root, {
-    headers: ISOLATED,
-    pages: { '/': '<!doctype html><title>empty</title><link rel="icon" href="data:,">' },
-  })
+  const server = await serveTree()
   const browser = await launch[name]()
   try {
     const page = await browser.newPage()

@@ -15,13 +15,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { paths } from './browsers.mjs'
 
-/** Milliseconds until the browser must be there, and until a script must end. */
+/** Milliseconds until the browser must be there. */
 const TIMEOUT = 60_000
+/** Milliseconds until a script must end: the longest computes whole models. */
+const SCRIPT_TIMEOUT = 300_000
 
 /**
  * Opens a page; when `use` is done, the browser ends.
+ * @param use gets the page and the version of the browser
  * @param prefs settings of Firefox beside its defaults
- * @param use gets the page
  */
 export async function inFirefox(address, use, prefs = {}) {
   const profile = mkdtempSync(join(tmpdir(), 'trecvit-'))
@@ -39,10 +41,10 @@ export async function inFirefox(address, use, prefs = {}) {
   const ended = new Promise((done) => browser.on('exit', done))
   try {
     const send = await openSession(profile)
-    await send('WebDriver:NewSession')
-    await send('WebDriver:SetTimeouts', { script: TIMEOUT })
+    const { capabilities } = await send('WebDriver:NewSession')
+    await send('WebDriver:SetTimeouts', { script: SCRIPT_TIMEOUT })
     await send('WebDriver:Navigate', { url: address })
-    return await use(new Page(send))
+    return await use(new Page(send), capabilities.browserVersion)
   } finally {
     browser.kill()
     await ended

@@ -12,7 +12,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { inPage, paths } from './browsers.mjs'
+import { inPage, paths, serveTree, withWebgpu } from './browsers.mjs'
+import { inFirefox } from './marionette.mjs'
 import { installed, programs, runIn, TIMEOUT } from './runtimes.mjs'
 import { startWorkerd } from './workerd.mjs'
 
@@ -30,23 +31,29 @@ const runtimes = {
       { file, report: () => runIn(name, 'report.mjs') },
     ]),
   ),
-  Chromium: { file: paths.chromium, report: () => byPage('chromium') },
-  Firefox: { file: paths.firefox, report: () => byPage('firefox') },
+  Chromium: { file: paths.chromium, report: () => inPage('chromium', answersIn) },
+  Firefox: { file: paths.firefox, report: inFirefoxPage },
   workerd: { file: installed('miniflare'), report: inWorkerd },
 }
 
-async function byPage(name) {
-  return inPage(name, async (page, version) => ({
-    version,
-    ...(await page.evaluate(async () => {
-      const inference = await import('/dist/index.js')
-      const train = await import('/dist/train/index.js')
-      const { answers } = await import('/test/platforms/answers.mjs')
-      return answers({ ...inference, train }, async (file) =>
-        (await fetch(`/${file}`)).arrayBuffer(),
-      )
-    })),
-  }))
+async function answersIn(page, version) {
+  const found = await page.evaluate(async () => {
+    const inference = await import('/dist/index.js')
+    const train = await import('/dist/train/index.js')
+    const { answers } = await import('/test/platforms/answers.mjs')
+    return answers({ ...inference, train }, async (file) => (await fetch(`/${file}`)).arrayBuffer())
+  })
+  return { version, ...found }
+}
+
+/** By Marionette: the models have threads. */
+async function inFirefoxPage() {
+  const { address, close } = await serveTree()
+  try {
+    return await inFirefox(address, answersIn, withWebgpu)
+  } finally {
+    close()
+  }
 }
 
 async function inWorkerd() {
