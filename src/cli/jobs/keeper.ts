@@ -81,9 +81,10 @@ export class Keeper<State> {
     this.#saving = true
     const start = performance.now()
     try {
+      const { buffer, byteOffset, byteLength } = await snapshot
       const fields = {
         progress: JSON.stringify({ frames, state }),
-        snapshot: Buffer.from(await snapshot),
+        snapshot: Buffer.from(buffer, byteOffset, byteLength),
       }
       await this.#archive.save(this.#id, fields, EXPIRY)
     } catch (error) {
