@@ -9,7 +9,7 @@
 //                               dist/*.d.ts           built only if a source has changed
 //
 // build/train has the same files with the operations of training added, build/matrix the shaders of
-// matrix units.
+// matrix units, build/fused those of fused steps.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -122,16 +122,17 @@ const modules = {
   sourcemap: true,
 }
 
-for (const part of ['train', 'matrix']) await mkdir(`build/${part}`, { recursive: true })
+for (const part of ['train', 'matrix', 'fused']) await mkdir(`build/${part}`, { recursive: true })
 await writeFile('build/tile.ts', tile)
 const { assembly, trainingAssembly, trainingEntry } = await load('scripts/assembly.ts')
 await writeFile('build/operations.ts', assembly)
 await writeFile('build/train/operations.ts', trainingAssembly)
 await writeFile('build/train/index.ts', await trainingEntry())
-const { shaders, matrixShaders, trainingShaders } = await load('scripts/shaders.ts')
+const { shaders, matrixShaders, fusedShaders, trainingShaders } = await load('scripts/shaders.ts')
 await writeFile('build/shaders.txt', await shaders())
 await writeFile('build/train/shaders.txt', await trainingShaders())
 await writeFile('build/matrix/shaders.txt', await matrixShaders())
+await writeFile('build/fused/shaders.txt', await fusedShaders())
 await writeFile('docs/operations.md', await (await load('scripts/reference.ts')).reference())
 const { targets } = JSON.parse(await readFile('asconfig.json', 'utf8'))
 const inference = ['build/operations.ts']
@@ -158,7 +159,7 @@ const distHash = await hashOf([
   ...(await filesIn('src', true)),
   ...(await filesIn('build/decoder')),
   ...['build/operations.ts', 'build/shaders.txt', 'build/train/shaders.txt'],
-  'build/matrix/shaders.txt',
+  ...['build/matrix/shaders.txt', 'build/fused/shaders.txt'],
   ...['build.mjs', 'package.json', 'package-lock.json', 'tsconfig.json'],
   'models/motion.safetensors',
 ])
@@ -207,6 +208,7 @@ await build({
     external(/\/matrix\.ts$/, './weights/matrix.js'),
     external(/^\.\/timer\.ts$/, './weights/timer.js'),
     external(/^\.\/streams\.ts$/, './weights/streams.js'),
+    external(/^\.\/fusions\.ts$/, './weights/fusions.js'),
   ],
   external: ['node:*', ...Object.keys({ ...dependencies, ...peerDependencies })],
 })
@@ -223,6 +225,7 @@ await build({
     'src/backend/webgpu/matrix.ts',
     'src/backend/webgpu/timer.ts',
     'src/backend/webgpu/streams.ts',
+    'src/backend/webgpu/fusions.ts',
   ],
   entryNames: '[name]',
   outdir: 'dist/weights',

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { assembly, trainingAssembly } from './scripts/assembly.ts'
-import { matrixShaders, shaders, trainingShaders } from './scripts/shaders.ts'
+import { fusedShaders, matrixShaders, shaders, trainingShaders } from './scripts/shaders.ts'
 
 /** @throws Error if kernels are older than their source: the tests would run something else */
 async function checkKernels(wasm: string): Promise<void> {
@@ -60,6 +60,8 @@ export default defineConfig({
           return `export default ${JSON.stringify(await trainingShaders())}`
         if (id.endsWith('build/matrix/shaders.txt'))
           return `export default ${JSON.stringify(await matrixShaders())}`
+        if (id.endsWith('build/fused/shaders.txt'))
+          return `export default ${JSON.stringify(await fusedShaders())}`
         if (/\.(wgsl|txt)$/.test(id))
           return `export default ${JSON.stringify(await readFile(id, 'utf8'))}`
         if (!/\.(wasm|safetensors)$/.test(id)) return null

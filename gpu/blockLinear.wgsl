@@ -15,6 +15,8 @@
 @group(0) @binding(3) var<storage, read> kernel: array<Four>;
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 
+fn finished(_row: u32, _column: u32, _local: u32) {}
+
 /** The epilogue: adds the bias and stores the columns column..column+3, as far as they exist. */
 fn finish(block: u32, row: u32, column: u32, sum: vec4f) {
   if (row >= p.rows || column >= p.n) {

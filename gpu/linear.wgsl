@@ -13,6 +13,10 @@
 //
 // Entry point `few`: for a few rows (the head, or one token of each frame), in lib/few.wgsl.
 //
+// Moments: if n is a multiple of 32, the mean of each 32 columns and the sum of their squared
+// deviations from it may be stored after each row of out. A norm in the product that reads out uses
+// them (fused/normLinear.wgsl).
+//
 // Int8: x is quantised (quantize.wgsl), kernel and x are packed integers, and their sums are exact.
 // lib/kernel.int8.wgsl multiplies them by their scales.
 
@@ -40,15 +44,7 @@ fn finish(_block: u32, row: u32, column: u32, sum: Quad) {
   if (p.biased == 1u) {
     v += bias[column >> 2u];
   }
-  if (p.activation != 0u && column < p.activated) {
-    var activated: vec4f;
-    if (p.activation == 1u) {
-      activated = gelu(v);
-    } else {
-      activated = tanh4(v);
-    }
-    v = select(v, activated, column + vec4u(0u, 1u, 2u, 3u) < vec4u(p.activated));
-  }
+  v = activate(v, column, p.activation, p.activated);
   if (p.multiplied == 1u) {
     v *= multiplyAt(p.multiplyOffset
       + rowOffset(row, p.frameRows, p.multiplyFrame, p.multiplyStride) + column);
@@ -70,6 +66,35 @@ fn finish(_block: u32, row: u32, column: u32, sum: Quad) {
   if (ALIGNED || column + 3u < p.n) {
     out[at + 3u] = v.w;
   }
+}
+
+/**
+ * Stores the moments of the rows of a tile, each by one invocation. It reads what others of the
+ * workgroup have stored: 5 KB of a tile, once.
+ */
+fn finished(row: u32, column: u32, local: u32) {
+  if (p.moments == 0u) {
+    return;
+  }
+  storageBarrier();
+  if (local >= 40u || row + local >= p.rows) {
+    return;
+  }
+  let rowBegin = p.outOffset + (row + local) * p.outStride;
+  let begin = rowBegin + 4u * column;
+  var sum = 0.0;
+  for (var i = 0u; i < 32u; i++) {
+    sum += out[begin + i];
+  }
+  let mean = sum / 32.0;
+  var squares = 0.0;
+  for (var i = 0u; i < 32u; i++) {
+    let deviation = out[begin + i] - mean;
+    squares += deviation * deviation;
+  }
+  // Two numbers for each 8 vec4 of columns.
+  out[rowBegin + p.n + column / 4u] = mean;
+  out[rowBegin + p.n + column / 4u + 1u] = squares;
 }
 
 fn multiplyAt(at: u32) -> vec4f {

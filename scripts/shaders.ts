@@ -1,11 +1,18 @@
 /**
  * Writes the kernels of gpu/ as one text, which src/backend/webgpu/sources.ts takes apart: of each
  * file its name, the files of gpu/lib that it calls, and its WGSL with its parameters declared.
- * build.mjs puts it into build/shaders.txt, that of training into build/train, and that of matrix
- * units into build/matrix.
+ * build.mjs puts it into build/shaders.txt, that of training into build/train, that of matrix units
+ * into build/matrix, and that of fused steps into build/fused.
  */
 import { readdir, readFile } from 'node:fs/promises'
-import { descriptionOf, type KernelOp, OPS } from '../src/program/describe.ts'
+import {
+  addDescriptions,
+  descriptionOf,
+  type FusedOp,
+  type KernelOp,
+  OPS,
+} from '../src/program/describe.ts'
+import * as fused from '../src/program/ops/fused.ts'
 import { TRAINING_OPS } from '../src/train/operations.ts'
 import { expand } from './template.ts'
 
@@ -28,6 +35,14 @@ export function paramsOf(op: KernelOp): string {
 const floats = {
   ...{ sizes: 'p', x: 'x', kernel: 'kernel', epilogue: 'finish' },
   ...{ times: '$1 * $2', turns: 'QUADS', turn: 'i', part: '$1' },
+  ...{ begin: '', columns: '', given: '$1' },
+}
+/** Normalises the rows of x (gpu/fused/normLinear.wgsl). */
+const norm = {
+  ...floats,
+  begin: 'combine($1, $2);',
+  columns: 'let scale = scaleAt($1, $2); let shift = shiftAt($1, $2);',
+  given: 'normalised($1, $2, scale, shift)',
 }
 const int8 = { ...floats, times: 'products($1, $2)' }
 /** Without packed dot products, a turn multiplies one byte of each number. */
@@ -40,7 +55,7 @@ const bytes = { ...floats, turns: '4u * QUADS', turn: '(i / 4u)', part: 'byteOf(
 export const ARGUMENTS: Readonly<
   Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>
 > = {
-  tile: { tile: floats, 'tile.int8': int8, 'tile.bytes': bytes },
+  tile: { tile: floats, 'tile.int8': int8, 'tile.bytes': bytes, 'tile.norm': norm },
   few: { few: floats, 'few.int8': int8 },
   matrix: { matrix: floats },
   half: { half: floats },
@@ -58,6 +73,12 @@ export function shaders(): Promise<string> {
 /** The text of build/matrix/shaders.txt: parts for matrix units, in place of those of gpu/lib. */
 export function matrixShaders(): Promise<string> {
   return shadersOf('gpu/matrix', [])
+}
+
+/** The text of build/fused/shaders.txt. Its kernels call the parts of gpu/lib. */
+export function fusedShaders(): Promise<string> {
+  addDescriptions(fused)
+  return shadersOf('gpu/fused', Object.keys(fused) as FusedOp[])
 }
 
 /** The text of build/train/shaders.txt. Its kernels may call the parts of gpu/lib, too. */
@@ -81,7 +102,7 @@ async function shadersOf(folder: string, ops: readonly KernelOp[]): Promise<stri
   const kernels = ops.map(async (op) => {
     const code = await read(op)
     const line = /^\/\/ With (lib[\s\S]*?\.wgsl)\.$/m.exec(code)?.[1] ?? ''
-    const called = [...line.matchAll(/lib\/(\w+)\.wgsl/g)].map(([, name]) => name)
+    const called = [...line.matchAll(/lib\/([\w.]+)\.wgsl/g)].map(([, name]) => name)
     return [op, called.join(' '), `${code}\n${paramsOf(op)}`]
   })
   return (await Promise.all([...parts, ...kernels])).flat().join('\f')

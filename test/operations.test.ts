@@ -6,11 +6,20 @@ import { fieldsOf } from '../scripts/shaders.ts'
 import { STEP } from '../src/backend/wasm/encode.ts'
 import { configOf } from '../src/model/config.ts'
 import { recordModel } from '../src/model/graph.ts'
-import { codeOf, descriptionOf, OPS } from '../src/program/describe.ts'
+import {
+  addDescriptions,
+  codeOf,
+  descriptionOf,
+  type FusedOp,
+  OPS,
+} from '../src/program/describe.ts'
+import * as fused from '../src/program/ops/fused.ts'
 import { Recorder } from '../src/program/record.ts'
 import { TRAINING_OPS } from '../src/train/operations.ts'
 
 const operations = [...OPS]
+const FUSED_OPS = (Object.keys(fused) as FusedOp[]).sort()
+addDescriptions(fused)
 const filesOf = async (folder: string, ending: string) =>
   (await readdir(new URL(folder, import.meta.url)))
     .filter((file) => file.endsWith(ending))
@@ -45,6 +54,7 @@ test.each([
   ['gpu', '.wgsl', [...operations, 'quantize'].sort()],
   ['assembly/train', '.ts', TRAINING_OPS],
   ['gpu/train', '.wgsl', TRAINING_OPS],
+  ['gpu/fused', '.wgsl', FUSED_OPS],
 ])('every operation has a kernel of its name in %s, and every kernel is one', async (...args) => {
   const [folder, ending, ops] = args
   const stems = await filesOf(`../${folder}`, ending)
@@ -57,6 +67,13 @@ test.each([
 ])('every operation has a test of its name in %s', async (folder, ops) => {
   const tests = await filesOf(folder, '.test.ts')
   expect(ops.filter((name) => !tests.includes(name))).toEqual([])
+})
+
+test.each(FUSED_OPS)('%s fits the parameters of any GPU, and the buffers of most', (op) => {
+  const { outputs, inputs, weights, states } = descriptionOf({ op })
+  const buffers = [outputs, inputs, weights, states ?? {}, states ? { videos: 1 } : {}]
+  expect(buffers.flatMap((part) => Object.keys(part ?? {})).length).toBeLessThanOrEqual(10)
+  expect(4 * fieldsOf(op).length).toBeLessThanOrEqual(256)
 })
 
 test('inference does not have the operations of training, and their codes follow its own', () => {

@@ -59,6 +59,8 @@ export interface OpCase {
   readonly frame?: number
   /** Average of the stream, 'all' by default. */
   readonly average?: Average
+  /** Elements between rows, of the run with row strides; 5 by default. */
+  readonly gap?: number
   /** States before the chunk, zero by default. */
   readonly states?: readonly Float32Array[]
   /** Calls the operation once. Returns its output, or its outputs by name. */
@@ -78,10 +80,10 @@ export interface OpResult {
 }
 
 /**
- * Elements of padding between views. Dense rows begin at multiples of four elements, rows with gaps
- * at any address.
+ * Elements of padding between views. Rows with gaps begin at any address, unless the gap is a
+ * multiple of four elements.
  */
-const marginOf = (gap: number): number => (gap ? 13 : 16)
+const marginOf = (gap: number): number => (gap % 4 ? 13 : 16)
 /** A value that no case has. It is 1 if the pixels are bytes, from a byte of 255. */
 const POISON = Math.fround(-7.77e33)
 
@@ -266,7 +268,10 @@ export function testOp(
       const hasFrames = Object.values(op.inputs).some(
         ({ shape }) => shape.length === 4 && shape[0]! * shape[1]! > 1,
       )
-      const strides = [[0, 0], [5, 0], ...(hasFrames ? [[0, 2]] : [])] as [number, number][]
+      const strides = [[0, 0], [op.gap ?? 5, 0], ...(hasFrames ? [[0, 2]] : [])] as [
+        number,
+        number,
+      ][]
       for (const [gap, apart] of strides) {
         const got = await runOp(backend.create, op, gap, apart)
         Object.entries(want.outputs).forEach(([role, output], index) =>

@@ -126,7 +126,7 @@ function errorOfSum(
   return gamma(k + 1, precision) * (terms + error) + k * precision.smallest + error
 }
 
-const rounded = (values: Float32Array, half = false): Float32Array =>
+export const rounded = (values: Float32Array, half = false): Float32Array =>
   half ? values.map((value) => f16ToF32(f32ToF16(value))) : values
 
 /**
@@ -135,7 +135,7 @@ const rounded = (values: Float32Array, half = false): Float32Array =>
  * follow. The exponential ends at the smallest normal number, and gelu at x = −64. tanh has 6
  * units.
  */
-function activate(
+export function activate(
   activation: Activation,
   z: number,
   error: number,

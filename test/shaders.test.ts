@@ -3,13 +3,16 @@
  * (its null backend needs no GPU), Bun and Chromium, with naga in Deno and Firefox.
  */
 import { afterAll, describe, expect, test } from 'vitest'
-import { sourceOf } from '../src/backend/webgpu/sources.ts'
+import { operations as fused, shaders } from '../src/backend/webgpu/fusions.ts'
+import { addShaders, sourceOf } from '../src/backend/webgpu/sources.ts'
 import { deviceDescriptor, wgslOf } from '../src/platform/gpu.ts'
-import { type KernelOp, OPS } from '../src/program/describe.ts'
+import { type FusedOp, type KernelOp, OPS } from '../src/program/describe.ts'
 import { addTrainingShaders } from '../src/train/gpu.ts'
 import { TRAINING_OPS } from '../src/train/operations.ts'
 
 addTrainingShaders()
+addShaders(shaders)
+const FUSED_OPS = Object.keys(fused) as FusedOp[]
 
 const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
 const entry = navigator?.gpu ?? (await import('webgpu')).create(['backend=null'])
@@ -35,7 +38,7 @@ test('a compiler is available, and in Node it supports subgroups and packed dot 
 })
 
 describe.skipIf(!device)('without an error or a warning', () => {
-  const ops: readonly KernelOp[] = [...OPS, 'quantize', ...TRAINING_OPS]
+  const ops: readonly KernelOp[] = [...OPS, 'quantize', ...TRAINING_OPS, ...FUSED_OPS]
   const variants = [
     ...(['f32', 'f16'] as const).flatMap((dtype) =>
       [[], ...(subgroups ? [['subgroups']] : [])].map((features) => ({ dtype, features, ops })),
@@ -71,6 +74,9 @@ describe.skipIf(!device)('without an error or a warning', () => {
           .filter((name) => !NUMBERS[name])
           .map((name) => `${op}: which values of ${name}?`),
       )
+      // The null backend gives a kernel no more buffers than every GPU does.
+      const buffers = found(/(var<storage)/g).length
+      if (buffers > device!.limits.maxStorageBuffersPerShaderStage) continue
       for (const entryPoint of entries) {
         for (const constants of combinations(switches, numbers)) {
           await device!

@@ -7,20 +7,32 @@ import type { MatrixDType } from '../src/backend/backend.ts'
 import { GPU_BOUND, selfTest } from '../src/backend/selfTest.ts'
 import { WasmBackend } from '../src/backend/wasm/wasm.ts'
 import { encode } from '../src/backend/webgpu/encode.ts'
-import { lower } from '../src/backend/webgpu/int8.ts'
+import { lower, operations } from '../src/backend/webgpu/fusions.ts'
+import * as int8 from '../src/backend/webgpu/int8.ts'
 import { WebGpuBackend } from '../src/backend/webgpu/webgpu.ts'
 import { checkpointBytes, randomCheckpoint } from '../src/bench/lib/weights.ts'
 import { TRecViT } from '../src/index.ts'
 import { type Config, configOf, sizeNames } from '../src/model/config.ts'
 import { type ProgramOptions, recordModel } from '../src/model/graph.ts'
 import { smallPrograms } from '../src/model/smallModel.ts'
+import { addDescriptions } from '../src/program/describe.ts'
 import { type Program, weightsOf } from '../src/program/program.ts'
 import { withMembers } from './faults.ts'
 import { full, gpu, openDevice } from './gpu.ts'
 
+addDescriptions(operations)
+
+/** A device that fuses all it can. */
+const fused = {
+  limits: {
+    ...{ maxBufferSize: 0, maxStorageBufferBindingSize: 0, maxComputeWorkgroupStorageSize: 0 },
+    maxStorageBuffersPerShaderStage: 10,
+  },
+}
+
 /** Returns the variants of a program on a device with this many bytes of workgroup memory. */
 function variantsOf(program: Program, room: number): string[] {
-  return lower(program).program.steps.map((step) => {
+  return lower(program, int8, fused).program.steps.map((step) => {
     const { op, dtype, entry, constants } = encode(step, 'f32', room)
     return JSON.stringify([op, dtype, entry, constants])
   })

@@ -5,8 +5,10 @@
  */
 import type { MatrixDType } from '../../src/backend/backend.ts'
 import { encode, weightBytes } from '../../src/backend/webgpu/encode.ts'
-import { lower } from '../../src/backend/webgpu/int8.ts'
+import { lower, operations, shaders } from '../../src/backend/webgpu/fusions.ts'
+import * as int8 from '../../src/backend/webgpu/int8.ts'
 import { Pipelines } from '../../src/backend/webgpu/pipelines.ts'
+import { addShaders } from '../../src/backend/webgpu/sources.ts'
 import { type Options, oneOf, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
 import { dtypes } from '../../src/bench/lib/randomModel.ts'
 import type { Report, Table } from '../../src/bench/lib/report.ts'
@@ -14,9 +16,10 @@ import { kindOf } from '../../src/bench/lib/steps.ts'
 import { configOf, type Size } from '../../src/model/config.ts'
 import { recordModel } from '../../src/model/graph.ts'
 import { weightTable } from '../../src/model/weights.ts'
+import { addDescriptions } from '../../src/program/describe.ts'
 import { flopsOf } from '../../src/program/listing.ts'
 import { planSlots } from '../../src/program/plan.ts'
-import { type Step, sizeOf, type Weight } from '../../src/program/program.ts'
+import { type State, type Step, sizeOf, type Weight } from '../../src/program/program.ts'
 import { Gpu } from './gpu.ts'
 
 const defaults = {
@@ -77,7 +80,10 @@ async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch
   const kernels = Pipelines.of(device, gpu.wgsl)
   const config = configOf(size)
   const options = { b: 1, t: 1, pixels: 'u8', recent: 'all', encoded: false } as const
-  const { program, origins } = lower(recordModel(config, { ...options, dtype }))
+  addShaders(shaders)
+  addDescriptions(operations)
+  const recorded = recordModel(config, { ...options, dtype })
+  const { program, origins } = lower(recorded, int8, kernels.capabilities)
   // Values stay bounded: a matrix keeps the size of its operand, and a decay, which must not be
   // positive, is 0.
   const spreadOf = ({ kind, name, rows }: Weight) =>
@@ -100,15 +106,17 @@ async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch
   // One video: slot 0, at frame 1, with an average that no step here reads.
   const videos = gpu.buffer(12)
   device.queue.writeBuffer(videos, 0, Uint32Array.of(0, 1, 0))
-  const states = program.states.map((state) =>
-    device.createBindGroup({
-      layout: kernels.streamLayout,
-      entries: [
-        { binding: 0, resource: { buffer: videos, size: 12 } },
-        { binding: 1, resource: { buffer: gpu.buffer(4 * sizeOf(state.shape)) } },
-      ],
-    }),
+  const states = new Map(
+    program.states.map((state) => [state, gpu.buffer(4 * sizeOf(state.shape))]),
   )
+  const stateGroup = (of: readonly State[]) =>
+    device.createBindGroup({
+      layout: kernels.streamLayout(of.length),
+      entries: [
+        { buffer: videos, size: 12 },
+        ...of.map((state) => ({ buffer: states.get(state)! })),
+      ].map((resource, binding) => ({ binding, resource })),
+    })
   const dispatches: Dispatch[] = []
   for (const [index, step] of program.steps.entries()) {
     const call = encode(step, dtype, device.limits.maxComputeWorkgroupStorageSize)
@@ -122,13 +130,13 @@ async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch
         (resource, binding) => ({ binding, resource }),
       ),
     })
-    const state = call.state && states[program.states.indexOf(call.state)]!
+    const stateBuffers = call.states.length ? stateGroup(call.states) : undefined
     dispatches.push({
       step: origins[index]!,
       encode: (pass) => {
         pass.setPipeline(pipeline)
         pass.setBindGroup(0, group)
-        if (state) pass.setBindGroup(1, state)
+        if (stateBuffers) pass.setBindGroup(1, stateBuffers)
         pass.dispatchWorkgroups(...call.groups)
       },
     })

@@ -3,6 +3,23 @@
 // Calls lib/exponential.wgsl.
 
 /**
+ * Applies an activation (0 none, 1 gelu, 2 tanh) to four values from a column on, as far as their
+ * columns are below `activated`.
+ */
+fn activate(v: vec4f, column: u32, activation: u32, activated: u32) -> vec4f {
+  if (activation == 0u || column >= activated) {
+    return v;
+  }
+  var values: vec4f;
+  if (activation == 1u) {
+    values = gelu(v);
+  } else {
+    values = tanh4(v);
+  }
+  return select(v, values, column + vec4u(0u, 1u, 2u, 3u) < vec4u(activated));
+}
+
+/**
  * gelu, tanh form: 0.5·x·(1 + tanh u) = x / (1 + e^−2u), u = √(2/π)·(x + 0.044715·x³). Below −64 it
  * is zero in float32.
  */

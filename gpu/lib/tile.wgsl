@@ -12,8 +12,11 @@
 //     $turns     number of turns of the inner loop, for QUADS quads
 //     $turn      the quad of turn i
 //     $part      the part of four numbers that turn i multiplies
+//     $begin     code that begins a tile: (its first row, the invocation)
+//     $columns   code that loads what $given needs for a quad of k: (k of the stage, quad)
+//     $given     a quad of x as it is multiplied: (quad of x, its row in the tile)
 //     $epilogue  the function (block: u32, row: u32, column: u32, sum: Quad), called with four
-//                finished sums
+//                finished sums; then `finished` (row: u32, column: u32, local: u32) is called once
 //
 // Calls lib/kernel.wgsl, which has the types Four and Quad, and lib/frames.wgsl.
 //
@@ -80,10 +83,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   let columns = ($sizes.n + 3u) / 4u;
   // This invocation loads one quad of k from 5 rows of x, and one vec4 of columns for 4 k.
   let quad = local % STAGE;
+  let line = local / STAGE;
   $for 5 {
-    let from$i = xFrom(block, row + local / STAGE + $i * STEP, quad);
+    let from$i = xFrom(block, row + line + $i * STEP, quad);
   $}
-  let xTo = quad * X_STRIDE + local / STAGE;
+  let xTo = quad * X_STRIDE + line;
   let kernelK = local / 8u;
   let kernelFrom = block * $sizes.k * columns + min(column + local % 8u, columns - 1u);
   // It computes the rows down, down + 4, .. of the vec4 of columns across and across + 4.
@@ -104,8 +108,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     $for 4 {
       let kernel$i = $kernel[kernelFrom + kernelRow(kernelK + $i * KERNEL_STEP) * columns];
     $}
+    $columns(0u, quad)
+    $begin(row, local)
     $for 5 {
-      staged[xTo + $i * STEP] = select(Quad(), x$i, inside);
+      staged[xTo + $i * STEP] = select(Quad(), $given(x$i, line + $i * STEP), inside);
     $}
     $for 4 {
       staged[KERNEL_BEGIN + local + $i * INVOCATIONS] = numbers(kernel$i);
@@ -122,6 +128,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     $for 4 {
       let kernel$i = $kernel[kernelFrom + kernelRow(next + kernelK + $i * KERNEL_STEP) * columns];
     $}
+    $columns(kOfX, quad)
     workgroupBarrier();
     for (var i = 0u; i < $turns; i++) {
       let w = kernelBegin + $turn * 32u;
@@ -139,7 +146,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     }
     workgroupBarrier();
     $for 5 {
-      staged[xTo + $i * STEP] = select(Quad(), x$i, inside);
+      staged[xTo + $i * STEP] = select(Quad(), $given(x$i, line + $i * STEP), inside);
     $}
     $for 4 {
       staged[KERNEL_BEGIN + local + $i * INVOCATIONS] = numbers(kernel$i);
@@ -152,6 +159,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   meet(block, row, column, 0u, 8u, local, a0, b0, a1, b1, a2, b2, a3, b3);
   meet(block, row, column, 4u, 8u, local, a4, b4, a5, b5, a6, b6, a7, b7);
   meet(block, row, column, 8u, 4u, local, a8, b8, a9, b9, Quad(), Quad(), Quad(), Quad());
+  finished(row, column, local);
 }
 
 /** Where a row of x begins in a block of columns. Rows beyond the last one repeat it. */

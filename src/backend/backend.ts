@@ -34,7 +34,7 @@ export interface GpuCapabilities {
    * `packed_4x8_integer_dot_product`, which int8 kernels use.
    */
   readonly features: readonly string[]
-  /** Limits of the device, in bytes. */
+  /** Limits of the device, in bytes or a number of buffers. */
   readonly limits: {
     /** The largest buffer. */
     readonly maxBufferSize: number
@@ -42,6 +42,8 @@ export interface GpuCapabilities {
     readonly maxStorageBufferBindingSize: number
     /** Memory that the invocations of a workgroup share. */
     readonly maxComputeWorkgroupStorageSize: number
+    /** Buffers that a kernel may be given. Fused steps need 10; every device has 8. */
+    readonly maxStorageBuffersPerShaderStage: number
   }
   /** Smallest and largest subgroup size, or null if unknown. */
   readonly subgroupSizes: readonly [number, number] | null

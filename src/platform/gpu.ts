@@ -89,16 +89,21 @@ export function adapterName({ vendor, architecture, description }: GPUAdapterInf
 }
 
 /** Names of the limits that kernels depend on. */
-type Limit = 'maxBufferSize' | 'maxStorageBufferBindingSize' | 'maxComputeWorkgroupStorageSize'
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxStorageBuffersPerShaderStage',
+] as const
+type Limit = (typeof LIMITS)[number]
 
 /** Returns the limits and optional features of an adapter or a device that kernels depend on. */
 export function relevantOf({ limits, features }: Pick<GPUAdapter, 'limits' | 'features'>): {
   limits: Record<Limit, number>
   features: GPUFeatureName[]
 } {
-  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = limits
   return {
-    limits: { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize },
+    limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])) as Record<Limit, number>,
     features: OPTIONAL.filter((feature) => features.has(feature)),
   }
 }

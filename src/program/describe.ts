@@ -23,8 +23,11 @@ const descriptions = { ...operations, quantize } as unknown as Record<KernelOp, 
 /** Names of the operations of inference, sorted. */
 export const OPS: readonly Op[] = (Object.keys(operations) as Op[]).sort()
 
-/** An operation, or what backends add before products with int8 kernels: no program names it. */
-export type KernelOp = Op | 'quantize'
+/** Operations that a GPU computes in place of several steps (ops/fused.ts). */
+export type FusedOp = 'recurrence' | 'normLinear'
+
+/** An operation, or one that backends add: no program names it. */
+export type KernelOp = Op | 'quantize' | FusedOp
 
 /** Names by code in the WebAssembly table. */
 const codes: KernelOp[] = [...OPS, 'quantize']
@@ -34,13 +37,18 @@ export function codeOf(op: KernelOp): number {
   return codes.indexOf(op)
 }
 
+/** Adds descriptions of operations that no program names. */
+export function addDescriptions(added: object): void {
+  Object.assign(descriptions, added)
+}
+
 /**
  * Adds operations that inference does not load (src/train). Call it once: their codes follow those
  * of inference.
  * @returns their names, sorted
  */
 export function addOperations(added: object): readonly Op[] {
-  Object.assign(descriptions, added)
+  addDescriptions(added)
   const names = (Object.keys(added) as Op[]).sort()
   codes.push(...names)
   return names

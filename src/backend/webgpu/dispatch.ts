@@ -18,8 +18,8 @@ export interface Dispatch {
   readonly step: Step
   readonly pipeline: GPUComputePipeline
   readonly group: GPUBindGroup
-  /** Index of the slab's bind group, or −1 if the step has no state. */
-  readonly state: number
+  /** Indexes of its states in the slab. */
+  readonly states: readonly number[]
   readonly groups: Call['groups']
 }
 
@@ -59,7 +59,7 @@ export function bind(
       step,
       pipeline: pipelines[index]!,
       group,
-      state: call.state ? states.indexOf(call.state) : -1,
+      states: call.states.map((state) => states.indexOf(state)),
       groups: call.groups,
     }
   })
@@ -69,11 +69,11 @@ export function bind(
 /** Encodes a dispatch into a pass. */
 export function encodeTo(
   pass: GPUComputePassEncoder,
-  { pipeline, group, state, groups }: Dispatch,
+  { pipeline, group, states, groups }: Dispatch,
   slab: Slab,
 ): void {
   pass.setPipeline(pipeline)
   pass.setBindGroup(0, group)
-  if (state >= 0) pass.setBindGroup(1, slab.groups[state])
+  if (states.length) pass.setBindGroup(1, slab.group(states))
   pass.dispatchWorkgroups(...groups)
 }

@@ -38,8 +38,8 @@ export interface Call {
   readonly bindings: readonly (Tensor | Weight | undefined)[]
   /** Those of the bindings that the kernel writes. */
   readonly written: readonly (Tensor | Weight | undefined)[]
-  /** The state that the step reads and writes, if any. */
-  readonly state: State | undefined
+  /** The states that the step reads and writes. */
+  readonly states: readonly State[]
   /** Number of workgroups in x, y and z. */
   readonly groups: readonly [number, number, number]
   /** Set if matrix units compute it. */
@@ -77,7 +77,7 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
       ...(weights['scales'] ? [weights['scales']] : []),
     ],
     written: [...results, ...writes.map((role) => weights[role])],
-    state: Object.values(states)[0],
+    states: Object.values(states),
     dtype: weights['scales']
       ? 'int8'
       : dtype === 'f16' && Object.values(weights).some(({ kind }) => kind === 'matrix')

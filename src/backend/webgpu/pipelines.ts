@@ -18,17 +18,16 @@ interface Layout {
 export class Pipelines {
   /** Capabilities of the device, which decide the variants of kernels. */
   readonly capabilities: GpuCapabilities
-  /** Layout of group 1. */
-  readonly streamLayout: GPUBindGroupLayout
   readonly #device: GPUDevice
   readonly #modules = new Map<string, GPUShaderModule>()
   readonly #layouts = new Map<string, Layout>()
+  /** Layouts of group 1, by the number of states. */
+  readonly #streamLayouts: GPUBindGroupLayout[] = []
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
 
   private constructor(device: GPUDevice, wgsl: readonly string[]) {
     this.#device = device
     this.capabilities = capabilitiesOf(device, wgsl)
-    this.streamLayout = layoutOf(device, ['read-only-storage', 'storage'])
   }
 
   /**
@@ -40,6 +39,13 @@ export class Pipelines {
     if (!found) pipelines.set(device, (found = new Pipelines(device, wgsl)))
     return found
   }
+
+  /** Returns the layout of group 1 of a kernel with so many states. */
+  readonly streamLayout = (states: number): GPUBindGroupLayout =>
+    (this.#streamLayouts[states] ??= layoutOf(this.#device, [
+      'read-only-storage',
+      ...new Array<GPUBufferBindingType>(states).fill('storage'),
+    ]))
 
   /** Returns the layout of group 0 of a call. */
   layout(call: Call): GPUBindGroupLayout {
@@ -75,7 +81,7 @@ export class Pipelines {
     return found
   }
 
-  #layout({ op, bindings, written, state }: Call): Layout {
+  #layout({ op, bindings, written, states }: Call): Layout {
     // Kernels of an operation differ in their bindings only if they are int8.
     const key = op + bindings.length
     let found = this.#layouts.get(key)
@@ -85,7 +91,7 @@ export class Pipelines {
         ...bindings.map((bound) => (written.includes(bound) ? 'storage' : 'read-only-storage')),
       ])
       const pipeline = this.#device.createPipelineLayout({
-        bindGroupLayouts: state ? [step, this.streamLayout] : [step],
+        bindGroupLayouts: states.length ? [step, this.streamLayout(states.length)] : [step],
       })
       this.#layouts.set(key, (found = { step, pipeline }))
     }

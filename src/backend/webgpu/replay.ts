@@ -25,6 +25,8 @@ export class WebGpuReplay implements Replay, BatchReplay {
   readonly #run: Run
   /** Set if chunks of several streams may run as one batch. */
   readonly #batches: StreamBatches | undefined
+  /** A replay of each step by itself, made when a run is watched; this one if nothing is fused. */
+  #plain: WebGpuReplay | undefined
 
   private constructor(
     resources: Resources,
@@ -48,16 +50,19 @@ export class WebGpuReplay implements Replay, BatchReplay {
 
   /**
    * @param room bytes of workgroup memory; by default the limit of the device
+   * @param isPlain whether no steps are fused
    * @throws TrecvitError if the activations do not fit
    */
   static async create(
     resources: Resources,
     program: Program,
     room?: number,
+    isPlain = false,
   ): Promise<WebGpuReplay> {
-    const { device, dtype, int8, matrices, pipelines: kept } = resources
+    const { device, dtype, int8, fusions, matrices, pipelines: kept } = resources
     const { limits } = kept.capabilities
-    const lowered = int8?.lower(program) ?? { program, origins: program.steps }
+    const capabilities = isPlain ? undefined : kept.capabilities
+    const lowered = fusions.lower(program, int8, capabilities, !!matrices)
     const calls = lowered.program.steps.map((step) => {
       const call = encode(step, dtype, room ?? limits.maxComputeWorkgroupStorageSize)
       return matrices?.replace(call, step.sizes) ?? call
@@ -65,7 +70,9 @@ export class WebGpuReplay implements Replay, BatchReplay {
     const pipelines = await Promise.all(calls.map((call) => kept.pipeline(call)))
     const activations = await Activations.create(device, lowered.program)
     const { dispatches, params } = bind(resources, lowered, calls, pipelines, activations)
-    return new WebGpuReplay(resources, program, activations, dispatches, params)
+    const replay = new WebGpuReplay(resources, program, activations, dispatches, params)
+    if (lowered.isPlain) replay.#plain = replay
+    return replay
   }
 
   /**
@@ -92,8 +99,12 @@ export class WebGpuReplay implements Replay, BatchReplay {
     )
   }
 
-  async submit(streams: readonly Position[], inputs: Inputs): Promise<Outputs> {
-    const values = await this.#run(this.#spans, (encoder) => {
+  async submit(
+    streams: readonly Position[],
+    inputs: Inputs,
+    run: Run = this.#run,
+  ): Promise<Outputs> {
+    const values = await run(this.#spans, (encoder) => {
       const slab = this.#write(streams, inputs)
       const pass = encoder.beginComputePass()
       for (const dispatch of this.#dispatches) encodeTo(pass, dispatch, slab)
@@ -104,6 +115,7 @@ export class WebGpuReplay implements Replay, BatchReplay {
 
   dispose(): void {
     this.#batches?.dispose()
+    if (this.#plain !== this) this.#plain?.dispose()
     this.#activations.dispose()
     this.#params.destroy()
   }
@@ -130,35 +142,38 @@ export class WebGpuReplay implements Replay, BatchReplay {
     )
   }
 
-  /** Runs a chunk in many submits. No other run may write the activations between them. */
+  /**
+   * Runs a chunk in many submits. No other run may write the activations between them. If steps are
+   * fused, the chunk runs twice: step by step for the watch, then from the same states as always.
+   */
   #runWatched(at: Position, inputs: Inputs, watch: Watch): Promise<Outputs> {
+    const { slab, slot } = at.state
     return this.#resources.submits.alone(async (run) => {
-      await run([], () => void this.#write([at], inputs))
-      await this.#watched(at.state.slab, watch, run)
-      return this.#outputsFrom(await run(this.#spans, () => {}))
+      this.#plain ??= await WebGpuReplay.create(this.#resources, this.#program, undefined, true)
+      const plain = this.#plain
+      const before = plain === this ? [] : await run(slab.spans(slot), () => {})
+      await run([], () => void plain.#write([at], inputs))
+      await plain.#watched(slab, watch, run)
+      if (plain === this) return this.#outputsFrom(await run(this.#spans, () => {}))
+      const states = before.map((bytes) => new Float32Array(bytes))
+      slab.write(slot, states)
+      return this.submit([at], inputs, run)
     })
   }
 
   /** Runs each step in its own submit and reports its outputs. */
   async #watched(slab: Slab, watch: Watch, run: Run): Promise<void> {
-    const { Timer } = await import('./timer.ts')
-    const timer = new Timer(this.#resources.device)
-    try {
-      for (const step of this.#program.steps) {
-        const times = await run(timer.spans, (encoder) =>
-          timer.pass(encoder, (pass) => {
-            for (const dispatch of this.#dispatches)
-              if (dispatch.step === step) encodeTo(pass, dispatch, slab)
-          }),
-        )
-        await watch(step, timer.milliseconds(times), async (output) => {
-          const [values] = await run([this.#activations.spanOf(output)], () => {})
-          return rowsFrom(output, values!)
-        })
-      }
-    } finally {
-      timer.dispose()
-    }
+    const { watchSteps } = await import('./timer.ts')
+    await watchSteps(this.#resources.device, this.#program.steps, watch, run, {
+      encode: (pass, step) => {
+        for (const dispatch of this.#dispatches)
+          if (dispatch.step === step) encodeTo(pass, dispatch, slab)
+      },
+      read: async (output) => {
+        const [values] = await run([this.#activations.spanOf(output)], () => {})
+        return rowsFrom(output, values!)
+      },
+    })
   }
 }
 

@@ -12,6 +12,7 @@ export interface Resources {
   readonly streams: Streams
   /** Set if there are int8 matrices. */
   readonly int8: typeof import('./int8.ts') | undefined
+  readonly fusions: typeof import('./fusions.ts')
   /** Set if matrix units are used. */
   readonly matrices: Matrices | undefined
   /** Number format of the matrices among the weights. */

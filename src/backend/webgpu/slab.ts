@@ -28,8 +28,8 @@ export interface Position {
 export interface SlabResources {
   readonly device: GPUDevice
   readonly submits: Submits
-  /** Layout of group 1 of a kernel. */
-  readonly layout: GPUBindGroupLayout
+  /** Returns the layout of group 1 of a kernel with so many states. */
+  readonly layout: (states: number) => GPUBindGroupLayout
 }
 
 /**
@@ -38,14 +38,14 @@ export interface SlabResources {
  * doubles.
  */
 export class Slab {
-  /** Group 1 of a kernel for each state, in order: the videos of a batch, and the state. */
-  groups: readonly GPUBindGroup[] = []
   readonly #resources: SlabResources
   readonly #states: readonly State[]
   readonly #bytes: readonly number[]
   #buffers: readonly GPUBuffer[]
   /** The videos of the last submit; undefined before the first. */
   #videos: GPUBuffer | undefined
+  /** Group 1 of kernels by the indexes of their states, of these buffers. */
+  readonly #groups = new Map<string, GPUBindGroup>()
   /** Whether each slot is taken. */
   readonly #taken = [false]
   /** Number of slots that were ever taken. Only these may have values that are not zero. */
@@ -100,7 +100,7 @@ export class Slab {
           encoder.copyBufferToBuffer(buffer, 0, next[index]!, 0, length * this.#bytes[index]!),
         )
         this.#buffers = next
-        this.#bind()
+        this.#groups.clear()
       })
       this.#taken.push(...new Array<boolean>(length - 1).fill(false))
       return length
@@ -167,9 +167,27 @@ export class Slab {
         size: 4 * WORDS * videos * MOST_STREAMS,
         usage: STORAGE | COPY_DST,
       })
-      this.#bind()
     }
     this.#resources.device.queue.writeBuffer(this.#videos, 0, words)
+  }
+
+  /**
+   * Returns group 1 of a kernel: the videos of the batch, then states.
+   * @param states indexes of the states
+   */
+  group(states: readonly number[]): GPUBindGroup {
+    const key = states.join()
+    let found = this.#groups.get(key)
+    if (!found) {
+      const { device, layout } = this.#resources
+      const buffers = [this.#videos!, ...states.map((index) => this.#buffers[index]!)]
+      found = device.createBindGroup({
+        layout: layout(states.length),
+        entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+      })
+      this.#groups.set(key, found)
+    }
+    return found
   }
 
   /** Frees a slot. */
@@ -181,20 +199,6 @@ export class Slab {
   #free(): void {
     for (const buffer of this.#buffers) buffer.destroy()
     this.#videos?.destroy()
-  }
-
-  #bind(): void {
-    const videos = this.#videos
-    if (!videos) return
-    this.groups = this.#buffers.map((buffer) =>
-      this.#resources.device.createBindGroup({
-        layout: this.#resources.layout,
-        entries: [
-          { binding: 0, resource: { buffer: videos } },
-          { binding: 1, resource: { buffer } },
-        ],
-      }),
-    )
   }
 }
 

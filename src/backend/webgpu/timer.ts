@@ -1,11 +1,41 @@
-import type { Span } from './submits.ts'
+import type { Step, Tensor } from '../../program/program.ts'
+import type { Watch } from '../backend.ts'
+import type { Run, Span } from './submits.ts'
 import { COPY_SRC, QUERY_RESOLVE } from './usage.ts'
+
+/** How the steps of a replay run, and how its tensors are read. */
+interface Watched {
+  /** Encodes the dispatches of a step. */
+  encode(pass: GPUComputePassEncoder, step: Step): void
+  read(output: Tensor): Promise<Float32Array>
+}
+
+/** Runs each step in its own submit, and reports its time and its outputs. */
+export async function watchSteps(
+  device: GPUDevice,
+  steps: readonly Step[],
+  watch: Watch,
+  run: Run,
+  { encode, read }: Watched,
+): Promise<void> {
+  const timer = new Timer(device)
+  try {
+    for (const step of steps) {
+      const times = await run(timer.spans, (encoder) =>
+        timer.pass(encoder, (pass) => encode(pass, step)),
+      )
+      await watch(step, timer.milliseconds(times), read)
+    }
+  } finally {
+    timer.dispose()
+  }
+}
 
 /**
  * Time of one pass. With the feature `timestamp-query` the GPU's own clock measures it. Otherwise
  * it is the time from the submit to the arrival of the results, which includes the round trip.
  */
-export class Timer {
+class Timer {
   readonly #queries: GPUQuerySet | undefined
   readonly #resolved: GPUBuffer | undefined
   #start = 0

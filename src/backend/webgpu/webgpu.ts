@@ -1,4 +1,5 @@
 import { adapterName } from '../../platform/gpu.ts'
+import { addDescriptions } from '../../program/describe.ts'
 import { quads } from '../../program/ops/launch.ts'
 import type { Average, Program, State, Weight } from '../../program/program.ts'
 import type { Backend, Device, GpuUse, MatrixDType, Replay, StreamState } from '../backend.ts'
@@ -9,6 +10,7 @@ import type { Chosen } from './matrix.ts'
 import { Pipelines } from './pipelines.ts'
 import { WebGpuReplay } from './replay.ts'
 import type { Resources } from './resources.ts'
+import { addShaders } from './sources.ts'
 
 /**
  * Bytes of weights after which the queue is submitted. Until then implementations hold a copy of
@@ -67,6 +69,9 @@ export class WebGpuBackend implements Backend {
     const { Streams } = await import('./streams.ts')
     const pipelines = Pipelines.of(device, wgsl)
     const streams = await Streams.open({ device, layout: pipelines.streamLayout })
+    const fusions = await import('./fusions.ts')
+    addShaders(fusions.shaders)
+    addDescriptions(fusions.operations)
     const int8 = weights.some(({ kind }) => kind === 'int8') ? await import('./int8.ts') : undefined
     const halves =
       dtype === 'f16' ? new (await import('./halves.ts')).Halves(device.queue) : undefined
@@ -87,6 +92,7 @@ export class WebGpuBackend implements Backend {
       streams,
       dtype,
       int8,
+      fusions,
       matrices,
       weights: new Map(weights.map(({ name }, index) => [name, buffers[index]!])),
       none: none!,

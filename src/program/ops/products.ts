@@ -1,6 +1,6 @@
 import type { Tensor, Weight } from '../tensor.ts'
-import { aligned, sharesOf, TILE } from './launch.ts'
-import type { Groups, Operation, Sizes } from './operation.ts'
+import { aligned, sharesOf, TILE, tileOf, tiles } from './launch.ts'
+import type { Operation, Sizes } from './operation.ts'
 
 /** Activation f at the end of `linear`. gelu is the tanh approximation. */
 export type Activation = 'none' | 'gelu' | 'tanh'
@@ -43,17 +43,6 @@ const BLOCK_K = 768
 
 /** Largest number of rows for the entry point `few`. With more rows a tile reads less memory. */
 const FEW = 8
-/**
- * Bytes of workgroup memory of a tile of 128 invocations (gpu/lib/tile.wgsl). A tile of 64
- * invocations fits every device.
- */
-const TILE_BYTES = 18688
-/**
- * Number of tiles from which 64 invocations per tile fill a large GPU. Time on an H200 relative to
- * 128 invocations: 0.85 with 480 tiles, 1.7 with 120 tiles.
- */
-const MANY_TILES = 384
-
 /** Values of `activation` in both kernels. */
 const activations: Record<Activation, number> = { none: 0, gelu: 1, tanh: 2 }
 
@@ -78,6 +67,8 @@ export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: Lin
     multiplied: +!!inputs.multiply,
     added: +!!inputs.add,
     blocks: 1,
+    // A GPU sets it (backend/webgpu/fusions.ts).
+    moments: 0,
   }),
   fields: ['tableRows', 'frameRows', 'rows', 'k', 'n', 'activation', 'activated'],
   flops,
@@ -94,7 +85,7 @@ export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: Lin
       (BLOCK_ROWS + TILE) * 32 * (k! > BLOCK_K ? Math.max(2, Math.ceil(n! / 8)) : 2),
   },
   gpu: {
-    fields: ['biased', 'multiplied', 'added'],
+    fields: ['biased', 'multiplied', 'added', 'moments'],
     groups: (sizes) => tiles(sizes, isFew(sizes) ? 4 : 40),
     constants({ inputs: { x, multiply, add }, weights, sizes }, room) {
       const { k, n } = sizes as { k: number; n: number }
@@ -142,14 +133,3 @@ function flops({ rows, blocks, k, n }: Sizes): number {
 
 /** Whether a stream has few rows. A batch of streams is computed as each of them alone. */
 const isFew = ({ rows, streams }: Sizes): boolean => rows! / streams! <= FEW
-
-/** Returns the workgroups for tiles of 32 columns of each block. */
-function tiles({ rows, blocks, n }: Sizes, height = 40): Groups {
-  return [Math.ceil(n! / 32), Math.ceil(rows! / height), blocks!]
-}
-
-function tileOf(sizes: Sizes, room: number): { INVOCATIONS: number; WHOLE: boolean } {
-  const [x, y, z] = tiles({ ...sizes, rows: sizes.rows! / sizes.streams! })
-  const INVOCATIONS = room < TILE_BYTES || x * y * z >= MANY_TILES ? 64 : 128
-  return { INVOCATIONS, WHOLE: sizes.k! % (INVOCATIONS / 2) === 0 }
-}
