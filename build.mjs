@@ -105,7 +105,7 @@ const external = (filter, path) => ({
 const minifiedShaders = {
   name: 'shaders',
   setup: (bundle) =>
-    bundle.onLoad({ filter: /shaders\.txt$/ }, async ({ path }) => ({
+    bundle.onLoad({ filter: /shaders\.txt$|\.wgsl$/ }, async ({ path }) => ({
       contents: (await readFile(path, 'utf8')).split('\f').map(minified).join('\f'),
       loader: 'text',
     })),
@@ -226,6 +226,7 @@ await build({
     'src/backend/webgpu/timer.ts',
     'src/backend/webgpu/streams.ts',
     'src/backend/webgpu/fusions.ts',
+    'src/backend/webgpu/gpuPictures.ts',
   ],
   entryNames: '[name]',
   outdir: 'dist/weights',

@@ -376,7 +376,7 @@ export class ReferenceBackend implements Backend {
   async prepare(program: Program): Promise<Replay> {
     return {
       run: (state, frame, inputs, watch) =>
-        this.#run(program, state as ReferenceState, frame, inputs, watch),
+        this.#run(program, state as ReferenceState, frame, inputs as Inputs, watch),
       dispose: () => {},
     }
   }

@@ -75,8 +75,61 @@ export type Watch = (
   read: (output: Tensor) => Promise<Float32Array>,
 ) => void | Promise<void>
 
+/** Height and width in pixels. */
+export interface PixelsSize {
+  readonly height: number
+  readonly width: number
+}
+
+/** Which part of a picture becomes the pixels of a model, in any proportion. */
+export interface Crop {
+  /** Size of the picture. */
+  readonly columns: number
+  readonly rows: number
+  /** Columns and rows of the picture for a pixel. */
+  readonly scaleX: number
+  readonly scaleY: number
+  /** First pixel in the resized picture. */
+  readonly left: number
+  readonly top: number
+}
+
+/** Pixels [height, width, 3] in the memory of a GPU, as bytes. */
+export interface GpuPixels {
+  /** The only backend that can use them. */
+  readonly owner: Backend
+  readonly buffer: GPUBuffer
+  readonly byteLength: number
+  /**
+   * A copy for any backend. Rejects with a TrecvitError if the device is lost before the copy
+   * completes.
+   */
+  readonly bytes: Promise<Uint8Array>
+  /** Frees the buffer once it is copied. */
+  free(): void
+}
+
+/** Reads pictures on a GPU. */
+export interface PictureReader {
+  /** Most columns or rows of a picture. */
+  readonly maxSide: number
+  /**
+   * Reads a picture before it returns.
+   * @param picture as WebGPU copies it to a texture: an ImageBitmap, a canvas ..
+   * @throws DOMException if the picture may not be read, or is closed
+   * @throws TypeError if this browser copies no such picture
+   */
+  read(picture: object, crop: Crop): GpuPixels
+}
+
 /** Values of the inputs of a program by name, row-major, each in the dtype of its tensor. */
 export type Inputs = Readonly<Record<string, Uint8Array | Float32Array>>
+
+/** Inputs for a GPU, where bytes may be in its memory. */
+export type GpuInputs = Readonly<Record<string, Uint8Array | Float32Array | GpuPixels>>
+
+/** Whether an input is in the memory of a GPU. */
+export const isOnGpu = (input: GpuInputs[string]): input is GpuPixels => 'owner' in input
 
 /** The states of one stream in the memory of a backend. */
 export interface StreamState {
@@ -94,13 +147,13 @@ export interface Replay {
    * Runs the program for one chunk of frames.
    * @param state states of the stream; changed
    * @param frame frames of the stream since its reset
-   * @param inputs all inputs of the program, as `{ pixels }`
+   * @param inputs all inputs of the program, as `{ pixels }`; on a GPU only those of its backend
    * @returns the program's outputs, row-major
    */
   run(
     state: StreamState,
     frame: number,
-    inputs: Inputs,
+    inputs: GpuInputs,
     watch?: Watch,
   ): Promise<Record<string, Float32Array>>
   dispose(): void
@@ -131,5 +184,10 @@ export interface Backend {
    * @throws TrecvitError if they do not fit
    */
   createState(states: readonly State[], average?: Average): Promise<StreamState>
+  /**
+   * Returns the picture reader for the size of the model's pixels, or a promise while it opens.
+   * Only a GPU has one.
+   */
+  pictureReader?(size: PixelsSize): PictureReader | Promise<PictureReader>
   dispose(): void
 }

@@ -7,6 +7,7 @@ export {}
 declare global {
   interface GPU {}
   interface GPUAdapter {}
+  interface GPUBuffer {}
   interface GPUDevice {}
   interface MediaTrackConstraints {}
   interface SymbolConstructor {

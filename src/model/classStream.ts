@@ -1,7 +1,7 @@
 import type { Average } from '../program/program.ts'
 import type { FrameSource } from '../stream/frames.ts'
 import type { Session } from '../stream/session.ts'
-import { Stream, type StreamModel, type ToAnswer } from '../stream/stream.ts'
+import { Stream, type StreamModel, type StreamOptions, type ToAnswer } from '../stream/stream.ts'
 import type { ReadOptions } from '../video/read.ts'
 import type { EventOptions, VideoEvent } from './events.ts'
 import type { ClassModel, FrameAnswer } from './heads/classification.ts'
@@ -16,8 +16,9 @@ export class ClassStream extends Stream<FrameAnswer> {
     session: Session,
     average: Average,
     toAnswer: ToAnswer<FrameAnswer>,
+    pixels?: StreamOptions['pixels'],
   ) {
-    super(model, session, average, toAnswer)
+    super(model, session, average, toAnswer, pixels)
     this.#model = model
   }
 

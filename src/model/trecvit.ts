@@ -6,7 +6,8 @@ import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
 import type { Program } from '../program/program.ts'
 import { type FrameSource, READ_OPTIONS } from '../stream/frames.ts'
-import { checkStreamOptions, restore, Stream } from '../stream/stream.ts'
+import { restore } from '../stream/restore.ts'
+import { checkStreamOptions, Stream } from '../stream/stream.ts'
 import type { ReadOptions } from '../video/read.ts'
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts'
 import { ClassStream } from './classStream.ts'
@@ -122,13 +123,12 @@ export class TRecViT {
    * const { top } = await stream.push(frame)
    */
   stream(given: ClassStreamOptions = {}): ClassStream {
-    checkOptions('stream', given, { b: 1, average: 1, topK: 1 })
+    checkOptions('stream', given, { b: 1, average: 1, topK: 1, pixels: 1 })
     this.#wantHead('stream')
-    const { topK, ...options } = given
-    const { b, average } = checkStreamOptions(windowOf(this.config), options)
-    const answers = classAnswers(this, topK)
+    const { b, average } = checkStreamOptions(windowOf(this.config), given)
+    const answers = classAnswers(this, given.topK)
     const session = this.#sessions.open({ b, recent: average, encoded: false })
-    return new ClassStream(this, session, average, answers)
+    return new ClassStream(this, session, average, answers, given.pixels)
   }
 
   /**
@@ -137,14 +137,17 @@ export class TRecViT {
    * @example
    * const stream = await model.resume(await readFile('stream.bin'))
    */
-  async resume(snapshot: Uint8Array, options: { topK?: number } = {}): Promise<ClassStream> {
-    checkOptions('resume', options, { topK: 1 })
+  async resume(
+    snapshot: Uint8Array,
+    options: Pick<ClassStreamOptions, 'topK' | 'pixels'> = {},
+  ): Promise<ClassStream> {
+    checkOptions('resume', options, { topK: 1, pixels: 1 })
     this.#wantHead('resume')
     const answers = classAnswers(this, options.topK)
     const { session, average } = await restore(snapshot, this.fingerprint, (b, recent) =>
       this.#sessions.open({ b, recent, encoded: false }),
     )
-    return new ClassStream(this, session, average, answers)
+    return new ClassStream(this, session, average, answers, options.pixels)
   }
 
   /**
@@ -153,11 +156,11 @@ export class TRecViT {
    * @example
    * const { features } = await model.featureStream().push(frame)
    */
-  featureStream(options: Pick<ClassStreamOptions, 'b'> = {}): FeatureStream {
-    checkOptions('featureStream', options, { b: 1 })
+  featureStream(options: Pick<ClassStreamOptions, 'b' | 'pixels'> = {}): FeatureStream {
+    checkOptions('featureStream', options, { b: 1, pixels: 1 })
     const { b, average } = checkStreamOptions(1, { ...options, average: 'all' })
     const session = this.#sessions.open({ b, recent: average, encoded: true })
-    return new Stream(this, session, average, featureAnswers(this.config))
+    return new Stream(this, session, average, featureAnswers(this.config), options.pixels)
   }
 
   /**

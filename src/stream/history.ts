@@ -1,9 +1,10 @@
 import type { StreamState } from '../backend/backend.ts'
 import type { Kind } from '../backend/engine.ts'
+import type { Pixels } from './input.ts'
 
 /** A chunk of frames that has been answered. */
 export interface Chunk {
-  readonly pixels: Uint8Array | Float32Array
+  readonly pixels: Pixels
   readonly t: number
 }
 

@@ -1,5 +1,6 @@
+import type { Backend, GpuPixels, PictureReader, PixelsSize } from '../backend/backend.ts'
 import { checkArray, checkPixels, describe, type NdArray } from '../base/array.ts'
-import { TrecvitError } from '../base/error.ts'
+import { messageOf, TrecvitError } from '../base/error.ts'
 import { classOf } from '../base/realm.ts'
 import type { Picture } from '../video/browser/types.ts'
 
@@ -11,6 +12,9 @@ export type FrameLike = NdArray | Picture
 
 /** Pixels of the model's size. */
 export type Pixels = Uint8Array | Float32Array
+
+/** Pixels in the memory of the CPU or of a GPU. */
+export type AnyPixels = Pixels | GpuPixels
 
 type Pictures = typeof import('../video/browser/pictures.ts')
 let loaded: Pictures | undefined
@@ -33,14 +37,27 @@ export async function loadPictures(): Promise<Pictures> {
 /**
  * Returns the pixels [b, height, width, 3] of one step of b videos, or a promise of them. A picture
  * is read before this function returns, so the caller may close it.
+ * @param backend reads pictures if it can; without one they are read by the CPU
  * @throws TrecvitError, or rejects with one, if the frame is of no known kind, cannot be read, is
  * an array of another size, or has float32 values outside 0..1
  */
 export function toInput(
   frame: FrameLike,
   b: number,
+  imageSize: readonly [number, number],
+): Pixels | Promise<Pixels>
+export function toInput(
+  frame: FrameLike,
+  b: number,
+  imageSize: readonly [number, number],
+  backend: Backend | undefined,
+): AnyPixels | Promise<AnyPixels>
+export function toInput(
+  frame: FrameLike,
+  b: number,
   [height, width]: readonly [number, number],
-): Pixels | Promise<Pixels> {
+  backend?: Backend,
+): AnyPixels | Promise<AnyPixels> {
   if (frame === null || typeof frame !== 'object' || !('shape' in frame || isPicture(frame))) {
     throw new TrecvitError(
       'A frame expected an array { data, shape }, a decoded frame, an ImageData or another ' +
@@ -66,7 +83,11 @@ export function toInput(
       `A stream of ${b} videos expected an array of shape [${[b, height, width, 3]}], ` +
         `got one ${describe(frame)}`,
     )
-  return loaded ? loaded.pixelsOf(frame, { height, width }) : readFirst(frame, { height, width })
+  const shape = { height, width }
+  const reader = backend?.pictureReader?.(shape)
+  return loaded && !(reader instanceof Promise)
+    ? loaded.pixelsOf(frame, shape, reader)
+    : readFirst(frame, shape, reader)
 }
 
 /** Classes that `drawImage` accepts. */
@@ -82,14 +103,20 @@ export function isPicture(frame: object): frame is Picture {
   )
 }
 
-/** Copies a picture, then imports the module that reads it. */
+/** Copies a picture, then imports the modules that read it. */
 async function readFirst(
   picture: Picture,
-  shape: { readonly height: number; readonly width: number },
-): Promise<Pixels> {
-  const kept = await keep(picture)
+  shape: PixelsSize,
+  reader: PictureReader | Promise<PictureReader> | undefined,
+): Promise<AnyPixels> {
+  // What cannot be copied is read below, which finds out why.
+  const kept = await Promise.resolve(keep(picture)).catch(() => picture)
   try {
-    return await (await loadPictures()).pixelsOf(kept, shape)
+    const [pictures, opened] = await Promise.all([loadPictures(), reader])
+    return await pictures.pixelsOf(kept, shape, opened)
+  } catch (error) {
+    if (error instanceof TrecvitError) throw error
+    throw new TrecvitError(`The picture cannot be read (${messageOf(error)})`, { cause: error })
   } finally {
     if (kept !== picture && 'close' in kept) kept.close()
   }

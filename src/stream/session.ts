@@ -1,10 +1,10 @@
-import type { Watch } from '../backend/backend.ts'
+import { isOnGpu, type Watch } from '../backend/backend.ts'
 import type { Engine, Kind } from '../backend/engine.ts'
 import type { EngineSource } from '../backend/engines.ts'
 import type { NdArray } from '../base/array.ts'
 import { type Average, outputsOf, type Program, type State, statesFor } from '../program/program.ts'
 import { type Chunk, History } from './history.ts'
-import type { Pixels } from './input.ts'
+import type { AnyPixels } from './input.ts'
 import { jobOf, type Task } from './job.ts'
 import { type Placement, Recovery } from './recovery.ts'
 import { Runner } from './runner.ts'
@@ -84,29 +84,39 @@ export class Session {
 
   /**
    * Runs the next t frames.
-   * @param given pixels [b, t, H, W, 3], or a promise of them; they are copied, so the caller may
-   * change them afterwards
+   * @param given pixels [b, t, H, W, 3], or a promise of them; those of the CPU are copied, so the
+   * caller may change them afterwards
    * @returns the index of the first of the frames since the reset, and the outputs
    * @throws TrecvitError if the session is closed, its queue is full, or no device can compute
    */
   advance(
-    given: Pixels | Promise<Pixels>,
+    given: AnyPixels | Promise<AnyPixels>,
     t: number,
     { watch, signal }: AdvanceOptions = {},
   ): Promise<{ first: number; outputs: Outputs }> {
-    const pixels = given instanceof Promise ? given : given.slice()
+    const input = given instanceof Promise || isOnGpu(given) ? given : given.slice()
     // If the frame is removed from the queue, nothing awaits its pixels, so their error is ignored.
-    if (pixels instanceof Promise) pixels.catch(() => {})
+    if (input instanceof Promise) input.catch(() => {})
+    const free = async (): Promise<void> => {
+      const read = await Promise.resolve(input).catch(() => null)
+      if (read && isOnGpu(read)) read.free()
+    }
     let chunk: Chunk
-    return this.#enqueue({
+    const answered = this.#enqueue({
       frames: t,
       alone: watch !== undefined,
-      bytes: pixels instanceof Promise ? 0 : pixels.byteLength,
+      bytes: input instanceof Promise ? 0 : input.byteLength,
       signal,
       prepare: async (engine) => {
-        chunk = { pixels: await pixels, t }
-        const run = await engine.prepare(this.#programOf(chunk))
-        return (state, frame) => run(state, frame, { pixels: chunk.pixels }, watch)
+        const read = await input
+        const isOnOtherGpu = isOnGpu(read) && read.owner !== engine.backend
+        const pixels = isOnOtherGpu ? await read.bytes : read
+        const run = await engine.prepare(this.#programOf({ pixels, t }))
+        return async (state, frame) => {
+          const outputs = await run(state, frame, { pixels }, watch)
+          chunk = { pixels: isOnGpu(pixels) ? await pixels.bytes : pixels, t }
+          return outputs
+        }
       },
       done: (outputs: Outputs) => {
         const first = this.frame
@@ -114,11 +124,13 @@ export class Session {
         return { first, outputs }
       },
     })
+    answered.then(free, free)
+    return answered
   }
 
   /** Runs the next t frames as `advance` does, and returns every named tensor. */
   async trace(
-    pixels: Pixels | Promise<Pixels>,
+    pixels: AnyPixels | Promise<AnyPixels>,
     t: number,
   ): Promise<Map<string, NdArray<Float32Array>>> {
     const tensors = new Map<string, NdArray<Float32Array>>()
@@ -189,8 +201,8 @@ export class Session {
     return this.#runner.close()
   }
 
-  #programOf({ pixels, t }: Chunk): Program {
-    return this.#programFor(t, pixels instanceof Uint8Array ? 'u8' : 'f32')
+  #programOf({ pixels, t }: { readonly pixels: AnyPixels; readonly t: number }): Program {
+    return this.#programFor(t, isOnGpu(pixels) || pixels instanceof Uint8Array ? 'u8' : 'f32')
   }
 
   /** Adds the job of a task. */

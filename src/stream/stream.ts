@@ -2,18 +2,13 @@ import type { Device } from '../backend/backend.ts'
 import { checkCount, describe, type NdArray } from '../base/array.ts'
 import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
-import { type Average, averageFrames, type State } from '../program/program.ts'
+import { type Average, averageFrames } from '../program/program.ts'
 import type { ReadOptions } from '../video/read.ts'
 import { ahead } from './ahead.ts'
 import { type FrameSource, framesOf, READ_OPTIONS } from './frames.ts'
-import { type FrameLike, type Pixels, toInput } from './input.ts'
+import { type AnyPixels, type FrameLike, toInput } from './input.ts'
 import type { Outputs, Session } from './session.ts'
-import {
-  checkSnapshotOptions,
-  decodeSnapshot,
-  encodeSnapshot,
-  type SnapshotOptions,
-} from './snapshot.ts'
+import { checkSnapshotOptions, encodeSnapshot, type SnapshotOptions } from './snapshot.ts'
 import { averageOf } from './snapshotHeader.ts'
 
 /** Options of a stream. */
@@ -27,6 +22,12 @@ export interface StreamOptions {
    * 4·b·frames·repSize bytes. Default: a window of half a clip, max(1, framesPerClip / 2) frames.
    */
   readonly average?: Average
+  /**
+   * How pictures of a page become pixels. 'exact' (default): by the CPU, with our own conversion of
+   * planes. 'gpu': a VideoFrame, ImageBitmap, `<img>`, `<video>` or canvas is resized on the GPU
+   * that computes the stream, if there is one. The pixels differ: see docs/camera.md.
+   */
+  readonly pixels?: 'exact' | 'gpu'
 }
 
 /** The part of a model that a stream uses. */
@@ -63,9 +64,22 @@ export class Stream<Answer> {
   readonly #session: Session
   readonly #average: Average
   readonly #toAnswer: ToAnswer<Answer>
+  readonly #readsOnGpu: boolean
 
-  /** Called by `model.stream()`. */
-  constructor(model: StreamModel, session: Session, average: Average, toAnswer: ToAnswer<Answer>) {
+  /**
+   * Called by `model.stream()`.
+   * @throws TrecvitError if `pixels` is none of its values
+   */
+  constructor(
+    model: StreamModel,
+    session: Session,
+    average: Average,
+    toAnswer: ToAnswer<Answer>,
+    pixels: StreamOptions['pixels'] = 'exact',
+  ) {
+    if (pixels !== 'exact' && pixels !== 'gpu')
+      throw new TrecvitError(`"pixels" expected 'exact' or 'gpu', got ${describe(pixels)}`)
+    this.#readsOnGpu = pixels === 'gpu'
     this.#model = model
     this.#session = session
     this.#average = average
@@ -186,8 +200,10 @@ export class Stream<Answer> {
     return this.dispose()
   }
 
-  #input(frame: FrameLike): Pixels | Promise<Pixels> {
-    return toInput(frame, this.#session.b, this.#model.config.imageSize)
+  #input(frame: FrameLike): AnyPixels | Promise<AnyPixels> {
+    const { b, engine } = this.#session
+    const backend = this.#readsOnGpu && engine.lossReason === null ? engine.backend : undefined
+    return toInput(frame, b, this.#model.config.imageSize, backend)
   }
 }
 
@@ -198,8 +214,8 @@ export class Stream<Answer> {
  */
 export function checkStreamOptions(
   window: number,
-  { b = 1, average: wanted = { frames: window } }: StreamOptions,
-): Required<StreamOptions> {
+  { b = 1, average: wanted = { frames: window } }: Pick<StreamOptions, 'b' | 'average'>,
+): { b: number; average: Average } {
   checkCount('b', b)
   const average = averageOf(wanted)
   if (!average)
@@ -208,28 +224,4 @@ export function checkStreamOptions(
         `got ${JSON.stringify(wanted)}`,
     )
   return { b, average }
-}
-
-/**
- * Opens a session with the state of a snapshot.
- * @throws TrecvitError if the snapshot is damaged, or was taken from another model
- */
-export async function restore(
-  bytes: Uint8Array,
-  fingerprint: string,
-  open: (b: number, average: Average) => Session,
-): Promise<{ session: Session; average: Average }> {
-  const { header, values } = decodeSnapshot(bytes)
-  if (header.model !== fingerprint)
-    throw new TrecvitError(
-      `The snapshot was taken from model ${header.model}, and this one is ${fingerprint}; ` +
-        'load that model',
-    )
-  const session = open(header.b, header.recent)
-  const shapesOf = (states: readonly Pick<State, 'name' | 'shape'>[]): string =>
-    JSON.stringify(states.map(({ name, shape }) => [name, shape]))
-  if (shapesOf(header.states) !== shapesOf(session.states))
-    throw new TrecvitError('The snapshot has other states than its model; take another one')
-  await session.write(header.frame, await values())
-  return { session, average: header.recent }
 }

@@ -1,6 +1,13 @@
 import { planSlots } from '../../program/plan.ts'
-import { type Buffer, columnsOf, type Program, rowsOf, type Tensor } from '../../program/program.ts'
-import type { Inputs } from '../backend.ts'
+import {
+  type Buffer,
+  columnsOf,
+  type Program,
+  rowsOf,
+  sizeOf,
+  type Tensor,
+} from '../../program/program.ts'
+import { type GpuInputs, isOnGpu } from '../backend.ts'
 import { allocate, largestBuffer } from './allocate.ts'
 import type { Span } from './submits.ts'
 
@@ -61,12 +68,21 @@ export class Activations {
     }
   }
 
-  /** Writes the inputs. Bytes are written in words of four. */
-  write(inputs: Inputs): void {
+  /**
+   * Writes the inputs. Bytes are written in words of four.
+   * @param encoder copies those that are on the GPU
+   */
+  write(encoder: GPUCommandEncoder, inputs: GpuInputs): void {
     const { queue } = this.#device
     for (const [name, tensor] of Object.entries(this.#program.inputs)) {
-      const { buffer, byteOffset, byteLength } = inputs[name]!
+      const input = inputs[name]!
       const to = this.bufferOf(tensor)
+      if (isOnGpu(input)) {
+        const words = Math.ceil(sizeOf(tensor.shape) / 4)
+        encoder.copyBufferToBuffer(input.buffer, 0, to, 0, 4 * words)
+        continue
+      }
+      const { buffer, byteOffset, byteLength } = input
       const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength)
       const whole = byteLength - (byteLength % 4)
       queue.writeBuffer(to, 0, bytes, 0, whole)

@@ -1,6 +1,13 @@
 import { TrecvitError } from '../../base/error.ts'
 import { columnsOf, type Program, rowsOf, sizeOf, type Tensor } from '../../program/program.ts'
-import type { Inputs, Replay, StreamState, Watch } from '../backend.ts'
+import {
+  type GpuInputs,
+  type Inputs,
+  isOnGpu,
+  type Replay,
+  type StreamState,
+  type Watch,
+} from '../backend.ts'
 import { Activations } from './activations.ts'
 import type { BatchReplay, StreamBatches } from './batches.ts'
 import { bind, type Dispatch, encodeTo } from './dispatch.ts'
@@ -82,7 +89,7 @@ export class WebGpuReplay implements Replay, BatchReplay {
   async run(
     state: StreamState,
     frame: number,
-    inputs: Inputs,
+    inputs: GpuInputs,
     watch?: Watch,
   ): Promise<Record<string, Float32Array>> {
     const end = frame + this.#program.t
@@ -93,7 +100,8 @@ export class WebGpuReplay implements Replay, BatchReplay {
       )
     const { batcher } = this.#resources.streams
     const at: Position = { state: state as WebGpuState, frame }
-    if (!watch && this.#batches) return batcher.run(this.#batches, { ...at, inputs })
+    if (!watch && this.#batches && areOnCpu(inputs))
+      return batcher.run(this.#batches, { ...at, inputs })
     return batcher.after(at.state, () =>
       watch ? this.#runWatched(at, inputs, watch) : this.submit([at], inputs),
     )
@@ -101,11 +109,11 @@ export class WebGpuReplay implements Replay, BatchReplay {
 
   async submit(
     streams: readonly Position[],
-    inputs: Inputs,
+    inputs: GpuInputs,
     run: Run = this.#run,
   ): Promise<Outputs> {
     const values = await run(this.#spans, (encoder) => {
-      const slab = this.#write(streams, inputs)
+      const slab = this.#write(encoder, streams, inputs)
       const pass = encoder.beginComputePass()
       for (const dispatch of this.#dispatches) encodeTo(pass, dispatch, slab)
       pass.end()
@@ -126,10 +134,10 @@ export class WebGpuReplay implements Replay, BatchReplay {
   }
 
   /** Writes the streams of a batch and their inputs. Returns their slab. */
-  #write(streams: readonly Position[], inputs: Inputs): Slab {
+  #write(encoder: GPUCommandEncoder, streams: readonly Position[], inputs: GpuInputs): Slab {
     const { slab } = streams[0]!.state
     slab.setBatch(streams, this.#program.b / streams.length)
-    this.#activations.write(inputs)
+    this.#activations.write(encoder, inputs)
     return slab
   }
 
@@ -146,13 +154,13 @@ export class WebGpuReplay implements Replay, BatchReplay {
    * Runs a chunk in many submits. No other run may write the activations between them. If steps are
    * fused, the chunk runs twice: step by step for the watch, then from the same states as always.
    */
-  #runWatched(at: Position, inputs: Inputs, watch: Watch): Promise<Outputs> {
+  #runWatched(at: Position, inputs: GpuInputs, watch: Watch): Promise<Outputs> {
     const { slab, slot } = at.state
     return this.#resources.submits.alone(async (run) => {
       this.#plain ??= await WebGpuReplay.create(this.#resources, this.#program, undefined, true)
       const plain = this.#plain
       const before = plain === this ? [] : await run(slab.spans(slot), () => {})
-      await run([], () => void plain.#write([at], inputs))
+      await run([], (encoder) => void plain.#write(encoder, [at], inputs))
       await plain.#watched(slab, watch, run)
       if (plain === this) return this.#outputsFrom(await run(this.#spans, () => {}))
       const states = before.map((bytes) => new Float32Array(bytes))
@@ -176,6 +184,9 @@ export class WebGpuReplay implements Replay, BatchReplay {
     })
   }
 }
+
+/** Whether inputs may be joined with those of other streams: they are in the memory of the CPU. */
+const areOnCpu = (inputs: GpuInputs): inputs is Inputs => !Object.values(inputs).some(isOnGpu)
 
 /** Copies the rows of a tensor from its span of a buffer to a dense array. */
 function rowsFrom(tensor: Tensor, span: ArrayBuffer): Float32Array {

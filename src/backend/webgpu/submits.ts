@@ -9,6 +9,9 @@ export interface Span {
   readonly bytes: number
 }
 
+/** Largest number of free staging buffers of a size. */
+const MOST_FREE = 8
+
 /** See Submits.run. */
 export type Run = (
   spans: readonly Span[],
@@ -114,7 +117,9 @@ export class Submits {
     let from = 0
     const values = spans.map((span) => mapped.slice(from, (from += span.bytes)))
     staging.unmap()
-    this.#free.set(size, [...(this.#free.get(size) ?? []), staging])
+    const free = this.#free.get(size) ?? []
+    if (free.length < MOST_FREE) this.#free.set(size, [...free, staging])
+    else staging.destroy()
     return values
   }
 

@@ -8,6 +8,10 @@ export const COPY_SRC = 0x04
 export const COPY_DST = 0x08
 export const MAP_READ = 0x01
 export const QUERY_RESOLVE = 0x200
+/** Of textures. */
+export const TEXTURE_COPY_DST = 0x02
+export const TEXTURE_BINDING = 0x04
+export const RENDER_ATTACHMENT = 0x10
 /** GPUShaderStage.COMPUTE */
 export const COMPUTE = 0x04
 /** GPUMapMode.READ */

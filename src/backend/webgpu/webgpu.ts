@@ -2,7 +2,16 @@ import { adapterName } from '../../platform/gpu.ts'
 import { addDescriptions } from '../../program/describe.ts'
 import { quads } from '../../program/ops/launch.ts'
 import type { Average, Program, State, Weight } from '../../program/program.ts'
-import type { Backend, Device, GpuUse, MatrixDType, Replay, StreamState } from '../backend.ts'
+import type {
+  Backend,
+  Device,
+  GpuUse,
+  MatrixDType,
+  PictureReader,
+  PixelsSize,
+  Replay,
+  StreamState,
+} from '../backend.ts'
 import { allocate } from './allocate.ts'
 import { elementBytes, weightBytes } from './encode.ts'
 import type { Halves } from './halves.ts'
@@ -139,6 +148,10 @@ export class WebGpuBackend implements Backend {
 
   createState(states: readonly State[], average: Average = 'all'): Promise<StreamState> {
     return this.#resources.streams.createState(states, average)
+  }
+
+  pictureReader(size: PixelsSize): PictureReader | Promise<PictureReader> {
+    return this.#resources.streams.pictureReader(this, size)
   }
 
   /** Frees the weights. The device is not destroyed. */

@@ -68,6 +68,17 @@ export function toPixels(frame: Frame, shape: PixelsShape, into?: Uint8Array): U
   return out
 }
 
+/** Returns the size of a resized picture, which keeps its aspect ratio and covers a shape. */
+export function coveringSize(
+  columns: number,
+  rows: number,
+  { height, width }: Pick<PixelsShape, 'height' | 'width'>,
+): [width: number, height: number] {
+  return columns * height > rows * width
+    ? [Math.max(width, Math.round((columns * height) / rows)), height]
+    : [width, Math.max(height, Math.round((rows * width) / columns))]
+}
+
 /**
  * Everything that depends only on sizes, and scratch memory. `width` is that of the crop before it
  * is rotated.
@@ -117,9 +128,7 @@ function makePlan(frame: Frame, height: number, width: number, view: number, vie
   // Sizes of the whole resized picture and of the crop, as displayed upright.
   const shownW = frame.width * pixelAspect
   const [seenW, seenH] = turned ? [frame.height, shownW] : [shownW, frame.height]
-  const wider = seenW * height > seenH * width
-  const fullW = wider ? Math.max(width, Math.round((seenW * height) / seenH)) : width
-  const fullH = wider ? height : Math.max(height, Math.round((seenH * width) / seenW))
+  const [fullW, fullH] = coveringSize(seenW, seenH, { height, width })
   const part = (excess: number): number =>
     views === 1 ? Math.floor(excess / 2) : Math.floor((excess * view) / (views - 1))
   const left = part(fullW - width)
