@@ -7,12 +7,13 @@
  *
  * The built-in model takes a millisecond a frame, so it shows the cost of the queue best. A worker
  * decodes beside the thread of its model, and with such a small one that takes a third of a second
- * core. How workers share cores is measured with a model of size Ti.
+ * core. How workers share cores is measured with a model of size Ti. Two cores that share caches, a
+ * clock or a host do less than twice the work of one: two commands without a queue show how much.
  *
  *     node bench/fleet/archive.mjs [ROUNDS [CLIPS]]
  */
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -39,16 +40,18 @@ process.on('exit', () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-let seed = 1
-/** Clips of noise, and the arguments of commands that compute them. */
+/**
+ * Moving waves, and the arguments of commands that compute them. Noise makes the conversion of
+ * colours three times slower, because the processor guesses its branches wrongly.
+ */
 function makeWork(name, count, ...model) {
   const clips = join(folder, name)
   mkdirSync(clips)
   for (let i = 0; i < count; i++) {
     const parts = [Buffer.from('YUV4MPEG2 W96 H96 F25:1 C420jpeg\n')]
     for (let frame = 0; frame < FRAMES; frame++) {
-      const next = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 24
-      parts.push(Buffer.from('FRAME\n'), Uint8Array.from({ length: 96 * 96 * 1.5 }, next))
+      const wave = (_, at) => 128 + 80 * Math.sin((at % 96) / 9 + at / 3000 + frame / 4 + i)
+      parts.push(Buffer.from('FRAME\n'), Uint8Array.from({ length: 96 * 96 * 1.5 }, wave))
     }
     writeFileSync(join(clips, `${i}.y4m`), Buffer.concat(parts))
   }
@@ -75,14 +78,15 @@ function start(...args) {
 const redis = await startRedis('--appendfsync', 'always')
 const client = new Redis(redis.url)
 
-/** Seconds of processor time of processes. */
+/** Seconds of processor time of processes. Of one that has ended, what was read last. */
 function processorTime(children) {
-  let ticks = 0
-  for (const { pid } of children) {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-    ticks += Number(fields[11]) + Number(fields[12])
+  for (const child of children) {
+    const path = `/proc/${child.pid}/stat`
+    if (!existsSync(path)) continue
+    const fields = readFileSync(path, 'utf8').split(') ')[1].split(' ')
+    child.ticks = Number(fields[11]) + Number(fields[12])
   }
-  return ticks / TICKS
+  return children.reduce((sum, { ticks }) => sum + ticks, 0) / TICKS
 }
 async function redisTime() {
   const text = await client.info('cpu')
@@ -143,24 +147,30 @@ async function queueOnly() {
   return found
 }
 
-async function classify({ args, count }) {
-  const child = start('classify', ...args, '--jsonl', '-', '--threads', '1')
+/** Runs commands without a queue, each over all clips. */
+async function classify(commands, { args, count }) {
   let done = 0
-  child.stdout.on('data', (part) => {
-    for (const byte of part) done += byte === 10
+  const children = Array.from({ length: commands }, () => {
+    const child = start('classify', ...args, '--jsonl', '-', '--threads', '1')
+    child.stdout.on('data', (part) => {
+      for (const byte of part) done += byte === 10
+    })
+    return child
   })
-  const found = await measure([child], async () => done, count)
-  child.kill('SIGTERM')
-  await child.ended
+  const found = await measure(children, async () => done, commands * count)
+  for (const child of children) child.kill('SIGTERM')
+  await Promise.all(children.map(({ ended }) => ended))
   return found
 }
 
 const runs = {
   'one worker': () => fleet(1, small),
-  'no queue': () => classify(small),
+  'no queue': () => classify(1, small),
   'no work': queueOnly,
   'Ti, one worker': () => fleet(1, large),
   'Ti, two workers': () => fleet(2, large),
+  'Ti, one command': () => classify(1, large),
+  'Ti, two commands': () => classify(2, large),
 }
 const found = Object.fromEntries(Object.keys(runs).map((name) => [name, []]))
 for (let round = 0; round < ROUNDS; round++)
@@ -175,11 +185,13 @@ for (const [name, rounds] of Object.entries(found)) {
   const of = (field) => median(rounds.map((run) => run[field])).toFixed(2)
   console.log(`${name}: wall ${of('wall')}, processor ${of('own')}, Redis ${of('redis')}`)
 }
-const [one, none, empty, oneTi, twoTi] = Object.values(found)
+const [one, none, empty, oneTi, twoTi, oneCommand, twoCommands] = Object.values(found)
 const cost = ratio((i) => empty[i].own + empty[i].redis)
 console.log(`the queue: ${cost.toFixed(2)} ms of processor time a job, with Redis`)
 console.log(`  ${ratio((i) => empty[i].wall).toFixed(2)} ms of wall time`)
 const beside = ratio((i) => one[i].own + one[i].redis - none[i].own)
 console.log(`a worker and Redis beside no queue: ${beside.toFixed(2)} ms of processor time a clip`)
-const speedUp = ratio((i) => oneTi[i].wall / twoTi[i].wall)
-console.log(`two workers: ${speedUp.toFixed(2)} times the clips of one`)
+const workers = ratio((i) => oneTi[i].wall / twoTi[i].wall)
+console.log(`two workers: ${workers.toFixed(2)} times the clips of one`)
+const commands = ratio((i) => oneCommand[i].wall / twoCommands[i].wall)
+console.log(`two commands without a queue: ${commands.toFixed(2)} times the clips of one`)
