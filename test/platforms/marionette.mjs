@@ -18,7 +18,7 @@ import { paths } from './browsers.mjs'
 /** Milliseconds until the browser must be there. */
 const TIMEOUT = 60_000
 /** Milliseconds until a script must end: the longest computes whole models. */
-const SCRIPT_TIMEOUT = 300_000
+const SCRIPT_TIMEOUT = 600_000
 
 /**
  * Opens a page; when `use` is done, the browser ends.

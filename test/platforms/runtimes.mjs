@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 /** Milliseconds for one runtime. */
-export const TIMEOUT = 300_000
+export const TIMEOUT = 600_000
 
 /** Where npm install --prefix test/platforms puts a file. */
 export const installed = (path) => join(here, 'node_modules', path)
