@@ -96,7 +96,9 @@ const variants = [
 describe.skipIf(!gpu).each(variants)('products by $name', async ({ features, tags }) => {
   const device = gpu ? await openDevice(full!) : undefined!
 
-  test.each([...cases, ...extremes])('$name', { tags, concurrent: true }, async (op) => {
+  // lavapipe 25 compiles one of these kernels for 20 s, and three times as long beside other tests.
+  const options = { tags, concurrent: true, timeout: 240_000 }
+  test.each([...cases, ...extremes])('$name', options, async (op) => {
     expect(await errorOf(device, features, op)).toBeLessThanOrEqual(1)
   })
 
