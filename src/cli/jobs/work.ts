@@ -34,7 +34,7 @@ const INTERVAL = 500
 /** Milliseconds that a worker has to leave. */
 const LEAVING = 3000
 /** Least time between two saved states of a job, in leases. */
-const SAVE_EVERY = 0.1
+const SAVE_EVERY = 0.3
 /** Times that a job may lose its worker before it is parked: it may be what kills them. */
 const MOST_LOSSES = 25
 
