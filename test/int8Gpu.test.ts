@@ -259,6 +259,9 @@ test('products with the same rows share their integers', () => {
   expect(count(lowered.steps, 'quantize')).toBe(8 * config.depth)
   expect(count(lowered.steps, 'linear')).toBe(count(program.steps, 'linear'))
   expect([...new Set(origins)]).toEqual(program.steps)
+  // If only the class token is read, the query of the last block reads a row of those of key_value.
+  const one = recordModel(config, { ...options, encoded: false, dtype: 'int8' })
+  expect(count(lower(one).program.steps, 'quantize')).toBe(8 * config.depth)
   const f32 = recordModel(config, options)
   expect(lower(f32).program).toEqual(f32)
 })

@@ -1,5 +1,12 @@
 /** What a GPU needs only for int8 matrices. It is imported on demand. */
-import { columnsOf, type Program, rowsOf, type Step, type Tensor } from '../../program/program.ts'
+import {
+  columnsOf,
+  frameStrideOf,
+  type Program,
+  rowsOf,
+  type Step,
+  type Tensor,
+} from '../../program/program.ts'
 
 /** A program with the steps that a GPU adds. */
 export interface Lowered {
@@ -8,15 +15,21 @@ export interface Lowered {
   readonly origins: readonly Step[]
 }
 
+/** Rows of a tensor, and the same rows as packed integers. */
+interface Quantized {
+  readonly rows: Tensor
+  readonly packed: Tensor
+}
+
 /**
  * Adds a step before each product with an int8 kernel that quantises its rows (gpu/quantize.wgsl).
- * Products of the same rows share it. A product then reads packed integers, and its k counts groups
- * of four.
+ * Products of the same rows, or of some of them, share it. A product then reads packed integers,
+ * and its k counts groups of four.
  */
 export function lower(program: Program): Lowered {
   const steps: Step[] = []
   const origins: Step[] = []
-  const known = new Map<string, Tensor>()
+  const known: Quantized[] = []
   const add = (step: object, origin: Step) => {
     steps.push(step as Step)
     origins.push(origin)
@@ -31,8 +44,7 @@ export function lower(program: Program): Lowered {
     const d = columnsOf(x)
     const rows = rowsOf(x)
     const k = Math.ceil(d / 4)
-    const key = JSON.stringify(x)
-    let packed = known.get(key)
+    let [packed] = known.flatMap((quantized) => viewOf(quantized, x) ?? [])
     if (!packed) {
       const stride = Math.ceil(k / 4) * 4 + 4
       const name = `${step.name}/int8`
@@ -42,13 +54,30 @@ export function lower(program: Program): Lowered {
         shape: [...x.shape.slice(0, -1), k],
         stride,
       }
-      known.set(key, packed)
+      known.push({ rows: x, packed })
       const parts = { inputs: { x }, outputs: { out: packed }, weights: {}, states: {}, params: {} }
       add({ op: 'quantize', name, ...parts, sizes: { d, rows, frameRows, count: 0 } }, step)
     }
     add({ ...step, inputs: { ...step.inputs, x: packed }, sizes: { ...step.sizes, k } }, step)
   }
   return { program: { ...program, steps }, origins }
+}
+
+/** Returns the packed integers of x, if its rows are some of those of a whole buffer. */
+function viewOf({ rows, packed }: Quantized, x: Tensor): Tensor | undefined {
+  const { buffer, offset, stride } = rows
+  const steps = [x.offset, x.stride, frameStrideOf(x)].map((elements) => elements / stride)
+  const areRows = steps.every(Number.isInteger) && columnsOf(x) === columnsOf(rows)
+  const isWhole = offset === 0 && buffer.size === rowsOf(rows) * stride
+  if (x.buffer !== buffer || !areRows || !isWhole) return undefined
+  const [from, step, frame] = steps.map((count) => count * packed.stride)
+  return {
+    ...packed,
+    offset: from!,
+    shape: [...x.shape.slice(0, -1), columnsOf(packed)],
+    stride: step!,
+    ...(x.frameStride && { frameStride: frame! }),
+  }
 }
 
 /** Packs int8 values [rows, width]: each number has four rows of a column, zero beyond the last. */

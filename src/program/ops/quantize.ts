@@ -3,7 +3,7 @@ import type { Operation } from './operation.ts'
 
 /**
  * Rows as packed integers and their scales, for products with int8 kernels. No program has such a
- * step: a GPU adds it before these products (backend/webgpu/lower.ts).
+ * step: a GPU adds it before these products (backend/webgpu/int8.ts).
  */
 export const quantize: Operation<Rows, []> = {
   inputs: { x: 'rows d' },
