@@ -347,7 +347,7 @@ describe('what is fused', () => {
   test.each([
     ['f32', 117, 175],
     ['f16', 117, 175],
-    ['int8', 223, 247],
+    ['int8', 187, 247],
   ] as const)('a frame of Base in %s takes %i dispatches, not %i', (dtype, fused, plain) => {
     const program = recordModel(config, { ...frame, dtype })
     const lowered = lower(program, dtype === 'int8' ? int8 : undefined).program.steps
@@ -355,9 +355,13 @@ describe('what is fused', () => {
     expect(stepsOf(program, capable, dtype === 'int8')).toHaveLength(fused)
   })
 
-  test('with matrix units norms stay apart: 151 dispatches', () => {
-    const { steps } = lower(recordModel(config, frame), undefined, capable, true).program
-    expect(steps).toHaveLength(151)
+  test.each([
+    ['f16', 151],
+    ['int8', 187],
+  ] as const)('with matrix units norms read no moments: %s, %i dispatches', (dtype, count) => {
+    const program = recordModel(config, { ...frame, dtype })
+    const { steps } = lower(program, dtype === 'int8' ? int8 : undefined, capable, true).program
+    expect(steps).toHaveLength(count)
   })
 
   test('a norm whose result nothing but products of many rows reads', () => {
@@ -368,6 +372,19 @@ describe('what is fused', () => {
     expect(all).toHaveLength(3)
     const read = { ...program, outputs: { ...program.outputs, norm: outputsOf(norm!)[0]! } }
     expect(stepsOf(read).filter((op) => op === 'layerNorm')).toHaveLength(4)
+  })
+
+  test('a norm whose result nothing but products with int8 kernels reads', () => {
+    const program = recordModel(config, { ...frame, dtype: 'int8' })
+    const count = (program: Program) =>
+      stepsOf(program, capable, true).filter((op) => op === 'normQuantize').length
+    // The head is not int8, so the last norm stays.
+    expect(count(program)).toBe(3 * config.depth)
+    const [norm] = program.steps.filter(({ op }) => op === 'layerNorm')
+    const read = { ...program, outputs: { ...program.outputs, norm: outputsOf(norm!)[0]! } }
+    expect(count(read)).toBe(3 * config.depth - 1)
+    expect(stepsOf(program, capable, true)).not.toContain('rmsNorm')
+    expect(count(recordModel(config, { ...frame, dtype: 'int8', t: 2 }))).toBe(3 * config.depth)
   })
 
   test('no recurrences in chunks of several frames, nor where a kernel gets fewer buffers', () => {

@@ -57,6 +57,91 @@ export function problem({
   }
 }
 
+/** Sizes of a norm and a product. */
+interface NormProblem {
+  readonly norm: 'rmsNorm' | 'layerNorm'
+  /** Frames of `rows` rows, 1 by default. */
+  readonly t?: number
+  readonly rows: number
+  readonly d: number
+  readonly n: number
+  /** A column that has the largest values; any by default. */
+  readonly largest?: number
+  /** The first token of a frame that the product reads, and their number; all by default. */
+  readonly tokens?: readonly [from: number, count: number]
+}
+
+/**
+ * Returns a norm, a product of all its rows, and a product of some of them. No value is so near to
+ * a half that a rounding error of the norm changes its integer.
+ * @returns the case, and a product that has its exact result
+ */
+export function normProblem(p: NormProblem): { op: OpCase; product: OpCase } {
+  const { norm, t = 1, rows, d, n, largest, tokens } = p
+  const [from, count] = tokens ?? [0, rows]
+  const isCentred = norm === 'layerNorm'
+  const scale = noise(d, 3).map((value, column) => (column === largest ? 5 : value))
+  const shift = clearOf((seed) => noise(d, seed))
+  const normalise = (row: Float32Array) => {
+    const mean = isCentred ? row.reduce((sum, value) => sum + value, 0) / d : 0
+    const square = row.reduce((sum, value) => sum + (value - mean) ** 2, 0) / d
+    return row.map((value, column) => {
+      const factor = (isCentred ? scale[column]! : 1 + scale[column]!) / Math.sqrt(square + 1e-6)
+      return (value - mean) * factor + (isCentred ? shift[column]! : 0)
+    })
+  }
+  const x = Array.from({ length: t * rows }, (_, row) => {
+    // Small rows, where 1e-6 matters, larger ones, and zeros.
+    const size = row % 7 === 2 ? 0 : 10 ** ((row % 5) - 3)
+    const draw = (seed: number) => noise(d, 1000 * row + seed, size).map((one) => one + size / 2)
+    return clearOf(draw, normalise)
+  })
+  const read = x.filter((_, row) => row % rows >= from && row % rows < from + count)
+  const normalised = Float32Array.from(read.flatMap((row) => [...normalise(row)]))
+  const product = problem({ t, rows: count, k: d, n, bias: true, x: normalised })
+  const parts = [
+    ...[norm, product.name],
+    tokens && `tokens from ${from} of ${rows}`,
+    largest !== undefined && `largest ${largest}`,
+  ]
+  const op: OpCase = {
+    ...product,
+    name: parts.filter(Boolean).join(', '),
+    inputs: {
+      x: { shape: [1, t, rows, d], values: Float32Array.from(x.flatMap((row) => [...row])) },
+    },
+    weights: {
+      ...product.weights,
+      scale: rowsWeight(1, d, scale),
+      shift: rowsWeight(1, d, shift),
+    },
+    record(ops, inputs) {
+      const z = isCentred
+        ? ops.layerNorm('norm', inputs['x']!, 'scale', 'shift')
+        : ops.rmsNorm('norm', inputs['x']!, 'scale')
+      if (!tokens) return product.record(ops, { x: z })
+      ops.linear('all', z, 'kernel')
+      return product.record(ops, { x: ops.tokens(z, from, count) })
+    },
+  }
+  return { op, product }
+}
+
+/** Returns the first of the drawn rows of which no value, as it is quantised, is near to a half. */
+function clearOf(
+  draw: (seed: number) => Float32Array,
+  quantised = (row: Float32Array) => row,
+): Float32Array {
+  for (let seed = 1; ; seed++) {
+    const row = draw(seed)
+    const values = quantised(row)
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const isClear = (value: number) =>
+      Math.abs((Math.abs((127 * value) / largest) % 1) - 0.5) > 1e-3
+    if (!largest || values.every(isClear)) return row
+  }
+}
+
 /**
  * Returns the exact result of every build without an activation: the steps of the kernels with the
  * same rounding.

@@ -16,7 +16,7 @@ import type { Program, Weight } from '../src/program/program.ts'
 import type { BackendUnderTest } from './backends.ts'
 import { withMembers } from './faults.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
-import { problem } from './int8Products.ts'
+import { normProblem, problem } from './int8Products.ts'
 import { gpu, openDevice, startDawn } from './matrices.ts'
 import { models } from './models.ts'
 import { expectSame, type OpCase, runOp, testOp } from './ops.ts'
@@ -281,6 +281,7 @@ describe.skipIf(!gpu)('on a GPU', { tags }, async () => {
     ...[1, 3, 4, 5, 8, 13, 31, 32, 33, 63, 64, 65, 129].map((k) => problem({ rows: 9, k, n: 9 })),
     ...[1, 31, 32, 33, 70].map((n) => problem({ rows: 9, k: 16, n, bias: true })),
     problem({ t: 3, rows: 15, k: 260, n: 36, bias: true, add: true, activation: 'gelu' }),
+    normProblem({ norm: 'layerNorm', t: 3, rows: 15, d: 70, n: 36, tokens: [2, 9] }).op,
   ])('int8: $name has the bits of the usual kernel', async (op) => {
     for (const [gap, apart] of [[0, 0], [5, 0], ...(op.t! > 1 ? [[0, 2]] : [])] as const)
       expectSame(

@@ -2,8 +2,8 @@
 // invocations of a workgroup.
 //
 // Each subgroup reads the 64 values once and combines them without a second barrier. Subgroups may
-// have any size and any invocations. A second call in the same workgroup must use the other `slot`,
-// 0 or 1: some invocations may still read the first.
+// have any size and any invocations. Calls in the same workgroup must alternate between `slot` 0
+// and 1: some invocations may still read the values of the call before.
 
 enable subgroups;
 

@@ -1,8 +1,8 @@
 // Sum and maximum of one value from each of the 64 invocations of a workgroup.
 //
-// Every invocation reads all 64 values. This takes one barrier; a tree would take six. A second
-// call in the same workgroup must use the other `slot`, 0 or 1: some invocations may still read the
-// first.
+// Every invocation reads all 64 values. This takes one barrier; a tree would take six. Calls in the
+// same workgroup must alternate between `slot` 0 and 1: some invocations may still read the values
+// of the call before.
 
 var<workgroup> found: array<f32, 128>;
 

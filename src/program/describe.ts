@@ -24,7 +24,7 @@ const descriptions = { ...operations, quantize } as unknown as Record<KernelOp, 
 export const OPS: readonly Op[] = (Object.keys(operations) as Op[]).sort()
 
 /** Operations that a GPU computes in place of several steps (ops/fused.ts). */
-export type FusedOp = 'recurrence' | 'normLinear'
+export type FusedOp = 'recurrence' | 'normLinear' | 'normQuantize'
 
 /** An operation, or one that backends add: no program names it. */
 export type KernelOp = Op | 'quantize' | FusedOp

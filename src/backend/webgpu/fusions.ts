@@ -8,6 +8,7 @@ import { aligned } from '../../program/ops/launch.ts'
 import { type Program, rowsOf, type Step } from '../../program/program.ts'
 import type { GpuCapabilities } from '../backend.ts'
 import { fuseNorms } from './fuseNorms.ts'
+import { fuseQuantize } from './fuseQuantize.ts'
 import type { Lowered } from './int8.ts'
 import { isOnlyFor, writerOf } from './uses.ts'
 
@@ -39,7 +40,8 @@ export function lower(
     ? fuseRecurrences(hasMatrices ? program : fuseNorms(program), capabilities)
     : program
   const lowered = int8?.lower(fused) ?? { program: fused, origins: fused.steps }
-  return { ...lowered, isPlain: fused === program }
+  const quantized = capabilities ? fuseQuantize(lowered) : lowered
+  return { ...quantized, isPlain: fused === program && quantized === lowered }
 }
 
 /** Steps in order, and the step that computes the output of the last one. */

@@ -3,7 +3,7 @@
  * backend/webgpu/fusions.ts adds their steps.
  */
 import type { State, Tensor, Weight } from '../tensor.ts'
-import { tileOf, tiles } from './launch.ts'
+import { alignedRows, type Rows, tileOf, tiles } from './launch.ts'
 import type { Operation } from './operation.ts'
 
 interface NormLinear {
@@ -14,6 +14,10 @@ interface NormLinear {
     readonly scale: Weight
     readonly shift?: Weight
   }
+}
+
+interface NormQuantize extends Rows {
+  readonly weights: { readonly scale: Weight; readonly shift?: Weight }
 }
 
 interface Recurrence {
@@ -46,5 +50,20 @@ export const normLinear: Operation<NormLinear, []> = {
   gpu: {
     groups: tiles,
     constants: ({ sizes }, room) => ({ ...tileOf(sizes, room), CENTRED: sizes.centred! }),
+  },
+}
+
+/** rmsNorm or layerNorm (`centred`), then quantize. */
+export const normQuantize: Operation<NormQuantize, []> = {
+  inputs: { x: 'rows d' },
+  weights: { scale: 'd', shift: 'd?' },
+  outputs: { out: 'rows words' },
+  fields: ['d', 'frameRows'],
+  gpu: {
+    ...alignedRows,
+    constants: (step, room) => ({
+      ...alignedRows.constants!(step, room),
+      CENTRED: step.sizes.centred!,
+    }),
   },
 }
