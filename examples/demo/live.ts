@@ -1,6 +1,7 @@
 /**
  * Frames of the camera or of the screen, as the library gives them: the newest one after each
- * answer. They are copies, which nobody closes; their bytes move to the worker.
+ * answer. A second one under way would be older when it is answered. Frames are copies, which
+ * nobody closes; their bytes move to the worker.
  */
 import type { Camera, Frame } from 'trecvit/video'
 

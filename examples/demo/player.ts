@@ -1,5 +1,4 @@
 /** Plays a video through the stream, frame by frame. */
-import type { Class } from 'trecvit'
 import type { Frame } from 'trecvit/video'
 import type { Engine } from './engine.ts'
 import type { Insight } from './insight.ts'
@@ -7,8 +6,9 @@ import { WINDOW } from './messages.ts'
 import { begin, type Opened, type openAtFirst, peek, type Source } from './opened.ts'
 import { Pace } from './pace.ts'
 import { pictureOf } from './picture.ts'
+import { Pusher } from './pusher.ts'
 import { Snapshots } from './snapshots.ts'
-import { inTurn, post, queue } from './turns.ts'
+import { inTurn, othersWait, post, queue } from './turns.ts'
 
 /** Least difference of the times of two frames, in seconds. */
 const TOLERANCE = 1e-3
@@ -20,6 +20,7 @@ export class Player {
   readonly #engine: Engine
   readonly #insight: Insight
   readonly #snapshots = new Snapshots()
+  readonly #pusher: Pusher
   #source: Source | undefined
   #opened: Opened | undefined
   #playing = false
@@ -32,11 +33,11 @@ export class Player {
   #first = 0
   /** Whether the stream began after the first frame: the model or the stream was changed there. */
   #beganLater = false
-  #overall: readonly Class[] = []
 
   constructor(engine: Engine, insight: Insight) {
     this.#engine = engine
     this.#insight = insight
+    this.#pusher = new Pusher(engine, insight, this.#snapshots)
   }
 
   get playing(): boolean {
@@ -90,33 +91,17 @@ export class Player {
     if (shows) await this.#restart(from, this.#now)
   }
 
-  /** Pushes the next frame of the file, if there is one. @param shows whether to draw it */
-  async step(shows = true): Promise<number | null> {
-    const opened = this.#opened
-    if (!opened) return null
-    try {
-      const frame = await peek(opened)
-      if (!frame) {
-        this.pause()
-        const frames = this.#engine.stream.frame
-        if (frames > 0) post({ type: 'ended', overall: this.#overall, frames })
-        await this.#close()
-        return null
-      }
-      opened.next = undefined
-      const { time } = frame
-      await this.#push(frame, shows ? await pictureOf(frame) : null)
-      await this.#snapshots.take(time, this.#engine.stream)
-      return time
-    } catch (error) {
-      this.pause()
-      throw error
-    }
+  /** Pushes the next frame of the file, if there is one. */
+  step(): Promise<void> {
+    return this.#advance([true])
   }
 
   /** Pushes a frame of the page. It is dropped if a file was opened meanwhile. */
   async pushLive(frame: Frame): Promise<void> {
-    if (!this.#source) await this.#push(frame, await pictureOf(frame))
+    if (this.#source) return
+    const bitmap = await pictureOf(frame)
+    this.#now = frame.time
+    await this.#pusher.push(frame, { bitmap, looks: this.#insight.wants(true), saves: false })
   }
 
   /** Plays at the video's own pace, or as fast as possible if that is slower. */
@@ -125,18 +110,8 @@ export class Player {
     if (this.#playing || !this.#opened) return
     const mine = ++this.#plays
     this.#setPlaying(true)
-    const pace = new Pace()
-    let seeks = this.#seeks
-    while (this.#playing && mine === this.#plays) {
-      const time = await inTurn(async () =>
-        this.#playing && mine === this.#plays ? this.step() : null,
-      )
-      if (time === null || time === undefined) return
-      if (seeks !== this.#seeks) pace.restart()
-      seeks = this.#seeks
-      // The first answer comes after these frames, so nothing waits for their times.
-      if (this.#engine.stream.frame >= WINDOW) await pace.wait(time)
-    }
+    const plays = (): boolean => this.#playing && mine === this.#plays && this.#opened !== undefined
+    while (plays()) await inTurn(() => this.#advance(this.#stepsWhile(plays)))
   }
 
   pause(): void {
@@ -162,7 +137,7 @@ export class Player {
     const found = this.#snapshots.before(to - TOLERANCE)
     const isBehind = this.#opened && this.#now < to - TOLERANCE
     // The current position is nearer than any snapshot.
-    if (isBehind && !(found && found.time > this.#now)) return this.#stepTo(to)
+    if (isBehind && !(found && found.time > this.#now)) return this.#advance(this.#stepsTo(to))
     if (found) {
       await this.#engine.goBack(found.bytes)
       const { rate } = this.#source
@@ -182,32 +157,73 @@ export class Player {
     }
     this.#opened = opened
     this.#now = from
-    await this.#stepTo(to)
+    await this.#advance(this.#stepsTo(to))
   }
 
-  async #stepTo(to: number): Promise<void> {
+  /** Steps of a playing video, until other work is queued. */
+  async *#stepsWhile(plays: () => boolean): AsyncGenerator<boolean> {
+    const pace = new Pace()
+    while (plays() && !othersWait()) {
+      yield true
+      // The first answer comes after these frames, so nothing waits for their times.
+      if (this.#engine.stream.frame >= WINDOW) await pace.wait(this.#now)
+    }
+  }
+
+  /** Steps to a time, until another seek. Only the last frame is shown. */
+  async *#stepsTo(to: number): AsyncGenerator<boolean> {
     const seeks = this.#seeks
     while (this.#opened && seeks === this.#seeks) {
       const next = await peek(this.#opened)
       const isThere = !next || next.time >= to - TOLERANCE
-      await this.step(isThere)
+      yield isThere
       if (isThere) return
     }
   }
 
-  async #push(frame: Frame, bitmap: ImageBitmap | null): Promise<void> {
-    const { stream } = this.#engine
-    const { time } = frame
-    const looks = bitmap !== null && this.#insight.wants(this.#playing || !this.#source)
-    const before = looks ? await stream.snapshot().catch(noLook) : undefined
-    const start = performance.now()
-    const { frame: index, top, overall } = await stream.push(frame)
-    const milliseconds = performance.now() - start
-    this.#now = time
-    this.#overall = overall.top
-    this.#engine.watchDevice()
-    post({ type: 'answer', frame: index, time, top, milliseconds, bitmap }, bitmap ? [bitmap] : [])
-    if (before) await this.#insight.take(before, frame).catch(noLook)
+  /**
+   * Pushes the next frame of the file at each step, while the frame before is computed: at most two
+   * are under way. None is when this ends, so other work of the queue finds all of them answered.
+   * @param steps for each step, whether its frame is drawn
+   */
+  async #advance(steps: Iterable<boolean> | AsyncIterable<boolean>): Promise<void> {
+    const underWay: Promise<void>[] = []
+    let frames = this.#engine.stream.frame
+    try {
+      for await (const shows of steps) {
+        const opened = this.#opened
+        if (!opened) break
+        const frame = await peek(opened)
+        if (!frame) {
+          await Promise.all(underWay)
+          return await this.#end()
+        }
+        opened.next = undefined
+        const bitmap = shows ? await pictureOf(frame) : null
+        const looks = shows && this.#insight.wants(this.#playing)
+        const saves = this.#snapshots.isDue(++frames)
+        this.#now = frame.time
+        const answered = this.#pusher.push(frame, { bitmap, looks, saves })
+        answered.catch(() => {})
+        underWay.push(answered)
+        // A map is computed before the next frame.
+        while (underWay.length > (looks ? 0 : 1)) await underWay.shift()
+      }
+      await Promise.all(underWay)
+    } catch (error) {
+      this.pause()
+      throw error
+    } finally {
+      await Promise.allSettled(underWay)
+    }
+  }
+
+  /** Called after the last answer. */
+  async #end(): Promise<void> {
+    this.pause()
+    const frames = this.#engine.stream.frame
+    if (frames > 0) post({ type: 'ended', overall: this.#pusher.overall, frames })
+    await this.#close()
   }
 
   /** Drops what belongs to the stream before. @param from time at which the new one begins */
@@ -229,9 +245,4 @@ export class Player {
     this.#opened = undefined
     await closing?.video.close()
   }
-}
-
-/** A device may be lost while a map is computed. The stream recovers, and the next map succeeds. */
-function noLook(error: unknown): undefined {
-  console.warn(error)
 }

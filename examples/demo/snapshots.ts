@@ -1,6 +1,4 @@
 /** Snapshots of the stream along a video, for seeking. */
-import type { Stream } from 'trecvit'
-
 /** Initial number of frames between two snapshots. */
 const SPACING = 30
 /** Largest size of all snapshots, in bytes. */
@@ -16,14 +14,17 @@ export class Snapshots {
   #all: Snapshot[] = []
   #spacing = SPACING
 
-  /** Takes a snapshot if one is due after this frame. */
-  async take(time: number, stream: Stream): Promise<void> {
-    const { frame } = stream
-    if (frame % this.#spacing !== 0 || frame <= (this.#all.at(-1)?.frame ?? 0)) return
-    const bytes = await stream.snapshot()
-    if (bytes.length > MOST / 2) return
-    this.#all.push({ time, frame, bytes })
-    if (this.#all.length * bytes.length <= MOST) return
+  /** Whether a snapshot is due after so many frames. */
+  isDue(frames: number): boolean {
+    return frames % this.#spacing === 0 && frames > (this.#all.at(-1)?.frame ?? 0)
+  }
+
+  /** Adds the snapshot after a frame. */
+  add(one: Snapshot): void {
+    const { length } = one.bytes
+    if (length > MOST / 2) return
+    this.#all.push(one)
+    if (this.#all.length * length <= MOST) return
     this.#spacing *= 2
     this.#all = this.#all.filter(({ frame }) => frame % this.#spacing === 0)
   }

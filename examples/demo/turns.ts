@@ -11,12 +11,31 @@ export const post = (reply: Reply, transfer: Transferable[] = []): void =>
   scope.postMessage(reply, transfer)
 
 let last: Promise<unknown> = Promise.resolve()
+let waiting = 0
+let wake = (): void => {}
 
 /** Runs work after all work that was queued before. */
 export function queue<T>(work: () => Promise<T>): Promise<T> {
-  const result = last.then(work)
+  waiting++
+  wake()
+  const result = last.then(() => {
+    waiting--
+    return work()
+  })
   last = result.catch(() => {})
   return result
+}
+
+/** Whether work is queued behind the current work. */
+export const othersWait = (): boolean => waiting > 0
+
+/** Waits, but only until work is queued behind the current work. */
+export async function waitUnlessOthers(milliseconds: number): Promise<void> {
+  if (othersWait()) return
+  await new Promise<void>((resolve) => {
+    wake = resolve
+    setTimeout(resolve, milliseconds)
+  })
 }
 
 /** Runs work in the queue. An error is shown, and the result is then undefined. */

@@ -1,6 +1,6 @@
 /**
  * The worker of the page, with a model and a stream, so the page never blocks. All work is queued;
- * a playing video queues one frame at a time.
+ * a playing video runs until other work is.
  */
 import { Engine } from './engine.ts'
 import { estimate } from './estimate.ts'

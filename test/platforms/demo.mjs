@@ -13,7 +13,13 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
 import { paths } from './browsers.mjs'
-import { checks, furtherChecks, cameraChecks as ofCamera, withoutGpu } from './demoChecks.mjs'
+import {
+  checks,
+  eachFrameOnce,
+  furtherChecks,
+  cameraChecks as ofCamera,
+  withoutGpu,
+} from './demoChecks.mjs'
 import {
   answered,
   camera,
@@ -158,6 +164,30 @@ const gpuChecks = {
     }
     assert.match(await text(page, 'prob'), /over the last 8 frames$/)
   },
+  async 'two frames are under way on the GPU, and no more'(page) {
+    const worker = page.workers().find((one) => one.url().endsWith('/worker.js'))
+    await worker.evaluate(() => {
+      const [make, post] = [globalThis.createImageBitmap, globalThis.postMessage]
+      // A picture is made before its frame is pushed.
+      let underWay = 0
+      globalThis.most = 0
+      globalThis.createImageBitmap = (image) => {
+        globalThis.most = Math.max(globalThis.most, ++underWay)
+        return make(image)
+      }
+      globalThis.postMessage = (message, transfer) => {
+        if (message.type === 'answer') underWay--
+        post.call(globalThis, message, transfer)
+      }
+    })
+    const before = (await times(page)).length
+    await page.click('#play')
+    await answered(page, before + 8)
+    await pause(page)
+    const most = await worker.evaluate(() => globalThis.most)
+    assert.equal(most, 2)
+  },
+  'a seek, a pause and a step with frames under way: each once, in order': eachFrameOnce,
   async 'the device is destroyed, and nothing is missing'(page) {
     const before = (await times(page)).length
     await page.click('#lose')

@@ -86,6 +86,7 @@ export const checks = {
     // One frame is no answer.
     await shows(page, 'label', /^Looking/)
   },
+  'a seek, a pause and a step while a video plays: each frame once, in order': eachFrameOnce,
   async 'play, pause, step, reset'(page) {
     await page.click('#play')
     await until(page, () => document.getElementById('play').textContent === 'Pause')
@@ -139,6 +140,40 @@ export const checks = {
     await showsMessage(page, /mpeg4|mp4v|MPEG-4|codec/i)
     await accessibleInBoth(page, 'an error')
   },
+}
+
+/** Seeks back, pauses and steps while a video plays, and compares the order of the answers. */
+export async function eachFrameOnce(page) {
+  await page.evaluate(() => {
+    const { timeline } = globalThis
+    window.order = []
+    timeline.add = (time, answer) => {
+      window.order.push(Math.round(30 * time))
+      Object.getPrototypeOf(timeline).add.call(timeline, time, answer)
+    }
+  })
+  await openTab(page, 'engine')
+  await page.click('#play')
+  for (let seeks = 0; seeks < 5; seeks++) {
+    await until(page, () => window.order.at(-1) > 5)
+    const answers = await page.evaluate(() => window.order.length)
+    await press(page, 0.1 / 15)
+    await until(page, (answers) => window.order.lastIndexOf(0) >= answers, answers)
+  }
+  await page.click('#play')
+  await page.click('#step')
+  // Behind the frames that are under way.
+  await page.click('#reset')
+  await until(page, () => globalThis.timeline.times.length === 0)
+  const order = await page.evaluate(() => {
+    delete globalThis.timeline.add
+    return window.order
+  })
+  for (const [index, frame] of order.slice(1).entries())
+    assert(
+      frame === order[index] + 1 || (frame === 0 && order[index] > 5),
+      `the answers are of the frames ${order}`,
+    )
 }
 
 /** With a model of one's own, a look into one, and links. */
