@@ -18,8 +18,9 @@ const machines = {
     redis: 0.7,
     /** Milliseconds that a server needs to load a state. */
     load: 4,
-    /** Bytes of a state. */
+    /** Bytes of a state, and of a frame as clients send it: here RGB, below JPEG. */
     state: 314_000,
+    frame: 27_648,
   },
   /**
    * Size B in float32 on an H200. Measured: passes of 1 and 4 streams and of chunks of 8 and 16
@@ -38,6 +39,7 @@ const machines = {
     redis: 129,
     load: 157,
     state: 58_000_000,
+    frame: 14_000,
   },
 }
 /** Half the bytes; converting them takes the server the time that writing them saves. */
@@ -46,11 +48,10 @@ machines.gpuF16 = { ...machines.gpu, redis: 65, state: 29_000_000 }
 machines.gpuWithoutSaves = { ...machines.gpu, save: 0, redis: 0, load: 0, state: 0 }
 /** Frames a second of a camera, and share of its time that a server computes and saves. */
 const [FPS, BUSY] = [25, 0.7]
-/**
- * Of pace.ts: largest share of the time, fewest frames between two saves, and most of them for
- * clients that can keep 128 frames.
- */
-const [SHARE, LEAST, MOST] = [0.03, 8, 64]
+/** Of pace.ts: largest share of the time, and fewest frames between two saves. */
+const [SHARE, LEAST] = [0.03, 8]
+/** Bytes of frames after which a state is saved anyway: half of what a client keeps by default. */
+const ROOM = 2 ** 26 / 2
 const SECONDS = 12
 /** Second in which a server is lost. */
 const LOST = 6
@@ -103,11 +104,11 @@ class Server {
   }
 }
 
-function simulate(count, { passes, save, redis, load, state }) {
+function simulate(count, { passes, save, redis, load, state, frame: bytes }) {
   const [slots, whole] = passes.at(-1)
   const frame = whole / slots
   const due = Math.ceil((save + redis) / (SHARE * frame))
-  const interval = Math.min(MOST, Math.max(LEAST, due))
+  const interval = Math.min(Math.floor(ROOM / bytes), Math.max(LEAST, due))
   const perFrame = frame + save / interval
   const size = Math.max(2, Math.ceil((count * FPS * perFrame) / (1000 * BUSY)))
   const period = 1000 / FPS
