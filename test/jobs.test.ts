@@ -158,7 +158,23 @@ test('a worker reports a full Redis once, until a result is stored', () => {
   }
   warnings.stored()
   warnings.stored()
-  warnings.report(new Error('Missing lock for job v7. moveToFinished'))
+  // Of BullMQ, each as the first error of a lease.
+  for (const text of [
+    'could not renew lock for job v7',
+    'Missing lock for job v7. moveToFinished',
+    'Missing key for job v7. moveToFinished',
+    'Lock mismatch for job v7. Cmd moveToFinished from active',
+    'Job v7 is not in the active state. moveToFinished',
+  ]) {
+    const lines: string[] = []
+    const fresh = new Warnings(
+      (line) => lines.push(line),
+      (error) => (redisError('redis://host', error) as Error).message,
+    )
+    fresh.report(new Error(text))
+    warnings.report(new Error(text))
+    expect(lines).toEqual([expect.stringMatching(/^warning: A lease has ended before its job/)])
+  }
   warnings.report(new Error('something else'))
   warnings.report(full)
   expect(said.map((text) => text.slice(0, 31))).toEqual([

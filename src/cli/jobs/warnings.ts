@@ -1,8 +1,14 @@
 /** Reports what goes wrong beside the jobs of a worker, each as one sentence. */
 import { isConnectionError, isFull } from '../redis.ts'
 
-/** Errors of BullMQ about a job whose lease has ended. */
-const LEASE = /\b(renew|missing) lock\b/i
+/**
+ * Errors of BullMQ about a job whose lease has ended: it waits again, is with another worker, or is
+ * done and removed.
+ */
+const LEASE = new RegExp(
+  '^(could not renew lock|Missing lock|Missing key|Lock mismatch) for job ' +
+    '|^Job \\S+ is not in the active state',
+)
 
 export class Warnings {
   readonly #log: (text: string) => void
