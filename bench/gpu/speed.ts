@@ -2,7 +2,7 @@
  * Measures a stream on a GPU: latency, throughput, chunks (frame.ts measures single steps), for
  * each set of Dawn's toggles and each number format of the matrices, without matrix units and with
  * them.
- * --size Ti,S,B --seconds 1
+ * --size B --seconds 1
  * --toggles "disable_workgroup_init disable_workgroup_init,disable_robustness"
  */
 import type { MatrixDType } from '../../src/backend/backend.ts'
@@ -25,20 +25,19 @@ const VARIANTS = [false, true].flatMap((units) =>
   (['f32', 'f16', 'int8'] as const).map((dtype) => ({ dtype, units })),
 )
 
-/** Frames of a chunk × batch size: a live stream, many live streams, files. */
+/** Batch size and frames of a chunk: a live stream, many live streams, a file. */
 const SHAPES = [
   [1, 1],
   [4, 1],
-  [1, 8],
+  [8, 1],
+  [32, 1],
   [1, 16],
 ] as const
 
 const defaults = {
-  size: 'Ti,S,B',
+  size: 'B',
   seconds: 1,
-  toggles:
-    'disable_workgroup_init disable_workgroup_init,disable_robustness ' +
-    'disable_workgroup_init,disable_robustness,skip_validation',
+  toggles: 'disable_workgroup_init disable_workgroup_init,disable_robustness,skip_validation',
 }
 
 export async function bench(options: Options): Promise<Report> {
