@@ -16,6 +16,7 @@ import { inferConfig } from '../src/model/infer.ts'
 import { loadWeights } from '../src/model/load.ts'
 import { weightTable } from '../src/model/weights.ts'
 import {
+  frameStrideOf,
   inputsOf,
   outputsOf,
   type Step,
@@ -262,6 +263,15 @@ test('products with the same rows share their integers', () => {
   // If only the class token is read, the query of the last block reads a row of those of key_value.
   const one = recordModel(config, { ...options, encoded: false, dtype: 'int8' })
   expect(count(lower(one).program.steps, 'quantize')).toBe(8 * config.depth)
+  // The same for products that read all tokens of a frame but the first.
+  const steps = program.steps.map((step) => {
+    if (step.op !== 'linear' || !step.weights.scales) return step
+    const { x } = step.inputs
+    const [b, t, n, d] = x.shape as [number, number, number, number]
+    const view = { offset: x.stride, shape: [b, t, n - 1, d], frameStride: frameStrideOf(x) }
+    return { ...step, inputs: { ...step.inputs, x: { ...x, ...view } } }
+  })
+  expect(count(lower({ ...program, steps }).program.steps, 'quantize')).toBe(8 * config.depth)
   const f32 = recordModel(config, options)
   expect(lower(f32).program).toEqual(f32)
 })

@@ -145,11 +145,13 @@ describe('Redis', () => {
 })
 
 test('a worker reports a full Redis once, until a result is stored', () => {
+  const into = (lines: string[]) =>
+    new Warnings(
+      (line) => lines.push(line),
+      (error) => (redisError('redis://host', error) as Error).message,
+    )
   const said: string[] = []
-  const warnings = new Warnings(
-    (text) => said.push(text),
-    (error) => (redisError('redis://host', error) as Error).message,
-  )
+  const warnings = into(said)
   const full = new Error("OOM command not allowed when used memory > 'maxmemory'. script: x")
   for (let i = 0; i < 3; i++) {
     warnings.report(full)
@@ -167,11 +169,7 @@ test('a worker reports a full Redis once, until a result is stored', () => {
     'Job v7 is not in the active state. moveToFinished',
   ]) {
     const lines: string[] = []
-    const fresh = new Warnings(
-      (line) => lines.push(line),
-      (error) => (redisError('redis://host', error) as Error).message,
-    )
-    fresh.report(new Error(text))
+    into(lines).report(new Error(text))
     warnings.report(new Error(text))
     expect(lines).toEqual([expect.stringMatching(/^warning: A lease has ended before its job/)])
   }
