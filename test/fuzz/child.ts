@@ -51,7 +51,7 @@ watchAllocations()
 // mediabunny prints to the console unless logging is disabled.
 Logging.level = LogLevel.Silent
 let current = Number(from)
-const tell = (line: string): void => void writeSync(1, `${line}\n`)
+const pause = new Int32Array(new SharedArrayBuffer(4))
 const report = (fault: Fault): void => tell(`! ${JSON.stringify({ case: current, ...fault })}`)
 const onUnhandled = (error: unknown): void =>
   report({
@@ -95,6 +95,18 @@ for (; current < end; current++) {
 await checkHandles()
 tell(`. ${JSON.stringify({ ...counts, kinds: [...kinds] })}`)
 process.exit()
+
+/** Prints a line at once. A parent that is slow to read fills the pipe, so this waits for it. */
+function tell(line: string): void {
+  let rest = Buffer.from(`${line}\n`)
+  while (rest.length > 0)
+    try {
+      rest = rest.subarray(writeSync(1, rest))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(pause, 0, 0, 10)
+    }
+}
 
 /** Returns the file of the current case. */
 function make(): Written {
