@@ -6,7 +6,7 @@ import { OutputError } from './output.ts'
 import { showProgress } from './progress.ts'
 import type { GlobalOptions } from './run.ts'
 import { note } from './terminal.ts'
-import type { Listed } from './videos.ts'
+import { type Listed, withSource } from './videos.ts'
 
 /** Options for processing several videos. */
 export interface ManyOptions extends GlobalOptions {
@@ -57,7 +57,7 @@ export async function workOnMany(
   const report = (video: Listed, message: string): void => {
     errors++
     progress.stop()
-    note(message.includes(video.source) ? message : `${video.source}: ${message}`)
+    note(withSource(video.source, message))
   }
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next && !signal.aborted && !fatal; next = waiting.shift())

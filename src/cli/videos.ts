@@ -51,6 +51,11 @@ export function keyOf(source: string): string {
   return source === '-' || ADDRESS.test(source) ? source : resolve(source)
 }
 
+/** Returns the error of a video, after its path or URL unless the error contains it. */
+export function withSource(source: string, error: string): string {
+  return error.includes(source) ? error : `${source}: ${error}`
+}
+
 /** Reads the lines of a text file. Skips empty lines and those that begin with #. */
 async function readList(path: string): Promise<string[]> {
   const { text } = await import('node:stream/consumers')

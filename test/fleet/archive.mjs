@@ -285,6 +285,17 @@ await check('a video that cannot be read is parked, and retried', async () => {
   assert.deepEqual(await client.keys('trecvit:bad:*'), [])
 })
 
+await check('an error that has the path of its video does not repeat it', async () => {
+  const unknown = join(folder, 'unknown.mp4')
+  writeFileSync(unknown, 'no video')
+  await must(...jobs('submit', 'unknown', unknown, ...model))
+  await must(...jobs('work', 'unknown', ...machine, '--drain'))
+  const { error } = JSON.parse((await run(...jobs('collect', 'unknown'))).stdout)
+  assert.match(error, /^".*unknown\.mp4" is no video of a known kind/)
+  assert.equal((await must(...jobs('failed', 'unknown'))).stdout, `${error}\n`)
+  await must(...jobs('clear', 'unknown'))
+})
+
 await check('the fleet can be watched: --wait, --watch, metrics', async () => {
   const port = await freePort()
   const worker = start(...jobs('work', 'watched', ...machine, '--metrics', `${port}`))

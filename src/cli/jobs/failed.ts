@@ -1,6 +1,7 @@
 /** trecvit jobs failed, retry and clear. */
 import type { GlobalOptions } from '../run.ts'
 import { print } from '../terminal.ts'
+import { withSource } from '../videos.ts'
 import { Archive } from './archive.ts'
 import type { ArchiveOptions } from './types.ts'
 
@@ -10,7 +11,7 @@ type Options = ArchiveOptions & GlobalOptions
 export function failed(options: Options): Promise<void> {
   return withArchive(options, async (archive) => {
     for (const { video, error } of await archive.failed())
-      print(options.json ? JSON.stringify({ video, error }) : `${video}: ${error}`)
+      print(options.json ? JSON.stringify({ video, error }) : withSource(video, error))
   })
 }
 

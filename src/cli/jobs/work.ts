@@ -9,6 +9,7 @@ import type { ModelOptions } from '../options.ts'
 import { needPackages } from '../packages.ts'
 import type { GlobalOptions } from '../run.ts'
 import { note } from '../terminal.ts'
+import { withSource } from '../videos.ts'
 import { Archive, PREFIX } from './archive.ts'
 import { type Context, compute } from './compute.ts'
 import { Pace } from './keeper.ts'
@@ -153,8 +154,9 @@ async function run(
     if (!stop.aborted) warnings.report(error)
   })
   worker.on('failed', (job, { message }) => {
-    const attempts = `attempt ${job?.attemptsMade} of ${job?.opts.attempts}`
-    log(`${job?.data.video}: ${message} (${attempts})`)
+    if (!job) return log(message)
+    const attempts = `attempt ${job.attemptsMade} of ${job.opts.attempts}`
+    log(`${withSource(job.data.video, message)} (${attempts})`)
   })
   if (options.drain) {
     void untilDrained(archive, stop).then(() => ending.abort())
