@@ -26,6 +26,7 @@
 import { LinearArgs } from '../build/operations'
 import { blockOf, int8Tile, tile } from './lib/gemm'
 import { first, gelu, tanh } from './lib/math'
+import { dequantised } from './lib/quantize'
 import { rowAt } from './lib/rows'
 import { int8Rows, PANEL, TILE, WIDE, ZEROS } from './lib/target'
 
@@ -76,8 +77,7 @@ function panelsOf(
     for (let panel = begin; panel < end;) {
       const panels = WIDE && panel + 1 < end ? 2 : 1
       products(args, c, row, rows, panel, panels, panel + panels < end, k, min(blockK, args.k - k))
-      if (last) {
-        if (args.factors) scale(args, c, row, rows, panel, panels)
+      if (last)
         finish(
           args,
           c,
@@ -87,7 +87,6 @@ function panelsOf(
           panel * PANEL,
           min(panels * PANEL, args.n - panel * PANEL),
         )
-      }
       panel += panels
       // If k is not split, all panels use the same scratch, which stays in the L1 cache.
       if (blockK < args.k) c += (<usize>(rows * panels)) << 5
@@ -148,26 +147,6 @@ function products(
   }
 }
 
-/** Dequantises the sums in c[rows, 8·panels] and adds the bias. */
-function scale(args: LinearArgs, c: usize, row: i32, rows: i32, panel: i32, panels: i32): void {
-  const bytes = (<usize>panels) << 5
-  const scales = args.scales + ((<usize>panel) << 5)
-  const bias = args.bias ? args.bias + ((<usize>panel) << 5) : ZEROS
-  for (let i = 0; i < rows; i++) {
-    const at = args.factors + ((<usize>(row + i)) << 3)
-    const factor = v128.load_splat<f32>(at)
-    const offset = v128.load_splat<i32>(at, 4)
-    for (let o: usize = 0; o < bytes; o += 16) {
-      const sum = f32x4.convert_i32x4_s(i32x4.sub(v128.load(c + o), offset))
-      v128.store(
-        c + o,
-        f32x4.add(f32x4.mul(sum, f32x4.mul(factor, v128.load(scales + o))), v128.load(bias + o)),
-      )
-    }
-    c += bytes
-  }
-}
-
 /**
  * Applies the epilogue to c[rows, columns] and writes the results to out[row.., column..]. Common
  * epilogues have loops of their own, whose vectors V8 can merge.
@@ -184,12 +163,54 @@ function finish(
   const activated = min(max(args.activated - column, 0), columns)
   const plain = !args.multiply && !args.table && columns % PANEL == 0 && args.frameRows == args.rows
   if (plain && !args.add && args.activation == GELU && activated == columns)
-    finishWith(GELU, false, args, c, ldc, row, rows, column, columns)
+    finishPlain(GELU, false, args, c, ldc, row, rows, column, columns)
   else if (plain && !args.add && !activated)
-    finishWith(0, false, args, c, ldc, row, rows, column, columns)
+    finishPlain(0, false, args, c, ldc, row, rows, column, columns)
   else if (plain && args.add && !activated)
-    finishWith(0, true, args, c, ldc, row, rows, column, columns)
-  else finishAny(args, c, ldc, row, rows, column, columns, activated)
+    finishPlain(0, true, args, c, ldc, row, rows, column, columns)
+  else {
+    if (args.factors) dequantise(args, c, ldc, row, rows, column)
+    finishAny(args, c, ldc, row, rows, column, columns, activated)
+  }
+}
+
+/** Dequantises the sums in c[rows, ldc] and adds the bias, in place. */
+function dequantise(
+  args: LinearArgs,
+  c: usize,
+  ldc: usize,
+  row: i32,
+  rows: i32,
+  column: i32,
+): void {
+  const at = (<usize>column) << 2
+  const bias = args.bias ? args.bias + at : ZEROS
+  let factors = args.factors + ((<usize>row) << 3)
+  for (const end = c + <usize>rows * ldc; c < end; c += ldc, factors += 8) {
+    const factor = v128.load_splat<f32>(factors)
+    const offset = v128.load_splat<i32>(factors, 4)
+    for (let o: usize = 0; o < ldc; o += 16) {
+      const scale = v128.load(args.scales + at + o)
+      v128.store(c + o, dequantised(v128.load(c + o), factor, offset, scale, v128.load(bias + o)))
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function finishPlain(
+  activation: i32,
+  adds: bool,
+  args: LinearArgs,
+  c: usize,
+  ldc: usize,
+  row: i32,
+  rows: i32,
+  column: i32,
+  columns: i32,
+): void {
+  if (args.factors) finishWith(activation, adds, true, args, c, ldc, row, rows, column, columns)
+  else finishWith(activation, adds, false, args, c, ldc, row, rows, column, columns)
 }
 
 // @ts-ignore: decorator
@@ -197,6 +218,7 @@ function finish(
 function finishWith(
   activation: i32,
   adds: bool,
+  quantised: bool,
   args: LinearArgs,
   c: usize,
   ldc: usize,
@@ -208,11 +230,34 @@ function finishWith(
   const ldo = (<usize>args.outStride) << 2,
     lda = (<usize>args.addStride) << 2
   const end = c + <usize>rows * ldc
-  let out = args.out + <usize>row * ldo + ((<usize>column) << 2)
-  let add = args.add + <usize>row * lda + ((<usize>column) << 2)
+  const at = (<usize>column) << 2
+  const scales = args.scales + at
+  const bias = args.bias ? args.bias + at : ZEROS
+  let out = args.out + <usize>row * ldo + at
+  let add = args.add + <usize>row * lda + at
+  let factors = args.factors + ((<usize>row) << 3)
+  let factor = f32x4.splat(0),
+    offset = factor
   while (c < end) {
-    finishPanel(activation, adds, out, c, add)
-    if (WIDE && columns > PANEL) finishPanel(activation, adds, out + 32, c + 32, add + 32)
+    if (quantised) {
+      factor = v128.load_splat<f32>(factors)
+      offset = v128.load_splat<i32>(factors, 4)
+      factors += 8
+    }
+    finishPanel(activation, adds, quantised, out, c, add, factor, offset, scales, bias)
+    if (WIDE && columns > PANEL)
+      finishPanel(
+        activation,
+        adds,
+        quantised,
+        out + 32,
+        c + 32,
+        add + 32,
+        factor,
+        offset,
+        scales + 32,
+        bias + 32,
+      )
     ;((c += ldc), (out += ldo))
     if (adds) add += lda
   }
@@ -220,9 +265,22 @@ function finishWith(
 
 // @ts-ignore: decorator
 @inline
-function finishPanel(activation: i32, adds: bool, out: usize, c: usize, add: usize): void {
-  const a = v128.load(c),
-    b = v128.load(c, 16)
+function finishPanel(
+  activation: i32,
+  adds: bool,
+  quantised: bool,
+  out: usize,
+  c: usize,
+  add: usize,
+  factor: v128,
+  offset: v128,
+  scales: usize,
+  bias: usize,
+): void {
+  const s = v128.load(c),
+    t = v128.load(c, 16)
+  const a = quantised ? dequantised(s, factor, offset, v128.load(scales), v128.load(bias)) : s,
+    b = quantised ? dequantised(t, factor, offset, v128.load(scales, 16), v128.load(bias, 16)) : t
   const v = activation == GELU ? gelu(a) : a,
     u = activation == GELU ? gelu(b) : b
   const p = adds ? f32x4.add(v, v128.load(add)) : v,

@@ -18,10 +18,10 @@
 // them (fused/normLinear.wgsl).
 //
 // Int8: x is quantised (quantize.wgsl), kernel and x are packed integers, and their sums are exact.
-// lib/kernel.int8.wgsl multiplies them by their scales.
+// lib/blocks.int8.wgsl multiplies them by their scales.
 
-// With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.wgsl, lib/few.wgsl, lib/exponential.wgsl,
-// lib/activations.wgsl.
+// With lib/kernel.wgsl, lib/blocks.wgsl, lib/frames.wgsl, lib/tile.wgsl, lib/few.wgsl,
+// lib/exponential.wgsl, lib/activations.wgsl.
 // Binding 0 is `p`, the numbers of this operation in src/program/ops/products.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<Quad>;
@@ -36,11 +36,11 @@
  * as they exist. If ALIGNED, the rows of multiply and add begin at multiples of 4 elements, and so
  * does n.
  */
-fn finish(_block: u32, row: u32, column: u32, sum: Quad) {
+fn finish(block: u32, row: u32, column: u32, sum: Quad) {
   if (row >= p.rows || column >= p.n) {
     return;
   }
-  var v = scaled(row, column, sum);
+  var v = scaled(block, row, column, sum);
   if (p.biased == 1u) {
     v += bias[column >> 2u];
   }

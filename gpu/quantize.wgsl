@@ -3,12 +3,12 @@
 //     out[i, l] = round(x[i, l] · r[i])
 //     r[i] = 127 / max_l |x[i, l]|
 //
-// Shapes: x [rows, d]. lib/integers.wgsl has the layout of out, and says why r is exact.
+// Shapes: x [rows, d]. lib/integers.wgsl has the layout of out, lib/words.wgsl says why r is exact.
 //
 // Work: a workgroup for each row. lib/quads.wgsl keeps the row in registers, lib/rows.wgsl compares
 // the maxima of the invocations.
 
-// With lib/rows.wgsl, lib/frames.wgsl, lib/quads.wgsl, lib/integers.wgsl.
+// With lib/rows.wgsl, lib/frames.wgsl, lib/quads.wgsl, lib/integers.wgsl, lib/words.wgsl.
 // Binding 0 is `p`, the numbers of this step in src/program/ops/quantize.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<u32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;

@@ -4,9 +4,9 @@
  */
 import { describe, expect, test } from 'vitest'
 import { LEVELS, quantize } from '../src/base/int8.ts'
-import { backends, optionsOf, threadedBackends, threadPool } from './backends.ts'
+import { backends, optionsOf, tagsOf, threadedBackends, threadPool } from './backends.ts'
 import { Goldens } from './goldens.ts'
-import { exact, problem } from './int8Products.ts'
+import { blockProblem, exact, problem } from './int8Products.ts'
 import { loadModel, models } from './models.ts'
 import { expectSame, noise, type OpCase, runOp } from './ops.ts'
 
@@ -45,10 +45,22 @@ const cases = [
   ),
   ...Array.from({ length: 13 }, (_, rows) => problem({ rows: rows + 1, k: 10, n: 24, bias: true })),
   ...[197, 198, 200, 201, 400].map((rows) => problem({ rows, k: 9, n: 17 })),
+  ...[31, 32, 33, 47, 48, 49].map((k) => problem({ rows: 3, k, n: 9 })),
+  problem({ rows: 7, k: 40, n: 24, bias: true, add: true }),
+  problem({ rows: 6, k: 4100, n: 24, add: true }),
+  problem({ t: 3, rows: 5, k: 33, n: 17, bias: true, add: true }),
   // Sizes near blocks of 512 lanes with 2 and 4 integers.
   ...[1023, 1024, 1025, 2047, 2048, 2049, 4100].map((k) =>
     problem({ rows: 6, k, n: 17, bias: true }),
   ),
+  ...[1, 2, 3, 4, 5, 8, 13].map((k) => blockProblem({ rows: 3, blocks: 3, k, n: 9 })),
+  ...[1, 7, 8, 9, 15, 16, 17, 24, 25, 32].map((n) => blockProblem({ rows: 7, blocks: 2, k: 6, n })),
+  ...Array.from({ length: 13 }, (_, rows) =>
+    blockProblem({ rows: rows + 1, blocks: 4, k: 10, n: 24 }),
+  ),
+  blockProblem({ rows: 5, blocks: 1, k: 12, n: 17 }),
+  blockProblem({ t: 3, rows: 13, blocks: 5, k: 33, n: 17 }),
+  blockProblem({ rows: 197, blocks: 2, k: 128, n: 256 }),
 ]
 
 /** Exact results, which all backends share. */
@@ -73,6 +85,11 @@ describe.each([...cpu, threadPool])('$name', ({ name, create }) => {
       problem({ rows: 1, k: 256, n: 9, x: halves }),
       problem({ rows: 2, k: 8, n: 9, x: new Float32Array(16), bias: true }),
       problem({ rows: 7, k: 4096, n: 9, x: new Float32Array(7 * 4096).fill(1) }),
+      // The blocks of a row have scales of their own, down to zero.
+      blockProblem({
+        ...{ rows: 2, blocks: 3, k: 4, n: 9 },
+        x: noise(24, 1).map((value, at) => value * [1, 1e-9, 0, 1e9, 0, 1][at >> 2]!),
+      }),
       problem({
         rows: 2,
         k: 5,
@@ -83,27 +100,34 @@ describe.each([...cpu, threadPool])('$name', ({ name, create }) => {
       expectSame(op.name, (await runOp(create, op)).output, exact(op))
   })
 
-  test('NaN and infinity give NaN in their own row only', async () => {
-    const x = noise(7 * 5, 1)
-    x[12] = NaN
-    x[26] = Infinity
-    const op = problem({ rows: 7, k: 5, n: 9, x, bias: true })
+  test.each([5, 40])('NaN and infinity give NaN in their own row only, k = %i', async (k) => {
+    const x = noise(7 * k, 1)
+    x[2 * k + 2] = NaN
+    x[5 * k + 1] = Infinity
+    const isSpoilt = (row: number) => row === 2 || row === 5
+    const op = problem({ rows: 7, k, n: 9, x, bias: true })
     const { output } = await runOp(create, op)
-    const want = exact({
-      ...op,
-      inputs: {
-        x: {
-          shape: [1, 1, 7, 5],
-          values: x.map((value, i) =>
-            Math.floor(i / 5) === 2 || Math.floor(i / 5) === 5 ? 0 : value,
-          ),
-        },
-      },
-    })
+    const values = x.map((value, i) => (isSpoilt(Math.floor(i / k)) ? 0 : value))
+    const want = exact({ ...op, inputs: { x: { shape: [1, 1, 7, k], values } } })
     expectSame(
       'the product',
       output,
-      want.map((value, i) => (Math.floor(i / 9) === 2 || Math.floor(i / 9) === 5 ? NaN : value)),
+      want.map((value, i) => (isSpoilt(Math.floor(i / 9)) ? NaN : value)),
+    )
+  })
+
+  test('NaN in a block spoils no other block of the row', async () => {
+    const x = noise(7 * 12, 1)
+    x[2 * 12 + 5] = NaN
+    const op = blockProblem({ rows: 7, blocks: 3, k: 4, n: 9, x })
+    const { output } = await runOp(create, op)
+    const values = x.map((value) => (Number.isNaN(value) ? 0 : value))
+    const want = exact({ ...op, inputs: { x: { shape: [1, 1, 7, 12], values } } })
+    const isSpoilt = (i: number) => Math.floor(i / 9) === 2 * 3 + 1
+    expectSame(
+      'the product',
+      output,
+      want.map((value, i) => (isSpoilt(i) ? NaN : value)),
     )
   })
 
@@ -144,13 +168,13 @@ describe.each(models)('$name', async ({ name, given }) => {
   }
   const want = await logitsOf(cpu[0]!.create, 'int8')
 
-  test.each([...cpu.filter((backend) => !backend.name.includes('relaxed')), ...threadedBackends])(
-    'bit-identical on $name, for any split into chunks',
-    { tags: name === 'small' ? [] : ['slow'] },
-    async ({ create }) => {
-      expectSame('logits', await logitsOf(create, 'int8', [1, 2, 1]), want)
-    },
-  )
+  for (const backend of [...cpu, ...threadedBackends])
+    if (!backend.name.includes('relaxed'))
+      test(`bit-identical on ${backend.name}, for any split into chunks`, {
+        tags: name === 'small' ? tagsOf(backend) : ['slow'],
+      }, async () => {
+        expectSame('logits', await logitsOf(backend.create, 'int8', [1, 2, 1]), want)
+      })
 
   test('close to float32', async () => {
     const exact = await logitsOf(cpu[0]!.create, 'f32')

@@ -1,6 +1,6 @@
 /** Products with int8 kernels: cases, and their exact results. */
 import { quantize } from '../src/base/int8.ts'
-import { type Activation, scalesOf } from '../src/program/program.ts'
+import { type Activation, scalesOf, sizeOf } from '../src/program/program.ts'
 import { noise, type OpCase, rowsWeight } from './ops.ts'
 
 interface Problem {
@@ -53,6 +53,32 @@ export function problem({
         ...(bias && { bias: 'bias' }),
         ...(add && { add: inputs['add']! }),
       }),
+    bound: () => [],
+  }
+}
+
+/** Returns a block-diagonal product: its x has `blocks`·k columns, its result `blocks`·n. */
+export function blockProblem({
+  t = 1,
+  rows,
+  blocks,
+  k,
+  n,
+  x = noise(t * rows * blocks * k, 1),
+}: Pick<Problem, 't' | 'rows' | 'k' | 'n' | 'x'> & { readonly blocks: number }): OpCase {
+  const { values, scales } = quantize(noise(blocks * k * n, 2), n, blocks)
+  return {
+    name: [`${rows}×${blocks} blocks of ${k}×${n}`, t > 1 && `${t} frames`]
+      .filter(Boolean)
+      .join(', '),
+    t,
+    inputs: { x: { shape: [1, t, rows, blocks * k], values: x } },
+    weights: {
+      kernel: { kind: 'int8', blocks, rows: k, columns: n, values },
+      [scalesOf('kernel')]: { kind: 'rows', blocks, rows: 1, columns: n, values: scales },
+      bias: { kind: 'rows', blocks, rows: 1, columns: n, values: noise(blocks * n, 3) },
+    },
+    record: (ops, inputs) => ops.blockLinear('op', inputs['x']!, 'kernel', 'bias'),
     bound: () => [],
   }
 }
@@ -128,7 +154,7 @@ export function normProblem(p: NormProblem): { op: OpCase; product: OpCase } {
 }
 
 /** Returns the first of the drawn rows of which no value, as it is quantised, is near to a half. */
-function clearOf(
+export function clearOf(
   draw: (seed: number) => Float32Array,
   quantised = (row: Float32Array) => row,
 ): Float32Array {
@@ -149,21 +175,27 @@ function clearOf(
 export function exact({ inputs, weights }: OpCase): Float32Array {
   const { shape, values: x } = inputs['x']!
   const add = inputs['add']?.values
-  const k = shape[3]!
-  const rows = x.length / k
   const kernel = weights!['kernel']!
   const [scales, bias] = [weights![scalesOf('kernel')]!.values, weights!['bias']?.values]
-  const n = kernel.columns
+  const { blocks, rows: k, columns: n } = kernel
+  // Each block of a row has a scale and a kernel of its own.
+  const rows = sizeOf(shape) / k
   const out = new Float32Array(rows * n)
   for (let i = 0; i < rows; i++) {
+    const block = i % blocks
     const row = [...x.subarray(i * k, (i + 1) * k)]
     const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
     const inverse = largest > Math.fround(1e-36) ? Math.fround(127 / largest) : 0
     const whole = row.map((value) => nearestEven(Math.fround(value * inverse)) || 0)
     for (let j = 0; j < n; j++) {
-      const sum = whole.reduce((total, value, l) => total + value * kernel.values[l * n + j]!, 0)
-      const factor = Math.fround(Math.fround(largest / 127) * scales[j]!)
-      const biased = Math.fround(Math.fround(Math.fround(sum) * factor) + (bias?.[j] ?? 0))
+      const sum = whole.reduce(
+        (total, value, l) => total + value * kernel.values[(block * k + l) * n + j]!,
+        0,
+      )
+      const factor = Math.fround(Math.fround(largest / 127) * scales[block * n + j]!)
+      const biased = Math.fround(
+        Math.fround(Math.fround(sum) * factor) + (bias?.[block * n + j] ?? 0),
+      )
       out[i * n + j] = add ? Math.fround(biased + add[i * n + j]!) : biased
     }
   }

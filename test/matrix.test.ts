@@ -16,7 +16,7 @@ import type { Program, Weight } from '../src/program/program.ts'
 import type { BackendUnderTest } from './backends.ts'
 import { withMembers } from './faults.ts'
 import { Goldens, goldenUrl } from './goldens.ts'
-import { normProblem, problem } from './int8Products.ts'
+import { blockProblem, normProblem, problem } from './int8Products.ts'
 import { gpu, openDevice, startDawn } from './matrices.ts'
 import { models } from './models.ts'
 import { expectSame, type OpCase, runOp, testOp } from './ops.ts'
@@ -40,7 +40,8 @@ const SHAPES: readonly MatrixShape[] = [
   { M: 8, N: 16, K: 16, subgroup: 16, sized: true },
 ]
 
-describe.each(formats)('the self-test runs every variant that a model chooses, %s', (dtype) => {
+const everyVariant = 'the self-test runs every variant that a model chooses, %s'
+describe.each(formats)(everyVariant, { tags: 'slow' }, (dtype) => {
   const matrices = new Matrices(SHAPES[0]!, dtype)
   const variantsOf = (program: Program, room = 32768) =>
     lower(program).program.steps.map((step) => {
@@ -89,7 +90,7 @@ describe.each(formats)('kernels in %s compile without an error or a warning', as
       columns: Math.max(N, ((isInt8 ? 32 : 8) * subgroup) / K),
       subgroups: sized ? 4 : 128 / subgroup,
     })
-    for (const op of isInt8 ? (['linear'] as const) : (['linear', 'blockLinear'] as const)) {
+    for (const op of ['linear', 'blockLinear'] as const) {
       const call = { op, dtype, entry: 'main', constants: {} } as never
       const { matrix } = matrices.replace(call, { rows: 9, n: 8, blocks: 1 })!
       const code = sourceOf(op, [], dtype, matrix)
@@ -276,14 +277,20 @@ describe.skipIf(!gpu)('on a GPU', { tags }, async () => {
     return (await runOp(create, op, gap, apart)).output
   }
 
+  /** Whether frames may be apart in memory: blocks of such rows are not quantised. */
+  const isApart = ({ t, weights }: OpCase) => t! > 1 && weights!['kernel']!.blocks === 1
+
   test.each([
     ...[9, 15, 16, 17, 33].map((rows) => problem({ rows, k: 70, n: 12, bias: true })),
     ...[1, 3, 4, 5, 8, 13, 31, 32, 33, 63, 64, 65, 129].map((k) => problem({ rows: 9, k, n: 9 })),
     ...[1, 31, 32, 33, 70].map((n) => problem({ rows: 9, k: 16, n, bias: true })),
     problem({ t: 3, rows: 15, k: 260, n: 36, bias: true, add: true, activation: 'gelu' }),
     normProblem({ norm: 'layerNorm', t: 3, rows: 15, d: 70, n: 36, tokens: [2, 9] }).op,
+    ...[1, 4, 13, 33, 129].map((k) => blockProblem({ rows: 9, blocks: 2, k, n: 9 })),
+    ...[1, 16, 33].map((rows) => blockProblem({ rows, blocks: 5, k: 70, n: 34 })),
+    blockProblem({ t: 3, rows: 5, blocks: 3, k: 20, n: 40 }),
   ])('int8: $name has the bits of the usual kernel', async (op) => {
-    for (const [gap, apart] of [[0, 0], [5, 0], ...(op.t! > 1 ? [[0, 2]] : [])] as const)
+    for (const [gap, apart] of [[0, 0], [5, 0], ...(isApart(op) ? [[0, 2]] : [])] as const)
       expectSame(
         'the product',
         await integerProduct(op, true, device, gap, apart),
@@ -297,8 +304,12 @@ describe.skipIf(!gpu)('on a GPU', { tags }, async () => {
     ['no barrier between the subgroups', 'workgroupBarrier();\n    for (var quad', 'for (var quad'],
     ['words beyond k', '< vec4u(p.k)', '< vec4u(p.k + 4u)'],
     ['the last row of the kernel', 'min(k, p.k - 1u)', 'min(k, max(p.k, 2u) - 2u)'],
+    ['the kernel of another block', 'block * p.k + min', 'block / 2u * p.k + min'],
+    ['the x of another block', 'xRow(block, row + ', 'xRow(block / 2u, row + '],
+    ['the result of another block', 'finish(block,', 'finish(block / 2u,'],
+    ['the scale as integers', '4u + 4u)', '4u + 3u)'],
   ])('int8: a planted fault is found: %s', async (_, part, by) => {
-    const op = problem({ rows: 37, k: 131, n: 40 })
+    const op = blockProblem({ rows: 37, blocks: 3, k: 131, n: 40 })
     const want = await integerProduct(op, false)
     expect(await integerProduct(op, true)).toEqual(want)
     expect(await integerProduct(op, true, faulty(device, part, by))).not.toEqual(want)

@@ -46,7 +46,7 @@ describe.skipIf(!device)('without an error or a warning', () => {
     ...[[], ...(packedDots.length ? [packedDots] : [])].map((features) => ({
       dtype: 'int8' as const,
       features,
-      ops: ['linear'] as const,
+      ops: ['linear', 'blockLinear', 'recurrence'] as const,
     })),
   ]
   test.each(variants)('matrices in $dtype, with $features', async ({ dtype, features, ops }) => {

@@ -82,24 +82,27 @@ describe('the self-test runs every variant that a model chooses', () => {
       Object.entries(changes).map(([name, change]) => ({
         title: `${size}, ${name}`,
         config: configOf(size, { ...change, depth: 2 }),
+        tags: size === 'mu' ? [] : ['slow'],
       })),
     ),
     ...odd.map((change) => ({
       title: JSON.stringify(change),
       config: configOf('mu', { imageSize: [32, 32], ...change }),
+      tags: [],
     })),
   ]
 
-  test.each(configs)('$title', ({ config }) => {
-    for (const dtype of ['f32', 'int8'] as const) {
-      const programs = programsOf(config, dtype)
-      for (const room of [32768, 16384]) {
-        const chosen = new Set(programs.flatMap((program) => variantsOf(program, room)))
-        const tested = new Set(testedOf(config, dtype, room))
-        expect([...chosen].filter((variant) => !tested.has(variant))).toEqual([])
+  for (const { title, config, tags } of configs)
+    test(title, { tags }, () => {
+      for (const dtype of ['f32', 'int8'] as const) {
+        const programs = programsOf(config, dtype)
+        for (const room of [32768, 16384]) {
+          const chosen = new Set(programs.flatMap((program) => variantsOf(program, room)))
+          const tested = new Set(testedOf(config, dtype, room))
+          expect([...chosen].filter((variant) => !tested.has(variant))).toEqual([])
+        }
       }
-    }
-  })
+    })
 
   test('in a model of some thousand weights', () => {
     for (const size of ['Ti', 'B'] as const) {

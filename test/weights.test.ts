@@ -78,7 +78,7 @@ test('CRC-32C of known bytes, at any length and in pieces', () => {
 })
 
 describe('a download', () => {
-  test('is stored with its SHA-256, and not requested again', async () => {
+  test('is stored with its SHA-256, and not requested again', { tags: 'slow' }, async () => {
     const seen: (number | null)[][] = []
     const path = await fetchIt({ onProgress: (...now) => seen.push(now) })
     expect(path).toBe(join(cache, 'deep', 'down', FILE))
@@ -98,7 +98,7 @@ describe('a download', () => {
     expect(await openNamed('k400', {})).toBe(path)
   })
 
-  test('goes on after breaks, in the same process', async () => {
+  test('goes on after breaks, in the same process', { tags: 'slow' }, async () => {
     Object.assign(server.faults, { breaks: 1, breakAfter: 1_200_000 })
     const path = await fetchIt({
       onProgress: (done) => {
@@ -112,7 +112,7 @@ describe('a download', () => {
     expect(second!.ifRange).toBe('"one"')
   })
 
-  test('goes on after the end of the process', async () => {
+  test('goes on after the end of the process', { tags: 'slow' }, async () => {
     const kept = await interrupt()
     expect(kept).toBeGreaterThanOrEqual(300_000)
     expect(await isWhole(await fetchIt())).toBe(true)
@@ -130,7 +130,7 @@ describe('a download', () => {
     expect(server.requests).toHaveLength(2)
   })
 
-  test('starts again if the server has no ETag, or a weak one', async () => {
+  test('starts again if the server has no ETag, or a weak one', { tags: 'slow' }, async () => {
     for (const etag of [null, 'W/"one"']) {
       server.faults.etag = etag
       await interrupt()
@@ -179,7 +179,7 @@ describe('an error is one sentence, and keeps the received bytes', () => {
     expect(await partOf(k400)).toBe(kept)
   })
 
-  test('a server that is silent', async () => {
+  test('a server that is silent', { tags: 'slow' }, async () => {
     server.faults.stallAfter = 100_000
     await expectFailure(/sent nothing for 0\.05 s: try again/, { timeout: 50 })
     expect(await partOf(k400)).toBeGreaterThanOrEqual(100_000)

@@ -71,8 +71,8 @@ export function packRows(
 }
 
 /**
- * Packs int8 values of one block as packPanels does. The panels are [⌈columns/8⌉, ⌈rows/GROUP⌉, 8],
- * in lanes of GROUP values (lib/quantize.ts).
+ * Packs int8 values as packPanels does. The panels are [blocks, ⌈columns/8⌉, ⌈rows/GROUP⌉, 8], in
+ * lanes of GROUP values (lib/quantize.ts).
  */
 export function packInt8(
   to: usize,
@@ -85,11 +85,14 @@ export function packInt8(
   at: i32,
 ): void {
   const groups = (rows + GROUP - 1) / GROUP
+  const panels = (columns + PANEL - 1) / PANEL
   for (let i = 0; i < count; i++) {
-    const row = (first + i) / width
+    const line = (first + i) / width
+    const panel = (line / rows) * panels
+    const row = line % rows
     const column = at + ((first + i) % width)
-    const lane =
-      to + ((<usize>(((column / PANEL) * groups + row / GROUP) * PANEL + (column % PANEL))) << 2)
+    const group = (panel + column / PANEL) * groups + row / GROUP
+    const lane = to + ((<usize>(group * PANEL + (column % PANEL))) << 2)
     const value = <i32>load<i8>(from + <usize>i) + OFFSET
     if (GROUP == 4) store<i8>(lane + <usize>(row % GROUP), <i8>value)
     else store<i16>(lane + ((<usize>(row % GROUP)) << 1), <i16>value)

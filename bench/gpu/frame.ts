@@ -4,11 +4,12 @@
  * µs longer. Options: --size B --rounds 15 --dtype f32,int8
  */
 import type { MatrixDType } from '../../src/backend/backend.ts'
-import { encode, weightBytes } from '../../src/backend/webgpu/encode.ts'
+import { encode } from '../../src/backend/webgpu/encode.ts'
 import { lower, operations, shaders } from '../../src/backend/webgpu/fusions.ts'
 import * as int8 from '../../src/backend/webgpu/int8.ts'
 import { Pipelines } from '../../src/backend/webgpu/pipelines.ts'
 import { addShaders } from '../../src/backend/webgpu/sources.ts'
+import { weightBytes } from '../../src/backend/webgpu/weightBuffers.ts'
 import { type Options, oneOf, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
 import { dtypes } from '../../src/bench/lib/randomModel.ts'
 import type { Report, Table } from '../../src/bench/lib/report.ts'
@@ -84,14 +85,14 @@ async function frame(gpu: Gpu, size: Size, dtype: MatrixDType): Promise<Dispatch
   addDescriptions(operations)
   const recorded = recordModel(config, { ...options, dtype })
   const { program, origins } = lower(recorded, int8, kernels.capabilities)
-  // Values stay bounded: a matrix keeps the size of its operand, and a decay, which must not be
-  // positive, is 0.
+  // Values stay bounded: a matrix keeps the size of its operand, the scales at the end of an int8
+  // matrix are small, and a decay, which must not be positive, is 0.
   const spreadOf = ({ kind, name, rows }: Weight) =>
     name.endsWith('decay')
       ? 0
       : kind === 'matrix'
         ? Math.sqrt(3 / rows)
-        : name.endsWith('kernel/scale')
+        : kind === 'int8'
           ? 1e-3
           : 0.1
   const weights = new Map(

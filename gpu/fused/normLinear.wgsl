@@ -21,8 +21,8 @@
 /** Whether the norm is layerNorm; otherwise it is rmsNorm. */
 override CENTRED: bool = true;
 
-// With lib/kernel.wgsl, lib/frames.wgsl, lib/tile.norm.wgsl, lib/exponential.wgsl,
-// lib/activations.wgsl.
+// With lib/kernel.wgsl, lib/blocks.wgsl, lib/frames.wgsl, lib/tile.norm.wgsl,
+// lib/exponential.wgsl, lib/activations.wgsl.
 // Binding 0 is `p`, the numbers of this step in src/program/ops/fused.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> x: array<Quad>;

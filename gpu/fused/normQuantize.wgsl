@@ -17,7 +17,7 @@
 /** Whether the norm is layerNorm; otherwise it is rmsNorm. */
 override CENTRED: bool = true;
 
-// With lib/rows.wgsl, lib/frames.wgsl, lib/quads.wgsl, lib/integers.wgsl.
+// With lib/rows.wgsl, lib/frames.wgsl, lib/quads.wgsl, lib/integers.wgsl, lib/words.wgsl.
 // Binding 0 is `p`, the numbers of this step in src/program/ops/fused.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<u32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;

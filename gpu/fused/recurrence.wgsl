@@ -18,8 +18,11 @@
 // head of the kernel, 128 KB: 20 MB in all, from cache, where tiles of 40 × 32 read 24 MB. Three
 // kernels write v and the gates (3.6 MB) and read them again (4.8 MB). Here they stay in the
 // workgroup, and two launches are saved.
+//
+// Int8: v is quantised in the workgroup (lib/gates.int8.wgsl), which saves a third launch and the
+// integers, 0.9 MB. A head of the kernel is 32 KB.
 
-// With lib/kernel.wgsl, lib/videos.wgsl, lib/sigmoid.wgsl.
+// With lib/kernel.wgsl, lib/gates.wgsl, lib/videos.wgsl, lib/sigmoid.wgsl.
 // Binding 0 is `p`, the numbers of this step in src/program/ops/fused.ts.
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> yx: array<vec4f>;
@@ -31,8 +34,13 @@
 @group(1) @binding(1) var<storage, read_write> past: array<vec4f>;
 @group(1) @binding(2) var<storage, read_write> s: array<vec4f>;
 
-/** v of the tile: [16 rows, 32 quads of channels]. */
-var<workgroup> convolved: array<vec4f, 512>;
+/** Sums of both gates in four channels of two rows. */
+struct Gates {
+  input0: vec4f,
+  recurrence0: vec4f,
+  input1: vec4f,
+  recurrence1: vec4f,
+}
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -54,39 +62,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   if (has1) {
     v1 = convolve(row1, column);
   }
-  convolved[line * 32u + quad] = v0;
-  convolved[(line + 8u) * 32u + quad] = v1;
+  let scales = share(local, v0, v1);
   workgroupBarrier();
   if (!has0) {
     return;
   }
 
-  var input0 = kernelBias[2u * head * quads + quad];
-  var recurrence0 = kernelBias[(2u * head + 1u) * quads + quad];
-  var input1 = input0;
-  var recurrence1 = recurrence0;
-  let next = 2u * quads;
-  var at = head * 4u * quads * next + quad;
-  for (var k = 0u; k < quads; k++) {
-    let a = convolved[line * 32u + k];
-    let b = convolved[(line + 8u) * 32u + k];
-    let i0 = numbers(kernel[at]);
-    let i1 = numbers(kernel[at + next]);
-    let i2 = numbers(kernel[at + 2u * next]);
-    let i3 = numbers(kernel[at + 3u * next]);
-    let r0 = numbers(kernel[at + quads]);
-    let r1 = numbers(kernel[at + next + quads]);
-    let r2 = numbers(kernel[at + 2u * next + quads]);
-    let r3 = numbers(kernel[at + 3u * next + quads]);
-    input0 = input0 + a.x * i0 + a.y * i1 + a.z * i2 + a.w * i3;
-    input1 = input1 + b.x * i0 + b.y * i1 + b.z * i2 + b.w * i3;
-    recurrence0 = recurrence0 + a.x * r0 + a.y * r1 + a.z * r2 + a.w * r3;
-    recurrence1 = recurrence1 + b.x * r0 + b.y * r1 + b.z * r2 + b.w * r3;
-    at += 4u * next;
-  }
-  finish(row0, column, v0, input0, recurrence0);
+  let gates = gatesOf(local, head, scales);
+  finish(row0, column, v0, gates.input0, gates.recurrence0);
   if (has1) {
-    finish(row1, column, v1, input1, recurrence1);
+    finish(row1, column, v1, gates.input1, gates.recurrence1);
   }
 }
 

@@ -8,8 +8,3 @@ alias Four = vec2u;
 fn numbers(four: Four) -> vec4f {
   return vec4f(unpack2x16float(four.x), unpack2x16float(four.y));
 }
-
-/** The product in a row and four columns. Only int8 has scales. */
-fn scaled(_row: u32, _column: u32, sum: Quad) -> vec4f {
-  return sum;
-}

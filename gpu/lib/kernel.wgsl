@@ -7,8 +7,3 @@ alias Four = vec4f;
 fn numbers(four: Four) -> vec4f {
   return four;
 }
-
-/** The product in a row and four columns. Only int8 has scales. */
-fn scaled(_row: u32, _column: u32, sum: Quad) -> vec4f {
-  return sum;
-}

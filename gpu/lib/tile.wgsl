@@ -18,7 +18,7 @@
 //     $epilogue  the function (block: u32, row: u32, column: u32, sum: Quad), called with four
 //                finished sums; then `finished` (row: u32, column: u32, local: u32) is called once
 //
-// Calls lib/kernel.wgsl, which has the types Four and Quad, and lib/frames.wgsl.
+// Calls lib/kernel.wgsl, which has the types Four and Quad, lib/blocks.wgsl and lib/frames.wgsl.
 //
 // Shapes: x [rows, blocks·k] with a stride; kernel [blocks, k, ⌈n/4⌉] of four numbers each, zero
 // where there is no column. Each vec4 of sums is passed to the epilogue once.
@@ -166,7 +166,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 fn xRow(block: u32, row: u32) -> u32 {
   let last = min(row, $sizes.rows - 1u);
   return $sizes.xOffset + rowOffset(last, $sizes.frameRows, $sizes.xFrame, $sizes.xStride)
-    + block * $sizes.k;
+    + blockBegin(block);
 }
 
 /**

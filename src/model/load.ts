@@ -120,8 +120,9 @@ function writersOf(
       if (weight.kind === 'int8') {
         const scaleWeight = byName.get(scalesOf(weight.name))!
         // The scales of the part that comes before it in the same tensor are stored first.
-        const first = own.length * columns
-        const scales = storedScales.get(parameter)?.subarray(first, first + columns)
+        const count = weight.blocks * columns
+        const first = own.length * count
+        const scales = storedScales.get(parameter)?.subarray(first, first + count)
         own.push(int8Writer(target, weight, scaleWeight, part, scales))
       } else if (
         weight.kind === 'matrix' &&

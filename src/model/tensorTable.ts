@@ -89,14 +89,15 @@ export class TensorTable {
   }
 
   /**
-   * Adds a weight that is a matrix [rows, columns]. With int8, its scales are a weight of their
-   * own.
+   * Adds a weight that is a matrix in each block, [blocks, rows, columns]. With int8, its scales
+   * [blocks, columns] are a weight of their own.
    */
-  matrix(name: string, rows: number, columns: number, ...sources: Columns[]): void {
+  matrix(name: string, shape: readonly [number, number, number], ...sources: Columns[]): void {
     const isInt8 = this.#dtype === 'int8'
-    this.weight(isInt8 ? 'int8' : 'matrix', name, [1, rows, columns], ...sources)
+    const [blocks, , columns] = shape
+    this.weight(isInt8 ? 'int8' : 'matrix', name, shape, ...sources)
     // The scales of a part are written together with its values.
-    if (isInt8) this.weight('rows', scalesOf(name), [1, 1, columns])
+    if (isInt8) this.weight('rows', scalesOf(name), [blocks, 1, columns])
   }
 
   /** Adds a parameter that is one row, and a weight of the same name. */
@@ -124,7 +125,7 @@ export class TensorTable {
     const columns = sizeOf(outputs)
     const all = layers.length * columns
     const sources = (role: string) => layers.map((layer): Columns => [layer + role, columns])
-    this.matrix(`${name}/kernel`, sizeOf(inputs), all, ...sources('/kernel'))
+    this.matrix(`${name}/kernel`, [1, sizeOf(inputs), all], ...sources('/kernel'))
     this.weight('rows', `${name}/bias`, [1, 1, all], ...sources('/bias'))
   }
 }

@@ -31,7 +31,10 @@ export function int8Parameters(
   for (const weight of weightTable(config, 'int8')) {
     if (weight.kind !== 'int8' || !('parts' in weight)) continue
     for (const { parameter, columns } of weight.parts)
-      found.set(parameter, { blocks: (found.get(parameter)?.blocks ?? 0) + 1, columns })
+      found.set(parameter, {
+        blocks: (found.get(parameter)?.blocks ?? 0) + weight.blocks,
+        columns,
+      })
   }
   return found
 }

@@ -56,13 +56,13 @@ export function int8Writer(
   const { columns, at } = part
   let whole: Float32Array | undefined
   const write: Target['write'] = (_, values, first) =>
-    (whole ??= new Float32Array(weight.rows * columns)).set(values, first)
+    (whole ??= new Float32Array(weight.blocks * weight.rows * columns)).set(values, first)
   return {
     ...floatWriter({ write }, weight, part),
     end() {
       const { values, scales } = stored
         ? { values: Int8Array.from(whole!), scales: stored }
-        : quantize(whole!, columns)
+        : quantize(whole!, columns, weight.blocks)
       target.write(weight, values, 0, columns, at)
       target.write(scaleWeight, scales, 0, columns, at)
       whole = undefined

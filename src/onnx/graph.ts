@@ -27,7 +27,7 @@ export interface Description {
 }
 
 /** Values of `TensorProto.DataType`. */
-export const dataTypes = { f32: 1, i64: 7, f16: 10 } as const
+export const dataTypes = { f32: 1, i8: 3, i64: 7, f16: 10 } as const
 /** IR version and operator set of ONNX 1.15 (onnxruntime 1.17 and later). */
 const IR_VERSION = 9
 const OPSET = 20
@@ -93,6 +93,12 @@ export class Graph {
       const make = () => (type === 'f16' ? halvesOf(values()) : bytesOf(values()))
       this.#addConstant(name, shape, type, { length, make })
     }
+    return name
+  }
+
+  /** Returns the constant of int8 with this name. Adds it at the first call. */
+  int8(name: Value, shape: readonly number[], values: Int8Array): Value {
+    if (!this.#constants.has(name)) this.#addConstant(name, shape, 'i8', bytesOf(values))
     return name
   }
 
@@ -188,7 +194,8 @@ export class Graph {
   }
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | BigInt64Array): Uint8Array {
+function bytesOf(values: Float32Array | BigInt64Array | Int8Array): Uint8Array {
+  const { buffer, byteOffset, byteLength } = values
   return new Uint8Array(buffer, byteOffset, byteLength)
 }
 

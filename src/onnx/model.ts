@@ -2,7 +2,7 @@ import { type Config, hasClassHead } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'
 import type { Style } from './context.ts'
 import type { FloatType, Graph } from './graph.ts'
-import { writeProgram } from './program.ts'
+import { type ProgramOptions, writeProgram } from './program.ts'
 import type { Weights } from './weights.ts'
 
 /** Options for `writeModel`. */
@@ -21,11 +21,13 @@ export interface ModelOptions {
  * Outputs: `logits` and `probs` [1, c] after the last frame, averaged over all frames since the
  * reset. A model without a head has the output `encoded` [1, frames, n, d] instead. The `step`
  * graph also has the states as inputs and outputs: see `writeProgram`.
+ * @param to an empty graph to write to
  */
 export function writeModel(
   config: Config,
   weights: Weights,
   { graph, frames, dtype, attention = 'plain' }: ModelOptions,
+  to?: Graph,
 ): Graph {
   const hasHead = hasClassHead(config)
   const program = recordModel(config, {
@@ -35,10 +37,11 @@ export function writeModel(
     recent: 'all',
     encoded: !hasHead,
   })
-  return writeProgram(program, weights, {
+  const options: ProgramOptions = {
     stateful: graph === 'step',
     dtype,
     attention,
     outputs: hasHead ? { logits: 'last', probs: 'last' } : { encoded: 'tokens' },
-  })
+  }
+  return writeProgram(program, weights, options, to)
 }

@@ -24,13 +24,14 @@ export interface ProgramOptions extends Style {
  * since the reset) and the states. Outputs: the requested outputs, and `next/` plus the name of
  * each state and of `frames`. All states and `frames` are zero after a reset.
  * @param weights every weight that the program reads; kept in memory until the graph is written
+ * @param graph an empty graph to write to
  */
 export function writeProgram(
   program: Program,
   weights: Weights,
   { outputs, ...style }: ProgramOptions,
+  graph: Graph = new Graph(),
 ): Graph {
-  const graph = new Graph()
   for (const [name, { shape }] of Object.entries(program.inputs)) graph.input(name, shape)
   const context = new Context(graph, weights, style)
   for (const tensor of Object.values(program.inputs)) {

@@ -1,11 +1,11 @@
 // Tiles for matrix units, with a kernel in int8. The sums are exact, those of lib/tile.wgsl.
 //
-// Calls matrix.wgsl and lib/kernel.int8.wgsl, which has the types Four and Quad and describes the
-// packed numbers of x and of the kernel: four k each. p.k counts these words.
+// Calls matrix.wgsl, lib/blocks.int8.wgsl and lib/kernel.int8.wgsl, which have the types Four and
+// Quad and describe the packed numbers of x and of the kernel: four k each. p.k counts these words.
 //
-// Shapes: x [rows, k], its rows begin at multiples of 4 words; kernel [k, ⌈n/4⌉] vec4 of words.
-// Each vec4 of sums is passed to the epilogue once. Rows of the kernel beyond k repeat the last
-// one, where x is zero.
+// Shapes: x [rows, blocks·k], each block of a row begins at a multiple of 4 words; kernel [blocks,
+// k, ⌈n/4⌉] vec4 of words. Each vec4 of sums is passed to the epilogue once. Rows of the kernel
+// beyond k repeat the last one, where x is zero.
 //
 // A column of the kernel has its words one after the other in workgroup memory. Two rows of words
 // are loaded together, so that eight k of a column are one vec2u.
@@ -34,20 +34,22 @@ fn main(
   @builtin(local_invocation_index) local: u32,
   @builtin(subgroup_id) slice: u32,
 ) {
+  let block = group.z;
   let row = group.y * ROWS;
   let column = group.x * COLUMNS;
   var rows: array<u32, X_LOADS>;
   var loaded: array<vec4i, X_LOADS>;
   for (var i = 0u; i < X_LOADS; i++) {
     let quad = local + i * INVOCATIONS;
-    rows[i] = xRow(0u, row + quad / (WORDS / 4u));
+    rows[i] = xRow(block, row + quad / (WORDS / 4u));
     loaded[i] = wordsNext(rows[i], 4u * (quad % (WORDS / 4u)));
   }
   var loadedW: array<vec4i, 2u * W_LOADS>;
   for (var i = 0u; i < W_LOADS; i++) {
     let pair = local + i * INVOCATIONS;
-    loadedW[2u * i] = kernelNext(2u * (pair / QUADS), column / 4u + pair % QUADS);
-    loadedW[2u * i + 1u] = kernelNext(2u * (pair / QUADS) + 1u, column / 4u + pair % QUADS);
+    let at = 2u * (pair / QUADS);
+    loadedW[2u * i] = kernelNext(block, at, column / 4u + pair % QUADS);
+    loadedW[2u * i + 1u] = kernelNext(block, at + 1u, column / 4u + pair % QUADS);
   }
   var sums: array<array<Sums, ACROSS>, DOWN>;
   for (var k = 0u; k < $sizes.k; k += WORDS) {
@@ -77,8 +79,8 @@ fn main(
     for (var i = 0u; i < W_LOADS; i++) {
       let pair = local + i * INVOCATIONS;
       let at = next + 2u * (pair / QUADS);
-      loadedW[2u * i] = kernelNext(at, column / 4u + pair % QUADS);
-      loadedW[2u * i + 1u] = kernelNext(at + 1u, column / 4u + pair % QUADS);
+      loadedW[2u * i] = kernelNext(block, at, column / 4u + pair % QUADS);
+      loadedW[2u * i + 1u] = kernelNext(block, at + 1u, column / 4u + pair % QUADS);
     }
     var right: array<Right, ACROSS>;
     for (var j = 0u; j < ACROSS; j++) {
@@ -107,7 +109,7 @@ fn main(
         let at = 2u * (part * STRIP + quad);
         sum += bitcast<Quad>(vec4u(staged[at], staged[at + 1u]));
       }
-      $epilogue(0u, row + i * M + quad / QUADS, column + quad % QUADS * 4u, sum);
+      $epilogue(block, row + i * M + quad / QUADS, column + quad % QUADS * 4u, sum);
     }
     workgroupBarrier();
   }
@@ -119,7 +121,8 @@ fn wordsNext(begin: u32, k: u32) -> vec4i {
 }
 
 /** A row of words in four columns. Those beyond the last row and column repeat the last ones. */
-fn kernelNext(k: u32, quad: u32) -> vec4i {
+fn kernelNext(block: u32, k: u32, quad: u32) -> vec4i {
   let columns = ($sizes.n + 3u) / 4u;
-  return $kernel[min(k, $sizes.k - 1u) * columns + min(quad, columns - 1u)];
+  let row = block * $sizes.k + min(k, $sizes.k - 1u);
+  return $kernel[row * columns + min(quad, columns - 1u)];
 }

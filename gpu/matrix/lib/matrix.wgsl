@@ -12,7 +12,7 @@
 //     DOWN       matrices [M, N] of a tile, from top to bottom
 //     ACROSS     the same from left to right
 //
-// Calls lib/frames.wgsl. The type Quad is that of a kernel in lib.
+// Calls lib/blocks.wgsl and lib/frames.wgsl. The type Quad is that of a kernel in lib.
 //
 // Tiling: a frame has few rows, so subgroups split k. Each computes the whole tile for every
 // SUBGROUPS-th part of K of k, and the sums of the subgroups are added in the end. A stage is one
@@ -43,7 +43,7 @@ const STRIP = M * QUADS;
 fn xRow(block: u32, row: u32) -> u32 {
   let last = min(row, $sizes.rows - 1u);
   return $sizes.xOffset + rowOffset(last, $sizes.frameRows, $sizes.xFrame, $sizes.xStride)
-    + block * $sizes.k;
+    + blockBegin(block);
 }
 
 /** Four numbers of a row of x. Those beyond k are any numbers of the row. */

@@ -37,32 +37,44 @@ export interface Quantized {
   readonly factors: number
 }
 
+type Product = StepOf<'linear'> | StepOf<'blockLinear'>
+
 /**
  * Returns the bytes of the quantised rows of a product and of their scale factors. Both are 0 for a
  * float32 product.
  */
 export function quantizedBytes(step: Step, build: Build): { rows: number; factors: number } {
   if (!isInt8(step)) return { rows: 0, factors: 0 }
-  const { x } = step.inputs
+  const x = quantizedBy(step)
   return { rows: 4 * rowsOf(x) * lanesOf(columnsOf(x), build), factors: 8 * rowsOf(x) }
 }
 
 /** Whether a step is an integer product. The table has a step before it that quantises its rows. */
-export function isInt8(step: Step): step is StepOf<'linear'> {
-  return step.op === 'linear' && step.weights.scales !== undefined
+export function isInt8(step: Step): step is Product {
+  return 'scales' in step.weights
+}
+
+/**
+ * Returns the rows that an integer product quantises: those of x, or of its first block of columns,
+ * then of the second, and so on.
+ */
+function quantizedBy({ inputs: { x }, sizes }: Product): Tensor {
+  const { blocks, k, rows } = sizes as { blocks: number; k: number; rows: number }
+  return blocks > 1 ? { ...x, shape: [1, blocks, rows, k], frameStride: k } : x
 }
 
 /**
  * Writes the table entry that quantises the rows of an integer product (assembly/lib/quantize.ts).
  */
 export function encodeQuantize(
-  { inputs: { x }, sizes }: StepOf<'linear'>,
+  step: Product,
   to: DataView,
   at: Addresses,
   { at: out, factors }: Quantized,
 ): void {
-  const view = viewOf(x, at)
-  put(to, [codeOf('quantize'), rowsOf(x), out, factors, ...view, sizes['frameRows'], columnsOf(x)])
+  const x = quantizedBy(step)
+  const { frameRows } = step.sizes
+  put(to, [codeOf('quantize'), rowsOf(x), out, factors, ...viewOf(x, at), frameRows, columnsOf(x)])
 }
 
 /** Bytes of working memory that each thread needs for a step, in addition to its tensors. */

@@ -25,7 +25,7 @@ export interface Dispatch {
 
 /** Returns the dispatches of a program, and the buffer with their parameters. */
 export function bind(
-  { device, weights, none, pipelines: kept }: Resources,
+  { device, weights, pipelines: kept }: Resources,
   { program: { states }, origins }: Lowered,
   calls: readonly Call[],
   pipelines: readonly GPUComputePipeline[],
@@ -40,10 +40,8 @@ export function bind(
   calls.forEach((call, index) => words.set(call.params, (PARAMS / 4) * index))
   device.queue.writeBuffer(params, 0, words)
 
-  const bufferOf = (bound: Call['bindings'][number]) => {
-    if (!bound) return none
-    return 'buffer' in bound ? activations.bufferOf(bound) : weights.get(bound.name)!
-  }
+  const bufferOf = (bound: Call['bindings'][number]) =>
+    bound && 'buffer' in bound ? activations.bufferOf(bound) : weights.bufferOf(bound)
   const dispatches = calls.map((call, index): Dispatch => {
     const step = origins[index]!
     const resources = [

@@ -1,5 +1,5 @@
 import { type AnyStep, descriptionOf, type KernelOp } from '../../program/describe.ts'
-import { quads, spread } from '../../program/ops/launch.ts'
+import { spread } from '../../program/ops/launch.ts'
 import {
   frameStrideOf,
   type State,
@@ -74,7 +74,6 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
       ...results,
       ...tensors,
       ...Object.keys(described.weights ?? {}).map((role) => weights[role]),
-      ...(weights['scales'] ? [weights['scales']] : []),
     ],
     written: [...results, ...writes.map((role) => weights[role])],
     states: Object.values(states),
@@ -85,16 +84,4 @@ export function encode(step: Step, dtype: MatrixDType, room: number): Call {
         : 'f32',
     constants: Object.fromEntries(constants.map(([name, value]) => [name, Number(value)])),
   }
-}
-
-/** Bytes of an element of a weight. Only matrices can be float16: other weights are small. */
-export function elementBytes({ kind }: Weight, dtype: MatrixDType): 2 | 4 {
-  return kind === 'matrix' && dtype === 'f16' ? 2 : 4
-}
-
-/** Bytes of a weight on the GPU, row-major. Each number of an int8 matrix has four of its rows. */
-export function weightBytes(weight: Weight, dtype: MatrixDType): number {
-  const { kind, blocks, columns } = weight
-  const rows = kind === 'int8' ? Math.ceil(weight.rows / 4) : weight.rows
-  return elementBytes(weight, dtype) * blocks * rows * quads(columns)
 }

@@ -93,14 +93,15 @@ function recurrenceOf(program: Program, step: Step): Fusion | undefined {
     y.buffer === z.buffer && y.stride === z.stride && !y.frameStride && !z.frameStride
   if (!isChain || !fits || !isOneView || !aligned([z, y, out], [width!])) return undefined
   const { kernel: taps, bias } = conv.weights
-  const { kernel, bias: kernelBias } = product.weights
+  const { kernel, bias: kernelBias, scales } = product.weights
+  const { decay } = step.weights
   const rows = rowsOf(out)
   const fused = {
     op: 'recurrence',
     name: step.name,
     inputs: { z },
     outputs: { out },
-    weights: { taps, bias, kernel, kernelBias, decay: step.weights.decay },
+    weights: { taps, bias, kernel, kernelBias, decay, ...(scales && { scales }) },
     states: { ...conv.states, ...step.states },
     params: {},
     sizes: { count: 0, rows, n, e, k: conv.sizes['k'], heads, yOffset: y.offset },

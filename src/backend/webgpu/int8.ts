@@ -22,9 +22,9 @@ interface Quantized {
 }
 
 /**
- * Adds a step before each product with an int8 kernel that quantises its rows (gpu/quantize.wgsl).
- * Products of the same rows, or of some of them, share it. A product then reads packed integers,
- * and its k counts groups of four.
+ * Adds a step before each product with an int8 kernel that quantises its rows (gpu/quantize.wgsl),
+ * each block of a row as one. Products of the same rows, or of some of them, share it. A product
+ * then reads packed integers, and its k counts groups of four.
  */
 export function lower(program: Program): Lowered {
   const steps: Step[] = []
@@ -35,12 +35,13 @@ export function lower(program: Program): Lowered {
     origins.push(origin)
   }
   for (const step of program.steps) {
-    if (step.op !== 'linear' || !step.weights.scales) {
+    const isProduct = step.op === 'linear' || step.op === 'blockLinear'
+    if (!isProduct || !step.weights.scales) {
       add(step, step)
       continue
     }
-    const { x } = step.inputs
-    const { frameRows } = step.sizes
+    const { blocks, frameRows } = step.sizes as { blocks: number; frameRows: number }
+    const x = blocksOf(step.inputs.x, blocks)
     const d = columnsOf(x)
     const rows = rowsOf(x)
     const k = Math.ceil(d / 4)
@@ -56,11 +57,26 @@ export function lower(program: Program): Lowered {
       }
       known.push({ rows: x, packed })
       const parts = { inputs: { x }, outputs: { out: packed }, weights: {}, states: {}, params: {} }
-      add({ op: 'quantize', name, ...parts, sizes: { d, rows, frameRows, count: 0 } }, step)
+      const sizes = { d, rows, frameRows: blocks > 1 ? blocks : frameRows, count: 0 }
+      add({ op: 'quantize', name, ...parts, sizes }, step)
     }
-    add({ ...step, inputs: { ...step.inputs, x: packed }, sizes: { ...step.sizes, k } }, step)
+    const read = blocks > 1 ? withBlocks(packed, step.inputs.x) : packed
+    add({ ...step, inputs: { ...step.inputs, x: read }, sizes: { ...step.sizes, k } }, step)
   }
   return { program: { ...program, steps }, origins }
+}
+
+/** Returns the blocks of columns of x as rows of their own, [1, rows, blocks, k]. */
+function blocksOf(x: Tensor, blocks: number): Tensor {
+  if (blocks === 1) return x
+  const k = columnsOf(x) / blocks
+  return { ...x, shape: [1, rowsOf(x), blocks, k], stride: k, frameStride: x.stride }
+}
+
+/** Returns the rows of x as packed integers, from their blocks. */
+function withBlocks(packed: Tensor, { shape }: Tensor): Tensor {
+  const { buffer, offset } = packed
+  return { buffer, offset, shape, stride: frameStrideOf(packed) }
 }
 
 /** Returns the packed integers of x, if they are all of these, or some of those of a buffer. */
@@ -79,15 +95,4 @@ function viewOf({ rows, packed }: Quantized, x: Tensor): Tensor | undefined {
     stride: step!,
     ...(x.frameStride && { frameStride: frame! }),
   }
-}
-
-/** Packs int8 values [rows, width]: each number has four rows of a column, zero beyond the last. */
-export function packed(values: Int8Array, width: number): Int32Array {
-  const numbers = new Int32Array(Math.ceil(values.length / width / 4) * width)
-  const bytes = new Int8Array(numbers.buffer)
-  values.forEach((value, index) => {
-    const row = Math.floor(index / width)
-    bytes[4 * (Math.floor(row / 4) * width + (index % width)) + (row % 4)] = value
-  })
-  return numbers
 }

@@ -82,9 +82,7 @@ export class Pipelines {
   }
 
   #layout({ op, bindings, written, states }: Call): Layout {
-    // Kernels of an operation differ in their bindings only if they are int8.
-    const key = op + bindings.length
-    let found = this.#layouts.get(key)
+    let found = this.#layouts.get(op)
     if (!found) {
       const step = layoutOf(this.#device, [
         'uniform',
@@ -93,7 +91,7 @@ export class Pipelines {
       const pipeline = this.#device.createPipelineLayout({
         bindGroupLayouts: states.length ? [step, this.streamLayout(states.length)] : [step],
       })
-      this.#layouts.set(key, (found = { step, pipeline }))
+      this.#layouts.set(op, (found = { step, pipeline }))
     }
     return found
   }

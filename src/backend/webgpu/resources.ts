@@ -3,6 +3,7 @@ import type { Matrices } from './matrix.ts'
 import type { Pipelines } from './pipelines.ts'
 import type { Streams } from './streams.ts'
 import type { Submits } from './submits.ts'
+import type { WeightBuffers } from './weightBuffers.ts'
 
 /** A device with the weights of a model on it, shared by replays and states. */
 export interface Resources {
@@ -17,8 +18,5 @@ export interface Resources {
   readonly matrices: Matrices | undefined
   /** Number format of the matrices among the weights. */
   readonly dtype: MatrixDType
-  /** Buffer of each weight by name. */
-  readonly weights: ReadonlyMap<string, GPUBuffer>
-  /** Bound in place of inputs that a step does not have. */
-  readonly none: GPUBuffer
+  readonly weights: WeightBuffers
 }

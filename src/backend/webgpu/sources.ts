@@ -34,6 +34,7 @@ export function sourceOf(
     ...(dtype === 'f16' && { kernel: 'kernel.half' }),
     ...(dtype === 'int8' && {
       kernel: `kernel.int8 dots${packed ? '.packed' : ''}`,
+      ...{ blocks: 'blocks.int8', gates: 'gates.int8 words' },
       tile: packed ? 'tile.int8' : 'tile.bytes',
       few: 'few.int8',
     }),

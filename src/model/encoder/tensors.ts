@@ -6,8 +6,7 @@ import { spatialPath, temporalPath } from './graph.ts'
 
 /**
  * Returns the tensors of an encoder.
- * @param dtype int8 quantises the matrices of the layers, but not those of the gates: the
- * recurrence would accumulate their errors
+ * @param dtype number format of the matrices of the layers; that of the embedding stays a float
  */
 export function encoderTensors(config: EncoderConfig, dtype: MatrixDType): TensorTable {
   const table = new TensorTable(dtype)
@@ -32,7 +31,7 @@ export function addLayers(table: TensorTable, config: LayersConfig, path?: strin
       const up = table.parameter(`${mlp}/ffw_up/w`, 2, d, m)
       const bias = table.parameter(`${mlp}/ffw_up/b`, 2, 1, 1, m)
       for (const half of [0, 1]) {
-        table.matrix(`${up}/${half}`, d, m, [up, m, half * d * m])
+        table.matrix(`${up}/${half}`, [1, d, m], [up, m, half * d * m])
         table.weight('rows', `${bias}/${half}`, [1, 1, m], [bias, m, half * m])
       }
       table.dense(`${mlp}/ffw_down`, [m], [d])
@@ -97,14 +96,7 @@ function addRecurrentBlock(table: TensorTable, config: LayersConfig, path: strin
     table.parameter(`${gate}/w`, h, e / h, e / h)
     table.parameter(`${gate}/b`, h, e / h)
   }
-  for (const [kind, role, rows] of [
-    ['matrix', 'w', e / h],
-    ['rows', 'b', 1],
-  ] as const)
-    table.weight(
-      kind,
-      `${lru}/gates/${role}`,
-      [h, rows, (2 * e) / h],
-      ...gates.map((gate) => [`${gate}/${role}`, e / h] as const),
-    )
+  const sources = (role: string) => gates.map((gate) => [`${gate}/${role}`, e / h] as const)
+  table.matrix(`${lru}/gates/w`, [h, e / h, (2 * e) / h], ...sources('w'))
+  table.weight('rows', `${lru}/gates/b`, [h, 1, (2 * e) / h], ...sources('b'))
 }

@@ -22,11 +22,18 @@ interface NormQuantize extends Rows {
 
 interface Recurrence {
   readonly inputs: { readonly z: Tensor }
-  readonly weights: Readonly<Record<'taps' | 'bias' | 'kernel' | 'kernelBias' | 'decay', Weight>>
+  readonly weights: Readonly<
+    Record<'taps' | 'bias' | 'kernel' | 'kernelBias' | 'decay', Weight>
+  > & {
+    readonly scales?: Weight
+  }
   readonly states: { readonly past: State; readonly s: State }
 }
 
-/** conv1d, the gates (blockLinear) and rgLru of one frame. y has the rows of z from yOffset on. */
+/**
+ * conv1d, the gates (blockLinear) and rgLru of one frame. y has the rows of z from yOffset on. If
+ * the kernel of the gates is int8, the blocks of v are quantised, too.
+ */
 export const recurrence: Operation<Recurrence, []> = {
   inputs: { z: 'b t n e' },
   weights: { taps: 'k e', bias: 'e', kernel: 'heads w 2·w', kernelBias: '2·w', decay: 'e' },

@@ -28,7 +28,7 @@ interface LinearOptions {
 
 interface BlockLinear {
   readonly inputs: { readonly x: Tensor }
-  readonly weights: { readonly kernel: Weight; readonly bias: Weight }
+  readonly weights: { readonly kernel: Weight; readonly bias: Weight; readonly scales?: Weight }
 }
 
 /**
@@ -85,7 +85,7 @@ export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: Lin
       (BLOCK_ROWS + TILE) * 32 * (k! > BLOCK_K ? Math.max(2, Math.ceil(n! / 8)) : 2),
   },
   gpu: {
-    fields: ['biased', 'multiplied', 'added', 'moments'],
+    fields: ['biased', 'multiplied', 'added', 'moments', 'blocks'],
     groups: (sizes) => tiles(sizes, isFew(sizes) ? 4 : 40),
     constants({ inputs: { x, multiply, add }, weights, sizes }, room) {
       const { k, n } = sizes as { k: number; n: number }
@@ -101,29 +101,39 @@ export const linear: Operation<Linear, [x: Tensor, kernel: string, options?: Lin
 
 /**
  * out[.., q·n + j] = Σ_i x[.., q·k + i]·kernel[q, i, j] + bias[q, j]: each block q of columns has
- * its own matrix.
+ * its own matrix. With `scales` [blocks, n] the kernel is scales ⊙ int8 integers, and each block of
+ * a row of x is quantised to 255 steps relative to its largest absolute value.
  */
 export const blockLinear: Operation<BlockLinear, [x: Tensor, kernel: string, bias: string]> = {
   inputs: { x: 'rows blocks·k' },
   weights: { kernel: 'blocks k n', bias: 'n' },
   outputs: { out: 'rows blocks·n' },
+  sizes(_, { inputs: { x }, weights: { scales } }, fail) {
+    // Integers are stored by block, which another frame stride cannot express.
+    if (scales && x.frameStride) fail('all tokens of a frame with an int8 kernel')
+    return {}
+  },
   fields: ['frameRows', 'rows', 'k', 'n'],
   flops,
   cpu: {
+    pointers: ['factors', 'scales'],
     fields: ['shareUnits', 'shares'],
     units(sizes, { threads }) {
       const shares = sharesOf(sizes, threads)
       const shareUnits = sizes.blocks! * Math.ceil(sizes.n! / 8)
       return { units: shares * shareUnits, shareUnits, shares }
     },
-    scratch: () => TILE * 32,
+    scratch: () => TILE * 64,
   },
   gpu: {
+    fields: ['blocks'],
     groups: tiles,
-    constants: ({ inputs: { x }, sizes }, room) => ({
-      ALIGNED: aligned([x], [sizes.k!]),
-      ...tileOf(sizes, room),
-    }),
+    constants({ inputs: { x }, weights, sizes }, room) {
+      const tile = tileOf(sizes, room)
+      return weights.scales
+        ? { ...tile, ALIGNED: true, WHOLE: false }
+        : { ...tile, ALIGNED: aligned([x], [sizes.k!]) }
+    },
   },
 }
 
