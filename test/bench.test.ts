@@ -5,6 +5,7 @@ import { bench as kernels } from '../src/bench/kernels.ts'
 import type { Monitor } from '../src/bench/lib/bench.ts'
 import { pageOf } from '../src/bench/lib/html.ts'
 import { parseReports, type Report, type Table, textOf } from '../src/bench/lib/report.ts'
+import { median } from '../src/bench/lib/stats.ts'
 import { configOf } from '../src/model/config.ts'
 import { recordModel } from '../src/model/graph.ts'
 
@@ -61,15 +62,40 @@ test('kernels: every step of the model, under a roof of the same run', {
   expect(rate).toBeCloseTo(Number(row['GFLOP/s']), 5)
 })
 
-test('frame: time, frames a second, and every step', { tags: 'slow' }, async () => {
+test('kernels: int8 products relative to one of int8', { tags: 'slow' }, async () => {
+  const { tables, roofline } = await kernels({ size: 'Ti', seconds: '0.02', dtype: 'int8' })
+  const [limits, table] = tables as [Table, Table]
+  const rateOf = (what: RegExp) =>
+    Number(limits.rows.find((row) => what.test(String(row['what'])))!['GOP/s'])
+  const peak = rateOf(/^int8 product in/)
+  expect(roofline).toMatchObject({ unit: 'GOP/s', peak })
+  // The limits that shares are relative to: their median is the limit of the table.
+  const floats = /^(conv1d|attention|linear (embedding|pre_logits|cls_head))$/
+  const limitOf = (isFloat: boolean) =>
+    median(
+      table.rows
+        .filter((row) => '% of peak' in row && floats.test(String(row['operation'])) === isFloat)
+        .map((row) => (100 * Number(row['GOP/s'])) / Number(row['% of peak'])),
+    )
+  expect(limitOf(false)).toBeCloseTo(peak, 5)
+  expect(limitOf(true)).toBeCloseTo(rateOf(/^product in/), 5)
+  expect(rateOf(/^int8 products of/)).toBeGreaterThan(0)
+})
+
+test.each([
+  ['f32', 'GFLOP/s'],
+  ['int8', 'GOP/s'],
+])('frame of %s: time, frames a second, and every step', { tags: 'slow' }, async (dtype, unit) => {
   const { monitor, shares } = monitored()
-  const report = await frame({ size: 'Ti', seconds: '0.1' }, monitor)
+  const report = await frame({ size: 'Ti', seconds: '0.1', dtype }, monitor)
   expectProgress(shares)
   const [whole, operations] = report.tables as [Table, Table]
   expect(whole.rows).toHaveLength(1)
   const row = whole.rows[0]!
   expect(row).toMatchObject({ size: 'Ti', frames: expect.any(Number) })
   expect(row['fps']).toBeCloseTo(1000 / Number(row['p50 ms']), 5)
+  expect(row[unit]).toBeGreaterThan(0)
+  expect(operations.rows[0]![unit]).toBeGreaterThan(0)
   expect(row['p95 ms']).toBeGreaterThanOrEqual(Number(row['p50 ms']))
   expect(sumOf(operations, 'steps')).toBe(steps)
   expect(sumOf(operations, 'share %')).toBeCloseTo(100, 3)
@@ -151,6 +177,15 @@ describe('the page', () => {
     expect(page).toMatch(/<i style="width:50\.00%".*<i style="width:100\.00%"/)
   })
 
+  test('says in which unit the rates of each machine are', () => {
+    const report = reportOf('Deno 2', 2)
+    const int8: Report = { ...report, roofline: { ...report.roofline!, unit: 'GOP/s' } }
+    expect(pageOf([int8])).not.toContain('GFLOP/s')
+    const page = pageOf([reportOf('Node 24', 1), int8])
+    expect(page).toContain('>GFLOP/s or GOP/s<')
+    expect(page).toMatch(/Node 24[^<]*: 50 GFLOP\/s.*Deno 2[^<]*: 100 GOP\/s/s)
+  })
+
   test('reports survive their JSON; other files are refused in one sentence', () => {
     const reports = [reportOf('Bun', 1), reportOf('Node', 1)]
     expect(parseReports('a.json', JSON.stringify(reports))).toEqual(reports)
@@ -165,6 +200,7 @@ describe('the page', () => {
       '{}',
       '[{"bench":"x","facts":{},"tables":[{"title":"t","rows":[{"a":{}}]}],"verdict":null}]',
       JSON.stringify({ ...reports[0], roofline: { peak: 1, bandwidth: 1, points: [{}] } }),
+      JSON.stringify({ ...reports[0], roofline: { ...reports[0]!.roofline, unit: '<b>' } }),
     ]) {
       expect(() => parseReports('c.json', wrong), wrong).toThrow(
         /^"c\.json" holds no bench reports/,

@@ -1,9 +1,10 @@
+// @module-tag slow
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { format, parseReports } from '../src/bench/lib/report.ts'
 import { file, outcome, run, start } from './commandLine.ts'
 
-test('bench: a report on the terminal, JSON and a page in files', { tags: 'slow' }, async () => {
+test('bench: a report on the terminal, JSON and a page in files', async () => {
   const [out, html] = [file('bench.json'), file('bench.html')]
   const { code, stdout, stderr } = await run(
     'bench',
@@ -25,7 +26,7 @@ test('bench: a report on the terminal, JSON and a page in files', { tags: 'slow'
   expect(readFileSync(html, 'utf8')).toContain(`>${format(report!.bars![0]!.value)}<`)
 })
 
-test('bench start: processes of their own, JSON', { tags: 'slow' }, async () => {
+test('bench start: processes of their own, JSON', async () => {
   const { code, stdout, stderr } = await run('bench', 'start', '--size', 'Ti', '--json', '--quiet')
   expect(code, stderr).toBe(0)
   const { tables } = parseReports('standard output', stdout)[0]!
@@ -39,7 +40,7 @@ test('bench start: processes of their own, JSON', { tags: 'slow' }, async () => 
   expect(memory!['peak MB']).toBeGreaterThan(Number(memory!['weights MB']))
 })
 
-test('Ctrl-C ends it with what was measured', { tags: 'slow' }, async () => {
+test('Ctrl-C ends it with what was measured', async () => {
   const child = start(['bench', 'frame', '--size', 'Ti,B', '--seconds', '60', '--json'])
   const ended = outcome(child)
   setTimeout(() => child.kill('SIGINT'), 4000)

@@ -4,15 +4,18 @@
  * --peer web|node|tfjs|jax-js --size B --rounds 15 (more for smaller sizes) --threads 1 (of both)
  * --build simd --dtype f32 --attention fused|plain (onnxruntime) --most 1
  */
+import type { MatrixDType } from '../../src/backend/backend.ts'
 import { type Monitor, unmonitored } from '../../src/bench/lib/bench.ts'
 import { type Options, oneOf, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
 import { buildOf, dtypes } from '../../src/bench/lib/randomModel.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
 import type { Config, Size } from '../../src/model/config.ts'
+import { Graph } from '../../src/onnx/graph.ts'
 import { writeModel } from '../../src/onnx/model.ts'
 import type { Weights } from '../../src/onnx/weights.ts'
 import { type Ort, openOnnx } from './onnx.ts'
 import type { Peer } from './peer.ts'
+import { QuantizedGraph } from './quantizedGraph.ts'
 import { takeTurns } from './turns.ts'
 
 const STEP = { graph: 'step', frames: 1, dtype: 'f32' } as const
@@ -23,28 +26,32 @@ interface Kind {
   open(
     config: Config,
     weights: Weights,
-    options: { readonly threads: number; readonly attention: 'fused' | 'plain' },
+    options: {
+      readonly threads: number
+      readonly attention: 'fused' | 'plain'
+      readonly dtype: MatrixDType
+    },
   ): Promise<Peer>
 }
 
 const peers: Readonly<Record<string, Kind>> = {
   web: {
     name: 'onnxruntime-web',
-    open: async (config, weights, { threads, attention }) =>
+    open: async (config, weights, { threads, ...style }) =>
       openOnnx(
         (await import('onnxruntime-web')) as unknown as Ort,
         'wasm',
-        writeModel(config, weights, { ...STEP, attention }),
+        graphOf(config, weights, style),
         threads,
       ),
   },
   node: {
     name: 'onnxruntime-node',
-    open: async (config, weights, { threads, attention }) =>
+    open: async (config, weights, { threads, ...style }) =>
       openOnnx(
         (await import('onnxruntime-node')) as unknown as Ort,
         'cpu',
-        writeModel(config, weights, { ...STEP, attention }),
+        graphOf(config, weights, style),
         threads,
       ),
   },
@@ -57,6 +64,16 @@ const peers: Readonly<Record<string, Kind>> = {
     name: 'jax-js',
     open: async (config, weights) => (await import('./jax.ts')).openJax(config, weights),
   },
+}
+
+/** Returns the graph of a step, with int8 a quantised one. */
+function graphOf(
+  config: Config,
+  weights: Weights,
+  { attention, dtype }: { readonly attention: 'fused' | 'plain'; readonly dtype: MatrixDType },
+): Graph {
+  const to = dtype === 'int8' ? new QuantizedGraph() : new Graph()
+  return writeModel(config, weights, { ...STEP, attention }, to)
 }
 
 /** Fails if the logits differ, or if our relative time exceeds `--most`. */
@@ -74,7 +91,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
   const [size] = sizesOf(settings.size) as [Size]
   const attention = oneOf('attention', settings.attention, ['fused', 'plain'])
   const { name, open } = peers[oneOf('peer', settings.peer, Object.keys(peers))]!
-  const dtype = oneOf('dtype', settings.dtype, dtypes)
+  const dtype = oneOf('dtype', settings.dtype, name.startsWith('onnx') ? dtypes : ['f32'])
   const turns = {
     size,
     threads,
@@ -86,7 +103,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
   const report = await takeTurns(
     name,
     turns,
-    (config, weights) => open(config, weights, { threads, attention }),
+    (config, weights) => open(config, weights, { threads, attention, dtype }),
     monitor,
   )
   return {

@@ -36,6 +36,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
   const { seconds, threads } = settings
   const dtype = oneOf('dtype', settings.dtype, dtypes)
   const build = await buildOf(settings.build, dtype)
+  const unit = dtype === 'int8' ? 'GOP' : 'GFLOP'
   const sizes = sizesOf(settings.size)
   const frames: Record<string, string | number>[] = []
   const tables: Table[] = []
@@ -79,13 +80,13 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
       'p95 ms': quantile(walls, 0.95),
       'cpu ms': median(samples.map(({ cpu }) => cpu)),
       fps: 1000 / p50,
-      GFLOP: flops / 1e9,
-      'GFLOP/s': flops / p50 / 1e6,
+      [unit]: flops / 1e9,
+      [`${unit}/s`]: flops / p50 / 1e6,
       ...mega('rss'),
       ...mega('wasm'),
     })
     bars.push({ group: size, label: 'trecvit', value: 1000 / p50 })
-    const runs = await operations(model, pixels, profiling)
+    const runs = await operations(model, pixels, unit, profiling)
     if (runs.length)
       tables.push({
         title: `CPU time of a frame of ${size} by operation: medians of runs step by step`,
@@ -107,6 +108,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
 async function operations(
   model: RandomModel,
   pixels: Float32Array,
+  unit: string,
   monitor: Monitor,
 ): Promise<Table['rows']> {
   const kinds = new Map<string, { steps: Set<Step>; runs: number[] }>()
@@ -136,7 +138,7 @@ async function operations(
       'share %': (100 * milliseconds) / (total || 1),
       // A browser's clock stands still over the shortest steps.
       ...(milliseconds > 0 && {
-        ...(flops > 0 && { 'GFLOP/s': flops / milliseconds / 1e6 }),
+        ...(flops > 0 && { [`${unit}/s`]: flops / milliseconds / 1e6 }),
         'GB/s': bytes / milliseconds / 1e6,
       }),
     }))

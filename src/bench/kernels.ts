@@ -1,41 +1,54 @@
 /**
  * Each kind of step of a model alone, at its real shapes, relative to the limits of the machine.
- * Options: --size B --seconds 0.5 --build auto
+ * Options: --size B --seconds 0.5 --build auto --dtype f32
  */
+import { isInt8 } from '../backend/wasm/encode.ts'
 import { configOf, type Size } from '../model/config.ts'
 import { recordModel } from '../model/graph.ts'
 import { flopsOf } from '../program/listing.ts'
-import { outputsOf, type Step, sizeOf, type Tensor } from '../program/program.ts'
-import { Recorder } from '../program/record.ts'
+import { outputsOf, type Step, sizeOf } from '../program/program.ts'
 import { type Monitor, part, unmonitored } from './lib/bench.ts'
+import { copyLimit, int8Limit, type Limit, productLimit } from './lib/limits.ts'
 import { machineFacts } from './lib/machineFacts.ts'
-import { type Options, settingsOf, sizesOf } from './lib/options.ts'
-import { buildOf } from './lib/randomModel.ts'
-import type { Report } from './lib/report.ts'
+import { type Options, oneOf, settingsOf, sizesOf } from './lib/options.ts'
+import { buildOf, dtypes } from './lib/randomModel.ts'
+import type { Report, Table } from './lib/report.ts'
 import { inTurn, Runner } from './lib/runner.ts'
 import { median } from './lib/stats.ts'
 import { arithmeticOf, kindOf, trafficOf } from './lib/steps.ts'
 
+/** Steps of one kind. */
+interface Measured {
+  readonly step: Step
+  readonly count: number
+  /** Of one step. */
+  readonly ms: number
+  /** Of the limit, in samples taken in turn. */
+  readonly share: number
+}
+
 /**
- * Returns for each kind of step: milliseconds, GFLOP/s or GB/s, and the share of the peak, which is
- * measured in the same run in the L1 cache.
+ * Returns for each kind of step: milliseconds, GFLOP/s (of int8, GOP/s) or GB/s, and the share of
+ * the limit, which is measured in the same run. Products are relative to a product in the L1 cache.
  */
 export async function bench(options: Options, monitor: Monitor = unmonitored): Promise<Report> {
-  const settings = settingsOf(options, { size: 'B', seconds: 0.5, build: 'auto' })
+  const settings = settingsOf(options, { size: 'B', seconds: 0.5, build: 'auto', dtype: 'f32' })
+  const { seconds } = settings
   const [size] = sizesOf(settings.size) as [Size]
-  const build = await buildOf(settings.build)
-  const [kernel, copy] = [
-    await Runner.create(microKernel(), build, settings.seconds),
-    await Runner.create(copyOf(size), build, settings.seconds),
-  ]
-  const rateOf = (milliseconds: number) => trafficOf(copy.step) / milliseconds / 1e6
-  const peakOf = (milliseconds: number) => flopsOf(kernel.step) / milliseconds / 1e6
+  const dtype = oneOf('dtype', settings.dtype, dtypes)
+  const build = await buildOf(settings.build, dtype)
+  // An int8 model has products of float32, too: operations of both kinds are counted.
+  const unit = dtype === 'int8' ? 'GOP/s' : 'GFLOP/s'
+  const product = await productLimit(build, seconds)
+  const int8Product = dtype === 'int8' ? await int8Limit(build, seconds) : undefined
+  const copy = await copyLimit(size, build, seconds)
 
   const { steps } = recordModel(configOf(size), {
     b: 1,
     t: 1,
     pixels: 'f32',
     recent: 'all',
+    dtype,
     encoded: false,
   })
   // Steps with the same sizes and epilogue are one kind. The last block has its own kinds, because
@@ -45,60 +58,46 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
     const kind = `${kindOf(step)} ${shapeOf(step)}`
     kinds.set(kind, [...(kinds.get(kind) ?? []), step])
   }
-  const measured: { step: Step; count: number; ms: number; share: number }[] = []
-  const [peaks, rates] = [[] as number[], [] as number[]]
+  const measured: Measured[] = []
+  const rates = new Map<Limit, number[]>()
   for (const [index, same] of [...kinds.values()].entries()) {
     if (monitor.signal.aborted) break
     const step = same[0]!
-    const limit = flopsOf(step) > 0 ? kernel : copy
-    const runner = await Runner.create(step, build, settings.seconds)
-    const [ms, limitMs] = await inTurn(
-      runner,
-      limit,
-      settings.seconds,
-      part(monitor, index, kinds.size),
-    )
+    const limit = (isInt8(step) && int8Product) || (flopsOf(step) > 0 ? product : copy)
+    const runner = await Runner.create(step, build, seconds)
+    const [ms, limitMs] = await inTurn(runner, limit, seconds, part(monitor, index, kinds.size))
     runner.dispose()
-    ;(limit === kernel ? peaks : rates).push(limitMs)
-    const share =
-      limit === kernel
-        ? flopsOf(step) / ms / 1e6 / peakOf(limitMs)
-        : trafficOf(step) / ms / 1e6 / rateOf(limitMs)
-    measured.push({ step, count: same.length, ms, share })
+    const rate = limit.work / limitMs / 1e6
+    rates.set(limit, [...(rates.get(limit) ?? []), rate])
+    const work = limit === copy ? trafficOf(step) : flopsOf(step)
+    measured.push({ step, count: same.length, ms, share: work / ms / 1e6 / rate })
   }
-  const [peak, bandwidth] = [
-    peakOf(peaks.length ? median(peaks) : NaN),
-    rateOf(rates.length ? median(rates) : NaN),
-  ]
-  const whole = measured.reduce((sum, { count, ms }) => sum + count * ms, 0)
+  for (const limit of [product, int8Product, copy]) limit?.dispose()
+  const medianOf = (limit: Limit) => median(rates.get(limit) ?? [NaN])
+  const limitRow = (what: string, unit: string, limit: Limit) => ({
+    what,
+    ...(rates.has(limit) && { [unit]: medianOf(limit) }),
+  })
+  const [peak, bandwidth] = [medianOf(int8Product ?? product), medianOf(copy)]
+  const whole = timeOf(measured)
   const products = measured.filter(({ step: { op } }) => op === 'linear' || op === 'blockLinear')
-  const productMs = products.reduce((sum, { count, ms }) => sum + count * ms, 0)
   return {
     bench: 'kernels',
-    facts: { ...machineFacts(kernel.backend.device), size },
+    facts: { ...machineFacts(product.device), size, dtype },
     tables: [
       {
         title: 'Limits of the machine (shares below are relative to samples taken in turn)',
         rows: [
-          {
-            what: 'product within the first-level cache',
-            ...(peaks.length && { 'GFLOP/s': peak }),
-          },
-          { what: 'copy of the tokens of a frame', ...(rates.length && { 'GB/s': bandwidth }) },
-          ...(products.length
-            ? [
-                {
-                  what: `all products of a frame, ${productMs.toFixed(0)} ms`,
-                  'GFLOP/s':
-                    products.reduce((sum, { step, count }) => sum + count * flopsOf(step), 0) /
-                    productMs /
-                    1e6,
-                  '% of peak':
-                    (100 *
-                      products.reduce((sum, { count, ms, share }) => sum + count * ms * share, 0)) /
-                    productMs,
-                },
-              ]
+          limitRow('product in the L1 cache', unit, product),
+          ...(int8Product ? [limitRow('int8 product in the L1 cache', unit, int8Product)] : []),
+          limitRow('copy of the tokens of a frame', 'GB/s', copy),
+          ...totalRow('all products of a frame', unit, products),
+          ...(int8Product
+            ? totalRow(
+                'int8 products of a frame',
+                unit,
+                products.filter(({ step }) => isInt8(step)),
+              )
             : []),
         ],
       },
@@ -112,18 +111,21 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
             steps: count,
             ms,
             'all ms': count * ms,
-            ...(flopsOf(step) > 0 && { 'GFLOP/s': flopsOf(step) / ms / 1e6 }),
+            ...(flopsOf(step) > 0 && { [unit]: flopsOf(step) / ms / 1e6 }),
             'GB/s': trafficOf(step) / ms / 1e6,
             [flopsOf(step) > 0 ? '% of peak' : '% of copy']: 100 * share,
           })),
       },
     ],
-    ...(peaks.length > 0 &&
-      rates.length > 0 && {
+    ...(peak > 0 &&
+      bandwidth > 0 && {
         roofline: {
+          unit,
           peak,
           bandwidth,
           points: measured
+            // Under a roof of int8, products of float32 would seem slow.
+            .filter(({ step }) => !int8Product || isInt8(step) || flopsOf(step) === 0)
             .filter(({ step }) => arithmeticOf(step) > 0)
             .map(({ step, count, ms }) => ({
               label: `${kindOf(step)} ${shapeOf(step)}`,
@@ -137,41 +139,23 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
   }
 }
 
-/**
- * Returns a product that stays in the L1 cache: two panels of 512 × 8 and 200 rows at one address.
- */
-function microKernel(): Step {
-  const [rows, k, n] = [200, 512, 16]
-  const ops = new Recorder(
-    1,
-    1,
-    new Map([['panel', { name: 'panel', kind: 'matrix', blocks: 1, rows: k, columns: n }]]),
-  )
-  const x: Tensor = {
-    buffer: { name: 'row', dtype: 'f32', size: k },
-    offset: 0,
-    shape: [1, 1, rows, k],
-    stride: 0,
-  }
-  ops.linear('product', x, 'panel')
-  return ops.end({}).steps[0]!
-}
+/** Returns the milliseconds of all steps. */
+const timeOf = (measured: readonly Measured[]): number =>
+  measured.reduce((sum, { count, ms }) => sum + count * ms, 0)
 
-/** Returns a step that copies a frame: patches of one line each are rows of pixels. */
-function copyOf(size: Size): Step {
-  const { width } = configOf(size)
-  const ops = new Recorder(1, 1, new Map())
-  ops.patchify(
-    'copy',
+/** Returns a row for products together, or none if there are none. */
+function totalRow(what: string, unit: string, products: readonly Measured[]): Table['rows'] {
+  const ms = timeOf(products)
+  const sumOf = (value: (product: Measured) => number) =>
+    products.reduce((sum, product) => sum + value(product), 0)
+  if (!products.length) return []
+  return [
     {
-      buffer: { name: 'pixels', dtype: 'f32', size: 197 * width },
-      offset: 0,
-      shape: [1, 1, 197, width / 3, 3],
-      stride: 3,
+      what: `${what}, ${ms.toFixed(0)} ms`,
+      [unit]: sumOf(({ step, count }) => count * flopsOf(step)) / ms / 1e6,
+      '% of peak': (100 * sumOf((product) => product.count * product.ms * product.share)) / ms,
     },
-    { lead: 0, patchSize: [1, width / 3] },
-  )
-  return ops.end({}).steps[0]!
+  ]
 }
 
 /** Returns "rows × k → n" for products, else the shape of the output. */

@@ -13,7 +13,10 @@ interface Entry {
 }
 
 const entries: Readonly<Record<string, Entry>> = {
-  kernels: { options: ['size', 'seconds', 'build'], load: () => import('./kernels.ts') },
+  kernels: {
+    options: ['size', 'seconds', 'build', 'dtype'],
+    load: () => import('./kernels.ts'),
+  },
   frame: {
     options: ['size', 'seconds', 'threads', 'build', 'dtype'],
     load: () => import('./frame.ts'),

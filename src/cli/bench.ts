@@ -48,10 +48,11 @@ export function addBench(program: Command): void {
       ).choices(['auto', 'simd', 'relaxed', 'wide', 'wide-relaxed']),
     )
     .addOption(
-      new Option(
-        '--dtype <name>',
-        'number format of the matrices, for frame, growth and start (default: f32)',
-      ).choices(['f32', 'f16', 'int8']),
+      new Option('--dtype <name>', 'number format of the matrices (default: f32)').choices([
+        'f32',
+        'f16',
+        'int8',
+      ]),
     )
     .option('--seconds <n>', 'time for each measurement (default: 0.5 to 3)', positive)
     .option('--out <file>', 'also write the JSON to a file, which is replaced')

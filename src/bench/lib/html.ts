@@ -47,9 +47,9 @@ export function sectionsOf(reports: readonly Report[]): string {
             'under the flat roof the vector unit. ' +
             'The area of a point is its share of a frame.</p>\n' +
             legend(
-              series.map(({ name, colour, roofline: { peak, bandwidth } }) => ({
+              series.map(({ name, colour, roofline: { unit = 'GFLOP/s', peak, bandwidth } }) => ({
                 colour,
-                text: `${name}: ${format(peak)} GFLOP/s, ${format(bandwidth)} GB/s`,
+                text: `${name}: ${format(peak)} ${unit}, ${format(bandwidth)} GB/s`,
               })),
             ) +
             '<div class="scroll" tabindex="0" role="group" aria-label="Roofline plot">' +

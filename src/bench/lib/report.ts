@@ -22,13 +22,15 @@ export interface Table {
 
 /** Kinds of steps in a roofline plot. Both limits are measured in the same run. */
 export interface Roofline {
-  /** Compute limit: GFLOP/s of a product in the L1 cache. */
+  /** Of rates. Older reports have none. */
+  readonly unit?: 'GFLOP/s' | 'GOP/s'
+  /** Compute limit: rate of a product in the L1 cache. */
   readonly peak: number
   /** Memory limit: GB/s read and written by a copy. */
   readonly bandwidth: number
   readonly points: readonly {
-    readonly label: string /** FLOP per byte */
-    readonly intensity: number /** GFLOP/s */
+    readonly label: string /** Operations per byte */
+    readonly intensity: number
     readonly rate: number /** 0..1 of a frame's time */
     readonly share: number
   }[]
@@ -149,6 +151,7 @@ function isReport(value: unknown): value is Report {
   return (
     (roofline === undefined ||
       (isRecord(roofline) &&
+        [undefined, 'GFLOP/s', 'GOP/s'].includes(roofline['unit'] as string | undefined) &&
         isNumbers(roofline, 'peak', 'bandwidth') &&
         Array.isArray(roofline['points']) &&
         roofline['points'].every(isPoint))) &&

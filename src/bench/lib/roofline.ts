@@ -25,17 +25,20 @@ interface Box {
 }
 
 /**
- * Draws a roofline plot as SVG: GFLOP/s against FLOP per byte, both logarithmic. Each machine has a
- * roof. Each kind of step is a point, whose area is its share of a frame. The points of the first
- * machine have labels, the others have tooltips. Several roofs need a legend beside the plot.
+ * Draws a roofline plot as SVG: billions of operations a second (GFLOP/s; of int8, GOP/s) against
+ * operations per byte, both logarithmic. Each machine has a roof. Each kind of step is a point,
+ * whose area is its share of a frame. The points of the first machine have labels, the others have
+ * tooltips. Several roofs need a legend beside the plot.
  */
 export function rooflinePlot(series: readonly Series[]): string {
   const all = series.map(({ name, colour, roofline }) => ({
     name,
     colour,
     ...roofline,
+    unit: roofline.unit ?? 'GFLOP/s',
     points: byKind(roofline.points),
   }))
+  const units = [...new Set(all.map(({ unit }) => unit))].join(' or ')
   const points = all.flatMap((one) => one.points)
   const ridges = all.map(({ peak, bandwidth }) => peak / bandwidth)
   const [xMin, xMax] = [
@@ -65,9 +68,9 @@ export function rooflinePlot(series: readonly Series[]): string {
         `text-anchor="end">${tick}</text>`,
     ),
     `<text class="axis" x="${(FRAME.left + WIDTH - FRAME.right) / 2}" y="${HEIGHT - 8}" ` +
-      'text-anchor="middle">FLOP per byte that must be read or written</text>',
+      'text-anchor="middle">operations per byte that must be read or written</text>',
     `<text class="axis" transform="translate(14 ${(FRAME.top + HEIGHT - FRAME.bottom) / 2}) ` +
-      'rotate(-90)" text-anchor="middle">GFLOP/s</text>',
+      `rotate(-90)" text-anchor="middle">${units}</text>`,
   ]
   const radius = ({ share }: Point) => 4 + 12 * Math.sqrt(share)
   const taken: Box[] = all.flatMap((one) =>
@@ -80,7 +83,7 @@ export function rooflinePlot(series: readonly Series[]): string {
   )
   const reserve = (px: number, py: number, width: number, height: number) =>
     taken.push({ x: px - width / 2, y: py - height / 2, width, height })
-  const drawn = all.map(({ name, colour, peak, bandwidth, points }) => {
+  const drawn = all.map(({ name, colour, unit, peak, bandwidth, points }) => {
     const ridge = peak / bandwidth
     const start = Math.max(xMin, yMin / bandwidth)
     const [x0, y0, x1, y1] = [x(start), y(start * bandwidth), x(ridge), y(peak)]
@@ -89,7 +92,7 @@ export function rooflinePlot(series: readonly Series[]): string {
     reserve((x1 + WIDTH) / 2, y1, WIDTH - x1, 3)
     const dots = points.map((point) => {
       const title =
-        `${point.label}: ${format(point.rate)} GFLOP/s at ${format(point.intensity)} FLOP ` +
+        `${point.label}: ${format(point.rate)} ${unit} at ${format(point.intensity)} operations ` +
         `per byte, ${format(100 * point.share)} % of a frame (${name})`
       return (
         `<circle cx="${n(x(point.intensity))}" cy="${n(y(point.rate))}" ` +
@@ -105,7 +108,7 @@ export function rooflinePlot(series: readonly Series[]): string {
     /** Returns the labels of the roof, if there is only one. */
     function roofNotes(): string {
       const [flat, steep] = [
-        `${format(peak)} GFLOP/s: a product within the first-level cache`,
+        `${format(peak)} ${unit}: a product in the L1 cache`,
         `${format(bandwidth)} GB/s: a copy`,
       ]
       const [cx, cy, angle, half] = [
@@ -135,8 +138,8 @@ export function rooflinePlot(series: readonly Series[]): string {
     .sort((one, other) => other.share - one.share)
     .map((point) => label(point, x(point.intensity), y(point.rate), radius(point), taken))
   const reached = all.map(
-    ({ name, peak, bandwidth }) =>
-      `${name} reaches ${format(peak)} GFLOP/s and ${format(bandwidth)} GB/s`,
+    ({ name, unit, peak, bandwidth }) =>
+      `${name} reaches ${format(peak)} ${unit} and ${format(bandwidth)} GB/s`,
   )
   const summary = `Roofline: ${reached.join('; ')}. The table of kernels has the numbers.`
   return (

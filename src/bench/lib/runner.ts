@@ -2,7 +2,15 @@
 import type { Backend } from '../../backend/backend.ts'
 import type { Build } from '../../backend/wasm/builds.ts'
 import { WasmBackend } from '../../backend/wasm/wasm.ts'
-import { inputsOf, type Step, statesOf, type Tensor, weightsOf } from '../../program/program.ts'
+import { LEVELS } from '../../base/int8.ts'
+import {
+  inputsOf,
+  type Step,
+  statesOf,
+  type Tensor,
+  type Weight,
+  weightsOf,
+} from '../../program/program.ts'
 import { type Monitor, shouldContinue } from './bench.ts'
 import { median, time, warm } from './stats.ts'
 import { noise } from './weights.ts'
@@ -13,13 +21,18 @@ import { noise } from './weights.ts'
  */
 const RUN_MILLISECONDS = 20
 
+/** Measures something once: milliseconds of CPU time. */
+export interface Sampler {
+  sample(): Promise<number>
+}
+
 /**
- * Returns the median milliseconds of each of two steps. Their samples alternate, so that other work
- * on the machine affects both.
+ * Returns the median milliseconds of each of two samplers. Their samples alternate, so that other
+ * work on the machine affects both.
  */
 export async function inTurn(
-  one: Runner,
-  other: Runner,
+  one: Sampler,
+  other: Sampler,
   seconds: number,
   monitor: Monitor,
 ): Promise<[number, number]> {
@@ -39,7 +52,7 @@ export async function inTurn(
  * Runs one step repeatedly, with noise as its first input and its weights. The frame is not the
  * first one since a reset.
  */
-export class Runner {
+export class Runner implements Sampler {
   readonly step: Step
   readonly backend: Backend
   readonly #run: () => Promise<unknown>
@@ -56,13 +69,7 @@ export class Runner {
     const weights = weightsOf(step)
     const backend = await WasmBackend.create(weights, undefined, build)
     weights.forEach((weight, index) =>
-      backend.write(
-        weight,
-        values(weight.blocks * weight.rows * weight.columns, index, 0.1),
-        0,
-        weight.columns,
-        0,
-      ),
+      backend.write(weight, valuesOf(weight, index), 0, weight.columns, 0),
     )
     const [input] = inputsOf(step) as [Tensor]
     const pixels = values(input.buffer.size, 99, 1)
@@ -99,6 +106,12 @@ export class Runner {
   dispose(): void {
     this.backend.dispose()
   }
+}
+
+/** Returns noise for a weight. */
+function valuesOf({ kind, blocks, rows, columns }: Weight, seed: number): Float32Array | Int8Array {
+  const size = blocks * rows * columns
+  return kind === 'int8' ? Int8Array.from(values(size, seed, LEVELS)) : values(size, seed, 0.1)
 }
 
 function values(size: number, seed: number, spread: number): Float32Array {

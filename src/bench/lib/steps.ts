@@ -54,7 +54,8 @@ export function trafficOf(step: Step): number {
   return (
     [...inputsOf(step), ...outputsOf(step)].reduce((sum, x) => sum + tensor(x), 0) +
     weightsOf(step).reduce(
-      (sum, { blocks, rows, columns }) => sum + 4 * blocks * rows * columns,
+      (sum, { kind, blocks, rows, columns }) =>
+        sum + (kind === 'int8' ? 1 : 4) * blocks * rows * columns,
       0,
     ) +
     statesOf(step).reduce((sum, { shape }) => sum + 8 * sizeOf(shape), 0)
