@@ -22,29 +22,36 @@ async function checkKernels(wasm: string): Promise<void> {
 }
 
 /**
- * Text of test files that change or count what belongs to a process, or use a helper with hooks.
+ * Text of test files that change or count what belongs to a process, or whose helpers have hooks.
  * Each of them runs in a process of its own. The others share processes: modules are loaded once,
  * and a software GPU compiles each kernel once.
  */
 const ALONE = new RegExp(
-  String.raw`\b(vi|process|globalThis|pollAsUsual)\b|` +
-    String.raw`/(commandLine|faults|madeClips|serving|smallStream|sockets)\.ts`,
+  String.raw`\bvi\.(mock\b|doMock|resetModules|use)|` +
+    String.raw`\bprocess\.(?!env,|execPath|platform|versions)|` +
+    String.raw`\b(globalThis|pollAsUsual|watchedWorkers)\b|/(held|madeClips|smallStream)\.ts`,
 )
 
 /**
  * Text of test files that may have slow tests: their own, or those that these helpers tag. The
- * others are not imported by `npm run test:slow`.
+ * others are not imported by `npm run test:slow`, and files with this comment not by `npm test`.
  */
 const SLOW = /\bslow\b|\/(backends|bits|ops)\.ts'/
+const ALL_SLOW = '// @module-tag slow\n'
 const onlySlow = process.argv.includes('slow')
+const noneSlow = process.argv.includes('!slow')
 
+/** Folders of tests: not test/platforms, whose packages take seconds to list. */
+const folders = ['test', 'test/soak', 'test/train']
 const files: { alone: string[]; together: string[] } = { alone: [], together: [] }
-for (const name of await readdir('test', { recursive: true }))
-  if (name.endsWith('.test.ts')) {
-    const text = await readFile(join('test', name), 'utf8')
-    if (onlySlow && !SLOW.test(text)) continue
-    files[ALONE.test(text) ? 'alone' : 'together'].push(`test/${name}`)
-  }
+for (const folder of folders)
+  for (const name of await readdir(folder))
+    if (name.endsWith('.test.ts')) {
+      const text = await readFile(join(folder, name), 'utf8')
+      if (onlySlow && !SLOW.test(text)) continue
+      if (noneSlow && text.includes(ALL_SLOW)) continue
+      files[ALONE.test(text) ? 'alone' : 'together'].push(`${folder}/${name}`)
+    }
 
 export default defineConfig({
   plugins: [
@@ -79,10 +86,18 @@ export default defineConfig({
       { extends: true, test: { name: 'together', include: files.together, isolate: false } },
     ],
     // A software GPU that compiles beside other tests may need more than a minute.
+    // So that a test leaves nothing to the next file in the same process.
+    restoreMocks: true,
+    unstubEnvs: true,
+    unstubGlobals: true,
     testTimeout: onlySlow ? 360_000 : 60_000,
     hookTimeout: 60_000,
     tags: [
-      { name: 'slow', description: 'Not in npm test, but in npm run test:all.' },
+      {
+        name: 'slow',
+        description:
+          'Takes about a third of a second or more: not in npm test, but in npm run test:all.',
+      },
       {
         name: 'gpu',
         description: 'Runs on a GPU; with "slow" it takes seconds on a software GPU.',

@@ -111,7 +111,7 @@ describe.each(sources)('videos from %s leave no listener', (_, count, source, op
   )
 })
 
-test('videos that cannot be opened or read leave no listener', async () => {
+test('videos that cannot be opened or read leave no listener', { tags: 'slow' }, async () => {
   const { signal } = new AbortController()
   const cut = rawVideo.subarray(0, 300)
   for (let round = 0; round < COUNT; round++) {
@@ -145,7 +145,7 @@ test('many videos at once share a listener, and an abort ends all of them', asyn
   expect(getEventListeners(stop.signal, 'abort')).toEqual([])
 })
 
-test('pauses and frames of a stream leave no listener', async () => {
+test('pauses and frames of a stream leave no listener', { tags: 'slow' }, async () => {
   await using model = await load({ device: 'wasm' })
   await using stream = model.stream()
   const stop = new AbortController()

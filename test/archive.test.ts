@@ -8,7 +8,9 @@ import { entriesOf, resultsOf } from '../src/cli/jobs/results.ts'
 import type { Settings } from '../src/cli/jobs/settings.ts'
 import { noise } from './commandLine.ts'
 import { hasRedis, startRedis } from './fleet/redis.mjs'
-import { FRAME, model } from './serving.ts'
+import { FRAME, model, useModel } from './serving.ts'
+
+useModel()
 
 /** Returns the videos of an archive with their results. */
 async function rowsOf(archive: Archive) {
@@ -98,7 +100,9 @@ describe.runIf(hasRedis)('an archive', () => {
   })
 })
 
-test('a job that goes on has the answers of an undisturbed one, wherever it was left', async () => {
+test('a job that goes on has the answers of an undisturbed one, wherever it was left', {
+  tags: 'slow',
+}, async () => {
   const frames = Array.from({ length: 12 }, (_, seed) => ({
     data: noise(FRAME, seed),
     shape: [16, 16, 3],

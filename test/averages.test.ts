@@ -68,7 +68,7 @@ describe('on the CPU', () => {
     }
   })
 
-  test('each window allocates memory, and frees it', async () => {
+  test('each window allocates memory, and frees it', { tags: 'slow' }, async () => {
     const bytes = countBlocks()
     await using model = await open()
     await answers(model, { frames: 1 })

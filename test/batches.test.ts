@@ -50,7 +50,9 @@ test.each([
   expect(got).toMatchObject({ clips, views, frames: clips * views * framesPerClip })
 })
 
-test('progress counts every frame of every clip, and an abort ends them', async () => {
+test('progress counts every frame of every clip, and an abort ends them', {
+  tags: 'slow',
+}, async () => {
   await using model = await TRecViT.load(goldenUrl('small.npz'), {
     device: 'wasm',
     config: { framesPerClip: 6 },

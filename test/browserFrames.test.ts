@@ -299,7 +299,7 @@ test('errors are one sentence', async () => {
   huge.close()
 })
 
-test('classify takes pictures, in several views, too', async () => {
+test('classify takes pictures, in several views, too', { tags: 'slow' }, async () => {
   const frames = [1, 2, 3].map((seed) => videoFrame('I420', picture('yuv420p', seed)))
   const decoded = [1, 2, 3].map((seed) => picture('yuv420p', seed))
   for (const options of [{}, { views: 3 } as const]) {
@@ -312,7 +312,7 @@ test('classify takes pictures, in several views, too', async () => {
   expect(open).toBe(0)
 })
 
-test('an ImageData may be changed as soon as it was pushed', async () => {
+test('an ImageData may be changed as soon as it was pushed', { tags: 'slow' }, async () => {
   vi.resetModules()
   const { TRecViT: Fresh } = await import('../src/index.ts')
   await using fresh = await Fresh.load(goldenUrl('small.npz'), { device: 'wasm', threads: 1 })

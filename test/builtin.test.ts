@@ -62,7 +62,9 @@ function distance(want: Float32Array, got: readonly Float32Array[]): number {
 }
 
 // The goldens are those of the weights from which training starts.
-test('logits equal the golden ones, over all frames and over the last 8', async () => {
+test('logits equal the golden ones, over all frames and over the last 8', {
+  tags: 'slow',
+}, async () => {
   const start = new URL('../examples/motion/start.safetensors', import.meta.url)
   await using model = await TRecViT.load(readFileSync(start))
   const goldens = await Goldens.open('motion_io.npz')

@@ -93,7 +93,7 @@ describe('help', () => {
 })
 
 describe('inspect', () => {
-  test('the built-in model', async () => {
+  test('the built-in model', { tags: 'slow' }, async () => {
     const found = await json(['inspect', '--tensors', '--program'])
     expect(found).toMatchObject({
       source: 'builtin',
@@ -111,7 +111,7 @@ describe('inspect', () => {
     expect((await run('inspect')).stdout).toMatch(/parameters +407,562/)
   })
 
-  test('an official size, without its weights', async () => {
+  test('an official size, without its weights', { tags: 'slow' }, async () => {
     const { parameters, config, labels, memory } = await json(['inspect', '--size', 'B'])
     expect(parameters).toBe(136_778_128)
     expect(config).toMatchObject({ width: 768, depth: 12 })
@@ -119,7 +119,9 @@ describe('inspect', () => {
     expect(memory.weights).toBeGreaterThan(5e8)
   })
 
-  test('reads no weights: of this file nothing but names and shapes is whole', async () => {
+  test('reads no weights: of this file nothing but names and shapes is whole', {
+    tags: 'slow',
+  }, async () => {
     const bytes = Buffer.from(
       readFileSync(new URL('../models/motion.safetensors', import.meta.url)),
     )
@@ -170,7 +172,7 @@ test.each([
     ['classify', '--top-k', 'x'],
     "option '-k, --top-k <n>' argument 'x' is invalid. Expected an integer, at least 1",
   ],
-])('%j is refused in one sentence with one bracket', async (args, sentence) => {
+])('%j is refused in one sentence with one bracket', { tags: 'slow' }, async (args, sentence) => {
   expect(await run(...args)).toEqual({
     code: 2,
     stdout: '',

@@ -90,7 +90,7 @@ describe('classify', () => {
     for (const line of lines(stdout).slice(2)) expect(line.length).toBeLessThanOrEqual(80)
   })
 
-  test('FORCE_COLOR colours, NO_COLOR does not', async () => {
+  test('FORCE_COLOR colours, NO_COLOR does not', { tags: 'slow' }, async () => {
     const inspect = async (environment: Record<string, string>) =>
       (await outcome(start(['inspect'], environment))).stdout
     expect(await inspect({ FORCE_COLOR: '1' })).toContain('\u001b[1mbuiltin\u001b[22m')
@@ -118,7 +118,7 @@ describe('classify', () => {
     expect(got['timing'].frames).toBe(want.frames)
   })
 
-  test('sampling, labels and options reach the model', async () => {
+  test('sampling, labels and options reach the model', { tags: 'slow' }, async () => {
     const labels = file('labels.txt', 'one\ntwo\nthree\n')
     const {
       top,

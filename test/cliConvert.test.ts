@@ -1,3 +1,4 @@
+// @module-tag slow
 /** trecvit convert: number formats, labels, and ONNX. */
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -107,9 +108,7 @@ describe('convert', () => {
     },
   )
 
-  test('.onnx has inputs, outputs, labels, and refuses what it cannot hold', {
-    tags: 'slow',
-  }, async () => {
+  test('.onnx has inputs, outputs, labels, and refuses what it cannot hold', async () => {
     const to = join(folder, 'tiny.onnx')
     const report = await json(['convert', model, to, '--graph', 'clip', '--frames', '2'])
     expect(report).toMatchObject({ dtype: 'f32', graph: 'clip', frames: 2 })
@@ -141,7 +140,7 @@ describe('convert', () => {
     expect(await run('convert', model, to, '--graph', 'whole')).toMatchObject({ code: 2 })
   })
 
-  test('float16 rounds to the nearest', { tags: 'slow' }, async () => {
+  test('float16 rounds to the nearest', async () => {
     const to = join(folder, 'half.safetensors')
     await json(['convert', model, to, '--dtype', 'f16'])
     const [before, after] = [await openCheckpoint(model), await openCheckpoint(to)]

@@ -1,3 +1,4 @@
+// @module-tag slow
 import type { ChildProcess } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -98,19 +99,13 @@ describe('bad input gets one sentence', () => {
     const path = badModel(make)
     await refused([['stream', '-', '--raw', '20x20', '--model', path], message, frames(2)])
   })
-  test.each(models)(
-    'convert and features with a model that is %s',
-    {
-      tags: 'slow',
-    },
-    async (_, make, message) => {
-      const path = badModel(make)
-      await refused(
-        [['convert', path, join(folder, 'out.safetensors')], message],
-        [['features', tour, '--model', path, '-o', join(folder, 'out.npy')], message],
-      )
-    },
-  )
+  test.each(models)('convert and features with a model that is %s', async (_, make, message) => {
+    const path = badModel(make)
+    await refused(
+      [['convert', path, join(folder, 'out.safetensors')], message],
+      [['features', tour, '--model', path, '-o', join(folder, 'out.npy')], message],
+    )
+  })
 
   const badVideo = async (make: () => Promise<Uint8Array> | Uint8Array | undefined) => {
     const bytes = await make()
@@ -135,21 +130,15 @@ describe('bad input gets one sentence', () => {
   test.each(videos)('classify with a video that is %s', async (_, make, message) => {
     await refused([['classify', await badVideo(make), '--model', model], message])
   })
-  test.each(videos)(
-    'features with a video that is %s',
-    {
-      tags: 'slow',
-    },
-    async (_, make, message) => {
-      const path = await badVideo(make)
-      await refused(
-        [['features', path, '--model', model, '-o', join(folder, 'out.npy')], message],
-        [['features', path, '--model', model, '-o', join(folder, 'out.npz')], message],
-      )
-    },
-  )
+  test.each(videos)('features with a video that is %s', async (_, make, message) => {
+    const path = await badVideo(make)
+    await refused(
+      [['features', path, '--model', model, '-o', join(folder, 'out.npy')], message],
+      [['features', path, '--model', model, '-o', join(folder, 'out.npz')], message],
+    )
+  })
 
-  test('raw pictures of a wrong size', { tags: 'slow' }, async () => {
+  test('raw pictures of a wrong size', async () => {
     const refusal = /cut short.*20x20/
     await refused([['classify', '-', '--raw', '20x20', '--model', model], refusal, noise(1000)])
     // After complete pictures, the result for these is kept.
@@ -158,7 +147,7 @@ describe('bad input gets one sentence', () => {
     ).toMatchObject({ code: 1, stderr: expect.stringMatching(refusal) })
   })
 
-  test('snapshots that are damaged, of another model, or none', { tags: 'slow' }, async () => {
+  test('snapshots that are damaged, of another model, or none', async () => {
     const state = join(folder, 'state')
     await pipe(frames(3), ...raw('--model', model, '--snapshot', state))
     await refused([raw('--resume', state), /another|was taken from model/, frames(2)])
@@ -172,7 +161,7 @@ describe('bad input gets one sentence', () => {
     )
   })
 
-  test('options and places that do not fit', { tags: 'slow' }, async () => {
+  test('options and places that do not fit', async () => {
     await refused(
       [['classify', '--labels', file('two.txt', 'one\ntwo')], /10 names/],
       [['classify', '--labels', join(folder, 'nowhere.txt')], /cannot be read/],
@@ -194,7 +183,7 @@ describe('bad input gets one sentence', () => {
   })
 })
 
-describe('warnings', { tags: 'slow' }, () => {
+describe('warnings', () => {
   test.each<[string, () => Uint8Array, RegExp]>([
     [
       'tensors outside the model',
@@ -268,7 +257,7 @@ describe('early ends', () => {
 
   const interrupt = (child: ChildProcess) => void child.kill('SIGINT')
 
-  test('Ctrl-C ends a stream with whole lines and its snapshot', { tags: 'slow' }, async () => {
+  test('Ctrl-C ends a stream with whole lines and its snapshot', async () => {
     const state = join(folder, 'interrupted')
     const { code, stdout, stderr } = await endless(
       raw('--model', model, '--snapshot', state),
@@ -296,7 +285,7 @@ describe('early ends', () => {
     rmSync(path)
   })
 
-  test('Ctrl-C ends classify with the answer so far', { tags: 'slow' }, async () => {
+  test('Ctrl-C ends classify with the answer so far', async () => {
     const { code, stdout, stderr } = await endless(
       ['classify', '-', '--raw', '20x20', '--json', '--model', model],
       interrupt,
@@ -308,7 +297,7 @@ describe('early ends', () => {
     expect(stderr).toBe(`interrupted: this is the answer after ${frames.length} frames\n`)
   })
 
-  test.each(['npy', 'npz'])('Ctrl-C leaves no half of a .%s', { tags: 'slow' }, async (kind) => {
+  test.each(['npy', 'npz'])('Ctrl-C leaves no half of a .%s', async (kind) => {
     const before = readdirSync(folder)
     const ended = await endless(
       ['features', '-', '--raw', '20x20', '--model', model, '-o', join(folder, `out.${kind}`)],
@@ -323,7 +312,6 @@ describe('early ends', () => {
 
   test.skipIf(process.platform === 'win32').each(['SIGHUP', 'SIGTERM'] as const)(
     '%s writes the snapshot, and leaves no other file',
-    { tags: 'slow' },
     async (signal) => {
       const before = readdirSync(folder)
       const { code, stdout, stderr } = await endless(
@@ -343,7 +331,6 @@ describe('early ends', () => {
 
   test.skipIf(!existsSync('/dev/full'))(
     'a snapshot that cannot be written after Ctrl-C is an error',
-    { tags: 'slow' },
     async () => {
       symlinkSync('/dev/full', join(folder, 'full'))
       const { code, stderr } = await endless(raw('--model', model, '--snapshot', 'full'), interrupt)
@@ -355,9 +342,7 @@ describe('early ends', () => {
     },
   )
 
-  test('a closed standard output ends the command without a message', {
-    tags: 'slow',
-  }, async () => {
+  test('a closed standard output ends the command without a message', async () => {
     const { code, stderr } = await endless(raw('--model', model), (child) =>
       child.stdout!.destroy(),
     )
@@ -365,7 +350,7 @@ describe('early ends', () => {
   })
 })
 
-describe('a video that breaks off', { tags: 'slow' }, () => {
+describe('a video that breaks off', () => {
   const damaged = () => readFileSync(tour).fill(0, 12_000, 15_000)
   const kinds: [string, Uint8Array, string[], RegExp][] = [
     [
@@ -425,7 +410,11 @@ describe('a video that breaks off', { tags: 'slow' }, () => {
       })
       const { error, frames: answers } = JSON.parse(classified.stdout)
       expect(error).toMatch(message)
-      expect(answers.length).toBe(count)
+      expect(classified.stderr).toContain(`after ${answers.length} frames\n`)
+      // FFmpeg itself writes the last picture before the damage, or does not: its output is a
+      // thread that ends with the process.
+      const lost = options.includes('ffmpeg') ? 1 : 0
+      expect(Math.abs(answers.length - count)).toBeLessThanOrEqual(lost)
       // Also with one clip and three views.
       expect(JSON.parse(views.stdout).error).toMatch(message)
     },

@@ -1,3 +1,4 @@
+// @module-tag slow
 /** Many videos: folders, patterns, lists, rows, completed and failed videos. */
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -146,9 +147,7 @@ describe('classify', () => {
     await library.dispose()
   })
 
-  test('--jobs gives the rows of one job, also of a video that fails', {
-    tags: 'slow',
-  }, async () => {
+  test('--jobs gives the rows of one job, also of a video that fails', async () => {
     const bad = file('bad.y4m', 'YUV4MPEG2 W8 H8\n')
     const rowsBy = async (jobs: string) => {
       const args = [paths[3]!, bad, ...paths.slice(0, 3), '--jobs', jobs]
@@ -196,7 +195,7 @@ describe('classify', () => {
     expect(most).toBe(Math.min(jobs, paths.length))
   })
 
-  test('--continue keeps finished rows and retries failed ones', { tags: 'slow' }, async () => {
+  test('--continue keeps finished rows and retries failed ones', async () => {
     const late = join(folder, 'late.y4m')
     // With one job the last complete row, which is lost after a power failure, is the error's.
     const outputs = ['--csv', 'more.csv', '--jsonl', 'more.jsonl']
@@ -223,7 +222,7 @@ describe('classify', () => {
     expect(read('more.csv')).toBe(text)
   })
 
-  test('writes segments as rows, and as WebVTT', { tags: 'slow' }, async () => {
+  test('writes segments as rows, and as WebVTT', async () => {
     const each = ['--window', '2', '--csv', '-', '--segments', '--vtt', 'vtt/{name}.vtt']
     const { code, stdout } = await classify(clips, ...each, '--jsonl', 'none/before/x.jsonl')
     expect(code).toBe(0)
@@ -240,9 +239,7 @@ describe('classify', () => {
     expect(single.stdout).toBe(read('vtt/below/d.vtt'))
   })
 
-  test('--protocol paper: four clips, three views, every second frame at 25 a second', {
-    tags: 'slow',
-  }, async () => {
+  test('--protocol paper: four clips, three views, every second frame at 25 a second', async () => {
     const got = JSON.parse((await classify(paths[3]!, '--protocol', 'paper', '--json')).stdout)
     const library = await TRecViT.load(model, { config: { framesPerClip: 6 } })
     const options = { clips: 4, views: 3, stride: 2, fps: 25 } as const
@@ -290,7 +287,7 @@ describe('classify', () => {
 })
 
 describe('features', () => {
-  test('writes a file for each video, and skips existing ones', { tags: 'slow' }, async () => {
+  test('writes a file for each video, and skips existing ones', async () => {
     const features = (...args: string[]) => run('features', '--model', model, ...args)
     const args = [clips, '-o', 'features/{name}.npy', '--csv', 'features.csv']
     const { code, stdout } = await features(...args)
@@ -317,9 +314,7 @@ describe('features', () => {
   })
 })
 
-test('200 clips take as long as with the library, and a tenth of single processes', {
-  tags: 'slow',
-}, async () => {
+test('200 clips take as long as with the library, and a tenth of single processes', async () => {
   const count = 200
   const many = join(folder, 'many')
   mkdirSync(many)

@@ -26,7 +26,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('stream', () => {
-  test('y4m on standard input is the same file by its path', async () => {
+  test('y4m on standard input is the same file by its path', { tags: 'slow' }, async () => {
     const bytes = y4m(5, 33, 17)
     const piped = await pipe(bytes, 'stream', '-', '--model', model, '--json')
     const opened = await run('stream', file('odd.y4m', bytes), '--model', model, '--json')

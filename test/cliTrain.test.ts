@@ -102,6 +102,7 @@ test('a trained head names the classes', { tags: 'slow', timeout: 60_000 }, asyn
 })
 
 test('the same seed gives the same file, and --json a line a step', {
+  tags: 'slow',
   timeout: 60_000,
 }, async () => {
   const files = []
@@ -276,7 +277,7 @@ test('a range of strides is refused without --augment', { tags: 'slow' }, async 
   expect((await train('--stride', '3-1', '-o', path)).stderr).toMatch(/or a range like 1-3/)
 })
 
-test('a class that the model does not have is refused', async () => {
+test('a class that the model does not have is refused', { tags: 'slow' }, async () => {
   const { code, stderr } = await run('evaluate', data, '--model', 'builtin')
   expect(code).toBe(1)
   expect(stderr).toMatch(
@@ -284,7 +285,7 @@ test('a class that the model does not have is refused', async () => {
   )
 })
 
-test('a file that exists is not replaced without --force', async () => {
+test('a file that exists is not replaced without --force', { tags: 'slow' }, async () => {
   const path = file('there.safetensors', 'kept')
   const { code, stderr } = await train('-o', path)
   expect(code).toBe(1)

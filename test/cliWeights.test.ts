@@ -1,3 +1,4 @@
+// @module-tag slow
 /**
  * Weights by name on the command line: pull, models, --model, and confirmation of a download.
  */
@@ -74,9 +75,7 @@ test('--yes downloads once; later runs send no request', async () => {
   expect(server.requests).toHaveLength(1)
 })
 
-test('pull keeps float32, or a small form alone; models lists, checks and removes', {
-  tags: 'slow',
-}, async () => {
+test('pull keeps float32, or a small form alone; models lists, checks and removes', async () => {
   expect(await json('pull', 'k400', '--dtype', 'int8')).toMatchObject({
     name: 'k400',
     form: 'int8',
@@ -122,7 +121,7 @@ test('pull keeps float32, or a small form alone; models lists, checks and remove
     expect((await run(...args)).code).toBe(2)
 })
 
-test('two processes can download at once', { tags: 'slow' }, async () => {
+test('two processes can download at once', async () => {
   const outcomes = await Promise.all([1, 2, 3].map(() => run('pull', 'k400')))
   for (const { code } of outcomes) expect(code).toBe(0)
   expect(readdirSync(cache).sort()).toEqual([RECORD, FILE])
@@ -146,7 +145,7 @@ test('after Ctrl-C the next pull resumes the download', async () => {
 
 test.skipIf(!existsSync('/usr/bin/script'))(
   'at a terminal it asks for confirmation',
-  { tags: 'slow' },
+
   () => {
     const answer = (text: string): string => {
       const command = `${process.execPath} dist/cli/index.js inspect k400`
@@ -170,7 +169,7 @@ test.skipIf(!existsSync('/usr/bin/script'))(
   },
 )
 
-test('a server hands them to its page: a list, whole files, ranges', { tags: 'slow' }, async () => {
+test('a server hands them to its page: a list, whole files, ranges', async () => {
   await run('pull', 'k400')
   vi.stubEnv('TRECVIT_CACHE', cache)
   const app = weightsRoutes()

@@ -2,7 +2,9 @@
 import { expect, test } from 'vitest'
 import { Client, ResponseError, TrecvitError } from '../src/client/index.ts'
 import { noise } from './commandLine.ts'
-import { appOf, expected, FRAME } from './serving.ts'
+import { appOf, expected, FRAME, useModel } from './serving.ts'
+
+useModel()
 
 /** Returns a client whose requests go to the routes of a server. */
 function clientOf(options: Parameters<typeof appOf>[0] = {}, token?: string): Client {

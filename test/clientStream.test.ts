@@ -8,7 +8,9 @@ import type { RemoteAnswer } from '../src/client/index.ts'
 import { Client, type RemoteStream, type RemoteStreamOptions } from '../src/client/index.ts'
 import { noise } from './commandLine.ts'
 import { FRAME, model, sequencesOf, unexpected } from './serving.ts'
-import { base, start, until } from './sockets.ts'
+import { base, start, until, useServer } from './sockets.ts'
+
+useServer()
 
 const SIZE = { width: 16, height: 16 }
 const frames = Array.from({ length: 150 }, (_, seed) => noise(FRAME, seed))
@@ -42,7 +44,9 @@ function openStream(
 }
 
 describe('against the server', () => {
-  test('a stream has the answers of the library, and its state is deleted at the end', async () => {
+  test('a stream has the answers of the library, and its state is deleted at the end', {
+    tags: 'slow',
+  }, async () => {
     const sequences = sequencesOf()
     await start({ sequences })
     const stream = openStream({ maxFrames: 128 })
@@ -65,7 +69,7 @@ describe('against the server', () => {
     saved.mockRestore()
   }, 10_000)
 
-  test('another client goes on where one has closed', async () => {
+  test('another client goes on where one has closed', { tags: 'slow' }, async () => {
     await start()
     const one = openStream()
     const before = await answersOf(one, 0, 11)
@@ -79,7 +83,9 @@ describe('against the server', () => {
     await two.end()
   })
 
-  test('connections that break at any moment neither lose nor repeat an answer', async () => {
+  test('connections that break at any moment neither lose nor repeat an answer', {
+    tags: 'slow',
+  }, async () => {
     await start()
     // Connections break before a state would be saved.
     const due = (frames: number) => (frames >= 4 ? 'cost' : null)
@@ -112,7 +118,9 @@ describe('against the server', () => {
     isDue.mockRestore()
   })
 
-  test('frames are answered while no state can be saved, up to a bound', async () => {
+  test('frames are answered while no state can be saved, up to a bound', {
+    tags: 'slow',
+  }, async () => {
     const store = new MemoryStore(4)
     const { open } = store
     let isFull = true

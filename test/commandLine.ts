@@ -1,6 +1,6 @@
 /** Runs the built command line and makes files for it: valid and damaged ones. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,12 +20,14 @@ export interface Outcome {
   readonly stderr: string
 }
 
-/** Temporary folder for the files of a test. */
+/** Temporary folder for the files of a test file, which removes it in the end. */
 export const folder: string = mkdtempSync(join(tmpdir(), 'trecvit-cli-'))
 
 /** Returns the path of a file in that folder. Writes `content`, if given. */
 export function file(name: string, content?: Uint8Array | string): string {
   const path = join(folder, name)
+  // The test file before, in the same process, has removed it.
+  mkdirSync(folder, { recursive: true })
   if (content !== undefined) writeFileSync(path, content)
   return path
 }
@@ -35,6 +37,7 @@ export function start(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): ChildProcess {
+  mkdirSync(folder, { recursive: true })
   const { NO_COLOR: _, FORCE_COLOR: __, TRECVIT_DEBUG: ___, ...env } = process.env
   return spawn(process.execPath, [script, ...args], {
     cwd: folder,

@@ -8,7 +8,7 @@ import { clip, read, timesOf } from './clipReads.ts'
 import { decoderUrl, hashesOf, hasWasm, media } from './clips.ts'
 import { joined } from './joined.ts'
 
-test("the caller's bytes stay as they are", async () => {
+test("the caller's bytes stay as they are", { tags: 'slow' }, async () => {
   for (const name of ['h264.mp4', 'frag-sound.mp4', 'zlib.mkv', 'twice.webm']) {
     const bytes = clip(name)
     await read(bytes)
@@ -188,6 +188,7 @@ describe('Matroska', () => {
   })
 
   test('the search for the next cluster after damage ends', {
+    tags: 'slow',
     timeout: 20_000,
   }, async () => {
     const bytes = clip('odd.webm')

@@ -1,3 +1,4 @@
+// @module-tag slow
 /**
  * Copies between the output of a decoder and the input of the model. Planes are copied once: from
  * the memory of the decoder, the pipe or the file, which the next picture reuses.
@@ -53,7 +54,7 @@ test.each([
   { decoder: 'native', here: hasNative, times: 0 },
   { decoder: 'ffmpeg', here: hasFfmpeg, times: 1 },
   { decoder: 'wasm', here: hasWasm, times: 1 },
-] as const)('$decoder', { tags: 'slow' }, async ({ decoder, here, times }) => {
+] as const)('$decoder', async ({ decoder, here, times }) => {
   if (!here()) return
   const { copied, planes } = await copiesOf(clip, { decoder, decoderUrl })
   expect(planes).toBeGreaterThan(20 * packets)

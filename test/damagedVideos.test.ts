@@ -1,3 +1,4 @@
+// @module-tag slow
 /** Damaged videos with each value of onError. "skip" must return the same frames as ffmpeg. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
@@ -43,8 +44,7 @@ describe.skipIf(!hasFfmpeg())('"skip" gives the frames of ffmpeg', () => {
           expect(warning).toMatch(/ (is damaged|is cut short|cannot be decoded)/)
       }
     }
-    test.each(CLIPS.slice(0, 1))(`%s, ${kind}`, check)
-    test.each(CLIPS.slice(1))(`%s, ${kind}`, { tags: 'slow' }, check)
+    test.each(CLIPS)(`%s, ${kind}`, check)
   }
 })
 
@@ -78,7 +78,6 @@ describe('damage', () => {
 
   test(
     'is skipped with a warning with "skip", as by ffmpeg',
-    { tags: 'slow' },
     both(async (decoder) => {
       const { md5, times } = await read(clean, { decoder })
       const skipped = await read(damaged, { decoder, onError: 'skip' })
@@ -100,7 +99,6 @@ describe('damage', () => {
 
   test(
     'calls onWarning of readFrames',
-    { tags: 'slow' },
     both(async (decoder) => {
       const warnings: string[] = []
       const onWarning = (warning: string): void => void warnings.push(warning)
@@ -111,7 +109,7 @@ describe('damage', () => {
     }),
   )
 
-  test('of an MP4 is skipped by FFmpeg', { tags: 'slow' }, async () => {
+  test('of an MP4 is skipped by FFmpeg', async () => {
     const whole = new Uint8Array(readFileSync(media('h264.mp4')))
     const broken = whole.slice()
     // The seventh packet.

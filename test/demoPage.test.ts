@@ -10,7 +10,7 @@ import { configOf, TRecViT } from '../src/index.ts'
 const settings = { device: 'auto', dtype: '', threads: 0, deterministic: false } as const
 const builtin = { kind: 'builtin', name: null } as const
 
-test('the estimate is measured on a layer of TRecViT-B', async () => {
+test('the estimate is measured on a layer of TRecViT-B', { tags: 'slow' }, async () => {
   const model = await TRecViT.load(checkpointOfOneLayer(), { device: 'wasm', threads: 1 })
   const { depth, ...rest } = model.config
   await model.dispose()

@@ -24,7 +24,9 @@ function elementOf(id: string): ReturnType<typeof fake> {
   return elements.get(id)!
 }
 
-test('the video that was opened is chosen, not one that was asked for later', async () => {
+test('the video that was opened is chosen, not one that was asked for later', {
+  tags: 'slow',
+}, async () => {
   vi.stubGlobal('document', { title: '', getElementById: elementOf, createElement: fake })
   vi.stubGlobal('crossOriginIsolated', false)
   const { Sources } = await import('../examples/demo/sources.ts')

@@ -102,7 +102,9 @@ describe('edit lists', () => {
     })
   })
 
-  test('times of clips that were cut, that go back, and whose clocks are odd', async () => {
+  test('times of clips that were cut, that go back, and whose clocks are odd', {
+    tags: 'slow',
+  }, async () => {
     const even = (count: number): number[] => Array.from({ length: count }, (_, i) => 100 * i)
     for (const decoder of ['native', 'ffmpeg'] as const) {
       expect(await timesOf(media('h264-ss.mp4'), { decoder })).toEqual(even(24))
@@ -119,7 +121,9 @@ describe('edit lists', () => {
   })
 })
 
-test('an edit list that goes back more than a hundred times is refused', async () => {
+test('an edit list that goes back more than a hundred times is refused', {
+  tags: 'slow',
+}, async () => {
   const back = (passes: number): Buffer => withEdits('h264.mp4', Array(passes).fill([100, 2048, 1]))
   expect((await read(back(101))).error).toBe(
     'The video in memory has an edit list that goes back 100 times: ' +

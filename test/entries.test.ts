@@ -125,7 +125,7 @@ describe('beside the weights of an .npz', () => {
     expect(fingerprint).toBe(await plain)
   })
 
-  test('all at once, in the order of the file, and many', async () => {
+  test('all at once, in the order of the file, and many', { tags: 'slow' }, async () => {
     const { warnings } = await load(
       npz([array('step', '<i8', '()', 8), evil, array('saved', '<M8[s]', '()', 8)]),
     )
@@ -142,7 +142,7 @@ describe('beside the weights of an .npz', () => {
     ])
   })
 
-  test('the contents are never read', async () => {
+  test('the contents are never read', { tags: 'slow' }, async () => {
     const big = { ...evil, contents: Buffer.concat([evil.contents, Buffer.alloc(100_000, 0x2e)]) }
     const bytes = npz([big, { name: 'b.bin', contents: new Uint8Array(100_000) }])
     const checkpoint = await openCheckpoint(bytes)
@@ -159,7 +159,9 @@ describe('beside the weights of an .npz', () => {
     await checkpoint.close()
   })
 
-  test('encrypted entries, other compressions, and names that are not UTF-8', async () => {
+  test('encrypted entries, other compressions, and names that are not UTF-8', {
+    tags: 'slow',
+  }, async () => {
     const whole = npz([{ name: 'secret.txt', contents: new Uint8Array(9), flags: 1 }])
     const local = Buffer.from(whole).indexOf('secret.txt') - 30
     whole[local + 6] = 1
@@ -201,7 +203,7 @@ describe('beside the weights of an .npz', () => {
 })
 
 describe('beside the weights of a .safetensors', () => {
-  test('numbers of any format', async () => {
+  test('numbers of any format', { tags: 'slow' }, async () => {
     const { fingerprint, warnings } = await load(
       safetensors({
         step: ['I64', [], 8],
@@ -224,6 +226,7 @@ describe('beside the weights of a .safetensors', () => {
 describe('prefixes of Flax and of trainers', () => {
   test.each(['params/', 'model/', 'model/params/', 'params/model/', 'params/params/'])(
     '%s',
+    { tags: 'slow' },
     async (prefix) => {
       const want = await load(npz())
       expect(want.warnings).toEqual([])
@@ -241,7 +244,7 @@ describe('prefixes of Flax and of trainers', () => {
     },
   )
 
-  test('another prefix, two models, and a name with and without', async () => {
+  test('another prefix, two models, and a name with and without', { tags: 'slow' }, async () => {
     expect(await errorOf(npz([], (name) => `weights/${name}`))).toMatch(
       /has no tensor "tokenizer\/embedding\/kernel"/,
     )

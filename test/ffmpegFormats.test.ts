@@ -1,3 +1,4 @@
+// @module-tag slow
 /**
  * Formats that FFmpeg demuxes: AVI, MPEG-TS, MPEG-PS, FLV, GIF, WebP and others. The installed
  * ffmpeg makes each clip. Frames and times must equal those of ffmpeg.
@@ -59,9 +60,6 @@ const CLIPS: readonly (readonly [name: string, container: string, options: strin
 ]
 
 describe.skipIf(!hasFfmpeg())('frames and times are those of ffmpeg', () => {
-  // In npm test one clip of each container.
-  const isFirst = ([, container]: (typeof CLIPS)[number], at: number) =>
-    CLIPS.findIndex((clip) => clip[1] === container) === at
   const check = async (...[name, container, options]: (typeof CLIPS)[number]) => {
     const path = make(name, options)
     const known = listed(path, PIXELS[name] ?? 'yuv420p')
@@ -75,19 +73,15 @@ describe.skipIf(!hasFfmpeg())('frames and times are those of ffmpeg', () => {
       await video.close()
     }
   }
-  test.each(CLIPS.filter(isFirst))('%s', check)
-  test.each(CLIPS.filter((clip, at) => !isFirst(clip, at)))('%s', { tags: 'slow' }, check)
+  test.each(CLIPS)('%s', check)
 })
 
 describe.each(demuxedByFfmpeg)('%s', (name) => {
-  // In npm test one clip.
-  const tags = name === demuxedByFfmpeg[0] ? [] : ['slow']
   const bytes = new Uint8Array(readFileSync(media(name)))
   const { sha256, count } = expected[name]!
 
   test(
     'gives its frames from bytes, a Blob and a path',
-    { tags },
     both(async (decoder) => {
       for (const source of [bytes, new Blob([bytes]), media(name)])
         expect(await hashesOf(await openVideo(source, { decoder, decoderUrl }))).toMatchObject({
@@ -99,7 +93,6 @@ describe.each(demuxedByFfmpeg)('%s', (name) => {
 
   test(
     'gives them from a stream in small pieces',
-    { tags },
     both(async (decoder) => {
       const video = await openVideo(trickle(bytes), { decoder, decoderUrl })
       expect(await hashesOf(video)).toMatchObject({ sha256, count })
@@ -108,7 +101,6 @@ describe.each(demuxedByFfmpeg)('%s', (name) => {
 
   test(
     'can be left early, closed unread and aborted',
-    { tags },
     both(async (decoder) => {
       for await (const _ of await openVideo(bytes, { decoder, decoderUrl })) break
       await (await openVideo(bytes, { decoder, decoderUrl })).close()
@@ -135,7 +127,7 @@ describe('pixels that are not square', () => {
     ['wide.ts', '-c:v mpeg2video -q 4 -aspect 16:9'],
     ['wide.mp4', '-c:v libx264 -aspect 16:9'],
     ['wide.mkv', '-c:v libx264 -aspect 16:9'],
-  ])('are ignored, or widen the picture: %s', { tags: 'slow' }, async (name, options) => {
+  ])('are ignored, or widen the picture: %s', async (name, options) => {
     const path = make(name, options)
     for (const decoder of DECODERS) {
       const plain = await openVideo(path, { decoder, decoderUrl })
@@ -159,7 +151,7 @@ describe('pixels that are not square', () => {
 
 test.skipIf(!hasFfmpeg())(
   'a transport stream may begin between key frames',
-  { tags: 'slow' },
+
   async () => {
     const path = make('late.ts', '-c:v libx264 -g 6 -bf 0')
     const bytes = readFileSync(path)
@@ -174,7 +166,7 @@ test.skipIf(!hasFfmpeg())(
 
 test.skipIf(!hasFfmpeg())(
   'a title that looks like an error of ffmpeg is ignored',
-  { tags: 'slow' },
+
   async () => {
     const path = make('title.avi', '-c:v mpeg4 -metadata title=[error]')
     expect((await read(path, { decoder: 'ffmpeg' })).md5).toEqual(listed(path, 'yuv420p').md5)

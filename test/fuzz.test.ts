@@ -1,3 +1,4 @@
+// @module-tag slow
 /**
  * The fuzzer detects faults: an edit plants a fault in a parser, and some cases must detect it.
  */
@@ -86,7 +87,7 @@ const injected: readonly Injected[] = [
   },
 ]
 
-test.each(injected)('$name is found', { tags: 'slow', timeout: 120_000 }, async (fault) => {
+test.each(injected)('$name is found', { timeout: 120_000 }, async (fault) => {
   const folder = await mkdtemp('build/fuzz-')
   try {
     const module = await buildFuzz(folder, [

@@ -80,7 +80,7 @@ test.each<[name: string, bytes: Buffer]>([
       ]),
     ),
   ],
-])('%s gives what the file gives', async (_, bytes) => {
+])('%s gives what the file gives', { tags: 'slow' }, async (_, bytes) => {
   const logged: unknown[] = []
   const spies = (['warn', 'error'] as const).map((method) =>
     vi.spyOn(console, method).mockImplementation((...words) => void logged.push(words)),
@@ -92,7 +92,9 @@ test.each<[name: string, bytes: Buffer]>([
   expect(logged).toEqual([])
 })
 
-test('frames are returned when their fragment is complete, before the next one', async () => {
+test('frames are returned when their fragment is complete, before the next one', {
+  tags: 'slow',
+}, async () => {
   const all = boxesOf(clip('frag.mp4'))
   const first = all.findIndex(({ kind }) => kind === 'moof')
   const begin = Buffer.concat(all.slice(0, first).map(({ bytes }) => bytes))
@@ -174,7 +176,7 @@ test.each<[name: string, bytes: Buffer, answer: RegExp]>([
   expect(process.memoryUsage.rss() - memory).toBeLessThan(200 << 20)
 })
 
-test('small boxes cost as little as in a file', async () => {
+test('small boxes cost as little as in a file', { tags: 'slow' }, async () => {
   const small = Buffer.concat([fragments, flood(box('free'), large)])
   const start = performance.now()
   expect(await outcome(streamOf(small))).toEqual(await outcome(small))

@@ -226,7 +226,7 @@ describe('a job that goes on', () => {
     for (let cut = 1; cut < rows.length; cut++) expect(await fileOf(cut)).toEqual(whole)
   })
 
-  test('has the same clips, after each batch of them', async () => {
+  test('has the same clips, after each batch of them', { tags: 'slow' }, async () => {
     await using model = await TRecViT.load(builtin, {
       ...{ device: 'wasm', threads: 1, deterministic: true, config: { framesPerClip: 2 } },
     })
@@ -291,7 +291,7 @@ describe('a job that goes on', () => {
   })
 })
 
-test('without Redis, nothing of it is loaded', async () => {
+test('without Redis, nothing of it is loaded', { tags: 'slow' }, async () => {
   const hooks = `export const resolve = (name, context, next) => {
     if (/^(bullmq|ioredis|prom-client)$/.test(name)) throw new Error('not installed')
     return next(name, context)

@@ -1,3 +1,4 @@
+// @module-tag slow
 /**
  * A thousand models on one device, one after another: all buffers are freed. Uses Dawn's null
  * backend, which is fast because it does not compute.
@@ -16,7 +17,6 @@ import { weightTable } from '../src/model/weights.ts'
 import { Session } from '../src/stream/session.ts'
 
 test('1,000 rounds of loading, running and disposing leave no buffer behind', {
-  tags: 'slow',
   timeout: 300_000,
 }, async () => {
   const entry = create(['backend=null'])

@@ -45,7 +45,9 @@ describe('a stream that has ended', () => {
     expect((await Promise.all(before)).map(logitsOf)).toEqual(plain.slice(0, 5))
   })
 
-  test('holds no memory of the device: 200 streams in turn need no more than one', async () => {
+  test('holds no memory of the device: 200 streams in turn need no more than one', {
+    tags: 'slow',
+  }, async () => {
     await using model = await load({ device: 'wasm' })
     const sizes: number[] = []
     for (let round = 0; round < 200; round++) {
@@ -160,7 +162,7 @@ describe('a checkpoint that was closed', () => {
     ['an .npz', 'small.npz'],
     ['a deflated .npz', 'mu_deflate.npz'],
     ['a .safetensors file', '../../models/motion.safetensors'],
-  ])('rejects reads: %s', async (_, name) => {
+  ])('rejects reads: %s', { tags: 'slow' }, async (_, name) => {
     const checkpoint = await openCheckpoint(goldenUrl(name))
     const [tensor] = [...checkpoint.tensors.keys()]
     await checkpoint.read(tensor!, () => {})

@@ -60,7 +60,9 @@ test('attention: with these shares the values add up to what the model has', asy
   }
 })
 
-test('decay: this share of the state before gives the recurrence of the model', async () => {
+test('decay: this share of the state before gives the recurrence of the model', {
+  tags: 'slow',
+}, async () => {
   const { lruWidth: e, numHeads, depth } = config
   const checkpoint = await openCheckpoint(file)
   for (let layer = 0; layer < depth; layer++) {

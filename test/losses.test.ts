@@ -15,7 +15,7 @@ describe.each(crashes)('a worker thread fails (%s)', (crash) => {
     if (crash === 'silent') vi.advanceTimersByTime(70_000)
   }
 
-  test('each frame is answered once, with the same bits', async () => {
+  test('each frame is answered once, with the same bits', { tags: 'slow' }, async () => {
     if (crash === 'silent') vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const workers = watchedWorkers()
     try {
@@ -81,7 +81,7 @@ test(
   },
 )
 
-describe.skipIf(!gpu)('on a GPU', { tags: 'gpu' }, () => {
+describe.skipIf(!gpu)('on a GPU', { tags: ['gpu', 'slow'] }, () => {
   const expectClose = (got: number[][]): void => {
     const largest = Math.max(...plain.flat().map(Math.abs))
     got.forEach((logits, frame) =>

@@ -27,7 +27,9 @@ class Pages implements Heap {
   }
 }
 
-test('blocks do not overlap, are zero and aligned, and freed neighbours merge', async () => {
+test('blocks do not overlap, are zero and aligned, and freed neighbours merge', {
+  tags: 'slow',
+}, async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.tuple(fc.integer({ min: 1, max: 50_000 }), fc.nat(9)), { maxLength: 60 }),

@@ -25,7 +25,9 @@ const frames = (from: number, to: number): NdArray<Uint8Array> => ({
 })
 
 describe('load', () => {
-  test('accepts a path, URL, Blob or bytes; models have different fingerprints', async () => {
+  test('accepts a path, URL, Blob or bytes; models have different fingerprints', {
+    tags: 'slow',
+  }, async () => {
     expect(model.config).toMatchObject({
       width: 96,
       depth: 3,
@@ -58,7 +60,7 @@ describe('load', () => {
     expect(other.fingerprint).not.toBe(model.fingerprint)
   })
 
-  test('the fingerprint depends on the weights, not on the file', async () => {
+  test('the fingerprint depends on the weights, not on the file', { tags: 'slow' }, async () => {
     const config = configOf('mu', { imageSize: [32, 32], repSize: 8, numClasses: 3 })
     const [one, other] = await Promise.all(
       [1, 2].map((seed) => checkpointBytes(randomCheckpoint(config, seed))),
@@ -71,7 +73,7 @@ describe('load', () => {
     )
   })
 
-  test('reports progress to the end', async () => {
+  test('reports progress to the end', { tags: 'slow' }, async () => {
     const seen: [number, number][] = []
     await TRecViT.load(goldenUrl('small.npz'), {
       onProgress: (done, total) => seen.push([done, total]),
@@ -93,7 +95,7 @@ describe('load', () => {
     )
   })
 
-  test('with head: false it has features only', async () => {
+  test('with head: false it has features only', { tags: 'slow' }, async () => {
     const encoder = await TRecViT.load(goldenUrl('small.npz'), {
       config: { numClasses: 0, repSize: 0, framesPerClip: 6 },
     })

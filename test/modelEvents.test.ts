@@ -48,7 +48,9 @@ async function killThread(): Promise<void> {
   await sleep(5)
 }
 
-test('a failed thread is one event for all streams; a removed listener gets none', async () => {
+test('a failed thread is one event for all streams; a removed listener gets none', {
+  tags: 'slow',
+}, async () => {
   const { model, devices, warnings, off } = await listen()
   const streams = [model.stream(), model.stream()]
   const push = () => Promise.all(streams.map((stream) => stream.push(frame)))
@@ -66,7 +68,7 @@ test('a failed thread is one event for all streams; a removed listener gets none
   expect(warnings).toEqual([])
 })
 
-test('a warning tells that no device can be opened', async () => {
+test('a warning tells that no device can be opened', { tags: 'slow' }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'trecvit-events-'))
   const path = join(folder, 'small.npz')
   copyFileSync(goldenUrl('small.npz'), path)
@@ -100,7 +102,7 @@ test.skipIf(!gpu)(
   },
 )
 
-test('a listener that throws does not stop the stream', async () => {
+test('a listener that throws does not stop the stream', { tags: 'slow' }, async () => {
   const { model, devices } = await listen()
   const uncaught: unknown[] = []
   const before = process.listeners('uncaughtException')
@@ -122,7 +124,7 @@ test('a listener that throws does not stop the stream', async () => {
 })
 
 const damage = 'damage of a video is a warning, unless the call has its own onWarning'
-test.skipIf(!hasWasm())(damage, async () => {
+test.skipIf(!hasWasm())(damage, { tags: 'slow' }, async () => {
   const { model, warnings } = await listen({ threads: 1 })
   const damaged = new Uint8Array(readFileSync(media('mpeg4.avi')))
   damaged.fill(0x55, 9000, 9400)
@@ -150,7 +152,7 @@ test.skipIf(!hasWasm())(damage, async () => {
   expect(warnings).toEqual([])
 })
 
-test('wrong arguments are refused', async () => {
+test('wrong arguments are refused', { tags: 'slow' }, async () => {
   const { model } = await listen({ threads: 1 })
   expect(() => model.on('devise' as never, () => {})).toThrow(
     new TrecvitError(`"on" expected 'device' or 'warning', got "devise"`),

@@ -8,7 +8,7 @@ import { SMALL } from '../examples/motion/small.ts'
 import { type Stream, StreamSource } from '../examples/motion/stream.ts'
 import { initialise } from '../src/train/index.ts'
 
-test('a seed gives the same streams everywhere', () => {
+test('a seed gives the same streams everywhere', { tags: 'slow' }, () => {
   const hash = createHash('sha256')
   const source = new StreamSource(1, { perScene: 2 })
   for (let i = 0; i < 4; i++) {
@@ -114,7 +114,7 @@ test.each<[Label, readonly (readonly [x: number, y: number, right: number, down:
   expect(against).toBeLessThan(along / 4)
 })
 
-test('static: nothing moves; shake: the content returns', () => {
+test('static: nothing moves; shake: the content returns', { tags: 'slow' }, () => {
   const source = new StreamSource(6, { view: VIEW, perScene: 4, plain: true })
   for (let i = 0; i < 6; i++) {
     expect(shiftAt(source.draw(3, 0), 16, 16)).toEqual([0, 0])
@@ -138,7 +138,7 @@ test('a clear picture has edges in both directions nearly everywhere', () => {
   for (let i = 0; i < 20; i++) expect(showsClearly(source.draw(1).frames, VIEW)).toBe(true)
 })
 
-test('what shows one colour is static', () => {
+test('what shows one colour is static', { tags: 'slow' }, () => {
   const source = new StreamSource(9, { view: 32, perScene: 60 })
   const isOneColour = ({ frames }: Stream) => frames.every((value, i) => value === frames[i % 3])
   const blank = Array.from({ length: 240 }, () => source.draw(4)).filter(isOneColour)

@@ -41,7 +41,9 @@ describe('the zip around', () => {
     await expect(checkpoint.read('toString', () => {})).rejects.toThrow('has no array "toString"')
   })
 
-  test('many entries, unaligned, in another order than the directory', async () => {
+  test('many entries, unaligned, in another order than the directory', {
+    tags: 'slow',
+  }, async () => {
     const entries = Array.from({ length: 500 }, (_, i) => ({
       ...good,
       name: `${'x'.repeat(i % 7)}${i}.npy`,

@@ -96,7 +96,7 @@ test('values that are not a snapshot or a device are refused', async () => {
   )
 })
 
-test('classify and run pass on options for opening a file', async () => {
+test('classify and run pass on options for opening a file', { tags: 'slow' }, async () => {
   const decoderUrl = new URL('file:///nowhere/decoder.wasm')
   const options = { decoder: 'wasm', decoderUrl, frames: 1 } as const
   const message = /cannot be decoded \(.*nowhere\/decoder\.wasm/

@@ -154,7 +154,7 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8])('EXIF orientation %d', (orientation) => 
   test('of a PNG', () =>
     expectTurned(pngWith(chunk('eXIf', exif(orientation, 'MM'))), orientation, 'png'))
 
-  test('in every kind of source', async () => {
+  test('in every kind of source', { tags: 'slow' }, async () => {
     const bytes = jpegTurned(exif(orientation, 'II'))
     const directory = join(folder, `turned${orientation}`)
     mkdirSync(directory)
@@ -275,7 +275,7 @@ test.each([
   )
 })
 
-test('a size that the data cannot hold takes no memory', async () => {
+test('a size that the data cannot hold takes no memory', { tags: 'slow' }, async () => {
   const huge = Buffer.from(plain.png)
   huge.writeUInt32BE(8192, 16)
   huge.writeUInt32BE(8192, 20)

@@ -10,7 +10,7 @@ afterEach(() => {
 })
 
 describe('programs', () => {
-  test('are cached up to a number, and others are recorded again', async () => {
+  test('are cached up to a number, and others are recorded again', { tags: 'slow' }, async () => {
     await using model = await load({ device: 'wasm' })
     const { engine } = sessionsOf(model).open({ b: 1, recent: 'all', encoded: false })
     for (let round = 0; round < 2; round++) {
@@ -27,7 +27,9 @@ describe('programs', () => {
 })
 
 describe('a queue', () => {
-  test('resolves "ready" while it is short, and rejects frames beyond its limit', async () => {
+  test('resolves "ready" while it is short, and rejects frames beyond its limit', {
+    tags: 'slow',
+  }, async () => {
     await using model = await load({ device: 'wasm' })
     const stream = model.stream({ b: 2000 })
     const data = new Float32Array(2000 * 32 * 32 * 3)
@@ -43,7 +45,7 @@ describe('a queue', () => {
     await results
   })
 
-  test('that is awaited never holds more than three frames', async () => {
+  test('that is awaited never holds more than three frames', { tags: 'slow' }, async () => {
     await using model = await load({ device: 'wasm' })
     const stream = model.stream()
     const answers: Promise<FrameAnswer>[] = []
@@ -55,7 +57,7 @@ describe('a queue', () => {
     expect((await Promise.all(answers)).map(logitsOf)).toEqual(plain)
   })
 
-  test('drops a frame whose signal is aborted while it waits', async () => {
+  test('drops a frame whose signal is aborted while it waits', { tags: 'slow' }, async () => {
     await using model = await load({ device: 'wasm' })
     const stream = model.stream()
     const stop = new AbortController()

@@ -98,7 +98,9 @@ test.each(['h264.mp4', 'vp8.webm', 'picture.png'])(
   },
 )
 
-test('a checkpoint, frames and a snapshot in values of another realm', async () => {
+test('a checkpoint, frames and a snapshot in values of another realm', {
+  tags: 'slow',
+}, async () => {
   vi.stubGlobal('FileReader', JsdomFileReader)
   const path = goldenUrl('mu.npz')
   const bytes = readFileSync(path)
@@ -160,7 +162,9 @@ test('other values are still refused', () => {
   )
 })
 
-test('the package loads and runs a model where classes of the web are missing', async () => {
+test('the package loads and runs a model where classes of the web are missing', {
+  tags: 'slow',
+}, async () => {
   for (const name of ['TextEncoder', 'TextDecoder', 'ReadableStream', 'DecompressionStream'])
     vi.stubGlobal(name, undefined)
   vi.resetModules()

@@ -1,3 +1,4 @@
+// @module-tag slow
 /** `npm run build` and `npm start` rebuild only what has changed. */
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, cpSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs'
@@ -32,7 +33,7 @@ function build(...args: string[]) {
   return { dist: dist!, kernels: kernels! }
 }
 
-test('a build rebuilds only what has changed', { tags: 'slow' }, () => {
+test('a build rebuilds only what has changed', () => {
   const first = build()
   expect(build()).toEqual(first)
   // The files of `npm start` are among them.

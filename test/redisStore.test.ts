@@ -71,7 +71,7 @@ describe.runIf(hasRedis)('states in Redis', () => {
     expect(await two.open({ ...claim, id: 'c', fingerprint: 'g' })).toEqual({ fingerprint: 'f' })
   })
 
-  test('are free when the lease of their server has ended', async () => {
+  test('are free when the lease of their server has ended', { tags: 'slow' }, async () => {
     const lost = await openStore()
     const owned = await opened(lost, { id: 'd' })
     await owned.save(1, Uint8Array.of(1))

@@ -6,7 +6,9 @@ import type { Owned } from '../src/cli/serve/sequences/store.ts'
 import { decodeSnapshot } from '../src/stream/snapshot.ts'
 import { noise } from './commandLine.ts'
 import { FRAME, model, sequencesOf } from './serving.ts'
-import { until } from './sockets.ts'
+import { until, useServer } from './sockets.ts'
+
+useServer()
 
 /** Opens a stream, and records the lines for its client and the writes to its store. */
 async function opened() {

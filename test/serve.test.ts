@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { openPage } from '../src/cli/serve/page.ts'
 import { noise } from './commandLine.ts'
-import { appOf, FRAME, infer, media, post, requestJson } from './serving.ts'
+import { appOf, FRAME, infer, media, post, requestJson, useModel } from './serving.ts'
+
+useModel()
 
 describe('the protocol', () => {
   test('lists the server, models and health', async () => {

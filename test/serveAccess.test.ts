@@ -8,7 +8,19 @@ import { type ForwardResult, TRecViT, TrecvitError } from '../src/index.ts'
 import { sessionsOf } from '../src/model/sessions.ts'
 import { file, noise, tinyNpz } from './commandLine.ts'
 import { watchedWorkers } from './faults.ts'
-import { appOf, FRAME, infer, model, outputsOf, post, request, unexpected } from './serving.ts'
+import {
+  appOf,
+  FRAME,
+  infer,
+  model,
+  outputsOf,
+  post,
+  request,
+  unexpected,
+  useModel,
+} from './serving.ts'
+
+useModel()
 
 const body = request([...noise(FRAME)])
 
@@ -200,7 +212,9 @@ describe('readiness', () => {
     return { status: response.status, ...((await response.json()) as object) }
   }
 
-  test('is false when the model cannot answer, and while the server ends', async () => {
+  test('is false when the model cannot answer, and while the server ends', {
+    tags: 'slow',
+  }, async () => {
     const gone = await TRecViT.load(file('gone.npz', tinyNpz()), {
       device: 'wasm',
       deterministic: true,
@@ -303,7 +317,7 @@ describe('readiness', () => {
     }
   })
 
-  test('stays true after wrong input and closed connections', async () => {
+  test('stays true after wrong input and closed connections', { tags: 'slow' }, async () => {
     const app = appOf()
     expect((await app.request(infer, post('{'))).status).toBe(400)
     const abort = new AbortController()

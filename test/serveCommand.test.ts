@@ -78,7 +78,7 @@ async function refused(address: string): Promise<void> {
 }
 
 describe('trecvit serve', () => {
-  test('prints address and models, and exits with 130 after Ctrl-C', async () => {
+  test('prints address and models, and exits with 130 after Ctrl-C', { tags: 'slow' }, async () => {
     const { line, address, ended, child } = await serve('--model', model)
     expect(line).toMatch(
       joined(

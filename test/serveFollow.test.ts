@@ -6,7 +6,9 @@ import { type TRecViT, TrecvitError } from '../src/index.ts'
 import { sessionsOf } from '../src/model/sessions.ts'
 import { encodeSnapshot } from '../src/stream/snapshot.ts'
 import { noise } from './commandLine.ts'
-import { FRAME, media, model } from './serving.ts'
+import { FRAME, media, model, useModel } from './serving.ts'
+
+useModel()
 
 function sharing(model: TRecViT): Shared {
   return { model, maxFrame: 1e6 }
@@ -81,7 +83,7 @@ test('a frame that fails before its predecessor is taken ends the stream after t
   expect(sent.map((line) => JSON.parse(line).frame)).toEqual([0])
 })
 
-test('any messages get answers or one sentence', async () => {
+test('any messages get answers or one sentence', { tags: 'slow' }, async () => {
   const openings = fc.constantFrom(
     '{}',
     '{"width":16,"height":16}',

@@ -8,7 +8,9 @@ import { watchedGpu } from './faults.ts'
 import { goldenUrl } from './goldens.ts'
 import { gpu } from './gpu.ts'
 import { appOf, sequencesOf } from './serving.ts'
-import { base, serve } from './sockets.ts'
+import { base, serve, useServer } from './sockets.ts'
+
+useServer()
 
 const STREAMS = 4
 const COUNT = 8

@@ -1,13 +1,27 @@
 import { describe, expect, test } from 'vitest'
 import { noise } from './commandLine.ts'
-import { appOf, expected, FRAME, infer, outputsOf, post, request, requestJson } from './serving.ts'
+import {
+  appOf,
+  expected,
+  FRAME,
+  infer,
+  outputsOf,
+  post,
+  request,
+  requestJson,
+  useModel,
+} from './serving.ts'
+
+useModel()
 
 describe('infer', () => {
   const frames = noise(5 * FRAME, 3)
   const floats = Float32Array.from(frames, (byte) => byte / 255)
   const shape = [1, 5, 16, 16, 3]
 
-  test('answers as the library does: flat, nested, floats, two videos', async () => {
+  test('answers as the library does: flat, nested, floats, two videos', {
+    tags: 'slow',
+  }, async () => {
     const app = appOf()
     const want = await expected(frames)
     const nested = (at: number, [side, ...rest]: number[]): unknown =>

@@ -5,7 +5,9 @@ import type { Answered, ServeOptions } from '../src/cli/serve/app.ts'
 import { modelSource } from '../src/cli/serve/models.ts'
 import { TRecViT } from '../src/index.ts'
 import { file, noise, tinyNpz } from './commandLine.ts'
-import { appOf, FRAME, model, outputsOf, post, request } from './serving.ts'
+import { appOf, FRAME, model, outputsOf, post, request, useModel } from './serving.ts'
+
+useModel()
 
 let other: TRecViT
 let models: ServeOptions['models']
@@ -51,7 +53,7 @@ describe('several models', () => {
     expect(metrics).toMatch(/^trecvit_device_info\{model="other",/m)
   })
 
-  test('are ready each for itself; the server is when all are', async () => {
+  test('are ready each for itself; the server is when all are', { tags: 'slow' }, async () => {
     const options = { device: 'wasm', deterministic: true } as const
     const gone = await TRecViT.load(file('gone.npz', tinyNpz()), options)
     await gone.dispose()
@@ -125,7 +127,7 @@ describe('the description', () => {
     ['/v2/models/none/ready', '/v2/models/{name}/ready'],
   ]
 
-  test('matches real answers, and contains every route', async () => {
+  test('matches real answers, and contains every route', { tags: 'slow' }, async () => {
     const app = appOf({ models })
     const description = (await get(app, '/openapi.json'))[1] as Record<string, any>
     expect(description['info'].version).toBe('1.2.3')
@@ -154,7 +156,9 @@ describe('the description', () => {
     expect(Object.keys(description['paths']).toSorted()).toEqual([...new Set(routes)].toSorted())
   })
 
-  test('of requests: valid ones are accepted, and invalid ones are refused', async () => {
+  test('of requests: valid ones are accepted, and invalid ones are refused', {
+    tags: 'slow',
+  }, async () => {
     const app = appOf()
     const description = (await get(app, '/openapi.json'))[1] as object
     const ajv = new Ajv2020({ strict: false })

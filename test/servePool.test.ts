@@ -16,7 +16,10 @@ import {
   post,
   request,
   unexpected,
+  useModel,
 } from './serving.ts'
+
+useModel()
 
 let pool: Pool
 beforeAll(
@@ -31,7 +34,7 @@ const frameTask = (bytes: Uint8Array, size: FrameTask['size'] = null): FrameTask
   imageSize: [24, 16],
 })
 
-test('frames have the same bits as on the calling thread', async () => {
+test('frames have the same bits as on the calling thread', { tags: 'slow' }, async () => {
   const raw = { width: 301, height: 200 }
   for (const [bytes, size] of [
     [media('picture.png'), null],
@@ -50,7 +53,7 @@ test('frames have the same bits as on the calling thread', async () => {
   }
 })
 
-test('what does not fit is refused with the same sentence', async () => {
+test('what does not fit is refused with the same sentence', { tags: 'slow' }, async () => {
   for (const bytes of [noise(100), media('picture.png').subarray(0, 500), Buffer.alloc(0)]) {
     const error = await tasks.toModel(frameTask(bytes)).catch((reason: Error) => reason)
     expect(error).toBeInstanceOf(TrecvitError)
@@ -60,7 +63,9 @@ test('what does not fit is refused with the same sentence', async () => {
   }
 })
 
-test('large bodies are parsed there, and answered as small ones are', async () => {
+test('large bodies are parsed there, and answered as small ones are', {
+  tags: 'slow',
+}, async () => {
   const app = appOf({ tasks: pool.tasks })
   const frames = noise(150 * FRAME)
   const shape = [1, 150, 16, 16, 3]
@@ -77,7 +82,7 @@ test('large bodies are parsed there, and answered as small ones are', async () =
   expect((await app.request(infer, post(`{"inputs":${'['.repeat(200_000)}`))).status).toBe(400)
 })
 
-test('the event loop runs while a large picture is resized', async () => {
+test('the event loop runs while a large picture is resized', { tags: 'slow' }, async () => {
   const task = () =>
     frameTask(new Uint8Array(3264 * 2448 * 3).fill(7), { width: 3264, height: 2448 })
   const turnsOf = async (work: Promise<unknown>) => {
@@ -93,7 +98,9 @@ test('the event loop runs while a large picture is resized', async () => {
   expect(await turnsOf(pool.tasks.toModel(task()))).toBeGreaterThan(20)
 })
 
-test('more tasks than threads wait in turn; more than are allowed are refused', async () => {
+test('more tasks than threads wait in turn; more than are allowed are refused', {
+  tags: 'slow',
+}, async () => {
   const outcomes = await Promise.allSettled(
     Array.from({ length: 40 }, () => pool.tasks.toModel(frameTask(media('picture.jpg')))),
   )

@@ -9,7 +9,9 @@ import { Socket } from '../src/cli/serve/socket.ts'
 import type { FrameAnswer } from '../src/index.ts'
 import { noise } from './commandLine.ts'
 import { FRAME, model, unexpected } from './serving.ts'
-import { open, serve, start, until } from './sockets.ts'
+import { open, serve, start, until, useServer } from './sockets.ts'
+
+useServer()
 
 /** Starts a server that reads one message of a stream and then stops until `go` is called. */
 async function startStalled(maxBody: number): Promise<{ read(): number; go(): void }> {
@@ -42,7 +44,7 @@ test('no client is read faster than it is answered', { tags: 'slow' }, async () 
   socket.close()
 })
 
-test('pings are answered at once while frames wait', async () => {
+test('pings are answered at once while frames wait', { tags: 'slow' }, async () => {
   const { read, go } = await startStalled(1e6)
   const socket = await open()
   for (let i = 0; i < 1000; i++) socket.send(noise(FRAME))
@@ -105,7 +107,9 @@ test('waiting requests are answered until the timeout when the server ends', asy
   fake.emit('message', Buffer.from('late'), true)
 })
 
-test('a live stream drops frames that wait, counts them, and keeps the newest', async () => {
+test('a live stream drops frames that wait, counts them, and keeps the newest', {
+  tags: 'slow',
+}, async () => {
   await start()
   const socket = await open()
   socket.send('{"width":16,"height":16,"live":true}')

@@ -2,7 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { noise } from './commandLine.ts'
-import { appOf, FRAME, infer, post, request, requestJson } from './serving.ts'
+import { appOf, FRAME, infer, post, request, requestJson, useModel } from './serving.ts'
+
+useModel()
 
 describe('infer', () => {
   const binary = (size: unknown, more: object = {}) => ({
@@ -227,7 +229,7 @@ describe('infer', () => {
     expect(timers()).toBeLessThan(before + 5)
   })
 
-  test('limits: the body, the time, and how many at once', async () => {
+  test('limits: the body, the time, and how many at once', { tags: 'slow' }, async () => {
     const app = appOf({ maxBody: 5000 })
     expect(
       await requestJson(app, infer, post(new Uint8Array(5001), { 'content-length': '5001' })),

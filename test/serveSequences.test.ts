@@ -15,7 +15,9 @@ import {
   requestJson,
   sequencesOf,
 } from './serving.ts'
-import { open, start } from './sockets.ts'
+import { open, start, useServer } from './sockets.ts'
+
+useServer()
 
 /** Returns the body of a request with frames from `from` to `to` of a video. */
 function part(from: number, to: number, parameters: object): object {

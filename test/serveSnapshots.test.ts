@@ -2,7 +2,9 @@ import { expect, test } from 'vitest'
 import { largestSnapshot } from '../src/cli/serve/follow.ts'
 import { noise } from './commandLine.ts'
 import { appOf, FRAME, model } from './serving.ts'
-import { open, serve, start } from './sockets.ts'
+import { open, serve, start, useServer } from './sockets.ts'
+
+useServer()
 
 test('a live stream resumes from a snapshot, and does not drop it', async () => {
   await start()

@@ -3,7 +3,9 @@ import { expect, test } from 'vitest'
 import { listen } from '../src/cli/serve/listen.ts'
 import { noise } from './commandLine.ts'
 import { appOf, expected, FRAME, infer, outputsOf, post, request } from './serving.ts'
-import { base, open, raw, start, works } from './sockets.ts'
+import { base, open, raw, start, useServer, works } from './sockets.ts'
+
+useServer()
 
 test('200 requests at once, each with its own answer', { tags: 'slow' }, async () => {
   await start()
@@ -28,7 +30,9 @@ test('200 requests at once, each with its own answer', { tags: 'slow' }, async (
   }
 })
 
-test('garbage, endless heads, bodies that never come, and clients that go away', async () => {
+test('garbage, endless heads, bodies that never come, and clients that go away', {
+  tags: 'slow',
+}, async () => {
   await start({ timeout: 500, maxStreams: 2 })
   const begin = performance.now()
   const head = `POST ${infer} HTTP/1.1\r\nHost: ${base}\r\n`
@@ -93,7 +97,7 @@ test('nothing is computed for clients that have disconnected', { tags: 'slow' },
   expect(performance.now() - before).toBeLessThan(1000)
 })
 
-test('closing finishes running requests, and refuses new ones', async () => {
+test('closing finishes running requests, and refuses new ones', { tags: 'slow' }, async () => {
   const closing = new AbortController()
   const { close } = await start({ closing: closing.signal, maxBody: 1e8 })
   const long = fetch(

@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { noise } from './commandLine.ts'
 import { FRAME, media, model } from './serving.ts'
-import { base, open, raw, start, tryOpen, until, works } from './sockets.ts'
+import { base, open, raw, start, tryOpen, until, useServer, works } from './sockets.ts'
+
+useServer()
 
 describe('a stream', () => {
-  test('one line for each raw frame, in order, as the library says', async () => {
+  test('one line for each raw frame, in order, as the library says', { tags: 'slow' }, async () => {
     await start()
     const streams = await Promise.all(
       Array.from({ length: 4 }, async (_, i) => {

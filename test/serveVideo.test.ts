@@ -4,7 +4,9 @@ import { describe, expect, test } from 'vitest'
 import { openVideo, toPixels } from '../src/video/index.ts'
 import { decoderUrl, hasWasm } from './clips.ts'
 import { noise } from './commandLine.ts'
-import { appOf, expected, media, model, post, unexpected, videos } from './serving.ts'
+import { appOf, expected, media, model, post, unexpected, useModel, videos } from './serving.ts'
+
+useModel()
 
 const classify = '/v2/models/tiny/classify'
 const video = { 'Content-Type': 'video/mp4' }
@@ -53,7 +55,7 @@ async function requestJson(
 }
 
 describe('a video', () => {
-  test('gets the answer of the library, whole or in parts', async () => {
+  test('gets the answer of the library, whole or in parts', { tags: 'slow' }, async () => {
     const bytes = y4m(20)
     const want = await expected(await pixelsOf(bytes))
     const whole = await requestJson(post(bytes, video))
@@ -74,7 +76,7 @@ describe('a video', () => {
     expect(await requestJson(body(parts))).toEqual(whole)
   })
 
-  test('takes topK, fps and stride', async () => {
+  test('takes topK, fps and stride', { tags: 'slow' }, async () => {
     const bytes = y4m(20)
     expect(await requestJson(post(bytes, video), '?topK=1&stride=4')).toMatchObject({
       frames: 5,
@@ -136,7 +138,9 @@ describe('refused requests', () => {
     })
   })
 
-  test('too large a body is refused, declared or not; the rest of it is not read', async () => {
+  test('too large a body is refused, declared or not; the rest of it is not read', {
+    tags: 'slow',
+  }, async () => {
     const app = appOf({ maxBody: 50_000 })
     const error = expect.stringMatching(/^The body expected at most 50000 bytes, got \d+/)
     expect(
@@ -157,7 +161,7 @@ describe('refused requests', () => {
     expect(read).toBeLessThan(100)
   })
 
-  test('a body that never ends gets 504, and keeps nobody waiting', async () => {
+  test('a body that never ends gets 504, and keeps nobody waiting', { tags: 'slow' }, async () => {
     const never = (async function* () {
       yield y4m(2)
       await new Promise(() => {})
@@ -168,7 +172,7 @@ describe('refused requests', () => {
     expect((await requestJson(post(y4m(2), video))).status).toBe(200)
   })
 
-  test('frames of too many pixels are refused', async () => {
+  test('frames of too many pixels are refused', { tags: 'slow' }, async () => {
     expect(await requestJson(post(y4m(1, 6000, 4000), video), '', appOf({ maxBody: 1e8 }))).toEqual(
       {
         status: 400,
@@ -179,7 +183,9 @@ describe('refused requests', () => {
   })
 })
 
-test('a client that disconnects ends its decoding, and frees the slot', async () => {
+test('a client that disconnects ends its decoding, and frees the slot', {
+  tags: 'slow',
+}, async () => {
   const app = appOf({ maxStreams: 1 })
   const gone = new AbortController()
   let sent = 0
@@ -206,7 +212,7 @@ test('a client that disconnects ends its decoding, and frees the slot', async ()
   expect(sent - then).toBeLessThan(20)
 })
 
-test('the thread of a decoder that hangs is ended', async () => {
+test('the thread of a decoder that hangs is ended', { tags: 'slow' }, async () => {
   const never = (async function* () {
     await new Promise(() => {})
   })() as AsyncGenerator<Uint8Array>

@@ -26,24 +26,26 @@ export let model: TRecViT
 /** Unhandled errors. There must be none after each test. */
 export const unexpected: unknown[] = []
 
-/** Decodes the videos of requests on threads. */
-export const videos: Videos = openVideos(4, 'wasm', (error) => unexpected.push(error))
+/** Decodes the videos of requests on threads. Set before the tests run. */
+export let videos: Videos
 
-beforeAll(async () => {
-  model = await TRecViT.load(file('tiny.npz', tinyNpz()), {
-    device: 'wasm',
-    deterministic: true,
-    labels: ['one', 'two', 'three'],
+/** Opens them for the tests of a file, and expects no unhandled error. Once in each file. */
+export function useModel(): void {
+  beforeAll(async () => {
+    videos = openVideos(4, 'wasm', (error) => unexpected.push(error))
+    model = await TRecViT.load(file('tiny.npz', tinyNpz()), {
+      device: 'wasm',
+      deterministic: true,
+      labels: ['one', 'two', 'three'],
+    })
   })
-})
-
-afterAll(async () => {
-  await videos.end()
-  await model.dispose()
-  rmSync(folder, { recursive: true })
-})
-
-afterEach(() => expect(unexpected.splice(0)).toEqual([]))
+  afterAll(async () => {
+    await videos.end()
+    await model.dispose()
+    rmSync(folder, { recursive: true })
+  })
+  afterEach(() => expect(unexpected.splice(0)).toEqual([]))
+}
 
 /** Returns streams with ids in memory. */
 export function sequencesOf(options: Partial<SequencesOptions> = {}): Sequences {

@@ -68,7 +68,7 @@ test.each(cases)('$form over $average is resumed', async ({ form, average }) => 
 })
 
 describe('a trained model', () => {
-  test('sizes, and the error of f16, are as documented', async () => {
+  test('sizes, and the error of f16, are as documented', { tags: 'slow' }, async () => {
     const trained = await TRecViT.load('builtin', { device: 'wasm', deterministic: true })
     const [height, width] = trained.config.imageSize
     const next = (index: number) => ({

@@ -6,17 +6,31 @@ import { WebSocket } from 'ws'
 import type { Bindings, ServeOptions } from '../src/cli/serve/app.ts'
 import { type Listening, listen } from '../src/cli/serve/listen.ts'
 import { noise } from './commandLine.ts'
-import { appOf, expected, FRAME, infer, outputsOf, post, request, unexpected } from './serving.ts'
+import {
+  appOf,
+  expected,
+  FRAME,
+  infer,
+  outputsOf,
+  post,
+  request,
+  unexpected,
+  useModel,
+} from './serving.ts'
 
 let server: Listening | undefined
 
 /** Host and port of the server. */
 export let base: string
 
-afterEach(async () => {
-  await server?.close()
-  server = undefined
-})
+/** Opens the model, and ends the server after each test. Once in each file. */
+export function useServer(): void {
+  useModel()
+  afterEach(async () => {
+    await server?.close()
+    server = undefined
+  })
+}
 
 /** Serves the tiny model. The server ends with the test. */
 export function start(options: Partial<ServeOptions> = {}): Promise<Listening> {

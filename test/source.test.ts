@@ -89,7 +89,7 @@ describe('files', () => {
 })
 
 describe('memory', () => {
-  test('Uint8Array, ArrayBuffer, Blob, File', async () => {
+  test('Uint8Array, ArrayBuffer, Blob, File', { tags: 'slow' }, async () => {
     const padded = new Uint8Array(bytes.length + 3)
     padded.set(bytes, 3)
     await expectWhole(padded.subarray(3))
@@ -167,7 +167,7 @@ describe('HTTP', () => {
     expect((error as Error).message).not.toContain('secret')
   }
 
-  test('with Range: everything, in few requests', async () => {
+  test('with Range: everything, in few requests', { tags: 'slow' }, async () => {
     await expectWhole(await serve(ranges()))
     // The probe, the directory, four headers, and the tensors. Each starts a new window, which
     // doubles from 1 MiB.
@@ -187,7 +187,7 @@ describe('HTTP', () => {
     expect(requestedBytes).toBeLessThan(250_000)
   })
 
-  test('with Range: concurrent reads', async () => {
+  test('with Range: concurrent reads', { tags: 'slow' }, async () => {
     const checkpoint = await openCheckpoint(await serve(ranges()))
     const all = await Promise.all([2, 0, 1].map((i) => readTensor(checkpoint, `tensor ${i}`)))
     for (const values of all) expect(values.every((value, i) => value === i)).toBe(true)
@@ -207,7 +207,9 @@ describe('HTTP', () => {
     },
   )
 
-  test('a compressed answer: its announced length is not that of the file', async () => {
+  test('a compressed answer: its announced length is not that of the file', {
+    tags: 'slow',
+  }, async () => {
     await expectWhole(
       await serve((_, response) => {
         const packed = gzipSync(bytes, { level: 1 })

@@ -88,7 +88,9 @@ describe('average', () => {
     },
   )
 
-  test('the answer over a window is the mean of the answers to its frames', async () => {
+  test('the answer over a window is the mean of the answers to its frames', {
+    tags: 'slow',
+  }, async () => {
     const single = logits(await answers({ average: { frames: 1 } }))
     const check = (all: number[][], weightOf: (age: number) => number) =>
       all.forEach((got, frame) =>
@@ -107,7 +109,7 @@ describe('average', () => {
     check(logits(await answers({})), () => 1)
   })
 
-  test('is a window of half a clip by default', async () => {
+  test('is a window of half a clip by default', { tags: 'slow' }, async () => {
     const defaults = async (framesPerClip: number) => {
       const half = await TRecViT.load(goldenUrl('small.npz'), { config: { framesPerClip } })
       const all: FrameAnswer[] = []
@@ -171,7 +173,7 @@ describe('snapshot', () => {
     expect((await again.push(frames[1]!)).logits).toEqual((await stream.push(frames[1]!)).logits)
   })
 
-  test('of another model is refused', async () => {
+  test('of another model is refused', { tags: 'slow' }, async () => {
     const other = await TRecViT.load(goldenUrl('small_gap.npz'), {
       config: { imageSize: [64, 64] },
     })

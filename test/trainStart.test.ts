@@ -28,7 +28,7 @@ describe('random numbers', () => {
     expect(new Random(8).uniform()).not.toBe(new Random(7).uniform())
   })
 
-  test('have the moments of their distributions', () => {
+  test('have the moments of their distributions', { tags: 'slow' }, () => {
     const random = new Random(1)
     const many = (draw: () => number) => Float64Array.from({ length: 100_000 }, draw)
     const uniform = many(() => random.uniform())
@@ -75,7 +75,7 @@ describe('first values of parameters', () => {
     expect(positions(2)).not.toEqual(positions(1))
   })
 
-  test('a parameter does not depend on other parameters', () => {
+  test('a parameter does not depend on other parameters', { tags: 'slow' }, () => {
     const other = initialise(configOf('Ti', { numClasses: 3, depth: 2 }), 1)
     const name = `${block}/MlpBlock_0/Dense_0/kernel`
     expect(other.get(name)!.subarray(0, 99)).toEqual(values.get(name)!.subarray(0, 99))

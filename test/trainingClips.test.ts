@@ -125,7 +125,9 @@ describe('videos', () => {
   const features = async (own: Trainer, more: Partial<Reading> = {}) =>
     (await (await store(more)).features(video, own, await encoderFingerprint(own))).data[0]
 
-  test('are encoded once for each content, encoder and choice of frames', async () => {
+  test('are encoded once for each content, encoder and choice of frames', {
+    tags: 'slow',
+  }, async () => {
     computed = 0
     write(50)
     expect(await features(trainer(1))).toBe(1)
@@ -142,7 +144,7 @@ describe('videos', () => {
     expect(computed).toBe(5)
   })
 
-  test('are decoded once', async () => {
+  test('are decoded once', { tags: 'slow' }, async () => {
     write(50)
     const clip = await (await store()).read(video)
     expect(clip.shape).toEqual([2, 8, 8, 3])

@@ -84,7 +84,7 @@ describe('standard error', () => {
     expect(written(false, 3)).toBe('')
   })
 
-  test('shows the curve of many steps', () => {
+  test('shows the curve of many steps', { tags: 'slow' }, () => {
     const text = written(true, 2000)
     expect(text).toMatch(/step 2000\/2000 {2}loss 0\.00/)
     const [, most] = /([\d.]+) ┤[^┤]*┤[^┤]*$/.exec(text)!

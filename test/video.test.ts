@@ -140,7 +140,7 @@ const open = async (
   return { info: video.info, ...(await hashesOf(video)) }
 }
 
-test('the properties of a video', async () => {
+test('the properties of a video', { tags: 'slow' }, async () => {
   const turned = await open('rotated.mp4')
   expect(turned.info).toMatchObject({
     container: 'mp4',

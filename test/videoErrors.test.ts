@@ -150,7 +150,7 @@ describe('what cannot be read, in one sentence each', () => {
     )
   })
 
-  test('of several decoders that fail, the message names one', async () => {
+  test('of several decoders that fail, the message names one', { tags: 'slow' }, async () => {
     const bytes = readFileSync(media('h264.mp4'))
     const at = bytes.indexOf('mdat')
     bytes.fill(0xff, at + 4, at + bytes.readUInt32BE(at - 4) - 4)

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { quantize } from '../src/base/int8.ts'
 import { scalesOf, type Tensor } from '../src/program/program.ts'
 import { Recorder } from '../src/program/record.ts'
-import { backends, optionsOf, threadPool } from './backends.ts'
+import { backends, optionsOf, tagsOfModel, threadPool } from './backends.ts'
+import { blockProblem } from './int8Products.ts'
 import { expectSame, noise, rowsWeight, type WeightInput } from './ops.ts'
 
 const [b, t, n] = [2, 3, 10]
@@ -48,13 +49,15 @@ function record(ops: Recorder, path: string, some: Tensor, x: Tensor): Record<st
 }
 
 describe.each([...backends, threadPool])('tokens of every frame on $name', (backend) => {
+  const options = { ...optionsOf(backend), tags: tagsOfModel(backend) }
+
   test.each([
     { from: 3, count: 7, d: 8 },
     { from: 1, count: 3, d: 16 },
     { from: 1, count: 8, d: 6 },
     { from: 9, count: 1, d: 8 },
     { from: 0, count: 10, d: 8 },
-  ])('$count from $from on, $d columns', optionsOf(backend), async ({ from, count, d }) => {
+  ])('$count from $from on, $d columns', options, async ({ from, count, d }) => {
     const weights = Object.entries(weightsOf(d)).map(([name, weight]) => ({ name, ...weight }))
     const ops = new Recorder(b, t, new Map(weights.map((weight) => [weight.name, weight])))
     const x = ops.input('x', [b, t, n, d])
@@ -98,6 +101,18 @@ test('views of views, and views that are out of range', () => {
   expect(() => ops.tokens(some, 5, 2)).toThrow('"x" expected tokens within its 6 tokens, got 2')
   expect(() => ops.end({ some })).toThrow(
     'Output "some" expected all tokens of a step, got some of "x"',
+  )
+})
+
+test('int8 gates of some tokens are refused', () => {
+  const { weights } = blockProblem({ rows: n, blocks: 2, k: 4, n: 8 })
+  const named = Object.entries(weights!).map(
+    ([name, weight]) => [name, { name, ...weight }] as const,
+  )
+  const ops = new Recorder(b, t, new Map(named))
+  const some = ops.tokens(ops.input('x', [b, t, n, 8]), 2, 6)
+  expect(() => ops.blockLinear('op', some, 'kernel', 'bias')).toThrow(
+    'blockLinear "op" expected all tokens of a frame with an int8 kernel',
   )
 })
 

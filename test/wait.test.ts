@@ -77,7 +77,9 @@ test('a result within a millisecond is noticed in the next turns', async () => {
 })
 
 // Without rests, 300 ms are 15,000 polls.
-test('Dawn polls seldom while a result takes long, which is noticed a little later', async () => {
+test('Dawn polls seldom while a result takes long, which is noticed a little later', {
+  tags: 'slow',
+}, async () => {
   for (const [due, polls] of [
     [10, 100],
     [300, 300],

@@ -1,3 +1,4 @@
+// @module-tag slow
 /** Weights by name in a page, with an in-memory origin private file system. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { encodeNpz } from '../src/checkpoint/npy.ts'
@@ -95,7 +96,7 @@ test('is stored in pieces, under a lock, and not requested again', async () => {
   expect(locks).toEqual(Array(2).fill('trecvit trecvit_B_k400.npz'))
 })
 
-test('continues with the pieces of a closed page', { tags: 'slow' }, async () => {
+test('continues with the pieces of a closed page', async () => {
   server.faults.stallAfter = 40 * MB
   const abort = new AbortController()
   const onProgress = (done: number): void => {
@@ -111,9 +112,7 @@ test('continues with the pieces of a closed page', { tags: 'slow' }, async () =>
   expect(server.requests[1]).toMatchObject({ range: `bytes=${start}-`, ifRange: '"one"' })
 })
 
-test('a browser without room, an address that it may not read, a wrong checksum', {
-  tags: 'slow',
-}, async () => {
+test('a browser without room, an address that it may not read, a wrong checksum', async () => {
   await root.getDirectoryHandle('trecvit-trecvit_B_k400.npz')
   folder().room = 1000
   await expectFailure(

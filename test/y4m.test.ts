@@ -108,7 +108,9 @@ describe('y4m', () => {
     expect(await framesOf(inChunks(bytes, size))).toEqual(await framesOf(bytes))
   })
 
-  test('reads no chunk before it is needed, and releases the stream', async () => {
+  test('reads no chunk before it is needed, and releases the stream', {
+    tags: 'slow',
+  }, async () => {
     const pulls = { count: 0, cancelled: false }
     const stream = inChunks(y4m('W16 H16 Cmono', 256, 1000), 262, pulls)
     for await (const _ of await openVideo(stream)) break
@@ -180,7 +182,7 @@ async function largestArray(work: () => Promise<unknown>): Promise<number> {
   return largest
 }
 
-test('memory is allocated only for received bytes', async () => {
+test('memory is allocated only for received bytes', { tags: 'slow' }, async () => {
   const size = { width: 8192, height: 8192 }
   const frame = (size: number, value: number) =>
     Buffer.concat([text('FRAME\n'), new Uint8Array(size).fill(value)])

@@ -1,3 +1,4 @@
+// @module-tag slow
 /**
  * Streams and models under random sequences of use and faults. After each command, all live
  * resources belong to open objects. Each accepted frame has one result, in order. It is
@@ -39,7 +40,7 @@ const wanted = Number(process.env['SOAK'] ?? 2000)
 const GPU_EVERY = 4
 const seed = Number(process.env['SOAK_SEED'] ?? 20261128)
 
-test(`${wanted} commands`, { tags: 'slow', timeout: 24 * 3_600_000 }, async () => {
+test(`${wanted} commands`, { timeout: 24 * 3_600_000 }, async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   const folder = mkdtempSync(join(tmpdir(), 'trecvit-soak-'))
   const file = join(folder, 'model.safetensors')

@@ -76,7 +76,7 @@ describe.each([...fullTrainingBackends, trainingTeam])('$name', (backend) => {
   )
 })
 
-test('blocks that are computed again need a fraction of the memory', () => {
+test('blocks that are computed again need a fraction of the memory', { tags: 'slow' }, () => {
   const config = configOf('mu', { numClasses: 4, imageSize: [64, 64], depth: 8 })
   const weights = trainingWeights(encoderOf(config), parametersOf(config), weightTable(config))
   const bytes = (recompute: 'none' | 'layer') => {

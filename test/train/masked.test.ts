@@ -218,7 +218,7 @@ describe('a masked trainer', () => {
     expect(same.includes(0)).toBe(true)
   })
 
-  test('continues from a snapshot with the same bits', async () => {
+  test('continues from a snapshot with the same bits', { tags: 'slow' }, async () => {
     await using one = await create()
     const batch = { frames: frames() }
     for (let k = 0; k < 3; k++) await one.step(batch)
@@ -233,7 +233,7 @@ describe('a masked trainer', () => {
     await expect(Trainer.resume(bytes, { schedule })).rejects.toThrow('"numClasses"')
   })
 
-  test('gives an encoder that a model and a trainer start from', async () => {
+  test('gives an encoder that a model and a trainer start from', { tags: 'slow' }, async () => {
     await using trainer = await create()
     await trainer.step({ frames: frames() })
     const bytes = await trainer.encoder()

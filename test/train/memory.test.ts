@@ -37,7 +37,7 @@ test('the head of B on 8 frames takes less than 150 MB beside the weights', () =
   expect(memory.total - memory.weights).toBeLessThan(150e6)
 })
 
-test('Ti on 4 × 16 frames takes less than 1.2 GiB', () => {
+test('Ti on 4 × 16 frames takes less than 1.2 GiB', { tags: 'slow' }, () => {
   const config = configOf('Ti', { numClasses: 400, framesPerClip: 16 })
   const { total } = trainingMemory(config, { b: 4, t: 16 }, { recompute: 'layer', threads: 2 })
   console.log('Ti, 4 × 16 frames, blocks computed again', total)
@@ -85,7 +85,7 @@ describe('too little memory', () => {
   const need = (b: number, options: Partial<TrainerOptions> = {}) =>
     trainingMemory(tok, { b, t: 4 }, { ...options, threads: 1 }).total
 
-  test('is an error with what fits, which then fits', async () => {
+  test('is an error with what fits, which then fits', { tags: 'slow' }, async () => {
     const maxBytes = need(4)
     await using trainer = await open({ maxBytes })
     const error = await trainer.step(batch(16, 4)).catch((error: Error) => error.message)
@@ -105,7 +105,7 @@ describe('too little memory', () => {
     await expect(tooMuch.step(batch(16, 4))).rejects.toThrow('microBatch: 4')
   })
 
-  test('drops programs of other sizes first', async () => {
+  test('drops programs of other sizes first', { tags: 'slow' }, async () => {
     const { trainer, taken } = await measured({ maxBytes: need(4) })
     for (const b of [4, 3, 2, 4]) await trainer.step(batch(b, 4))
     expect(trainer.steps).toBe(4)
@@ -133,7 +133,7 @@ describe('too little memory', () => {
     )
   })
 
-  test('of masked training, too', async () => {
+  test('of masked training, too', { tags: 'slow' }, async () => {
     const { config, decoder } = await goldenMasked()
     await using trainer = await MaskedTrainer.create(
       ...([config, decoder, initialiseMasked(config, decoder, 1)] as const),

@@ -106,7 +106,9 @@ const open = (options: Partial<TrainerOptions> = {}) =>
     open: trainingBackends[0]!.create,
   })
 
-test('chunks of any lengths give the mean over the frames of the whole video', async () => {
+test('chunks of any lengths give the mean over the frames of the whole video', {
+  tags: 'slow',
+}, async () => {
   await using trainer = await open()
   const whole = await trainer.classify({ frames: chunk(0, 6) })
   for (const cuts of [
@@ -132,7 +134,7 @@ test('chunks of any lengths give the mean over the frames of the whole video', a
   expect(Math.abs(continued.loss - anew.loss)).toBeGreaterThan(1e-3)
 })
 
-test('a reset of one video leaves the other as it is', async () => {
+test('a reset of one video leaves the other as it is', { tags: 'slow' }, async () => {
   await using trainer = await open()
   const both = trainer.stream(2)
   await both.step({ frames: chunk(0, 3), targets: [0, 1] })

@@ -116,7 +116,7 @@ describe('a trainer', () => {
     ).rejects.toThrow('"trains" expected the parameters that the saved trainer trained')
   })
 
-  test('makes calls that overlap one after the other', async () => {
+  test('makes calls that overlap one after the other', { tags: 'slow' }, async () => {
     const goldens = await Goldens.open('readout_steps.npz')
     await using one = await trainer()
     await using other = await trainer()
@@ -179,7 +179,7 @@ describe('a trainer', () => {
     }
   })
 
-  test('learns classes of samples; the result is a model', async () => {
+  test('learns classes of samples; the result is a model', { tags: 'slow' }, async () => {
     const grey = (value: number) => ({
       clip: { data: new Uint8Array(3 * 16 * 40 * 3).fill(value), shape: [3, 16, 40, 3] },
       label: Math.floor(value / 100),
@@ -213,7 +213,9 @@ describe('a trainer', () => {
     answer.logits.data.forEach((value, i) => expect(value).toBeCloseTo(logits.data[i]!, 4))
   })
 
-  test('makes one step for each batch of clips of different lengths', async () => {
+  test('makes one step for each batch of clips of different lengths', {
+    tags: 'slow',
+  }, async () => {
     const samples = [2, 3, 2, 3, 1].map((t, label) => ({
       clip: { data: new Uint8Array(t * 16 * 40 * 3).fill(50 * label), shape: [t, 16, 40, 3] },
       label,
@@ -228,7 +230,7 @@ describe('a trainer', () => {
     expect((await learner.evaluate(samples, { batch: 2 })).count).toBe(5)
   })
 
-  test('takes a faster build if it need not be deterministic', async () => {
+  test('takes a faster build if it need not be deterministic', { tags: 'slow' }, async () => {
     const { fuses, revectorizes } = cpuCapabilities()
     const goldens = await Goldens.open('readout_steps.npz')
     const losses = []

@@ -135,7 +135,9 @@ test('batches of the same length are one batch', async () => {
   expectNear(await other.parameters(), await one.parameters())
 })
 
-test('averages are saved, and a resumed trainer has the bits of an unbroken one', async () => {
+test('averages are saved, and a resumed trainer has the bits of an unbroken one', {
+  tags: 'slow',
+}, async () => {
   const options = { ema: 0.9, trains: isHead }
   await using unbroken = await open(options)
   await using first = await open(options)
@@ -156,7 +158,7 @@ test('averages are saved, and a resumed trainer has the bits of an unbroken one'
   )
 })
 
-test('masked micro-batches give the gradient of the whole batch', async () => {
+test('masked micro-batches give the gradient of the whole batch', { tags: 'slow' }, async () => {
   const { config, decoder } = await goldenMasked()
   const [height, width] = config.imageSize
   const results = []
@@ -204,7 +206,7 @@ describe('a step that is not finite', () => {
     )
   })
 
-  test('keeps the weights if only the loss overflows', async () => {
+  test('keeps the weights if only the loss overflows', { tags: 'slow' }, async () => {
     const { config, decoder } = await goldenMasked()
     const [height, width] = config.imageSize
     const parameters = initialiseMasked(config, decoder, 1)
