@@ -8,7 +8,7 @@ import { listLabelled } from '../src/cli/labelled.ts'
 import { TRecViT } from '../src/index.ts'
 import { loadParameters } from '../src/train/index.ts'
 import { hasFfmpeg } from './clips.ts'
-import { file, folder, lines, outcome, run, start } from './commandLine.ts'
+import { file, folder, lines, outcome, run, start, y4m } from './commandLine.ts'
 
 const data = join(folder, 'actions')
 const labels = ['bright', 'dark']
@@ -283,6 +283,18 @@ test('a class that the model does not have is refused', { tags: 'slow' }, async 
   expect(stderr).toMatch(
     /has the class "bright", which the model does not have; its classes are "static"/,
   )
+})
+
+test('classes may be given by number, as in the lists of Kinetics', { tags: 'slow' }, async () => {
+  const video = file('seen.y4m', y4m(2, 96, 96))
+  const evaluated = (label: string) =>
+    run('evaluate', file('numbers.txt', `${video} ${label}\n`), '--model', 'builtin', '--json')
+  expect(JSON.parse((await evaluated('2')).stdout)).toMatchObject({
+    classes: [{ label: 'pan right', videos: 1 }],
+  })
+  const { code, stderr } = await evaluated('10')
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/has the class "10", which the model does not have/)
 })
 
 test('a file that exists is not replaced without --force', { tags: 'slow' }, async () => {

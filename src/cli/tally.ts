@@ -11,9 +11,15 @@ export function namesOf({ labels, config }: Pick<TRecViT, 'labels' | 'config'>):
   return labels ?? Array.from({ length: config.numClasses }, (_, i) => String(i))
 }
 
+/** Returns the class with this name, or this number as in the lists of Kinetics. */
+function classOf(label: string, names: readonly string[]): string | undefined {
+  if (names.includes(label)) return label
+  return /^\d+$/.test(label) ? names[Number(label)] : undefined
+}
+
 /** @throws TrecvitError if a video has a class that the model does not have */
 export function checkLabels(videos: readonly Labelled[], names: readonly string[]): void {
-  const unknown = videos.find(({ label }) => !names.includes(label))
+  const unknown = videos.find(({ label }) => classOf(label, names) === undefined)
   if (unknown)
     throw new TrecvitError(
       `${quote(unknown.source)} has the class ${quote(unknown.label)}, which the model does not ` +
@@ -43,15 +49,16 @@ export class Tally {
 
   /**
    * Adds the answer for a video.
-   * @param label its class
+   * @param label name or number of its class
    * @param top its five most probable classes
    */
   add(label: string, top: readonly Pick<Class, 'index'>[]): void {
+    const want = classOf(label, this.#names)!
     const found = top.map(({ index }) => this.#names[index]!)
     this.#count++
-    this.#hits1 += +(found[0] === label)
-    this.#hits5 += +found.includes(label)
-    const counts = this.#answers.get(label)!
+    this.#hits1 += +(found[0] === want)
+    this.#hits5 += +found.includes(want)
+    const counts = this.#answers.get(want)!
     counts.set(found[0]!, (counts.get(found[0]!) ?? 0) + 1)
   }
 
