@@ -4,6 +4,7 @@
  * Options: --rounds 7 --only unrolled
  */
 import activations from '../../gpu/lib/activations.wgsl'
+import blocks from '../../gpu/lib/blocks.wgsl'
 import exponential from '../../gpu/lib/exponential.wgsl'
 import fewRows from '../../gpu/lib/few.wgsl'
 import frames from '../../gpu/lib/frames.wgsl'
@@ -191,7 +192,7 @@ async function products(
       : linear
     const module = device.createShaderModule({
       code: [
-        ...[kernel, frames, tile, expand(fewRows, ARGUMENTS['few']!['few']!)],
+        ...[kernel, blocks, frames, tile, expand(fewRows, ARGUMENTS['few']!['few']!)],
         ...[exponential, activations, operation, paramsOf('linear')],
       ].join('\n'),
     })

@@ -7,7 +7,7 @@
 import type { MatrixDType } from '../../src/backend/backend.ts'
 import { type Monitor, unmonitored } from '../../src/bench/lib/bench.ts'
 import { type Options, oneOf, settingsOf, sizesOf } from '../../src/bench/lib/options.ts'
-import { buildOf, dtypes } from '../../src/bench/lib/randomModel.ts'
+import { buildOf } from '../../src/bench/lib/randomModel.ts'
 import type { Report } from '../../src/bench/lib/report.ts'
 import type { Config, Size } from '../../src/model/config.ts'
 import { Graph } from '../../src/onnx/graph.ts'
@@ -91,7 +91,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
   const [size] = sizesOf(settings.size) as [Size]
   const attention = oneOf('attention', settings.attention, ['fused', 'plain'])
   const { name, open } = peers[oneOf('peer', settings.peer, Object.keys(peers))]!
-  const dtype = oneOf('dtype', settings.dtype, name.startsWith('onnx') ? dtypes : ['f32'])
+  const dtype = oneOf('dtype', settings.dtype, name.startsWith('onnx') ? ['f32', 'int8'] : ['f32'])
   const turns = {
     size,
     threads,

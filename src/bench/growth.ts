@@ -63,7 +63,7 @@ export async function bench(options: Options, monitor: Monitor = unmonitored): P
         ms,
         'of the first': ms / byWidth[0]!.ms,
         'work of the first': flops / byWidth[0]!.flops,
-        'GFLOP/s': flops / ms / 1e6,
+        [dtype === 'int8' ? 'GOP/s' : 'GFLOP/s']: flops / ms / 1e6,
       })),
     },
     {
