@@ -11,8 +11,8 @@
  *
  * Int8: with factors [blocks, rows] and scales [blocks·n], x and kernel are quantised
  * (lib/quantize.ts), each block of a row by itself, and k counts lanes of 32 bits. x is [blocks,
- * rows, k], so that the rows of a block, 25 KB for Base, stay in the L1 cache. The sum is exact,
- * and
+ * rows, k], so that the rows of a block lie together: 25 KB for Base in the relaxed builds, 50 KB
+ * in the others. The sum is exact, and
  *
  *     out[i, q·n + j] = factors[q, i]·scales[q·n + j]·Σ_k' x[q, i, k']·kernel[q, k', j]
  *                     + bias[q·n + j]

@@ -1,6 +1,7 @@
 /**
  * Writes the kernels of gpu/ as one text, which src/backend/webgpu/sources.ts takes apart: of each
- * file its name, the files of gpu/lib that it calls, and its WGSL with its parameters declared.
+ * file its name, the parts (files of a folder lib) that it calls, and its WGSL with its parameters
+ * declared.
  * build.mjs puts it into build/shaders.txt, that of training into build/train, that of matrix units
  * into build/matrix, and that of fused steps into build/fused.
  */
@@ -75,7 +76,7 @@ export function matrixShaders(): Promise<string> {
   return shadersOf('gpu/matrix', [])
 }
 
-/** The text of build/fused/shaders.txt. Its kernels call the parts of gpu/lib. */
+/** The text of build/fused/shaders.txt. Its kernels call the parts of gpu/fused/lib and gpu/lib. */
 export function fusedShaders(): Promise<string> {
   addDescriptions(fused)
   return shadersOf('gpu/fused', Object.keys(fused) as FusedOp[])

@@ -76,7 +76,7 @@ async function errorOf(device: GPUDevice, features: readonly string[], op: OpCas
   const add = op.inputs['add']?.values
   const { blocks, columns: n } = op.weights!['kernel']!
   let worst = 0
-  // Blocks of frames that are apart in memory are not quantised.
+  // Frames that are apart in memory are refused with an int8 kernel of blocks.
   const hasFrames = op.t! > 1 && blocks === 1
   for (const [gap, apart] of [[0, 0], [5, 0], ...(hasFrames ? [[0, 2]] : [])] as const) {
     const { output } = await runOp(

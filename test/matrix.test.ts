@@ -277,7 +277,7 @@ describe.skipIf(!gpu)('on a GPU', { tags }, async () => {
     return (await runOp(create, op, gap, apart)).output
   }
 
-  /** Whether frames may be apart in memory: blocks of such rows are not quantised. */
+  /** Whether frames may be apart in memory, which an int8 kernel of blocks refuses. */
   const isApart = ({ t, weights }: OpCase) => t! > 1 && weights!['kernel']!.blocks === 1
 
   test.each([

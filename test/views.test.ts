@@ -112,7 +112,7 @@ test('int8 gates of some tokens are refused', () => {
   const ops = new Recorder(b, t, new Map(named))
   const some = ops.tokens(ops.input('x', [b, t, n, 8]), 2, 6)
   expect(() => ops.blockLinear('op', some, 'kernel', 'bias')).toThrow(
-    'blockLinear "op" expected all tokens of a frame with an int8 kernel',
+    'blockLinear "op" expected all tokens of a frame with an int8 kernel, got some of "x"',
   )
 })
 

@@ -19,8 +19,8 @@
 // kernels write v and the gates (3.6 MB) and read them again (4.8 MB). Here they stay in the
 // workgroup, and two launches are saved.
 //
-// Int8: v is quantised in the workgroup (lib/gates.int8.wgsl), which saves a third launch and the
-// integers, 0.9 MB. A head of the kernel is 32 KB.
+// Int8: v is quantised in the workgroup (lib/gates.int8.wgsl), which saves a third launch and
+// 0.7 MB for the integers. A head of the kernel is 32 KB.
 
 // With lib/kernel.wgsl, lib/gates.wgsl, lib/videos.wgsl, lib/sigmoid.wgsl.
 // Binding 0 is `p`, the numbers of this step in src/program/ops/fused.ts.

@@ -8,7 +8,7 @@
 // integers, then the scales of its columns (lib/kernel.int8.wgsl).
 //
 // Tiling: 32 invocations have a row. Each stores the maximum of its four channels and reads those
-// of the others: 4 bytes for each, where the loop below reads 36. Each finds r = 1 / f by itself,
+// of the others: 8 bytes for each, where the loop below reads 40. Each finds r = 1 / f by itself,
 // as another barrier would cost more. A word of v is read for 32 products.
 //
 // Calls lib/kernel.int8.wgsl, lib/dots.wgsl and lib/words.wgsl, which says why the integers are

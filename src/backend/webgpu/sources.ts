@@ -3,7 +3,7 @@ import type { KernelOp } from '../../program/describe.ts'
 import type { MatrixDType } from '../backend.ts'
 import type { MatrixParts } from './encode.ts'
 
-/** For each file of gpu/: the names of the parts in gpu/lib that it calls, and its WGSL. */
+/** For each file of gpu/: the parts (files of a folder lib) that it calls, and its WGSL. */
 const sources = new Map<string, { readonly calls: string; readonly code: string }>()
 addShaders(shaders)
 

@@ -110,7 +110,8 @@ export const blockLinear: Operation<BlockLinear, [x: Tensor, kernel: string, bia
   outputs: { out: 'rows blocks·n' },
   sizes(_, { inputs: { x }, weights: { scales } }, fail) {
     // Integers are stored by block, which another frame stride cannot express.
-    if (scales && x.frameStride) fail('all tokens of a frame with an int8 kernel')
+    if (scales && x.frameStride)
+      fail(`all tokens of a frame with an int8 kernel, got some of "${x.buffer.name}"`)
     return {}
   },
   fields: ['frameRows', 'rows', 'k', 'n'],
