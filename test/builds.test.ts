@@ -12,6 +12,7 @@ import { keepsOrder } from '../src/platform/platform.ts'
 import { scalesOf, type Weight } from '../src/program/program.ts'
 import { runnable } from './backends.ts'
 import { Goldens } from './goldens.ts'
+import { blockProblem } from './int8Products.ts'
 import { loadModel, models } from './models.ts'
 import { expectSame, noise, type OpCase, rowsWeight, runOp } from './ops.ts'
 
@@ -87,6 +88,7 @@ describe('the unrolled loop of a product', () => {
     record: (ops, inputs) => ops.linear('op', inputs['x']!, 'kernel'),
     bound: () => [],
   }))
+  const all = [...products, blockProblem({ rows, blocks: 2, k, n })]
   /** Returns a backend whose kernels assume these properties of the runtime. */
   const forced =
     (build: (typeof builds)[number], unrolls: number, dots: number) =>
@@ -99,7 +101,7 @@ describe('the unrolled loop of a product', () => {
       )
     }
 
-  describe.each(products)('$name', (op) => {
+  describe.each(all)('$name', (op) => {
     test.each(builds)(
       'is exact, unrolled or not, with dot products of one instruction or two: %s',
       async (build) => {

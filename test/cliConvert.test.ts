@@ -4,6 +4,8 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openCheckpoint } from '../src/checkpoint/checkpoint.ts'
+import type { Sink } from '../src/checkpoint/values.ts'
+import { writeSafetensors } from '../src/checkpoint/writeSafetensors.ts'
 import { TRecViT } from '../src/index.ts'
 import { readAll, readTensor } from './checkpointFiles.ts'
 import { builtin, file, folder, json, run, tinyNpz, tinyTensors } from './commandLine.ts'
@@ -91,7 +93,14 @@ describe('convert', () => {
       expect(checkpoint.tensors.get(name)).toMatchObject({ dtype: 'i8', shape: [64, 256] })
       expect(checkpoint.tensors.get(`${name}/scale`)).toMatchObject({ dtype: 'f32', shape: [256] })
       expect(checkpoint.tensors.get('tokenizer/embedding/kernel')).toMatchObject({ dtype: 'f32' })
+      const gate = 'encoder/residualblock_00/recurrent_block/rg_lru/a_gate/w'
+      expect(checkpoint.tensors.get(gate)).toMatchObject({ dtype: 'i8' })
       await checkpoint.close()
+
+      // Before, int8 files had float32 gates. They are quantised while the file is loaded.
+      const older = await withFloatGates(to)
+      expect(await logits(older)).toEqual(want)
+      rmSync(older)
       // Integers without scales are not valid.
       const bytes = readFileSync(to)
       bytes.write('kernel/scali', bytes.indexOf('Dense_0/kernel/scale') + 8)
@@ -152,3 +161,22 @@ describe('convert', () => {
     rmSync(to)
   })
 })
+
+/** Writes an int8 file of the built-in model again, with float32 gates. */
+async function withFloatGates(path: string): Promise<string> {
+  const isGate = (name: string) => /_gate\/w$/.test(name)
+  const [whole, floats] = [await readAll(path), await readAll(builtin)]
+  const checkpoint = await openCheckpoint(path)
+  await checkpoint.close()
+  const tensors = [...whole]
+    .filter(([name]) => !/_gate\/w\/scale$/.test(name))
+    .map(([name, { shape, dtype, values }]) => ({
+      ...{ name, shape, dtype: isGate(name) ? 'f32' : (dtype as 'f32' | 'i8') },
+      values: async (sink: Sink) => sink(isGate(name) ? floats.get(name)!.values : values, 0),
+    }))
+  const parts: Uint8Array[] = []
+  await writeSafetensors(tensors, checkpoint.metadata, async (bytes) => {
+    parts.push(bytes.slice())
+  })
+  return file('older.safetensors', Buffer.concat(parts))
+}
