@@ -151,6 +151,15 @@ describe('against the server', () => {
     unexpected.length = 0
   })
 
+  test('a camera that pauses for longer than the timeout goes on', { tags: 'slow' }, async () => {
+    await start({ timeout: 300 })
+    const stream = openStream()
+    const before = await answersOf(stream, 0, 5)
+    await until(() => stream.connections > 1)
+    expect([...before, ...(await answersOf(stream, 5, 9))]).toEqual(await expectedOf(9))
+    await stream.end()
+  })
+
   test('a server that ends saves the streams first, and tells clients to reconnect', async () => {
     const store = new MemoryStore(4)
     const sequences = sequencesOf({ store })

@@ -195,7 +195,7 @@ describe('a stream', () => {
     paused.pause()
     // Requests snapshots without reading them, until the socket buffers are full.
     for (let i = 0; i < 50_000; i++) paused.send('{"snapshot":true}')
-    expect(await idle.ended).toBe(1008)
+    expect(await idle.ended).toBe(1001)
     expect(idle.lines()).toEqual([
       { error: expect.stringMatching(/expected a message within 0\.5 s, got none/) },
     ])

@@ -29,13 +29,17 @@ const MIN_WAITING = 2
 /** Timeout of the closing handshake in milliseconds. */
 const CLOSE_TIMEOUT = 1000
 /** Close codes of WebSockets (RFC 6455, section 7.4.1). */
-const CODE = { done: 1000, shutdown: 1001, policy: 1008, tooLarge: 1009, internal: 1011 } as const
+const CODE = { done: 1000, away: 1001, policy: 1008, tooLarge: 1009, internal: 1011 } as const
 
 /** Message to the client about an unhandled error. Details are only in the log. */
 export const UNEXPECTED = 'Unexpected error; the server printed details to its standard error'
 
+/** The client has paused. It may connect again: the server has saved a stream with an id. */
+class PausedError extends TrecvitError {}
+
 function codeOf(error: unknown): number {
   if (error instanceof TooLarge) return CODE.tooLarge
+  if (error instanceof PausedError) return CODE.away
   return error instanceof TrecvitError ? CODE.policy : CODE.internal
 }
 
@@ -81,7 +85,7 @@ export class Socket {
     this.#done = (async () => {
       try {
         await work(this.#channel())
-        await this.#close(this.#end === 'shutdown' ? CODE.shutdown : CODE.done)
+        await this.#close(this.#end === 'shutdown' ? CODE.away : CODE.done)
       } catch (error) {
         const known = error instanceof TrecvitError || error instanceof UnavailableError
         if (!known && this.#webSocket.readyState === this.#webSocket.OPEN) onError(error)
@@ -182,7 +186,7 @@ export class Socket {
         await readOnce()
         if (this.#waiting.length || this.#end) return
         const seconds = this.#timeout / 1000
-        this.#failure ??= new TrecvitError(
+        this.#failure ??= new PausedError(
           `The stream expected a message within ${seconds} s, ` +
             'got none; it can be resumed from a snapshot',
         )
