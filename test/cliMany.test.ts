@@ -61,6 +61,20 @@ describe('videos are named by', () => {
     expect((await found([url, '-', url, '-'])).sources).toEqual([url, '-'])
   })
 
+  test('paths and names with characters that mean something elsewhere', async () => {
+    const odd = join(folder, 'C# (2024)')
+    mkdirSync(odd)
+    for (const name of ['a$$b.y4m', 'take #2?.y4m']) writeFileSync(join(odd, name), y4m(2, 8, 8))
+    const videos = await listVideos([`${odd}/*.y4m`])
+    expect(videos.all.map(({ name }) => name)).toEqual(['a$$b', 'take #2?'])
+    expect([...outputsFor('--vtt', '{name}.vtt', videos).values()]).toEqual([
+      'a$$b.vtt',
+      'take #2?.vtt',
+    ])
+    expect((await found([`${odd}/@(a|x)*.y4m`])).names).toEqual(['a$$b'])
+    rmSync(odd, { recursive: true })
+  })
+
   test('existing files and URLs are not patterns', async () => {
     const odd = file('odd[1].y4m', y4m(2, 8, 8))
     expect(await found([odd])).toEqual({ single: true, sources: [odd], names: ['odd[1]'] })

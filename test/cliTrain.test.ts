@@ -55,6 +55,11 @@ describe('videos and their classes are listed', () => {
       { source: join(data, 'dark/0.y4m'), label: '1' },
       { source: join(folder, '"x y".mp4'), label: '0' },
     ])
+    const quoted = file('quoted.csv', '"a,""b"".mp4","3"\r\nhttps://example.org/a.mp4 4\n')
+    expect(await listLabelled(quoted)).toEqual([
+      { source: join(folder, 'a,"b".mp4'), label: '3' },
+      { source: 'https://example.org/a.mp4', label: '4' },
+    ])
     const broken = file('broken.csv', 'actions/dark/0.y4m\n')
     await expect(listLabelled(broken)).rejects.toThrow(
       'Line 1 of "broken.csv"'.replace('broken.csv', broken),
@@ -295,6 +300,20 @@ test('classes may be given by number, as in the lists of Kinetics', { tags: 'slo
   const { code, stderr } = await evaluated('10')
   expect(code).toBe(1)
   expect(stderr).toMatch(/has the class "10", which the model does not have/)
+})
+
+test('Ctrl-C ends an evaluation with the videos so far', { tags: 'slow' }, async () => {
+  // 2,000 videos take a minute.
+  const line = `${file('long.y4m', y4m(60, 96, 96))} 2\n`
+  const list = file('long.txt', line.repeat(2000))
+  const child = start(['evaluate', list, '--model', 'builtin', '--json'])
+  setTimeout(() => child.kill('SIGINT'), 4000)
+  const { code, stdout, stderr } = await outcome(child)
+  expect(code).toBe(130)
+  expect(stderr).toMatch(/interrupted: this is the accuracy after \d+ of 2000 videos/)
+  const result = JSON.parse(stdout)
+  expect(result).toMatchObject({ interrupted: true, errors: [] })
+  expect(result.videos).toBeLessThan(2000)
 })
 
 test('a file that exists is not replaced without --force', { tags: 'slow' }, async () => {

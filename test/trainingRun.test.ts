@@ -46,6 +46,13 @@ test('the model is written at the end', async () => {
   expect(own.disposed).toBe(true)
 })
 
+test('a page that cannot be written does not cost the model', async () => {
+  const { signal } = new AbortController()
+  const html = { ...options, html: folder }
+  await expect(runTraining(html, signal, async () => work())).rejects.toThrow(/is a directory/)
+  expect(text()).toBe('model 4')
+})
+
 test('Ctrl-C writes the state, and says how to continue', async () => {
   const stop = new AbortController()
   const notes = vi.spyOn(process.stderr, 'write').mockReturnValue(true)

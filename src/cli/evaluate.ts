@@ -99,11 +99,12 @@ async function evaluateAll(
   let done = 0
   try {
     for (const { source, label } of videos) {
-      signal.throwIfAborted()
+      if (signal.aborted) break
       try {
         const { top } = await model.classify(source, { ...reading, topK: 5, signal })
         tally.add(label, top)
       } catch (error) {
+        if (signal.aborted) break
         if (!(error instanceof TrecvitError)) throw error
         tally.fail(source, error.message)
       }
@@ -112,7 +113,11 @@ async function evaluateAll(
   } finally {
     progress.stop()
   }
-  return tally.result()
+  const interrupted = done < videos.length
+  const result = tally.result()
+  if (interrupted)
+    note(`interrupted: this is the accuracy after ${done} of ${videos.length} videos`)
+  return { ...result, ...(interrupted && { interrupted }) }
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`

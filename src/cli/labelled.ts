@@ -2,7 +2,7 @@
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 import { readLines } from './listFile.ts'
-import { listVideos } from './videos.ts'
+import { isAddress, listVideos } from './videos.ts'
 
 /** A video and its class. */
 export interface Labelled {
@@ -18,8 +18,8 @@ const EXPECTED =
 /**
  * Lists videos with their classes.
  * @param from a folder whose subfolders are the classes; or a text file of lines with a path and a
- * class, separated by the last comma or space, as in the lists of Kinetics. Paths are relative to
- * the file
+ * class, separated by the last comma or space, as in the lists of Kinetics; either may be in quotes.
+ * Paths are relative to the file
  * @throws TrecvitError if it cannot be read or has no videos in classes
  */
 export async function listLabelled(from: string): Promise<Labelled[]> {
@@ -57,11 +57,17 @@ async function listTable(path: string): Promise<Labelled[]> {
   const lines = await readLines(path, EXPECTED)
   return lines.flatMap((text, index): Labelled[] => {
     if (text === '' || text.startsWith('#')) return []
-    const [, source, label] = /^(.+?)\s*[,\s]\s*([^,\s]+)$/.exec(text) ?? []
+    const fields = /^(".+"|.+?)\s*[,\s]\s*("[^",]+"|[^,\s]+)$/.exec(text)?.slice(1) ?? []
+    const [source, label] = fields.map(unquoted)
     if (!source || !label)
       throw new TrecvitError(
         `Line ${index + 1} of ${quote(path)} expected a path and a class, got ${quote(text)}`,
       )
-    return [{ source: resolve(dirname(path), source), label }]
+    return [{ source: isAddress(source) ? source : resolve(dirname(path), source), label }]
   })
+}
+
+/** Returns the value of a CSV field, which may be in quotes. */
+function unquoted(field: string): string {
+  return /^".*"$/.test(field) ? field.slice(1, -1).replaceAll('""', '"') : field
 }

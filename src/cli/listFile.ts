@@ -5,7 +5,7 @@ import { quote } from '../base/quote.ts'
 
 /** Extensions of video files. */
 export const VIDEO: RegExp =
-  /\.(mp4|m4v|mov|qt|3gp|mkv|webm|y4m|avi|ts|mts|m2ts|mpg|mpeg|vob|flv|gif)$/i
+  /\.(mp4|m4v|mov|qt|3g[p2]|f4v|mkv|webm|y4m|avi|divx|m?ts|m2ts?|mp[eg]|mpeg|m[12]v|vob|flv|gif|wmv|asf|ogv)$/i
 
 /**
  * Returns the lines of a text file, without spaces around them.

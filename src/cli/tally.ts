@@ -11,10 +11,14 @@ export function namesOf({ labels, config }: Pick<TRecViT, 'labels' | 'config'>):
   return labels ?? Array.from({ length: config.numClasses }, (_, i) => String(i))
 }
 
-/** Returns the class with this name, or this number as in the lists of Kinetics. */
+/**
+ * Returns the class with this name, or this number as in the lists of Kinetics. Names that are
+ * numbers are no positions.
+ */
 function classOf(label: string, names: readonly string[]): string | undefined {
   if (names.includes(label)) return label
-  return /^\d+$/.test(label) ? names[Number(label)] : undefined
+  const isNumber = (text: string) => /^\d+$/.test(text)
+  return isNumber(label) && !names.every(isNumber) ? names[Number(label)] : undefined
 }
 
 /** @throws TrecvitError if a video has a class that the model does not have */

@@ -53,6 +53,9 @@ export async function openThrough(
   }
 }
 
+/** Node reads and writes at most 2³¹ − 1 bytes at once. */
+const MOST_AT_ONCE = 2 ** 30
+
 /** Writes all bytes, at `position` or after the last write. */
 export async function writeAll(
   file: FileHandle,
@@ -61,8 +64,18 @@ export async function writeAll(
 ): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const at = position === undefined ? null : position + done
-    done += (await file.write(bytes, done, bytes.length - done, at)).bytesWritten
+    const count = Math.min(bytes.length - done, MOST_AT_ONCE)
+    done += (await file.write(bytes, done, count, at)).bytesWritten
   }
+}
+
+/** Reads a whole file. */
+export async function readAll(file: FileHandle): Promise<Uint8Array> {
+  const { size } = await file.stat()
+  const bytes = new Uint8Array(size)
+  for (let done = 0, read = 1; done < size && read > 0; done += read)
+    read = (await file.read(bytes, done, Math.min(size - done, MOST_AT_ONCE), done)).bytesRead
+  return bytes
 }
 
 /** Polls. A blocking open would occupy a thread, which would also delay the exit of the process. */

@@ -5,6 +5,7 @@ import { type OutputOptions, writeOutput } from './output.ts'
 import { writePage } from './report/page.ts'
 import type { Step } from './report/training.ts'
 import { note, print } from './terminal.ts'
+import { readAll } from './through.ts'
 import type { TrainingOptions } from './trainingOptions.ts'
 import { TrainingProgress } from './trainingProgress.ts'
 
@@ -50,8 +51,9 @@ export async function runTraining(
   const steps: Step[] = []
   let last: Step | undefined
   let failure: unknown
+  let work!: Work
   await writeOutput(options.out, { replace, signal }, async (output) => {
-    const work = await start()
+    work = await start()
     const progress = new TrainingProgress(options, work.total)
     let saved = performance.now()
     try {
@@ -74,17 +76,18 @@ export async function runTraining(
     const { step = work.total } = last ?? {}
     const isUnfinished = failure !== undefined || (signal.aborted && step < work.total)
     await output.write(await (isUnfinished ? work.save() : work.finish()))
-    if (options.html !== undefined) {
-      await writePage(options.html, await work.draw(steps), { signal })
-      if (!options.quiet) note(`Wrote ${options.html}`)
-    }
-    await work.dispose()
     if (isUnfinished && !options.quiet)
       note(
         `${quote(options.out)} has the state after step ${step} of ${work.total}. ` +
           `Continue with: ${resumeCommand(process.argv.slice(2))}`,
       )
   })
+  // The file is there by now, whatever prevents the page.
+  if (options.html !== undefined) {
+    await writePage(options.html, await work.draw(steps), { signal })
+    if (!options.quiet) note(`Wrote ${options.html}`)
+  }
+  await work.dispose()
   if (failure !== undefined) throw failure
   return signal.aborted ? undefined : last
 }
@@ -94,14 +97,21 @@ export async function runTraining(
  * @throws TrecvitError if it cannot be read
  */
 export async function readState(path: string): Promise<Uint8Array> {
-  const { readFile } = await import('node:fs/promises')
-  return readFile(path).catch((cause: NodeJS.ErrnoException) => {
+  const { open } = await import('node:fs/promises')
+  try {
+    const file = await open(path)
+    try {
+      return await readAll(file)
+    } finally {
+      await file.close()
+    }
+  } catch (cause) {
     throw new TrecvitError(
-      `${quote(path)} cannot be read to resume from (${cause.code}); "--resume" continues from ` +
-        'the file that Ctrl-C wrote',
+      `${quote(path)} cannot be read to resume from (${(cause as NodeJS.ErrnoException).code}); ` +
+        '"--resume" continues from the file that Ctrl-C wrote',
       { cause },
     )
-  })
+  }
 }
 
 /** Returns the command that continues a training, for a POSIX shell. */

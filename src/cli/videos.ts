@@ -45,10 +45,15 @@ export async function listVideos(sources: readonly string[], list?: string): Pro
   return { all: [...found.values()], single: named.length === 1 && !isExpanded }
 }
 
+/** Whether the source is a URL, not a path. */
+export function isAddress(source: string): boolean {
+  return ADDRESS.test(source)
+}
+
 /** Returns a text that is the same for all paths of a file, relative or absolute. */
 export function keyOf(source: string): string {
   if (/^file:\/\//i.test(source)) return fileURLToPath(source)
-  return source === '-' || ADDRESS.test(source) ? source : resolve(source)
+  return source === '-' || isAddress(source) ? source : resolve(source)
 }
 
 /** Returns the error of a video, after its path or URL unless the error contains it. */
@@ -68,7 +73,7 @@ async function readList(path: string): Promise<string[]> {
 
 /** Returns the videos of a folder or a pattern, or null for a single video. */
 async function expand(source: string): Promise<Listed[] | null> {
-  if (source === '-' || ADDRESS.test(source)) return null
+  if (source === '-' || isAddress(source)) return null
   const { stat } = await import('node:fs/promises')
   const found = await stat(source).catch(() => null)
   if (found?.isDirectory()) {
@@ -86,9 +91,14 @@ async function expand(source: string): Promise<Listed[] | null> {
     return paths.map((path) => ({ source: join(source, path), name: withoutExtension(path) }))
   }
   if (found || !PATTERN.test(source)) return null
-  const paths = await search(source.replaceAll('\\', '/'))
+  const paths = await search(escapeParentheses(source.replaceAll('\\', '/')))
   if (paths.length === 0) throw new TrecvitError(`The pattern ${quote(source)} matches no file`)
   return paths.map((path) => ({ source: path, name: stem(path) }))
+}
+
+/** Lets parentheses of folder names stand for themselves, but not those of patterns like @(a|b). */
+function escapeParentheses(pattern: string): string {
+  return pattern.replace(/(?<![?*+@!])\(([^()]*)\)/g, '\\($1\\)')
 }
 
 async function search(pattern: string, cwd?: string): Promise<string[]> {
@@ -105,7 +115,8 @@ function withoutExtension(path: string): string {
 
 /** Returns the file name without folder and extension. */
 function stem(source: string): string {
-  return withoutExtension(source.replace(/[?#].*$/, '').replace(/^.*[/\\]/, '')) || 'video'
+  const path = isAddress(source) ? source.replace(/[?#].*$/, '') : source
+  return withoutExtension(path.replace(/^.*[/\\]/, '')) || 'video'
 }
 
 /**
@@ -126,7 +137,7 @@ export function outputsFor(
   const owners = new Map<string, Listed>()
   const outputs = new Map<Listed, string>()
   for (const video of all) {
-    const path = pattern.replaceAll('{name}', video.name)
+    const path = pattern.replaceAll('{name}', () => video.name)
     const other = owners.get(path)
     if (other) {
       throw new TrecvitError(

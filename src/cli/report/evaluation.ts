@@ -19,6 +19,8 @@ export interface Evaluated {
   readonly classes: readonly EvaluatedClass[]
   /** Videos that could not be read, and why. */
   readonly errors: readonly { readonly video: string; readonly error: string }[]
+  /** Whether Ctrl-C left out the videos after these. */
+  readonly interrupted?: boolean
 }
 
 /** Number of classes up to which all confusions are drawn. */
