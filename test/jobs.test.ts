@@ -289,6 +289,14 @@ describe('a job that goes on', () => {
     pace.saved(0)
     expect(open('third').isDue).toBe(true)
   })
+
+  test('a save that waited for a Redis that was lost does not end saving', () => {
+    const pace = new Pace(1000)
+    pace.saved(600_000)
+    expect(pace.pause).toBe(300_000)
+    for (const cost of [3, 600_000, 600_000]) pace.saved(cost)
+    expect(pace.pause).toBe(1000)
+  })
 })
 
 test('without Redis, nothing of it is loaded', { tags: 'slow' }, async () => {

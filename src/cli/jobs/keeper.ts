@@ -3,6 +3,10 @@ import type { Archive } from './archive.ts'
 
 /** Largest share of the time that saving may take. */
 const SHARE = 0.03
+/** Longest pause between two saves, in milliseconds. */
+const MOST = 5 * 60 * 1000
+/** Recent saves of which the cheapest counts: others may have waited for a Redis that was lost. */
+const RECENT = 16
 /** Time after which a saved state expires, in milliseconds. */
 const EXPIRY = 24 * 3600 * 1000
 
@@ -23,6 +27,7 @@ export class Pace {
   /** Milliseconds between two saved states of a job. */
   pause: number
   readonly #least: number
+  readonly #costs: number[] = []
 
   /** @param least of the pause */
   constructor(least: number) {
@@ -31,7 +36,10 @@ export class Pace {
 
   /** Records the milliseconds of a save. */
   saved(cost: number): void {
-    this.pause = Math.max(this.#least, cost / SHARE)
+    this.#costs.push(cost)
+    if (this.#costs.length > RECENT) this.#costs.shift()
+    const most = Math.max(this.#least, MOST)
+    this.pause = Math.min(most, Math.max(this.#least, Math.min(...this.#costs) / SHARE))
   }
 }
 
