@@ -1,9 +1,13 @@
 /** Streams of the client: against the server with connections that fail, and a faulty server. */
 import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { MemoryStore } from '../src/cli/serve/sequences/memoryStore.ts'
 import { Pace } from '../src/cli/serve/sequences/pace.ts'
+import { Sequence } from '../src/cli/serve/sequences/sequence.ts'
+import { tasks } from '../src/cli/serve/tasks.ts'
 import type { RemoteAnswer } from '../src/client/index.ts'
 import { Client, type RemoteStream, type RemoteStreamOptions } from '../src/client/index.ts'
 import { noise } from './commandLine.ts'
@@ -69,6 +73,17 @@ describe('against the server', () => {
     saved.mockRestore()
   }, 10_000)
 
+  test('frames that are moved to a thread count with their bytes', async () => {
+    const pushed = vi.spyOn(Sequence.prototype, 'pushed')
+    const toModel: typeof tasks.toModel = ({ bytes, ...task }) =>
+      tasks.toModel({ ...task, bytes: structuredClone(bytes, { transfer: [bytes.buffer] }) })
+    await start({ tasks: { ...tasks, toModel } })
+    const stream = openStream({ width: 200, height: 200 })
+    await stream.push(new Uint8Array(120_000))
+    expect(pushed.mock.calls).toEqual([[120_000]])
+    await stream.end()
+  })
+
   test('another client goes on where one has closed', { tags: 'slow' }, async () => {
     await start()
     const one = openStream()
@@ -78,7 +93,7 @@ describe('against the server', () => {
     expect(await two.opened).toBe(11)
     expect([...before, ...(await answersOf(two, 11, 20))]).toEqual(await expectedOf(20))
     // The one that is open is not taken from its client.
-    const third = openStream({ resume: true })
+    const third = openStream({ resume: true, retryTimeout: 100 })
     await expect(third.opened).rejects.toThrow(/"cam-7" is open at another connection/)
     await two.end()
   })
@@ -340,6 +355,18 @@ describe('against a faulty server', () => {
     await expect(stream.push(frames[0]!)).rejects.toThrow(
       /"x" failed: no server for 0.05 s: the co/,
     )
+  })
+
+  test('with a server that hangs a stream fails after its timeouts', async () => {
+    const hung = createServer(() => {}).listen(0, '127.0.0.1')
+    await once(hung, 'listening')
+    const client = new Client(`http://127.0.0.1:${(hung.address() as AddressInfo).port}`, {
+      WebSocket: WebSocket as never,
+    })
+    const stream = client.openStream('tiny', { sequenceId: 'x', timeout: 100, retryTimeout: 150 })
+    await expect(stream.push(frames[0]!)).rejects.toThrow(/"x" failed: no server for 0.15 s/)
+    hung.closeAllConnections()
+    hung.close()
   })
 
   test('a loop that is left early asks its source to end', async () => {

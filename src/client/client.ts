@@ -192,14 +192,18 @@ export class Client {
     if (token !== undefined) url.searchParams.set('token', token)
     return new RemoteStream(options, {
       open: () => new WebSocket(url.href),
-      probe: () => this.#refusalOf(model),
+      probe: (timeout) => this.#refusalOf(model, timeout),
     })
   }
 
-  /** Returns why the server refuses this client, or null: a WebSocket does not tell it. */
-  async #refusalOf(model: string): Promise<string | null> {
+  /**
+   * Returns why the server refuses this client, or null: a WebSocket does not tell it.
+   * @param timeout milliseconds for the answer
+   */
+  async #refusalOf(model: string, timeout: number): Promise<string | null> {
     try {
-      await this.metadata(model)
+      const signal = AbortSignal.timeout(timeout)
+      await (await send(this.#target, pathOf(model), { signal })).body?.cancel()
     } catch (error) {
       if (error instanceof ResponseError && REFUSALS.includes(error.status)) return error.message
     }

@@ -13,7 +13,7 @@ import { answersOf } from './run.ts'
 export interface Dialler {
   open(): WebSocketLike
   /** Returns why the server refuses this client for good, or null. */
-  probe(): Promise<string | null>
+  probe(timeout: number): Promise<string | null>
 }
 
 /**
@@ -71,6 +71,11 @@ export class RemoteStream {
   /** Number of frames that are saved: another server can go on after them. */
   get saved(): number {
     return this.#frames.saved
+  }
+
+  /** Milliseconds for an answer of the server. */
+  get #timeout(): number {
+    return this.#options.timeout ?? 10_000
   }
 
   /** Number of connections so far. */
@@ -139,7 +144,7 @@ export class RemoteStream {
   }
 
   #connect(): void {
-    const { sequenceId, width, height, average, topK, resume, timeout = 10_000 } = this.#options
+    const { sequenceId, width, height, average, topK, resume } = this.#options
     const isStart = !this.#wasOpened && !resume
     const opening = {
       ...{ sequence_id: sequenceId, sequence_key: this.#key, width, height, topK },
@@ -161,7 +166,7 @@ export class RemoteStream {
         return !stream.#isReady || stream.#frames.isUnderWay || stream.#isGoalSent
       },
     }
-    this.#connection = new Connection(socket, JSON.stringify(opening), receiver, timeout)
+    this.#connection = new Connection(socket, JSON.stringify(opening), receiver, this.#timeout)
   }
 
   /** Handles a line of the server. Returns why it does not fit, or null. */
@@ -212,7 +217,7 @@ export class RemoteStream {
     // The state was deleted, and only the message about it was lost.
     if (isRefusal && this.#wasEndSent) return this.#close()
     if (isRefusal) return this.#fail(this.#errorOf(reason))
-    const refusal = wasOpen ? null : await this.#dialler.probe()
+    const refusal = wasOpen ? null : await this.#dialler.probe(this.#timeout)
     if (this.#isClosed) return
     if (refusal !== null) return this.#fail(this.#errorOf(refusal))
     const { retryTimeout = 60_000 } = this.#options

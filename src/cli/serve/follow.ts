@@ -106,11 +106,13 @@ export async function follow(shared: Shared, channel: Channel): Promise<void> {
         else if (sequence && command['save'] === true) sequence.save('request')
         else if (sequence && command['sequence_end'] === true) {
           await sent
-          client.send({ ended: await sequence.end() })
+          client.send({ ended: await sequences!.inTime(sequence.end()) })
           return
         } else sendInTurn(snapshot(stream, command))
       } else {
         const start = performance.now()
+        // A task may move the bytes to a thread.
+        const { length } = message
         const dropped = opening.live ? { dropped: channel.dropped ?? 0 } : {}
         const frame = await toFrame(shared, message, opening)
         const end = pace?.begin()
@@ -120,7 +122,7 @@ export async function follow(shared: Shared, channel: Channel): Promise<void> {
         })
         if (end) answer.then(end, end)
         sendInTurn(answer)
-        sequence?.pushed(message.length)
+        sequence?.pushed(length)
       }
       await before
     }

@@ -182,9 +182,10 @@ export class Socket {
   /** Waits for a message, the end or a failure. A timeout is a failure. */
   #next(): Promise<void> {
     return new Promise((resolve) => {
+      let isOver = false
       const timer = setTimeout(async () => {
         await readOnce()
-        if (this.#waiting.length || this.#end) return
+        if (isOver) return
         const seconds = this.#timeout / 1000
         this.#failure ??= new PausedError(
           `The stream expected a message within ${seconds} s, ` +
@@ -193,6 +194,7 @@ export class Socket {
         resolve()
       }, this.#timeout)
       this.#wake = () => {
+        isOver = true
         clearTimeout(timer)
         resolve()
       }

@@ -13,8 +13,10 @@ const KEPT = 86_400_000
 
 /** KEYS: stream. ARGV: owner, token, key, whether to start, fingerprint, KEPT. */
 const OPEN = `
-local owner, key, model = unpack(redis.call('HMGET', KEYS[1], 'owner', 'key', 'model'))
-local mine = ARGV[3] ~= '' and key == ARGV[3]
+local owner, key, model, token = unpack(
+  redis.call('HMGET', KEYS[1], 'owner', 'key', 'model', 'token'))
+-- With its own token, this is the same call again, after a connection that broke.
+local mine = (ARGV[3] ~= '' and key == ARGV[3]) or token == ARGV[2]
 if owner and owner ~= '' and not mine then
   local left = redis.call('PTTL', 'trecvit:server:' .. owner)
   if left > 0 then return {'held', left} end

@@ -119,7 +119,11 @@ export class Sequence {
   /** Deletes the state. Returns the number of frames. */
   async end(): Promise<number> {
     this.#isOver = true
-    await this.#owned.end()
+    await this.#owned.end().catch((error: unknown) => {
+      // The state is still there: release() lets another connection own it.
+      this.#isOver = false
+      throw error
+    })
     return this.#frame
   }
 

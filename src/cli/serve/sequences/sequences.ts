@@ -72,8 +72,8 @@ export class Sequences {
 
   /**
    * Becomes the owner of a stream. Waits for another owner, in case that it is lost.
-   * @throws TrecvitError if the stream was not started, is open elsewhere, or is of another model
-   * @throws UnavailableError if the store does not answer
+   * @throws TrecvitError if the stream was not started, or is of another model
+   * @throws UnavailableError if the stream stays open elsewhere, or the store does not answer
    * @throws the reason of the signal
    */
   async claim(model: TRecViT, name: string, asked: Asked, signal?: AbortSignal): Promise<Owned> {
@@ -82,7 +82,15 @@ export class Sequences {
     const end = performance.now() + timeout
     for (;;) {
       signal?.throwIfAborted()
-      const answer = await this.inTime(store.open(claim))
+      const opening = store.open(claim)
+      const answer = await this.inTime(opening).catch((error: unknown) => {
+        // Nobody would use a stream that the store opens later.
+        opening.then(
+          (late) => 'save' in Object(late) && this.release(late as Owned),
+          () => {},
+        )
+        throw error
+      })
       if ('save' in Object(answer)) return answer as Owned
       const refusal = answer as Exclude<typeof answer, Owned>
       const stream = `Stream ${quote(asked.id)}`
@@ -96,8 +104,9 @@ export class Sequences {
           `${stream} was started with model ${refusal.fingerprint}, and ${quote(name)} is ` +
             `${model.fingerprint}; load that model, or start the stream again`,
         )
+      // The other connection may be that of a machine which has lost its network.
       if (performance.now() > end)
-        throw new TrecvitError(`${stream} is open at another connection; close that one first`)
+        throw new UnavailableError(`${stream} is open at another connection; close that one first`)
       await sleep(Math.min(ASK_AGAIN, refusal.heldFor + 1))
     }
   }
