@@ -141,4 +141,6 @@ test('options of the command are those of the optimiser', () => {
     schedule,
     weightDecay: 0,
   })
+  const single = optimizerOf({ ...options, weightDecay: 0 }, { peak: 1e-3, steps: 1 })
+  expect(single.schedule).toEqual({ peak: 1e-3, warmup: 0, steps: 1 })
 })

@@ -86,8 +86,10 @@ export function optimizerOf(
   { weightDecay, microBatch, recompute, ema, threads }: TrainingOptions,
   { peak, steps }: { readonly peak: number; readonly steps: number },
 ): TrainerOptions {
+  // The rate of the first step of a warm-up is 0, so a single step has none.
+  const warmup = Math.min(Math.ceil(steps / 12), steps - 1)
   return {
-    schedule: { peak, warmup: Math.ceil(steps / 12), steps },
+    schedule: { peak, warmup, steps },
     weightDecay,
     ...(microBatch !== undefined && { microBatch }),
     ...(recompute && { recompute: 'layer' }),
