@@ -41,7 +41,14 @@ let asksForKinetics = link.get('model') === 'kinetics'
 
 const timeline = new Timeline((time) => send({ type: 'seek', time }))
 const answer = new Answer()
-const sources = new Sources(send, changed)
+const sources = new Sources(send, (isLive) => {
+  if (isLive) {
+    timeline.open(null)
+    element('about').textContent = ''
+    enable(false)
+  }
+  changed()
+})
 const inside = new Inside(send, changed, picture, link)
 const modelPanel = new ModelPanel(send)
 const kinetics = new Kinetics(send)
@@ -108,7 +115,7 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
     case 'profile':
       return inside.showProfile(data.ops)
     case 'opened':
-      sources.opened(data.name)
+      if (!sources.opened(data.name)) return
       timeline.open(data.duration)
       element('frame').style.aspectRatio = `${data.width} / ${data.height}`
       element('about').textContent = `${data.about}.`

@@ -16,13 +16,18 @@ interface Chosen {
 export class Sources {
   readonly #send: (request: Request, transfer?: Transferable[]) => void
   readonly #live: Live
-  readonly #changed: () => void
+  readonly #changed: (isLive: boolean) => void
   #now: Chosen = { kind: 'sample', file: null, name: '' }
   /** Videos that the worker has not opened yet, and those that it could not open since. */
   #asked: Chosen[] = []
+  /** Number of choices so far. */
+  #choices = 0
 
-  /** @param changed called when the source has changed */
-  constructor(send: (request: Request, transfer?: Transferable[]) => void, changed: () => void) {
+  /** @param changed called when the source has changed: to a video, or to the camera or the screen */
+  constructor(
+    send: (request: Request, transfer?: Transferable[]) => void,
+    changed: (isLive: boolean) => void,
+  ) {
     this.#send = send
     this.#changed = changed
     this.#live = new Live(
@@ -53,12 +58,15 @@ export class Sources {
   }
 
   async openSample(): Promise<void> {
+    const choice = ++this.#choices
     const response = await fetch('lake.mp4').catch(() => null)
     if (!response?.ok) {
       const why = response ? `HTTP ${response.status}` : 'no connection'
       return showMessage(`The sample clip is not beside this page (${why}).`, true)
     }
-    this.#open({ kind: 'sample', file: await response.blob(), name: 'Sample clip' })
+    const file = await response.blob()
+    // Something else may have been chosen meanwhile.
+    if (choice === this.#choices) this.#open({ kind: 'sample', file, name: 'Sample clip' })
   }
 
   /** Opens the video again with another sampling rate. */
@@ -66,14 +74,18 @@ export class Sources {
     if (this.#now.file) this.#open(this.#now)
   }
 
-  /** Called when the worker has opened a video. The previous source ends. */
-  opened(name: string): void {
-    this.#live.stop()
+  /**
+   * Called when the worker has opened a video. The previous source ends.
+   * @returns false if the camera or the screen was chosen meanwhile
+   */
+  opened(name: string): boolean {
     const index = this.#asked.findLastIndex((one) => one.name === name)
     const now = this.#asked[index]
-    if (!now) return
+    if (!now) return false
+    this.#live.stop()
     this.#settle(now)
     this.#asked = this.#asked.slice(index + 1)
+    return true
   }
 
   answered(): void {
@@ -86,6 +98,7 @@ export class Sources {
   }
 
   #open(next: Chosen): void {
+    this.#choices++
     hideMessage()
     this.#asked.push(next)
     this.#send({ type: 'open', file: next.file!, name: next.name, rate: rateNow() })
@@ -93,6 +106,7 @@ export class Sources {
 
   async #goLive(kind: 'camera' | 'screen'): Promise<void> {
     if (!(await this.#live.start(kind, rateNow))) return
+    this.#choices++
     hideMessage()
     this.#asked = []
     this.#send({ type: 'live' })
@@ -108,6 +122,6 @@ export class Sources {
     element('openFile').classList.toggle('chosen', now.kind === 'file')
     element('fileName').textContent = now.kind === 'file' ? now.name : 'File'
     element('openFile').title = now.kind === 'file' ? now.name : ''
-    this.#changed()
+    this.#changed(!now.file)
   }
 }

@@ -103,7 +103,7 @@ scope.onmessage = ({ data }: MessageEvent<Request>) => {
     case 'settings':
       if (!engine.isReady) {
         void postKept()
-        return void inTurn(() => begin(data.settings))
+        return void (changing = inTurn(() => begin(data.settings)))
       }
       return afterChange(() => change(data.settings, engine.origin))
     case 'model':

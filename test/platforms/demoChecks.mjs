@@ -381,6 +381,10 @@ export const cameraChecks = {
     await shows(page, 'label', /\w/)
     assert(Number(await text(page, 'fps')) > 0)
     assert.equal(await page.evaluate(() => document.getElementById('camera').ariaPressed), 'true')
+    assert.equal(await text(page, 'about'), '')
+    assert.match(await text(page, 'time'), /^\d+\.\d s$/)
+    assert(await page.isDisabled('#play'))
+    assert.equal(await page.getAttribute('#strip', 'aria-disabled'), 'true')
   },
   async 'frames that come during an answer are dropped and counted'(page) {
     await page.evaluate(() => {
