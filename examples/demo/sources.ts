@@ -23,7 +23,7 @@ export class Sources {
   /** Number of choices so far. */
   #choices = 0
 
-  /** @param changed called when the source has changed: to a video, or to the camera or the screen */
+  /** @param changed called when the source has changed, with whether it is the camera or screen */
   constructor(
     send: (request: Request, transfer?: Transferable[]) => void,
     changed: (isLive: boolean) => void,

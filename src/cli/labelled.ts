@@ -18,7 +18,7 @@ const EXPECTED =
 /**
  * Lists videos with their classes.
  * @param from a folder whose subfolders are the classes; or a text file of lines with a path and a
- * class, separated by the last comma or space, as in the lists of Kinetics; either may be in quotes.
+ * class, separated by the last comma or space, as in the lists of Kinetics. Both may be in quotes.
  * Paths are relative to the file
  * @throws TrecvitError if it cannot be read or has no videos in classes
  */

@@ -3,9 +3,12 @@ import { open } from 'node:fs/promises'
 import { TrecvitError } from '../base/error.ts'
 import { quote } from '../base/quote.ts'
 
-/** Extensions of video files. */
-export const VIDEO: RegExp =
-  /\.(mp4|m4v|mov|qt|3g[p2]|f4v|mkv|webm|y4m|avi|divx|m?ts|m2ts?|mp[eg]|mpeg|m[12]v|vob|flv|gif|wmv|asf|ogv)$/i
+const EXTENSIONS =
+  'mp4 m4v mov qt 3gp 3g2 f4v mkv webm y4m avi divx ts mts m2t m2ts mpg mpe mpeg m1v m2v vob flv ' +
+  'gif wmv asf ogv'
+
+/** Names of video files. */
+export const VIDEO: RegExp = new RegExp(`\\.(${EXTENSIONS.replaceAll(' ', '|')})$`, 'i')
 
 /**
  * Returns the lines of a text file, without spaces around them.

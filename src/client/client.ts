@@ -2,7 +2,7 @@ import { TrecvitError } from '../base/error.ts'
 import { checkOptions } from '../base/options.ts'
 import type { WebSocketClass } from './connection.ts'
 import type { ModelMetadata } from './metadata.ts'
-import { checkStreamOptions, type RemoteStreamOptions } from './options.ts'
+import { checkStreamOptions, type RemoteStreamOptions, TIMEOUT } from './options.ts'
 import { ResponseError, send, type Target } from './request.ts'
 import { RemoteStream } from './stream.ts'
 import {
@@ -192,7 +192,7 @@ export class Client {
     if (token !== undefined) url.searchParams.set('token', token)
     return new RemoteStream(options, {
       open: () => new WebSocket(url.href),
-      probe: (timeout) => this.#refusalOf(model, timeout),
+      probe: () => this.#refusalOf(model, options.timeout ?? TIMEOUT),
     })
   }
 

@@ -42,6 +42,9 @@ export interface RemoteStreamOptions {
   readonly signal?: AbortSignal
 }
 
+/** Milliseconds for an answer of the server, by default. */
+export const TIMEOUT = 10_000
+
 const NAMES: OptionNames<RemoteStreamOptions> = {
   sequenceId: 1,
   width: 1,

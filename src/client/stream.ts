@@ -6,14 +6,14 @@ import { Connection, type Line, type Loss, type WebSocketLike } from './connecti
 import { Deferred } from './deferred.ts'
 import { KeptFrames } from './kept.ts'
 import { newKey } from './key.ts'
-import { type RemoteStreamOptions, roomOf } from './options.ts'
+import { type RemoteStreamOptions, roomOf, TIMEOUT } from './options.ts'
 import { answersOf } from './run.ts'
 
 /** How a stream connects. */
 export interface Dialler {
   open(): WebSocketLike
   /** Returns why the server refuses this client for good, or null. */
-  probe(timeout: number): Promise<string | null>
+  probe(): Promise<string | null>
 }
 
 /**
@@ -71,11 +71,6 @@ export class RemoteStream {
   /** Number of frames that are saved: another server can go on after them. */
   get saved(): number {
     return this.#frames.saved
-  }
-
-  /** Milliseconds for an answer of the server. */
-  get #timeout(): number {
-    return this.#options.timeout ?? 10_000
   }
 
   /** Number of connections so far. */
@@ -144,7 +139,7 @@ export class RemoteStream {
   }
 
   #connect(): void {
-    const { sequenceId, width, height, average, topK, resume } = this.#options
+    const { sequenceId, width, height, average, topK, resume, timeout = TIMEOUT } = this.#options
     const isStart = !this.#wasOpened && !resume
     const opening = {
       ...{ sequence_id: sequenceId, sequence_key: this.#key, width, height, topK },
@@ -166,7 +161,7 @@ export class RemoteStream {
         return !stream.#isReady || stream.#frames.isUnderWay || stream.#isGoalSent
       },
     }
-    this.#connection = new Connection(socket, JSON.stringify(opening), receiver, this.#timeout)
+    this.#connection = new Connection(socket, JSON.stringify(opening), receiver, timeout)
   }
 
   /** Handles a line of the server. Returns why it does not fit, or null. */
@@ -217,7 +212,7 @@ export class RemoteStream {
     // The state was deleted, and only the message about it was lost.
     if (isRefusal && this.#wasEndSent) return this.#close()
     if (isRefusal) return this.#fail(this.#errorOf(reason))
-    const refusal = wasOpen ? null : await this.#dialler.probe(this.#timeout)
+    const refusal = wasOpen ? null : await this.#dialler.probe()
     if (this.#isClosed) return
     if (refusal !== null) return this.#fail(this.#errorOf(refusal))
     const { retryTimeout = 60_000 } = this.#options
