@@ -34,7 +34,7 @@ const CODE = { done: 1000, away: 1001, policy: 1008, tooLarge: 1009, internal: 1
 /** Message to the client about an unhandled error. Details are only in the log. */
 export const UNEXPECTED = 'Unexpected error; the server printed details to its standard error'
 
-/** The client has paused. It may connect again: the server has saved a stream with an id. */
+/** The client has paused. With an id it may connect again, and send what is not saved. */
 class PausedError extends TrecvitError {}
 
 function codeOf(error: unknown): number {
